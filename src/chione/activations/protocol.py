@@ -1,0 +1,120 @@
+"""What chione asks of an activation: a formula, two derivatives, the places where they break."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from chione.base import Array
+
+
+@dataclass(frozen=True)
+class ClosedForms:
+    r"""Gaussian expectations of an activation that are known in closed form.
+
+    Each entry is a function of arrays that broadcast, or None where no closed form is known. With
+    :math:`h \sim N(0, q)` and :math:`(h_1, h_2)` Gaussian of variances `q1`, `q2`, correlation `c`:
+
+    Parameters
+    ----------
+    mean : callable, optional
+        :math:`q \mapsto E\,\phi(h)`.
+    mean_square : callable, optional
+        :math:`q \mapsto E\,\phi(h)^2`.
+    derivative_mean_square : callable, optional
+        :math:`q \mapsto E\,\phi'(h)^2`.
+    length_slope : callable, optional
+        :math:`q \mapsto \tfrac{d}{dq} E\,\phi(h)^2`, which is chi_parallel at sigma_w = 1.
+    kernel : callable, optional
+        :math:`(q_1, q_2, c) \mapsto E\,\phi(h_1)\phi(h_2)`.
+    derivative_kernel : callable, optional
+        :math:`(q_1, q_2, c) \mapsto E\,\phi'(h_1)\phi'(h_2)`.
+    source : str
+        Where the formulas stand, or how they were derived.
+    """
+
+    mean: Callable[[Array], Array] | None = None
+    mean_square: Callable[[Array], Array] | None = None
+    derivative_mean_square: Callable[[Array], Array] | None = None
+    length_slope: Callable[[Array], Array] | None = None
+    kernel: Callable[[Array, Array, Array], Array] | None = None
+    derivative_kernel: Callable[[Array, Array, Array], Array] | None = None
+    source: str = ""
+
+
+class AbstractActivation(ABC):
+    """A function of one real variable, applied to each unit.
+
+    Final subclasses are frozen dataclasses, so that equal activations compare and hash equal.
+    All methods take and return float64 arrays of one shape. Derivatives hold almost everywhere:
+    the point masses that sit on a kink or a jump are *not* in them (see :meth:`jump`).
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name that `chione.activation` accepts, with parameters where they differ."""
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Sorted places where the value or one of the first three derivatives jumps."""
+        return ()
+
+    @abstractmethod
+    def value(self, z: Array) -> Array:
+        """The activation itself."""
+
+    @abstractmethod
+    def derivative(self, z: Array) -> Array:
+        """First derivative, almost everywhere."""
+
+    @abstractmethod
+    def second_derivative(self, z: Array) -> Array:
+        """Second derivative, almost everywhere."""
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        """Expectations known in closed form; none unless a subclass says so."""
+        return ClosedForms()
+
+    @property
+    def formula(self) -> str:
+        """The formula in one line of plain text."""
+        return ""
+
+    @property
+    def source(self) -> str:
+        """Where the activation was introduced, or whose definition this is."""
+        return ""
+
+    @property
+    def derivative_error(self) -> float:
+        """Bound on the error of the derivatives relative to their largest size nearby.
+
+        Zero for formulas known exactly; a positive number where the derivative was found by
+        interpolation. It enters every error estimate that uses a derivative.
+        """
+        return 0.0
+
+    def jump(self, order: int, at: float) -> float:
+        """Jump of the value (`order` 0), or of a derivative (1, 2), from left to right of `at`."""
+        f = (self.value, self.derivative, self.second_derivative)[order]
+        left, right = sides(at)
+        return float(f(np.array([right]))[0] - f(np.array([left]))[0])
+
+    def __call__(self, z: Array) -> Array:
+        """The value, for use as a plain function."""
+        return self.value(np.asarray(z, dtype=np.float64))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def sides(at: float) -> tuple[float, float]:
+    """The nearest points left and right of `at` (1e-300 at zero: denormals misbehave)."""
+    if at == 0.0:
+        return -1e-300, 1e-300
+    return float(np.nextafter(at, -np.inf)), float(np.nextafter(at, np.inf))

@@ -1,0 +1,41 @@
+"""The few errors that chione raises on purpose."""
+
+from __future__ import annotations
+
+
+class ChioneError(Exception):
+    """Base of all errors that chione raises beside ``ValueError`` and ``TypeError``."""
+
+
+class ConvergenceError(ChioneError):
+    """A computation has no answer, or did not reach it.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the reader.
+    result : object, optional
+        The partial result, so that nothing that was computed is lost.
+    """
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class SpecError(ChioneError, ValueError):
+    """The description of an activation, a network or a plot cannot be understood."""
+
+
+class UnsupportedModuleError(ChioneError, TypeError):
+    """A module of a framework that chione has no rule for."""
+
+
+class MissingExtraError(ChioneError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed; "
+            f"install it with: pip install 'chione[{extra}]'."
+        )
