@@ -12,28 +12,43 @@ class Status(IntEnum):
     ``Status(code).sentence`` is the text for a reader, ``Status(code).word`` the one for JSON.
     """
 
-    sentence: str
-
-    def __new__(cls, code: int, sentence: str) -> Status:
-        member = int.__new__(cls, code)
-        member._value_ = code
-        member.sentence = sentence
-        return member
-
-    OK = 0, "The value is right to within its stated error."
-    INEXACT = 1, "The requested accuracy was not reached; the stated error is what was."
-    DIVERGENT = 2, "The quantity grows without bound, so there is no finite value."
-    INFINITE = 3, "The expectation is infinite: the integrand outgrows the Gaussian weight."
-    NONE = 4, "No such point exists for these parameters."
-    CONTINUUM = 5, "Every value is a fixed point: the map is the identity."
-    HALF_STABLE = 6, "The fixed point attracts from one side and repels to the other."
-    CRITICAL = 7, "At criticality the decay is a power law, so there is no finite depth scale."
-    UNDEFINED = 8, "The quantity is not defined here (0/0 or a derivative that does not exist)."
-    SLOW = 9, "The iteration contracts too slowly to be trusted; use the bracketed root."
-    NOT_COMPUTED = 10, "Not computed, because a quantity that it rests on has no value."
-    INSTANT = 11, "The perturbation is gone after one layer: the slope is zero."
+    OK = 0
+    INEXACT = 1
+    DIVERGENT = 2
+    INFINITE = 3
+    NONE = 4
+    CONTINUUM = 5
+    HALF_STABLE = 6
+    CRITICAL = 7
+    UNDEFINED = 8
+    SLOW = 9
+    NOT_COMPUTED = 10
+    INSTANT = 11
+    OVERFLOW = 12
 
     @property
     def word(self) -> str:
         """The name in lower case, as JSON output carries it."""
         return self.name.lower()
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words for a reader."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.OK: "The value is right to within its stated error.",
+    Status.INEXACT: "The requested accuracy was not reached; the stated error is what was.",
+    Status.DIVERGENT: "The quantity grows without bound, so there is no finite value.",
+    Status.INFINITE: "The expectation is infinite: the integrand outgrows the Gaussian weight.",
+    Status.NONE: "No such point exists for these parameters.",
+    Status.CONTINUUM: "Every value is a fixed point: the map is the identity.",
+    Status.HALF_STABLE: "The fixed point attracts from one side and repels to the other.",
+    Status.CRITICAL: "At criticality the decay is a power law, so there is no finite depth scale.",
+    Status.UNDEFINED: "The quantity is not defined here (0/0 or a derivative that does not exist).",
+    Status.SLOW: "The iteration contracts too slowly to be trusted; use the bracketed root.",
+    Status.NOT_COMPUTED: "Not computed, because a quantity that it rests on has no value.",
+    Status.INSTANT: "The perturbation is gone after one layer: the slope is zero.",
+    Status.OVERFLOW: "Finite, but outside the range that float64 can hold or integrate over.",
+}

@@ -1,0 +1,257 @@
+r"""Expectations of functions of one Gaussian variable, with an error estimate.
+
+.. math:: E\,g(\sqrt q\,z)^p = \int g(h)^p \frac{e^{-h^2/2q}}{\sqrt{2\pi q}}\,dh
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chione.base import Array, Estimate, Status, checks
+from chione.gaussian.growth import growth
+from chione.gaussian.panels import EPS, binade_of, binade_variances, build_rule
+
+_BLOCK = 1 << 20  # weights held at a time (8 MB)
+
+
+class Integrator:
+    r"""Expectations :math:`E\,g(\sqrt q z)^p` of one function at any variance q.
+
+    Nodes and values of g are found once for each binade of :math:`\sqrt q` and kept, so a further
+    q costs one exponential for each of some hundred nodes.
+
+    Parameters
+    ----------
+    g : callable
+        Vectorised function, float64 array (n,) -> (n,).
+    breakpoints : tuple of float
+        Places where g or a derivative of it jumps.
+    power : int
+        The power p; writing it here instead of into g avoids overflow of g^p.
+    relative_error : float
+        Known relative error of g itself (e.g. of an interpolated derivative).
+    """
+
+    def __init__(
+        self,
+        g: Callable[[Array], Array],
+        breakpoints: tuple[float, ...] = (),
+        *,
+        power: int = 1,
+        relative_error: float = 0.0,
+    ) -> None:
+        self.g = g
+        self.breakpoints = tuple(sorted(breakpoints))
+        self.power = power
+        self.relative_error = relative_error
+        self._rules: dict[int, _Compiled] = {}
+
+    def __call__(self, q: Any) -> Estimate:
+        """Expectation at each variance.
+
+        Parameters
+        ----------
+        q : float or array_like
+            Variances, zero or above.
+
+        Returns
+        -------
+        Estimate
+            Value, absolute error and status, each of the shape of `q`.
+
+        Raises
+        ------
+        ValueError
+            If a variance is negative or not finite, or if g returns NaN.
+        """
+        if type(q) is not float:
+            q = checks.real_array("q", q)
+            if q.ndim:
+                return self._array(q)
+            q = float(q)
+        return self._scalar(q)
+
+    def _scalar(self, q: float) -> Estimate:
+        if not 0.0 < q < np.inf:
+            return self._at_zero(q)
+        value, error, status = self._evaluate(self._rule(q), np.array([q]))
+        if status[0] == Status.OVERFLOW:  # the far end of the binade may be to blame
+            value, error, status = self._evaluate(self._compile(np.array([q])), np.array([q]))
+        return Estimate(float(value[0]), float(error[0]), Status(int(status[0])))
+
+    def _array(self, q: Array) -> Estimate:
+        flat = q.ravel()
+        value, error = np.empty_like(flat), np.empty_like(flat)
+        status = np.zeros(flat.shape, dtype=np.int8)
+        singly = flat <= 0.0
+        binades = binade_of(np.where(singly, 1.0, flat))
+        for b in np.unique(binades[~singly]):
+            where = np.flatnonzero((binades == b) & ~singly)
+            rule = self._rule(float(flat[where[0]]))
+            value[where], error[where], status[where] = self._evaluate(rule, flat[where])
+        for i in np.flatnonzero(singly | (status == Status.OVERFLOW)):
+            one = self._scalar(float(flat[i]))
+            value[i], error[i], status[i] = one.value, one.error, one.status
+        return Estimate(value.reshape(q.shape), error.reshape(q.shape), status.reshape(q.shape))
+
+    def _evaluate(self, rule: _Compiled, q: Array) -> tuple[Array, Array, NDArray[np.int8]]:
+        value, size = self._sums(rule, q)
+        error = (rule.relative + self.power * self.relative_error) * size
+        status = np.full(q.shape, rule.status, dtype=np.int8)
+        status[~np.isfinite(value)] = Status.OVERFLOW
+        status[q >= self.infinite_from * (1.0 - 1e-9)] = Status.INFINITE
+        lost = status > Status.INEXACT
+        value[lost] = error[lost] = np.nan
+        return value, error, status
+
+    def _at_zero(self, q: float) -> Estimate:
+        """No variance: the mean of the two sides of 0, which is the limit q -> 0."""
+        if q != 0.0:
+            raise ValueError(f"q must be a variance, 0 or above, but it is {q!r}.")
+        sides = self.g(np.array([-1e-300, 1e-300])) ** self.power
+        value = float(sides.mean())
+        return Estimate(value, 4 * EPS * abs(value) + abs(value) * self.relative_error, Status.OK)
+
+    @cached_property
+    def infinite_from(self) -> float:
+        """Smallest variance at which the expectation is infinite; ``inf`` where it never is."""
+        return min(growth(self.g, side).infinite_from(self.power) for side in (-1, 1))
+
+    def _rule(self, q: float) -> _Compiled:
+        binade = int(binade_of(q))
+        if binade not in self._rules:
+            self._rules[binade] = self._compile(binade_variances(q))
+        return self._rules[binade]
+
+    def _compile(self, q_ref: Array) -> _Compiled:
+        rule = build_rule(self.g, self.breakpoints, self.power, q_ref)
+        with np.errstate(over="ignore", under="ignore"):
+            wg = rule.w * rule.g[0] ** self.power
+        status = Status.OK if rule.truncation[0] < 1e-9 else Status.INEXACT
+        return _Compiled(
+            -0.5 * rule.h**2,
+            rule.w,
+            rule.g[0],
+            wg if np.all(np.isfinite(wg)) else None,
+            bool(np.all(wg >= 0.0)),
+            float(rule.truncation[0] + rule.rounding[0]),
+            Status.OVERFLOW if rule.cut[0] else status,
+        )
+
+    @np.errstate(over="ignore", under="ignore", invalid="ignore")
+    def _sums(self, rule: _Compiled, q: Array) -> tuple[Array, Array]:
+        """E g^p and E |g|^p at variances of one binade, in blocks of bounded memory."""
+        n = max(1, _BLOCK // max(1, rule.w.size))
+        value, size = np.empty_like(q), np.empty_like(q)
+        for start in range(0, len(q), n):
+            part = q[start : start + n, None]
+            if rule.wg is not None:
+                terms = np.exp(rule.exponent / part)
+                v = terms @ rule.wg
+                s = v if rule.positive else terms @ np.abs(rule.wg)
+            else:
+                terms = (rule.g * np.exp(rule.exponent / (self.power * part))) ** self.power
+                v, s = terms @ rule.w, np.abs(terms) @ rule.w
+            norm = 1.0 / np.sqrt(2.0 * np.pi * part[:, 0])
+            value[start : start + n], size[start : start + n] = v * norm, np.abs(s) * norm
+        return value, size
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """A rule of one function, ready for the dot product with the Gaussian weights."""
+
+    exponent: Array  # -h^2 / 2
+    w: Array
+    g: Array
+    wg: Array | None  # w g^p, where that does not overflow
+    positive: bool
+    relative: float  # error relative to E |g|^p
+    status: Status
+
+
+def expectation(
+    g: Callable[[Array], Array],
+    q: Any,
+    *,
+    breakpoints: tuple[float, ...] = (),
+    power: int = 1,
+) -> Estimate:
+    r"""Expectation of g(h)^p for a centred Gaussian h of variance q.
+
+    .. math:: E\,g(\sqrt q\,z)^p, \qquad z \sim N(0, 1)
+
+    Parameters
+    ----------
+    g : callable
+        Vectorised function, float64 array (n,) -> (n,).
+    q : float or array_like
+        Variances, zero or above.
+    breakpoints : tuple of float
+        Places where g or a derivative of it jumps. A forgotten one costs accuracy or time, which
+        the error estimate shows.
+    power : int
+        The power p.
+
+    Returns
+    -------
+    Estimate
+        Value, absolute error and status, each of the shape of `q`; status ``INFINITE`` where the
+        integrand outgrows the Gaussian, ``OVERFLOW`` where float64 cannot hold it.
+
+    Raises
+    ------
+    ValueError
+        If `q` is negative or not finite, or if g returns NaN.
+
+    Notes
+    -----
+    Composite Gauss-Legendre in h on panels graded around 0 and the breakpoints and bisected until
+    each panel agrees with its halves. Use :class:`Integrator` for many calls with one g.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> res = expectation(np.tanh, 1.0, power=2)
+    >>> round(res.value, 12), res.error < 1e-14
+    (0.394294490398, True)
+    """
+    return Integrator(g, breakpoints, power=power)(q)
+
+
+def gaussian_nodes(
+    q: float,
+    *,
+    functions: tuple[Callable[[Array], Array], ...] = (),
+    breakpoints: tuple[float, ...] = (),
+) -> tuple[Array, Array]:
+    r"""Nodes h and probabilities p that represent N(0, q) and resolve the given functions.
+
+    Parameters
+    ----------
+    q : float
+        Variance, above zero.
+    functions : tuple of callable
+        Vectorised functions that the nodes have to resolve.
+    breakpoints : tuple of float
+        Where one of them, or a derivative, jumps; no node stands on a breakpoint.
+
+    Returns
+    -------
+    h, p : ndarray, shape (K,)
+        Increasing nodes, and weights that sum to 1.
+    """
+    q = checks.positive("q", q)
+
+    def stacked(h: Array) -> Array:
+        return np.stack([np.ones_like(h), *(f(h) for f in functions)])
+
+    rule = build_rule(stacked, breakpoints, 1, np.array([q]))
+    p = rule.w * np.exp(-0.5 * rule.h**2 / q)
+    return rule.h, p / p.sum()
