@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import Array, Estimate, Status, checks
-from chione.gaussian.growth import growth
+from chione.gaussian.growth import Growth, growth
 from chione.gaussian.panels import EPS, binade_of, binade_variances, build_rule
 
 _BLOCK = 1 << 20  # weights held at a time (8 MB)
@@ -121,7 +121,11 @@ class Integrator:
     @cached_property
     def infinite_from(self) -> float:
         """Smallest variance at which the expectation is infinite; ``inf`` where it never is."""
-        return min(growth(self.g, side).infinite_from(self.power) for side in (-1, 1))
+        return min(side.infinite_from(self.power) for side in self._growth)
+
+    @cached_property
+    def _growth(self) -> tuple[Growth, Growth]:
+        return growth(self.g, -1), growth(self.g, 1)
 
     def _rule(self, q: float) -> _Compiled:
         binade = int(binade_of(q))
@@ -130,7 +134,8 @@ class Integrator:
         return self._rules[binade]
 
     def _compile(self, q_ref: Array) -> _Compiled:
-        rule = build_rule(self.g, self.breakpoints, self.power, q_ref)
+        limits = (-self._growth[0].limit, self._growth[1].limit)
+        rule = build_rule(self.g, self.breakpoints, self.power, q_ref, limits)
         with np.errstate(over="ignore", under="ignore"):
             wg = rule.w * rule.g[0] ** self.power
         status = Status.OK if rule.truncation[0] < 1e-9 else Status.INEXACT

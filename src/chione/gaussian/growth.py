@@ -22,11 +22,14 @@ class Growth:
     order : float
         Exponent r of :math:`\log|f| \sim a |h|^r`; zero where f never overflows.
     coefficient : float
-        The coefficient a at order 2, else NaN.
+        The coefficient a if the order is 2; NaN where f never overflows.
+    limit : float
+        Largest \|h\| at which f is finite in float64; ``inf`` where it never overflows.
     """
 
     order: float
     coefficient: float
+    limit: float
 
     def infinite_from(self, power: int) -> float:
         r"""Smallest variance q at which :math:`E f^p` is infinite; ``inf`` where it never is.
@@ -47,16 +50,16 @@ def growth(f: Callable[[Array], Array], side: int) -> Growth:
     """
     limit = _last_finite(f, side)
     if not np.isfinite(limit):
-        return Growth(0.0, float("nan"))
+        return Growth(0.0, float("nan"), limit)
     h = side * limit * np.array([0.25, 0.5, 1.0])
     with np.errstate(all="ignore"):
         log_f = np.log(np.abs(f(h)))
     if not np.all(np.isfinite(log_f)) or log_f[1] <= 0.0:
-        return Growth(0.0, float("nan"))
+        return Growth(0.0, float("nan"), limit)
     # Differences cancel a constant factor; a power of h in front only shifts the order slightly.
     order = float(np.log2((log_f[2] - log_f[1]) / (log_f[1] - log_f[0])))
     coefficient = float((log_f[2] - log_f[1]) / (h[2] ** 2 - h[1] ** 2))
-    return Growth(order, coefficient)
+    return Growth(order, coefficient, limit)
 
 
 def _last_finite(f: Callable[[Array], Array], side: int) -> float:

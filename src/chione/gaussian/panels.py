@@ -88,12 +88,22 @@ def binade_variances(q: float) -> Array:
 
 @np.errstate(all="ignore")  # overflow is expected here and accounted for in Rule.cut
 def build_rule(
-    f: Callable[[Array], Array], breakpoints: tuple[float, ...], power: int, q_ref: Array
+    f: Callable[[Array], Array],
+    breakpoints: tuple[float, ...],
+    power: int,
+    q_ref: Array,
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> Rule:
-    """Resolve the m functions `f` (h (n,) -> (m, n)) to the power `power` for variances `q_ref`."""
+    """Resolve the m functions `f` (h (n,) -> (m, n)) to the power `power` for variances `q_ref`.
+
+    Beyond `limits` the functions overflow float64; no node is put there.
+    """
     sigma = float(np.sqrt(q_ref[0]))
     reach = float(np.sqrt(power * q_ref[-1])) * _WINDOW  # g^p may peak far out, as exp does
     edges = graded_edges(breakpoints, sigma, reach)
+    # short panels towards a limit, so that the last one can tell whether the tail has died out
+    ends = [x * (1.0 - 2.0**-k) for x in limits if abs(x) < reach for k in range(1, 8)]
+    edges = np.unique(np.clip(np.r_[edges, ends], *limits))
     done: list[_Panels] = []
     todo = _evaluate(f, edges[:-1], edges[1:], power, q_ref)
     n_panels = len(edges)
