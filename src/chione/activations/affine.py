@@ -1,0 +1,80 @@
+"""An activation under an affine change of its argument and its value."""
+
+# ruff: noqa: D102  (the methods are documented once, in AbstractActivation)
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from chione.activations.naming import spell
+from chione.activations.protocol import AbstractActivation
+from chione.base import Array, checks
+
+
+@final
+@dataclass(frozen=True)
+class Affine(AbstractActivation):
+    r"""Scaled, shifted and offset activation.
+
+    .. math:: x \mapsto a\, \phi(x + s) + b
+
+    Parameters
+    ----------
+    activation : AbstractActivation
+        The activation :math:`\phi` that is changed.
+    scale, shift, offset : float
+        The numbers a, s and b.
+    """
+
+    activation: AbstractActivation
+    scale: float = 1.0
+    shift: float = 0.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.activation, AbstractActivation):
+            raise TypeError(
+                f"Affine changes an activation, but it received {self.activation!r}; "
+                f"make one with chione.activation(...) first."
+            )
+        for key in ("scale", "shift", "offset"):
+            object.__setattr__(self, key, checks.finite(key, getattr(self, key)))
+
+    @property
+    def name(self) -> str:
+        given = spell(
+            "",
+            [
+                ("scale", self.scale, 1.0),
+                ("shift", self.shift, 0.0),
+                ("offset", self.offset, 0.0),
+            ],
+        )
+        inner = self.activation.name
+        return f"affine({inner}, {given[1:]}" if given else inner
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        return tuple(k - self.shift for k in self.activation.kinks)
+
+    @property
+    def formula(self) -> str:
+        return f"{self.scale!r}*f(x + {self.shift!r}) + {self.offset!r}, f = {self.activation}"
+
+    @property
+    def source(self) -> str:
+        return self.activation.source
+
+    @property
+    def derivative_error(self) -> float:
+        return self.activation.derivative_error
+
+    def value(self, z: Array) -> Array:
+        return self.scale * self.activation.value(z + self.shift) + self.offset
+
+    def derivative(self, z: Array) -> Array:
+        return self.scale * self.activation.derivative(z + self.shift)
+
+    def second_derivative(self, z: Array) -> Array:
+        return self.scale * self.activation.second_derivative(z + self.shift)
