@@ -1,1 +1,36 @@
-"""plotting."""
+"""Pictures of results. Only this room knows matplotlib."""
+
+from chione.plotting.depth import DepthCurve, depth_figure, draw_depth, wants_log
+from chione.plotting.diagram import DiagramPicture, draw_diagram, phase_diagram_figure
+from chione.plotting.maps import (
+    MapPicture,
+    cobweb,
+    correlation_map_figure,
+    draw_map,
+    length_map_figure,
+)
+from chione.plotting.page import Page, page_figure
+from chione.plotting.style import COLOURS, LINES, MARKERS, new_figure, save, style
+
+__all__ = [
+    "COLOURS",
+    "LINES",
+    "MARKERS",
+    "DepthCurve",
+    "DiagramPicture",
+    "MapPicture",
+    "Page",
+    "cobweb",
+    "correlation_map_figure",
+    "depth_figure",
+    "draw_depth",
+    "draw_diagram",
+    "draw_map",
+    "length_map_figure",
+    "new_figure",
+    "page_figure",
+    "phase_diagram_figure",
+    "save",
+    "style",
+    "wants_log",
+]

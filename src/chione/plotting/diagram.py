@@ -1,0 +1,136 @@
+"""The order-chaos picture: q* as a heat map, the critical line, a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from chione.base import Array
+from chione.plotting.style import HEAT, ORANGE, new_figure, style
+
+_OUTLINE = [patheffects.withStroke(linewidth=2.6, foreground="#111111")]
+_DECADES = 4.0  # the heat map spans at most so many: below, the colour is the darkest
+
+
+@dataclass(frozen=True)
+class DiagramPicture:
+    """A phase diagram ready to be drawn.
+
+    Parameters
+    ----------
+    sigma_w : ndarray, shape (n,)
+        Columns, increasing.
+    sigma_b : ndarray, shape (m,)
+        Rows, increasing.
+    q_star : ndarray, shape (m, n)
+        Fixed points of the lengths; NaN where lengths diverge.
+    phase : ndarray of str, shape (m, n)
+        Word for each cell; its regions are labelled in the picture.
+    line : tuple of ndarray
+        The critical line as (sigma_w, sigma_b); empty arrays for none.
+    point : tuple of float, optional
+        (sigma_w, sigma_b) of a network to be marked.
+    """
+
+    sigma_w: Array
+    sigma_b: Array
+    q_star: Array
+    phase: NDArray[np.str_]
+    line: tuple[Array, Array]
+    point: tuple[float, float] | None = None
+
+
+def draw_diagram(figure: Figure, ax: Axes, picture: DiagramPicture) -> None:
+    """Draw heat map, hatched divergent part, critical line, point and the names of the phases."""
+    q = picture.q_star
+    positive = q[np.isfinite(q) & (q > 0.0)]
+    top = float(positive.max(initial=1e-300)) if positive.size else 1.0
+    floor = float(positive.min(initial=top)) if positive.size else 0.1
+    floor = max(min(floor, top / 10.0), top * 10.0**-_DECADES)
+    mesh = ax.pcolormesh(
+        picture.sigma_w,
+        picture.sigma_b,
+        np.ma.masked_invalid(np.where(np.isfinite(q), np.maximum(q, floor), np.nan)),
+        cmap=HEAT,
+        norm=LogNorm(floor, top),
+        shading="nearest",
+        rasterized=True,  # a million vector cells would make a PDF of 100 MB
+    )
+    mesh.set_edgecolor("face")
+    if not np.all(np.isfinite(q)):
+        ax.patch.set(facecolor="#e6e6e6", hatch="////", edgecolor="#b5b5b5")
+    bar = figure.colorbar(mesh, ax=ax, pad=0.02, extend="min" if np.any(q < floor) else "neither")
+    bar.set_label("fixed point $q^*$ of the mean square")
+    bar.outline.set_visible(False)
+    if picture.line[0].size:
+        ax.plot(*picture.line, color="white", lw=2.0, path_effects=_OUTLINE, zorder=3)
+    if picture.point is not None:
+        ax.plot(
+            *picture.point,
+            marker="*",
+            ms=13,
+            mfc=ORANGE,
+            mec="#111111",
+            mew=0.9,
+            ls="none",
+            zorder=5,
+            clip_on=False,
+        )
+    _name_phases(ax, picture)
+    ax.set_xlim(picture.sigma_w[0], picture.sigma_w[-1])
+    ax.set_ylim(picture.sigma_b[0], picture.sigma_b[-1])
+    ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
+    ax.set_ylabel(r"standard deviation of the biases $\sigma_b$")
+
+
+def phase_diagram_figure(picture: DiagramPicture, *, title: str = "Phase diagram") -> Figure:
+    r"""Order-chaos diagram: :math:`q^*` over :math:`(\sigma_w, \sigma_b)` and where chi_perp = 1.
+
+    Parameters
+    ----------
+    picture : DiagramPicture
+        The arrays.
+    title : str
+        Line above the picture.
+    """
+    with style():
+        figure = new_figure(5.6, 4.0)
+        ax = figure.add_subplot()
+        draw_diagram(figure, ax, picture)
+        ax.set_title(title)
+    return figure
+
+
+def _name_phases(ax: Axes, picture: DiagramPicture) -> None:
+    """Write the name of each large region on the cell that lies deepest inside it."""
+    rows, columns = picture.phase.shape
+    for name in ("ordered", "chaotic", "divergent"):
+        inside = picture.phase == name
+        if inside.mean() < 0.06:  # too small to hold a word
+            continue
+        i, j = _deepest(inside)
+        x = picture.sigma_w[min(max(j, int(0.14 * columns)), int(0.84 * columns))]
+        y = picture.sigma_b[min(max(i, int(0.06 * rows)), int(0.92 * rows))]
+        text = ax.text(x, y, name, ha="center", va="center", color="white", fontweight="bold")
+        text.set_path_effects([patheffects.withStroke(linewidth=2.2, foreground="#222222")])
+
+
+def _deepest(inside: NDArray[np.bool_]) -> tuple[int, int]:
+    """The cell of the region that survives longest when its rim is peeled off, ring by ring."""
+    step = max(1, max(inside.shape) // 60)  # a coarse copy is enough for a word
+    core = inside[::step, ::step]
+    while True:
+        padded = np.pad(core, 1)
+        inner = core & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        if not inner.any():
+            break
+        core = inner
+    cells = np.argwhere(core)
+    i, j = cells[np.argmin(np.sum((cells - cells.mean(axis=0)) ** 2, axis=1))]
+    return int(i) * step, int(j) * step
