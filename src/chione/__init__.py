@@ -18,6 +18,8 @@ _EXPORTS = {
     "MLP": "chione.networks",
     "activation": "chione.activations",
     "activations": "chione.activations",
+    "simulate": "chione.simulation",
+    "SimulationResult": "chione.simulation",
 }
 
 __all__ = sorted({*_EXPORTS, "__version__"})

@@ -1,0 +1,143 @@
+"""What a simulation returns: means and standard errors over random networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chione.base import Array
+from chione.networks import MLP
+from chione.simulation import saving
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    r"""Means over random networks of what was observed, layer by layer.
+
+    Parameters
+    ----------
+    network : MLP
+        The network that was drawn again and again.
+    mean : mapping of str to ndarray
+        For each observable the mean over networks. The first axis is the layer, 1 to L, unless
+        ``dims`` says otherwise; ``mean["lengths"]`` has shape (L, number of inputs).
+    stderr : mapping of str to ndarray
+        Standard errors of these means; NaN where a single network was run.
+    variance : mapping of str to ndarray
+        Unbiased variances over networks.
+    dims : mapping of str to tuple of str
+        Names of the axes of each observable.
+    pairs : tuple of (int, int)
+        The pairs of inputs along the axis ``pair``.
+    n_networks : int
+        Number of networks that the means hold.
+    requested : int
+        Number of networks that was asked for; larger after an interrupt.
+    seed : int
+        Seed with which the same numbers come out again.
+    sampler : str
+        ``"dense"`` or ``"matrix-free"``.
+    dtype : str
+        Precision of the passes.
+    input_gram : ndarray, shape (B, B)
+        Mean products of the inputs.
+    edges : mapping of str to ndarray
+        Edges of the bins of histograms, shape (L, bins + 1).
+    """
+
+    network: MLP
+    mean: Mapping[str, Array]
+    stderr: Mapping[str, Array]
+    variance: Mapping[str, Array]
+    dims: Mapping[str, tuple[str, ...]]
+    pairs: tuple[tuple[int, int], ...]
+    n_networks: int
+    requested: int
+    seed: int
+    sampler: str
+    dtype: str
+    input_gram: Array
+    edges: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether fewer networks were run than asked for."""
+        return self.n_networks < self.requested
+
+    @property
+    def layers(self) -> NDArray[np.intp]:
+        """The layer numbers 1 to L."""
+        return np.arange(1, self.network.depth + 1)
+
+    @property
+    def observables(self) -> tuple[str, ...]:
+        """Names of what was observed."""
+        return tuple(self.mean)
+
+    def parameters(self) -> dict[str, Any]:
+        """What the numbers belong to, as plain JSON types."""
+        net = self.network
+        return {
+            "activation": net.activation.name,
+            "sigma_w": net.sigma_w,
+            "sigma_b": net.sigma_b,
+            "depth": net.depth,
+            "widths": list(net.widths),
+            "weights": net.weights,
+            "n_networks": self.n_networks,
+            "requested": self.requested,
+            "seed": self.seed,
+            "sampler": self.sampler,
+            "dtype": self.dtype,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON types; non-finite numbers become None."""
+        return {
+            **self.parameters(),
+            "interrupted": self.interrupted,
+            "pairs": [list(p) for p in self.pairs],
+            "observables": {
+                name: {
+                    "dims": list(self.dims[name]),
+                    "mean": saving.plain(self.mean[name]),
+                    "stderr": saving.plain(self.stderr[name]),
+                }
+                for name in self.mean
+            },
+        }
+
+    def to_xarray(self) -> Any:
+        """A labelled dataset with variables ``NAME`` and ``NAME_stderr`` (extra ``data``).
+
+        Raises
+        ------
+        MissingExtraError
+            If xarray is not installed.
+        """
+        return saving.dataset(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to ``.npz``, ``.csv`` or ``.nc``; a file of that name is replaced at once or not.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another one.
+        MissingExtraError
+            If ``.nc`` is asked for and the extra ``data`` is missing.
+        """
+        return saving.save(self, Path(path))
+
+    def __repr__(self) -> str:
+        net = self.network
+        return (
+            f"<SimulationResult: {self.n_networks} networks of {net.activation.name}, depth "
+            f"{net.depth}, sigma_w={net.sigma_w:g}, sigma_b={net.sigma_b:g}; "
+            f"{', '.join(self.mean)}>"
+        )
