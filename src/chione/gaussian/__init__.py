@@ -1,5 +1,14 @@
 """Gaussian expectations in one and two variables, Hermite expansions, tables in log q."""
 
+from chione.gaussian.bivariate import bivariate
 from chione.gaussian.expectation import Integrator, expectation, gaussian_nodes
+from chione.gaussian.hermite import HermiteExpansion, hermite_expansion
 
-__all__ = ["Integrator", "expectation", "gaussian_nodes"]
+__all__ = [
+    "HermiteExpansion",
+    "Integrator",
+    "bivariate",
+    "expectation",
+    "gaussian_nodes",
+    "hermite_expansion",
+]

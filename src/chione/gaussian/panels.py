@@ -93,17 +93,23 @@ def build_rule(
     power: int,
     q_ref: Array,
     limits: tuple[float, float] = (-np.inf, np.inf),
+    *,
+    extra_edges: Array | None = None,
+    noisy: bool = False,
 ) -> Rule:
     """Resolve the m functions `f` (h (n,) -> (m, n)) to the power `power` for variances `q_ref`.
 
-    Beyond `limits` the functions overflow float64; no node is put there.
+    Beyond `limits` the functions overflow float64; no node is put there. `extra_edges` are further
+    panel edges. With `noisy` the last function is a bound on the noise of the others: it is not
+    resolved itself, and panels are not bisected for less than it.
     """
     sigma = float(np.sqrt(q_ref[0]))
     reach = float(np.sqrt(power * q_ref[-1])) * _WINDOW  # g^p may peak far out, as exp does
     edges = graded_edges(breakpoints, sigma, reach)
     # short panels towards a limit, so that the last one can tell whether the tail has died out
     ends = [x * (1.0 - 2.0**-k) for x in limits if abs(x) < reach for k in range(1, 8)]
-    edges = np.unique(np.clip(np.r_[edges, ends], *limits))
+    extra = np.empty(0) if extra_edges is None else extra_edges[np.abs(extra_edges) < reach]
+    edges = np.unique(np.clip(np.r_[edges, ends, extra], *limits))
     done: list[_Panels] = []
     todo = _evaluate(f, edges[:-1], edges[1:], power, q_ref)
     n_panels = len(edges)
@@ -114,7 +120,11 @@ def build_rule(
         difference = np.abs(todo.sum - halves.sum[..., :n] - halves.sum[..., n:])
         total = sum((p.abs_sum.sum(-1) for p in done), todo.abs_sum.sum(-1))[..., None]
         # 1e-17 of the whole, or the rounding of the panel itself
-        fine = np.all(difference <= 1e-17 * total + 4.0 * EPS * todo.abs_sum, axis=(0, 1))
+        allowed = 1e-17 * total + 4.0 * EPS * todo.abs_sum
+        if noisy:
+            allowed = allowed + todo.abs_sum[:, -1:]
+            difference[:, -1] = 0.0
+        fine = np.all(difference <= allowed, axis=(0, 1))
         n_panels += int(2 * np.sum(~fine))
         if level == _MAX_LEVELS or n_panels > _MAX_PANELS:
             fine[:] = True
@@ -216,4 +226,5 @@ def _is_cut(size: Array, overflow: Mask, total: Array) -> Mask:
     beside[:, :-1] |= overflow[:, 1:]
     beside[:, [0, -1]] = True
     share = np.where(beside, size / total[..., None], 0.0)
+    share[~np.isfinite(total)] = np.inf
     return np.asarray(~(share.max((0, 2)) <= 1e-17))  # not <=: a NaN is a cut too
