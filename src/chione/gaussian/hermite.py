@@ -20,8 +20,8 @@ from chione.gaussian.panels import EPS, build_rule
 def hermite_functions(z: Array, n: int) -> Array:
     r"""The first n orthonormal polynomials times a quarter Gaussian, :math:`he_k(z) e^{-z^2/4}`.
 
-    The factor keeps them bounded, so the recurrence
-    :math:`he_{k+1} = (z\,he_k - \sqrt k\,he_{k-1}) / \sqrt{k+1}` neither overflows nor loses digits.
+    The factor keeps them bounded, so that the recurrence neither overflows nor loses digits:
+    :math:`he_{k+1} = (z\,he_k - \sqrt k\,he_{k-1}) / \sqrt{k+1}`.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def hermite_expansion(
 
 def _last_function(z: Array, n: int) -> Array:
     """The n-th Hermite function alone, in two rows of memory."""
-    before, psi = np.zeros_like(z), np.exp(-0.25 * z**2)
+    before, psi = np.zeros_like(z), np.asarray(np.exp(-0.25 * z**2))
     for k in range(n - 1):
         before, psi = psi, (z * psi - np.sqrt(k) * before) / np.sqrt(k + 1.0)
     return psi

@@ -18,7 +18,7 @@ _MAX_LEVELS = 30
 _BLOCK = 1024  # centres at a time: some 10^4 panels of 16 nodes, a few MB an array
 _RESOLVED = 2e-17
 # (16, 2): node values -> Legendre coefficients of degree 14 and 15, as the integral of the panel
-_LAST = np.stack(
+_LAST: Array = np.stack(
     [(2 * k + 1) * WEIGHTS * np.polynomial.legendre.Legendre.basis(k)(NODES) for k in (14, 15)], 1
 )
 
@@ -135,4 +135,5 @@ def _panel_sums(
     t = 0.5 * (low + high)[:, None] + half[:, None] * NODES  # (P, 16)
     values = np.asarray(g((centre[:, None] + t).ravel()), dtype=np.float64).reshape(t.shape)
     terms = values * np.exp(t**2 * (-0.5 / v)) * (half / np.sqrt(2.0 * np.pi * v))[:, None]
-    return terms @ WEIGHTS, np.abs(terms) @ WEIGHTS, np.abs(terms @ _LAST).sum(1)
+    last: Array = np.abs(terms @ _LAST).sum(1)
+    return terms @ WEIGHTS, np.abs(terms) @ WEIGHTS, last
