@@ -1,0 +1,284 @@
+r"""Gaussian moments of an activation: the numbers from which all of mean-field theory is made.
+
+With :math:`h \sim N(0, q)`:
+
+.. math:: E\,\phi(h), \quad E\,\phi(h)^2, \quad E\,\phi'(h)^2, \quad E\,\phi(h)^4, \quad
+   \frac{d}{dq} E\,\phi(h)^2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from chione.activations import AbstractActivation, activation
+from chione.activations.protocol import sides
+from chione.base import Array, Estimate, Status, checks
+from chione.gaussian import Integrator, Table
+from chione.gaussian.panels import EPS
+
+METHODS = ("auto", "closed", "quadrature")
+# The closed forms are written so that no digits cancel; their tests hold them to this.
+CLOSED_ERROR = 64.0 * EPS
+
+ActivationLike = Any
+"""A name, an expression, a callable, a torch module, or an AbstractActivation."""
+
+
+class Moments:
+    """All moments of one activation, with the nodes and tables that were built for them."""
+
+    def __init__(self, phi: AbstractActivation) -> None:
+        self.phi = phi
+        self._jumps = [(k, phi.jump(0, k)) for k in phi.kinks]
+
+    @property
+    def has_jumps(self) -> bool:
+        """Whether the activation itself is discontinuous."""
+        return any(abs(size) > 0.0 for _, size in self._jumps)
+
+    @cached_property
+    def _mean(self) -> Integrator:
+        return Integrator(self.phi.value, self.phi.kinks)
+
+    @cached_property
+    def _square(self) -> Integrator:
+        return Integrator(self.phi.value, self.phi.kinks, power=2)
+
+    @cached_property
+    def _fourth(self) -> Integrator:
+        return Integrator(self.phi.value, self.phi.kinks, power=4)
+
+    @cached_property
+    def _derivative_square(self) -> Integrator:
+        error = self.phi.derivative_error
+        return Integrator(self.phi.derivative, self.phi.kinks, power=2, relative_error=error)
+
+    @cached_property
+    def _curvature(self) -> Integrator:
+        def g(h: Array) -> Array:
+            phi = self.phi
+            return phi.derivative(h) ** 2 + phi.value(h) * phi.second_derivative(h)
+
+        return Integrator(g, self.phi.kinks, relative_error=self.phi.derivative_error)
+
+    @cached_property
+    def _once(self) -> Integrator:
+        def g(h: Array) -> Array:
+            return h * self.phi.value(h) * self.phi.derivative(h)
+
+        return Integrator(g, self.phi.kinks, relative_error=self.phi.derivative_error)
+
+    @cached_property
+    def _stein(self) -> Integrator:
+        return Integrator(lambda h: h * self.phi.value(h), self.phi.kinks, power=2)
+
+    def mean(self, q: Any, method: str = "auto") -> Estimate:
+        """E phi."""
+        return _choose(self.phi.closed_forms.mean, self._mean, q, method)
+
+    def square(self, q: Any, method: str = "auto") -> Estimate:
+        """E phi^2."""
+        return _choose(self.phi.closed_forms.mean_square, self._square, q, method)
+
+    def fourth(self, q: Any) -> Estimate:
+        """E phi^4."""
+        return self._fourth(q)
+
+    def derivative_square(self, q: Any, method: str = "auto") -> Estimate:
+        """E phi'^2; infinite where phi jumps, since phi' then holds a point mass."""
+        if self.has_jumps:
+            return _all_missing(q, Status.INFINITE)
+        closed = self.phi.closed_forms.derivative_mean_square
+        return _choose(closed, self._derivative_square, q, method)
+
+    def slope(self, q: Any, method: str = "auto") -> Estimate:
+        """d/dq of E phi^2."""
+        closed = self.phi.closed_forms.length_slope
+        if method == "closed" or (method == "auto" and closed is not None):
+            return _choose(closed, self._slope, q, method)
+        return self._slope(checks.real_array("q", q))
+
+    def _slope(self, q: Any) -> Estimate:
+        r"""The better of :math:`E (\phi^2)'' / 2` and :math:`E\,h (\phi^2)' / 2q`.
+
+        The density obeys the heat equation, so :math:`d/dq\,E\phi^2 = E (\phi^2)'' / 2`, and one
+        integration by parts gives the second form. A jump D of :math:`(\phi^2)'` at k adds
+        :math:`D\,p(k) / 2` to the first, a jump D of :math:`\phi^2` adds
+        :math:`D\,(k / q)\,p(k) / 2` to both.
+        """
+        q = np.asarray(q, dtype=np.float64)
+        if np.any(q == 0.0) and any(k == 0.0 and (a or b) for k, a, b in self._masses):
+            return _all_missing(q, Status.UNDEFINED)
+        exact = self._with_masses(self._curvature(q), q, 0)
+        if np.any(q == 0.0):
+            return _unwrap(exact)
+        once = self._once(q)
+        once = Estimate(once.value / q, once.error / q + EPS * np.abs(once.value / q), once.status)
+        # where phi saturates the terms of the first form cancel; where phi(0) != 0 and q is small,
+        # those of the second
+        best = _better(exact, self._with_masses(once, q, 1))
+        if self.phi.derivative_error > 0.0:
+            best = _better(best, self._stein_slope(q))
+        return _unwrap(best)
+
+    def _with_masses(self, main: Estimate, q: Array, stein: int) -> Estimate:
+        """Add what point masses of (phi^2)'' (`stein` 0) or of (phi^2)' (`stein` 1) contribute."""
+        value, error = np.array(main.value), np.array(main.error)
+        with np.errstate(all="ignore"):
+            for k, jump_square, jump_slope in self._masses:
+                density = np.where(q > 0.0, np.exp(-0.5 * k * k / q) / np.sqrt(2 * np.pi * q), 0.0)
+                term = 0.5 * density * jump_square * np.where(q > 0.0, k / q, 0.0)
+                if stein == 0:
+                    term = term + 0.5 * density * jump_slope
+                value = value + term
+                error = error + (8.0 + np.where(q > 0.0, k * k / q, 0.0)) * EPS * np.abs(term)
+        return Estimate(value, error, main.status)
+
+    def _stein_slope(self, q: Array) -> Estimate:
+        """Stein's form, which needs no derivative: (E h^2 phi^2 / q - E phi^2) / 2 q."""
+        a, b = self._stein(q), self._square(q)
+        value = (a.value / q - b.value) / (2.0 * q)
+        error = (a.error / q + b.error) / (2.0 * q) + 4.0 * EPS * np.abs(value)
+        return Estimate(value, error, np.maximum(a.status, b.status))
+
+    @cached_property
+    def _masses(self) -> list[tuple[float, float, float]]:
+        """Place of each kink, jump of phi^2 and jump of (phi^2)' there."""
+        out = []
+        for k in self.phi.kinks:
+            left, right = sides(k)
+            v = self.phi.value(np.array([left, right]))
+            d = self.phi.derivative(np.array([left, right]))
+            square, slope = v[1] ** 2 - v[0] ** 2, 2.0 * (v[1] * d[1] - v[0] * d[0])
+            scale = 8.0 * EPS * max(1.0, np.abs(v).max() ** 2, np.abs(v * d).max())
+            square = square if abs(square) > scale else 0.0
+            slope = slope if abs(slope) > scale else 0.0
+            if square or slope:
+                out.append((k, float(square), float(slope)))
+        return out
+
+    @cached_property
+    def square_table(self) -> Table:
+        """E phi^2 compiled in log q."""
+        return Table(self.square)
+
+    @cached_property
+    def derivative_table(self) -> Table:
+        """E phi'^2 compiled in log q."""
+        return Table(self.derivative_square)
+
+    @cached_property
+    def slope_table(self) -> Table:
+        """d/dq E phi^2 compiled in log q."""
+        return Table(self.slope)
+
+
+@lru_cache(maxsize=128)
+def _moments(phi: AbstractActivation) -> Moments:
+    return Moments(phi)
+
+
+def moments(phi: ActivationLike) -> Moments:
+    """The moments of an activation, kept for the next call with an equal one."""
+    return _moments(activation(phi))
+
+
+def mean(phi: ActivationLike, q: Any, *, method: str = "auto") -> Estimate:
+    r"""Mean of the activation, :math:`E\,\phi(\sqrt q z)`; arguments as :func:`second_moment`."""
+    return moments(phi).mean(q, method)
+
+
+def second_moment(phi: ActivationLike, q: Any, *, method: str = "auto") -> Estimate:
+    r"""Mean square of the activation of a Gaussian of variance q.
+
+    .. math:: E\,\phi(\sqrt q\,z)^2
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    q : float or array_like
+        Variances, zero or above.
+    method : {"auto", "closed", "quadrature"}
+        ``auto`` takes the closed form where one is known.
+
+    Returns
+    -------
+    Estimate
+        Of the shape of `q`.
+
+    Raises
+    ------
+    ValueError
+        If q is negative or not finite, or no closed form is known and one was asked for.
+    """
+    return moments(phi).square(q, method)
+
+
+def fourth_moment(phi: ActivationLike, q: Any) -> Estimate:
+    r"""Fourth moment of the activation, :math:`E\,\phi(\sqrt q z)^4`."""
+    return moments(phi).fourth(q)
+
+
+def derivative_second_moment(phi: ActivationLike, q: Any, *, method: str = "auto") -> Estimate:
+    r"""Mean square slope, :math:`E\,\phi'(\sqrt q z)^2`; arguments as :func:`second_moment`.
+
+    Infinite (status ``INFINITE``) where the activation jumps.
+    """
+    return moments(phi).derivative_square(q, method)
+
+
+def length_slope(phi: ActivationLike, q: Any, *, method: str = "auto") -> Estimate:
+    r"""Slope :math:`\frac{d}{dq} E\,\phi(\sqrt q z)^2`, which is chi_parallel at sigma_w = 1.
+
+    Equal to :math:`E[\phi'^2 + \phi\phi'']` where phi is smooth; point masses of the second
+    derivative at kinks are included.
+    """
+    return moments(phi).slope(q, method)
+
+
+def _choose(
+    closed: Callable[[Array], Array] | None,
+    integrator: Callable[[Any], Estimate],
+    q: Any,
+    method: str,
+) -> Estimate:
+    checks.one_of("method", method, METHODS)
+    if method == "closed" and closed is None:
+        raise ValueError("No closed form is known for this moment; use method='quadrature'.")
+    if closed is None or method == "quadrature":
+        return integrator(q)
+    q = checks.real_array("q", q)
+    if np.any(q < 0.0):
+        raise ValueError(f"q must be a variance, 0 or above, but it is {q.min()!r}.")
+    with np.errstate(over="ignore"):
+        value = np.asarray(closed(q), dtype=np.float64)
+    status = np.where(np.isfinite(value), Status.OK, Status.OVERFLOW).astype(np.int8)
+    value = np.where(np.isfinite(value), value, np.nan)
+    return _unwrap(Estimate(value, CLOSED_ERROR * np.abs(value), status))
+
+
+def _better(a: Estimate, b: Estimate) -> Estimate:
+    """Element by element the estimate with the smaller error."""
+    first = ~(np.asarray(b.error) < np.asarray(a.error))
+    return Estimate(
+        np.where(first, a.value, b.value),
+        np.where(first, a.error, b.error),
+        np.where(first, a.status, b.status).astype(np.int8),
+    )
+
+
+def _all_missing(q: Any, status: Status) -> Estimate:
+    nan = np.full(np.shape(q), np.nan)
+    return _unwrap(Estimate(nan, nan, np.full(np.shape(q), status, dtype=np.int8)))
+
+
+def _unwrap(e: Estimate) -> Estimate:
+    """Zero-dimensional arrays become plain numbers."""
+    if np.ndim(e.value):
+        return e
+    return Estimate(float(e.value), float(e.error), Status(int(e.status)))
