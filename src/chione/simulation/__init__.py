@@ -1,7 +1,7 @@
 """Finite networks, sampled: plain linear algebra, no theory and no quadrature."""
 
+from chione.simulation.ensemble import simulate
 from chione.simulation.inputs import correlated_inputs, input_pair
 from chione.simulation.result import SimulationResult
-from chione.simulation.ensemble import simulate
 
 __all__ = ["SimulationResult", "correlated_inputs", "input_pair", "simulate"]

@@ -53,6 +53,16 @@ class DenseWeights:
         w = self._draw(l)
         return np.asarray((x * self._scale(l)) @ w.T)
 
+    def again(self, l: int) -> FloatArray:
+        """Explicit weights do not repeat a product; the pass keeps the signals instead.
+
+        Raises
+        ------
+        RuntimeError
+            Always.
+        """
+        raise RuntimeError(f"layer {l}: passes over explicit weights must keep their signals.")
+
     def backward(self, l: int, delta: FloatArray, x: FloatArray) -> FloatArray:
         """Transposed product (W^l)^T delta: (B, N_l) to (B, N_{l-1}); `x` is not needed here."""
         index = l - 1

@@ -1,23 +1,30 @@
-"""Random finite networks, run and measured."""
+"""Random finite networks, run one after another or side by side, and measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from chione.base import Array, checks
 from chione.networks import MLP
-from chione.simulation.dense import DenseWeights
+from chione.simulation import fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, input_pair
 from chione.simulation.moments import Moments
 from chione.simulation.observables import OBSERVABLES, Observable, mean_products, pairs
 from chione.simulation.passes import Pass
 from chione.simulation.result import SimulationResult
 from chione.simulation.streams import entropy
+from chione.simulation.weights import FloatArray
 
-DEFAULT_MEMORY = 200 * 2**20  # bytes for kept weights: 25 layers of 1000 x 1000 in float64
+DEFAULT_MEMORY = 200 * 2**20  # bytes for weights and signals that are kept, all workers together
+
+#: Every word that ``observe=`` accepts.
+NAMES: tuple[str, ...] = (*OBSERVABLES, *fluctuations.NAMES, *histograms.SIGNALS)
 
 
 def simulate(
@@ -27,25 +34,99 @@ def simulate(
     n_networks: int = 20,
     seed: int | None = 0,
     observe: Sequence[str] = ("lengths", "correlations", "gradients"),
+    sampler: str = "auto",
     dtype: str = "float64",
+    workers: int = 1,
+    batch: int = 16,
     memory: int = DEFAULT_MEMORY,
+    bins: int = histograms.BINS,
+    backend: str = "numpy",
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulationResult:
-    """Draw random networks, send inputs forward and errors backward, and average."""
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be an MLP, but it is a {type(network).__name__}.")
+    r"""Draw random networks, send inputs forward and errors backward, and average.
+
+    .. math:: h^l = W^l x^{l-1} + b^l, \quad x^l = \phi(h^l), \qquad
+        \delta^{l} = \phi'(h^l) \odot (W^{l+1})^T \delta^{l+1}
+
+    Parameters
+    ----------
+    network : MLP
+        The network to draw.
+    inputs : array_like, shape (B, N_0), optional
+        One input in each row; by default two of mean square 1 and correlation 0.5.
+    n_networks : int
+        Number of networks, at least 1 (and at least 2 for standard errors).
+    seed : int or None
+        Seed; None draws one, which the result holds.
+    observe : sequence of str
+        What to measure: see :data:`NAMES` and ``OBSERVABLES[name].words``.
+    sampler : {"auto", "dense", "matrix-free"}
+        Explicit weight matrices, or the exact sampler that never forms them (Gaussian and
+        orthogonal weights). ``auto`` takes the latter where layers have 8 units an input or more.
+    dtype : {"float64", "float32"}
+        Precision of weights and signals; activations are evaluated in float64.
+    workers : int
+        Threads that run networks side by side.
+    batch : int
+        Largest number of networks whose measurements wait to be added up.
+    memory : int
+        Bytes for weights and signals that are kept between the passes.
+    bins : int
+        Bins of histograms.
+    backend : {"numpy", "torch"}
+        What multiplies dense weights; torch needs the extra ``torch``.
+    device : str
+        Device of the torch backend, such as ``"cuda"``.
+    progress : callable, optional
+        Called with (networks done, networks in total) after each network.
+
+    Returns
+    -------
+    SimulationResult
+        Means, standard errors and variances over networks. The same seed gives the same numbers
+        for every `batch`, `workers` and `memory`. After an interrupt (Ctrl-C) it holds the
+        networks that were finished, and ``n_networks`` says how many.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For inputs of the wrong size, unknown observables, zero networks and the like.
+    MissingExtraError
+        If torch is asked for and not installed.
+
+    Notes
+    -----
+    The error at the output is one random vector for all inputs, of mean square exactly 1.
+    Memory does not grow with the number of networks. Signals that overflow give non-finite means,
+    which :attr:`SimulationResult.warnings` reports.
+
+    Examples
+    --------
+    >>> import chione
+    >>> net = chione.MLP(chione.activation("tanh"), 1.5, 0.1, depth=10, width=300)
+    >>> run = chione.simulate(net, n_networks=10, seed=1)
+    >>> run.mean["lengths"].shape
+    (10, 2)
+    """
+    plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, bins)
     count = checks.integer("n_networks", n_networks)
-    chosen = _chosen(observe)
-    start = entropy(seed)
-    width = network.widths[0]
-    x = input_pair(width, seed=start) if inputs is None else check_inputs(inputs, width)
-    kind = np.dtype(checks.one_of("dtype", dtype, ("float32", "float64")))
-    run = Pass(network, DenseWeights(network, dtype=kind, memory=memory), dtype=kind)
+    threads = min(checks.integer("workers", workers), count)
+    checks.integer("batch", batch)
+    share = checks.integer("memory", memory) // threads
+    passes = [
+        samplers.make_pass(network, plan.sampler, len(plan.inputs), plan.dtype, share, device)
+        for _ in range(threads)
+    ]
+    with _quiet():
+        bound, edges = histograms.with_edges(
+            plan.histograms, passes[0], plan.seed, plan.inputs, plan.bins
+        )
     moments: dict[str, Moments] = {}
     held = 0
     try:
-        for index in range(count):
-            for name, value in _measure(run, chosen, start, index, x.astype(kind)).items():
+        for measured in _measurements(passes, (*plan.layered, *bound), plan, count, batch):
+            for name, value in measured.items():
                 moments.setdefault(name, Moments.empty(value.shape)).add(value)
             held += 1
             if progress is not None:
@@ -53,44 +134,157 @@ def simulate(
     except KeyboardInterrupt:
         if held == 0:
             raise
-    i, j = pairs(len(x))
-    return SimulationResult(
+    return _result(plan, moments, edges, held, count)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A checked request."""
+
+    network: MLP
+    inputs: FloatArray
+    seed: int
+    asked: tuple[str, ...]
+    layered: tuple[Observable, ...]
+    histograms: tuple[str, ...]
+    sampler: str
+    dtype: np.dtype[Any]
+    bins: int
+
+
+def _plan(
+    network: MLP,
+    inputs: Any,
+    seed: int | None,
+    observe: Sequence[str],
+    sampler: str,
+    dtype: str,
+    backend: str,
+    bins: int,
+) -> _Plan:
+    if not isinstance(network, MLP):
+        raise TypeError(
+            f"network must be a chione.MLP, but it is a {type(network).__name__}; "
+            "describe it as chione.MLP(chione.activation('tanh'), 1.5, 0.1, depth=50, width=512)."
+        )
+    start = entropy(seed)
+    width = network.widths[0]
+    if inputs is None and width < 2:
+        raise ValueError("inputs must be given where input_width is 1: a pair needs two units.")
+    x = input_pair(width, seed=start) if inputs is None else check_inputs(inputs, width)
+    names = _names(observe)
+    needed = dict.fromkeys("lengths" if n in fluctuations.NAMES else n for n in names)
+    kind = np.dtype(checks.one_of("dtype", dtype, ("float32", "float64")))
+    return _Plan(
         network=network,
-        mean={name: m.mean for name, m in moments.items()},
-        stderr={name: m.stderr for name, m in moments.items()},
-        variance={name: m.variance for name, m in moments.items()},
-        dims={o.name: ("layer", *o.dims) for o in chosen},
-        pairs=tuple((int(a), int(b)) for a, b in zip(i, j, strict=True)),
-        n_networks=held,
-        requested=count,
+        inputs=x.astype(kind),
         seed=start,
-        sampler="dense",
-        dtype=dtype,
-        input_gram=mean_products(x),
+        asked=names,
+        layered=tuple(OBSERVABLES[n] for n in needed if n in OBSERVABLES),
+        histograms=tuple(n for n in needed if n in histograms.SIGNALS),
+        sampler=samplers.choose(sampler, backend, network, len(x)),
+        dtype=kind,
+        bins=checks.integer("bins", bins),
     )
 
 
-def _chosen(observe: Sequence[str]) -> tuple[Observable, ...]:
+def _names(observe: Sequence[str]) -> tuple[str, ...]:
     names = (observe,) if isinstance(observe, str) else tuple(observe)
     if not names:
-        raise ValueError(f"observe must name at least one of {', '.join(OBSERVABLES)}.")
+        raise ValueError(f"observe must name at least one of {', '.join(NAMES)}.")
     for name in names:
-        checks.one_of("observe", name, tuple(OBSERVABLES))
-    return tuple(OBSERVABLES[name] for name in dict.fromkeys(names))
+        checks.one_of("observe", name, NAMES)
+    return tuple(dict.fromkeys(names))
+
+
+def _measurements(
+    passes: list[Pass],
+    chosen: tuple[Observable, ...],
+    plan: _Plan,
+    count: int,
+    batch: int,
+) -> Iterator[dict[str, Array]]:
+    """What each network gave, in the order of their numbers whatever the order of work."""
+    if len(passes) == 1:
+        for index in range(count):
+            yield _measure(passes[0], chosen, plan, index)
+        return
+    idle: SimpleQueue[Pass] = SimpleQueue()
+    for run in passes:
+        idle.put(run)
+
+    def work(index: int) -> dict[str, Array]:
+        run = idle.get()
+        try:
+            return _measure(run, chosen, plan, index)
+        finally:
+            idle.put(run)
+
+    pool = ThreadPoolExecutor(len(passes))
+    waiting: list[Future[dict[str, Array]]] = []
+    submitted = 0
+    try:
+        while submitted < count or waiting:
+            while submitted < count and len(waiting) < max(batch, len(passes)):
+                waiting.append(pool.submit(work, submitted))
+                submitted += 1
+            yield waiting.pop(0).result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _measure(
-    run: Pass, chosen: tuple[Observable, ...], seed: int, index: int, x: Any
+    run: Pass, chosen: tuple[Observable, ...], plan: _Plan, index: int
 ) -> dict[str, Array]:
     forward = [o for o in chosen if not o.backward]
     backward = [o for o in chosen if o.backward]
     rows: dict[str, list[Array]] = {o.name: [] for o in chosen}
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for shot in run.forward(seed, index, x):
+    with _quiet():
+        for shot in run.forward(plan.seed, index, plan.inputs):
             for o in forward:
                 rows[o.name].append(o.measure(shot))
         if backward:
             for shot in run.backward():
                 for o in backward:
-                    rows[o.name].insert(0, o.measure(shot))
-    return {name: np.array(values) for name, values in rows.items()}
+                    rows[o.name].append(o.measure(shot))
+        for o in backward:
+            rows[o.name].reverse()
+        return {
+            o.name: np.sum(rows[o.name], axis=0) if o.total else np.array(rows[o.name])
+            for o in chosen
+        }
+
+
+def _quiet() -> np.errstate:
+    """Overflow is a result here, and reported as one, not as a warning of NumPy."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
+
+
+def _result(
+    plan: _Plan, moments: dict[str, Moments], edges: dict[str, Array], held: int, count: int
+) -> SimulationResult:
+    mean = {name: m.mean for name, m in moments.items()}
+    stderr = {name: m.stderr for name, m in moments.items()}
+    dims = {o.name: o.dims if o.total else ("layer", *o.dims) for o in plan.layered}
+    dims |= dict.fromkeys(plan.histograms, ("layer", "bin"))
+    widths = np.array(plan.network.widths[1:], np.float64)[:, None]
+    for name in set(plan.asked) & set(fluctuations.NAMES):
+        derived = getattr(fluctuations, name)(moments["lengths"], widths)
+        mean[name], stderr[name] = derived.mean, derived.stderr
+        dims[name] = ("layer", "input")
+    i, j = pairs(len(plan.inputs))
+    return SimulationResult(
+        network=plan.network,
+        mean={name: mean[name] for name in plan.asked},
+        stderr={name: stderr[name] for name in plan.asked},
+        variance={n: m.variance for n, m in moments.items() if n in plan.asked},
+        dims={name: dims[name] for name in plan.asked},
+        pairs=tuple((int(a), int(b)) for a, b in zip(i, j, strict=True)),
+        n_networks=held,
+        requested=count,
+        seed=plan.seed,
+        sampler=plan.sampler,
+        dtype=str(plan.dtype),
+        input_gram=mean_products(plan.inputs),
+        edges=edges,
+    )

@@ -12,6 +12,8 @@ from chione.base import Array
 from chione.simulation.passes import Snapshot
 from chione.simulation.weights import FloatArray
 
+FLAT = 0.05  # slopes below this count as saturated: a signal loses 26 dB there
+
 
 @dataclass(frozen=True)
 class Observable:
@@ -31,6 +33,8 @@ class Observable:
         The symbol, for labels.
     words : str
         What it is, for labels and for ``--help``.
+    total : bool
+        Whether the value is summed over the layers, so that it belongs to the whole network.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Observable:
     measure: Callable[[Snapshot], Array]
     symbol: str
     words: str
+    total: bool = False
 
 
 def mean_products(a: FloatArray) -> Array:
@@ -83,9 +88,40 @@ def angles(a: FloatArray) -> Array:
     return np.asarray(2.0 * np.arcsin(half))
 
 
+def saturation(s: Snapshot) -> Array:
+    """Share of the units whose slope is nearly flat, for each input."""
+    slope = s.network.activation.derivative(s.h.astype(np.float64, copy=False))
+    return np.asarray(np.mean(np.abs(slope) < FLAT, axis=1))
+
+
+def effective_rank(a: FloatArray) -> Array:
+    r"""Participation ratio :math:`(\sum \lambda)^2 / \sum \lambda^2` of the Gram matrix, 1 to B."""
+    g = mean_products(a)
+    return np.asarray(np.trace(g) ** 2 / np.sum(g * g))
+
+
+def ntk_term(s: Snapshot) -> Array:
+    r"""What the parameters of one layer add to the empirical neural tangent kernel.
+
+    .. math:: \Theta_{ab} = \sum_l \frac{\delta^l_a \cdot \delta^l_b}{N_L}
+        \left(\sigma_w^2 \frac{x^{l-1}_a \cdot x^{l-1}_b}{N_{l-1}} + \sigma_b^2\right)
+
+    The parameters are the standard normal ones behind W and b. The error at the output is a
+    random direction, so the expectation is the mean over output units of their kernels.
+    """
+    net = s.network
+    errors = mean_products(_delta(s)) * (net.widths[s.layer] / net.widths[-1])
+    return errors * (net.sigma_w**2 * mean_products(s.x_in) + net.sigma_b**2)
+
+
 def _delta(s: Snapshot) -> FloatArray:
     assert s.delta is not None, "the driver hands error signals to backward observables"
     return s.delta
+
+
+def _upper(g: Array) -> Array:
+    i, j = pairs(len(g))
+    return np.asarray(g[i, j])
 
 
 _ALL = (
@@ -94,12 +130,45 @@ _ALL = (
         "q", "mean square of the pre-activations",
     ),
     Observable(
+        "activation_lengths", ("input",), False, lambda s: mean_squares(s.x),
+        "<x^2>", "mean square of the activations",
+    ),
+    Observable(
         "correlations", ("pair",), False, lambda s: correlations(s.h),
         "c", "correlation of the pre-activations of two inputs",
     ),
     Observable(
+        "one_minus_correlations", ("pair",), False, lambda s: one_minus_correlations(s.h),
+        "1 - c", "one minus the correlation, without cancellation",
+    ),
+    Observable(
+        "angles", ("pair",), False, lambda s: angles(s.h),
+        "angle", "angle between the pre-activations of two inputs, in radians",
+    ),
+    Observable(
+        "saturation", ("input",), False, saturation,
+        "saturated", f"share of units with |phi'(h)| below {FLAT:g}",
+    ),
+    Observable(
+        "effective_rank", (), False, lambda s: effective_rank(s.h),
+        "rank", "effective rank of the batch (participation ratio)",
+    ),
+    Observable(
         "gradients", ("input",), True, lambda s: mean_squares(_delta(s)),
         "d^l / d^L", "mean square of the error signal, relative to the last layer",
+    ),
+    Observable(
+        "error_products", ("pair",), True, lambda s: _upper(mean_products(_delta(s))),
+        "r^l / r^L", "mean product of the error signals of two inputs, same error at the output",
+    ),
+    Observable(
+        "weight_gradients", ("input",), True,
+        lambda s: mean_squares(_delta(s)) * mean_squares(s.x_in),
+        "<(dE/dW)^2>", "mean square of the gradient with respect to a weight",
+    ),
+    Observable(
+        "ntk", ("input", "other_input"), True, ntk_term,
+        "Theta", "empirical neural tangent kernel of the network", total=True,
     ),
 )  # fmt: skip
 

@@ -22,6 +22,9 @@ class Weights(Protocol):
     def forward(self, l: int, x: FloatArray) -> FloatArray:
         """W^l x: (B, N_{l-1}) to (B, N_l)."""
 
+    def again(self, l: int) -> FloatArray:
+        """The product of `forward` once more, without x."""
+
     def backward(self, l: int, delta: FloatArray, x: FloatArray) -> FloatArray:
         """(W^l)^T delta, (B, N_l) to (B, N_{l-1}), after `forward` of the same layer and `x`."""
 
@@ -32,6 +35,8 @@ class Snapshot:
 
     Parameters
     ----------
+    network : MLP
+        The network's description.
     layer : int
         Number l of the layer, from 1 to L.
     x_in : ndarray, shape (B, N_{l-1})
@@ -44,6 +49,7 @@ class Snapshot:
         Error signals, the gradients with respect to h; None during the forward pass.
     """
 
+    network: MLP
     layer: int
     x_in: FloatArray
     h: FloatArray
@@ -62,58 +68,66 @@ class Pass:
         Products with the weights, explicit or sampled.
     dtype : dtype
         float32 or float64; activations are evaluated in float64 in both cases.
-    shared_error : bool
-        Whether all inputs get the same error signal at the output.
+    keep : bool
+        Whether the signals of all layers stay in memory until the backward pass. If not,
+        ``weights.again`` makes them a second time.
     """
 
     def __init__(
-        self, network: MLP, weights: Weights, *, dtype: np.dtype[Any], shared_error: bool = True
+        self, network: MLP, weights: Weights, *, dtype: np.dtype[Any], keep: bool = True
     ) -> None:
-        self._network, self._weights, self._dtype = network, weights, dtype
-        self._shared_error = shared_error
+        self._network, self._weights, self._dtype, self._keep = network, weights, dtype, keep
         self._seed = self._index = 0
-        self._h: list[FloatArray] = []
-        self._x: list[FloatArray] = []
+        self._signals: dict[int, tuple[FloatArray, FloatArray]] = {}  # layer -> (h, x)
 
     def forward(self, seed: int, index: int, inputs: FloatArray) -> Iterator[Snapshot]:
         """Layers 1 to L of network number `index`."""
         self._seed, self._index = seed, index
         self._weights.start(seed, index)
-        self._h, self._x = [], [inputs]
+        self._signals = {0: (inputs, inputs)}
+        x = inputs
         for l in range(1, self._network.depth + 1):
-            h = self._weights.forward(l, self._x[-1])
-            if self._network.sigma_b > 0.0:
-                h += self._bias(l)
-            x = self._value(h)
-            self._h.append(h)
-            self._x.append(x)
-            yield Snapshot(l, self._x[-2], h, x)
+            h = self._shift(self._weights.forward(l, x), l)
+            x_in, x = x, self._value(h)
+            if self._keep or l == self._network.depth:
+                self._signals[l] = (h, x)
+            yield Snapshot(self._network, l, x_in, h, x)
 
     def backward(self) -> Iterator[Snapshot]:
         """Layers L to 1 of the network that has just run forward, with error signals.
 
-        The error at the output is Gaussian, scaled to a mean square of exactly 1.
+        The error at the output is one Gaussian vector for all inputs, scaled to a mean square
+        of exactly 1.
         """
-        delta = self._output_error()
+        h, x = self._signals[self._network.depth]
+        delta = self._output_error(len(h))
         for l in range(self._network.depth, 0, -1):
-            x_in = self._x[l - 1]
-            yield Snapshot(l, x_in, self._h[l - 1], self._x[l], delta)
+            h_in, x_in = self._recall(l - 1)
+            yield Snapshot(self._network, l, x_in, h, x, delta)
             if l > 1:
                 delta = self._weights.backward(l, delta, x_in)
-                delta *= self._derivative(self._h[l - 2])
+                delta *= self._derivative(h_in)
+                h, x = h_in, x_in
 
-    def _bias(self, l: int) -> FloatArray:
-        rng = stream(self._seed, self._index, l, Purpose.BIASES)
-        b = rng.standard_normal(self._network.widths[l])
-        return (self._network.sigma_b * b).astype(self._dtype)
+    def _recall(self, l: int) -> tuple[FloatArray, FloatArray]:
+        if l in self._signals:
+            return self._signals[l]
+        h = self._shift(self._weights.again(l), l)
+        return h, self._value(h)
 
-    def _output_error(self) -> FloatArray:
-        rows = 1 if self._shared_error else len(self._x[0])
+    def _shift(self, h: FloatArray, l: int) -> FloatArray:
+        """Add the biases, which are the same for all inputs."""
+        if self._network.sigma_b > 0.0:
+            rng = stream(self._seed, self._index, l, Purpose.BIASES)
+            b = rng.standard_normal(self._network.widths[l])
+            h += (self._network.sigma_b * b).astype(self._dtype)
+        return h
+
+    def _output_error(self, rows: int) -> FloatArray:
         rng = stream(self._seed, self._index, self._network.depth, Purpose.ERROR)
-        e = rng.standard_normal((rows, self._network.widths[-1]))
-        e /= np.sqrt(np.mean(e**2, axis=1, keepdims=True))
-        full = np.broadcast_to(e, (len(self._x[0]), e.shape[1]))
-        return np.array(full, self._dtype)
+        e = rng.standard_normal(self._network.widths[-1])
+        e /= np.sqrt(np.mean(e**2))
+        return np.tile(e.astype(self._dtype), (rows, 1))
 
     def _value(self, h: FloatArray) -> FloatArray:
         return self._network.activation.value(h.astype(np.float64, copy=False)).astype(

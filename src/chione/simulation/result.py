@@ -41,7 +41,7 @@ class SimulationResult:
     seed : int
         Seed with which the same numbers come out again.
     sampler : str
-        ``"dense"`` or ``"matrix-free"``.
+        ``"dense"``, ``"dense-torch"`` or ``"matrix-free"``.
     dtype : str
         Precision of the passes.
     input_gram : ndarray, shape (B, B)
@@ -79,6 +79,27 @@ class SimulationResult:
         """Names of what was observed."""
         return tuple(self.mean)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about what limits the numbers; empty if nothing does."""
+        out = []
+        if self.interrupted:
+            out.append(
+                f"Interrupted: the means hold {self.n_networks} of {self.requested} networks."
+            )
+        if self.n_networks < 2:
+            out.append("A single network has no standard error; use n_networks of 2 or more.")
+        for name, mean in self.mean.items():
+            bad = ~np.isfinite(mean)
+            if bad.any() and self.dims[name][:1] == ("layer",):
+                touched = np.flatnonzero(bad.reshape(len(mean), -1).any(axis=1)) + 1
+                place = f"in layers {touched[0]} to {touched[-1]}"
+            else:
+                place = "for the network"
+            if bad.any():
+                out.append(f"{name}: not finite {place}; the signal overflowed or died there.")
+        return tuple(out)
+
     def parameters(self) -> dict[str, Any]:
         """What the numbers belong to, as plain JSON types."""
         net = self.network
@@ -101,6 +122,7 @@ class SimulationResult:
         return {
             **self.parameters(),
             "interrupted": self.interrupted,
+            "warnings": list(self.warnings),
             "pairs": [list(p) for p in self.pairs],
             "observables": {
                 name: {
