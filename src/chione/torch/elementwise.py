@@ -1,0 +1,112 @@
+"""Modules taken as one step: pointwise functions and home-made norms; saturation of a function."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from chione.torch.nodes import Norm
+
+SATURATED = 1e-3  # |phi'| below this counts as saturated: 1e-6 of the mean-square gradient passes
+
+
+def is_elementwise(module: torch.nn.Module) -> bool:
+    """Whether a module without parameters applies one function to each entry.
+
+    It is tried on a copy with 12 numbers: the values may depend neither on the neighbours, nor on
+    the order, nor on the shape, nor on chance, and must not be the input itself.
+    """
+    if isinstance(module, _NOT_POINTWISE):
+        return False
+    if type(module) in _POINTWISE:
+        return True
+    if any(True for _ in module.parameters()) or any(True for _ in module.buffers()):
+        return False
+    x = torch.linspace(-2.1, 2.3, 12, dtype=torch.float64)
+    order = torch.arange(12).reshape(3, 4).T.reshape(-1)
+    try:
+        trial = _bare_copy(module)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            y = trial(x.clone())
+            if not isinstance(y, torch.Tensor) or y.shape != x.shape or torch.equal(y, x):
+                return False
+            others = (
+                (trial(x[order]), y[order]),
+                (trial(x[:5].clone()), y[:5]),
+                (trial(x.clone().reshape(3, 4)), y.reshape(3, 4)),
+            )
+    except Exception:  # whatever a stranger's module raises on such an input, it is no function
+        return False
+    return all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-9) for a, b in others)
+
+
+def _bare_copy(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy without hooks, so that a trial run is seen by nobody."""
+    trial: torch.nn.Module = copy.deepcopy(module)
+    for part in trial.modules():
+        for hooks in (part._forward_hooks, part._forward_pre_hooks):
+            hooks.clear()
+    return trial
+
+
+def is_norm(module: torch.nn.Module) -> Norm | None:
+    """A normalisation written by hand, told by its class name and its one-axis parameters."""
+    name = type(module).__name__.lower()
+    if "norm" not in name or isinstance(module, _NATIVE_NORMS) or any(module.children()):
+        return None
+    parameters = [p for p in module._parameters.values() if p is not None]
+    if not parameters or len(parameters) > 2 or any(p.dim() != 1 for p in parameters):
+        return None
+    kind = "rms_norm" if "rms" in name else "layer_norm" if "layernorm" in name else None
+    if kind is None:
+        return None
+    values: dict[str, Any] = dict(module._parameters)
+    eps = getattr(module, "variance_epsilon", getattr(module, "eps", 1e-6))
+    eps = float(eps) if isinstance(eps, (int, float)) else 1e-6
+    return Norm(kind, values.get("weight", parameters[0]), values.get("bias"), eps, False)
+
+
+_NOT_POINTWISE = (
+    torch.jit.ScriptModule,
+    torch.nn.Identity,
+    torch.nn.Flatten,
+    torch.nn.Sequential,
+    torch.nn.modules.dropout._DropoutNd,
+)
+_POINTWISE = frozenset(
+    (
+        torch.nn.ReLU, torch.nn.ReLU6, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.GELU, torch.nn.SiLU,
+        torch.nn.ELU, torch.nn.SELU, torch.nn.CELU, torch.nn.Mish, torch.nn.Softplus,
+        torch.nn.Softsign, torch.nn.Hardtanh, torch.nn.Hardswish, torch.nn.LeakyReLU,
+    )
+)  # fmt: skip
+_NATIVE_NORMS = (
+    torch.nn.LayerNorm,
+    torch.nn.GroupNorm,
+    torch.nn.modules.batchnorm._NormBase,
+    *((torch.nn.RMSNorm,) if "RMSNorm" in dir(torch.nn) else ()),
+)
+
+
+def saturation(
+    function: Callable[[torch.Tensor], torch.Tensor], h: torch.Tensor, *, channels_first: bool
+) -> torch.Tensor | None:
+    """Fractions of saturated entries and of dead units, as a tensor of two.
+
+    A unit is dead if it is saturated for every input (and position) of the batch.
+    """
+    with torch.enable_grad():
+        x = h.detach().requires_grad_()
+        y = function(x.clone())  # a function that works in place must not meet a leaf
+        if not y.requires_grad:
+            return None
+        (slope,) = torch.autograd.grad(y.sum(), x, allow_unused=True)
+    if slope is None:
+        return None
+    flat = slope.abs() < SATURATED
+    axis = 1 if channels_first and flat.dim() > 2 else flat.dim() - 1
+    units = flat.movedim(axis, -1).reshape(-1, flat.shape[axis]) if flat.dim() else flat[None, None]
+    return torch.stack([flat.float().mean(), units.all(dim=0).float().mean()])

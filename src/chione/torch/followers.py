@@ -1,0 +1,40 @@
+"""Which activation is applied to each row: the first one that reads it."""
+
+from __future__ import annotations
+
+from chione.torch.nodes import Graph, Kind, Node
+
+_PASSING = (Kind.VIEW, Kind.DROPOUT, Kind.SCALE)
+
+
+def followers(graph: Graph) -> dict[int, Node]:
+    """Row index -> activation node.
+
+    A function that also occurs in formulas (exp, abs, pow, clamp) counts only if its result goes
+    into a layer or is the output: inside a hand-written normalisation it is no activation.
+    """
+    children = graph.children()
+    out: dict[int, Node] = {}
+    for node in graph.nodes:
+        if node.kind is not Kind.ACTIVATION or node.origin is None or node.origin in out:
+            continue
+        if node.detail.arithmetic and not _is_read(graph, children, node):
+            continue
+        out[node.origin] = node
+    return out
+
+
+def _is_read(graph: Graph, children: list[list[int]], node: Node) -> bool:
+    """Whether a layer reads the node, or the model returns it."""
+    todo = [node.index]
+    while todo:
+        index = todo.pop()
+        if index == graph.output:
+            return True
+        for child in children[index]:
+            kind = graph.nodes[child].kind
+            if kind is Kind.AFFINE:
+                return True
+            if kind in _PASSING:
+                todo.append(child)
+    return False
