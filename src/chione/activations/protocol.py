@@ -103,7 +103,10 @@ class AbstractActivation(ABC):
         """Jump of the value (`order` 0), or of a derivative (1, 2), from left to right of `at`."""
         f = (self.value, self.derivative, self.second_derivative)[order]
         left, right = sides(at)
-        return float(f(np.array([right]))[0] - f(np.array([left]))[0])
+        a, b = f(np.array([left, right]))
+        # the two points are a few ulps apart, over which a continuous function moves as little
+        scale = max(abs(a), abs(b), abs(at) if order == 0 else 0.0, 1e-280)
+        return float(b - a) if abs(b - a) > 64.0 * np.finfo(np.float64).eps * scale else 0.0
 
     def __call__(self, z: Array) -> Array:
         """The value, for use as a plain function."""
