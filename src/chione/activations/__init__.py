@@ -1,8 +1,10 @@
 """Activations: the catalogue, and a user's own functions with the same abilities."""
 
 from chione.activations.affine import Affine
+from chione.activations.custom import Custom
 from chione.activations.exponential import CELU, ELU, SELU, Exp, Gaussian, LogSigmoid, Softplus
 from chione.activations.gated import GELU, GELUTanh, Mish, QuickGELU, SiLU
+from chione.activations.own import from_callable, from_expression
 from chione.activations.periodic import Cos, Sin, Siren
 from chione.activations.piecewise_linear import (
     Abs,
@@ -45,6 +47,7 @@ __all__ = [
     "ClosedForms",
     "Cos",
     "Cubic",
+    "Custom",
     "Erf",
     "ErfScaled",
     "Exp",
@@ -78,4 +81,6 @@ __all__ = [
     "TanhShrink",
     "activation",
     "catalogue",
+    "from_callable",
+    "from_expression",
 ]

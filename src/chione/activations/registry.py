@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
-from typing import Any
 
 from chione.activations import exponential as ex
 from chione.activations import gated, periodic, steps
@@ -126,7 +125,7 @@ def unknown_name(text: str) -> str:
     )
 
 
-def _arguments(spec: str, name: str, rest: str) -> dict[str, Any]:
+def _arguments(spec: str, name: str, rest: str) -> dict[str, float]:
     """Parameters in a call such as (0.2) or (slope=0.2): plain numbers only."""
     fields = [f.name for f in dataclasses.fields(_CLASSES[name])]  # type: ignore[arg-type]
     takes = f"takes {', '.join(fields)}" if fields else "takes no parameters"
@@ -144,14 +143,25 @@ def _arguments(spec: str, name: str, rest: str) -> dict[str, Any]:
         raise problem
     if len(call.args) > len(fields):
         raise problem
-    given = list(zip(fields, call.args, strict=False))
-    given += [(k.arg or "", k.value) for k in call.keywords]
-    out: dict[str, Any] = {}
-    for key, node in given:
-        number = _number(node)
-        if key not in fields or key in out or number is None:
-            raise problem
-        out[key] = number
+    positional = [
+        ast.keyword(arg=key, value=value) for key, value in zip(fields, call.args, strict=False)
+    ]
+    numbers = numbers_in_call([*positional, *call.keywords], tuple(fields))
+    if numbers is None:
+        raise problem
+    return numbers
+
+
+def numbers_in_call(
+    keywords: list[ast.keyword], allowed: tuple[str, ...]
+) -> dict[str, float] | None:
+    """The arguments of a call as numbers; None if one is unknown, repeated or not a number."""
+    out: dict[str, float] = {}
+    for keyword in keywords:
+        number = _number(keyword.value)
+        if keyword.arg not in allowed or keyword.arg in out or number is None:
+            return None
+        out[keyword.arg] = number
     return out
 
 

@@ -1,0 +1,214 @@
+"""A user's own function as an activation: validated once, derivatives and kinks found."""
+
+# ruff: noqa: D102  (the methods are documented once, in AbstractActivation)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, final
+
+import numpy as np
+
+from chione.activations import chebyshev, jets
+from chione.activations.kinks import Kink, KinkSearch, find_kinks
+from chione.activations.protocol import AbstractActivation, sides
+from chione.base import Array, SpecError
+
+Method = Literal["given", "autograd", "jets", "interpolation"]
+Derivatives = Callable[[Array, int], Array]  # (points, order 1 or 2) -> derivative
+
+INTERPOLATION_ERROR = 1e-8  # of phi'' from fits; phi' is better by three digits
+WIDEST = 4.0  # half the width of the widest fit tried for a derivative
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Custom(AbstractActivation):
+    """An activation made from a function.
+
+    Made by :func:`chione.activations.from_callable` or
+    :func:`chione.activations.from_expression`.
+
+    Parameters
+    ----------
+    label : str
+        The name.
+    f : callable
+        (n,) -> (n,), float64.
+    derivatives : callable or None
+        (points (n,), order) -> derivative (n,).
+    highest : {0, 1, 2}
+        Up to which order `derivatives` can be asked; the next ones are interpolated.
+    method : {"given", "autograd", "jets", "interpolation"}
+        Where the derivatives come from.
+    search : KinkSearch
+        What was found about kinks.
+    """
+
+    label: str
+    f: Callable[[Array], Array] = field(repr=False)
+    derivatives: Derivatives | None = field(repr=False)
+    highest: int
+    method: Method
+    search: KinkSearch = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        return tuple(k.at for k in self.search.kinks)
+
+    @property
+    def piecewise_smooth(self) -> bool:
+        """Whether the function is smooth between its kinks, as far as the search can tell."""
+        return self.search.smooth
+
+    @property
+    def formula(self) -> str:
+        return self.label
+
+    @property
+    def source(self) -> str:
+        return "the user's own"
+
+    @property
+    def derivative_error(self) -> float:
+        if self.highest < 2:
+            return INTERPOLATION_ERROR if self.search.smooth else float("inf")
+        return 0.0
+
+    def value(self, z: Array) -> Array:
+        flat = np.array(z, dtype=np.float64).ravel()  # a copy: f may write into its argument
+        with np.errstate(all="ignore"):
+            return np.asarray(self.f(flat), dtype=np.float64).reshape(np.shape(z))
+
+    def derivative(self, z: Array) -> Array:
+        return self._derivative(z, 1)
+
+    def second_derivative(self, z: Array) -> Array:
+        return self._derivative(z, 2)
+
+    def jump(self, order: int, at: float) -> float:
+        """Jump across `at`; a kink known to 1e-10 only is straddled at that distance."""
+        f = (self.value, self.derivative, self.second_derivative)[order]
+        known = [k for k in self.search.kinks if k.at == at and k.order > 0]
+        if not known:
+            left, right = sides(at)
+            return float(f(np.array([right]))[0] - f(np.array([left]))[0])
+        # linear extrapolation from both sides to the kink itself
+        step = max(1e-7 * max(1.0, abs(at)), 4.0 * known[0].error)
+        left1, left2, right1, right2 = f(at + step * np.array([-1.0, -2.0, 1.0, 2.0]))
+        return float((2.0 * right1 - right2) - (2.0 * left1 - left2))
+
+    def _derivative(self, z: Array, order: int) -> Array:
+        flat = np.array(z, dtype=np.float64).ravel()
+        if self.derivatives is None or self.highest == 0:
+            return interpolated(self.f, self.kinks, flat, order).reshape(np.shape(z))
+        derivatives = self.derivatives
+        if order > self.highest:
+            out = interpolated(lambda x: derivatives(x, 1), self.kinks, flat, 1)
+            return out.reshape(np.shape(z))
+        with np.errstate(all="ignore"):
+            out = np.array(derivatives(flat, order), dtype=np.float64)
+            broken = ~np.isfinite(out)
+            if np.any(broken):  # inf/inf on the way, as in x/(1 + exp(-x)) at -1000
+                where = np.flatnonzero(broken)[np.isfinite(self.f(flat[broken]))]
+                out[where] = interpolated(self.f, self.kinks, flat[where], order)
+        return out.reshape(np.shape(z))
+
+
+def interpolated(
+    f: Callable[[Array], Array], places: tuple[float, ...], x: Array, order: int
+) -> Array:
+    """Derivative of `order` at the points `x` (n,), from Chebyshev fits.
+
+    Each point gets panels of its own, from wide to narrow, none across a kink; the one whose
+    noise and tail do least harm is used.
+    """
+    if not len(x):
+        return x
+    subject = chebyshev.subject(f)
+    kinks = np.array([-np.inf, *places, np.inf])
+    right = np.searchsorted(kinks, x, side="right")
+    half = np.maximum(WIDEST, 0.25 * np.abs(x))
+    best: Array = np.full(len(x), np.nan)
+    lowest: Array = np.full(len(x), np.inf)
+    for _ in range(16):
+        low = np.maximum(x - half, kinks[right - 1])
+        high = np.minimum(x + half, kinks[right])
+        panels = chebyshev.fit(subject, low, high)
+        c = panels.coefficients
+        tail = np.max(np.abs(c[:, -4:]), axis=1) + panels.noise
+        estimate = tail / (high - low) ** order
+        value = chebyshev.evaluate(panels, np.arange(len(x)), x, order)
+        better = panels.finite & (estimate < lowest)
+        best[better], lowest[better] = value[better], estimate[better]
+        half = 0.5 * half
+    return best
+
+
+def jet_derivatives(f: Callable[[Any], Any]) -> Derivatives:
+    """First and second derivative by running `f` on jets."""
+
+    def derivatives(z: Array, order: int) -> Array:
+        with np.errstate(all="ignore"):
+            out = jets.lift(f(jets.variable(z)))  # a plain array comes from comparisons only
+        return np.broadcast_to((out.value, out.first, out.second)[order], np.shape(z))
+
+    return derivatives
+
+
+def assemble(
+    label: str,
+    f: Callable[[Array], Array],
+    derivatives: Derivatives | None,
+    method: Method,
+    kinks: tuple[float, ...] | None = None,
+    *,
+    highest: int = 2,
+) -> Custom:
+    """An activation from a validated function; the derivatives are compared with its values.
+
+    Raises
+    ------
+    SpecError
+        If derivatives that were given, or that autograd returned, contradict the values.
+    """
+    search = find_kinks(f)
+    if kinks is not None:
+        search = KinkSearch(tuple(Kink(k, 1, 0.0) for k in kinks), search.smooth, search.panels)
+    plain = Custom(label, f, None, 0, "interpolation", search)
+    if derivatives is None:
+        return plain
+    own = Custom(label, f, derivatives, highest, method, search)
+    wrong = _contradiction(own, plain, 1) if search.smooth else None
+    if wrong is None:
+        # a second derivative that a framework gets wrong is replaced, not refused
+        curvature_wrong = search.smooth and _contradiction(own, plain, 2) is not None
+        return replace(own, highest=1) if curvature_wrong and method != "given" else own
+    if method == "jets":
+        return plain
+    raise SpecError(
+        f"The derivative of {label} ({method}) contradicts its values at {wrong:.6g}; "
+        f"a straight-through gradient has no place here. Pass a function with its true derivative."
+    )
+
+
+def _contradiction(own: Custom, plain: Custom, order: int) -> float | None:
+    """A point where the derivative of `order` differs from that of the fits, or None."""
+    x = np.concatenate([np.linspace(-9.7, 9.9, 57), np.linspace(-0.97, 1.03, 23)])
+    kinks = np.array(own.kinks)
+    if len(kinks):
+        x = x[np.min(np.abs(x[:, None] - kinks), axis=1) > 0.05]
+    try:
+        a = own._derivative(x, order)
+    except Exception:  # a rule that is missing in the user's framework
+        return float("nan") if not len(x) else float(x[0])
+    b = plain._derivative(x, order)
+    usable = np.isfinite(b)
+    size = np.abs(b) + min(1.0, float(np.max(np.abs(own.value(x)[usable]), initial=0.0)))
+    off = usable & ~(np.abs(a - b) <= (1e-6, 1e-4)[order - 1] * size)
+    return float(x[off][0]) if np.any(off) else None

@@ -1,0 +1,217 @@
+"""Second-order jets: run a user's NumPy function once and read off two derivatives.
+
+A jet carries (f, f', f'') of a function of one variable, point by point. It answers to NumPy's own
+protocols (NEP 13 and 18), so a plain ``lambda x: x * np.tanh(x)`` needs no change. Whatever the
+rules do not cover raises ``TypeError``; a caller can then fall back, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chione.activations.jet_rules import BINARY, LOCALLY_CONSTANT, PLAIN, UNARY
+from chione.base import Array
+
+
+@dataclass(eq=False)
+class Jet(np.lib.mixins.NDArrayOperatorsMixin):
+    """Value, first and second derivative at the same points.
+
+    Parameters
+    ----------
+    value, first, second : ndarray
+        Arrays of one shape.
+    """
+
+    value: Array
+    first: Array
+    second: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the points."""
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of the points."""
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return self.value.size
+
+    @property
+    def dtype(self) -> np.dtype[np.float64]:
+        """Always float64."""
+        return self.value.dtype
+
+    def copy(self) -> Jet:
+        """An independent copy."""
+        return Jet(self.value.copy(), self.first.copy(), self.second.copy())
+
+    def astype(self, dtype: Any, copy: bool = True) -> Jet:
+        """A copy; only float64 is possible."""
+        if np.dtype(dtype) != np.float64:
+            raise TypeError("a jet is float64 only")
+        return self.copy()
+
+    def clip(self, low: Any, high: Any) -> Jet:
+        """As ``np.clip``."""
+        return _clip(self, low, high)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, key: Any) -> Jet:
+        return Jet(self.value[key], self.first[key], self.second[key])
+
+    def __setitem__(self, key: Any, other: Any) -> None:
+        other = lift(other)
+        self.value[key] = other.value
+        self.first[key] = other.first
+        self.second[key] = other.second
+
+    def compose(self, f0: Array, f1: Array, f2: Array) -> Jet:
+        """The outer function (f0, f1, f2 at the inner value) after this jet: the chain rule."""
+        first, square = self.first, self.first * self.first
+        if np.all(first == 1.0) and not np.any(self.second):
+            return Jet(f0, f1, f2)
+        return Jet(f0, _times(f1, first), _times(f2, square) + _times(f1, self.second))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        out = kwargs.pop("out", None)
+        if method != "__call__" or kwargs:
+            raise TypeError(f"no derivative rule for {ufunc.__name__}.{method} with options")
+        result = _apply(ufunc, inputs)
+        if out is None:
+            return result
+        (target,) = out
+        if not isinstance(target, Jet) or not isinstance(result, Jet):
+            raise TypeError("a jet cannot be written into a plain array")
+        target.value, target.first, target.second = result.value, result.first, result.second
+        return target
+
+    def __array_function__(
+        self, func: Callable[..., Any], types: Any, args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        if func not in _FUNCTIONS:
+            raise TypeError(f"no derivative rule for {getattr(func, '__name__', func)}")
+        return _FUNCTIONS[func](*args, **kwargs)
+
+
+def variable(z: Array) -> Jet:
+    """The independent variable: slope one, curvature zero."""
+    z = np.array(z, dtype=np.float64)
+    return Jet(z, np.ones_like(z), np.zeros_like(z))
+
+
+def lift(x: Any) -> Jet:
+    """`x` as a jet; a plain number or array is a constant."""
+    if isinstance(x, Jet):
+        return x
+    value = np.asarray(x)
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"a jet cannot be mixed with entries of type {value.dtype}")
+    value = value.astype(np.float64)
+    return Jet(value, np.zeros_like(value), np.zeros_like(value))
+
+
+def _apply(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    name = ufunc.__name__
+    if name in PLAIN:
+        return ufunc(*[x.value if isinstance(x, Jet) else x for x in inputs])
+    if name in LOCALLY_CONSTANT:
+        return lift(ufunc(*[lift(x).value for x in inputs]))
+    if name in UNARY and len(inputs) == 1:
+        (x,) = (lift(x) for x in inputs)
+        return x.compose(*UNARY[name](x.value))
+    if name in BINARY and len(inputs) == 2:
+        a, b = (lift(x) for x in inputs)
+        if name == "power" and not np.any(b.first) and not np.any(b.second):
+            return a.compose(*_constant_power(a.value, b.value))
+        f, fa, fb, faa, fab, fbb = BINARY[name](a.value, b.value)
+        first = _times(fa, a.first) + _times(fb, b.first)
+        second = _times(fa, a.second) + _times(fb, b.second)
+        second = second + _times(faa, a.first * a.first) + _times(fbb, b.first * b.first)
+        second = second + 2.0 * _times(fab, a.first * b.first)
+        shape = np.shape(f)
+        return Jet(f, np.broadcast_to(first, shape).copy(), np.broadcast_to(second, shape).copy())
+    raise TypeError(f"no derivative rule for {name}")
+
+
+def _times(partial: Any, factor: Array) -> Array:
+    """Product in which a factor of exactly zero wins over an infinite or undefined partial."""
+    return np.where(factor == 0.0, 0.0, np.asarray(partial) * factor)
+
+
+def _constant_power(a: Array, n: Array) -> tuple[Array, Array, Array]:
+    first = np.where(n == 0.0, 0.0, n * np.power(a, n - 1.0))
+    steep = n * (n - 1.0)
+    return np.power(a, n), first, np.where(steep == 0.0, 0.0, steep * np.power(a, n - 2.0))
+
+
+def _where(condition: Any, a: Any, b: Any) -> Jet:
+    mask = condition.value != 0.0 if isinstance(condition, Jet) else condition
+    a, b = lift(a), lift(b)
+    return Jet(
+        np.where(mask, a.value, b.value),
+        np.where(mask, a.first, b.first),
+        np.where(mask, a.second, b.second),
+    )
+
+
+def _clip(argument: Any, a_min: Any = None, a_max: Any = None) -> Jet:
+    x = lift(argument)
+    if a_min is not None:
+        x = _where(x.value > lift(a_min).value, x, a_min)
+    if a_max is not None:
+        x = _where(x.value < lift(a_max).value, x, a_max)
+    return x
+
+
+def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Jet:
+    out = lift(default)
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        out = _where(condition, choice, out)
+    return out
+
+
+def _piecewise(x: Any, condlist: Any, funclist: Any) -> Jet:
+    x = lift(x)
+    conditions = [np.asarray(c, dtype=bool) for c in condlist]
+    pieces = list(funclist)
+    otherwise = pieces.pop() if len(pieces) == len(conditions) + 1 else 0.0
+    out = lift(np.zeros(x.shape))
+    rest = np.ones(x.shape, dtype=bool)
+    for condition, piece in zip(conditions, pieces, strict=True):
+        out[condition] = piece(x[condition]) if callable(piece) else piece
+        rest &= ~condition
+    out[rest] = otherwise(x[rest]) if callable(otherwise) else otherwise
+    return out
+
+
+def _polyval(p: Any, x: Any) -> Jet:
+    out: Any = lift(0.0)
+    for coefficient in p:
+        out = out * x + coefficient
+    return Jet(out.value, out.first, out.second)
+
+
+_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.where: _where,
+    np.clip: _clip,
+    np.select: _select,
+    np.piecewise: _piecewise,
+    np.polyval: _polyval,
+    np.zeros_like: lambda x: lift(np.zeros(lift(x).shape)),
+    np.ones_like: lambda x: lift(np.ones(lift(x).shape)),
+    np.full_like: lambda x, fill: lift(np.full(lift(x).shape, fill)),
+    np.copy: lambda x: lift(x).copy(),
+    np.shape: lambda x: x.shape,
+}
