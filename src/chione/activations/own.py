@@ -124,9 +124,8 @@ def _make(
         own, method = jet_derivatives(f), "jets"
     validate(label, values)
     if derivative is not None:
-        return assemble(
-            label, values, _given(label, derivative, second, kinks or ()), "given", kinks
-        )
+        given, highest = _given(label, derivative, second), 1 if second is None else 2
+        return assemble(label, _float64(values), given, "given", kinks, highest=highest)
     try:
         own(SAMPLE, 1)
     except Exception:  # jets and autograd cannot read every function; interpolation can
