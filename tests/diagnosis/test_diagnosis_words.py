@@ -15,7 +15,7 @@ from chione.diagnosis.numbers import (
     value_text,
 )
 from chione.diagnosis.pytorch_rules import calculate_gain, default_sigmas
-from chione.diagnosis.verdict import judge, survival
+from chione.diagnosis.verdict import judge
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from chione.base import Estimate, Status
 from chione.diagnosis.numbers import factor_text, power_text, status_of
 
-# Networks were seen to train down to about this many correlation depths: [1] figure 5.
-SURVIVAL_DEPTHS = 6.0
 # Decades by which the mean square gradient may change over the depth: below the first nothing is
 # felt, beyond the second single-precision optimisers lose one end of the network (a rule of thumb).
 MILD_DECADES = 2.0
@@ -35,19 +33,15 @@ class Verdict:
     reason: str
 
 
-def survival(xi: Estimate) -> Estimate:
-    r"""Layers through which two inputs can still be told apart: :math:`6 \xi_c`.
-
-    References
-    ----------
-    .. [1] S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, "Deep information
-       propagation", ICLR 2017.
-    """
-    return Estimate(SURVIVAL_DEPTHS * xi.value, SURVIVAL_DEPTHS * xi.error, xi.status)
-
-
 def judge(
-    phase: str, *, log10_gradient: float, depth: int, survives: Estimate, c_star: float
+    phase: str,
+    *,
+    log10_gradient: float,
+    depth: int,
+    survives: Estimate,
+    c_star: float,
+    growth: float = math.nan,
+    settled: bool = True,
 ) -> Verdict:
     """The verdict on a network.
 
@@ -63,8 +57,16 @@ def judge(
         Layers through which a signal survives.
     c_star : float
         Correlation on which two inputs end.
+    growth : float
+        Factor by which the mean square of the signal grows a layer where it diverges.
+    settled : bool
+        Whether lengths have reached their fixed point within the depth.
     """
     sentence = f"{phase}: {_gradient_clause(phase, log10_gradient, depth)}"
+    if phase == "divergent" and math.isfinite(growth):
+        sentence += f"; mean squares in the end grow {factor_text(growth)} a layer without bound"
+    elif not settled:
+        sentence += f"; lengths have not settled after {depth} layers"
     trains, reason = _trains(phase, log10_gradient, depth, survives, c_star)
     return Verdict(sentence, trains, reason)
 

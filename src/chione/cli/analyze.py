@@ -1,0 +1,93 @@
+"""`chione analyze`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from chione.cli.output import echo_json, write_atomically
+from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE
+
+_LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+
+
+@click.command()
+@click.argument("activation")
+@click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ N(0, sigma_w^2 / fan_in).")
+@click.option("--sigma-b", type=NON_NEGATIVE, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
+@click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
+@click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
+@click.option(
+    "--weights", type=click.Choice(_LAWS), default="gaussian", show_default=True, help="Their law."
+)
+@click.option(
+    "--networks",
+    type=click.IntRange(min=2),
+    default=50,
+    show_default=True,
+    help="How many networks are simulated.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--simulate/--no-simulate", default=True, help="Measure finite networks, or not.")
+@click.option("--figure", type=FIGURE, help="Draw the page as .png, .svg or .pdf.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    activation: str,
+    sigma_w: float | None,
+    sigma_b: float | None,
+    depth: int,
+    width: int,
+    weights: str,
+    networks: int,
+    seed: int,
+    simulate: bool,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    """Tell whether a network trains, why not, and what to use instead.
+
+    ACTIVATION is a name of the catalogue or an expression such as 'x*tanh(softplus(x))'. Without
+    sigmas the recommended initialisation is analysed and compared with PyTorch's.
+
+    \b
+    Example: chione analyze gelu --sigma-w 1.5 --sigma-b 0.1 --depth 50 --width 512
+    """
+    from chione.diagnosis import analyze
+
+    result = analyze(
+        activation,
+        sigma_w,
+        sigma_b,
+        depth=depth,
+        width=width,
+        weights=weights,  # type: ignore[arg-type]  # click.Choice holds it to the five laws
+        n_networks=networks,
+        seed=seed,
+        simulate=simulate,
+    )
+    if as_json:
+        parameters = {
+            "activation": activation,
+            "sigma_w": result.network.sigma_w,
+            "sigma_b": result.network.sigma_b,
+            "depth": depth,
+            "width": width,
+            "weights": weights,
+            "networks": networks if simulate else 0,
+            "seed": seed,
+        }
+        echo_json("analyze", parameters, result.to_dict())
+    else:
+        click.echo(repr(result))
+    if figure is not None:
+        from chione.plotting import save
+
+        picture = result.plot()
+        write_atomically(figure, lambda part: save(picture, part))
+        click.echo(f"Wrote {figure}", err=True)
+    if not result.exists:
+        click.echo(f"Error: {result.theory.sentence}", err=True)
+        ctx.exit(1)

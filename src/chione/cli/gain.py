@@ -1,0 +1,38 @@
+"""`chione gain`: initialisations on the edge of chaos."""
+
+from __future__ import annotations
+
+import click
+
+from chione.cli.output import echo_json
+from chione.cli.parameters import COUNT
+
+
+@click.command()
+@click.argument("activation", required=False)
+@click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def command(ctx: click.Context, activation: str | None, depth: int, as_json: bool) -> None:
+    """Tabulate sigma_w and sigma_b on the edge of chaos beside PyTorch's calculate_gain.
+
+    For one ACTIVATION, or for all of the catalogue: the sigmas, chi_parallel and chi_perp there,
+    what calculate_gain gives, and by which factor either changes the mean square gradient over
+    the depth.
+
+    \b
+    Example: chione gain gelu --depth 100
+    """
+    from chione.diagnosis import gain_table
+
+    table = gain_table(activation, depth=depth)
+    if as_json:
+        echo_json("gain", {"activation": activation, "depth": depth}, table.to_dict())
+    else:
+        click.echo(repr(table))
+        if activation is not None:
+            click.echo(f"\n{table.rows[0].recommended.sentence}")
+    if activation is not None and not table.rows[0].recommended.exists:
+        if as_json:
+            click.echo(f"Error: {table.rows[0].recommended.sentence}", err=True)
+        ctx.exit(1)

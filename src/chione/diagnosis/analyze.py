@@ -1,0 +1,283 @@
+"""The main job: an activation, its sigmas, a depth and a width, at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chione.activations import activation
+from chione.base import Estimate, checks
+from chione.diagnosis.alternatives import (
+    Alternative,
+    compare,
+    gradient_estimate,
+    log10_gradient,
+)
+from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
+from chione.diagnosis.pytorch_rules import calculate_gain, default_sigmas
+from chione.diagnosis.report import as_dict, as_html, as_text
+from chione.diagnosis.survival import survival
+from chione.diagnosis.verdict import Verdict, judge
+from chione.networks import MLP, Weights
+from chione.simulation import SimulationResult
+from chione.theory import Gain, MeanField, Trajectory, gain, mean_field, trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Theory, measurement, verdict and advice for one network.
+
+    Parameters
+    ----------
+    network : MLP
+        The network: activation, sigmas, depth, width, law of the weights.
+    theory : MeanField
+        Fixed points, slopes and depth scales at infinite width.
+    curves : Trajectory
+        Lengths, correlations and gradient factors layer by layer at infinite width.
+    gradient : Estimate
+        Factor on the mean square gradient through all layers.
+    log10_gradient : float
+        The same in decades, also where float64 cannot hold the factor.
+    survives : Estimate
+        Layers through which a signal survives (six depth scales).
+    verdict : Verdict
+        The answer in words.
+    recommendation : Gain
+        What to use instead, or why nothing works.
+    alternatives : tuple of Alternative
+        This network, the recommended one, PyTorch's default and ``calculate_gain``.
+    simulation : SimulationResult or None
+        Finite networks layer by layer; their last row is a linear read-out.
+    slopes : Slopes or None
+        Slopes measured on finite networks put at the fixed point.
+    chosen_here : bool
+        Whether the sigmas are the recommended ones because none were given.
+    """
+
+    network: MLP
+    theory: MeanField
+    curves: Trajectory
+    gradient: Estimate
+    log10_gradient: float
+    survives: Estimate
+    verdict: Verdict
+    recommendation: Gain
+    alternatives: tuple[Alternative, ...]
+    simulation: SimulationResult | None
+    slopes: Slopes | None
+    chosen_here: bool
+
+    @property
+    def exists(self) -> bool:
+        """Whether the lengths settle, so that the question has an answer."""
+        return bool(np.isfinite(self.theory.q_star.value))
+
+    def measured(self) -> dict[str, Measured]:
+        """What the finite networks gave for each row of the table; only what was measured."""
+        out: dict[str, Measured] = {}
+        run, slopes, depth = self.simulation, self.slopes, self.network.depth
+        if run is not None:
+            last = depth - 1
+            q = Measured(run.mean["lengths"][last, 0], run.stderr["lengths"][last, 0])
+            c = Measured(run.mean["correlations"][last, 0], run.stderr["correlations"][last, 0])
+            d = Measured(run.mean["gradients"][0, 0], run.stderr["gradients"][0, 0])
+            out |= {"q_depth": q, "c_depth": c, "gradient": d}
+            if _settled(self.curves.q[last], self.theory.q_star, q.stderr):
+                out["q_star"] = q
+            if _settled(self.curves.c[last], self.theory.c_star, c.stderr):
+                out["c_star"] = c
+            if d.value > 0.0 and np.isfinite(d.value):
+                rate = d.value ** (1.0 / depth)
+                out["gradient_per_layer"] = Measured(rate, rate * d.stderr / d.value / depth)
+        if slopes is not None:
+            out["chi_parallel"] = slopes.chi_parallel
+            out["chi_perp"] = slopes.chi_perp
+            out["xi_q"] = depth_scale(slopes.chi_parallel)
+            out["xi_c"] = depth_scale(slopes.correlation_slope)
+        return {name: m for name, m in out.items() if np.isfinite(m.value)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON types: each quantity with value, error and status."""
+        return as_dict(self)
+
+    def plot(self) -> Figure:
+        """The page as one picture; `chione.plotting.save` writes it."""
+        from chione.diagnosis.picture import page_of  # loads matplotlib: only when asked for
+        from chione.plotting import page_figure
+
+        return page_figure(page_of(self))
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+
+def analyze(
+    phi: object,
+    sigma_w: float | None = None,
+    sigma_b: float | None = None,
+    *,
+    depth: int = 50,
+    width: int = 512,
+    weights: Weights = "gaussian",
+    n_networks: int = 50,
+    seed: int = 0,
+    simulate: bool = True,
+) -> Analysis:
+    r"""Tell whether a network can train at its depth, why not, and what to use instead.
+
+    .. math::
+        q^{l+1} = \sigma_w^2 E\,\phi(\sqrt{q^l} z)^2 + \sigma_b^2, \qquad
+        d^l = \sigma_w^2 E\,\phi'(\sqrt{q^l} z)^2 \, d^{l+1}
+
+    The first input has mean square 1, the second one correlation 0.5 with it.
+
+    Parameters
+    ----------
+    phi : activation, str or callable
+        Whatever :func:`chione.activation` accepts.
+    sigma_w, sigma_b : float, optional
+        Standard deviations as in :math:`W_{ij} \sim N(0, \sigma_w^2/n)`,
+        :math:`b_i \sim N(0, \sigma_b^2)`. Without both of them the recommended initialisation is
+        analysed; `sigma_b` alone missing means 0.
+    depth : int
+        Number of layers L.
+    width : int
+        Units of each layer of the simulated networks.
+    weights : {"gaussian", "orthogonal", "uniform", "truncated", "delta"}
+        Law of the simulated weights.
+    n_networks : int
+        How many networks are simulated, at least 2.
+    seed : int
+        Seed of the simulation.
+    simulate : bool
+        Whether finite networks are simulated at all.
+
+    Returns
+    -------
+    Analysis
+        Prints as a table; ``.plot()`` draws it, ``.to_dict()`` gives plain data.
+
+    Raises
+    ------
+    ValueError, TypeError, SpecError
+        If an argument is not as described.
+    ConvergenceError
+        If the Gaussian expectations of the activation are infinite, so that no wide network has
+        a finite mean square.
+
+    Notes
+    -----
+    "A signal survives" for six depth scales [1]_. The verdict on training is a rule of thumb for
+    plain networks without normalisation or skip connections; the numbers are not.
+
+    References
+    ----------
+    .. [1] S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, "Deep information
+       propagation", ICLR 2017.
+
+    Examples
+    --------
+    >>> import chione
+    >>> result = chione.analyze("tanh", 1.5, 0.1, depth=20, simulate=False)
+    >>> result.theory.phase
+    'chaotic'
+    """
+    act = activation(phi)
+    depth = checks.integer("depth", depth)
+    checks.integer("width", width)
+    if simulate:
+        checks.integer("n_networks", n_networks, minimum=2)
+    if sigma_w is None and sigma_b is not None:
+        raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
+    advice = gain(act, depth=depth)
+    chosen_here = sigma_w is None
+    if sigma_w is None:
+        sigma_w, sigma_b = _recommended(advice, width)
+    bias = 0.0 if sigma_b is None else sigma_b
+    network = MLP(act, float(sigma_w), float(bias), depth, int(width), weights)
+    return _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
+
+
+def _assemble(
+    network: MLP, advice: Gain, chosen_here: bool, n_networks: int, seed: int
+) -> Analysis:
+    act, sigma_w, sigma_b = network.activation, network.sigma_w, network.sigma_b
+    field = mean_field(act, sigma_w=sigma_w, sigma_b=sigma_b)
+    curves = trajectory(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=network.depth)
+    decades = log10_gradient(curves)
+    survives = survival(field, curves)
+    slopes = None
+    if n_networks:
+        slopes = measure_slopes(
+            network,
+            q_star=float(field.q_star.value),
+            c_star=float(field.c_star.value),
+            n_networks=SLOPE_NETWORKS * n_networks,
+            seed=seed,
+        )
+    return Analysis(
+        network=network,
+        theory=field,
+        curves=curves,
+        gradient=gradient_estimate(decades, 0.0),
+        log10_gradient=decades,
+        survives=survives,
+        verdict=judge(
+            field.phase,
+            log10_gradient=decades,
+            depth=network.depth,
+            survives=survives,
+            c_star=float(field.c_star.value),
+            growth=float(field.fixed_points.growth),
+            settled=_near(float(curves.q[-1]), float(field.q_star.value)),
+        ),
+        recommendation=advice,
+        alternatives=_alternatives(network, advice, chosen_here),
+        simulation=measure_depth(network, n_networks=n_networks, seed=seed) if n_networks else None,
+        slopes=slopes,
+        chosen_here=chosen_here,
+    )
+
+
+def _recommended(advice: Gain, width: int) -> tuple[float, float]:
+    """The recommended sigmas, or PyTorch's default where nothing can be recommended."""
+    if np.isfinite(advice.sigma_w):
+        return float(advice.sigma_w), float(advice.sigma_b)
+    return default_sigmas(width)
+
+
+def _alternatives(network: MLP, advice: Gain, chosen_here: bool) -> tuple[Alternative, ...]:
+    choices: list[tuple[str, float, float]] = []
+    if not chosen_here:
+        choices.append(("this network", network.sigma_w, network.sigma_b))
+    if np.isfinite(advice.sigma_w):
+        choices.append(("recommended", float(advice.sigma_w), float(advice.sigma_b)))
+    choices.append(("torch.nn.Linear default", *default_sigmas(network.widths[1])))
+    rule = calculate_gain(network.activation)
+    if rule is not None:
+        choices.append(("torch calculate_gain", rule, 0.0))
+    return tuple(
+        compare(name, network.activation, sigma_w=w, sigma_b=b, depth=network.depth)
+        for name, w, b in choices
+    )
+
+
+def _near(q: float, q_star: float) -> bool:
+    """Whether lengths have come within a tenth of their fixed point (any length, if it is 0)."""
+    return not np.isfinite(q_star) or q_star == 0.0 or abs(q - q_star) <= 0.1 * q_star
+
+
+def _settled(now: float, limit: Estimate, stderr: float) -> bool:
+    """Whether the theory's curve is so close to its limit that a measurement cannot tell."""
+    return bool(np.isfinite(limit.value) and abs(now - limit.value) <= 0.5 * stderr)

@@ -1,0 +1,72 @@
+"""How many layers a signal survives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chione.base import Estimate
+from chione.theory import MeanField, Trajectory
+
+# Networks were seen to train down to about this many correlation depths: [1] figure 5.
+DEPTHS = 6.0
+
+
+def survival(field: MeanField, curves: Trajectory) -> Estimate:
+    r"""Layers after which two inputs can no longer be told apart.
+
+    The correlation of two inputs moves to :math:`c^*`, in the end as
+    :math:`e^{-l/\xi_c}`. The signal is counted as lost where
+
+    .. math:: |c^l - c^*| = e^{-6} |c^1 - c^*|,
+
+    which is :math:`6 \xi_c` layers [1]_ where the decay is exponential from the start, and more
+    where lengths have to settle first. Where the lengths themselves die sooner (:math:`q^* = 0`)
+    it is :math:`6 \xi_q`.
+
+    Parameters
+    ----------
+    field : MeanField
+        Fixed points and depth scales.
+    curves : Trajectory
+        Correlations in layers 1 to L; beyond them the decay is continued as an exponential.
+
+    Returns
+    -------
+    Estimate
+        Number of layers; without a value, and with the status of :math:`\xi_c`, where there is no
+        depth scale.
+
+    References
+    ----------
+    .. [1] S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, "Deep information
+       propagation", ICLR 2017.
+    """
+    angle = _by_correlation(field, curves)
+    if float(field.q_star.value) == 0.0 and field.xi_q.ok:
+        length = Estimate(DEPTHS * field.xi_q.value, DEPTHS * field.xi_q.error, field.xi_q.status)
+        if not math.isfinite(angle.value) or length.value < angle.value:
+            return length
+    return angle
+
+
+def _by_correlation(field: MeanField, curves: Trajectory) -> Estimate:
+    xi, xi_error = float(field.xi_c.value), float(field.xi_c.error)
+    limit = float(field.c_star.value)
+    if not (math.isfinite(xi) and xi > 0.0 and math.isfinite(limit)):
+        return field.xi_c
+    distance = np.abs(np.asarray(curves.c, dtype=np.float64) - limit)
+    start = distance[0]
+    if not (np.all(np.isfinite(distance)) and start > 0.0):
+        return Estimate(DEPTHS * xi, DEPTHS * xi_error, field.xi_c.status)
+    lost = start * math.exp(-DEPTHS)
+    below = np.flatnonzero(distance <= lost)
+    if below.size:  # between layers l and l + 1, where the logarithm is a straight line
+        l = int(below[0])
+        upper, lower = math.log(distance[l - 1]), math.log(max(distance[l], 1e-300))
+        layers = l + (upper - math.log(lost)) / (upper - lower)
+        return Estimate(layers, xi * float(field.c_star.error) / lost, field.xi_c.status)
+    more = math.log(distance[-1] / lost)
+    error = more * xi_error + xi * float(field.c_star.error) / distance[-1]
+    return Estimate(distance.size + more * xi, error, field.xi_c.status)
