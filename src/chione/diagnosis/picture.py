@@ -103,7 +103,7 @@ def diagram_picture(
 def _depth(analysis: Analysis) -> tuple[DepthCurve, ...]:
     run, depth = analysis.simulation, analysis.network.depth
     empty = np.empty(0)
-    measured = {name: (empty, empty) for name in ("lengths", "correlations", "gradients")}
+    measured = dict.fromkeys(("lengths", "correlations", "gradients"), (empty, empty))
     if run is not None:
         for name in measured:
             measured[name] = (run.mean[name][:depth, 0], run.stderr[name][:depth, 0])
