@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from chione.networks import MLP, Dense
+from chione.simulation.normals import FloatArray
 from chione.simulation.streams import Purpose, stream
-from chione.simulation.weights import FloatArray, draw, scale
+from chione.simulation.weights import draw, scale
 
 
 class DenseWeights:

@@ -15,13 +15,13 @@ from chione.networks import MLP
 from chione.simulation import fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, input_pair
 from chione.simulation.moments import Moments
+from chione.simulation.normals import FloatArray
 from chione.simulation.observables import OBSERVABLES, Observable, mean_products, pairs
 from chione.simulation.passes import Pass
 from chione.simulation.result import SimulationResult
 from chione.simulation.streams import entropy
-from chione.simulation.weights import FloatArray
 
-DEFAULT_MEMORY = 200 * 2**20  # bytes for weights and signals that are kept, all workers together
+DEFAULT_MEMORY = 256 * 2**20  # bytes of kept weights and signals, all workers together
 
 #: Every word that ``observe=`` accepts.
 NAMES: tuple[str, ...] = (*OBSERVABLES, *fluctuations.NAMES, *histograms.SIGNALS)

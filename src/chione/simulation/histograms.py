@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 
 from chione.base import Array
+from chione.simulation.normals import FloatArray
 from chione.simulation.observables import Observable
 from chione.simulation.passes import Pass, Snapshot
-from chione.simulation.weights import FloatArray
 
 BINS = 101  # odd, so that a pile at zero has a bin of its own
 _MARGIN = 1.25  # other networks reach a little further than the first
@@ -39,6 +39,8 @@ def with_edges(
     tuple of Observable, dict of str to ndarray
         The observables, and the edges (L, bins + 1) of each.
     """
+    if not names:
+        return (), {}
     reach: dict[str, list[float]] = {name: [] for name in names}
     for shot in run.forward(seed, 0, inputs):
         for name in names:

@@ -31,8 +31,10 @@ import numpy as np
 from scipy import linalg
 
 from chione.networks import MLP, Dense
+from chione.simulation import normals
+from chione.simulation.normals import FloatArray
 from chione.simulation.streams import Purpose, stream
-from chione.simulation.weights import FloatArray, draw, scale
+from chione.simulation.weights import draw, scale
 
 LAWS = ("gaussian", "orthogonal")
 
@@ -152,7 +154,9 @@ class SampledWeights:
         self, l: int, rows: int, columns: int, purpose: Purpose = Purpose.WEIGHTS
     ) -> FloatArray:
         rng = stream(self._seed, self._network, l, purpose)
-        return np.asarray(rng.standard_normal((rows, columns), dtype=self._dtype))
+        out = np.empty((rows, columns), self._dtype)
+        normals.fill(rng, out)
+        return out
 
 
 def _factorise(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import Array
+from chione.simulation.normals import FloatArray
 from chione.simulation.passes import Snapshot
-from chione.simulation.weights import FloatArray
 
 FLAT = 0.05  # slopes below this count as saturated: a signal loses 26 dB there
 

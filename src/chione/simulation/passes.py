@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from chione.networks import MLP
+from chione.simulation.normals import FloatArray
 from chione.simulation.streams import Purpose, stream
-from chione.simulation.weights import FloatArray
 
 
 class Weights(Protocol):

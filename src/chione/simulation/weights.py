@@ -7,15 +7,14 @@ without the scale (see :func:`scale`): multiplying the few inputs is cheaper tha
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import checks
 from chione.networks import WEIGHT_LAWS, Dense
-
-FloatArray = NDArray[np.floating[Any]]
+from chione.simulation import normals
+from chione.simulation.normals import FloatArray
 
 _CUT = 2.0  # truncated Gaussian: cut at this many standard deviations, as `Dense` says
 _DENSITY_AT_CUT = math.exp(-0.5 * _CUT**2) / math.sqrt(2.0 * math.pi)
@@ -47,7 +46,7 @@ def draw(layer: Dense, rng: np.random.Generator, out: FloatArray) -> None:
     """
     checks.one_of("weights", layer.weights, WEIGHT_LAWS)
     if layer.weights == "gaussian":
-        _normal(rng, out)
+        normals.fill(rng, out)
     elif layer.weights == "uniform":
         rng.random(out=out, dtype=out.dtype)
         out *= 2.0
@@ -68,13 +67,9 @@ def dense_weights(layer: Dense, rng: np.random.Generator) -> NDArray[np.float64]
     return out
 
 
-def _normal(rng: np.random.Generator, out: FloatArray) -> None:
-    rng.standard_normal(out=out, dtype=out.dtype)
-
-
 def _truncated(rng: np.random.Generator, out: FloatArray) -> None:
     """Redraw what lies beyond the cut until nothing does."""
-    _normal(rng, out)
+    normals.fill(rng, out)
     flat = out.reshape(-1)
     beyond = np.flatnonzero(np.abs(flat) > _CUT)
     while beyond.size:
