@@ -1,0 +1,180 @@
+"""A function cut into pieces on which it is a short, monotone Chebyshev series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev, legendre
+from numpy.typing import NDArray
+
+from chione.base import Array, ConvergenceError
+
+NODES = 16  # per piece: a series that ends at eps there is analytic well beyond the piece
+_TAIL = 3  # coefficients at the end of a series that must have died out
+_RELATIVE = 2e-15  # size of a dead coefficient, relative to the piece
+_GLOBAL = 1e-16  # and relative to the whole function: derivatives are rounded on that scale
+_FLAT = 1e-13  # a piece that varies by less, relative to its size, counts as constant
+_MAX_PIECES = 4000  # beyond this the function is not piecewise smooth at any useful scale
+_MIN_WIDTH = 1e-13  # of the whole range; narrower pieces are accepted as they are
+
+_EPS = float(np.finfo(np.float64).eps)
+_X, _W = legendre.leggauss(NODES)
+_TO_SERIES = np.linalg.inv(chebyshev.chebvander(_X, NODES - 1))  # values at nodes -> coefficients
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces of a function v of h.
+
+    Parameters
+    ----------
+    center, half : ndarray, shape (K,)
+        Middle and half width of each piece.
+    h, weight, value : ndarray, shape (K, NODES)
+        Gauss-Legendre nodes, weights of dh, and v there.
+    series : ndarray, shape (K, NODES)
+        Chebyshev coefficients of v in s = (h - center) / half.
+    flat : ndarray of bool, shape (K,)
+        Pieces on which v is constant to rounding.
+    """
+
+    center: Array
+    half: Array
+    h: Array
+    weight: Array
+    value: Array
+    series: Array
+    flat: Array
+
+    @property
+    def ends(self) -> Array:
+        """Values of the series at both ends of each piece, shape (K, 2)."""
+        sign = (-1.0) ** np.arange(NODES)
+        return np.stack([self.series @ sign, self.series.sum(axis=1)], axis=1)
+
+
+def cut(
+    f: Callable[[Array], Array], breakpoints: tuple[float, ...], *, first_width: float
+) -> Pieces:
+    """Cut the range of `breakpoints` until f is resolved and monotone on each piece.
+
+    Raises
+    ------
+    ConvergenceError
+        Where more than 4000 pieces would be needed.
+    """
+    edges = _grid(np.unique(np.asarray(breakpoints, dtype=np.float64)), first_width)
+    lo, hi = _resolve(f, edges[:-1], edges[1:])
+    lo, hi = _split_turning_points(f, lo, hi)
+    return _build(f, lo, hi)
+
+
+def halved(f: Callable[[Array], Array], pieces: Pieces) -> Pieces:
+    """Every piece cut in two."""
+    c, half = pieces.center, pieces.half
+    lo = np.stack([c - half, c], axis=1).ravel()
+    hi = np.stack([c, c + half], axis=1).ravel()
+    return _build(f, lo, hi)
+
+
+def _grid(points: Array, width: float) -> Array:
+    parts = [
+        np.linspace(a, b, max(1, int(np.ceil((b - a) / width))) + 1)[:-1]
+        for a, b in zip(points[:-1], points[1:], strict=True)
+    ]
+    return np.concatenate([*parts, points[-1:]])
+
+
+def _nodes(lo: Array, hi: Array) -> Array:
+    return np.asarray(0.5 * (lo + hi)[:, None] + 0.5 * (hi - lo)[:, None] * _X)
+
+
+def _resolve(f: Callable[[Array], Array], lo: Array, hi: Array) -> tuple[Array, Array]:
+    span = hi[-1] - lo[0]
+    done: list[tuple[Array, Array]] = []
+    scale, count = 0.0, 0
+    while lo.size:
+        v = f(_nodes(lo, hi))
+        if not np.all(np.isfinite(v)):
+            raise ConvergenceError("the derivative of the activation is not finite everywhere.")
+        size = np.max(abs(v), axis=1)
+        scale = max(scale, float(size.max()))
+        tail = np.max(abs(v @ _TO_SERIES.T)[:, -_TAIL:], axis=1)
+        # A rounded h moves v by eps |h v'|: a series cannot be cleaner than that.
+        h = _nodes(lo, hi)
+        slope = np.max(abs(np.diff(v, axis=1) / np.diff(h, axis=1)), axis=1)
+        noise = _RELATIVE * size + _GLOBAL * scale + _EPS * abs(h).max(axis=1) * slope
+        fine = (tail <= noise) | (hi - lo <= _MIN_WIDTH * span)
+        done.append((lo[fine], hi[fine]))
+        count += int(fine.sum())
+        lo, hi = lo[~fine], hi[~fine]
+        if count + 2 * lo.size > _MAX_PIECES:
+            raise ConvergenceError(
+                "the derivative of the activation is too rough to be resolved by "
+                f"{_MAX_PIECES} pieces; declare its kinks, or smooth it."
+            )
+        mid = 0.5 * (lo + hi)
+        lo, hi = np.concatenate([lo, mid]), np.concatenate([mid, hi])
+    lo, hi = (np.concatenate([d[i] for d in done]) for i in (0, 1))
+    order = np.argsort(lo)
+    return lo[order], hi[order]
+
+
+def _split_turning_points(
+    f: Callable[[Array], Array], lo: Array, hi: Array
+) -> tuple[Array, Array]:
+    pieces = _build(f, lo, hi)
+    grid = np.linspace(-1.0, 1.0, 4 * NODES + 1)
+    slope = chebyshev.chebder(pieces.series.T)
+    values = chebyshev.chebval(grid, slope)  # (K, grid)
+    cuts = []
+    rows, cols = np.nonzero((values[:, :-1] * values[:, 1:] < 0.0) & ~pieces.flat[:, None])
+    for k, i in zip(rows, cols, strict=True):
+        s = _bisect(slope[:, k], grid[i], grid[i + 1])
+        if abs(s) < 1.0 - 1e-9:
+            cuts.append(pieces.center[k] + pieces.half[k] * s)
+    edges = np.unique(np.concatenate([lo, hi, np.array(cuts)]))
+    return edges[:-1], edges[1:]
+
+
+def _bisect(series: Array, a: float, b: float) -> float:
+    fa = chebyshev.chebval(a, series)
+    for _ in range(60):
+        m = 0.5 * (a + b)
+        fm = chebyshev.chebval(m, series)
+        a, b, fa = (m, b, fm) if fm * fa > 0.0 else (a, m, fa)
+    return 0.5 * (a + b)
+
+
+def _build(f: Callable[[Array], Array], lo: Array, hi: Array) -> Pieces:
+    h = _nodes(lo, hi)
+    v = f(h)
+    series = v @ _TO_SERIES.T
+    size = np.max(abs(v), axis=1)
+    flat = np.ptp(v, axis=1) <= _FLAT * size
+    half = 0.5 * (hi - lo)
+    return Pieces(0.5 * (lo + hi), half, h, half[:, None] * _W, v, series, flat)
+
+
+def powers(s: NDArray[Any], n: int) -> NDArray[Any]:
+    """1, s, .. s^(n-1) for each s, shape (P, n)."""
+    out = np.empty((s.size, n), dtype=s.dtype)
+    out[:, 0] = 1.0
+    out[:, 1:] = s[:, None]
+    return np.multiply.accumulate(out, axis=1)
+
+
+def to_powers(series: Array) -> Array:
+    """Chebyshev coefficients in the rows to coefficients of powers.
+
+    Safe for short series that die out: power coefficients of T_k grow like 2.4^k, those of the
+    series fall like 8.6^-k.
+    """
+    basis = np.zeros((series.shape[1], series.shape[1]))
+    for k, unit in enumerate(np.eye(series.shape[1])):
+        c = chebyshev.cheb2poly(unit)
+        basis[k, : c.size] = c
+    return np.asarray(series @ basis)

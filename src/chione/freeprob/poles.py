@@ -1,0 +1,181 @@
+r"""Gauss-Legendre sums with the poles of the integrand taken out.
+
+The Stieltjes transform of the law of :math:`v(h)^2` is the integral of :math:`p(h)/(w - v(h)^2)`.
+Where v(h)^2 = w at some h near a piece the plain rule fails. With the root s0 of the piece's
+series in hand, the error of the rule is known, because the rule's error for 1/(s0 - s) is:
+
+.. math::
+    \int_{-1}^{1} \frac{ds}{s_0 - s} - \sum_i \frac{w_i}{s_0 - s_i}
+    = \log\frac{s_0 + 1}{s_0 - 1} - \sum_i \frac{w_i}{s_0 - s_i}
+
+so the transform is right to rounding at every distance from the support, on it included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from chione.base import Array
+from chione.freeprob.measures import Complex
+from chione.freeprob.pieces import _W, _X, NODES, Pieces, powers, to_powers
+
+_NEAR = 3.3  # sum of the semi-axes of the ellipse within which a pole matters: 3.3^-32 = 3e-17
+_LOST = 12.0  # a root that leaves this ellipse is no root of the function
+_REACH = 6.0  # v on that ellipse stays within so many ranges of v; exp(2.2 s) needs 5
+_STEPS = 12  # of Newton's method for the roots
+
+
+@dataclass(frozen=True)
+class Finder:
+    """The series of the pieces that can have a pole, with derivatives.
+
+    Parameters
+    ----------
+    index : ndarray of int, shape (K,)
+        Number of the piece.
+    series, first : ndarray, shape (K, n)
+        Chebyshev coefficients of v and its first derivative in s.
+    powers : ndarray, shape (3, K, n)
+        Coefficients by powers of s of v, v', v''.
+    nodes : ndarray, shape (n + 2,)
+        Places in s, the ends included, at which v is tabulated.
+    table : ndarray, shape (3, K, n + 2)
+        v, v', v'' at those places, turned so that v increases.
+    turn : ndarray, shape (K,)
+        +1, or -1 where v decreases (then s runs backwards in `table`).
+    """
+
+    index: Array
+    series: Array
+    first: Array
+    powers: Array
+    nodes: Array
+    table: Array
+    turn: Array
+
+
+@dataclass(frozen=True)
+class Poles:
+    """Roots found: the point j, the piece k, the place s0, and the sign of v = +-sqrt(w)."""
+
+    point: Array
+    row: Array
+    s: Complex
+    target: Complex
+
+
+def make_finder(pieces: Pieces) -> Finder:
+    """Tabulate the pieces that vary."""
+    index = np.nonzero(~pieces.flat)[0]
+    series = pieces.series[index]
+    first = np.zeros_like(series)
+    second = np.zeros_like(series)
+    if index.size:
+        first[:, :-1] = chebyshev.chebder(series.T).T
+        second[:, :-2] = chebyshev.chebder(series.T, 2).T
+    nodes = np.concatenate([[-1.0], _X, [1.0]])
+    vander = chebyshev.chebvander(nodes, NODES - 1).T
+    table = np.stack([series @ vander, first @ vander, second @ vander])
+    turn = np.where(table[0, :, -1] >= table[0, :, 0], 1.0, -1.0)
+    down = turn < 0.0
+    table[:, down] = table[:, down, ::-1]  # increasing v
+    by_powers = np.stack([to_powers(c) for c in (series, first, second)])
+    return Finder(index, series, first, by_powers, nodes, table, turn)
+
+
+def find(finder: Finder, w: Complex) -> Poles:
+    """All roots of v(s)^2 = w inside the near ellipse of some piece, w of shape (m,)."""
+    root = np.sqrt(w)
+    targets = np.concatenate([root, -root])  # (2m,)
+    point = np.tile(np.arange(w.size), 2)
+    which, rows = _candidates(finder, targets)
+    guesses = _guesses(finder, targets[which], rows)
+    near = [np.nonzero(np.isfinite(z) & (_axes(z) < 1.25 * _NEAR))[0] for z in guesses]
+    s0 = np.concatenate([z[i] for z, i in zip(guesses, near, strict=True)])
+    pick = np.concatenate(near)
+    target, row, point = targets[which[pick]], rows[pick], point[which[pick]]
+    s0, good = _polish(finder, row, s0, target)
+    first = _first_of_equals(point, row, s0, target, good)
+    return Poles(point[first], row[first], s0[first], target[first])
+
+
+def _candidates(finder: Finder, targets: Complex) -> tuple[Array, Array]:
+    """Pairs (target, piece) close enough in value; few are, which is what makes this cheap."""
+    low, high = finder.table[0, :, 0], finder.table[0, :, -1]
+    re = targets.real[:, None]
+    out = np.maximum(np.maximum(low - re, re - high), abs(targets.imag)[:, None])
+    return np.nonzero(out < _REACH * (high - low))
+
+
+def _guesses(finder: Finder, targets: Complex, rows: Array) -> tuple[Complex, Complex]:
+    """Both roots of the quadratic fitted at the nearest tabulated place of the piece."""
+    v, dv, ddv = (x[rows] for x in finder.table)
+    # Nearest place by value: v increases along the table.
+    at = np.sum(v < targets.real[:, None], axis=1)
+    line = np.arange(rows.size)
+    low, high = np.maximum(at - 1, 0), np.minimum(at, v.shape[1] - 1)
+    pick = np.where(abs(v[line, low] - targets) < abs(v[line, high] - targets), low, high)
+    s = np.where(finder.turn[rows] > 0.0, finder.nodes[pick], finder.nodes[::-1][pick])
+    c, a, b = targets - v[line, pick], dv[line, pick], ddv[line, pick]
+    disc = np.sqrt(a * a + 2.0 * b * c)
+    big = a + np.where((np.conj(disc) * a).real < 0.0, -disc, disc)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return s + 2.0 * c / big, s - big / b
+
+
+def _axes(s: Complex) -> Array:
+    """Sum of the semi-axes of the ellipse with foci +-1 through s."""
+    half_sum = 0.5 * (abs(s - 1.0) + abs(s + 1.0))  # semi-major axis
+    return np.asarray(half_sum + np.sqrt(np.maximum(half_sum * half_sum - 1.0, 0.0)))
+
+
+def _polish(
+    finder: Finder, row: Array, s: Complex, target: Complex
+) -> tuple[Complex, Array]:
+    active = np.arange(s.size)
+    good = np.zeros(s.size, dtype=bool)
+    with np.errstate(all="ignore"):
+        for _ in range(_STEPS):
+            z = s[active]
+            basis = powers(z, NODES)
+            value = np.sum(finder.powers[0, row[active]] * basis, axis=1)
+            step = (value - target[active]) / np.sum(finder.powers[1, row[active]] * basis, axis=1)
+            s[active] = z - step
+            lost = ~np.isfinite(step) | (_axes(s[active]) > _LOST)
+            done = abs(step) < 1e-9  # the next step would be below rounding
+            good[active[done & ~lost]] = True
+            active = active[~(done | lost)]
+            if active.size == 0:
+                break
+    return s, good
+
+
+def _first_of_equals(
+    point: Array, row: Array, s: Complex, target: Complex, good: Array
+) -> Array:
+    """Indices of distinct good roots: two starts may have led to one root."""
+    keep = np.nonzero(good & (_axes(np.where(good, s, 2.0)) < _NEAR))[0]
+    if keep.size == 0:
+        return keep
+    sign = (target[keep].real < 0.0).astype(float)
+    order = np.lexsort((s[keep].imag, s[keep].real.round(7), sign, row[keep], point[keep]))
+    k = keep[order]
+    same = (
+        (point[k][1:] == point[k][:-1])
+        & (row[k][1:] == row[k][:-1])
+        & (abs(s[k][1:] - s[k][:-1]) < 1e-7)
+        & (abs(target[k][1:] - target[k][:-1]) == 0.0)
+    )
+    return np.asarray(k[np.concatenate([[True], ~same])])
+
+
+def rule_error(s: Complex) -> tuple[Complex, Complex]:
+    """Exact minus Gauss-Legendre integral of 1/(s0 - s) over [-1, 1], and its derivative."""
+    d = s[:, None] - _X
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.log((s + 1.0) / (s - 1.0)) - (_W / d).sum(axis=1)
+        slope = -2.0 / ((s - 1.0) * (s + 1.0)) + (_W / d**2).sum(axis=1)
+    return np.asarray(value), np.asarray(slope)

@@ -1,0 +1,473 @@
+"""The law of v(h)^2 for a Gaussian h: atoms, density, and transforms right up to the support."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from scipy.special import ndtr
+
+from chione.base import Array, checks
+from chione.freeprob.measures import AbstractMeasure, Complex
+from chione.freeprob.pieces import NODES, Pieces, cut, halved, powers, to_powers
+from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
+
+_TINY_WEIGHT = -46.0  # log of 1e-20: where the fourth moment no longer notices the tail
+_FLAT = 1e-14  # a stretch between kinks that varies by less is an atom
+_BLOCK = 2_000_000  # entries of one matrix of points times nodes
+_FAR = 1e6  # how far out, in units of the range, the limits of v^2 are looked for
+
+
+@dataclass(frozen=True)
+class Resolvent:
+    """Values that spectra are made of, at points w: P = E[w/(w-t)], M = P - 1, Q = w dM/dw."""
+
+    p: Complex
+    m: Complex
+    q: Complex
+
+
+@dataclass(frozen=True)
+class GaussianSquare(AbstractMeasure):
+    r"""Law of :math:`t = v(h)^2`, :math:`h \sim N(0, q)`.
+
+    .. math:: G(w) = E\,\frac{1}{w - v(h)^2}
+
+    Made by :func:`gaussian_square`. Atoms are stretches between break points on which v is
+    constant. Elsewhere v is cut into monotone pieces, and the poles of the integrand are taken
+    out of the quadrature (see :mod:`chione.freeprob.poles`).
+
+    Parameters
+    ----------
+    q : float
+        Variance of h.
+    place, mass : ndarray, shape (A,)
+        Atoms of t.
+    pieces : Pieces or None
+        The rest.
+    factor : float
+        2 where v^2 is even and only h > 0 is stored, else 1.
+    limits : tuple of float
+        Infimum and supremum of t over the whole line.
+    """
+
+    q: float
+    place: Array
+    mass: Array
+    pieces: Pieces | None
+    factor: float
+    limits: tuple[float, float]
+    v: Callable[[Array], Array] = field(repr=False, compare=False)
+    t: Array = field(repr=False)
+    weight: Array = field(repr=False)
+    finder: Finder | None = field(repr=False)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        return tuple((float(a), float(m)) for a, m in zip(self.place, self.mass, strict=True))
+
+    @property
+    def nodes(self) -> tuple[Array, Array]:
+        """All places t and their weights, atoms included; the weights add up to 1."""
+        return self.t, self.weight
+
+    @property
+    def support(self) -> tuple[tuple[float, float], ...]:
+        spans = [(a, a) for a in self.place]
+        if self.pieces is not None:
+            e = np.sort(self.pieces.ends, axis=1)
+            low, high = np.min(e**2, axis=1), np.max(e**2, axis=1)
+            low[(e[:, 0] < 0.0) & (e[:, 1] > 0.0)] = 0.0
+            spans += list(zip(low, high, strict=True))
+            # The stored range stops where the weight does; the law goes on to the limits.
+            top, bottom = float(high.max()), float(low.min())
+            if self.limits[1] > top:
+                spans.append((top, self.limits[1]))
+            if self.limits[0] < bottom:
+                spans.append((self.limits[0], bottom))
+        return _union(spans, 1e-16 * (spans[-1][1] if np.isinf(self.limits[1]) else self.limits[1]))
+
+    def moments(self, n: int) -> Array:
+        return np.array([float(np.sum(self.weight * self.t**k)) for k in range(1, n + 1)])
+
+    def mean_of(self, g: Array) -> float:
+        """Mean of a function given by its values at the nodes."""
+        return float(np.sum(self.weight * g))
+
+    def resolvent(self, w: Any) -> Resolvent:
+        """P, M and Q at points w of any shape, without cancellation at small or large w."""
+        w = np.asarray(w, dtype=complex)
+        flat = w.ravel()
+        p, m, q = (np.empty(flat.size, dtype=complex) for _ in range(3))
+        step = max(1, _BLOCK // self.t.size)
+        for i in range(0, flat.size, step):
+            p[i : i + step], m[i : i + step], q[i : i + step] = self._block(flat[i : i + step])
+        return Resolvent(p.reshape(w.shape), m.reshape(w.shape), q.reshape(w.shape))
+
+    def stieltjes(self, z: Any) -> Complex:
+        z = np.asarray(z, dtype=complex)
+        return np.asarray(self.resolvent(z).p / z)
+
+    def stieltjes_derivative(self, z: Any) -> Complex:
+        z = np.asarray(z, dtype=complex)
+        r = self.resolvent(z)
+        return np.asarray((r.q - r.p) / z**2)
+
+    def moment_function(self, z: Any) -> Complex:
+        return self.resolvent(z).m
+
+    def moment_function_derivative(self, z: Any) -> Complex:
+        return np.asarray(self.resolvent(z).q / np.asarray(z, dtype=complex))
+
+    def mean_log(self, w: Any) -> Complex:
+        """E log(w - t), principal branch, for w in the closed upper half plane."""
+        w = np.asarray(w, dtype=complex)
+        flat = w.ravel()
+        out = np.empty(flat.size, dtype=complex)
+        step = max(1, _BLOCK // self.t.size)
+        for i in range(0, flat.size, step):
+            out[i : i + step] = self._log_block(flat[i : i + step])
+        return out.reshape(w.shape)
+
+    def density(self, x: Any) -> Array:
+        """Density of the continuous part at real x: the sum over the roots of v^2 = x."""
+        x = checks.real_array("x", x)
+        out = np.zeros(x.size)
+        for i, value in enumerate(x.ravel()):
+            h, slope = self._roots(float(value))
+            out[i] = float(np.sum(self._gauss(h) / abs(slope)))
+        return out.reshape(x.shape)
+
+    def cdf(self, x: Any) -> Array:
+        """P(t <= x)."""
+        x = checks.real_array("x", x)
+        out = np.array([self._cdf(float(v)) for v in x.ravel()])
+        return out.reshape(x.shape)
+
+    def refined(self) -> GaussianSquare:
+        """The same law with every piece cut in two, to see what the quadrature misses."""
+        if self.pieces is None:
+            return self
+        pieces = halved(self.v, self.pieces)
+        atoms = (self.place, self.mass)
+        return _fill(self.v, self.q, atoms, pieces, self.factor, self.limits)
+
+    # -------------------------------------------------------------------------------- inside
+
+    def _gauss(self, h: Any) -> Any:
+        return self.factor * np.exp(-h * h / (2.0 * self.q)) / np.sqrt(2.0 * np.pi * self.q)
+
+    def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:
+        # 1 / (w - t) in real arithmetic: a complex division costs several times as much.
+        d, y = w.real[:, None] - self.t, w.imag
+        weights = np.stack([self.weight, self.weight * self.t], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            inv = 1.0 / (d * d + (y * y)[:, None])
+            d *= inv
+            re, im = d @ weights, inv @ weights
+            g = re[:, 0] - 1j * y * im[:, 0]
+            m = re[:, 1] - 1j * y * im[:, 1]
+            # Of 1/(w-t)^2: the real part is 2 d^2 - inv, the imaginary part -2 y d inv.
+            wt = weights[:, 1]
+            square = 2.0 * ((d * d) @ wt) - im[:, 1]
+            q = -w * (square - 2j * y * ((d * inv) @ wt))
+        if self.finder is not None and self.finder.index.size:
+            with np.errstate(all="ignore"):
+                dg, dg1 = self._pole_terms(w)
+            g = g + dg
+            m = m + w * dg
+            q = q + w * (dg + w * dg1)
+        return w * g, m, q
+
+    def _pole_terms(self, w: Complex) -> tuple[Complex, Complex]:
+        """What the plain rule misses in G and dG/dw."""
+        assert self.finder is not None
+        poles = find(self.finder, w)
+        v1, v2, h, half = self._at(poles)
+        # t = v^2: t' = 2 v v', t'' = 2 (v'^2 + v v'').
+        t1 = 2.0 * poles.target * v1
+        t2 = 2.0 * (v1 * v1 + poles.target * v2)
+        density = self._gauss(h) * half
+        error, slope = rule_error(poles.s)
+        r = density / t1
+        dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
+        return (
+            _scatter(poles.point, r * error, w.size),
+            _scatter(poles.point, dr * error + r * slope / t1, w.size),
+        )
+
+    def _at(self, poles: Poles) -> tuple[Complex, Complex, Complex, Array]:
+        assert self.finder is not None and self.pieces is not None
+        f, k = self.finder, poles.row
+        half = self.pieces.half[f.index[k]]
+        h = self.pieces.center[f.index[k]] + half * poles.s
+        basis = powers(poles.s, NODES)
+        first, second = (np.sum(f.powers[i, k] * basis, axis=1) for i in (1, 2))
+        return first, second, h, half
+
+    def _log_block(self, w: Complex) -> Complex:
+        logs = np.log(w[:, None] - self.t)
+        out = logs @ self.weight
+        if self.finder is None or not self.finder.index.size:
+            return np.asarray(out)
+        poles = find(self.finder, w)
+        pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
+        if pairs.shape[1] == 0:
+            return np.asarray(out)
+        return np.asarray(out + self._log_terms(w, logs, poles, pairs))
+
+    def _log_terms(self, w: Complex, logs: Complex, poles: Poles, pairs: Array) -> Complex:
+        """By parts on near pieces: int p log(w-t) = [Phi log(w-t)] + int Phi t'/(w-t).
+
+        Phi is zero at the end that is nearer to the poles: there both terms could be large.
+        """
+        assert self.finder is not None and self.pieces is not None
+        f, pieces = self.finder, self.pieces
+        j, k = pairs
+        # Number of the pair of each pole, and on which side its poles are.
+        width = f.index.size
+        pair = np.searchsorted(j * width + k, poles.point * width + poles.row)
+        right = np.bincount(pair, poles.s.real, j.size) > 0.0
+        full = f.index[k]
+        phi = self._primitive()[full]  # Chebyshev series, (P, n + 1)
+        sign = (-1.0) ** np.arange(phi.shape[1])
+        phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
+        cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
+        plain = np.sum(logs[j[:, None], cols] * self.weight[cols], axis=1)
+        mass = np.where(right, -(phi @ sign), phi.sum(axis=1))
+        far_end = np.where(right, pieces.ends[full, 0], pieces.ends[full, 1])
+        edge = mass * np.log(w[j] - far_end**2)
+        nodes = f.nodes[1:-1]
+        phi_nodes = phi @ chebyshev.chebvander(nodes, phi.shape[1] - 1).T
+        slope = f.first[k] @ chebyshev.chebvander(nodes, NODES - 1).T
+        gl = pieces.weight[full] / pieces.half[full][:, None]
+        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / (w[j][:, None] - self.t[cols])
+        out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
+        value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
+        at_root = value * rule_error(poles.s)[0]
+        return out + _scatter(poles.point, at_root, w.size)
+
+    def _primitive(self) -> Array:
+        assert self.pieces is not None
+        weight = self._gauss(self.pieces.h) * self.pieces.half[:, None]
+        vander = chebyshev.chebvander(
+            (self.pieces.h - self.pieces.center[:, None])[0] / self.pieces.half[0], NODES - 1
+        )
+        series = weight @ np.linalg.inv(vander).T
+        return np.asarray(chebyshev.chebint(series.T, lbnd=0).T)
+
+    def _roots(self, x: float) -> tuple[Array, Array]:
+        """Real h with v(h)^2 = x, and the slopes of v^2 there."""
+        if self.finder is None or x < 0.0:
+            return np.empty(0), np.empty(0)
+        assert self.pieces is not None
+        f = self.finder
+        ends = np.sort(self.pieces.ends[f.index], axis=1)
+        h, slope = [], []
+        for y in {np.sqrt(x), -np.sqrt(x)}:
+            for k in np.nonzero((ends[:, 0] <= y) & (y < ends[:, 1]))[0]:
+                s = _real_root(f.series[k], f.first[k], y)
+                half = self.pieces.half[f.index[k]]
+                h.append(self.pieces.center[f.index[k]] + half * s)
+                slope.append(2.0 * y * chebyshev.chebval(s, f.first[k]) / half)
+        return np.array(h), np.array(slope)
+
+    def _cdf(self, x: float) -> float:
+        below = float(self.mass[self.place <= x].sum())
+        if self.pieces is None or x < 0.0:
+            return below
+        root_q = np.sqrt(self.q)
+        lo, hi = self.pieces.center - self.pieces.half, self.pieces.center + self.pieces.half
+        for k in range(lo.size):
+            marks = [lo[k], hi[k]]
+            if not self.pieces.flat[k]:
+                row = int(np.searchsorted(self.finder.index, k)) if self.finder else 0
+                for y in (np.sqrt(x), -np.sqrt(x)):
+                    e = np.sort(self.pieces.ends[k])
+                    if e[0] < y < e[1]:
+                        assert self.finder is not None
+                        s = _real_root(self.finder.series[row], self.finder.first[row], y)
+                        marks.insert(-1, self.pieces.center[k] + self.pieces.half[k] * s)
+            marks = sorted(marks)
+            for a, b in zip(marks[:-1], marks[1:], strict=True):
+                mid = (0.5 * (a + b) - self.pieces.center[k]) / self.pieces.half[k]
+                if chebyshev.chebval(mid, self.pieces.series[k]) ** 2 <= x:
+                    below += self.factor * _interval(a / root_q, b / root_q)
+        return below
+
+
+def gaussian_square(
+    v: Callable[[Array], Array], q: float, *, breakpoints: tuple[float, ...] = ()
+) -> GaussianSquare:
+    r"""Law of :math:`v(h)^2` with :math:`h \sim N(0, q)`.
+
+    Parameters
+    ----------
+    v : callable
+        Function of arrays, smooth between the break points.
+    q : float
+        Variance of h, above 0.
+    breakpoints : tuple of float
+        Places where v or one of its derivatives jumps.
+
+    Raises
+    ------
+    ValueError
+        If q is not above 0.
+    ConvergenceError
+        If v is not piecewise smooth.
+    """
+    q = checks.positive("q", q)
+    left, right = _range(v, q)
+    cuts = sorted({b for b in breakpoints if left < b < right})
+    even = _is_even(v, right, left, cuts)
+    if even:
+        left, cuts = 0.0, [b for b in cuts if b > 0.0]
+    points = [left, *cuts, right]
+    factor = 2.0 if even else 1.0
+    atoms: dict[float, float] = {}
+    stretches: list[tuple[float, float]] = []
+    for i, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
+        value = v(a + (b - a) * (0.5 - 0.5 * np.cos(np.linspace(0.02, np.pi - 0.02, 201))))
+        if np.ptp(value) <= _FLAT * np.max(abs(value)) or not np.any(value):
+            lo = -np.inf if i == 0 and not even else a
+            hi = np.inf if i == len(points) - 2 else b
+            place = float(np.median(value)) ** 2
+            key = next((p for p in atoms if abs(p - place) <= _FLAT * place), place)
+            mass = factor * _interval(lo / np.sqrt(q), hi / np.sqrt(q))
+            atoms[key] = atoms.get(key, 0.0) + mass
+        else:
+            stretches.append((a, b))
+    pieces = _join([cut(v, s, first_width=1.25 * np.sqrt(q)) for s in stretches])
+    return _assemble(v, q, atoms, pieces, factor, (left, right))
+
+
+def _assemble(
+    v: Callable[[Array], Array],
+    q: float,
+    atoms: dict[float, float],
+    pieces: Pieces | None,
+    factor: float,
+    span: tuple[float, float],
+) -> GaussianSquare:
+    place = np.array(sorted(atoms), dtype=np.float64)
+    mass = np.array([atoms[a] for a in place], dtype=np.float64)
+    if pieces is None:
+        limits = (float(place.min()), float(place.max()))
+        return GaussianSquare(q, place, mass, None, factor, limits, v, place, mass, None)
+    return _fill(v, q, (place, mass), pieces, factor, _limits(v, pieces, place, span))
+
+
+def _fill(
+    v: Callable[[Array], Array],
+    q: float,
+    atoms: tuple[Array, Array],
+    pieces: Pieces,
+    factor: float,
+    limits: tuple[float, float],
+) -> GaussianSquare:
+    p = factor * np.exp(-pieces.h**2 / (2 * q)) / np.sqrt(2 * np.pi * q) * pieces.weight
+    t = np.concatenate([(pieces.value**2).ravel(), atoms[0]])
+    weight = np.concatenate([p.ravel(), atoms[1]])
+    finder = make_finder(pieces)
+    return GaussianSquare(q, *atoms, pieces, factor, limits, v, t, weight, finder)
+
+
+def _range(v: Callable[[Array], Array], q: float) -> tuple[float, float]:
+    """Where p(h) max(1, t^4 / E t^4-scale) is above 1e-20 of its largest value."""
+    z = np.linspace(0.0, 60.0, 601)
+    out = []
+    for side in (-1.0, 1.0):
+        with np.errstate(all="ignore"):
+            t = v(side * np.sqrt(q) * z) ** 2
+            log = -0.5 * z * z + 4.0 * np.log(np.maximum(t / max(t[0], 1e-300), 1.0))
+            if t[0] == 0.0:
+                log = -0.5 * z * z + 4.0 * np.log1p(t)
+        log = np.where(np.isfinite(log), log, -np.inf)
+        last = float(z[np.nonzero(log >= log.max() + _TINY_WEIGHT)[0][-1]]) + 0.1
+        out.append(side * np.sqrt(q) * max(last, 9.6))
+    return float(out[0]), float(out[1])
+
+
+def _is_even(
+    v: Callable[[Array], Array], right: float, left: float, cuts: list[float]
+) -> bool:
+    if right != -left or any(-b not in cuts for b in cuts):
+        return False
+    h = right * np.linspace(1e-3, 1.0, 257)
+    a, b = v(h) ** 2, v(-h) ** 2
+    return bool(np.all(abs(a - b) <= 1e-15 * np.maximum(a, b)))
+
+
+def _limits(
+    v: Callable[[Array], Array], pieces: Pieces, place: Array, span: tuple[float, float]
+) -> tuple[float, float]:
+    e = np.sort(pieces.ends, axis=1)
+    low = np.min(e**2, axis=1)
+    low[(e[:, 0] < 0.0) & (e[:, 1] > 0.0)] = 0.0
+    values = np.concatenate([low, np.max(e**2, axis=1), place])
+    reach = max(abs(span[0]), abs(span[1]))
+    far = reach * np.geomspace(1.0, _FAR, 121)
+    with np.errstate(all="ignore"):
+        sides = (-1.0, 1.0) if span[0] < 0.0 else (1.0,)
+        tails = [np.asarray(v(s * far), dtype=np.float64) ** 2 for s in sides]
+    top, bottom = float(values.max()), float(values.min())
+    for tail in tails:
+        tail = tail[np.isfinite(tail)]
+        if tail.size == 0:
+            return bottom, np.inf
+        if tail[-1] > 4.0 * max(top, 1.0) and tail[-1] >= tail.max():
+            top = np.inf
+        top, bottom = max(top, float(tail.max())), min(bottom, float(tail.min()))
+    return (0.0 if bottom < 1e-9 * min(top, 1.0) else bottom), top
+
+
+def _join(parts: list[Pieces]) -> Pieces | None:
+    if not parts:
+        return None
+    names = ("center", "half", "h", "weight", "value", "series", "flat")
+    return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def _interval(a: float, b: float) -> float:
+    """P(a < z <= b) for a standard Gaussian z, without loss in the tails."""
+    return float(ndtr(-a) - ndtr(-b)) if a > 0.0 else float(ndtr(b) - ndtr(a))
+
+
+def _scatter(index: Array, value: Complex, size: int) -> Complex:
+    out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
+    return np.asarray(out)
+
+
+def _real_root(series: Array, slope: Array, y: float) -> float:
+    """Root of a monotone series in [-1, 1] by Newton inside a bracket."""
+    a, b = -1.0, 1.0
+    rising = chebyshev.chebval(1.0, series) > chebyshev.chebval(-1.0, series)
+    s = 0.0
+    for _ in range(80):
+        r = chebyshev.chebval(s, series) - y
+        if r == 0.0:
+            break
+        a, b = (a, s) if (r > 0.0) == rising else (s, b)
+        d = chebyshev.chebval(s, slope)
+        new = s - r / d if d != 0.0 else np.inf
+        if not a < new < b:
+            new = 0.5 * (a + b)
+        if abs(new - s) < 1e-16:
+            break
+        s = new
+    return float(s)
+
+
+def _union(spans: list[tuple[float, float]], slack: float) -> tuple[tuple[float, float], ...]:
+    """Merge touching intervals; an atom at the end of an interval belongs to it."""
+    merged: list[list[float]] = []
+    for a, b in sorted((float(a), float(b)) for a, b in spans):
+        if merged and a <= merged[-1][1] * (1.0 + 1e-13) + slack:
+            merged[-1][1] = max(merged[-1][1], b)
+        else:
+            merged.append([a, b])
+    return tuple((a, b) for a, b in merged)

@@ -1,0 +1,143 @@
+r"""The master equation of the Jacobian's spectrum, explicit in the argument w of M.
+
+.. math::
+    \text{orthogonal} \quad \log z &= L \log(\sigma_w^2 w) + (L - 1)(\log M - \log P) \\
+    \text{Gaussian} \quad \log z &= L \log(\sigma_w^2 w) + (L - 1) \log M + \log P
+
+with :math:`M = E[t/(w - t)]`, :math:`P = E[w/(w - t)]`, :math:`t = \phi'(h)^2`. With principal
+logarithms a root w in the open upper half plane of Im log z = 0 is the physical one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chione.base import Array
+from chione.freeprob.measures import Complex
+from chione.freeprob.squares import GaussianSquare
+
+_ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection would need fifty
+_PATIENCE = 10  # steps after which a residual at the level of rounding ends the search
+_NOISE = 1e-14  # that level, per layer
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation: log z, its derivative by log w, and P."""
+
+    log_z: Complex
+    slope: Complex
+    p: Complex
+    p_slope: Complex
+
+
+@dataclass(frozen=True)
+class MasterEquation:
+    """The master equation of one network.
+
+    Parameters
+    ----------
+    law : GaussianSquare
+        Law of phi'(h)^2.
+    log_gain : float
+        Logarithm of sigma_w^2.
+    depth : int
+        Number L of layers.
+    gaussian : bool
+        Gaussian weights; else orthogonal ones.
+    slack : float
+        Relative error of t itself, for derivatives that were found by interpolation.
+    """
+
+    law: GaussianSquare
+    log_gain: float
+    depth: int
+    gaussian: bool
+    slack: float = 0.0
+
+    def at(self, log_w: Any) -> Point:
+        """log z and P at log w of any shape, 0 <= Im log w <= pi."""
+        log_w = np.asarray(log_w, dtype=complex)
+        L = self.depth
+        r = self.law.resolvent(np.exp(log_w))
+        p, m, q = r.p, r.m, r.q
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_m, log_p = np.log(m), np.log(p)
+            if self.gaussian:
+                log_z = L * (self.log_gain + log_w) + (L - 1) * log_m + log_p
+                slope = L + (L - 1) * q / m + q / p
+            else:
+                log_z = L * (self.log_gain + log_w) + (L - 1) * (log_m - log_p)
+                slope = L + (L - 1) * q / (m * p)  # 1/M - 1/P = 1/(M P)
+        return Point(np.asarray(log_z), np.asarray(slope), p, q)
+
+    def angle(self, log_r: Array, start: Array | None = None) -> Array:
+        """The angle in (0, pi) with Im log z = 0 at each radius |w|; NaN where there is none."""
+        log_r = np.asarray(log_r, dtype=np.float64)
+        low, high = np.zeros(log_r.size), np.full(log_r.size, np.pi)
+        theta = np.full(log_r.size, 0.9) if start is None else np.array(start)
+        active = np.arange(log_r.size)
+        done = np.zeros(log_r.size, dtype=bool)
+        for k in range(_ANGLE_STEPS):
+            y = self.at(log_r[active] + 1j * theta[active])
+            g, dg = y.log_z.imag, y.slope.real
+            t = theta[active]
+            low[active] = np.where(g < 0.0, t, low[active])
+            high[active] = np.where(g < 0.0, high[active], t)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                new = t - g / dg
+            inside = (new > low[active]) & (new < high[active])
+            lo, hi = low[active], high[active]
+            # Arithmetic bisection first, geometric once the bracket spans orders of magnitude.
+            middle = np.where(lo > 0.0, np.sqrt(np.maximum(lo, 1e-300) * hi), hi * 0.125)
+            new = np.where(inside, new, np.where(hi > 8.0 * lo, middle, 0.5 * (lo + hi)))
+            ended = inside & ((abs(new - t) <= 2e-15 * t) | (abs(g) <= 2e-16 * self.depth * t))
+            if k >= _PATIENCE:  # in tails below rounding the sign of g is noise
+                ended |= abs(g) <= _NOISE * self.depth
+            theta[active] = new
+            done[active[ended]] = True
+            active = active[~(ended | (new < 1e-200))]
+            if active.size == 0:
+                break
+        theta[~done & (theta < 1e-100)] = np.nan
+        return theta
+
+    def above(self, log_w: Array) -> Array:
+        r"""Mass above z(w): 1 - cdf = Im U / pi, from dU = P dlog z.
+
+        .. math:: U = L E \log(w - t) + (L - 1) \log M \; [+\, L M \text{ Gaussian}]
+        """
+        w = np.exp(np.asarray(log_w, dtype=complex))
+        L = self.depth
+        m = self.law.resolvent(w).m
+        u = L * self.law.mean_log(w) + (L - 1) * np.log(m)
+        if self.gaussian:
+            u = u + L * m
+        return np.asarray(u.imag / np.pi)
+
+    def solve(self, log_z: Array, log_w: Complex) -> tuple[Complex, Array]:
+        """Newton in log w for given real log z; returns log w and whether it converged."""
+        log_w = np.array(log_w, dtype=complex)
+        good = np.zeros(log_w.size, dtype=bool)
+        active = np.arange(log_w.size)
+        for _ in range(30):
+            y = self.at(log_w[active])
+            with np.errstate(all="ignore"):
+                step = (y.log_z - log_z[active]) / y.slope
+            size = abs(step)
+            # Hold the step where it would leave the half plane.
+            im = log_w[active].imag
+            hold = np.minimum(1.0, 0.7 * im / np.maximum(step.imag, 1e-300))
+            hold = np.where(step.imag > 0.0, hold, 1.0)
+            hold = np.minimum(hold, 0.5 / np.maximum(size, 1e-300))
+            log_w[active] = log_w[active] - step * hold
+            bad = ~np.isfinite(step) | (log_w[active].imag > np.pi)
+            ended = (size <= 1e-13 * np.minimum(1.0, im)) & (hold == 1.0)
+            good[active[ended & ~bad]] = True
+            active = active[~(ended | bad)]
+            if active.size == 0:
+                break
+        return log_w, good
