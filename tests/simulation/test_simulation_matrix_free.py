@@ -126,6 +126,22 @@ def test_inputs_that_differ_by_the_last_digits_keep_their_distance():
     assert abs(moved / expected - 1.0) < 5.0 / math.sqrt(2 * 4000)
 
 
+@pytest.mark.parametrize("law", LAWS)
+def test_no_unit_is_special_in_sampled_products(law):
+    """Signals of unit 0 and of unit 5 have one law; frames with LAPACK's signs break it."""
+    net, x = network(law, (17, 16), 18, sigma_b=0.0), inputs("pair", 18)
+    sampled, rows = weights(net, "sampled"), []
+    for index in range(800):
+        sampled.start(21, index)
+        h = sampled.forward(1, x)
+        delta = np.ones((2, 17)) * [[1.0], [2.0]] + h
+        back = sampled.backward(1, delta, x)
+        rows.append([h[0, 0], h[0, 5], back[0, 0] - back[0, 1], back[0, 5] - back[0, 6]])
+    units = np.array(rows).T
+    assert stats.ks_2samp(units[0], units[1]).pvalue > 1e-3
+    assert stats.ks_2samp(units[0], -units[0]).pvalue > 1e-3
+
+
 def test_linear_networks_have_chi_squared_lengths():
     """One Gaussian layer, one input: N q / (sigma_w^2 q_0) is chi-squared with N degrees."""
     net = network("gaussian", (12,), 64, sigma_b=0.0, activation="linear")

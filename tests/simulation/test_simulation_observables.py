@@ -158,7 +158,8 @@ def test_standard_errors_of_the_vertex_are_what_repetition_shows():
         values = np.array([r.mean[name][:, 0] for r in runs])
         claims = np.array([r.stderr[name][:, 0] for r in runs])
         ratio = values.std(axis=0, ddof=1) / np.sqrt(np.mean(claims**2, axis=0))
-        assert np.all((ratio > 0.65) & (ratio < 1.45))  # 60 repeats of heavy-tailed variances
+        # 60 repeats of three layers; without the covariance of mean and variance it is 0.7
+        assert 0.82 < np.mean(ratio) < 1.22
     exact = [0.0, 2.0, 4.0]  # V = 2 (l - 1) q^2 to leading order, at width 20 with 4/n beside it
     mean = np.mean([r.mean["four_point"][:, 0] for r in runs], axis=0)
     error = np.std([r.mean["four_point"][:, 0] for r in runs], axis=0, ddof=1) / math.sqrt(60)
