@@ -1,7 +1,21 @@
 """Finite networks, sampled: plain linear algebra, no theory and no quadrature."""
 
-from chione.simulation.ensemble import simulate
+from chione.simulation.ensemble import NAMES, simulate
+from chione.simulation.gaussian_limit import GaussianLimit, gaussian_limit
+from chione.simulation.geometry import CurveGeometry, great_circle
 from chione.simulation.inputs import correlated_inputs, input_pair
+from chione.simulation.observables import OBSERVABLES
 from chione.simulation.result import SimulationResult
 
-__all__ = ["SimulationResult", "correlated_inputs", "input_pair", "simulate"]
+__all__ = [
+    "NAMES",
+    "OBSERVABLES",
+    "CurveGeometry",
+    "GaussianLimit",
+    "SimulationResult",
+    "correlated_inputs",
+    "gaussian_limit",
+    "great_circle",
+    "input_pair",
+    "simulate",
+]
