@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ParamSpec, final
 
 from chione.activations.naming import spell
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array, checks
+
+P = ParamSpec("P")
 
 
 @final
@@ -70,6 +73,27 @@ class Affine(AbstractActivation):
     def derivative_error(self) -> float:
         return self.activation.derivative_error
 
+    @property
+    def closed_forms(self) -> ClosedForms:
+        """Those of the inner activation, scaled; a shift or an offset leaves few of them."""
+        inner, a, b = self.activation.closed_forms, self.scale, self.offset
+        if self.shift != 0.0:
+            return ClosedForms()
+        derivatives = ClosedForms(
+            derivative_mean_square=_times(a * a, inner.derivative_mean_square),
+            derivative_kernel=_times(a * a, inner.derivative_kernel),
+            source=inner.source,
+        )
+        if b != 0.0:  # a sum of both signs may cancel, which quadrature reports and a formula not
+            return derivatives
+        return replace(
+            derivatives,
+            mean=_times(a, inner.mean),
+            mean_square=_times(a * a, inner.mean_square),
+            length_slope=_times(a * a, inner.length_slope),
+            kernel=_times(a * a, inner.kernel),
+        )
+
     def value(self, z: Array) -> Array:
         return self.scale * self.activation.value(z + self.shift) + self.offset
 
@@ -78,3 +102,13 @@ class Affine(AbstractActivation):
 
     def second_derivative(self, z: Array) -> Array:
         return self.scale * self.activation.second_derivative(z + self.shift)
+
+
+def _times(factor: float, form: Callable[P, Array] | None) -> Callable[P, Array] | None:
+    if form is None:
+        return None
+
+    def scaled(*args: P.args, **kwargs: P.kwargs) -> Array:
+        return factor * form(*args, **kwargs)
+
+    return scaled

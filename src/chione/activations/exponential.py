@@ -11,9 +11,10 @@ from typing import ClassVar, final
 import numpy as np
 from scipy import special
 
+from chione.activations import forms_exponential, forms_gaussian
 from chione.activations.accurate import exp_minus_square
 from chione.activations.naming import spell
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array, checks
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -156,6 +157,10 @@ class Exp(AbstractActivation):
     name: ClassVar[str] = "exp"
     formula: ClassVar[str] = "exp(x)"
 
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms_exponential.exponential()
+
     def value(self, z: Array) -> Array:
         with np.errstate(over="ignore"):
             return np.exp(z)
@@ -187,6 +192,10 @@ class Gaussian(AbstractActivation):
     @property
     def name(self) -> str:
         return spell("gaussian", [("scale", self.scale, 1.0)])
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms_gaussian.bell(self.scale**2)
 
     def value(self, z: Array) -> Array:
         return exp_minus_square(z, self.scale)

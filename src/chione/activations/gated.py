@@ -11,8 +11,9 @@ from typing import ClassVar, final
 import numpy as np
 from scipy import special
 
+from chione.activations import forms_gelu
 from chione.activations.accurate import normal_cdf, normal_density
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array
 
 SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
@@ -28,6 +29,10 @@ class GELU(AbstractActivation):
     name: ClassVar[str] = "gelu"
     formula: ClassVar[str] = "x*(1 + erf(x/sqrt(2)))/2"
     source: ClassVar[str] = "Hendrycks, Gimpel (2016)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms_gelu.gelu()
 
     def value(self, z: Array) -> Array:
         return z * normal_cdf(z)

@@ -9,9 +9,10 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from chione.activations import forms_exponential as forms
 from chione.activations.accurate import product_error
 from chione.activations.naming import spell
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array, checks
 
 
@@ -22,6 +23,10 @@ class Sin(AbstractActivation):
 
     name: ClassVar[str] = "sin"
     formula: ClassVar[str] = "sin(x)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.sine(1.0)
 
     def value(self, z: Array) -> Array:
         return np.sin(z)
@@ -40,6 +45,10 @@ class Cos(AbstractActivation):
 
     name: ClassVar[str] = "cos"
     formula: ClassVar[str] = "cos(x)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.cosine()
 
     def value(self, z: Array) -> Array:
         return np.cos(z)
@@ -77,6 +86,10 @@ class Siren(AbstractActivation):
     @property
     def name(self) -> str:
         return spell("siren", [("w0", self.w0, 30.0)])
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.sine(self.w0)
 
     def value(self, z: Array) -> Array:
         phase = self.w0 * z

@@ -9,8 +9,9 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from chione.activations import forms_arc_cosine as forms
 from chione.activations.naming import spell
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array, checks
 
 
@@ -30,6 +31,10 @@ class Linear(AbstractPiecewiseLinear):
     formula: ClassVar[str] = "x"
     source: ClassVar[str] = "Saxe, McClelland, Ganguli (2014), deep linear networks"
 
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.linear()
+
     def value(self, z: Array) -> Array:
         return np.array(z, dtype=np.float64)
 
@@ -46,6 +51,10 @@ class ReLU(AbstractPiecewiseLinear):
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
     formula: ClassVar[str] = "max(x, 0)"
     source: ClassVar[str] = "Nair, Hinton (2010)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.scale_invariant(1.0, 0.0)
 
     def value(self, z: Array) -> Array:
         return np.maximum(z, 0.0)
@@ -77,6 +86,10 @@ class LeakyReLU(AbstractPiecewiseLinear):
     def name(self) -> str:
         return spell("leaky_relu", [("slope", self.slope, 0.01)])
 
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.scale_invariant(1.0, self.slope)
+
     def value(self, z: Array) -> Array:
         return np.where(z > 0.0, z, self.slope * z)
 
@@ -107,6 +120,10 @@ class PReLU(AbstractPiecewiseLinear):
     def name(self) -> str:
         return spell("prelu", [("slope", self.slope, 0.25)])
 
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.scale_invariant(1.0, self.slope)
+
     def value(self, z: Array) -> Array:
         return np.where(z > 0.0, z, self.slope * z)
 
@@ -122,6 +139,10 @@ class Abs(AbstractPiecewiseLinear):
     name: ClassVar[str] = "abs"
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
     formula: ClassVar[str] = "abs(x)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.scale_invariant(1.0, -1.0)
 
     def value(self, z: Array) -> Array:
         return np.abs(z)
@@ -209,6 +230,10 @@ class ShiftedReLU(AbstractPiecewiseLinear):
     @property
     def kinks(self) -> tuple[float, ...]:
         return (0.0 - self.bound,)
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.shifted_relu(self.bound)
 
     def value(self, z: Array) -> Array:
         return np.maximum(z, -self.bound)

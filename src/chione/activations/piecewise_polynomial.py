@@ -9,7 +9,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from chione.activations.protocol import AbstractActivation
+from chione.activations import forms_arc_cosine, forms_polynomial
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array
 
 
@@ -22,6 +23,10 @@ class SquaredReLU(AbstractActivation):
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
     formula: ClassVar[str] = "max(x, 0)**2"
     source: ClassVar[str] = "So et al. (2021)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms_arc_cosine.squared_relu()
 
     def value(self, z: Array) -> Array:
         return np.maximum(z, 0.0) ** 2
@@ -62,6 +67,10 @@ class Quadratic(AbstractActivation):
     name: ClassVar[str] = "quadratic"
     formula: ClassVar[str] = "x**2"
 
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms_polynomial.quadratic()
+
     def value(self, z: Array) -> Array:
         return z * z
 
@@ -79,6 +88,10 @@ class Cubic(AbstractActivation):
 
     name: ClassVar[str] = "cubic"
     formula: ClassVar[str] = "x**3"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms_polynomial.cubic()
 
     def value(self, z: Array) -> Array:
         return z * z * z

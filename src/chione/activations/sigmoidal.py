@@ -11,9 +11,10 @@ from typing import ClassVar, final
 import numpy as np
 from scipy import special
 
+from chione.activations import forms_gaussian as forms
 from chione.activations.accurate import exp_minus_square, sech_squared
 from chione.activations.naming import spell
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array, checks
 
 SQRT_PI = math.sqrt(math.pi)
@@ -62,6 +63,10 @@ class Erf(AbstractActivation):
     def name(self) -> str:
         return spell("erf", [("scale", self.scale, 1.0)])
 
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.error_function(self.scale**2)
+
     def value(self, z: Array) -> Array:
         return special.erf(self.scale * z)
 
@@ -80,6 +85,10 @@ class ErfScaled(AbstractActivation):
     name: ClassVar[str] = "erf_scaled"
     formula: ClassVar[str] = "erf(sqrt(pi)/2*x)"
     source: ClassVar[str] = "Pennington, Schoenholz, Ganguli (2018)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.error_function(0.25 * math.pi)
 
     def value(self, z: Array) -> Array:
         return special.erf(HALF_SQRT_PI * z)

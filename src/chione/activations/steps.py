@@ -9,8 +9,9 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from chione.activations import forms_arc_cosine as forms
 from chione.activations.naming import spell
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ClosedForms
 from chione.base import Array, checks
 
 
@@ -23,6 +24,10 @@ class Step(AbstractActivation):
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
     formula: ClassVar[str] = "1 if x > 0 else 0"
     source: ClassVar[str] = "McCulloch, Pitts (1943)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.step()
 
     def value(self, z: Array) -> Array:
         return np.where(z > 0.0, 1.0, 0.0)
@@ -43,6 +48,10 @@ class Sign(AbstractActivation):
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
     formula: ClassVar[str] = "sign(x)"
     source: ClassVar[str] = "Rosenblatt (1958)"
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.sign()
 
     def value(self, z: Array) -> Array:
         return np.sign(z)
