@@ -94,6 +94,14 @@ class Affine(AbstractActivation):
             kernel=_times(a * a, inner.kernel),
         )
 
+    def one_sided(self, order: int, at: float) -> tuple[float, float]:
+        # a shifted kink is rounded, so the inner activation is asked at its own
+        own = min(self.activation.kinks, key=lambda k: abs(k - self.shift - at), default=at)
+        inner = own if abs(own - self.shift - at) <= 1e-12 * (1.0 + abs(own)) else at + self.shift
+        left, right = self.activation.one_sided(order, inner)
+        offset = self.offset if order == 0 else 0.0
+        return self.scale * left + offset, self.scale * right + offset
+
     def value(self, z: Array) -> Array:
         return self.scale * self.activation.value(z + self.shift) + self.offset
 
@@ -102,6 +110,15 @@ class Affine(AbstractActivation):
 
     def second_derivative(self, z: Array) -> Array:
         return self.scale * self.activation.second_derivative(z + self.shift)
+
+    def jump(self, order: int, at: float) -> float:
+        """Jump of the inner activation at its own kink: x + s may round past it."""
+        inner = at + self.shift
+        if self.activation.kinks:
+            nearest = min(self.activation.kinks, key=lambda k: abs(k - inner))
+            if abs(nearest - inner) <= 1e-12 * max(1.0, abs(at), abs(self.shift)):
+                inner = nearest
+        return self.scale * self.activation.jump(order, inner)
 
 
 def _times(factor: float, form: Callable[P, Array] | None) -> Callable[P, Array] | None:

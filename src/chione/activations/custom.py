@@ -44,6 +44,8 @@ class Custom(AbstractActivation):
         Where the derivatives come from.
     search : KinkSearch
         What was found about kinks.
+    origin : object
+        What the user handed in, if that alone is enough to make the activation again.
     """
 
     label: str
@@ -52,6 +54,14 @@ class Custom(AbstractActivation):
     highest: int
     method: Method
     search: KinkSearch = field(repr=False)
+    origin: Any = field(default=None, repr=False)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if self.origin is None:
+            return super().__reduce__()
+        from chione.activations.resolve import activation  # upstairs in this room
+
+        return activation, (self.origin,)
 
     @property
     def name(self) -> str:
@@ -91,17 +101,20 @@ class Custom(AbstractActivation):
     def second_derivative(self, z: Array) -> Array:
         return self._derivative(z, 2)
 
-    def jump(self, order: int, at: float) -> float:
-        """Jump across `at`; a kink known to 1e-10 only is straddled at that distance."""
+    def one_sided(self, order: int, at: float) -> tuple[float, float]:
+        """Limits on both sides of `at`; a kink known to 1e-10 only is straddled farther off."""
         f = (self.value, self.derivative, self.second_derivative)[order]
         known = [k for k in self.search.kinks if k.at == at and k.order > 0]
         if not known:
-            left, right = sides(at)
-            return float(f(np.array([right]))[0] - f(np.array([left]))[0])
+            left, right = f(np.array(sides(at)))
+            return float(left), float(right)
         # linear extrapolation from both sides to the kink itself
         step = max(1e-7 * max(1.0, abs(at)), 4.0 * known[0].error)
         left1, left2, right1, right2 = f(at + step * np.array([-1.0, -2.0, 1.0, 2.0]))
-        return float((2.0 * right1 - right2) - (2.0 * left1 - left2))
+        left, right = float(2.0 * left1 - left2), float(2.0 * right1 - right2)
+        if order < known[0].order:  # continuous there: the two differ by rounding only
+            left = right = 0.5 * (left + right)
+        return left, right
 
     def _derivative(self, z: Array, order: int) -> Array:
         flat = np.array(z, dtype=np.float64).ravel()
@@ -169,6 +182,7 @@ def assemble(
     kinks: tuple[float, ...] | None = None,
     *,
     highest: int = 2,
+    origin: Any = None,
 ) -> Custom:
     """An activation from a validated function; the derivatives are compared with its values.
 
@@ -180,10 +194,10 @@ def assemble(
     search = find_kinks(f)
     if kinks is not None:
         search = KinkSearch(tuple(Kink(k, 1, 0.0) for k in kinks), search.smooth, search.panels)
-    plain = Custom(label, f, None, 0, "interpolation", search)
+    plain = Custom(label, f, None, 0, "interpolation", search, origin)
     if derivatives is None:
         return plain
-    own = Custom(label, f, derivatives, highest, method, search)
+    own = Custom(label, f, derivatives, highest, method, search, origin)
     wrong = _contradiction(own, plain, 1) if search.smooth else None
     if wrong is None:
         # a second derivative that a framework gets wrong is replaced, not refused

@@ -99,14 +99,19 @@ class AbstractActivation(ABC):
         """
         return 0.0
 
+    def one_sided(self, order: int, at: float) -> tuple[float, float]:
+        """Limits of the value (`order` 0), or of a derivative (1, 2), left and right of `at`."""
+        f = (self.value, self.derivative, self.second_derivative)[order]
+        left, right = f(np.array(sides(at)))
+        return float(left), float(right)
+
     def jump(self, order: int, at: float) -> float:
         """Jump of the value (`order` 0), or of a derivative (1, 2), from left to right of `at`."""
-        f = (self.value, self.derivative, self.second_derivative)[order]
-        left, right = sides(at)
-        a, b = f(np.array([left, right]))
+        left, right = self.one_sided(order, at)
         # the two points are a few ulps apart, over which a continuous function moves as little
-        scale = max(abs(a), abs(b), abs(at) if order == 0 else 0.0, 1e-280)
-        return float(b - a) if abs(b - a) > 64.0 * np.finfo(np.float64).eps * scale else 0.0
+        scale = max(abs(left), abs(right), abs(at) if order == 0 else 0.0, 1e-280)
+        step = right - left
+        return step if abs(step) > 64.0 * np.finfo(np.float64).eps * scale else 0.0
 
     def __call__(self, z: Array) -> Array:
         """The value, for use as a plain function."""

@@ -7,6 +7,7 @@ r"""Critical points: lengths and gradients both keep their size from layer to la
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -320,7 +321,7 @@ class _RatioScan:
         signs = self.signs
         known = np.flatnonzero(signs)
         out = []
-        for i, j in zip(known[:-1], known[1:], strict=True):
+        for i, j in itertools.pairwise(known):
             if signs[i] * signs[j] < 0.0:
                 out.append(self._refine(self.k[i], self.k[j]))
         return out

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.activations.protocol import sides
 from chione.base import Array, Estimate, Status, checks
 from chione.gaussian import Integrator, Table
 from chione.gaussian.panels import EPS
@@ -150,9 +149,7 @@ class Moments:
         """Place of each kink, jump of phi^2 and jump of (phi^2)' there."""
         out = []
         for k in self.phi.kinks:
-            left, right = sides(k)
-            v = self.phi.value(np.array([left, right]))
-            d = self.phi.derivative(np.array([left, right]))
+            v, d = np.array(self.phi.one_sided(0, k)), np.array(self.phi.one_sided(1, k))
             square, slope = v[1] ** 2 - v[0] ** 2, 2.0 * (v[1] * d[1] - v[0] * d[0])
             scale = 8.0 * EPS * max(1.0, np.abs(v).max() ** 2, np.abs(v * d).max())
             square = square if abs(square) > scale else 0.0

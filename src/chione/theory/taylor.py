@@ -14,7 +14,6 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from chione.activations import AbstractActivation
-from chione.activations.protocol import sides
 from chione.base import Array, Estimate
 from chione.gaussian.panels import EPS
 
@@ -79,9 +78,8 @@ def origin(phi: AbstractActivation) -> Origin:
     the slope of a Chebyshev fit of the second derivative over a short one-sided interval.
     """
     right, left, error = np.zeros(4), np.zeros(4), np.zeros(4)
-    at = sides(0.0)
-    for order, f in enumerate((phi.value, phi.derivative, phi.second_derivative)):
-        low, high = f(np.array(at))
+    for order in range(3):
+        low, high = phi.one_sided(order, 0.0)
         right[order], left[order] = high, low * (-1.0) ** order
         own = phi.derivative_error if order else 0.0
         size = max(abs(high), abs(low), 1.0 if own else 0.0)

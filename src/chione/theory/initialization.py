@@ -1,0 +1,470 @@
+r"""Which initialisation to use, what it keeps and what it trades.
+
+The edge of chaos (chi_perp = 1) keeps the size of gradients; a critical point (chi_parallel = 1
+too) keeps that of signals as well. Every option is judged by what it does over the given depth.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from chione.activations import AbstractActivation, activation
+from chione.base import Array, Estimate, Status, checks, missing
+from chione.networks import WEIGHT_LAWS
+from chione.theory.affine_solutions import critical_affine
+from chione.theory.criticality import CriticalPoint, criticality
+from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
+from chione.theory.moments import ActivationLike, moments
+from chione.theory.schemes import SCHEMES, scheme_sigmas
+
+# A critical point is preferred unless the edge of chaos does better by more than this, in decades
+# of gradient and distance over the depth: chi_parallel = 1 is worth something by itself.
+_PREFERENCE = 0.5
+_LOG10_MAX = math.log10(np.finfo(np.float64).max)
+_STABLE = 1.0 - 1e-9  # chi_parallel below which a fixed point is called stable
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    r"""An initialisation with its figures over the depth.
+
+    Parameters
+    ----------
+    name : str
+        What the option is called, e.g. "critical point" or "he".
+    activation : str
+        The activation it is meant for, an affine change of the given one included.
+    depth : int
+        Number of layers L of the figures.
+    sigma_w, sigma_b : float
+        Standard deviations (weights times the root of the fan-in); NaN where nothing can be
+        recommended.
+    q_star : Estimate
+        Mean square that pre-activations settle at, from inputs of mean square `q0`.
+    chi_parallel, chi_perp : Estimate
+        Susceptibilities there.
+    gradient : Estimate
+        :math:`\prod_{l=1}^{L} \sigma_w^2 E\,\phi'(\sqrt{q^l} z)^2`, the factor on the mean square
+        gradient through all layers.
+    log10_gradient : float
+        The same in decades, also where float64 cannot hold the factor.
+    log10_distance : float
+        Decades by which 1 - c of two inputs of correlation 0.9 changes, by the leading terms of
+        the correlation map near c = 1.
+    status : Status
+        ``OK``, ``HALF_STABLE`` or ``NONE``.
+    kind : {"critical", "edge of chaos", "none", "scheme"}
+        What holds: both susceptibilities 1, chi_perp = 1 only, nothing, or a reference scheme.
+    reason : str
+        What it controls and what it trades, in words.
+    alternatives : tuple of Recommendation
+        Other options in the same terms; empty for an option itself.
+    """
+
+    name: str
+    activation: str
+    depth: int
+    sigma_w: float
+    sigma_b: float
+    q_star: Estimate
+    chi_parallel: Estimate
+    chi_perp: Estimate
+    gradient: Estimate
+    log10_gradient: float
+    log10_distance: float
+    status: Status
+    kind: str
+    reason: str
+    alternatives: tuple[Recommendation, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to recommend."""
+        return math.isfinite(self.sigma_w)
+
+    @property
+    def sentence(self) -> str:
+        """The advice in words."""
+        if not self.exists:
+            return f"{self.activation}: no initialisation can be recommended. {self.reason}"
+        return (
+            f"{self.activation}: sigma_w = {self.sigma_w:.9g}, sigma_b = {self.sigma_b:.9g} "
+            f"({self.kind}). {self.reason}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "name": self.name,
+            "activation": self.activation,
+            "depth": self.depth,
+            "sigma_w": _finite(self.sigma_w),
+            "sigma_b": _finite(self.sigma_b),
+            "q_star": self.q_star.to_dict(),
+            "chi_parallel": self.chi_parallel.to_dict(),
+            "chi_perp": self.chi_perp.to_dict(),
+            "gradient": self.gradient.to_dict(),
+            "log10_gradient": _finite(self.log10_gradient),
+            "log10_distance": _finite(self.log10_distance),
+            "status": self.status.word,
+            "kind": self.kind,
+            "reason": self.reason,
+            "alternatives": [a.to_dict() for a in self.alternatives],
+        }
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def gain(
+    phi: ActivationLike,
+    *,
+    depth: int = 50,
+    width: int | None = None,
+    weights: str = "gaussian",
+    q0: float = 1.0,
+) -> Recommendation:
+    r"""Recommend sigma_w and sigma_b for an activation at a depth.
+
+    .. math:: \chi_\perp = \sigma_w^2 E\,\phi'(\sqrt{q^*} z)^2 = 1, \qquad
+       \chi_\parallel = \sigma_w^2 \tfrac{d}{dq} E\,\phi(\sqrt q z)^2 \Big|_{q^*} \le 1
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    depth : int
+        Number of layers L.
+    width : int, optional
+        Units of a layer; with it the reason says whether infinite width can be trusted, and the
+        PyTorch default is described for this fan-in (512 otherwise).
+    weights : {"gaussian", "orthogonal", "uniform", "truncated", "delta"}
+        Law of the weights. The sigmas do not depend on it; fluctuations at finite width do.
+    q0 : float
+        Mean square of the inputs.
+
+    Returns
+    -------
+    Recommendation
+        With its alternatives: other points of the same activation, affine changes where the
+        activation itself has no solution, and the usual schemes in the same terms.
+
+    Raises
+    ------
+    ValueError, TypeError, SpecError
+        If an argument is not as described.
+
+    Notes
+    -----
+    Options are compared by the decades that gradients and distances lose or gain over the depth.
+    A critical point wins unless a stable point on the edge of chaos is better by half a decade.
+    Fixed points with chi_parallel > 1 repel lengths and are never recommended.
+
+    Examples
+    --------
+    >>> round(gain("relu").sigma_w ** 2, 12)
+    2.0
+    >>> gain("softplus").kind
+    'none'
+    """
+    act = activation(phi)
+    depth, q0 = checks.integer("depth", depth), checks.positive("q0", q0)
+    fan = 512 if width is None else checks.integer("width", width)
+    checks.one_of("weights", weights, WEIGHT_LAWS)
+    found = criticality(act)
+    options = [_critical(act, p, depth, q0) for p in found.points if p.is_reached]
+    edge = _edge(act, depth, q0)
+    options += [] if edge is None else [edge]
+    schemes = tuple(
+        s
+        for s in (describe_scheme(act, name, depth=depth, fan_in=fan, q0=q0) for name in SCHEMES)
+        if s is not None
+    )
+    if not options:
+        best = _nothing(act, depth, found.reason)
+        changed = _affine_options(act, depth, q0)
+        if changed:
+            best = replace(best, reason=f"{best.reason} {changed[0].reason}")
+        return replace(best, alternatives=(*changed, *schemes))
+    best = min(options, key=_cost)
+    others = tuple(o for o in options if o is not best)
+    changed = () if found.points else _affine_options(act, depth, q0)
+    best = replace(best, reason=_words(best, others, found.reason))
+    if width is not None:
+        best = replace(best, reason=f"{best.reason} {_width_words(best, act, fan, weights)}")
+    return replace(best, alternatives=(*others, *changed, *schemes))
+
+
+def describe_scheme(
+    phi: ActivationLike,
+    scheme: str,
+    *,
+    depth: int = 50,
+    fan_in: int = 512,
+    fan_out: int | None = None,
+    q0: float = 1.0,
+) -> Recommendation | None:
+    """Say what Xavier, He, LeCun, PyTorch's default or ``calculate_gain`` do with an activation.
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    scheme : {"xavier", "he", "lecun", "pytorch", "calculate_gain"}
+        Whose choice, see :func:`chione.theory.schemes.scheme_sigmas`.
+    depth : int
+        Number of layers.
+    fan_in, fan_out : int
+        Sizes of each layer; `fan_out` equals `fan_in` by default.
+    q0 : float
+        Mean square of the inputs.
+
+    Returns
+    -------
+    Recommendation or None
+        None where the scheme does not cover the activation.
+    """
+    act = activation(phi)
+    sigmas = scheme_sigmas(
+        scheme, act, fan_in=fan_in, fan_out=fan_in if fan_out is None else fan_out
+    )
+    if sigmas is None:
+        return None
+    return option(act, scheme, "scheme", sigmas[0], sigmas[1], depth=depth, q0=q0)
+
+
+def option(
+    act: AbstractActivation,
+    name: str,
+    kind: str,
+    sigma_w: float,
+    sigma_b: float,
+    *,
+    depth: int,
+    q0: float,
+    q_star: Estimate | None = None,
+    status: Status = Status.OK,
+) -> Recommendation:
+    """Put sigmas into the terms of a recommendation, with figures over the depth."""
+    figures = follow(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth, q0=q0)
+    if q_star is None:
+        q_star = limit(act, sigma_w=sigma_w, sigma_b=sigma_b, q1=sigma_w**2 * q0 + sigma_b**2)
+    if math.isfinite(q_star.value):
+        chi_parallel, chi_perp = susceptibilities(act, q_star.value, sigma_w)
+    else:
+        chi_parallel = chi_perp = missing(Status.NOT_COMPUTED)
+    made = Recommendation(
+        name=name,
+        activation=act.name,
+        depth=depth,
+        sigma_w=sigma_w,
+        sigma_b=sigma_b,
+        q_star=q_star,
+        chi_parallel=chi_parallel,
+        chi_perp=chi_perp,
+        gradient=_factor(figures.log10_gradient, figures.relative_error),
+        log10_gradient=figures.log10_gradient,
+        log10_distance=figures.log10_distance,
+        status=status,
+        kind=kind,
+        reason="",
+    )
+    return replace(made, reason=_figures_words(made))
+
+
+def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
+    if p.universality == "scale-invariant":
+        q_star = Estimate(p.weight_variance.value * q0, p.weight_variance.error * q0)
+    else:
+        q_star = p.k_star
+    status = Status.HALF_STABLE if p.universality == "half-stable" else Status.OK
+    return option(
+        act,
+        f"critical point, {p.universality}",
+        "critical",
+        p.sigma_w,
+        p.sigma_b,
+        depth=depth,
+        q0=q0,
+        q_star=q_star,
+        status=status,
+    )
+
+
+def _affine_options(act: AbstractActivation, depth: int, q0: float) -> tuple[Recommendation, ...]:
+    """Affine changes with both susceptibilities 1 at K = q0: the two with the smallest shift."""
+    if moments(act).has_jumps:
+        return ()
+    out = []
+    for found in critical_affine(act, k=q0)[:2]:
+        made = option(
+            found.activation,
+            "affine change",
+            "critical",
+            found.sigma_w,
+            found.sigma_b,
+            depth=depth,
+            q0=q0,
+            q_star=Estimate(found.k, 0.0),
+            status=Status.HALF_STABLE,
+        )
+        words = (
+            f"Replace {act} by {found.scale:.9g} * {act}(x {_signed(found.shift)}) "
+            f"{_signed(found.offset)}: then both "
+            f"susceptibilities are 1 at q* = {found.k:g}, which holds lengths from "
+            f"{'below' if found.curvature.value > 0 else 'above'} only."
+        )
+        out.append(replace(made, reason=f"{words} {made.reason}"))
+    return tuple(out)
+
+
+def _edge(act: AbstractActivation, depth: int, q0: float) -> Recommendation | None:
+    """The best stable point on the edge of chaos, q* rounded to two digits; None without one."""
+    if moments(act).has_jumps:
+        return None
+    grid = np.array(
+        [a * 10.0**k for k in range(-3, 3) for a in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
+    )
+    w2, b2, chi = _edge_variances(act, grid)
+    with np.errstate(invalid="ignore"):
+        good = (b2 >= 0.0) & (chi < _STABLE) & np.isfinite(w2)
+    if not np.any(good):
+        return None
+    q, w2, b2 = grid[good], w2[good], b2[good]
+    best = int(np.argmin(_edge_costs(act, w2, b2, depth, q0)))
+    return option(
+        act,
+        "edge of chaos",
+        "edge of chaos",
+        math.sqrt(w2[best]),
+        math.sqrt(b2[best]),
+        depth=depth,
+        q0=q0,
+        q_star=Estimate(float(q[best]), 0.0),
+    )
+
+
+def _edge_variances(act: AbstractActivation, q: Array) -> tuple[Array, Array, Array]:
+    """sigma_w^2, sigma_b^2 and chi_parallel of the edge of chaos at each q."""
+    m = moments(act)
+    with np.errstate(all="ignore"):
+        w2 = 1.0 / m.derivative_square(q).value
+        return w2, q - w2 * m.square(q).value, w2 * m.slope(q).value
+
+
+def _edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: float) -> Array:
+    """Decades of gradient and distance over the depth, for many points at once."""
+    m, pair = moments(act), ClosePair(act)
+    q, gap, decades = w2 * q0 + b2, np.full(w2.shape, FIRST_DISTANCE), np.zeros(w2.shape)
+    for layer in range(depth):
+        after = w2 * m.square_table(q) + b2
+        step = np.log10(w2 * m.derivative_table(q))
+        gap = pair.step(gap, q, w2, after)
+        decades += step
+        if np.all(np.abs(after - q) <= 1e-12 * q) and layer > 200:
+            decades += step * (depth - 1 - layer)
+            break
+        q = after
+    return np.asarray(np.abs(decades) + np.abs(np.log10(gap / FIRST_DISTANCE)))
+
+
+def _cost(o: Recommendation) -> float:
+    """Decades lost or gained over the depth; infinite where they have no value."""
+    cost = abs(o.log10_gradient) + abs(o.log10_distance)
+    if not math.isfinite(cost):
+        return math.inf
+    return cost - (_PREFERENCE if o.kind == "critical" else 0.0)
+
+
+def _nothing(act: AbstractActivation, depth: int, reason: str) -> Recommendation:
+    none = missing(Status.NONE)
+    return Recommendation(
+        name="none",
+        activation=act.name,
+        depth=depth,
+        sigma_w=math.nan,
+        sigma_b=math.nan,
+        q_star=none,
+        chi_parallel=none,
+        chi_perp=none,
+        gradient=none,
+        log10_gradient=math.nan,
+        log10_distance=math.nan,
+        status=Status.NONE,
+        kind="none",
+        reason=f"{reason} No point on the edge of chaos is stable and has sigma_b^2 >= 0.",
+    )
+
+
+def _words(best: Recommendation, others: tuple[Recommendation, ...], why: str) -> str:
+    """What the chosen option keeps, and against what it was chosen."""
+    if best.kind == "critical":
+        kept = "Signals and gradients are both critical (chi_parallel = chi_perp = 1)."
+        if best.status != Status.OK:
+            start = (best.q_star.value - best.sigma_b**2) / best.sigma_w**2
+            kept += (
+                f" q* = {best.q_star.value:.6g} holds lengths from one side only; inputs of mean "
+                f"square {start:.4g} start right there."
+            )
+    else:
+        kept = (
+            f"Gradients keep their size at q* = {best.q_star.value:g}, which attracts lengths "
+            f"(chi_parallel = {best.chi_parallel.value:.3g}, so input lengths are forgotten)."
+        )
+        if not others:
+            kept += f" There is no critical point: {why}"
+    text = f"{kept} {best.reason}"
+    for o in others:
+        text += f" Against it: {o.name} (sigma_w = {o.sigma_w:.6g}, sigma_b = {o.sigma_b:.6g}): "
+        text += o.reason[:1].lower() + o.reason[1:]
+    return text
+
+
+def _figures_words(o: Recommendation) -> str:
+    """The figures over the depth as a sentence."""
+    if not math.isfinite(o.log10_gradient):
+        if o.log10_gradient == -math.inf:
+            return f"No gradient is left after {o.depth} layers."
+        return f"Lengths leave the range of numbers within {o.depth} layers."
+    lengths = "lengths grow without bound" if o.q_star.status == Status.DIVERGENT else ""
+    text = (
+        f"Over {o.depth} layers the mean square gradient changes by "
+        f"10^{o.log10_gradient:+.2f}, the distance of a close pair by 10^{o.log10_distance:+.2f}"
+    )
+    return f"{text}; {lengths}." if lengths else f"{text}."
+
+
+def _width_words(best: Recommendation, act: AbstractActivation, width: int, weights: str) -> str:
+    """Whether the infinite-width figures hold at this width."""
+    from chione.theory.finite_width import trust  # finite width rests on nothing in this file
+
+    return trust(
+        act,
+        sigma_w=best.sigma_w,
+        sigma_b=best.sigma_b,
+        depth=best.depth,
+        width=width,
+        weights=weights,
+    ).sentence
+
+
+def _factor(log10: float, relative: float) -> Estimate:
+    if not math.isfinite(log10):
+        return missing(Status.NOT_COMPUTED)
+    if abs(log10) > _LOG10_MAX:
+        return missing(Status.OVERFLOW)
+    value = 10.0**log10
+    rounding = (2.0 + abs(log10) * math.log(10.0)) * np.finfo(np.float64).eps
+    return Estimate(value, value * (relative + rounding))
+
+
+def _signed(x: float) -> str:
+    return f"{'-' if x < 0 else '+'} {abs(x):.9g}"
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
