@@ -22,6 +22,10 @@ Mask = NDArray[np.bool_]
 N_NODES = 16  # per panel; with ratio 2 enough for 1e-15 on analytic integrands (see benchmarks)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(N_NODES)
 EPS = float(np.finfo(np.float64).eps)
+# (16, 2): node values -> Legendre coefficients of degree 14 and 15, as parts of the integral
+LAST: Array = np.stack(
+    [(2 * k + 1) * WEIGHTS * np.polynomial.legendre.Legendre.basis(k)(NODES) for k in (14, 15)], 1
+)
 
 _WINDOW = 40.0  # standard deviations: exp(-800) is below the smallest float64
 _FINEST = 2.0**-10  # panels at 0 are at least this fine, so that narrow features are seen

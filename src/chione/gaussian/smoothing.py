@@ -10,17 +10,13 @@ from collections.abc import Callable
 import numpy as np
 
 from chione.base import Array
-from chione.gaussian.panels import EPS, NODES, WEIGHTS
+from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS
 
 NARROW = 9.0  # standard deviations that hold all but 1e-18 of a Gaussian
 WIDE = 40.0  # all that float64 can hold
 _MAX_LEVELS = 30
 _BLOCK = 1024  # centres at a time: some 10^4 panels of 16 nodes, a few MB an array
 _RESOLVED = 2e-17
-# (16, 2): node values -> Legendre coefficients of degree 14 and 15, as the integral of the panel
-_LAST: Array = np.stack(
-    [(2 * k + 1) * WEIGHTS * np.polynomial.legendre.Legendre.basis(k)(NODES) for k in (14, 15)], 1
-)
 
 
 @np.errstate(under="ignore", over="ignore", invalid="ignore")
@@ -108,8 +104,9 @@ def _smooth_block(
             edge = np.maximum(-low, high) >= window * sigma
             tail += np.bincount(index[edge], absolute[edge], minlength=n)
         whole = (size + np.bincount(index, absolute, minlength=n))[index]
-        # What Gauss-Legendre misses is of order the square of the last coefficient it sees
-        missed = last**2 / np.where(whole > 0.0, whole, 1.0)
+        # What Gauss-Legendre misses is of order the square of the last coefficient it sees,
+        # relative to the panel itself
+        missed = np.minimum(last**2 / np.where(absolute > 0.0, absolute, 1.0), last)
         fine = missed <= _RESOLVED * whole
         if level == _MAX_LEVELS:
             fine[:] = True
@@ -135,5 +132,5 @@ def _panel_sums(
     t = 0.5 * (low + high)[:, None] + half[:, None] * NODES  # (P, 16)
     values = np.asarray(g((centre[:, None] + t).ravel()), dtype=np.float64).reshape(t.shape)
     terms = values * np.exp(t**2 * (-0.5 / v)) * (half / np.sqrt(2.0 * np.pi * v))[:, None]
-    last: Array = np.abs(terms @ _LAST).sum(1)
+    last: Array = np.abs(terms @ LAST).sum(1)
     return terms @ WEIGHTS, np.abs(terms) @ WEIGHTS, last

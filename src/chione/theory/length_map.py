@@ -1,0 +1,81 @@
+r"""The length map and its two susceptibilities.
+
+.. math:: V(q) = \sigma_w^2 E\,\phi(\sqrt q z)^2 + \sigma_b^2, \qquad
+   \chi_\parallel = V'(q), \qquad \chi_\perp = \sigma_w^2 E\,\phi'(\sqrt q z)^2
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chione.base import Estimate, checks
+from chione.gaussian.panels import EPS
+from chione.theory.moments import ActivationLike, moments
+
+
+def length_map(
+    phi: ActivationLike, q: Any, *, sigma_w: float, sigma_b: float = 0.0, method: str = "auto"
+) -> Estimate:
+    r"""Mean square of the pre-activations one layer on.
+
+    .. math:: V(q) = \sigma_w^2 E\,\phi(\sqrt q z)^2 + \sigma_b^2
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    q : float or array_like
+        Mean squares, zero or above.
+    sigma_w, sigma_b : float
+        Standard deviations of the weights (times the square root of the fan-in) and biases.
+    method : {"auto", "closed", "quadrature"}
+        How the expectation is found.
+
+    Returns
+    -------
+    Estimate
+        Of the shape of `q`.
+
+    Raises
+    ------
+    ValueError
+        If a sigma or q is negative or not finite.
+    """
+    w2, b2 = variances(sigma_w, sigma_b)
+    return affine(moments(phi).square(q, method), w2, b2)
+
+
+def chi_parallel(phi: ActivationLike, q: Any, *, sigma_w: float, method: str = "auto") -> Estimate:
+    r"""Slope of the length map, :math:`\chi_\parallel = \sigma_w^2 \frac{d}{dq} E\,\phi^2`.
+
+    Also written chi_11. Never below -1/2 at a fixed point; parameters as :func:`length_map`.
+    """
+    w2, _ = variances(sigma_w, 0.0)
+    return affine(moments(phi).slope(q, method), w2, 0.0)
+
+
+def chi_perp(phi: ActivationLike, q: Any, *, sigma_w: float, method: str = "auto") -> Estimate:
+    r"""Factor on the mean square gradient per layer, :math:`\sigma_w^2 E\,\phi'(\sqrt q z)^2`.
+
+    At the fixed point it is chi_1, the slope of the correlation map at c = 1. Infinite where the
+    activation jumps; parameters as :func:`length_map`.
+    """
+    w2, _ = variances(sigma_w, 0.0)
+    return affine(moments(phi).derivative_square(q, method), w2, 0.0)
+
+
+def variances(sigma_w: float, sigma_b: float) -> tuple[float, float]:
+    """Checked squares of the two standard deviations."""
+    w, b = checks.non_negative("sigma_w", sigma_w), checks.non_negative("sigma_b", sigma_b)
+    return w * w, b * b
+
+
+def affine(e: Estimate, scale: float, offset: float) -> Estimate:
+    """An estimate times a number plus a number; an infinite expectation stays infinite."""
+    value = scale * e.value + offset
+    error = abs(scale) * e.error + 2.0 * EPS * np.abs(value)
+    if np.ndim(value) == 0:
+        return Estimate(float(value), float(error), e.status)
+    return Estimate(value, error, e.status)
