@@ -19,6 +19,8 @@ Method = Literal["given", "autograd", "jets", "interpolation"]
 Derivatives = Callable[[Array, int], Array]  # (points, order 1 or 2) -> derivative
 
 INTERPOLATION_ERROR = 1e-8  # of phi'' from fits; phi' is better by three digits
+SLOPE_TOLERANCE = 1e-9
+CURVATURE_TOLERANCE = 1e-6
 WIDEST = 4.0  # half the width of the widest fit tried for a derivative
 
 
@@ -154,6 +156,7 @@ def interpolated(
         high = np.minimum(x + half, kinks[right])
         panels = chebyshev.fit(subject, low, high)
         c = panels.coefficients
+        c[np.abs(c) <= 2.0 * panels.noise[:, None]] = 0.0  # a straight line has no curvature
         tail = np.max(np.abs(c[:, -4:]), axis=1) + panels.noise
         estimate = tail / (high - low) ** order
         value = chebyshev.evaluate(panels, np.arange(len(x)), x, order)
@@ -198,12 +201,15 @@ def assemble(
     if derivatives is None:
         return plain
     own = Custom(label, f, derivatives, highest, method, search, origin)
-    wrong = _contradiction(own, plain, 1) if search.smooth else None
+    if not search.smooth:
+        return own
+    wrong = _contradiction(own, plain, 1, SLOPE_TOLERANCE)
     if wrong is None:
         # a second derivative that a framework gets wrong is replaced, not refused
-        curvature_wrong = search.smooth and _contradiction(own, plain, 2) is not None
-        return replace(own, highest=1) if curvature_wrong and method != "given" else own
-    if method == "jets":
+        bent = _contradiction(own, plain, 2, CURVATURE_TOLERANCE) is not None
+        return replace(own, highest=1) if bent and method != "given" else own
+    slightly = _contradiction(own, plain, 1, 1e-4) is None  # constants kept in single precision
+    if method == "jets" or (slightly and method == "autograd"):
         return plain
     raise SpecError(
         f"The derivative of {label} ({method}) contradicts its values at {wrong:.6g}; "
@@ -211,7 +217,7 @@ def assemble(
     )
 
 
-def _contradiction(own: Custom, plain: Custom, order: int) -> float | None:
+def _contradiction(own: Custom, plain: Custom, order: int, tolerance: float) -> float | None:
     """A point where the derivative of `order` differs from that of the fits, or None."""
     x = np.concatenate([np.linspace(-9.7, 9.9, 57), np.linspace(-0.97, 1.03, 23)])
     kinks = np.array(own.kinks)
@@ -224,5 +230,5 @@ def _contradiction(own: Custom, plain: Custom, order: int) -> float | None:
     b = plain._derivative(x, order)
     usable = np.isfinite(b)
     size = np.abs(b) + min(1.0, float(np.max(np.abs(own.value(x)[usable]), initial=0.0)))
-    off = usable & ~(np.abs(a - b) <= (1e-6, 1e-4)[order - 1] * size)
+    off = usable & ~(np.abs(a - b) <= tolerance * size)
     return float(x[off][0]) if np.any(off) else None

@@ -272,9 +272,10 @@ _BUILDERS: dict[type[ast.expr], Callable[[Any, str, int], Closure]] = {
     ast.Call: _call,
 }
 
+_NAME = re.compile(r"\s*[A-Za-z][A-Za-z0-9_ -]*(\(|$)")
 _VARIABLE = re.compile(r"(?<![A-Za-z0-9_.])x(?![A-Za-z0-9_])")
 
 
 def looks_like_formula(text: str) -> bool:
     """Whether `text` is meant as a formula in x rather than as a name."""
-    return bool(_VARIABLE.search(text)) or any(mark in text for mark in "*/+^[]{}'\"<>@:")
+    return bool(_VARIABLE.search(text)) or not _NAME.match(text)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chione.activations import torch_callable
-from chione.activations.custom import Custom, Derivatives, assemble, jet_derivatives
+from chione.activations.custom import Custom, Derivatives, Method, assemble, jet_derivatives
 from chione.activations.expression import compile_expression
 from chione.activations.validation import SAMPLE, checked_values, validate
 from chione.base import Array, SpecError, checks
@@ -52,7 +52,7 @@ def _from_expression(text: str) -> Custom:
         return np.array(np.broadcast_to(y, np.shape(z)))
 
     validate(f"The formula {text!r}", values)
-    return assemble(text, values, jet_derivatives(closure), "jets")
+    return assemble(text, values, jet_derivatives(closure), "jets", origin=text)
 
 
 def from_callable(
@@ -100,7 +100,7 @@ def from_callable(
     places = None if kinks is None else tuple(sorted(checks.finite("kinks", k) for k in kinks))
     if derivative is None and second_derivative is not None:
         raise SpecError("A second derivative needs the first one beside it: pass derivative too.")
-    out = _make(f, label, derivative, second_derivative, places)
+    out = _make(f, label, derivative, second_derivative, places, f if plain else None)
     if plain:
         _CACHE[key] = (f, out)  # holding f keeps its id from being used again
         while len(_CACHE) > _CACHE_SIZE:
@@ -114,14 +114,15 @@ def _make(
     derivative: Callable[[Array], Array] | None,
     second: Callable[[Array], Array] | None,
     kinks: tuple[float, ...] | None,
+    origin: Any,
 ) -> Custom:
     if torch_callable.is_module(f) or _answers_with_tensors(f):
         inner = torch_callable.as_double(f)
         values = torch_callable.numpy_function(inner)
-        own, method = torch_callable.autograd(inner), "autograd"
+        own = torch_callable.autograd(inner)
+        method: Method = "autograd"
     else:
-        inner = values = f
-        own, method = jet_derivatives(f), "jets"
+        values, own, method = f, jet_derivatives(f), "jets"
     validate(label, values)
     if derivative is not None:
         given, highest = _given(label, derivative, second), 1 if second is None else 2
@@ -129,10 +130,8 @@ def _make(
     try:
         own(SAMPLE, 1)
     except Exception:  # jets and autograd cannot read every function; interpolation can
-        return assemble(label, _float64(values), None, "interpolation", kinks)
-    if method == "autograd":
-        return assemble(label, _float64(values), own, "autograd", kinks)
-    return assemble(label, _float64(values), own, "jets", kinks)
+        return assemble(label, _float64(values), None, "interpolation", kinks, origin=origin)
+    return assemble(label, _float64(values), own, method, kinks, origin=origin)
 
 
 def _float64(values: Callable[[Array], Any]) -> Callable[[Array], Array]:

@@ -70,7 +70,13 @@ def validate(label: str, f: Callable[[Array], Any]) -> None:
             f"deterministic (put a random layer into evaluation mode)."
         )
     order = np.random.default_rng(21).permutation(len(x))
-    part = checked_values(label, f, x[order][:50])
+    try:
+        part = checked_values(label, f, x[order][:50])
+    except SpecError as err:
+        raise SpecError(
+            f"{label} does not act on each number alone: it accepts {len(x)} numbers "
+            f"but not 50 of them."
+        ) from err
     expected = y[order][:50]
     with np.errstate(all="ignore"):
         off = ~((np.abs(part - expected) <= 1e-12 * np.abs(expected) + 1e-15) | (part == expected))
