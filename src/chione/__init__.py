@@ -31,6 +31,8 @@ __all__ = sorted({*_EXPORTS, "__version__"})
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
+    if name == "torch":  # the room, so that `chione.torch.inspect` needs no import of its own
+        return import_module("chione.torch")
     raise AttributeError(f"module 'chione' has no attribute {name!r}")
 
 

@@ -16,6 +16,7 @@ import chione
 # `chione --help` quick whatever a command needs. A new command is one file and one line here.
 COMMANDS = {
     "activations": "List the activations of the catalogue.",
+    "doctor": "Examine a PyTorch model: can it train as it is initialised?",
 }
 
 NO_ANSWER = 1

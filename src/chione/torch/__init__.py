@@ -1,1 +1,43 @@
-"""torch."""
+"""Real PyTorch models: measure them, judge them, initialise them so that they train."""
+
+from chione.base import MissingExtraError
+
+try:
+    import torch as _torch
+except ImportError as err:
+    raise MissingExtraError("torch", "torch", "chione.torch") from err
+
+from chione.torch.changes import InitializationReport, LayerChange
+from chione.torch.gains import calculate_gain
+from chione.torch.initialize import initialize_
+from chione.torch.inspection import inspect
+from chione.torch.report import Expected, InspectionReport, LayerReport, Verdict
+from chione.torch.spectrum import ModelJacobian, jacobian_spectrum
+from chione.torch.tensors import (
+    critical_normal_,
+    critical_uniform_,
+    delta_orthogonal_,
+    normal_,
+    orthogonal_,
+)
+
+del _torch
+
+__all__ = [
+    "Expected",
+    "InitializationReport",
+    "InspectionReport",
+    "LayerChange",
+    "LayerReport",
+    "ModelJacobian",
+    "Verdict",
+    "calculate_gain",
+    "critical_normal_",
+    "critical_uniform_",
+    "delta_orthogonal_",
+    "initialize_",
+    "inspect",
+    "jacobian_spectrum",
+    "normal_",
+    "orthogonal_",
+]

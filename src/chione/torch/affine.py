@@ -89,9 +89,7 @@ def _convolution(
     groups: int, seen: Any,
 ) -> Weight:  # fmt: skip
     n = w.dim() - 2
-    strides, dilations = (
-        _axes(1 if v is None else v, n) for v in (stride, dilation)
-    )
+    strides, dilations = (_axes(1 if v is None else v, n) for v in (stride, dilation))
     coverage = 1.0
     for axis in range(n):
         size, kernel = int(x.shape[x.dim() - n + axis]), int(w.shape[2 + axis])

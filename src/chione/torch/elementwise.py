@@ -78,7 +78,8 @@ _NOT_POINTWISE = (
 )
 _POINTWISE = frozenset(
     (
-        torch.nn.ReLU, torch.nn.ReLU6, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.GELU, torch.nn.SiLU,
+        torch.nn.ReLU, torch.nn.ReLU6, torch.nn.Tanh, torch.nn.Sigmoid, torch.nn.GELU,
+        torch.nn.SiLU,
         torch.nn.ELU, torch.nn.SELU, torch.nn.CELU, torch.nn.Mish, torch.nn.Softplus,
         torch.nn.Softsign, torch.nn.Hardtanh, torch.nn.Hardswish, torch.nn.LeakyReLU,
     )

@@ -1,9 +1,9 @@
 r"""What the theory of wide networks expects of each row, along the graph that was executed.
 
-Forward, fields (mean square and correlation) follow the graph; backward, the total squared gradient
-:math:`G = \sum (\partial y / \partial h)^2` does: an affine map passes :math:`\sigma_w^2 G`, an
-activation :math:`E \phi'^2\, G`, a sum the G of both its readers. Where a step has no rule the theory
-starts again from what was measured behind it.
+Forward, fields (mean square and correlation) follow the graph; backward, the total squared
+gradient :math:`G = \sum (\partial y / \partial h)^2` does: an affine map passes
+:math:`\sigma_w^2 G`, an activation :math:`E \phi'^2\, G`, and a tensor that is read twice gets the
+sum. Where a step has no rule the theory starts again from what was measured behind it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from chione.torch.statistics import Moments, moments
 _NOTHING = Field(math.nan, math.nan, math.nan)
 
 
-def expect(
-    graph: Graph, measured: dict[int, Moments], found: Arriving
-) -> dict[int, Expected]:
+def expect(graph: Graph, measured: dict[int, Moments], found: Arriving) -> dict[int, Expected]:
     """Expected values of the rows that theory knows, by node index."""
     walk = Walk(graph, measured)
     total = walk.backward(found)
@@ -66,11 +64,21 @@ def _gradient_at_output(graph: Graph, found: Arriving) -> float:
 
 
 class Walk:
-    """Fields at all nodes of a graph; `expected` holds those of rows that theory computed."""
+    """Fields at all nodes of a graph; `expected` holds those of rows that theory computed.
 
-    def __init__(self, graph: Graph, measured: dict[int, Moments]) -> None:
+    `on_affine` is called with each affine node and the field that enters it before the node is
+    evaluated: an initialisation sets the weights there.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        measured: dict[int, Moments],
+        on_affine: Callable[[Walk, Node, Field | None], None] | None = None,
+    ) -> None:
         self.graph = graph
         self.measured = measured
+        self.on_affine = on_affine
         self.field: dict[int, Field | None] = {}
         self.expected: dict[int, Field] = {}
         self.phi: dict[int, AbstractActivation | None] = {}
@@ -190,6 +198,8 @@ def _mean_square(tensor: torch.Tensor | None, default: float) -> float:
 
 def _forward_affine(walk: Walk, node: Node) -> Field | None:
     field = walk.source(node)
+    if walk.on_affine is not None:
+        walk.on_affine(walk, node, field)
     if field is None:
         return None
     return fields.affine(field, sigma_w2(node.detail), node.detail.bias_spread.mean_square)

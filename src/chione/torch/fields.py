@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from chione import theory
+import numpy as np
+
 from chione.activations import AbstractActivation
+from chione.theory.moments import derivative_second_moment, mean, second_moment
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,31 @@ def activated(field: Field, phi: AbstractActivation) -> Field:
 # A deep network meets the same few values again and again (layers of one kind at a fixed point).
 @lru_cache(maxsize=4096)
 def _activated(phi: AbstractActivation, q: float, one_minus_c: float) -> Field:
-    square = float(theory.second_moment(phi, q))
-    mean = float(theory.mean(phi, q))
+    square = float(second_moment(phi, q))
+    middle = float(mean(phi, q))
     gap = math.nan
     if math.isfinite(one_minus_c):
-        # The map with sigma_w = 1, sigma_b = 0 is E phi phi / E phi^2.
-        gap = square * float(
-            theory.one_minus_correlation_map(phi, one_minus_c, q=q, sigma_w=1.0, sigma_b=0.0)
-        )
-    return Field(square, gap, mean)
+        gap = kernel_gap(phi, q, one_minus_c)
+    return Field(square, gap, middle)
+
+
+def kernel_gap(phi: AbstractActivation, q: float, one_minus_c: float) -> float:
+    r""":math:`E \phi^2 - E \phi(u_1) \phi(u_2) = \tfrac12 E (\phi(u_1) - \phi(u_2))^2`, quickly.
+
+    Trapezoidal rule along :math:`u_1 + u_2` and :math:`u_1 - u_2`: to rounding for smooth
+    activations, to about 1e-5 (relative) with kinks and 1e-3 with jumps, at 0.3 ms. A network of
+    width N differs from the limit by 1 / sqrt(N), so a report needs no more; what is exact is
+    ``theory.one_minus_correlation_map``, at a second for each layer.
+    """
+    a = math.sqrt(q * (1.0 - 0.5 * one_minus_c)) * _ALONG[:, None]
+    b = math.sqrt(q * 0.5 * one_minus_c) * _ACROSS
+    difference = phi.value(a + b) - phi.value(a - b)
+    return 0.5 * float(np.sum(_WEIGHTS * difference**2))
+
+
+_ALONG, _ACROSS = np.linspace(-8.5, 8.5, 257), np.linspace(-8.5, 8.5, 65)  # mass beyond: 2e-17
+_WEIGHTS = np.exp(-0.5 * (_ALONG[:, None] ** 2 + _ACROSS**2))
+_WEIGHTS /= _WEIGHTS.sum()
 
 
 @lru_cache(maxsize=4096)
@@ -67,7 +85,7 @@ def slope_square(phi: AbstractActivation, q: float) -> float:
     r""":math:`E \phi'(\sqrt q z)^2`, NaN where q has no value."""
     if not (math.isfinite(q) and q > 0.0):
         return math.nan
-    return float(theory.derivative_second_moment(phi, q))
+    return float(derivative_second_moment(phi, q))
 
 
 def normalised(field: Field, gain2: float, shift2: float, eps: float, *, centred: bool) -> Field:

@@ -13,44 +13,48 @@ import torch
 
 from chione.torch.nodes import Applied
 
-VIEWS = frozenset(
-    "view reshape flatten transpose permute contiguous squeeze unsqueeze t swapaxes swapdims split "
-    "chunk unbind __getitem__ narrow select clone to float double half bfloat16 type unflatten "
-    "movedim ravel view_as reshape_as type_as __get__ split_with_sizes tensor_split squeeze_ "
-    "unsqueeze_ transpose_ adjoint moveaxis roll flip alias requires_grad_ cpu cuda".split()
-)
-SWAPS = frozenset(("t", "transpose", "swapaxes", "swapdims", "permute", "__get__", "adjoint"))
-ADDS = frozenset(
-    "add add_ __add__ __radd__ __iadd__ sub sub_ __sub__ __isub__ subtract".split()
-)
-PRODUCTS = frozenset("mul mul_ __mul__ __rmul__ __imul__ multiply".split())
-QUOTIENTS = frozenset("div div_ __truediv__ __itruediv__ true_divide divide".split())
-CONCATS = frozenset(("cat", "concat", "concatenate", "stack", "hstack", "vstack"))
-DROPOUTS = frozenset(("dropout", "dropout1d", "dropout2d", "dropout3d", "dropout_"))
-MATMULS = frozenset(("matmul", "mm", "__matmul__", "bmm"))
-CONVOLUTIONS = frozenset(("conv1d", "conv2d", "conv3d"))
-TRANSPOSED = frozenset(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"))
-NORMS = frozenset(("layer_norm", "rms_norm", "batch_norm", "group_norm", "instance_norm"))
-ATTENTIONS = frozenset(("scaled_dot_product_attention", "multi_head_attention_forward"))
-EMBEDDINGS = frozenset(("embedding", "embedding_bag"))
 
-_PLAIN = (
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VIEWS = _words(
+    "view reshape flatten transpose permute contiguous squeeze unsqueeze t swapaxes swapdims "
+    "split chunk unbind __getitem__ narrow select clone to float double half bfloat16 type "
+    "unflatten movedim ravel view_as reshape_as type_as __get__ split_with_sizes tensor_split "
+    "squeeze_ unsqueeze_ transpose_ adjoint moveaxis roll flip alias requires_grad_ cpu cuda"
+)
+SWAPS = _words("t transpose swapaxes swapdims permute __get__ adjoint")
+ADDS = _words("add add_ __add__ __radd__ __iadd__ sub sub_ __sub__ __isub__ subtract")
+PRODUCTS = _words("mul mul_ __mul__ __rmul__ __imul__ multiply")
+QUOTIENTS = _words("div div_ __truediv__ __itruediv__ true_divide divide")
+CONCATS = _words("cat concat concatenate stack hstack vstack")
+DROPOUTS = _words("dropout dropout1d dropout2d dropout3d dropout_")
+MATMULS = _words("matmul mm __matmul__ bmm")
+CONVOLUTIONS = _words("conv1d conv2d conv3d")
+TRANSPOSED = _words("conv_transpose1d conv_transpose2d conv_transpose3d")
+NORMS = _words("layer_norm rms_norm batch_norm group_norm instance_norm")
+ATTENTIONS = _words("scaled_dot_product_attention multi_head_attention_forward")
+EMBEDDINGS = _words("embedding embedding_bag")
+
+_PLAIN = _words(
     "relu gelu silu tanh sigmoid elu selu celu leaky_relu prelu rrelu softplus softsign mish "
-    "hardtanh relu6 hardswish hardsigmoid logsigmoid log_sigmoid tanhshrink softshrink hardshrink "
-    "threshold atan arctan asinh arcsinh special_expit"
-).split()
+    "hardtanh relu6 hardswish hardsigmoid logsigmoid log_sigmoid tanhshrink softshrink "
+    "hardshrink threshold atan arctan asinh arcsinh special_expit"
+)
 # Functions that also occur inside formulas; they count as activations only if a layer reads them.
-_ARITHMETIC = (
+_ARITHMETIC = _words(
     "sin cos exp erf abs absolute square pow __pow__ clamp clip clamp_min clamp_max sign sinc "
     "special_erf expm1 log1p"
-).split()
-ACTIVATIONS = frozenset(_PLAIN) | frozenset(_ARITHMETIC)
+)
+ACTIVATIONS = _PLAIN | _ARITHMETIC
 
 # Bookkeeping calls that no tensor of the network comes out of.
-IGNORED = frozenset(
-    "size dim stride is_contiguous numel __len__ _set_grad_enabled is_floating_point item tolist "
-    "__set__ storage_offset data_ptr __bool__ __format__ __repr__ backward register_hook "
-    "element_size ndimension get_device is_complex nelement __contains__ __hash__".split()
+IGNORED = _words(
+    "size dim stride is_contiguous numel __len__ _set_grad_enabled is_floating_point item "
+    "tolist __set__ storage_offset data_ptr __bool__ __format__ __repr__ backward "
+    "register_hook element_size ndimension get_device is_complex nelement __contains__ "
+    "__hash__"
 )
 
 

@@ -49,7 +49,7 @@ class LayerReport:
     gradient : float
         Mean square of dLoss/dh.
     jacobian, jacobian_error : float
-        :math:`\|\partial y / \partial h\|_F^2 / n_y`, with y the output and :math:`n_y` its entries,
+        :math:`\|\partial y / \partial h\|_F^2 / n_y`, y the output and :math:`n_y` its entries,
         by random projections, and the standard error over them.
     weight_std, bias_std : float or None
         Standard deviations of the entries.

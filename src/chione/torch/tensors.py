@@ -1,7 +1,7 @@
 r"""Initialisers for single tensors that keep the mean square whatever the shape.
 
-Each draws weights with :math:`E\,W^2 = \sigma_w^2 / n_{in}`, the convention of the whole package, so
-a layer maps inputs of mean square 1 to pre-activations of mean square :math:`\sigma_w^2`, be it
+Each draws weights with :math:`E\,W^2 = \sigma_w^2 / n_{in}`, the convention of the whole package,
+so a layer maps inputs of mean square 1 to pre-activations of mean square :math:`\sigma_w^2`, be it
 128 -> 512, 512 -> 128 or a convolution. (``torch.nn.init.orthogonal_`` loses the factor
 :math:`\sqrt{n_{out} / n_{in}}` where a layer widens.)
 """

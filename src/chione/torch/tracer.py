@@ -79,9 +79,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             self._handles.append(
                 module.register_forward_pre_hook(self._before(path), with_kwargs=True)
             )
-            self._handles.append(
-                module.register_forward_hook(self._after(path), with_kwargs=True)
-            )
+            self._handles.append(module.register_forward_hook(self._after(path), with_kwargs=True))
         self._active = True
         super().__enter__()
         return self
@@ -296,7 +294,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
                 inner = node.detail
 
                 def function(h: torch.Tensor, f: Any = inner.function) -> torch.Tensor:
-                    return h * f(h)  # type: ignore[no-any-return]
+                    return h * f(h)
 
                 call = Applied(function, f"x * {inner.label}", False)
                 node.origin = None
@@ -430,9 +428,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
 
         return hook
 
-    def _module(
-        self, module: torch.nn.Module, args: Any, out: Any, opaque: bool, sat: Any
-    ) -> None:
+    def _module(self, module: torch.nn.Module, args: Any, out: Any, opaque: bool, sat: Any) -> None:
         if opaque:
             norm = is_norm(module)
             if norm is not None:

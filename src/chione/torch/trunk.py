@@ -37,8 +37,10 @@ def behind_norm(graph: Graph) -> frozenset[int]:
     out: set[int] = set()
     for node in reversed(graph.nodes):
         readers = [c for c in children[node.index] if reach >> c & 1 or c == graph.output]
-        if node.index != graph.output and readers and all(
-            graph.nodes[c].kind is Kind.NORM or c in out for c in readers
+        if (
+            node.index != graph.output
+            and readers
+            and all(graph.nodes[c].kind is Kind.NORM or c in out for c in readers)
         ):
             out.add(node.index)
     return frozenset(out)

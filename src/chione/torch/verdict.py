@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from chione.torch.gains import advice
 from chione.torch.report import LayerReport, Verdict
 
-# A network trains to about 6 depth scales and, with effort, 12 (Schoenholz et al. 2017, section 5;
-# source 002): gradients within e^12 of one another, inputs no closer than e^-12 of where they began.
+# A network trains to about 6 depth scales and, with effort, 12 (Schoenholz et al. 2017, section 5):
+# gradients within e^12 of one another, inputs no closer than e^-12 of where they began.
 LIMIT = 12.0
 MARGIN = 6.0
 _NOTHING = -745.0  # log of the smallest positive double: stands for the log of zero
@@ -71,7 +72,7 @@ def _zero_signal(rows: list[TrunkRow]) -> Verdict | None:
 
 
 def _logs(rows: list[TrunkRow]) -> list[float]:
-    """log G_l along the trunk."""
+    """Log G_l along the trunk."""
     out = []
     for row in rows:
         layer = row.layer
@@ -115,7 +116,7 @@ def _signal(rows: list[TrunkRow], remedy: str) -> Verdict | None:
     if len(logs) < 2 or max(abs(v - logs[0]) for v in logs) <= LIMIT:
         return None
     worst = max(range(len(logs)), key=lambda i: abs(logs[i] - logs[0]))
-    steps = [b - a for a, b in zip(logs[:-1], logs[1:], strict=True)][:worst]
+    steps = [b - a for a, b in pairwise(logs)][:worst]
     k = _culprit(steps)
     layer = free[k + 1 if k is not None else 0].layer
     word = "vanishing signal" if logs[worst] < logs[0] else "exploding signal"

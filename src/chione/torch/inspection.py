@@ -103,16 +103,14 @@ def inspect(
             parameter.requires_grad_(parameter.is_floating_point())
         graph, out = trace(model, batch, size)
         output = batches.output_tensor(out)
-        measured = {node.index: moments(node.numbers.tolist()) for node in _measured(graph)}
+        measured = measured_moments(graph)
         _check_finite(graph, measured)
         scalar = None if loss is None else _loss_value(loss, out)
         found = arriving(graph, output, scalar, projections=projections, generator=generator)
     return _report(model, graph, measured, found, output, loss, projections, seed)
 
 
-def trace(
-    model: torch.nn.Module, batch: Any, size: int, **options: Any
-) -> tuple[Graph, Any]:
+def trace(model: torch.nn.Module, batch: Any, size: int, **options: Any) -> tuple[Graph, Any]:
     """Run the model under a tracer; an error of the model is raised again with the layer named."""
     tracer = Tracer(model, size, **options)
     with tracer:
@@ -160,8 +158,9 @@ def check_model(model: Any) -> None:
         )
 
 
-def _measured(graph: Graph) -> list[Node]:
-    return [node for node in graph.nodes if node.numbers is not None]
+def measured_moments(graph: Graph) -> dict[int, Moments]:
+    """Statistics of all nodes that were measured, by index."""
+    return {n.index: moments(n.numbers.tolist()) for n in graph.nodes if n.numbers is not None}
 
 
 def _check_finite(graph: Graph, measured: dict[int, Moments]) -> None:
@@ -300,7 +299,7 @@ def operation_name(node: Node) -> str:
         return str(node.detail.operation)
     if node.kind is Kind.ADD:
         return "residual sum" if node.detail else "sum"
-    return node.kind.value
+    return str(node.kind.value)
 
 
 def _fan_out(weights: Weight) -> float:

@@ -1,0 +1,305 @@
+"""Initialise a real model so that signals and gradients survive its depth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from chione.base import checks
+from chione.torch import batches, tensors
+from chione.torch.changes import InitializationReport, LayerChange
+from chione.torch.corrections import correct_gradients, correct_lengths
+from chione.torch.expect import Walk
+from chione.torch.fields import Field
+from chione.torch.inspection import check_model, shared_parameters
+from chione.torch.nodes import Graph, Kind, Node, Weight
+from chione.torch.recipes import Recipe, recipe
+from chione.torch.statistics import moments
+from chione.torch.structure import Place, places, residual_sums, structure
+
+WEIGHTS = ("gaussian", "orthogonal", "delta_orthogonal")
+TARGETS = ("auto", "forward")
+
+
+def initialize_(
+    model: torch.nn.Module,
+    batch: Any = None,
+    *,
+    weights: str = "gaussian",
+    target: str = "auto",
+    generator: torch.Generator | None = None,
+) -> InitializationReport:
+    r"""Set the weights and biases of a model, in place, so that it can train at its depth.
+
+    .. math:: W_{ij} \sim N(0, \sigma_w^2 / n_{in}), \quad b_i \sim N(0, \sigma_b^2), \qquad
+              \chi_\parallel = \chi_\perp = 1
+
+    Parameters
+    ----------
+    model : Module
+        Every Linear and convolution in it is set, also where a model has its own classes for them.
+    batch : Tensor, tuple, list or mapping, optional
+        As for :func:`chione.torch.inspect`. With it the model is followed as it runs, and further
+        passes correct each layer by the signals and gradients that arrive there. Without it a
+        batch is made up from the first layer to find the structure; if that fails the order of
+        registration counts.
+    weights : {"gaussian", "orthogonal", "delta_orthogonal"}
+        Law of the weights. Orthogonal ones fluctuate least in deep networks. ``delta_orthogonal``
+        makes convolutions isometries; dense layers are then orthogonal.
+    target : {"auto", "forward"}
+        ``auto``: the critical point of the activation that follows each layer; the edge of chaos
+        where there is none; the forward variance where theory has nothing better.
+        ``forward``: mean square 1 of all pre-activations, which says nothing about gradients.
+    generator : torch.Generator, optional
+        Source of all randomness; the global one of torch if not given.
+
+    Returns
+    -------
+    InitializationReport
+        What was set to what and why, and what was left alone; ``print`` shows a table.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`chione.torch.inspect`, and for an unknown `weights` or `target`.
+
+    Notes
+    -----
+    Rules, in the order in which they apply. (1) The last layer of a residual branch gets the mean
+    square of the stream divided by the number of residual sums, so the stream at most grows by e;
+    if a normalisation ends the branch, its gain is set instead. (2) A layer before a normalisation
+    gets sigma_w = 1. (3) A layer before an activation gets the sigma_w, sigma_b of its recipe where
+    the same activation comes before it, else the weights that bring it to the length of the recipe.
+    (4) A last layer behind an activation keeps the gradient: the sigma_w of that activation and no
+    bias. (5) Others get sigma_w = 1. Padding of convolutions is compensated on average.
+    Embeddings, normalisations off residual branches, recurrent layers and weights that are computed
+    from other parameters or shared with an embedding are left alone and reported.
+    """
+    check_model(model)
+    checks.one_of("weights", weights, WEIGHTS)
+    checks.one_of("target", target, TARGETS)
+    size = 1 if batch is None else batches.batch_size(batch)
+    graph, note = structure(model, batch, size)
+    with torch.no_grad():
+        plan = Plan(model, graph, weights, target, generator)
+    if batch is not None:
+        correct_lengths(model, batch, size, plan)
+        correct_gradients(model, batch, size, plan)
+    return InitializationReport(
+        changes=tuple(plan.changes.values()),
+        left=tuple(plan.left),
+        weights=weights,
+        target=target,
+        residual_sums=plan.sums,
+        note=note,
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Weights and biases for one layer, and why."""
+
+    sigma_w: float
+    sigma_b: float
+    reason: str
+
+
+class Plan:
+    """Walk along the graph by theory and set each affine map when it is reached."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        graph: Graph,
+        weights: str,
+        target: str,
+        generator: torch.Generator | None,
+    ) -> None:
+        self.weights, self.target, self.generator = weights, target, generator
+        self.changes: dict[str, LayerChange] = {}
+        self.left: list[tuple[str, str]] = []
+        self.sums = len(residual_sums(graph))
+        self.lengths: dict[str, float] = {}  # parameter -> mean square its output should have
+        self.chained: set[str] = set()  # weights between two layers of one activation
+        self.stable: set[str] = set()  # of these, where lengths return by themselves
+        self._graph, self._places = graph, places(graph)
+        self.parameters = dict(model.named_parameters(remove_duplicate=False))
+        self._shared = {n: names for names in shared_parameters(model) for n in names}
+        self._tables = {
+            f"{path}.weight".lstrip(".")
+            for path, m in model.named_modules()
+            if isinstance(m, (torch.nn.Embedding, torch.nn.EmbeddingBag))
+        }
+        self._end_norms()
+        measured = {
+            n.index: moments(n.numbers.tolist())
+            for n in graph.nodes
+            if n.kind is Kind.INPUT and n.numbers is not None
+        }
+        self.walk = Walk(graph, measured, self._set)
+        self._note_what_is_left(model)
+
+    # ---- which sigmas ---------------------------------------------------------------------
+
+    def _recipe(self, walk: Walk, node: Node | None) -> Recipe | None:
+        """The recommendation for the activation of a node; its depth counts such layers."""
+        if node is None or self.target == "forward":
+            return None
+        phi = walk.activation(node)
+        if phi is None:
+            return None
+        same = 0
+        for place in self._places.values():
+            other = place.activation
+            same += other is not None and walk.activation(other) == phi
+        return recipe(phi, max(same, 2))
+
+    def _choose(self, walk: Walk, node: Node, place: Place, field: Field | None) -> Choice:
+        coverage = 1.0 if self.weights == "delta_orthogonal" else node.detail.coverage
+        arriving = 1.0 if field is None or not field.q > 0.0 else field.q
+        weigh = math.sqrt(coverage)
+        if place.branch and not place.normalised:
+            stream = self._stream(walk, node)
+            sigma = math.sqrt(stream / max(self.sums, 1) / arriving) / weigh
+            return Choice(sigma, 0.0, f"end of a residual branch, 1 of {self.sums}")
+        if place.normalised:
+            return Choice(1.0 / weigh, 0.0, "a normalisation follows, so the scale is free")
+        here, before = self._recipe(walk, place.activation), self._recipe(walk, place.before)
+        if here is not None and here.exists:
+            same = before is not None and before.activation == here.activation
+            if same:
+                self.chained.add(str(node.detail.parameter))
+                if here.target == "edge":
+                    self.stable.add(str(node.detail.parameter))
+                return Choice(
+                    here.sigma_w / weigh, here.sigma_b, f"{here.target}, {here.activation}"
+                )
+            w2 = (here.length - here.sigma_b**2) / arriving
+            reason = f"brings the signal to the length of {here.activation}"
+            if w2 > 0.0:
+                return Choice(math.sqrt(w2) / weigh, here.sigma_b, reason)
+        if place.activation is not None:
+            reason = "mean square 1: nothing keeps the gradients of this activation"
+            if self.target == "forward":
+                reason = "mean square 1, as asked"
+            return Choice(1.0 / math.sqrt(arriving) / weigh, 0.0, reason)
+        if before is not None and before.exists:
+            reason = f"keeps the gradient behind {before.activation}"
+            return Choice(before.sigma_w / weigh, 0.0, reason)
+        return Choice(1.0 / weigh, 0.0, "linear")
+
+    def _stream(self, walk: Walk, node: Node) -> float:
+        """Mean square of the stream that the branch ending in `node` is added to."""
+        for total in residual_sums(self._graph):
+            parents = [self._graph.nodes[p] for p in total.parents]
+            for branch, stream in (parents, parents[::-1]):
+                inside = branch.index == node.index or branch.ancestors >> node.index & 1
+                if inside and not stream.ancestors >> node.index & 1 and stream is not node:
+                    field = walk.field.get(stream.index)
+                    return field.q if field is not None and field.q > 0.0 else 1.0
+        return 1.0
+
+    # ---- setting --------------------------------------------------------------------------
+
+    def _set(self, walk: Walk, node: Node, field: Field | None) -> None:
+        detail: Weight = node.detail
+        name = detail.parameter
+        if name is None:
+            self._leave(node.name, "its weight is computed from other parameters")
+            return
+        if name in self.changes:
+            return  # a shared layer is set for its first use
+        if self._tables.intersection((name, *self._shared.get(name, ()))):
+            self._leave(node.name, "its weight is shared with an embedding")
+            return
+        if not self.parameters[name].is_floating_point():
+            self._leave(node.name, "its weight is not floating-point")
+            return
+        choice = self._choose(walk, node, self._places[node.index], field)
+        fill = {
+            "gaussian": tensors.normal_,
+            "orthogonal": tensors.orthogonal_,
+            "delta_orthogonal": tensors.delta_orthogonal_,
+        }[self.weights]
+        parameter = self.parameters[name]
+        fill(
+            parameter,
+            choice.sigma_w,
+            groups=detail.groups,
+            transposed=detail.transposed,
+            stride=detail.stride,
+            generator=self.generator,
+        )
+        reason = choice.reason
+        sigma_b = choice.sigma_b
+        if detail.bias_parameter is not None:
+            self._fill_bias(self.parameters[detail.bias_parameter], sigma_b)
+        elif sigma_b > 0.0:
+            reason += f"; it has no bias, so sigma_b = {sigma_b:.3g} is missing"
+            sigma_b = 0.0
+        if self.weights == "delta_orthogonal" and detail.coverage < 1.0:
+            node.detail = detail = replace(detail, coverage=1.0)
+        q = math.nan
+        if field is not None:
+            q = detail.fan_in * detail.spread.mean_square * detail.coverage * field.q + sigma_b**2
+        elif self._places[node.index].activation is not None:
+            q = 1.0 * choice.sigma_w**2 + sigma_b**2
+        self.lengths[name] = q
+        place = self._places[node.index]
+        phi = None if place.activation is None else walk.activation(place.activation)
+        self.changes[name] = LayerChange(
+            name=node.name,
+            parameter=name,
+            activation=None if phi is None else phi.name,
+            sigma_w=choice.sigma_w,
+            sigma_b=sigma_b,
+            length=q,
+            factor=1.0,
+            reason=reason,
+        )
+
+    def _fill_bias(self, bias: torch.Tensor, sigma_b: float) -> None:
+        device = torch.device("cpu") if self.generator is None else self.generator.device
+        draw = torch.randn(bias.shape, generator=self.generator, device=device)
+        bias.copy_(sigma_b * draw)
+
+    def _end_norms(self) -> None:
+        """Give the normalisations at the end of residual branches the gain 1 / sqrt(R)."""
+        for node in self._graph.nodes:
+            if node.kind is Kind.NORM and self._places[node.index].branch:
+                gain = None
+                if node.detail.parameter is not None:
+                    gain = self.parameters[node.detail.parameter]
+                if gain is None:
+                    self._leave(node.name, "a normalisation without gain ends a residual branch")
+                    continue
+                value = 1.0 / math.sqrt(max(self.sums, 1))
+                gain.fill_(value)
+                self.changes[node.detail.parameter] = LayerChange(
+                    name=node.name,
+                    parameter=node.detail.parameter,
+                    activation=None,
+                    sigma_w=value,
+                    sigma_b=0.0,
+                    length=math.nan,
+                    factor=1.0,
+                    reason=f"gain of the normalisation that ends a branch, 1 of {self.sums}",
+                )
+
+    def _leave(self, name: str, reason: str) -> None:
+        if (name, reason) not in self.left:
+            self.left.append((name, reason))
+
+    def _note_what_is_left(self, model: torch.nn.Module) -> None:
+        done = {n for name in self.changes for n in (name, *self._shared.get(name, ()))}
+        told = {name for name, _ in self.left}
+        for path, module in model.named_modules():
+            for leaf, p in module._parameters.items():
+                name = f"{path}.{leaf}".lstrip(".")
+                if p is None or p.dim() < 2 or name in done or path in told or name in told:
+                    continue
+                kind = type(module).__name__
+                self._leave(name, f"no rule for {kind}, or it did not run")

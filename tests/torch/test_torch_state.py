@@ -1,0 +1,114 @@
+"""A model is left exactly as it was."""
+
+import random
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from chione.torch.inspection import inspect  # noqa: E402 - needs torch
+
+nn = torch.nn
+
+
+class Meddler(nn.Module):
+    """Does everything a forward pass should not: changes weights, buffers, modes, random states."""
+
+    def __init__(self, fail=False):
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.drop = nn.Dropout(0.3)
+        self.last = nn.Linear(8, 3)
+        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("nothing", None)
+        self.fail = fail
+
+    def forward(self, x):
+        self.count += 1
+        self._buffers["count"] = self.count.clone()
+        self.first.weight.data.mul_(1.5)
+        self.last.eval()
+        random.random()
+        np.random.rand()  # noqa: NPY002 - the global state is what is tested
+        x = self.drop(torch.relu(self.norm(self.first(x))))
+        if self.fail:
+            self.last(x[:, :5])
+        return self.last(x)
+
+
+def snapshot(model):
+    return {
+        "state": {k: v.clone() for k, v in model.state_dict().items()},
+        "buffers": [id(b) for b in model.buffers()],
+        "grads": [
+            (id(p.grad), None if p.grad is None else p.grad.clone()) for p in model.parameters()
+        ],
+        "flags": [p.requires_grad for p in model.parameters()],
+        "versions": [p._version for p in model.parameters()],
+        "modes": [m.training for m in model.modules()],
+        "hooks": [
+            (len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
+            for m in model.modules()
+        ],
+        "rng": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": np.random.get_state()[1].copy(),  # noqa: NPY002
+        "grad_mode": torch.is_grad_enabled(),
+    }
+
+
+def assert_same(a, b):
+    for key, value in a["state"].items():
+        assert torch.equal(value, b["state"][key]), key
+    for (ida, va), (idb, vb) in zip(a["grads"], b["grads"], strict=True):
+        assert ida == idb
+        assert va is None or torch.equal(va, vb)
+    for key in ("buffers", "flags", "modes", "hooks", "python", "grad_mode"):
+        assert a[key] == b[key], key
+    assert torch.equal(a["rng"], b["rng"])
+    assert np.array_equal(a["numpy"], b["numpy"])
+
+
+def prepared(fail):
+    torch.manual_seed(3)
+    model = Meddler(fail)
+    model.norm.weight.requires_grad_(False)
+    model.last.weight.grad = torch.ones_like(model.last.weight)
+    model.drop.eval()
+    model.first.register_forward_hook(lambda module, args, out: None)
+    return model
+
+
+def test_everything_a_forward_pass_can_change_is_put_back():
+    model = prepared(False)
+    before = snapshot(model)
+    inspect(model, torch.randn(7, 6, generator=torch.Generator().manual_seed(0)))
+    assert_same(before, snapshot(model))
+
+
+def test_everything_is_put_back_after_an_exception_too():
+    model = prepared(True)
+    before = snapshot(model)
+    with pytest.raises(ValueError, match="rejects the batch in layer 'last'"):
+        inspect(model, torch.randn(7, 6, generator=torch.Generator().manual_seed(0)))
+    assert_same(before, snapshot(model))
+
+
+def test_weights_that_did_not_change_are_not_written():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    x = torch.randn(6, 4)
+    loss = model(x).square().sum()  # a graph that must stay valid
+    versions = [p._version for p in model.parameters()]
+    inspect(model, x)
+    assert versions == [p._version for p in model.parameters()]
+    loss.backward()
+
+
+def test_it_works_under_no_grad_and_leaves_no_grad_on():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    with torch.no_grad():
+        report = inspect(model, torch.randn(6, 4))
+        assert not torch.is_grad_enabled()
+    assert report["0"].gradient > 0.0
