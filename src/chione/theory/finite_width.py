@@ -1,0 +1,323 @@
+r"""The first correction to infinite width: how the mean square varies from network to network.
+
+.. math::
+    V^{l+1} = \chi_\parallel^2 V^l + \sigma_w^4 \left(E\,\phi^4 - (E\,\phi^2)^2\right)
+      - [\text{orthogonal}]\; 2 (\sigma_w^2 E\,\phi^2)^2, \qquad
+    \mathrm{Var}\Big[\tfrac1n \sum_i (h_i^l)^2\Big] = \frac{2 (K^l)^2 + V^l}{n} + O(n^{-2})
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chione.activations import activation
+from chione.base import Array, ConvergenceError, Estimate, Status, checks
+from chione.gaussian.panels import EPS
+from chione.networks import MLP
+from chione.theory.length_map import variances
+from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.taylor import slope_in_q
+
+LAWS = ("gaussian", "orthogonal")
+# V / (n K^2) at which a layer's mean square departs from its infinite-width value by half of
+# itself: beyond, an expansion in 1 / n says little.
+_TRUST = 0.25
+
+
+@dataclass(frozen=True)
+class FiniteWidth:
+    r"""Lengths, four-point vertex and first correction of the mean, layer by layer.
+
+    Parameters
+    ----------
+    activation : str
+        Name of the activation.
+    weights : {"gaussian", "orthogonal"}
+        Law of the weights.
+    length : Estimate, shape (L,)
+        :math:`K^l`, the mean square of the pre-activations at infinite width.
+    vertex : Estimate, shape (L,)
+        :math:`V^l`.
+    mean_correction : Estimate, shape (L,)
+        :math:`G_1^l`: the mean over networks of the mean square is :math:`K^l + G_1^l / n`.
+    """
+
+    activation: str
+    weights: str
+    length: Estimate
+    vertex: Estimate
+    mean_correction: Estimate
+
+    @property
+    def relative_vertex(self) -> Array:
+        """V / K^2 of each layer; NaN where K = 0."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.vertex.value / self.length.value**2)
+
+    def variance(self, width: int) -> Estimate:
+        """Variance over networks of the mean square of a layer, (2 K^2 + V) / n."""
+        n = checks.integer("width", width)
+        k = self.length
+        value = (2.0 * k.value**2 + self.vertex.value) / n
+        error = (4.0 * np.abs(k.value) * k.error + self.vertex.error) / n + EPS * np.abs(value)
+        return Estimate(value, error, self.vertex.status)
+
+    def mean(self, width: int) -> Estimate:
+        """Mean over networks of the mean square of a layer, K + G_1 / n."""
+        n = checks.integer("width", width)
+        value = self.length.value + self.mean_correction.value / n
+        error = self.length.error + self.mean_correction.error / n
+        return Estimate(value, error, self.mean_correction.status)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "activation": self.activation,
+            "weights": self.weights,
+            "length": self.length.to_dict(),
+            "vertex": self.vertex.to_dict(),
+            "mean_correction": self.mean_correction.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far infinite-width theory can be trusted at a width.
+
+    Parameters
+    ----------
+    width, depth : int
+        Size of the network.
+    relative_spread : float
+        Standard deviation over networks of the last layer's mean square, relative to it.
+    ratio : float
+        Depth-to-width ratio at which V / (n K^2) reaches a quarter; infinite where V / K^2 stays
+        bounded below that.
+    sentence : str
+        The answer in words.
+    """
+
+    width: int
+    depth: int
+    relative_spread: float
+    ratio: float
+    sentence: str
+
+
+def finite_width(
+    phi: ActivationLike,
+    *,
+    sigma_w: float,
+    sigma_b: float = 0.0,
+    depth: int = 50,
+    weights: str = "gaussian",
+    q0: float = 1.0,
+) -> FiniteWidth:
+    r"""Follow the four-point vertex and the mean's first correction through the layers.
+
+    .. math::
+        V^{l+1} &= \chi_\parallel(K^l)^2\,V^l + \sigma_w^4 \left(E\,\phi^4 - (E\,\phi^2)^2\right) \\
+        G_1^{l+1} &= \chi_\parallel(K^l)\,G_1^l + \tfrac12\,\mathcal V''(K^l)\,V^l
+
+    with V^1 = 0, G_1^1 = 0 and :math:`\mathcal V` the length map. Orthogonal weights keep the
+    norm they act on, which takes :math:`2 (\sigma_w^2 E\,\phi^2)^2` away at each step and
+    :math:`2 (K^1 - \sigma_b^2)^2` at the first.
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    sigma_w, sigma_b : float
+        Standard deviations of weights (times the root of the fan-in) and biases.
+    depth : int
+        Number of layers L.
+    weights : {"gaussian", "orthogonal"}
+        Law of the weights; other laws have further terms from their fourth moment.
+    q0 : float
+        Mean square of the input, above zero.
+
+    Returns
+    -------
+    FiniteWidth
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+    ConvergenceError
+        If a moment is infinite, or lengths leave the range of float64.
+
+    Notes
+    -----
+    Given the metric of a layer its pre-activations are Gaussian (Gaussian weights), so the mean
+    over networks of E phi^2 is that over the fluctuating K: hence the factor V''/2. All widths
+    are equal and so is that of the input; :func:`mean_square_variance` takes unequal ones.
+
+    References
+    ----------
+    .. [1] D. A. Roberts, S. Yaida, B. Hanin, "The Principles of Deep Learning Theory", 2022,
+       chapter 4.
+
+    Examples
+    --------
+    >>> res = finite_width("relu", sigma_w=2**0.5, depth=4)
+    >>> [round(float(v), 12) for v in res.relative_vertex]  # 5 (l - 1)
+    [0.0, 5.0, 10.0, 15.0]
+    """
+    act, q0 = activation(phi), checks.positive("q0", q0)
+    w2, b2 = variances(sigma_w, sigma_b)
+    depth = checks.integer("depth", depth)
+    checks.one_of("weights", weights, LAWS)
+    m, haar = moments(act), weights == "orthogonal"
+    k = Estimate(w2 * q0 + b2, 2.0 * EPS * (w2 * q0 + b2))
+    v = Estimate(-2.0 * (w2 * q0) ** 2 if haar else 0.0, 0.0)
+    g = Estimate(0.0, 0.0)
+    rows = [(k, v, g)]
+    for layer in range(1, depth):
+        step = _Step(m, k, w2, haar, layer)
+        k, v, g = step.length(b2), step.vertex(v), step.correction(v, g)
+        rows.append((k, v, g))
+    return FiniteWidth(act.name, weights, *(_column(rows, i) for i in range(3)))
+
+
+def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
+    r"""Variance over networks of each layer's mean square, for any widths.
+
+    .. math:: U^{l+1} = \chi_\parallel^2 U^l + \frac{\sigma_w^4}{n_l} \left(E\,\phi^4
+       - (E\,\phi^2)^2\right), \qquad \mathrm{Var} = \frac{2 (K^l)^2}{n_l} + U^l
+
+    Orthogonal weights from n to n' units take away :math:`2 (\sigma_w^2 E\,\phi^2)^2 / \max(n, n')`.
+
+    Parameters
+    ----------
+    network : MLP
+        With Gaussian or orthogonal weights.
+    q0 : float
+        Mean square of the input.
+
+    Returns
+    -------
+    Estimate
+        Shape (L,), to leading order in 1 / n.
+    """
+    q0 = checks.positive("q0", q0)
+    checks.one_of("weights", network.weights, LAWS)
+    w2, b2 = variances(network.sigma_w, network.sigma_b)
+    m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths
+    k = Estimate(w2 * q0 + b2, 2.0 * EPS * (w2 * q0 + b2))
+    u = Estimate(-2.0 * (w2 * q0) ** 2 / max(n[0], n[1]) if haar else 0.0, 0.0)
+    value, error = [], []
+    for layer in range(1, network.depth + 1):
+        value.append(2.0 * k.value**2 / n[layer] + u.value)
+        error.append(4.0 * k.value * k.error / n[layer] + u.error + EPS * abs(value[-1]))
+        if layer == network.depth:
+            break
+        step = _Step(m, k, w2, haar, layer)
+        u = step.vertex(u, 1.0 / n[layer], 1.0 / max(n[layer], n[layer + 1]))
+        k = step.length(b2)
+    return Estimate(np.array(value), np.array(error), np.zeros(len(value), dtype=np.int8))
+
+
+def trust(
+    phi: ActivationLike,
+    *,
+    sigma_w: float,
+    sigma_b: float = 0.0,
+    depth: int = 50,
+    width: int = 512,
+    weights: str = "gaussian",
+    q0: float = 1.0,
+) -> Trust:
+    """Say whether infinite-width figures hold for networks of this depth and width.
+
+    Parameters as :func:`finite_width`; `width` is the number of units of each layer. Weight laws
+    other than orthogonal are treated as Gaussian, which differs from them by terms of order 1/n.
+    """
+    n = checks.integer("width", width)
+    law = weights if weights in LAWS else "gaussian"
+    res = finite_width(
+        phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=max(depth, 2), weights=law, q0=q0
+    )
+    relative = res.relative_vertex[: max(depth, 2)]
+    last, middle = float(relative[-1]), float(relative[len(relative) // 2 - 1])
+    spread = math.sqrt(max(2.0 + float(relative[depth - 1]), 0.0) / n)
+    growth = (last - middle) / (len(relative) - len(relative) // 2)
+    bounded = growth * len(relative) < 0.1 * max(1.0, abs(last))
+    ratio = math.inf if bounded or growth <= 0.0 else _TRUST / growth
+    return Trust(n, depth, spread, ratio, _trust_sentence(n, depth, spread, ratio))
+
+
+def _trust_sentence(n: int, depth: int, spread: float, ratio: float) -> str:
+    text = (
+        f"At width {n} the mean square of layer {depth} varies by {100.0 * spread:.2g} % "
+        f"from network to network."
+    )
+    if math.isinf(ratio):
+        return f"{text} That does not grow with depth, so infinite-width figures hold."
+    verdict = "hold" if depth / n < ratio else "do not hold here"
+    return (
+        f"{text} Infinite-width figures {verdict}: they can be trusted up to a depth-to-width "
+        f"ratio of about {ratio:.2g}, and this one is {depth / n:.2g}."
+    )
+
+
+class _Step:
+    """One layer: the moments at K and what they make of length, vertex and mean."""
+
+    def __init__(self, m: Moments, k: Estimate, w2: float, haar: bool, layer: int) -> None:
+        self._m, self._k, self._w2, self._haar = m, k, w2, haar
+        self._square, self._fourth = m.square(float(k.value)), m.fourth(float(k.value))
+        self._slope = m.slope(float(k.value)) if k.value > 0.0 else None
+        for e in (self._square, self._fourth, self._slope):
+            if e is not None and not math.isfinite(e.value):
+                raise ConvergenceError(
+                    f"The moments of {m.phi} have no value at layer {layer}, where "
+                    f"K = {k.value:.3g}: {Status(int(e.status)).sentence}",
+                    result=e,
+                )
+
+    def length(self, b2: float) -> Estimate:
+        value = self._w2 * self._square.value + b2
+        chi = self._chi()
+        error = abs(chi.value) * self._k.error + self._w2 * self._square.error + 2.0 * EPS * value
+        return Estimate(value, error)
+
+    def vertex(self, v: Estimate, per: float = 1.0, per_haar: float = 1.0) -> Estimate:
+        chi, s2, s4 = self._chi(), self._square, self._fourth
+        source = self._w2**2 * (s4.value - s2.value**2) * per
+        kept = 2.0 * (self._w2 * s2.value) ** 2 * per_haar if self._haar else 0.0
+        value = chi.value**2 * v.value + source - kept
+        error = chi.value**2 * v.error + 2.0 * abs(chi.value * v.value) * chi.error
+        error += self._w2**2 * per * (s4.error + (2.0 + 4.0 * self._haar) * s2.value * s2.error)
+        if (
+            self._k.value > 0.0
+        ):  # the moments change by some powers of K, so by some relative errors
+            terms = abs(chi.value**2 * v.value) + self._w2**2 * per * s4.value + kept
+            error += 4.0 * terms * self._k.error / self._k.value
+        return Estimate(value, error + 4.0 * EPS * (abs(value) + source + kept))
+
+    def correction(self, v: Estimate, g: Estimate) -> Estimate:
+        chi = self._chi()
+        if self._k.value == 0.0:
+            return Estimate(chi.value * g.value, abs(chi.value) * g.error)
+        bend = slope_in_q(self._m.slope, float(self._k.value))
+        value = chi.value * g.value + 0.5 * self._w2 * bend.value * v.value
+        error = abs(chi.value) * g.error + chi.error * abs(g.value)
+        error += 0.5 * self._w2 * (bend.error * abs(v.value) + abs(bend.value) * v.error)
+        error += 4.0 * abs(value) * self._k.error / self._k.value
+        return Estimate(value, error + 4.0 * EPS * abs(value))
+
+    def _chi(self) -> Estimate:
+        if self._slope is None:
+            return Estimate(0.0, 0.0)
+        return Estimate(self._w2 * self._slope.value, self._w2 * self._slope.error)
+
+
+def _column(rows: list[tuple[Estimate, Estimate, Estimate]], i: int) -> Estimate:
+    value = np.array([float(r[i].value) for r in rows])
+    error = np.array([float(r[i].error) for r in rows])
+    return Estimate(value, error, np.zeros(len(rows), dtype=np.int8))
