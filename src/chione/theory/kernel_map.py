@@ -27,7 +27,10 @@ N_COEFFICIENTS = 16  # of each Chebyshev piece
 N_HERMITE = 320
 _X = np.cos(np.pi * (np.arange(N_COEFFICIENTS) + 0.5) / N_COEFFICIENTS)
 _TO_CHEBYSHEV = np.linalg.inv(chebyshev.chebvander(_X, N_COEFFICIENTS - 1))
-_MAX_PIECES = 40
+_END = (
+    0.4  # of the angle: beyond it the Hermite series, cos(0.4)^320 < 1e-11 of its tail, is enough
+)
+_MAX_PIECES = 60
 
 
 class KernelMap:
@@ -93,7 +96,7 @@ class KernelMap:
 
     def _fit(self) -> tuple[Array, Array]:
         """Pieces of R (or R sin theta), halved until their last coefficients are rounding."""
-        todo = [(0.0, 0.25 * np.pi), (0.25 * np.pi, 0.75 * np.pi), (0.75 * np.pi, np.pi)]
+        todo = [(0.0, _END), (_END, np.pi - _END), (np.pi - _END, np.pi)]
         done: list[tuple[float, float, Array]] = []
         self._fit_error, self._scale = 0.0, 0.0
         while todo:
