@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Literal, final
 
 import numpy as np
 
 from chione.activations import chebyshev, jets
-from chione.activations.kinks import Kink, KinkSearch, find_kinks
+from chione.activations.kinks import REACH, Kink, KinkSearch, find_kinks
 from chione.activations.protocol import AbstractActivation, sides
 from chione.base import Array, SpecError
 
@@ -124,7 +126,7 @@ class Custom(AbstractActivation):
             return interpolated(self.f, self.kinks, flat, order).reshape(np.shape(z))
         derivatives = self.derivatives
         if order > self.highest:
-            out = interpolated(lambda x: derivatives(x, 1), self.kinks, flat, 1)
+            out = interpolated(_slope(derivatives), self.kinks, flat, 1)
             return out.reshape(np.shape(z))
         with np.errstate(all="ignore"):
             out = np.array(derivatives(flat, order), dtype=np.float64)
@@ -138,14 +140,54 @@ class Custom(AbstractActivation):
 def interpolated(
     f: Callable[[Array], Array], places: tuple[float, ...], x: Array, order: int
 ) -> Array:
-    """Derivative of `order` at the points `x` (n,), from Chebyshev fits.
+    """Derivative of `order` at the points `x` (n,), from Chebyshev fits, none across a kink.
 
-    Each point gets panels of its own, from wide to narrow, none across a kink; the one whose
-    noise and tail do least harm is used.
+    Within the range of the kink search from panels made once, beyond it from panels made for
+    each point.
     """
-    if not len(x):
-        return x
+    out = np.empty_like(x)
+    subject, table = _table(f, places)
+    index = np.searchsorted(table.low, x, side="right") - 1
+    index = np.clip(index, 0, len(table.low) - 1)
+    known = (x >= table.low[index]) & (x <= table.high[index]) & table.resolved[index]
+    if np.any(known):
+        out[known] = chebyshev.evaluate(table, index[known], x[known], order)
+    if not np.all(known):
+        out[~known] = _one_by_one(subject, places, x[~known], order)
+    return out
+
+
+@lru_cache(maxsize=64)
+def _slope(derivatives: Derivatives) -> Callable[[Array], Array]:
+    """The first derivative alone: one function per activation, so that its table is kept."""
+    return lambda x: derivatives(x, 1)
+
+
+@lru_cache(maxsize=64)
+def _table(
+    f: Callable[[Array], Array], places: tuple[float, ...]
+) -> tuple[chebyshev.Subject, chebyshev.Panels]:
+    """Panels as wide as they can be, up to 8, between the kinks in [-64, 64]."""
     subject = chebyshev.subject(f)
+    ends = [-REACH, *(k for k in places if abs(k) < REACH), REACH]
+    edges = [np.linspace(a, b, max(2, int((b - a) / 8.0) + 1)) for a, b in pairwise(ends)]
+    joined = np.unique(np.concatenate(edges))
+    table = chebyshev.refine(subject, joined, narrowest=1e-3, most=20_000)
+    if table is None:
+        table = chebyshev.fit(subject, joined[:-1], joined[1:])
+    return subject, replace(table, coefficients=_without_noise(table))
+
+
+def _without_noise(panels: chebyshev.Panels) -> Array:
+    """Coefficients below the noise are zero: a straight line has no curvature."""
+    c = panels.coefficients
+    return np.where(np.abs(c) <= 2.0 * panels.noise[:, None], 0.0, c)
+
+
+def _one_by_one(
+    subject: chebyshev.Subject, places: tuple[float, ...], x: Array, order: int
+) -> Array:
+    """Each point gets panels of its own; the one whose noise and tail do least harm is used."""
     kinks = np.array([-np.inf, *places, np.inf])
     right = np.searchsorted(kinks, x, side="right")
     half = np.maximum(WIDEST, 0.25 * np.abs(x))
@@ -155,10 +197,9 @@ def interpolated(
         low = np.maximum(x - half, kinks[right - 1])
         high = np.minimum(x + half, kinks[right])
         panels = chebyshev.fit(subject, low, high)
-        c = panels.coefficients
-        c[np.abs(c) <= 2.0 * panels.noise[:, None]] = 0.0  # a straight line has no curvature
-        tail = np.max(np.abs(c[:, -4:]), axis=1) + panels.noise
+        tail = np.max(np.abs(panels.coefficients[:, -4:]), axis=1) + panels.noise
         estimate = tail / (high - low) ** order
+        panels = replace(panels, coefficients=_without_noise(panels))
         value = chebyshev.evaluate(panels, np.arange(len(x)), x, order)
         better = panels.finite & (estimate < lowest)
         best[better], lowest[better] = value[better], estimate[better]
