@@ -99,7 +99,9 @@ def saturation(
 
     A unit is dead if it is saturated for every input (and position) of the batch.
     """
-    with torch.enable_grad():
+    # Own hooks on what is saved: those of a surrounding checkpoint must not count it.
+    kept = torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t)
+    with torch.enable_grad(), kept:
         x = h.detach().requires_grad_()
         y = function(x.clone())  # a function that works in place must not meet a leaf
         if not y.requires_grad:

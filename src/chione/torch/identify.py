@@ -63,7 +63,8 @@ def _by_value(raw: bytes) -> AbstractActivation | None:
         if _same(candidate, values):
             return candidate
     # Families with a parameter: a straight line, or a constant, far on the left.
-    slope, floor = float(values[0] / _PROBES[0]), float(-values[0])
+    # Twelve digits of it, so that a slope of 0.2 does not come out as 0.20000000000000004.
+    slope, floor = (float(f"{v:.12g}") for v in (values[0] / _PROBES[0], -values[0]))
     for name in (f"leaky_relu({slope!r})", f"elu({floor!r})", f"celu({floor!r})"):
         try:
             candidate = activation(name)

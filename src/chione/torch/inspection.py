@@ -218,6 +218,9 @@ def _report(
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
+    compiled = [n for n, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)]
+    if compiled:
+        notes.append(f"Compiled modules are not seen inside: {', '.join(compiled[:5])}.")
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")
@@ -299,6 +302,8 @@ def operation_name(node: Node) -> str:
         return str(node.detail.operation)
     if node.kind is Kind.ADD:
         return "residual sum" if node.detail else "sum"
+    if node.kind is Kind.UNKNOWN:
+        return str(node.detail)
     return str(node.kind.value)
 
 

@@ -19,7 +19,7 @@ from chione.torch import operations as ops
 from chione.torch.affine import Seen, affine_call
 from chione.torch.batches import tensors
 from chione.torch.elementwise import is_elementwise, is_norm, saturation
-from chione.torch.nodes import Applied, Graph, Kind, Node, Norm
+from chione.torch.nodes import Applied, Graph, Kind, Node, Norm, Weight
 from chione.torch.statistics import lazy_moments, mean_square
 
 
@@ -49,8 +49,6 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
         self._modules = [
             (path, module)
             for path, module in model.named_modules()
-            # compiled modules take no hooks
-            if not path or not isinstance(module, torch.jit.ScriptModule)
         ]
         # (path, taken as one step?, saturation read before an in-place module overwrites it)
         self._stack: list[tuple[str, bool, Any]] = [("", False, None)]
@@ -76,6 +74,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
 
     def __enter__(self) -> Tracer:
         for path, module in self._modules:
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # compiled modules take no hooks
             self._handles.append(
                 module.register_forward_pre_hook(self._before(path), with_kwargs=True)
             )
@@ -152,6 +152,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
         if before is not None:
             self._activation(before[0], self._find(args[0]), out, before[1])
             return out
+        if name in ops.ATTENTIONS:
+            self._attention(args, out)
+            return out
         rule = self._rule(name)
         if rule is not None and isinstance(out, torch.Tensor):
             done, out = rule(name, args, kwargs, out)
@@ -175,8 +178,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             return self._embedding
         if name in ops.CONCATS:
             return self._concat
-        if name in ops.ATTENTIONS:
-            return self._attention
+        if name == "bilinear":
+            return self._bilinear
         if name == "linear" or name == "addmm" or name in ops.MATMULS or "conv" in name:
             return self._affine
         return None
@@ -231,9 +234,23 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
         self._row(node, out)
         return True, out
 
-    def _attention(self, name: str, args: Any, kwargs: Any, out: Any) -> tuple[bool, Any]:
+    def _attention(self, args: Any, out: Any) -> None:
         parents = tuple(dict.fromkeys(self._source(t) for t in args[:3]))
-        node = self._new(Kind.ATTENTION, parents, out, None)
+        first = next(tensors(out))  # the second, if any, are the attention weights
+        self._row(self._new(Kind.ATTENTION, parents, first, None), first)
+
+    def _bilinear(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
+        """An affine map of all products of two inputs."""
+        a, b, w, bias = (*args, *kwargs.values(), None)[:4]
+        sources = tuple(self._source(x) for x in (a, b))
+        pair = self.graph.add(Kind.PRODUCT, self.path, sources, (*a.shape, b.shape[-1]))
+        pair.known = all(self.graph.nodes[i].known for i in sources)
+        seen = self._seen(w), None if bias is None else self._seen(bias)
+        weight = Weight(
+            w, bias, float(w[0].numel()), 1.0, *(s and s[0] for s in seen), operation="bilinear"
+        )
+        node = self._new(Kind.AFFINE, (pair.index,), out, weight.parameter, detail=weight)
+        node.known, node.gaussian = pair.known, True
         self._row(node, out)
         return True, out
 
@@ -370,8 +387,15 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
     def _unknown(self, args: Any, kwargs: Any, tensor: torch.Tensor, name: str) -> None:
         found = (self._find(t) for t in tensors([*args, *kwargs.values()]))
         parents = tuple(dict.fromkeys(i for i in found if i is not None))
-        if parents:
-            self._new(Kind.UNKNOWN, parents, tensor, None, detail=name)
+        if not parents:
+            return
+        owners = [self.graph.nodes[i] for i in parents]
+        owner = next((n for n in owners if n.kind is Kind.PARAMETER and len(n.shape) > 1), None)
+        node = self._new(Kind.UNKNOWN, parents, tensor, owner and owner.name, detail=name)
+        signal = any(n.kind is not Kind.PARAMETER for n in owners)
+        if owner is not None and signal and not self._computes_weights():
+            # a layer of a kind that has no rule
+            self._row(node, tensor)
 
     # ---- hooks ----------------------------------------------------------------------------
 
@@ -438,14 +462,21 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             return
         if not any(p is not None for p in module._parameters.values()):
             return
+        if self._computes_weights():
+            return
         for tensor in tensors(out):
             if tensor.is_floating_point():
                 found = self._find(tensor)
                 if found is None or self.graph.nodes[found].kind is Kind.UNKNOWN:
                     parents = () if found is None else (found,)
-                    node = self._new(Kind.UNKNOWN, parents, tensor, None, detail="module")
+                    kind = type(module).__name__
+                    node = self._new(Kind.UNKNOWN, parents, tensor, None, detail=kind)
                     self._row(node, tensor)
                 return
+
+    def _computes_weights(self) -> bool:
+        """Whether what runs is a parametrisation, which makes a weight and is no layer."""
+        return "parametrizations" in self.path.split(".")
 
     # ---- book-keeping ---------------------------------------------------------------------
 
@@ -469,7 +500,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
 
     def _row(self, node: Node, out: torch.Tensor) -> None:
         """Make the node a row of the report and measure it."""
-        base = node.name or node.kind.value
+        base = node.name or (str(node.detail) if node.kind is Kind.UNKNOWN else node.kind.value)
         if node.kind in (Kind.ADD, Kind.ATTENTION):
             base = f"{node.name}.{node.kind.value}".lstrip(".")
         self._calls[base] += 1
@@ -536,6 +567,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
     def finish(self, out: torch.Tensor) -> Graph:
         """Note which node is the output, and return the graph."""
         self.graph.output = self._find(out)
+        if self.graph.output is None:  # it came from where nothing can be seen (TorchScript)
+            node = self._new(Kind.UNKNOWN, (), out, None, detail="unseen")
+            self._row(node, out)
+            self.graph.output = node.index
         return self.graph
 
 
