@@ -16,6 +16,7 @@ import chione
 # `chione --help` quick whatever a command needs. A new command is one file and one line here.
 COMMANDS = {
     "activations": "List the activations of the catalogue.",
+    "simulate": "Draw finite random networks and put the theory beside them.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
 }
 

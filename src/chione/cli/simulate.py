@@ -1,0 +1,243 @@
+"""`chione simulate`: finite random networks beside the theory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chione.cli.output import echo_json, write_atomically
+from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, FiniteFloat, OutputFile
+
+if TYPE_CHECKING:
+    from chione.diagnosis.compare import Comparison
+    from chione.networks import MLP
+    from chione.simulation import SimulationResult
+
+_LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+
+
+class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
+    """Words or whole numbers, separated by commas."""
+
+    def __init__(self, of: type, name: str) -> None:
+        self.of, self.name = of, name
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Any, ...]:
+        """The entries, or a click error that says what is accepted."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self.of(part.strip()) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers such as 512,512,256.", param, ctx)
+
+
+@click.command()
+@click.argument("activation")
+@click.option("--sigma-w", type=NON_NEGATIVE, required=True, help="Weights ~ sigma_w^2 / fan_in.")
+@click.option("--sigma-b", type=NON_NEGATIVE, default=0.0, show_default=True, help="Biases.")
+@click.option("--depth", type=COUNT, help="Number of layers.  [default: 20, or from --widths]")
+@click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
+@click.option("--widths", type=_List(int, "n,n,..."), help="Units of each layer, if unequal.")
+@click.option("--input-width", type=COUNT, help="Units of the input.  [default: the first width]")
+@click.option("--weights", type=click.Choice(_LAWS), default="gaussian", show_default=True)
+@click.option("--networks", type=COUNT, default=50, show_default=True, help="How many to draw.")
+@click.option("--q0", type=NON_NEGATIVE, default=1.0, show_default=True, help="Inputs: length.")
+@click.option(
+    "--c0", type=FiniteFloat(-1.0), default=0.5, show_default=True, help="Inputs: correlation."
+)
+@click.option(
+    "--observe",
+    type=_List(str, "name,name,..."),
+    default="lengths,correlations,gradients",
+    show_default=True,
+    help="What to measure; 'all' for everything.",
+)
+@click.option("--sampler", type=click.Choice(("auto", "dense", "matrix-free")), default="auto")
+@click.option("--dtype", type=click.Choice(("float64", "float32")), default="float64")
+@click.option("--backend", type=click.Choice(("numpy", "torch")), default="numpy")
+@click.option("--device", default="cpu", show_default=True, help="Device of the torch backend.")
+@click.option("--workers", type=COUNT, default=1, show_default=True, help="Threads.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--out", type=OutputFile(".npz", ".csv", ".nc"), help="Write means and errors.")
+@click.option("--figure", type=FIGURE, help="Draw theory as lines, networks as points.")
+@click.option("--check", is_flag=True, help="Exit with 1 if networks contradict the theory.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    activation: str,
+    sigma_w: float,
+    sigma_b: float,
+    depth: int | None,
+    width: int,
+    widths: tuple[int, ...] | None,
+    input_width: int | None,
+    weights: str,
+    networks: int,
+    q0: float,
+    c0: float,
+    observe: tuple[str, ...],
+    sampler: str,
+    dtype: str,
+    backend: str,
+    device: str,
+    workers: int,
+    seed: int,
+    out: Path | None,
+    figure: Path | None,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Draw finite random networks, measure them and put the theory beside them.
+
+    \b
+    Observables: lengths, activation_lengths, correlations, one_minus_correlations, angles,
+    saturation, effective_rank, gradients, error_products, weight_gradients, ntk, fluctuations,
+    four_point, preactivation_histogram, activation_histogram, gradient_histogram.
+
+    \b
+    Example: chione simulate tanh --sigma-w 1.5 --sigma-b 0.1 --depth 20 --figure run.png --check
+    """
+    from chione.simulation import NAMES, simulate
+    from chione.simulation.inputs import input_pair
+
+    network = _network(activation, sigma_w, sigma_b, depth, width, widths, input_width, weights)
+    names = NAMES if observe == ("all",) else observe
+    with _progress(networks) as advance:
+        result = simulate(
+            network,
+            input_pair(network.widths[0], q0=q0, c0=c0, seed=seed),
+            n_networks=networks,
+            seed=seed,
+            observe=names,
+            sampler=sampler,
+            dtype=dtype,
+            workers=workers,
+            backend=backend,
+            device=device,
+            progress=advance,
+        )
+    comparison = _compare(result, check)
+    if out is not None:
+        result.save(out)
+        click.echo(f"Wrote {out}", err=True)
+    if figure is not None:
+        _draw(figure, result, comparison)
+        click.echo(f"Wrote {figure}", err=True)
+    _report(result, comparison, as_json)
+    if check and comparison is not None:
+        ctx.exit(_verdict(comparison))
+
+
+def _network(
+    activation: str,
+    sigma_w: float,
+    sigma_b: float,
+    depth: int | None,
+    width: int,
+    widths: tuple[int, ...] | None,
+    input_width: int | None,
+    weights: str,
+) -> MLP:
+    from chione.activations import activation as resolve
+    from chione.networks import MLP
+
+    if widths is not None and depth is not None and depth != len(widths):
+        raise ValueError(
+            f"--depth is {depth}, but --widths names {len(widths)} layers; leave --depth out."
+        )
+    layers = (len(widths) if widths else 20) if depth is None else depth
+    return MLP(
+        resolve(activation),
+        sigma_w,
+        sigma_b,
+        layers,
+        widths or width,
+        weights,  # type: ignore[arg-type]  # click.Choice holds it to the five laws
+        input_width,
+    )
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr where that is a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("networks", total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+def _compare(result: SimulationResult, check: bool) -> Comparison | None:
+    from chione.diagnosis.compare import compare
+
+    if result.network.weights == "delta" and not check:
+        return None
+    return compare(result)
+
+
+def _draw(path: Path, result: SimulationResult, comparison: Comparison | None) -> None:
+    from chione.plotting import save
+    from chione.plotting.simulation import simulation_figure
+
+    theory = None if comparison is None else comparison.theory
+    picture = simulation_figure(result, theory)
+    write_atomically(path, lambda part: save(picture, part))
+
+
+def _report(result: SimulationResult, comparison: Comparison | None, as_json: bool) -> None:
+    if as_json:
+        document: dict[str, Any] = {"simulation": result.to_dict()}
+        document["comparison"] = None if comparison is None else comparison.to_dict()
+        echo_json("simulate", result.parameters(), document, warnings=result.warnings)
+        return
+    net = result.network
+    widths = f"width {net.widths[1]}" if len(set(net.widths)) == 1 else f"widths {net.widths}"
+    click.echo(
+        f"{net.activation.name}, sigma_w = {net.sigma_w:g}, sigma_b = {net.sigma_b:g}: "
+        f"{result.n_networks} networks of depth {net.depth}, {widths}, {net.weights} weights "
+        f"({result.sampler}, seed {result.seed})"
+    )
+    if comparison is not None:
+        _table(comparison)
+    for sentence in result.warnings:
+        click.echo(sentence, err=True)
+
+
+def _table(comparison: Comparison) -> None:
+    from chione.diagnosis.numbers import measured_text
+
+    click.echo(f"\n{'observable':<24}{'layer':>6}{'theory':>14}   {'simulated':<24}{'z':>6}")
+    for row in comparison.rows():
+        theory = f"{row['theory']:.6g}" if row["theory"] == row["theory"] else "none"
+        exact = row["stderr"] < 1e-12 * abs(row["simulated"])  # the same in every network
+        z = "" if exact or row["z"] != row["z"] else f"{row['z']:.1f}"
+        simulated = measured_text(row["simulated"], 0.0 if exact else row["stderr"])
+        layer = row["layer"] or ""
+        click.echo(f"{row['observable']:<24}{layer:>6}{theory:>14}   {simulated:<24}{z:>6}")
+    for name in comparison.without_theory:
+        click.echo(f"{name:<24} measured; it has no infinite-width value here")
+    count = comparison.n_comparisons
+    if comparison.agrees and count:
+        click.echo(f"\nAll {count} comparisons agree with the theory within finite width.")
+    for sentence in comparison.contradictions:
+        click.echo(f"\nContradiction in {sentence}")
+
+
+def _verdict(comparison: Comparison) -> int:
+    if comparison.n_comparisons == 0:
+        click.echo("Nothing could be compared, so nothing was checked.", err=True)
+        return 1
+    return 0 if comparison.agrees else 1

@@ -1,0 +1,192 @@
+"""The infinite-width curves of a batch of inputs, layer by layer, for comparison with networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chione.base import Array
+from chione.networks import MLP
+from chione.theory.correlation_map import derivative_kernel, kernel
+from chione.theory.length_map import length_map
+from chione.theory.moments import (
+    derivative_second_moment,
+    fourth_moment,
+    length_slope,
+    second_moment,
+)
+
+_STEP = 1e-4  # relative step in q for the second derivative of the length map: error 1e-8
+
+
+@dataclass(frozen=True)
+class InfiniteWidth:
+    r"""Theory for a network and a batch of inputs.
+
+    Parameters
+    ----------
+    network : MLP
+        The description.
+    pairs : tuple of (int, int)
+        Pairs of inputs.
+    q : ndarray, shape (L, B)
+        Mean squares of the pre-activations.
+    products : ndarray, shape (L, P)
+        Mean products of the pre-activations of pairs.
+    square : ndarray, shape (L, B)
+        :math:`E\,\phi^2` of the layer.
+    slope, cross_slope : ndarray, shapes (L, B) and (L, P)
+        :math:`\sigma_w^2 E\,\phi'^2` and :math:`\sigma_w^2 E\,\phi'(u_1)\phi'(u_2)` of the layer.
+    input_gram : ndarray, shape (B, B)
+        Mean products of the inputs.
+    """
+
+    network: MLP
+    pairs: tuple[tuple[int, int], ...]
+    q: Array
+    products: Array
+    square: Array
+    slope: Array
+    cross_slope: Array
+    input_gram: Array
+
+    @property
+    def c(self) -> Array:
+        """Correlations of the pairs, (L, P)."""
+        i, j = self._index()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            c = self.products / np.sqrt(self.q[:, i] * self.q[:, j])
+        return np.asarray(np.clip(c, -1.0, 1.0))
+
+    def gram(self) -> Array:
+        """Mean products of the pre-activations of all inputs, (L, B, B)."""
+        return self._full(self.q, self.products)
+
+    def backward(self, factors: Array) -> Array:
+        """Products of the factors of layers l to L - 1, and of the ratio of widths: d^l / d^L."""
+        widths = np.array(self.network.widths[1:], np.float64)[:, None]
+        steps = np.vstack([factors[:-1], np.ones((1, factors.shape[1]))])
+        with np.errstate(over="ignore", under="ignore"):
+            products = np.cumprod(steps[::-1], axis=0)[::-1]
+        return np.asarray(products * (widths[-1] / widths))
+
+    def tangent_kernel(self) -> Array:
+        r"""Neural tangent kernel of the output, (B, B): Theta = K + sigma_w^2 R Theta."""
+        k, r = self.gram(), self._full(self.slope, self.cross_slope)
+        theta = k[0]
+        for l in range(1, len(k)):
+            theta = k[l] + r[l - 1] * theta
+        return np.asarray(theta)
+
+    def kernel_variance(self) -> Array:
+        r"""Variance over networks of a layer's kernel :math:`\hat K`, to leading order, (L, B).
+
+        .. math:: v^{l+1} = \chi_\parallel^2 v^l +
+            \sigma_w^4 \frac{E\,\phi^4 - (E\,\phi^2)^2}{n_l}, \qquad v^1 = 0
+
+        Times the width it is the four-point vertex. Orthogonal weights keep lengths:
+        :math:`2 (\sigma_w^2 E\,\phi^2)^2 / n` is subtracted in each layer.
+        """
+        net, phi = self.network, self.network.activation
+        w2, v = net.sigma_w**2, np.zeros_like(self.q)
+        orthogonal = net.weights == "orthogonal"
+        before = np.diagonal(self.input_gram)
+        for l in range(len(v)):
+            if l > 0:
+                n = net.widths[l]
+                chi = w2 * np.asarray(length_slope(phi, self.q[l - 1]).value)
+                fourth = np.asarray(fourth_moment(phi, self.q[l - 1]).value)
+                v[l] = chi**2 * v[l - 1] + w2**2 * (fourth - self.square[l - 1] ** 2) / n
+                before = self.square[l - 1]
+            if orthogonal:
+                v[l] -= 2.0 * (w2 * before) ** 2 / net.widths[l + 1]
+        return v
+
+    def length_bias(self) -> Array:
+        r"""What a finite width adds to the mean of q, to order 1/n, (L, B).
+
+        .. math:: b^{l+1} = \chi_\parallel b^l + \tfrac12 V''(q^l)\, v^l, \qquad b^1 = 0
+        """
+        return self._biases()[0]
+
+    def activation_bias(self) -> Array:
+        """What a finite width adds to the mean of phi^2, to order 1/n, (L, B)."""
+        return self._biases()[1]
+
+    def _biases(self) -> tuple[Array, Array]:
+        phi, w2, v = self.network.activation, self.network.sigma_w**2, self.kernel_variance()
+        lengths, squares = np.zeros_like(self.q), np.zeros_like(self.q)
+        for l, q in enumerate(self.q):
+            if l > 0:
+                lengths[l] = w2 * squares[l - 1]
+            h = _STEP * q
+            low, at, high = (np.asarray(length_slope(phi, x).value) for x in (q - h, q, q + h))
+            with np.errstate(invalid="ignore"):
+                squares[l] = at * lengths[l] + 0.5 * (high - low) / (2.0 * h) * v[l]
+        return lengths, squares
+
+    def _index(self) -> tuple[list[int], list[int]]:
+        return [i for i, _ in self.pairs], [j for _, j in self.pairs]
+
+    def _full(self, diagonal: Array, upper: Array) -> Array:
+        depth, batch = diagonal.shape
+        out = np.empty((depth, batch, batch))
+        out[:, range(batch), range(batch)] = diagonal
+        i, j = self._index()
+        out[:, i, j] = upper
+        out[:, j, i] = upper
+        return out
+
+
+def infinite_width(
+    network: MLP, input_gram: Array, pairs: tuple[tuple[int, int], ...]
+) -> InfiniteWidth:
+    """Iterate the length and correlation maps from the inputs' mean products.
+
+    Where an expectation does not exist its entries are NaN, and so is what rests on them.
+    """
+    phi, w2, b2 = network.activation, network.sigma_w**2, network.sigma_b**2
+    i, j = [a for a, _ in pairs], [b for _, b in pairs]
+    q, p = w2 * np.diagonal(input_gram) + b2, w2 * input_gram[i, j] + b2
+    rows: dict[str, list[Array]] = {k: [] for k in ("q", "p", "square", "slope", "cross")}
+    for _ in range(network.depth):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            c = np.clip(p / np.sqrt(q[i] * q[j]), -1.0, 1.0)
+        alive = bool(np.all(np.isfinite(q)) and np.all(np.isfinite(c)))
+        square, slope, cross, k, q_next = _moments(network, q, q[i], q[j], c, alive)
+        for name, row in zip(rows, (q, p, square, w2 * slope, w2 * cross), strict=True):
+            rows[name].append(row)
+        q, p = q_next, w2 * k + b2
+    stacked = {name: np.array(values) for name, values in rows.items()}
+    smooth = not any(phi.jump(0, at) != 0.0 for at in phi.kinks)
+    if not smooth:  # back-propagation ignores the point masses that the theory has at jumps
+        stacked["slope"][:], stacked["cross"][:] = np.nan, np.nan
+    return InfiniteWidth(
+        network=network,
+        pairs=pairs,
+        q=stacked["q"],
+        products=stacked["p"],
+        square=stacked["square"],
+        slope=stacked["slope"],
+        cross_slope=stacked["cross"],
+        input_gram=input_gram,
+    )
+
+
+def _moments(
+    network: MLP, q: Array, q1: Array, q2: Array, c: Array, alive: bool
+) -> tuple[Array, Array, Array, Array, Array]:
+    """E phi^2, E phi'^2, E phi' phi', E phi phi and the next q; all NaN once a signal has gone."""
+    if not alive:
+        return tuple(np.full_like(a, np.nan) for a in (q, q, c, c, q))  # type: ignore[return-value]
+    phi = network.activation
+    one = (
+        second_moment(phi, q),
+        derivative_second_moment(phi, q),
+        derivative_kernel(phi, q1, q2, c),
+        kernel(phi, q1, q2, c),
+        length_map(phi, q, sigma_w=network.sigma_w, sigma_b=network.sigma_b),
+    )
+    values = [np.asarray(e.value, np.float64) for e in one]
+    return values[0], values[1], values[2], values[3], values[4]

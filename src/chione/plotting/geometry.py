@@ -1,0 +1,115 @@
+"""The great circle unfolding through the layers, and the way to the Gaussian process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from chione.base import Array
+from chione.plotting.depth import wants_log
+from chione.plotting.style import BLUE, GREY, VERMILLION, new_figure, style
+from chione.simulation import CurveGeometry, GaussianLimit
+
+_PICTURES = 4
+_LABELS: Mapping[str, str] = {
+    "metric": "metric $g = |v|^2/N$",
+    "euclidean_length": r"length / $\sqrt{N}$",
+    "curvature": r"curvature $\sqrt{N}\,\kappa$",
+    "grassmannian_length": "length of the tangents",
+}
+
+
+def geometry_figure(curve: CurveGeometry, theory: Mapping[str, Array] | None = None) -> Figure:
+    """Pictures of the curve in a few layers above, its geometry over the layers below.
+
+    Parameters
+    ----------
+    curve : CurveGeometry
+        What :func:`chione.simulation.great_circle` returned.
+    theory : mapping of str to ndarray, optional
+        Infinite-width values for the quantities of ``curve.mean``, drawn as lines.
+    """
+    depth = curve.network.depth
+    chosen = np.unique(np.linspace(0, depth - 1, min(_PICTURES, depth)).astype(int))
+    with style():
+        figure = new_figure(3.0 * _PICTURES, 5.6)
+        for k, l in enumerate(chosen):
+            ax = figure.add_subplot(2, _PICTURES, k + 1)
+            _draw_curve(ax, curve.components[l], float(curve.explained[l, :2].sum()))
+            ax.set_title(f"layer {l + 1}")
+        for k, name in enumerate(curve.mean):
+            ax = figure.add_subplot(2, _PICTURES, _PICTURES + k + 1)
+            _draw_quantity(ax, curve, name, (theory or {}).get(name))
+    return figure
+
+
+def _draw_curve(ax: Axes, components: Array, share: float) -> None:
+    """Two principal components; points shaded by the angle, so that the order can be followed."""
+    closed = np.vstack([components, components[:1]])
+    ax.plot(closed[:, 0], closed[:, 1], color=GREY, lw=0.8, zorder=1)
+    shade = np.arange(len(components))
+    ax.scatter(components[:, 0], components[:, 1], c=shade, cmap="cividis", s=9, zorder=2)
+    ax.set_xlabel(f"two components: {100 * share:.0f} %")
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def _draw_quantity(ax: Axes, curve: CurveGeometry, name: str, theory: Array | None) -> None:
+    layers = np.arange(1, curve.network.depth + 1)
+    mean, stderr = curve.mean[name], np.nan_to_num(curve.stderr[name])
+    if theory is not None:
+        ax.plot(layers, theory, color=BLUE, label="theory, infinite width")
+    ax.errorbar(
+        layers, mean, yerr=stderr, fmt="o", ms=3.6, mfc="white", mec=VERMILLION, ecolor=VERMILLION,
+        label="simulated networks",
+    )  # fmt: skip
+    if not np.any(np.isfinite(mean)):
+        ax.text(0.5, 0.5, "corners: no curvature", ha="center", transform=ax.transAxes)
+    elif wants_log(mean):
+        ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("layer $l$")
+    ax.set_ylabel(_LABELS[name])
+    if name == "metric":
+        ax.legend()
+
+
+def gaussian_limit_figure(limit: GaussianLimit) -> Figure:
+    """Excess kurtosis and MMD against the width, with the fitted powers."""
+    with style():
+        figure = new_figure(7.6, 3.2)
+        panels = (
+            (limit.kurtosis.mean(axis=1), limit.kurtosis_stderr.max(axis=1), limit.kurtosis_rate),
+            (*_root(limit.mmd2, limit.mmd2_stderr), limit.mmd_rate),
+        )
+        words = ("excess kurtosis", "maximum mean discrepancy")
+        for k, (values, errors, rate) in enumerate(panels):
+            ax = figure.add_subplot(1, 2, k + 1)
+            shown = values > 0.0
+            ax.errorbar(
+                limit.widths[shown], values[shown], yerr=errors[shown], fmt="o", ms=4,
+                mfc="white", mec=VERMILLION, ecolor=VERMILLION,
+            )  # fmt: skip
+            if np.isfinite(rate[0]) and shown.any():
+                first = np.flatnonzero(shown)[0]
+                line = values[first] * (limit.widths / limit.widths[first]) ** -rate[0]
+                label = f"$n^{{-{rate[0]:.2f} \\pm {rate[1]:.2f}}}$"
+                ax.plot(limit.widths, line, color=BLUE, label=label)
+                ax.legend()
+            ax.set_xscale("log")
+            ax.set_yscale("log")
+            ax.set_xlabel("width $n$")
+            ax.set_ylabel(words[k])
+    return figure
+
+
+def _root(squares: Array, errors: Array) -> tuple[Array, Array]:
+    """MMD from its square; negative squares have no root and are left out."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        roots = np.sqrt(squares)
+        return np.nan_to_num(roots, nan=-1.0), errors / (2.0 * roots)
