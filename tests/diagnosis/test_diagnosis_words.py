@@ -1,4 +1,4 @@
-"""Numbers and verdicts as a person reads them; what PyTorch's own rules give."""
+"""Numbers and verdicts as a person reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from chione.diagnosis.numbers import (
     power_text,
     value_text,
 )
-from chione.diagnosis.pytorch_rules import calculate_gain, default_sigmas
 from chione.diagnosis.verdict import judge
 
 
@@ -116,40 +115,3 @@ def test_a_verdict_follows_from_gradients_and_signals(phase, decades, layers, tr
     assert verdict.trains == trains
     assert why in verdict.reason
     assert verdict.sentence.startswith(f"{phase}: ")
-
-
-def test_a_signal_survives_six_depth_scales_and_keeps_their_error_and_status():
-    layers = survival(Estimate(10.0, 0.5, Status.INEXACT))
-    assert (layers.value, layers.error, layers.status) == (60.0, 3.0, Status.INEXACT)
-
-
-def test_the_default_of_a_linear_layer_has_variance_one_third_and_one_over_three_n():
-    sigma_w, sigma_b = default_sigmas(512)
-    assert sigma_w**2 == pytest.approx(1 / 3, rel=1e-15)
-    assert sigma_b**2 == pytest.approx(1 / 1536, rel=1e-15)
-
-
-def test_the_default_of_a_linear_layer_is_what_pytorch_draws():
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
-    layer = torch.nn.Linear(512, 2048)
-    sigma_w, sigma_b = default_sigmas(512)
-    weights, biases = layer.weight.detach().double(), layer.bias.detach().double()
-    # a uniform variance from n draws has relative error sqrt(4/5 / n)
-    assert float(weights.var()) * 512 == pytest.approx(sigma_w**2, rel=5 * (0.8 / 2**20) ** 0.5)
-    assert float(biases.var()) == pytest.approx(sigma_b**2, rel=5 * (0.8 / 2048) ** 0.5)
-
-
-@pytest.mark.parametrize("name", ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
-def test_calculate_gain_agrees_with_pytorch(name):
-    torch = pytest.importorskip("torch")
-    slope = 0.01 if name == "leaky_relu" else None
-    assert calculate_gain(name) == pytest.approx(torch.nn.init.calculate_gain(name, slope))
-
-
-@pytest.mark.parametrize("name", ["gelu", "silu", "elu", "mish", "softplus"])
-def test_calculate_gain_has_no_answer_where_pytorch_has_none(name):
-    assert calculate_gain(name) is None
-    torch = pytest.importorskip("torch")
-    with pytest.raises(ValueError, match="Unsupported nonlinearity"):
-        torch.nn.init.calculate_gain(name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.activations import activation
+from chione.activations import AbstractActivation, activation
 from chione.base import Estimate, checks
 from chione.diagnosis.alternatives import (
     Alternative,
@@ -16,13 +16,13 @@ from chione.diagnosis.alternatives import (
     log10_gradient,
 )
 from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
-from chione.diagnosis.pytorch_rules import calculate_gain, default_sigmas
 from chione.diagnosis.report import as_dict, as_html, as_text
 from chione.diagnosis.survival import survival
 from chione.diagnosis.verdict import Verdict, judge
 from chione.networks import MLP, Weights
 from chione.simulation import SimulationResult
-from chione.theory import Gain, MeanField, Trajectory, gain, mean_field, trajectory
+from chione.theory import MeanField, Recommendation, Trajectory, gain, mean_field, trajectory
+from chione.theory.schemes import scheme_sigmas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ class Analysis:
         Layers through which a signal survives (six depth scales).
     verdict : Verdict
         The answer in words.
-    recommendation : Gain
+    recommendation : Recommendation
         What to use instead, or why nothing works.
     alternatives : tuple of Alternative
         This network, the recommended one, PyTorch's default and ``calculate_gain``.
@@ -69,7 +69,7 @@ class Analysis:
     log10_gradient: float
     survives: Estimate
     verdict: Verdict
-    recommendation: Gain
+    recommendation: Recommendation
     alternatives: tuple[Alternative, ...]
     simulation: SimulationResult | None
     slopes: Slopes | None
@@ -203,14 +203,14 @@ def analyze(
     advice = gain(act, depth=depth)
     chosen_here = sigma_w is None
     if sigma_w is None:
-        sigma_w, sigma_b = _recommended(advice, width)
+        sigma_w, sigma_b = _recommended(advice, act, width)
     bias = 0.0 if sigma_b is None else sigma_b
     network = MLP(act, float(sigma_w), float(bias), depth, int(width), weights)
     return _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
 
 
 def _assemble(
-    network: MLP, advice: Gain, chosen_here: bool, n_networks: int, seed: int
+    network: MLP, advice: Recommendation, chosen_here: bool, n_networks: int, seed: int
 ) -> Analysis:
     act, sigma_w, sigma_b = network.activation, network.sigma_w, network.sigma_b
     field = mean_field(act, sigma_w=sigma_w, sigma_b=sigma_b)
@@ -250,26 +250,33 @@ def _assemble(
     )
 
 
-def _recommended(advice: Gain, width: int) -> tuple[float, float]:
+def _recommended(
+    advice: Recommendation, act: AbstractActivation, width: int
+) -> tuple[float, float]:
     """The recommended sigmas, or PyTorch's default where nothing can be recommended."""
-    if np.isfinite(advice.sigma_w):
-        return float(advice.sigma_w), float(advice.sigma_b)
-    return default_sigmas(width)
+    if advice.exists:
+        return advice.sigma_w, advice.sigma_b
+    return _scheme("pytorch", act, width) or (0.0, 0.0)
 
 
-def _alternatives(network: MLP, advice: Gain, chosen_here: bool) -> tuple[Alternative, ...]:
-    choices: list[tuple[str, float, float]] = []
-    if not chosen_here:
-        choices.append(("this network", network.sigma_w, network.sigma_b))
-    if np.isfinite(advice.sigma_w):
-        choices.append(("recommended", float(advice.sigma_w), float(advice.sigma_b)))
-    choices.append(("torch.nn.Linear default", *default_sigmas(network.widths[1])))
-    rule = calculate_gain(network.activation)
-    if rule is not None:
-        choices.append(("torch calculate_gain", rule, 0.0))
+def _scheme(name: str, act: AbstractActivation, width: int) -> tuple[float, float] | None:
+    return scheme_sigmas(name, act, fan_in=width, fan_out=width)
+
+
+def _alternatives(
+    network: MLP, advice: Recommendation, chosen_here: bool
+) -> tuple[Alternative, ...]:
+    act, width = network.activation, network.widths[1]
+    choices = {
+        "this network": None if chosen_here else (network.sigma_w, network.sigma_b),
+        "recommended": (advice.sigma_w, advice.sigma_b) if advice.exists else None,
+        "torch.nn.Linear default": _scheme("pytorch", act, width),
+        "torch calculate_gain": _scheme("calculate_gain", act, width),
+    }
     return tuple(
-        compare(name, network.activation, sigma_w=w, sigma_b=b, depth=network.depth)
-        for name, w, b in choices
+        compare(name, act, sigma_w=sigmas[0], sigma_b=sigmas[1], depth=network.depth)
+        for name, sigmas in choices.items()
+        if sigmas is not None
     )
 
 

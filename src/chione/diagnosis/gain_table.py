@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-from chione.activations import activation, catalogue
+from chione.activations import AbstractActivation, activation, catalogue
 from chione.base import checks
-from chione.diagnosis.alternatives import finite_or_none, log10_gradient
 from chione.diagnosis.numbers import power_text, value_text
-from chione.diagnosis.pytorch_rules import calculate_gain
-from chione.theory import Gain, gain, trajectory
+from chione.theory import Recommendation, gain
 
 
 @dataclass(frozen=True)
@@ -22,46 +19,42 @@ class GainRow:
     ----------
     activation : str
         Its name.
-    recommended : Gain
+    recommended : Recommendation
         The recommended initialisation, or why there is none.
-    log10_gradient : float
-        Decades by which the mean square gradient changes over the depth with it; NaN without one.
-    torch_gain : float or None
-        What ``torch.nn.init.calculate_gain`` gives; None where it raises.
-    torch_log10_gradient : float
-        Decades with that gain and zero biases; NaN without one.
+    calculate_gain : Recommendation or None
+        ``torch.nn.init.calculate_gain`` as sigma_w, in the same terms; None where it raises.
     """
 
     activation: str
-    recommended: Gain
-    log10_gradient: float
-    torch_gain: float | None
-    torch_log10_gradient: float
+    recommended: Recommendation
+    calculate_gain: Recommendation | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
+        rule = self.calculate_gain
         return {
             "activation": self.activation,
             "recommended": self.recommended.to_dict(),
-            "log10_gradient": finite_or_none(self.log10_gradient),
-            "calculate_gain": self.torch_gain,
-            "calculate_gain_log10_gradient": finite_or_none(self.torch_log10_gradient),
+            "calculate_gain": None if rule is None else rule.to_dict(),
         }
 
     def cells(self) -> tuple[str, ...]:
         """The line of the table as text."""
-        best = self.recommended
-        exists = math.isfinite(best.sigma_w)
-        return (
-            self.activation,
-            f"{best.sigma_w:.6g}" if exists else "none",
-            f"{best.sigma_b:.6g}" if exists else "",
-            value_text(best.chi_parallel, 6) if exists else "",
-            value_text(best.chi_perp, 6) if exists else "",
-            power_text(self.log10_gradient) if exists else "",
-            "raises" if self.torch_gain is None else f"{self.torch_gain:.6g}",
-            "" if self.torch_gain is None else power_text(self.torch_log10_gradient),
-        )
+        best, rule = self.recommended, self.calculate_gain
+        ours = ("none", "", best.kind, "", "", "")
+        if best.exists:
+            ours = (
+                f"{best.sigma_w:.6g}",
+                f"{best.sigma_b:.6g}",
+                best.kind,
+                value_text(best.chi_parallel, 5),
+                value_text(best.chi_perp, 5),
+                power_text(best.log10_gradient),
+            )
+        theirs = ("raises", "")
+        if rule is not None:
+            theirs = (f"{rule.sigma_w:.6g}", power_text(rule.log10_gradient))
+        return (self.activation, *ours, *theirs)
 
 
 @dataclass(frozen=True)
@@ -89,11 +82,12 @@ class GainTable:
                 "activation",
                 "sigma_w",
                 "sigma_b",
+                "kind",
                 "chi_parallel",
                 "chi_perp",
-                f"gradient x{self.depth}",
+                f"gradient / {self.depth}",
                 "calculate_gain",
-                f"gradient x{self.depth}",
+                f"gradient / {self.depth}",
             ),
             *(row.cells() for row in self.rows),
         ]
@@ -130,19 +124,7 @@ def gain_table(phi: object = None, *, depth: int = 50) -> GainTable:
     return GainTable(tuple(_row(act, depth) for act in chosen), depth)
 
 
-def _row(act: Any, depth: int) -> GainRow:
+def _row(act: AbstractActivation, depth: int) -> GainRow:
     best = gain(act, depth=depth)
-    rule = calculate_gain(act)
-    return GainRow(
-        act.name,
-        best,
-        _decades(act, float(best.sigma_w), float(best.sigma_b), depth),
-        rule,
-        math.nan if rule is None else _decades(act, rule, 0.0, depth),
-    )
-
-
-def _decades(act: Any, sigma_w: float, sigma_b: float, depth: int) -> float:
-    if not math.isfinite(sigma_w):
-        return math.nan
-    return log10_gradient(trajectory(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth))
+    rule = next((other for other in best.alternatives if other.name == "calculate_gain"), None)
+    return GainRow(act.name, best, rule)

@@ -70,11 +70,13 @@ def factor_text(factor: float) -> str:
         return f"{factor:g}x"
     if 0.8 < factor < 1.25:  # what matters is the distance from 1: one digit of it, or two places
         distance = abs(factor - 1.0)
-        places = 2 if distance == 0.0 else min(max(2, -math.floor(math.log10(distance))), 9)
+        places = 2 if distance < 5e-10 else max(2, -math.floor(math.log10(distance)))
         return f"{factor:.{places}f}x"
-    if 0.01 <= factor < 100:
-        return f"{factor:.2g}x" if factor >= 10 or factor < 1 else f"{factor:.3g}x"
-    if 100 <= factor < 1e4:
+    if 0.01 <= factor < 100.0:
+        digits = 3 if 1.0 < factor < 10.0 else 2
+        places = max(0, digits - 1 - math.floor(math.log10(factor)))
+        return f"{factor:.{places}f}x"
+    if 100.0 <= factor < 1e4:
         return f"{factor:.0f}x"
     return f"{factor:.1e}x"
 

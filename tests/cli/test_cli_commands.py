@@ -1,0 +1,187 @@
+"""analyze, phase and gain from the command line: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from chione.cli import main
+
+
+def run(*args: str):
+    return CliRunner().invoke(main, list(args))
+
+
+SMALL = ("--depth", "10", "--width", "80", "--networks", "4")
+
+
+def test_analyze_prints_the_page():
+    out = run("analyze", "gelu", "--sigma-w", "1.3", "--sigma-b", "0.3", *SMALL)
+    assert out.exit_code == 0, out.stderr
+    assert "gelu, sigma_w = 1.3" in out.stdout
+    assert "over 10 layers" in out.stdout
+    assert "+-" in out.stdout
+    assert out.stderr == ""
+
+
+def test_analyze_gives_json_with_value_error_and_status():
+    out = run("analyze", "tanh", "--sigma-w", "1.3", "--sigma-b", "0.3", "--json", *SMALL)
+    assert out.exit_code == 0, out.stderr
+    document = json.loads(out.stdout)
+    for key in ("q_star", "c_star", "chi_parallel", "chi_perp", "xi_q", "xi_c"):
+        assert {"value", "error", "status"} <= set(document[key])
+    assert document["q_star"]["value"] == pytest.approx(0.607047, abs=5e-7)
+    assert document["chi_perp"]["value"] == pytest.approx(0.939807, abs=5e-7)
+    assert document["command"] == "analyze"
+    assert document["parameters"]["sigma_w"] == 1.3
+
+
+def test_analyze_draws_the_page_twice_the_same(tmp_path):
+    paths = [tmp_path / f"{k}.png" for k in (1, 2)]
+    for path in paths:
+        out = run("analyze", "tanh", "--sigma-w", "1.3", *SMALL, "--figure", str(path))
+        assert out.exit_code == 0, out.stderr
+        assert f"Wrote {path}" in out.stderr
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_analyze_without_sigmas_compares_with_pytorch():
+    out = run("analyze", "tanh", *SMALL)
+    assert out.exit_code == 0, out.stderr
+    for name in ("recommended", "torch.nn.Linear default", "torch calculate_gain"):
+        assert name in out.stdout
+
+
+def test_a_network_whose_lengths_diverge_has_its_page_and_exit_code_1():
+    out = run("analyze", "relu", "--sigma-w", "1.5", "--sigma-b", "0.1", *SMALL, "--json")
+    assert out.exit_code == 1
+    document = json.loads(out.stdout)
+    assert document["q_star"] == {"value": None, "error": None, "status": "divergent"}
+    assert out.stderr.count("\n") == 1
+
+
+def test_an_activation_that_grows_too_fast_has_no_answer():
+    out = run("analyze", "exp(x**2)", "--sigma-w", "1.0", "--no-simulate")
+    assert out.exit_code == 1
+    assert "Traceback" not in out.output
+    assert out.stderr.startswith("Error: ") and out.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tanh", "--sigma-w", "-1"), "below 0"),
+        (("tanh", "--sigma-w", "nan"), "not a finite number"),
+        (("tanh", "--sigma-w", "two"), "not a number"),
+        (("tanh", "--sigma-b", "0.1"), "without sigma_w"),
+        (("tanh", "--depth", "0"), "range x>=1"),
+        (("tanh", "--width", "-3"), "range x>=1"),
+        (("tanh", "--networks", "1"), "range x>=2"),
+        (("tanh", "--weights", "cauchy"), "'gaussian'"),
+        (("tanh", "--figure", "page.gif"), ".png, .svg, .pdf"),
+        (("gelo",), "gelu"),
+        (("__import__('os').system('true')",), ""),
+        (("x.real",), ""),
+        (("log(x)",), ""),
+        ((), "Missing argument"),
+        (("tanh", "--sigma_w", "1"), "No such option"),
+    ],
+)
+def test_bad_usage_ends_with_code_2_and_a_sentence(arguments, message):
+    out = run("analyze", *arguments)
+    assert out.exit_code == 2
+    assert out.stdout == ""
+    assert message in out.stderr
+    assert "Error: " in out.stderr and "Traceback" not in out.stderr
+
+
+GRID = ("--sigma-w", "0.5:3:12", "--sigma-b", "0:1:7")
+FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "xi_q", "xi_c")
+
+
+def test_phase_writes_arrays_and_a_picture(tmp_path):
+    data, picture = tmp_path / "phase.npz", tmp_path / "phase.png"
+    out = run("phase", "tanh", *GRID, "--out", str(data), "--figure", str(picture))
+    assert out.exit_code == 0, out.stderr
+    with np.load(data) as held:
+        assert all(held[name].shape == (7, 12) for name in (*FIELDS, "phase"))
+        assert held["line_sigma_w"].ndim == 1
+        row, column = 2, 5
+        w, b = held["sigma_w"][column], held["sigma_b"][row]
+        q = held["q_star"][row, column]
+    # the fixed point again, by plain Gauss-Hermite with enough nodes for a smooth function
+    x, weight = np.polynomial.hermite_e.hermegauss(120)
+    image = w**2 * (weight @ np.tanh(np.sqrt(q) * x) ** 2) / weight.sum() + b**2
+    assert abs(image - q) < 1e-7
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_phase_writes_the_same_numbers_in_every_format(tmp_path):
+    xarray = pytest.importorskip("xarray")
+    for ending in ("npz", "csv", "nc"):
+        assert run("phase", "tanh", *GRID, "--out", str(tmp_path / f"p.{ending}")).exit_code == 0
+    with np.load(tmp_path / "p.npz") as held:
+        arrays = {name: held[name] for name in FIELDS}
+    with (tmp_path / "p.csv").open() as lines:
+        next(lines)
+        table = list(csv.DictReader(lines))
+    with xarray.open_dataset(tmp_path / "p.nc", engine="h5netcdf") as dataset:
+        assert dataset.attrs["activation"] == "tanh"
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(dataset[name].values, array)
+            column = np.array([float(line[name] or "nan") for line in table]).reshape(7, 12)
+            np.testing.assert_array_equal(column, array)
+
+
+def test_phase_prints_the_shares_of_the_phases():
+    out = run("phase", "tanh", *GRID, "--json")
+    document = json.loads(out.stdout)
+    assert sum(document["share"].values()) == pytest.approx(1.0)
+    assert {"ordered", "chaotic"} <= set(document["share"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tanh", "--sigma-w", "3:1:10"),
+        ("tanh", "--sigma-b", "-1:1:10"),
+        ("tanh", "--out", "phase.xlsx"),
+        ("tahn",),
+    ],
+)
+def test_bad_usage_of_phase_ends_with_code_2(arguments):
+    out = run("phase", *arguments)
+    assert out.exit_code == 2
+    assert "Traceback" not in out.stderr
+
+
+def test_gain_of_one_activation_says_what_to_use():
+    out = run("gain", "relu", "--depth", "100")
+    assert out.exit_code == 0, out.stderr
+    assert "1.41421" in out.stdout
+    document = json.loads(run("gain", "relu", "--json").stdout)
+    (row,) = document["rows"]
+    assert row["recommended"]["sigma_w"] == pytest.approx(2**0.5, rel=1e-12)
+    assert row["calculate_gain"]["sigma_w"] == pytest.approx(2**0.5)
+
+
+def test_gain_of_an_activation_without_an_edge_of_chaos_ends_with_code_1():
+    out = run("gain", "softplus")
+    assert out.exit_code == 1
+    assert "softplus" in out.stdout
+
+
+def test_the_command_line_is_a_program_too():
+    out = subprocess.run(
+        [sys.executable, "-m", "chione", "analyze", "tanh", "--sigma-w", "-1"],
+        capture_output=True,
+        text=True,
+    )
+    assert out.returncode == 2
+    assert "Traceback" not in out.stderr
