@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from chione.base import Array
 from chione.theory.jacobian_equation import MasterEquation
 
-_SCAN = 801  # points of a gap at which the sign of dlog z / dlog w is looked at
+_SCAN = 241  # points of a gap at which the sign of dlog z / dlog w is looked at
 _CLOSE = 1e-15  # how near, relative, to an end of a gap the scan begins
 _TINY = 1e-15  # mass below which a soft tail is not followed
 
@@ -126,7 +126,7 @@ def _edge(eq: MasterEquation, a: float, b: float, r0: float, r1: float) -> float
     f0, f1 = f(u0), f(u1)
     if f0 == 0.0 or f1 == 0.0 or f0 * f1 > 0.0:
         return r0 if abs(f0) <= abs(f1) else r1
-    return float(anchor + side * np.exp(brentq(f, u0, u1, xtol=1e-15, rtol=1e-15)))
+    return float(anchor + side * np.exp(brentq(f, u0, u1, xtol=1e-12, rtol=1e-12)))
 
 
 def _merge(

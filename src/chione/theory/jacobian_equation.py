@@ -20,6 +20,7 @@ from chione.freeprob.measures import Complex
 from chione.freeprob.squares import GaussianSquare
 
 _ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection would need fifty
+_STEP = 1e-8  # relative step of Newton's method after which no further one is needed
 _PATIENCE = 10  # steps after which a residual at the level of rounding ends the search
 _NOISE = 1e-14  # that level, per layer
 
@@ -88,13 +89,17 @@ class MasterEquation:
             low[active] = np.where(g < 0.0, t, low[active])
             high[active] = np.where(g < 0.0, high[active], t)
             with np.errstate(divide="ignore", invalid="ignore"):
-                new = t - g / dg
+                newton = t - g / dg
+            new = newton
             inside = (new > low[active]) & (new < high[active])
             lo, hi = low[active], high[active]
             # Arithmetic bisection first, geometric once the bracket spans orders of magnitude.
             middle = np.where(lo > 0.0, np.sqrt(np.maximum(lo, 1e-300) * hi), hi * 0.125)
             new = np.where(inside, new, np.where(hi > 8.0 * lo, middle, 0.5 * (lo + hi)))
-            ended = inside & ((abs(new - t) <= 2e-15 * t) | (abs(g) <= 2e-16 * self.depth * t))
+            # Quadratic convergence: a step of 1e-8 leaves an error of rounding.
+            small = abs(newton - t) <= _STEP * np.minimum(t, np.pi - t)
+            new = np.where(small, newton, new)
+            ended = small & (dg > 0.0)
             if k >= _PATIENCE:  # in tails below rounding the sign of g is noise
                 ended |= abs(g) <= _NOISE * self.depth
             theta[active] = new
