@@ -93,6 +93,9 @@ class InfiniteWidth:
         orthogonal = net.weights == "orthogonal"
         before = np.diagonal(self.input_gram)
         for l in range(len(v)):
+            if not np.all(np.isfinite(self.q[l])):
+                v[l:] = np.nan
+                break
             if l > 0:
                 n = net.widths[l]
                 chi = w2 * np.asarray(length_slope(phi, self.q[l - 1]).value)
@@ -118,6 +121,9 @@ class InfiniteWidth:
         phi, w2, v = self.network.activation, self.network.sigma_w**2, self.kernel_variance()
         lengths, squares = np.zeros_like(self.q), np.zeros_like(self.q)
         for l, q in enumerate(self.q):
+            if not np.all(np.isfinite(q)):
+                lengths[l:], squares[l:] = np.nan, np.nan
+                break
             if l > 0:
                 lengths[l] = w2 * squares[l - 1]
             h = _STEP * q
@@ -150,14 +156,14 @@ def infinite_width(
     i, j = [a for a, _ in pairs], [b for _, b in pairs]
     q, p = w2 * np.diagonal(input_gram) + b2, w2 * input_gram[i, j] + b2
     rows: dict[str, list[Array]] = {k: [] for k in ("q", "p", "square", "slope", "cross")}
-    for _ in range(network.depth):
-        with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # a signal that overflows ends as NaN, below and in the rows
+        for _ in range(network.depth):
             c = np.clip(p / np.sqrt(q[i] * q[j]), -1.0, 1.0)
-        alive = bool(np.all(np.isfinite(q)) and np.all(np.isfinite(c)))
-        square, slope, cross, k, q_next = _moments(network, q, q[i], q[j], c, alive)
-        for name, row in zip(rows, (q, p, square, w2 * slope, w2 * cross), strict=True):
-            rows[name].append(row)
-        q, p = q_next, w2 * k + b2
+            alive = bool(np.all(np.isfinite(q)) and np.all(np.isfinite(c)))
+            square, slope, cross, k, q_next = _moments(network, q, q[i], q[j], c, alive)
+            for name, row in zip(rows, (q, p, square, w2 * slope, w2 * cross), strict=True):
+                rows[name].append(row)
+            q, p = q_next, w2 * k + b2
     stacked = {name: np.array(values) for name, values in rows.items()}
     smooth = not any(phi.jump(0, at) != 0.0 for at in phi.kinks)
     if not smooth:  # back-propagation ignores the point masses that the theory has at jumps

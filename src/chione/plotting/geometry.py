@@ -96,8 +96,10 @@ def gaussian_limit_figure(limit: GaussianLimit) -> Figure:
                 mfc="white", mec=VERMILLION, ecolor=VERMILLION,
             )  # fmt: skip
             if np.isfinite(rate[0]) and shown.any():
-                first = np.flatnonzero(shown)[0]
-                line = values[first] * (limit.widths / limit.widths[first]) ** -rate[0]
+                weight = (values[shown] / errors[shown]) ** 2
+                middle = np.average(np.log(limit.widths[shown]), weights=weight)
+                height = np.average(np.log(values[shown]), weights=weight)
+                line = np.exp(height - rate[0] * (np.log(limit.widths) - middle))
                 label = f"$n^{{-{rate[0]:.2f} \\pm {rate[1]:.2f}}}$"
                 ax.plot(limit.widths, line, color=BLUE, label=label)
                 ax.legend()

@@ -1,0 +1,101 @@
+"""`chione simulate` from the outside: table, JSON, files, exit codes, sentences."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from chione.cli.app import main
+
+SMALL = ["simulate", "tanh", "--sigma-w", "1.5", "--sigma-b", "0.1", "--networks", "8"]
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_the_table_shows_theory_simulation_and_z():
+    result = call(*SMALL, "--depth", "5", "--width", "80", "--check")
+    assert result.exit_code == 0, result.output
+    assert "tanh, sigma_w = 1.5, sigma_b = 0.1: 8 networks of depth 5, width 80" in result.stdout
+    assert "All 25 comparisons agree" in result.stdout
+    header = next(line for line in result.stdout.splitlines() if line.startswith("observable"))
+    assert header.split() == ["observable", "layer", "theory", "simulated", "z"]
+
+
+def test_json_is_one_object_with_simulation_and_comparison():
+    result = call(*SMALL, "--widths", "30,40,50", "--observe", "all", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["command"] == "simulate"
+    assert document["parameters"]["widths"] == [30, 30, 40, 50]
+    assert document["simulation"]["observables"]["lengths"]["dims"] == ["layer", "input"]
+    assert document["comparison"]["agrees"] is True
+
+
+def test_files_are_written_in_every_format(tmp_path):
+    for ending in ("npz", "csv", "nc"):
+        if ending == "nc":
+            pytest.importorskip("xarray")
+        out, figure = tmp_path / f"run.{ending}", tmp_path / "run.png"
+        arguments = ["--depth", "2", "--width", "20", "--out", str(out), "--figure", str(figure)]
+        result = call(*SMALL, *arguments)
+        assert result.exit_code == 0, result.output
+        assert out.stat().st_size > 100
+        assert figure.read_bytes()[:4] == b"\x89PNG"
+    with np.load(tmp_path / "run.npz") as data:
+        assert data["lengths"].shape == (2, 2)
+
+
+def test_check_exits_with_1_when_networks_contradict_the_theory(monkeypatch):
+    import chione.diagnosis.compare as room
+
+    honest = room.infinite_width
+
+    def of_other_networks(network, gram, pairs):
+        return honest(replace(network, sigma_w=1.2 * network.sigma_w), gram, pairs)
+
+    monkeypatch.setattr(room, "infinite_width", of_other_networks)
+    result = call(*SMALL, "--depth", "4", "--width", "300", "--check")
+    assert result.exit_code == 1
+    assert "Contradiction in lengths (layer" in result.stdout
+    assert call(*SMALL, "--depth", "4", "--width", "300").exit_code == 0  # only --check judges
+
+
+def test_check_needs_something_to_compare():
+    result = call(*SMALL, "--depth", "2", "--observe", "activation_histogram", "--check")
+    assert result.exit_code == 1
+    assert "Nothing could be compared" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--width", "0"], "0 is not in the range"),
+        (["--widths", "10,x"], "not a list of whole numbers"),
+        (["--widths", "10,0"], "width must be at least 1"),
+        (["--widths", "10,20", "--depth", "3"], "names 2 layers"),
+        (["--networks", "0"], "0 is not in the range"),
+        (["--observe", "legnths"], "observe must be one of lengths"),
+        (["--c0", "1.5"], "c0 must lie in [-1, 1]"),
+        (["--c0", "nan"], "not a finite number"),
+        (["--sigma-w", "-1"], "below 0"),
+        (["--weights", "delta", "--check"], "no Gaussian limit"),
+        (["--weights", "uniform", "--sampler", "matrix-free"], "sampler='dense'"),
+        (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc"),
+        (["--input-width", "1"], "width"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, sentence):
+    result = call(*SMALL, *arguments)
+    assert result.exit_code == 2, result.output
+    assert sentence in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_delta_weights_are_simulated_without_a_theory():
+    result = call(*SMALL, "--depth", "3", "--width", "30", "--weights", "delta", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["comparison"] is None
