@@ -39,8 +39,7 @@ def calculate_gain(
     param : float, optional
         Negative slope of ``leaky_relu``, as in PyTorch; alpha of ``elu`` and ``celu``.
     depth : int, optional
-        Number of layers, 50 if not given. The gain does not depend on it where lengths have a
-        fixed point; it is checked, and handed to the recommendation.
+        Number of layers the gain is chosen for, 50 if not given.
 
     Returns
     -------
@@ -56,9 +55,9 @@ def calculate_gain(
 
     Notes
     -----
-    It controls both directions only together with the right biases: GELU, SiLU and Mish need
-    sigma_b > 0 to hold the length q* (``chione.torch.initialize_`` sets both). For ReLU, leaky
-    ReLU, linear the value is PyTorch's own.
+    It controls both directions only together with the right biases: tanh, GELU, SiLU, SELU and
+    others need sigma_b > 0 to hold the length q* (``chione.gain`` gives it,
+    ``chione.torch.initialize_`` sets both). For ReLU, leaky ReLU and linear the value is PyTorch's.
 
     Examples
     --------

@@ -194,7 +194,7 @@ def _loss_value(loss: Loss, out: Any) -> torch.Tensor:
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise ValueError(f"loss must return one number, but it returned {shape}; take its mean.")
     if not bool(torch.isfinite(value)):
-        raise ValueError(f"loss must be finite, but it is {float(value)}; look at the labels.")
+        raise ValueError(f"loss must be finite, but it is {value.item()}; look at the labels.")
     return value
 
 

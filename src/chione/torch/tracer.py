@@ -46,10 +46,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
         self.graph = Graph(batch)
         self.measure = measure
         self.on_affine = on_affine
-        self._modules = [
-            (path, module)
-            for path, module in model.named_modules()
-        ]
+        self._modules = [(path, module) for path, module in model.named_modules()]
         # (path, taken as one step?, saturation read before an in-place module overwrites it)
         self._stack: list[tuple[str, bool, Any]] = [("", False, None)]
         self._opaque = 0
@@ -66,6 +63,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             path: {leaf: self._names.get(id(p)) for leaf, p in module._parameters.items()}
             for path, module in self._modules
         }
+        self._leaves = {path: not any(m.children()) for path, m in self._modules}
         self._calls: Counter[str] = Counter()
         self._elementwise: dict[int, bool] = {}
         self._handles: list[Any] = []
@@ -160,9 +158,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             done, out = rule(name, args, kwargs, out)
             if done:
                 return out
-        for tensor in tensors(out):
-            if tensor.is_floating_point():
-                self._unknown(args, kwargs, tensor, name)
+        floating = [t for t in tensors(out) if t.is_floating_point()]
+        for i, tensor in enumerate(floating):
+            self._unknown(args, kwargs, tensor, name, main=i == 0)
         return out
 
     def _rule(self, name: str) -> Any:
@@ -384,7 +382,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
                     node.detail = None
         return out
 
-    def _unknown(self, args: Any, kwargs: Any, tensor: torch.Tensor, name: str) -> None:
+    def _unknown(
+        self, args: Any, kwargs: Any, tensor: torch.Tensor, name: str, *, main: bool = False
+    ) -> None:
         found = (self._find(t) for t in tensors([*args, *kwargs.values()]))
         parents = tuple(dict.fromkeys(i for i in found if i is not None))
         if not parents:
@@ -393,8 +393,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
         owner = next((n for n in owners if n.kind is Kind.PARAMETER and len(n.shape) > 1), None)
         node = self._new(Kind.UNKNOWN, parents, tensor, owner and owner.name, detail=name)
         signal = any(n.kind is not Kind.PARAMETER for n in owners)
-        if owner is not None and signal and not self._computes_weights():
-            # a layer of a kind that has no rule
+        leaf = self._leaves.get(self.path, False)  # its own hook will make the row
+        if main and owner is not None and signal and not leaf and not self._computes_weights():
             self._row(node, tensor)
 
     # ---- hooks ----------------------------------------------------------------------------
@@ -464,10 +464,12 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             return
         if self._computes_weights():
             return
+        leaf = self._leaves[self.path]
         for tensor in tensors(out):
             if tensor.is_floating_point():
                 found = self._find(tensor)
-                if found is None or self.graph.nodes[found].kind is Kind.UNKNOWN:
+                unseen = found is None or (leaf and self.graph.nodes[found].kind is Kind.UNKNOWN)
+                if unseen:
                     parents = () if found is None else (found,)
                     kind = type(module).__name__
                     node = self._new(Kind.UNKNOWN, parents, tensor, None, detail=kind)
