@@ -13,8 +13,15 @@ import numpy as np
 from chione.base import Array, Estimate, Status, checks
 from chione.gaussian.expectation import Integrator
 from chione.gaussian.growth import growth
-from chione.gaussian.outer import coarse_edges, integrate
+from chione.gaussian.outer import integrate
+from chione.gaussian.panels import NODES, WEIGHTS
+from chione.gaussian.resolution import Resolution, resolve
 from chione.gaussian.smoothing import NARROW, WIDE, smooth
+
+_REACH = 85.0  # standard deviations: the outer integral goes to 40, a wide window 40 beyond
+_MOST_PANELS = 1e6  # outer times inner, some seconds: beyond, both factors oscillate too fast
+_GAUSSIAN = np.array([0.0, 1.5, 3.0, 4.5, 6.5, 9.5, 14.0, 20.0, 29.0, 40.0])
+_GAUSSIAN = np.r_[-_GAUSSIAN[:0:-1], _GAUSSIAN]
 
 Function = Callable[[Array], Array]
 
@@ -78,9 +85,15 @@ def bivariate(
         return Integrator(lambda x: f(x) * g(rho * x), every)(q1)
     if _is_infinite(f, g, q1, q2, c):
         return Estimate(float("nan"), float("nan"), Status.INFINITE)
+    inner = _resolved(g, breakpoints_g, q2)
+    same = f == g and q1 == q2 and breakpoints_f == breakpoints_g
+    outer = inner if same else _resolved(f, breakpoints_f, q1)
+    product = _mean_size(f, outer, q1) * _mean_size(g, inner, q2)
     for window in (NARROW, WIDE):
-        value, error, lost = _nested(f, g, q1, v, rho, breakpoints_f, breakpoints_g, window)
-        if lost < 1e-11:  # the windows hold all that matters
+        value, error, size, lost = _nested(f, g, q1, v, rho, outer, inner, window)
+        # a window of 9 deviations leaves out 1e-18 of the product: is that below the error?
+        enough = size > 1e-4 * product or error > 1e-18 * product
+        if not np.isfinite(value) or (enough and lost < max(1e-11 * size, error)):
             break
     if not np.isfinite(value) or not np.isfinite(error):
         return Estimate(float("nan"), float("nan"), Status.OVERFLOW)
@@ -95,31 +108,68 @@ def _nested(
     q1: float,
     v: float,
     rho: float,
-    breakpoints_f: tuple[float, ...],
-    breakpoints_g: tuple[float, ...],
+    outer: Resolution,
+    inner: Resolution,
     window: float,
-) -> tuple[float, float, float]:
-    """Double integral: value, error, and the share that a wider window might still change."""
+) -> tuple[float, float, float, float]:
+    """Double integral: value, error, size, and what a wider window might still change."""
+
+    inside = beyond = 0.0
 
     def integrand(x: Array) -> tuple[Array, Array]:
-        mean, error, tail = smooth(g, rho * x, v, breakpoints=breakpoints_g, window=window)
+        nonlocal inside, beyond
+        mean, error, tail = smooth(g, rho * x, v, window=window, resolution=inner)
         fx = f(x)
+        weight = np.abs(fx) * np.exp(-0.5 * x**2 / q1)
+        inside, beyond = inside + float(weight @ error), beyond + float(weight @ tail)
         return fx * mean, np.abs(fx) * (error + tail)
 
-    reach = 14.0 if window == NARROW else WIDE
-    edges = coarse_edges(f, breakpoints_f, q1, reach)
-    if rho and g != f:  # g may have features that f has not
-        other = coarse_edges(g, breakpoints_g, rho**2 * q1, reach) / rho
-        edges = np.unique(np.r_[edges, other[(other > edges[0]) & (other < edges[-1])]])
-    if rho and breakpoints_g:
-        # H turns each kink of g into a layer of this width, which the panels have to see
+    reach = (14.0 if window == NARROW else WIDE) * float(np.sqrt(q1))
+    edges = _outer_edges(q1, v, rho, outer, inner, reach)
+    # panels of g in one window, at the density they have where the Gaussian has its mass
+    near = 9.0 * float(np.sqrt(rho * rho * q1 + v))
+    cuts = float(np.sum(np.abs(inner.edges) < near) * min(1.0, window * np.sqrt(v) / near))
+    if len(edges) * (8.0 + cuts) > _MOST_PANELS:
+        return float("nan"), float("nan"), float("nan"), float("inf")
+    value, error, size, ends = integrate(integrand, edges, q1)
+    # what the inner windows leave out counts once it is more than their rounding
+    return value, error, size, 1e4 * ends + (error if beyond > inside else 0.0)
+
+
+def _outer_edges(
+    q1: float, v: float, rho: float, outer: Resolution, inner: Resolution, reach: float
+) -> Array:
+    """Panels on which the Gaussian, f and the heat flow of g are all resolved."""
+    edges = [np.sqrt(q1) * _GAUSSIAN, outer.edges]
+    if rho:
+        # features of g wider than the window live on in its heat flow, the others become layers
+        _, one_each = np.unique(np.floor(inner.edges / np.sqrt(v)), return_index=True)
+        room = np.diff(inner.edges, prepend=-np.inf, append=np.inf)
+        room = 0.25 * np.minimum(room[:-1], room[1:])[one_each] / abs(rho)
+        candidates = inner.edges[one_each] / rho
+        known = np.sort(np.concatenate(edges))
+        place = np.clip(np.searchsorted(known, candidates), 1, len(known) - 1)
+        apart = np.minimum(np.abs(candidates - known[place]), np.abs(candidates - known[place - 1]))
+        edges.append(candidates[apart > room])  # the panels of f next to it serve as well
         width = np.sqrt(v) / abs(rho)
         layers = width * 4.0 ** np.arange(0.0, max(1.0, np.log2(np.sqrt(q1) / width) / 2.0))
-        extra = np.concatenate([k / rho + np.r_[-layers, 0.0, layers] for k in breakpoints_g])
-        inside = (extra > edges[0]) & (extra < edges[-1])
-        edges = np.unique(np.r_[edges, extra[inside]])
-    value, error, size, ends = integrate(integrand, edges, q1)
-    return value, error, max(error, 1e4 * ends) / (size or 1.0)
+        edges += [k / rho + np.r_[-layers, 0.0, layers] for k in inner.breakpoints]
+    every = np.concatenate(edges)
+    return np.unique(np.clip(every[np.isfinite(every)], -reach, reach))
+
+
+def _resolved(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
+    sigma = float(np.sqrt(q))
+    return resolve(f, breakpoints, sigma, _REACH * sigma)
+
+
+@np.errstate(all="ignore")
+def _mean_size(f: Function, resolution: Resolution, q: float) -> float:
+    """E |f| to an accuracy that tells orders of magnitude apart."""
+    half = 0.5 * np.diff(resolution.edges)
+    h = resolution.edges[:-1, None] + half[:, None] * (1.0 + NODES)
+    f_p = np.abs(f(h.ravel())).reshape(h.shape) * np.exp(-0.5 * h**2 / q)
+    return float(np.nansum(f_p @ WEIGHTS * half)) / float(np.sqrt(2.0 * np.pi * q))
 
 
 def _is_infinite(f: Function, g: Function, q1: float, q2: float, c: float) -> bool:

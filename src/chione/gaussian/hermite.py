@@ -171,7 +171,7 @@ def hermite_expansion(
 
     def first_and_last(h: Array) -> Array:
         psi = _last_function(h / root, n)
-        return f(h) * np.stack([np.exp(-0.25 * h**2 / q), psi])
+        return np.asarray(f(h) * np.stack([np.exp(-0.25 * h**2 / q), psi]))
 
     # half of the Gaussian weight sits in the Hermite functions, so the rule sees variance 2 q
     rule = build_rule(first_and_last, breakpoints, 1, np.array([2.0 * q]))

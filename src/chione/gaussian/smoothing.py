@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.base import Array
 from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS
+from chione.gaussian.resolution import Resolution, resolve
 
 NARROW = 9.0  # standard deviations that hold all but 1e-18 of a Gaussian
 WIDE = 40.0  # all that float64 can hold
-_MAX_LEVELS = 30
-_BLOCK = 1024  # centres at a time: some 10^4 panels of 16 nodes, a few MB an array
+_MAX_LEVELS = 8
+_PANELS = 40_000  # at a time: 16 nodes each, a few MB an array
 _RESOLVED = 2e-17
 
 
@@ -27,6 +29,7 @@ def smooth(
     *,
     breakpoints: tuple[float, ...] = (),
     window: float = NARROW,
+    resolution: Resolution | None = None,
 ) -> tuple[Array, Array, Array]:
     r"""Mean of g under N(x_i, v) for each i.
 
@@ -42,6 +45,8 @@ def smooth(
         Where g or a derivative of it jumps.
     window : float
         Reach of the integral in standard deviations.
+    resolution : Resolution, optional
+        Panels that resolve g wherever the windows reach; found here if not given.
 
     Returns
     -------
@@ -51,86 +56,108 @@ def smooth(
 
     Notes
     -----
-    Panels of Gauss-Legendre nodes around each centre, cut at the breakpoints and at powers of
-    four around zero and them, bisected until the last Legendre coefficients of the integrand are
-    small enough (a kink that was not declared keeps them large).
+    Gauss-Legendre on panels around each centre, cut wherever the panels that resolve g end. On
+    each of them g and the Gaussian are both close to polynomials; the last Legendre coefficients
+    of the product confirm it, and bound the error where g stayed unresolved (noise).
     """
+    sigma = float(np.sqrt(v))
+    if resolution is None:
+        reach = float(np.max(np.abs(x))) + window * sigma
+        resolution = resolve(g, breakpoints, min(reach / window, 30.0 * sigma), reach)
     mean, error, size, tail = (np.zeros(len(x)) for _ in range(4))
-    for start in range(0, len(x), _BLOCK):
-        part = slice(start, start + _BLOCK)
+    first = np.searchsorted(resolution.edges, x - window * sigma, side="right")
+    count = np.searchsorted(resolution.edges, x + window * sigma) - first
+    n = max(1, _PANELS // (20 + int(count.max(initial=0))))
+    for start in range(0, len(x), n):
+        part = slice(start, start + n)
+        panels = _cut_panels(x[part], sigma, first[part], count[part], resolution, window)
         mean[part], error[part], size[part], tail[part] = _smooth_block(
-            g, x[part], v, breakpoints, window
+            g, x[part], v, window, *panels
         )
     return mean, error + 12.0 * EPS * size, tail
 
 
-def _initial_panels(
-    x: Array, sigma: float, breakpoints: tuple[float, ...], window: float
-) -> tuple[Array, Array, Array]:
-    """Low edge, high edge (both from the centre) and index of the centre of non-empty panels."""
-    inner = np.arange(-NARROW, NARROW + 1.0, 3.0)
+def _cut_panels(
+    x: Array,
+    sigma: float,
+    first: NDArray[np.intp],
+    count: NDArray[np.intp],
+    resolution: Resolution,
+    window: float,
+) -> tuple[Array, Array, NDArray[np.intp], NDArray[np.bool_]]:
+    """Low edge, high edge (both from the centre), index of the centre, and roughness of panels."""
+    # the outermost panel, which tells whether the window is wide enough, holds 1e-17 of the mass
+    inner = np.array([-NARROW, -8.6, -5.8, -2.9, 0.0, 2.9, 5.8, 8.6, NARROW])
     if window > NARROW:
         outer = np.array([12.0, 16.0, 22.0, 30.0, window])
         inner = np.concatenate([-outer[::-1], inner, outer])
-    around = [0.0]
-    if sigma > 0.3:  # features of g, of the scale of one, may be narrower than a panel
-        scales = 4.0 ** np.arange(-1.0, np.log(3.0 * sigma) / np.log(4.0))
-        around = [0.0, *scales, *-scales]
-    fixed = np.unique([c + a for c in (0.0, *breakpoints) for a in around])
     reach = window * sigma
-    fixed = fixed[(fixed > x.min() - reach) & (fixed < x.max() + reach)]
+    step = np.arange(count.max(initial=0))
+    known = np.minimum(first[:, None] + step, len(resolution.edges) - 1)  # (n, most cuts)
+    cuts = np.where(step < count[:, None], resolution.edges[known] - x[:, None], reach)
     edges = np.concatenate(
-        [np.broadcast_to(sigma * inner, (len(x), len(inner))), fixed - x[:, None]], axis=1
+        [np.broadcast_to(sigma * inner, (len(x), len(inner))), np.clip(cuts, -reach, reach)], axis=1
     )
-    edges = np.sort(np.clip(edges, -reach, reach), axis=1)
+    edges.sort(axis=1)
     index = np.broadcast_to(np.arange(len(x))[:, None], edges[:, 1:].shape)
     full = edges[:, 1:] > edges[:, :-1]
-    return edges[:, :-1][full], edges[:, 1:][full], index[full]
+    low, high, index = edges[:, :-1][full], edges[:, 1:][full], index[full]
+    if not resolution.rough.any():
+        return low, high, index, np.zeros(len(low), dtype=bool)
+    inside = np.searchsorted(resolution.edges, x[index] + 0.5 * (low + high)) - 1
+    return low, high, index, resolution.rough[np.clip(inside, 0, len(resolution.rough) - 1)]
 
 
 def _smooth_block(
     g: Callable[[Array], Array],
     x: Array,
     v: float,
-    breakpoints: tuple[float, ...],
     window: float,
+    low: Array,
+    high: Array,
+    index: NDArray[np.intp],
+    rough: NDArray[np.bool_],
 ) -> tuple[Array, Array, Array, Array]:
     sigma, n = float(np.sqrt(v)), len(x)
-    low, high, index = _initial_panels(x, sigma, breakpoints, window)
     mean, error, size, tail = (np.zeros(n) for _ in range(4))
     for level in range(_MAX_LEVELS + 1):
-        value, absolute, last = _panel_sums(g, low, high, x[index], v)
+        value, absolute, last, blur = _panel_sums(g, low, high, x[index], v)
         if level == 0:
             edge = np.maximum(-low, high) >= window * sigma
             tail += np.bincount(index[edge], absolute[edge], minlength=n)
         whole = (size + np.bincount(index, absolute, minlength=n))[index]
         # What Gauss-Legendre misses is of order the square of the last coefficient it sees,
         # relative to the panel itself
-        missed = np.minimum(last**2 / np.where(absolute > 0.0, absolute, 1.0), last)
-        fine = missed <= _RESOLVED * whole
+        square = last**2 / np.where(absolute > 0.0, absolute, 1.0)
+        missed = np.where(rough, last, np.minimum(square, last))
+        fine = rough | (missed <= _RESOLVED * whole)
         if level == _MAX_LEVELS:
             fine[:] = True
         mean += np.bincount(index[fine], value[fine], minlength=n)
         size += np.bincount(index[fine], absolute[fine], minlength=n)
-        error += np.bincount(index[fine], missed[fine], minlength=n)
+        error += np.bincount(index[fine], (missed + blur)[fine], minlength=n)
         if np.all(fine):
             break
         rest = ~fine
         middle = 0.5 * (low + high)[rest]
         low = np.concatenate([low[rest], middle])
         high = np.concatenate([middle, high[rest]])
-        index = np.concatenate([index[rest], index[rest]])
+        index, rough = np.tile(index[rest], 2), np.tile(rough[rest], 2)
     return mean, error, size, tail
 
 
 def _panel_sums(
     g: Callable[[Array], Array], low: Array, high: Array, centre: Array, v: float
-) -> tuple[Array, Array, Array]:
-    """Integral of g and of |g| under the Gaussian, and the last Legendre coefficients."""
+) -> tuple[Array, Array, Array, Array]:
+    """Integrals of g and |g|, the last Legendre coefficients, the effect of rounding h."""
     half = 0.5 * (high - low)
     # t is measured from the centre: at small v the difference of h and x would be all rounding
     t = 0.5 * (low + high)[:, None] + half[:, None] * NODES  # (P, 16)
-    values = np.asarray(g((centre[:, None] + t).ravel()), dtype=np.float64).reshape(t.shape)
-    terms = values * np.exp(t**2 * (-0.5 / v)) * (half / np.sqrt(2.0 * np.pi * v))[:, None]
+    h = centre[:, None] + t
+    values = np.asarray(g(h.ravel()), dtype=np.float64).reshape(t.shape)
+    density = np.exp(t**2 * (-0.5 / v)) / np.sqrt(2.0 * np.pi * v)
+    terms = values * density * half[:, None]
     last: Array = np.abs(terms @ LAST).sum(1)
-    return terms @ WEIGHTS, np.abs(terms) @ WEIGHTS, last
+    # h itself is rounded: that shifts g by eps |h| times its slope
+    blur = EPS * np.abs(h[:, 8]) * np.ptp(values, axis=1) * density.max(1)
+    return terms @ WEIGHTS, np.abs(terms) @ WEIGHTS, last, blur
