@@ -12,7 +12,7 @@ from chione.activations.protocol import AbstractActivation
 from chione.base import Estimate, Status, missing
 from chione.diagnosis.numbers import power_text, value_text
 from chione.diagnosis.survival import survival
-from chione.theory import Trajectory, mean_field, trajectory
+from chione.theory import MeanField, Trajectory, mean_field, trajectory
 
 _LOG10_MAX = math.log10(np.finfo(np.float64).max)
 
@@ -71,13 +71,18 @@ def compare(
     """What one choice of sigmas does over the depth."""
     field = mean_field(phi, sigma_w=sigma_w, sigma_b=sigma_b)
     curves = trajectory(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth)
-    decades = log10_gradient(curves)
+    decades = log10_gradient(field, curves)
     return Alternative(name, sigma_w, sigma_b, field.phase, decades, survival(field, curves))
 
 
-def log10_gradient(curves: Trajectory) -> float:
-    """Decades by which the mean square gradient changes through all layers."""
-    factors = np.asarray(curves.chi_perp, dtype=np.float64)
+def log10_gradient(field: MeanField, curves: Trajectory) -> float:
+    """Decades by which the mean square gradient changes through all layers.
+
+    Infinite for an activation that jumps, NaN where lengths leave the range of numbers.
+    """
+    if field.chi_perp.status == Status.INFINITE:
+        return math.inf
+    factors = np.asarray(curves.chi, dtype=np.float64)
     if np.any(np.isnan(factors)):
         return math.nan
     with np.errstate(divide="ignore"):
@@ -88,6 +93,10 @@ def gradient_estimate(log10: float, relative_error: float) -> Estimate:
     """The factor itself with its error, or the status that says why float64 cannot hold it."""
     if math.isnan(log10):
         return missing(Status.NOT_COMPUTED)
+    if log10 == math.inf:
+        return missing(Status.INFINITE)
+    if log10 == -math.inf:
+        return Estimate(0.0, 0.0)
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     factor = 10.0**log10

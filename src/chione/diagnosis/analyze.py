@@ -15,6 +15,7 @@ from chione.diagnosis.alternatives import (
     gradient_estimate,
     log10_gradient,
 )
+from chione.diagnosis.curve_errors import CurveErrors, curve_errors
 from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
 from chione.diagnosis.report import as_dict, as_html, as_text
 from chione.diagnosis.survival import survival
@@ -42,6 +43,8 @@ class Analysis:
         Fixed points, slopes and depth scales at infinite width.
     curves : Trajectory
         Lengths, correlations and gradient factors layer by layer at infinite width.
+    errors : CurveErrors
+        Bounds on the errors of these curves.
     gradient : Estimate
         Factor on the mean square gradient through all layers.
     log10_gradient : float
@@ -65,6 +68,7 @@ class Analysis:
     network: MLP
     theory: MeanField
     curves: Trajectory
+    errors: CurveErrors
     gradient: Estimate
     log10_gradient: float
     survives: Estimate
@@ -77,8 +81,10 @@ class Analysis:
 
     @property
     def exists(self) -> bool:
-        """Whether the lengths settle, so that the question has an answer."""
-        return bool(np.isfinite(self.theory.q_star.value))
+        """Whether lengths settle anywhere; if not, the network has no fixed point to speak of."""
+        if np.isfinite(self.theory.q_star.value):
+            return True
+        return bool(self.theory.fixed_points.stable) and not np.isnan(self.log10_gradient)
 
     def measured(self) -> dict[str, Measured]:
         """What the finite networks gave for each row of the table; only what was measured."""
@@ -215,7 +221,8 @@ def _assemble(
     act, sigma_w, sigma_b = network.activation, network.sigma_w, network.sigma_b
     field = mean_field(act, sigma_w=sigma_w, sigma_b=sigma_b)
     curves = trajectory(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=network.depth)
-    decades = log10_gradient(curves)
+    errors = curve_errors(act, curves, sigma_w=sigma_w)
+    decades = log10_gradient(field, curves)
     survives = survival(field, curves)
     slopes = None
     if n_networks:
@@ -226,11 +233,14 @@ def _assemble(
             n_networks=SLOPE_NETWORKS * n_networks,
             seed=seed,
         )
+    name = _own_name(advice, chosen_here)
+    own = Alternative(name, sigma_w, sigma_b, field.phase, decades, survives)
     return Analysis(
         network=network,
         theory=field,
         curves=curves,
-        gradient=gradient_estimate(decades, 0.0),
+        errors=errors,
+        gradient=gradient_estimate(decades, errors.gradient),
         log10_gradient=decades,
         survives=survives,
         verdict=judge(
@@ -243,7 +253,7 @@ def _assemble(
             settled=_near(float(curves.q[-1]), float(field.q_star.value)),
         ),
         recommendation=advice,
-        alternatives=_alternatives(network, advice, chosen_here),
+        alternatives=(own, *_alternatives(network, advice, chosen_here)),
         simulation=measure_depth(network, n_networks=n_networks, seed=seed) if n_networks else None,
         slopes=slopes,
         chosen_here=chosen_here,
@@ -259,6 +269,13 @@ def _recommended(
     return _scheme("pytorch", act, width) or (0.0, 0.0)
 
 
+def _own_name(advice: Recommendation, chosen_here: bool) -> str:
+    """What the analysed network is called in the list of choices."""
+    if not chosen_here:
+        return "this network"
+    return "recommended" if advice.exists else "torch.nn.Linear default"
+
+
 def _scheme(name: str, act: AbstractActivation, width: int) -> tuple[float, float] | None:
     return scheme_sigmas(name, act, fan_in=width, fan_out=width)
 
@@ -268,15 +285,15 @@ def _alternatives(
 ) -> tuple[Alternative, ...]:
     act, width = network.activation, network.widths[1]
     choices = {
-        "this network": None if chosen_here else (network.sigma_w, network.sigma_b),
         "recommended": (advice.sigma_w, advice.sigma_b) if advice.exists else None,
         "torch.nn.Linear default": _scheme("pytorch", act, width),
         "torch calculate_gain": _scheme("calculate_gain", act, width),
     }
+    first = _own_name(advice, chosen_here)
     return tuple(
         compare(name, act, sigma_w=sigmas[0], sigma_b=sigmas[1], depth=network.depth)
         for name, sigmas in choices.items()
-        if sigmas is not None
+        if sigmas is not None and not (chosen_here and name == first)
     )
 
 

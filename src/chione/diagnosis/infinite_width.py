@@ -103,7 +103,7 @@ class InfiniteWidth:
                 v[l] = chi**2 * v[l - 1] + w2**2 * (fourth - self.square[l - 1] ** 2) / n
                 before = self.square[l - 1]
             if orthogonal:
-                v[l] -= 2.0 * (w2 * before) ** 2 / net.widths[l + 1]
+                v[l] -= 1.0 * (w2 * before) ** 2 / net.widths[l + 1]
         return v
 
     def length_bias(self) -> Array:

@@ -136,10 +136,10 @@ def _ratio(top: Array, bottom: Array) -> Measured:
 def depth_scale(slope: Measured) -> Measured:
     r"""The depth scale :math:`-1/\log|s|` of a measured slope.
 
-    Nothing is measured where the slope cannot be told from 1 within two standard errors.
+    Nothing is measured where the slope cannot be told from 0 or 1 within two standard errors.
     """
     s = abs(slope.value)
-    if not (0.0 < s < 1.0 - 2.0 * slope.stderr):
+    if not (2.0 * slope.stderr < s < 1.0 - 2.0 * slope.stderr):
         return Measured()
     log = math.log(s)
     return Measured(-1.0 / log, slope.stderr / (s * log**2))

@@ -11,11 +11,11 @@ _WORDS = {
     Status.DIVERGENT: "diverges",
     Status.INFINITE: "infinite",
     Status.NONE: "none",
-    Status.CONTINUUM: "any (map is the identity)",
-    Status.CRITICAL: "infinite (power law)",
+    Status.CONTINUUM: "any",
+    Status.CRITICAL: "infinite",
     Status.UNDEFINED: "undefined",
     Status.NOT_COMPUTED: "not computed",
-    Status.INSTANT: "0 (gone after one layer)",
+    Status.INSTANT: "0",
     Status.OVERFLOW: "beyond float64",
 }
 
@@ -51,7 +51,7 @@ def measured_text(mean: float, stderr: float) -> str:
     """A mean with its standard error to two digits, both to the same place."""
     if not math.isfinite(mean):
         return ""
-    if not (math.isfinite(stderr) and stderr > 0.0):
+    if not stderr > 1e-12 * abs(mean):  # one network, or networks that all agree
         return f"{mean:.4g}"
     power = math.floor(math.log10(max(abs(mean), stderr)))
     if -3 <= power < 5:

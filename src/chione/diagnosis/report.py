@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.base import Estimate, Status, missing
+from chione.base import Array, Estimate, Status, missing
 from chione.diagnosis.alternatives import finite_or_none
 from chione.diagnosis.measure import Measured
 from chione.diagnosis.numbers import error_text, measured_text, power_text, value_text
@@ -57,8 +57,8 @@ def rows(analysis: Analysis) -> list[Row]:
         ("chi_perp", "chi_perp      gradient a layer", theory.chi_perp),
         ("xi_q", "xi_q          layers", theory.xi_q),
         ("xi_c", "xi_c          layers", theory.xi_c),
-        ("q_depth", f"q             in layer {depth}", _last(analysis.curves.q)),
-        ("c_depth", f"c             in layer {depth}", _last(analysis.curves.c)),
+        ("q_depth", f"q             in layer {depth}", _last(analysis.curves.q, analysis.errors.q)),
+        ("c_depth", f"c             in layer {depth}", _last(analysis.curves.c, analysis.errors.c)),
         ("gradient_per_layer", "gradient      a layer, mean", per_layer),
         ("gradient", f"gradient      over {depth} layers", analysis.gradient),
         ("survives", "a signal survives, layers", analysis.survives),
@@ -138,6 +138,16 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         "reason": analysis.verdict.reason,
         "log10_gradient": finite_or_none(analysis.log10_gradient),
         "theory_sentence": analysis.theory.sentence,
+        "power_laws": [law.sentence for law in analysis.theory.power_laws],
+        "fixed_points": [
+            {
+                "q": point.q.to_dict(),
+                "chi_parallel": point.chi_parallel.to_dict(),
+                "chi_perp": point.chi_perp.to_dict(),
+                "stability": point.stability,
+            }
+            for point in analysis.theory.fixed_points.points
+        ],
         "layers": {
             "q": _plain(analysis.curves.q),
             "c": _plain(analysis.curves.c),
@@ -168,7 +178,7 @@ def advice(analysis: Analysis) -> str:
 def layer_log10_gradient(analysis: Analysis) -> list[float]:
     """Decades between the error signal in layer l and at the read-out, for each l."""
     with np.errstate(divide="ignore"):
-        logs = np.log10(np.asarray(analysis.curves.chi_perp, dtype=np.float64))
+        logs = np.log10(np.asarray(analysis.curves.chi, dtype=np.float64))
     return [float(x) for x in np.cumsum(logs[::-1])[::-1]]
 
 
@@ -191,12 +201,10 @@ def _decades(analysis: Analysis) -> str:
     return f"{log10:+.2f} decades in the mean square, {log10 / 2:+.2f} in size"
 
 
-def _last(curve: Any) -> Estimate:
-    """The last layer of a curve; its errors add up to a few roundings a layer."""
+def _last(curve: Array, errors: Array) -> Estimate:
+    """The last layer of a curve with its error."""
     value = float(curve[-1])
-    if not math.isfinite(value):
-        return missing(Status.OVERFLOW)
-    return Estimate(value, 1e-14 * len(curve) * abs(value))
+    return Estimate(value, float(errors[-1])) if math.isfinite(value) else missing(Status.OVERFLOW)
 
 
 def _root(gradient: Estimate, depth: int) -> Estimate:

@@ -53,10 +53,10 @@ def survival(field: MeanField, curves: Trajectory) -> Estimate:
 
 def _by_correlation(field: MeanField, curves: Trajectory) -> Estimate:
     xi, xi_error = float(field.xi_c.value), float(field.xi_c.error)
-    limit = float(field.c_star.value)
+    limit, limit_error = float(field.one_minus_c_star.value), float(field.one_minus_c_star.error)
     if not (math.isfinite(xi) and xi > 0.0 and math.isfinite(limit)):
         return field.xi_c
-    distance = np.abs(np.asarray(curves.c, dtype=np.float64) - limit)
+    distance = np.abs(curves.one_minus_c - limit)
     start = distance[0]
     if not (np.all(np.isfinite(distance)) and start > 0.0):
         return Estimate(DEPTHS * xi, DEPTHS * xi_error, field.xi_c.status)
@@ -66,7 +66,7 @@ def _by_correlation(field: MeanField, curves: Trajectory) -> Estimate:
         l = int(below[0])
         upper, lower = math.log(distance[l - 1]), math.log(max(distance[l], 1e-300))
         layers = l + (upper - math.log(lost)) / (upper - lower)
-        return Estimate(layers, xi * float(field.c_star.error) / lost, field.xi_c.status)
+        return Estimate(layers, (xi + 1.0) * limit_error / lost, field.xi_c.status)
     more = math.log(distance[-1] / lost)
-    error = more * xi_error + xi * float(field.c_star.error) / distance[-1]
+    error = more * xi_error + xi * limit_error / distance[-1]
     return Estimate(distance.size + more * xi, error, field.xi_c.status)

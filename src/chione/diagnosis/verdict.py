@@ -64,7 +64,7 @@ def judge(
     """
     sentence = f"{phase}: {_gradient_clause(phase, log10_gradient, depth)}"
     if phase == "divergent" and math.isfinite(growth):
-        sentence += f"; mean squares in the end grow {factor_text(growth)} a layer without bound"
+        sentence += f"; mean squares in the end grow {growth:.4g}x a layer without bound"
     elif not settled:
         sentence += f"; lengths have not settled after {depth} layers"
     trains, reason = _trains(phase, log10_gradient, depth, survives, c_star)
@@ -73,7 +73,11 @@ def judge(
 
 def _gradient_clause(phase: str, log10_gradient: float, depth: int) -> str:
     if math.isnan(log10_gradient):
-        return "the gradient has no finite mean square"
+        return f"lengths leave the range of numbers within {depth} layers"
+    if log10_gradient == math.inf:
+        return "the activation jumps, so the mean square gradient is infinite"
+    if log10_gradient == -math.inf:
+        return f"no gradient is left after {depth} layers"
     total = power_text(log10_gradient)
     layers = f"{depth} layer{'s' if depth > 1 else ''}"
     if abs(log10_gradient) < 1e-9:
@@ -81,8 +85,6 @@ def _gradient_clause(phase: str, log10_gradient: float, depth: int) -> str:
     verb = "grow" if log10_gradient > 0 else "shrink"
     if phase == "critical":
         return f"gradients {verb} only as a power of the depth, {total} over {layers}"
-    if math.isinf(log10_gradient):
-        return f"gradients {verb} to {total} within {layers}"
     return f"gradients {verb} {factor_text(10 ** (log10_gradient / depth))} a layer, " + (
         f"{total} over {layers}"
     )
@@ -93,6 +95,8 @@ def _trains(
 ) -> tuple[str, str]:
     if phase == "none" or math.isnan(log10_gradient):
         return "no", "The mean squares of a wide network are not finite."
+    if math.isinf(log10_gradient):
+        return "no", "There is no gradient to follow."
     decades = abs(log10_gradient)
     layers = float(survives.value)
     lost = math.isfinite(layers) and layers < depth
