@@ -190,7 +190,8 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     .. math:: U^{l+1} = \chi_\parallel^2 U^l + \frac{\sigma_w^4}{n_l} \left(E\,\phi^4
        - (E\,\phi^2)^2\right), \qquad \mathrm{Var} = \frac{2 (K^l)^2}{n_l} + U^l
 
-    Orthogonal weights from n to n' units take away :math:`2 (\sigma_w^2 E\,\phi^2)^2 / \max(n, n')`.
+    Orthogonal weights from n to m units take away
+    :math:`2 (\sigma_w^2 E\,\phi^2)^2 / \max(n, m)`.
 
     Parameters
     ----------

@@ -1,0 +1,215 @@
+r"""Kernels of depth L as one function of the correlation, compiled once.
+
+For inputs of equal mean square (or a homogeneous activation without biases) every layer maps c to
+a function of c alone, so the whole network is one function too. It is stored as short polynomials
+in :math:`t = \sqrt{1 - |c|} + \delta`, on pieces that are found from the bits of t.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from chione.activations import AbstractActivation
+from chione.base import Array, ConvergenceError, Status
+from chione.gaussian.panels import EPS
+from chione.theory.kernel_map import angle, kernel_map
+from chione.theory.moments import moments
+
+DEGREE = 5
+_BLOCK = 1 << 14  # entries at a time: the working set stays in the second-level cache
+_NODES = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
+_PROBES = np.array([-0.93, -0.35, 0.21, 0.77])
+_TO_MONOMIAL = np.zeros((DEGREE + 1, DEGREE + 1))
+for _k in range(DEGREE + 1):
+    _TO_MONOMIAL[: _k + 1, _k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[_k])[: _k + 1]
+_FIT = _TO_MONOMIAL @ np.linalg.inv(chebyshev.chebvander(_NODES, DEGREE))
+_POWERS = _PROBES ** np.arange(DEGREE + 1)[:, None]  # (DEGREE + 1, probes)
+_MANTISSA = 52
+_ONE_BITS = np.float64(1.0).view(np.int64)
+_FINEST = 9  # pieces an octave, as a power of two
+_GOAL = 4e-15
+
+
+class Layers:
+    r"""Lengths of all layers for one input norm, and the maps between them.
+
+    Parameters
+    ----------
+    phi : AbstractActivation
+        The activation.
+    sigma_w, sigma_b : float
+        Standard deviations.
+    depth : int
+        Number of affine layers.
+    q1 : float
+        Mean square of the first pre-activations.
+    homogeneous : bool
+        Whether phi is homogeneous and sigma_b = 0: one map then serves all lengths.
+    """
+
+    def __init__(
+        self,
+        phi: AbstractActivation,
+        sigma_w: float,
+        sigma_b: float,
+        depth: int,
+        q1: float,
+        homogeneous: bool,
+    ) -> None:
+        self.phi, self.depth = phi, depth
+        self.w2, self.b2 = sigma_w**2, sigma_b**2
+        m = moments(phi)
+        self.q = np.empty(depth)
+        self.q[0], relative = q1, 2.0 * EPS
+        for layer in range(1, depth):
+            s = m.square(float(self.q[layer - 1]))
+            self.q[layer] = self.w2 * s.value + self.b2
+            if not np.isfinite(self.q[layer]):
+                raise ConvergenceError(
+                    f"Lengths leave the range of float64 at layer {layer + 1}: "
+                    f"{Status(int(s.status)).sentence}"
+                )
+            step = abs(self.q[layer] - self.q[layer - 1])
+            if step <= 4.0 * EPS * self.q[layer]:  # settled: later layers share one map
+                self.q[layer] = self.q[layer - 1]
+            relative += s.error / max(abs(s.value), 1e-300) + 2.0 * EPS
+        self.length_error = relative
+        self._at = np.ones(depth) if homogeneous else self.q
+        self.has_jumps = m.has_jumps
+        self.map_error = 0.0
+
+    def follow(self, gap: Array, with_ntk: bool) -> tuple[Array, Array]:
+        r"""1 - c of the last layer, and the tangent kernel over the last length.
+
+        Parameters
+        ----------
+        gap : ndarray
+            1 - c of the first layer.
+        with_ntk : bool
+            Whether the tangent kernel is wanted; it is zero otherwise.
+        """
+        out = np.array(gap, dtype=np.float64)
+        ntk = self.q[0] * (1.0 - out) if with_ntk else np.zeros_like(out)
+        for layer in range(self.depth - 1):
+            q, after = self._at[layer], self.q[layer + 1]
+            if q == 0.0:
+                raise ConvergenceError(
+                    f"At layer {layer + 1} the mean square is 0, so inputs have no correlation."
+                )
+            compiled = kernel_map(self.phi, float(q))
+            self.map_error = max(self.map_error, compiled.error)
+            theta = angle(np.clip(out, 0.0, 2.0))
+            if with_ntk:
+                slope = self.w2 * compiled.slope(theta)
+            scale = self.w2 * self.q[layer] / after
+            average = compiled.average(theta)
+            with np.errstate(invalid="ignore"):
+                out = np.where(out > 0.0, scale * average * out, 0.0)
+            if with_ntk:
+                ntk = after * (1.0 - out) + slope * ntk
+        return out, ntk / self.q[-1]
+
+
+class DepthKernel:
+    r"""NNGP or tangent kernel of depth L, relative to the last length, as a function of c.
+
+    Parameters
+    ----------
+    layers : Layers
+        The network along its depth.
+    with_ntk : bool
+        Whether this is the tangent kernel.
+
+    Attributes
+    ----------
+    error : float
+        Absolute error of the values, which are of order 1 for the NNGP kernel.
+
+    Notes
+    -----
+    delta is about the scale on which the function varies next to c = 1 and c = -1, so pieces need
+    not shrink any further there. The number of pieces an octave is doubled until probes between
+    the nodes agree to rounding.
+    """
+
+    def __init__(self, layers: Layers, with_ntk: bool) -> None:
+        self._layers, self._with_ntk = layers, with_ntk
+        if with_ntk and layers.has_jumps:
+            raise ConvergenceError(
+                f"{layers.phi} jumps, so its tangent kernel is infinite for equal inputs."
+            )
+        self._delta = self._smooth_below()
+        for bits in range(5, _FINEST + 1):
+            fit_error = self._build(bits)
+            if fit_error <= max(_GOAL, 0.25 * layers.map_error) * max(self._scale, 1.0):
+                break
+        # a relative error of 1 - c is passed on undiminished at most: one map error a layer
+        relative = layers.depth * (layers.map_error + 4.0 * EPS) + layers.length_error
+        self.error = fit_error + relative * max(self._scale, 1.0)
+
+    def values(self, c: Array, out: Array | None = None) -> Array:
+        """Kernel over the last length, at correlations of any shape."""
+        flat = np.ascontiguousarray(c).reshape(-1)
+        result = np.empty_like(flat) if out is None else out.reshape(-1)
+        for start in range(0, len(flat), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            x = flat[part]
+            self._polynomial(np.sqrt(np.maximum(1.0 - np.abs(x), 0.0)), x < 0.0, result[part])
+        return result.reshape(np.shape(c))
+
+    def close(self, gap: Array) -> Array:
+        """The same from 1 - c in [0, 1], where that is known better than c."""
+        out = np.empty_like(gap)
+        self._polynomial(np.sqrt(gap), np.zeros(gap.shape, dtype=bool), out)
+        return out
+
+    def _polynomial(self, y: Array, negative: Array, out: Array) -> None:
+        t = y + self._delta
+        bits = t.view(np.int64)
+        index = bits >> self._shift
+        index -= self._first
+        index += self._pieces * negative
+        # the bits below the piece, as a number in [1, 2), then in [-1, 1)
+        rest = (((bits & self._mask) << self._bits) | _ONE_BITS).view(np.float64)
+        s = 2.0 * rest
+        s -= 3.0
+        self._coefficients[DEGREE].take(index, out=out, mode="clip")
+        term = np.empty_like(out)
+        for k in range(DEGREE - 1, -1, -1):
+            out *= s
+            self._coefficients[k].take(index, out=term, mode="clip")
+            out += term
+
+    def _smooth_below(self) -> float:
+        """The largest 2^-k such that one polynomial holds the function on 0 <= y <= 2^-k."""
+        edges = 2.0 ** -np.arange(1.0, 27.0)
+        s = np.r_[_NODES, _PROBES]
+        y = 0.5 * edges[:, None] * (1.0 + s)
+        good = np.ones(len(edges), dtype=bool)
+        for values in (self._function(y**2), self._function(2.0 - y**2)):
+            fitted = (values[:, : DEGREE + 1] @ _FIT.T) @ _POWERS
+            departure = np.abs(fitted - values[:, DEGREE + 1 :]).max(axis=1)
+            good &= departure <= 1e-10 * np.abs(values).max()
+        return float(edges[np.flatnonzero(good)[0]]) if good.any() else float(edges[-1])
+
+    def _build(self, bits: int) -> float:
+        """Fit all pieces; returns the largest departure at the probes."""
+        self._bits, self._shift = bits, _MANTISSA - bits
+        self._mask = np.int64((1 << self._shift) - 1)
+        ends = np.array([self._delta, 1.0 + self._delta]).view(np.int64) >> self._shift
+        self._first, self._pieces = int(ends[0]), int(ends[1] - ends[0]) + 1
+        edges = (np.arange(ends[0], ends[1] + 2, dtype=np.int64) << self._shift).view(np.float64)
+        middle, half = 0.5 * (edges[1:] + edges[:-1]), 0.5 * np.diff(edges)
+        # delta is a power of two, so the first piece begins at y = 0; the last one may reach
+        # beyond y = 1, which is c of the other sign
+        y = middle[:, None] + half[:, None] * np.r_[_NODES, _PROBES] - self._delta
+        values = np.concatenate([self._function(y**2), self._function(2.0 - y**2)])
+        coefficients = values[:, : DEGREE + 1] @ _FIT.T
+        self._coefficients = np.ascontiguousarray(coefficients.T)
+        self._scale = float(np.abs(values).max())
+        return float(np.abs(coefficients @ _POWERS - values[:, DEGREE + 1 :]).max())
+
+    def _function(self, gap: Array) -> Array:
+        value, tangent = self._layers.follow(gap.ravel(), self._with_ntk)
+        return (tangent if self._with_ntk else 1.0 - value).reshape(gap.shape)
