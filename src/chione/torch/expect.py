@@ -180,8 +180,15 @@ def _mixes(node: Node, graph: Graph) -> bool:
     """Whether a concatenation is along positions and not along channels."""
     if node.kind is not Kind.CONCAT or len(node.shape) < 3:
         return False
-    axis = 1 if len(node.shape) > 3 else -1
-    return all(graph.nodes[p].shape[axis:][:1] == node.shape[axis:][:1] for p in node.parents)
+    last = len(node.shape) - 1
+    for p in node.parents:
+        shape = graph.nodes[p].shape
+        if len(shape) != len(node.shape):
+            return False  # stacked along a new axis
+        along = [i for i, (a, b) in enumerate(zip(shape, node.shape, strict=True)) if a != b]
+        if along and along[0] != last and not (along[0] == 1 and last > 2):
+            return True
+    return False
 
 
 def sigma_w2(weights: Weight) -> float:
