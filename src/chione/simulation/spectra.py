@@ -1,0 +1,190 @@
+"""Singular values of finite networks' Jacobians."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from chione.base import Array, checks
+from chione.networks import MLP, Dense
+from chione.simulation.graded_product import GradedProduct
+from chione.simulation.streams import Purpose, entropy, stream
+from chione.simulation.weights import dense_weights
+
+Method = Literal["plain", "stabilised"]
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class SimulatedSpectrum:
+    r"""Singular values of :math:`J = D^L W^L \cdots D^1 W^1` of sampled networks.
+
+    Parameters
+    ----------
+    log_singular_values : ndarray, shape (n_networks, k)
+        Natural logarithms, falling; k is the smaller of the input's and the output's width.
+        -inf where a value is exactly zero.
+    output_width : int
+        Size of :math:`J J^T`; its eigenvalues beyond k are zero.
+    resolved : ndarray of bool, shape (n_networks, k)
+        Whether a value lies above the rounding of the method.
+    method : {"plain", "stabilised"}
+        How the product was formed.
+    seed : int
+        The seed used.
+    """
+
+    log_singular_values: Array
+    output_width: int
+    resolved: Array
+    method: Method
+    seed: int
+
+    @property
+    def log_eigenvalues(self) -> Array:
+        """Logarithms of all eigenvalues of J J^T, pooled and rising, -inf for zeros."""
+        log = 2.0 * self.log_singular_values
+        missing = self.output_width - log.shape[1]
+        zeros = np.full((log.shape[0], missing), -np.inf)
+        return np.sort(np.concatenate([log, zeros], axis=1).ravel())
+
+    @property
+    def singular_values(self) -> Array:
+        """The singular values, 0 where they leave the range of float64."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(self.log_singular_values))
+
+    def ks_distance(self, log_lambda: Array, cdf: Array) -> float:
+        """Largest distance to a distribution function given at points log lambda."""
+        own = self.log_eigenvalues
+        x = np.asarray(log_lambda, dtype=np.float64)
+        right = np.searchsorted(own, x, side="right") / own.size
+        return float(np.max(abs(right - np.asarray(cdf))))
+
+
+def simulate_spectrum(
+    network: MLP,
+    *,
+    x: Any = None,
+    q_star: float | None = None,
+    n_networks: int = 1,
+    seed: int | None = 0,
+    method: str = "plain",
+) -> SimulatedSpectrum:
+    r"""Singular values of the input-output Jacobian of sampled networks.
+
+    Parameters
+    ----------
+    network : MLP
+        The network's description; any weights, any widths.
+    x : array_like, shape (N_0,), optional
+        Input of the forward pass that makes the diagonals D; a random input of mean square 1 by
+        default.
+    q_star : float, optional
+        Where given, there is no forward pass: the entries of D are :math:`\phi'` at the Gaussian
+        quantiles :math:`\sqrt{q_*}\,\Phi^{-1}((i - 1/2)/N)` in random order, so that only the
+        spectrum of the product is tested.
+    n_networks : int
+        Number of independent networks.
+    seed : int or None
+        Seed of everything random; None draws one, which the result holds.
+    method : {"plain", "stabilised"}
+        Plain product, right for singular values above about 1e-15 of the largest; or the product
+        in graded form, right for all of them at up to six times the cost.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method, a wrong input or q_star <= 0.
+    """
+    how: Method = (
+        "plain"
+        if checks.one_of("method", method, ("plain", "stabilised")) == "plain"
+        else "stabilised"
+    )
+    n = checks.integer("n_networks", n_networks)
+    start = None if x is None else _input(x, network.widths[0])
+    q = None if q_star is None else checks.positive("q_star", q_star)
+    seed = entropy(seed)
+    values, resolved = [], []
+    for number in range(n):
+        factors = jacobian_factors(network, seed=seed, number=number, x=start, q_star=q)
+        log, ok = _plain(factors) if how == "plain" else _stabilised(factors)
+        values.append(log)
+        resolved.append(ok)
+    return SimulatedSpectrum(
+        np.array(values), network.widths[-1], np.array(resolved), how, seed
+    )
+
+
+def jacobian_factors(
+    network: MLP,
+    *,
+    seed: int = 0,
+    number: int = 0,
+    x: Array | None = None,
+    q_star: float | None = None,
+) -> Iterator[Array]:
+    """The matrices D^l W^l of one network, from the input on, one at a time."""
+    phi = next(l.activation for l in network.layers if not isinstance(l, Dense))  # type: ignore[attr-defined]
+    if x is None and q_star is None:
+        x = stream(seed, number, 0, Purpose.INPUTS).standard_normal(network.widths[0])
+        x *= np.sqrt(x.size / (x @ x))
+    dense = [layer for layer in network.layers if isinstance(layer, Dense)]
+    for index, layer in enumerate(dense):
+        w = dense_weights(layer, stream(seed, number, index, Purpose.WEIGHTS))
+        if q_star is not None:
+            rng = stream(seed, number, index, Purpose.PROBES)
+            p = (np.arange(layer.fan_out) + 0.5) / layer.fan_out
+            h = rng.permutation(np.sqrt(q_star) * ndtri(p))
+        else:
+            assert x is not None
+            h = w @ x
+            if layer.sigma_b > 0.0:
+                rng = stream(seed, number, index, Purpose.BIASES)
+                h += layer.sigma_b * rng.standard_normal(h.size)
+            x = phi.value(h)
+        w *= phi.derivative(h)[:, None]
+        yield w
+
+
+def log_singular_values(factors: Iterator[Array] | list[Array], *, method: str = "plain") -> Array:
+    """Log singular values of the product of `factors`, the first one rightmost."""
+    how = checks.one_of("method", method, ("plain", "stabilised"))
+    return (_plain(iter(factors)) if how == "plain" else _stabilised(iter(factors)))[0]
+
+
+def _plain(factors: Iterator[Array]) -> tuple[Array, Array]:
+    """The product, brought back to size 1 by a power of two at each step, and one SVD."""
+    product, log = None, 0.0
+    for a in factors:
+        product = a if product is None else a @ product
+        top = float(np.max(abs(product)))
+        if top > 0.0 and not 1e-100 < top < 1e100:
+            exponent = int(np.frexp(top)[1])
+            product = np.ldexp(product, -exponent)
+            log += exponent * np.log(2.0)
+    assert product is not None
+    s = np.linalg.svd(product, compute_uv=False)
+    with np.errstate(divide="ignore"):
+        return np.log(s) + log, s > max(product.shape) * _EPS * s[0]
+
+
+def _stabilised(factors: Iterator[Array]) -> tuple[Array, Array]:
+    product = None
+    for a in factors:
+        product = GradedProduct.start(a) if product is None else product.times(a)
+    assert product is not None
+    log = product.log_singular_values()
+    return log, np.isfinite(log)
+
+
+def _input(x: Any, width: int) -> Array:
+    a = checks.real_array("x", x)
+    if a.shape != (width,):
+        raise ValueError(f"x must be one input of shape ({width},), but its shape is {a.shape}.")
+    return a
