@@ -9,17 +9,20 @@ Near c = 1 everything is carried in 1 - c: by Price's theorem
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
 from chione.base import Array, Estimate, Status, checks
-from chione.gaussian import bivariate
+from chione.gaussian import HermiteExpansion, bivariate, hermite_expansion
 from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import smooth
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import CLOSED_ERROR, METHODS, ActivationLike, moments
+
+N_HERMITE = 320
 
 
 def kernel(
@@ -168,7 +171,13 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         return Estimate(0.0, 0.0, Status.OK)
     if gap > 0.3:  # nothing cancels any more
         top, rest = moments(phi).square(q), kernel(phi, q, q, 1.0 - gap)
-        return Estimate(top.value - rest.value, top.error + rest.error, max(top.status, rest.status))
+        return Estimate(
+            top.value - rest.value, top.error + rest.error, max(top.status, rest.status)
+        )
+    if not phi.kinks and phi.closed_forms.derivative_kernel is None:
+        by_series = _series_drop(phi, q, gap)
+        if by_series.error <= 1e-12 * by_series.value:
+            return by_series
     t = np.sqrt(gap)
     previous = np.inf
     for n in (4, 8, 16, 32, 64):
@@ -179,20 +188,59 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         value = float(np.dot(weights, [v.value for v in values]))
         error = float(np.dot(weights, [v.error for v in values]))
         change = abs(value - previous)  # bounds the error of the finer of the two rules
-        if change <= 1e-13 * abs(value):
+        if change <= max(1e-13 * abs(value), error):  # nothing left but noise
             break
         previous = value
     return Estimate(value, error + change + 4.0 * EPS * abs(value), Status.OK)
 
 
-def slope_at(phi: AbstractActivation, q: float, gap: float) -> Estimate:
-    """R at equal variance q, with 1 - c given."""
+@lru_cache(maxsize=512)
+def slope_expansion(phi: AbstractActivation, q: float) -> HermiteExpansion:
+    """Hermite coefficients of phi' at variance q."""
+    return hermite_expansion(phi.derivative, q, N_HERMITE, breakpoints=phi.kinks)
+
+
+def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> float:
+    """K(1) - K(c) to about 1e-11 relative at a few evaluations: enough for a curve."""
+    if phi.closed_forms.derivative_kernel is None and phi.kinks and gap > 1e-4:
+        top, rest = moments(phi).square(q), kernel(phi, q, q, 1.0 - gap)
+        return float(top.value - rest.value)
+    if phi.kinks and gap <= 1e-4:  # sqrt(gap) is so short that five nodes are exact
+        x, w = np.polynomial.legendre.leggauss(5)
+        t = np.sqrt(gap)
+        nodes = 0.5 * t * (x + 1.0)
+        values = [slope_at(phi, q, float(s * s)).value for s in nodes]
+        return float(np.dot(t * w * nodes * q, values))
+    return float(kernel_drop(phi, q, gap).value)
+
+
+def _series_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    r"""K(1) - K(c) from the Hermite coefficients d_k of phi'.
+
+    .. math:: K(1) - K(c) = q \sum_k d_k^2 \int_c^1 c'^k dc' = q \sum_k d_k^2
+       \frac{1 - c^{k+1}}{k + 1}, \qquad \text{truncated part} \le q\,(1 - c) \sum_{k \ge n} d_k^2
+    """
+    series = slope_expansion(phi, q)
+    k = np.arange(1.0, len(series) + 1.0)
+    shares = -np.expm1(k * np.log1p(-gap)) / k
+    d = series.coefficients
+    value = q * float(d**2 @ shares)
+    tail = max(series.tail.value, 0.0) + series.tail.error
+    error = q * (float((2.0 * np.abs(d) * series.error) @ shares) + gap * tail)
+    error += abs(value) * (8.0 * EPS + 2.0 * phi.derivative_error)
+    return Estimate(value, error, Status.OK)
+
+
+def slope_at(
+    phi: AbstractActivation, q: float, gap: float, one_plus_c: float | None = None
+) -> Estimate:
+    """R at equal variance q, with 1 - c given, and 1 + c where it is known more accurately."""
     closed = phi.closed_forms.derivative_kernel
     if closed is not None and gap > 1e-6:  # closer to 1 the closed form cannot see 1 - c
         value = float(closed(np.array(q), np.array(q), np.array(1.0 - gap)))
         # rounding of 1 - c moves c by eps / 2, which a kink turns into eps / sqrt(1 - c)
         return Estimate(value, abs(value) * (CLOSED_ERROR + EPS / np.sqrt(gap)), Status.OK)
-    return _derivative_quadrature(phi, q, q, 1.0 - gap, gap)
+    return _derivative_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
 
 
 def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
@@ -202,7 +250,12 @@ def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) 
 
 
 def _derivative_quadrature(
-    phi: AbstractActivation, q1: float, q2: float, c: float, gap: float | None = None
+    phi: AbstractActivation,
+    q1: float,
+    q2: float,
+    c: float,
+    gap: float | None = None,
+    one_plus_c: float | None = None,
 ) -> Estimate:
     smooth_part = bivariate(
         phi.derivative,
@@ -222,16 +275,22 @@ def _derivative_quadrature(
     g = 1.0 - c if gap is None else gap
     if q1 == 0.0 or q2 == 0.0 or g == 0.0 or g == 2.0:
         return Estimate(float("nan"), float("nan"), Status.INFINITE)
-    masses, mass_error = _point_masses(phi, jumps, q1, q2, g)
+    s2 = g * (1.0 + c if one_plus_c is None else one_plus_c)
+    masses, mass_error = _point_masses(phi, jumps, q1, q2, g, s2)
     error = smooth_part.error + mass_error + relative * abs(smooth_part.value + masses)
     return Estimate(smooth_part.value + masses, error, smooth_part.status)
 
 
 def _point_masses(
-    phi: AbstractActivation, jumps: list[tuple[float, float]], q1: float, q2: float, gap: float
+    phi: AbstractActivation,
+    jumps: list[tuple[float, float]],
+    q1: float,
+    q2: float,
+    gap: float,
+    s2: float,
 ) -> tuple[float, float]:
-    """What the point masses of phi' at jumps add to E phi'(u1) phi'(u2)."""
-    c, s2 = 1.0 - gap, gap * (2.0 - gap)
+    """What the point masses of phi' at jumps add to E phi'(u1) phi'(u2); `s2` is 1 - c^2."""
+    c = 1.0 - gap
     total, error = 0.0, 0.0
     for k, size in jumps:
         for qa, qb in ((q1, q2), (q2, q1)):
@@ -242,7 +301,11 @@ def _point_masses(
             error += float(abs(size) * density * (inner[0] + 8.0 * EPS * abs(mean[0])))
         for k2, size2 in jumps:
             a, b = k / np.sqrt(q1), k2 / np.sqrt(q2)
-            form = ((a - b) ** 2 + 2.0 * a * b * gap) / s2
+            form = (
+                ((a - b) ** 2 + 2.0 * a * b * gap) / s2
+                if c >= 0.0
+                else ((a + b) ** 2 - 2.0 * a * b * s2 / gap) / s2
+            )
             density = np.exp(-0.5 * form) / (2.0 * np.pi * np.sqrt(q1 * q2 * s2))
             total += size * size2 * density
             error += abs(size * size2) * density * EPS * (8.0 + 4.0 * abs(form))

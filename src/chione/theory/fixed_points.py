@@ -8,7 +8,9 @@ iteration runs away from unstable points and crawls near half-stable ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
@@ -171,7 +173,7 @@ def _roots(
         found.append((root, STABLE if left > 0.0 else UNSTABLE))
 
     nonzero = np.flatnonzero(sign)
-    for i, j in zip(nonzero[:-1], nonzero[1:], strict=True):
+    for i, j in pairwise(nonzero):
         if sign[i] != sign[j]:
             add(grid[i], grid[j], sign[i])
             continue
@@ -218,7 +220,7 @@ def _point(m: Moments, w2: float, b2: float, q: float, kind: str) -> FixedPoint:
         q_error = np.sqrt(2.0 * error / curvature) if curvature > 0.0 else float("inf")
     q_error += 2.0 * EPS * q
     spread = lambda e, c: Estimate(e.value, e.error + c * q_error, e.status)  # noqa: E731
-    perp_slope = abs(_difference(lambda x: m.derivative_square(x).value, q)) * w2
+    perp_slope = abs(_difference(lambda x: float(m.derivative_square(x).value), q)) * w2
     return FixedPoint(
         Estimate(q, q_error, Status.OK),
         spread(parallel, curvature),
@@ -229,12 +231,12 @@ def _point(m: Moments, w2: float, b2: float, q: float, kind: str) -> FixedPoint:
 
 def _curvature(m: Moments, w2: float, q: float) -> float:
     """Size of V''(q); only error estimates rest on it."""
-    return abs(w2 * _difference(lambda x: m.slope(x).value, q))
+    return abs(w2 * _difference(lambda x: float(m.slope(x).value), q))
 
 
-def _difference(f: object, q: float) -> float:
+def _difference(f: Callable[[float], float], q: float) -> float:
     step = 1e-4 * q
-    value = (f(q + step) - f(q - step)) / (2.0 * step)  # type: ignore[operator]  # a plain callable
+    value = (f(q + step) - f(q - step)) / (2.0 * step)
     return float(value) if np.isfinite(value) else 0.0
 
 

@@ -18,13 +18,11 @@ from numpy.polynomial import chebyshev
 
 from chione.activations import AbstractActivation
 from chione.base import Array
-from chione.gaussian import HermiteExpansion, hermite_expansion
 from chione.gaussian.panels import EPS, NODES, WEIGHTS
-from chione.theory.correlation_map import slope_at
+from chione.theory.correlation_map import slope_at, slope_expansion
 from chione.theory.moments import moments
 
 N_COEFFICIENTS = 16  # of each Chebyshev piece
-N_HERMITE = 320
 _X = np.cos(np.pi * (np.arange(N_COEFFICIENTS) + 0.5) / N_COEFFICIENTS)
 _TO_CHEBYSHEV = np.linalg.inv(chebyshev.chebvander(_X, N_COEFFICIENTS - 1))
 _END = (
@@ -60,14 +58,11 @@ class KernelMap:
         self.phi, self.q = phi, q
         self._jumps = moments(phi).has_jumps
         self._closed = phi.closed_forms.derivative_kernel is not None
-        self._series = None if self._closed else self._expand()
+        self._series = None if self._closed else slope_expansion(phi, q)
         self._sample_error = 0.0
         self._edges, self._slope = self._fit()
         self._average = self._fit_average()
         self.error = self._sample_error + self._fit_error + 8.0 * EPS
-
-    def _expand(self) -> HermiteExpansion:
-        return hermite_expansion(self.phi.derivative, self.q, N_HERMITE, breakpoints=self.phi.kinks)
 
     def slope(self, theta: Any) -> Array:
         """R at angles in [0, pi]; infinite at the ends where phi jumps."""
@@ -128,7 +123,8 @@ class KernelMap:
             out[by_series] = series.value[by_series]
             self._note(series.error[by_series] / scale)
         for i in np.flatnonzero(~by_series):
-            one = slope_at(self.phi, self.q, float(2.0 * np.sin(0.5 * theta[i]) ** 2))
+            gap, plus = 2.0 * np.sin(0.5 * theta[i]) ** 2, 2.0 * np.cos(0.5 * theta[i]) ** 2
+            one = slope_at(self.phi, self.q, float(gap), float(plus))
             out[i] = one.value * weight[i]
             size = max(abs(out[i]), self._scale if hasattr(self, "_scale") else 0.0)
             self._note(np.array([one.error * weight[i] / size if size else 0.0]))
@@ -138,7 +134,7 @@ class KernelMap:
         self._sample_error = max(self._sample_error, float(error.max(initial=0.0)))
 
     def _fit_average(self) -> Array:
-        r"""Pieces of A from those of R: :math:`K(1) - K = q \int_0^\theta R \sin\theta'\,d\theta'`."""
+        r"""Pieces of A, from :math:`K(1) - K = q \int_0^\theta R \sin\theta'\,d\theta'`."""
         total = 0.0
         out = np.empty_like(self._slope)
         for i, (low, high) in enumerate(zip(self._edges[:-1], self._edges[1:], strict=True)):

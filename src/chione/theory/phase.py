@@ -1,0 +1,306 @@
+r"""Everything mean-field theory says of one choice of (sigma_w, sigma_b).
+
+.. math:: q^* = V(q^*), \quad \chi_\parallel = V'(q^*), \quad
+   \chi_\perp = \sigma_w^2 E\,\phi'^2, \quad c^* = C(c^*), \quad
+   \xi_q = \frac{-1}{\log|\chi_\parallel|}, \quad \xi_c = \frac{-1}{\log|C'(c^*)|}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from chione.activations import AbstractActivation, activation
+from chione.base import Estimate, Status, checks, missing
+from chione.gaussian.panels import EPS
+from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, reached_from
+from chione.theory.kernel_map import kernel_map
+from chione.theory.length_map import affine, variances
+from chione.theory.moments import ActivationLike, moments
+from chione.theory.power_laws import PowerLaw, correlation_power_law, length_power_law
+
+ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
+DIVERGENT, NO_POINT = "divergent", "none"
+
+
+@dataclass(frozen=True)
+class MeanField:
+    """Infinite-width theory of one network at its fixed point.
+
+    Parameters
+    ----------
+    activation : AbstractActivation
+        The activation.
+    sigma_w, sigma_b : float
+        Standard deviations of weights and biases.
+    q_star : Estimate
+        Mean square of the pre-activations that lengths settle at, coming from `q0`. With status
+        ``CONTINUUM`` every length stays; the value is then the one that the input has.
+    c_star : Estimate
+        Correlation that two different inputs settle at.
+    one_minus_c_star : Estimate
+        1 - c*, with relative accuracy.
+    chi_parallel, chi_perp : Estimate
+        Slope of the length map, and factor on the mean square gradient per layer.
+    xi_q, xi_c : Estimate
+        Depth scales in layers of lengths and of correlations.
+    phase : {"ordered", "critical", "chaotic", "divergent", "none"}
+        chi_perp below, at, above 1; or why there is no phase.
+    fixed_points : FixedPoints
+        All fixed points of the length map.
+    power_laws : tuple of PowerLaw
+        Laws that replace exponential decay where a slope is exactly 1.
+    sentence : str
+        The verdict of infinite width in words.
+    """
+
+    activation: AbstractActivation
+    sigma_w: float
+    sigma_b: float
+    q_star: Estimate
+    c_star: Estimate
+    one_minus_c_star: Estimate
+    chi_parallel: Estimate
+    chi_perp: Estimate
+    xi_q: Estimate
+    xi_c: Estimate
+    phase: str
+    fixed_points: FixedPoints
+    power_laws: tuple[PowerLaw, ...]
+    sentence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        names = ("q_star", "c_star", "chi_parallel", "chi_perp", "xi_q", "xi_c")
+        return {
+            "activation": str(self.activation),
+            "sigma_w": self.sigma_w,
+            "sigma_b": self.sigma_b,
+            "phase": self.phase,
+            **{name: getattr(self, name).to_dict() for name in names},
+            "power_laws": [law.sentence for law in self.power_laws],
+            "sentence": self.sentence,
+        }
+
+
+def mean_field(
+    phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0, q0: float = 1.0
+) -> MeanField:
+    r"""Fixed points, susceptibilities, depth scales and phase of one (sigma_w, sigma_b).
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    sigma_w, sigma_b : float
+        Standard deviations of weights and biases, zero or above.
+    q0 : float
+        Mean square of the inputs. It decides between several attracting fixed points, and is the
+        length that stays where every length does.
+
+    Returns
+    -------
+    MeanField
+
+    Raises
+    ------
+    ValueError
+        If a sigma is negative, or q0 not above zero.
+
+    Notes
+    -----
+    With q* = 0 and an activation that is smooth there, deep layers are linear: the correlation
+    stays where the first layers left it, so c* has no value (status ``CONTINUUM``).
+
+    Examples
+    --------
+    >>> m = mean_field("tanh", sigma_w=1.3, sigma_b=0.3)
+    >>> m.phase, round(m.q_star.value, 6), round(m.chi_perp.value, 6)
+    ('ordered', 0.607047, 0.939807)
+    """
+    act = activation(phi)
+    variances(sigma_w, sigma_b)
+    q0 = checks.positive("q0", q0)
+    points = fixed_points(act, sigma_w=sigma_w, sigma_b=sigma_b)
+    if points.status == Status.CONTINUUM:
+        point = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0)
+    else:
+        chosen = _choose(act, points, sigma_w, sigma_b, q0)
+        if chosen is None:
+            return _without_point(act, sigma_w, sigma_b, points)
+        point = chosen
+    phase = _phase(point.chi_perp)
+    c, gap, slope = correlation_fixed_point(act, point, sigma_w, phase)
+    laws = _power_laws(act, point, sigma_w, phase)
+    return MeanField(
+        act,
+        sigma_w,
+        sigma_b,
+        point.q,
+        c,
+        gap,
+        point.chi_parallel,
+        point.chi_perp,
+        depth_scale(point.chi_parallel),
+        depth_scale(slope),
+        phase,
+        points,
+        laws,
+        _sentence(phase, point.chi_perp),
+    )
+
+
+def depth_scale(slope: Estimate) -> Estimate:
+    """Layers in which a perturbation falls by e: -1 / log|slope|; no value where it does not."""
+    if slope.status != Status.OK or not np.isfinite(slope.value):
+        return missing(Status.NOT_COMPUTED if slope.status == Status.OK else slope.status)
+    size = abs(slope.value)
+    if size <= slope.error:
+        return Estimate(0.0, 0.0 if size == 0.0 else -1.0 / np.log(slope.error), Status.INSTANT)
+    if is_critical(slope):
+        return missing(Status.CRITICAL)
+    if size > 1.0:
+        return missing(Status.DIVERGENT)
+    log = float(np.log(size))
+    value = -1.0 / log
+    return Estimate(value, slope.error / (size * log**2) + 4.0 * EPS * value, Status.OK)
+
+
+def is_critical(slope: Estimate) -> bool:
+    """Whether a slope is 1 to within its error (or a few rounding errors of the sigmas)."""
+    return bool(abs(slope.value - 1.0) <= max(2.0 * slope.error, 64.0 * EPS))
+
+
+def correlation_fixed_point(
+    act: AbstractActivation, point: FixedPoint, sigma_w: float, phase: str
+) -> tuple[Estimate, Estimate, Estimate]:
+    """The stable fixed point c*, 1 - c*, and the slope of the correlation map there."""
+    q, w2 = float(point.q.value), sigma_w**2
+    one, zero = Estimate(1.0, 0.0, Status.OK), Estimate(0.0, 0.0, Status.OK)
+    if w2 == 0.0:
+        return one, zero, zero
+    if q == 0.0:
+        return _at_zero_length(act, one, zero)
+    if phase != CHAOTIC:
+        return one, zero, point.chi_perp
+    compiled = kernel_map(act, q)
+
+    def excess(theta: float) -> float:
+        """(1 - C) / (1 - c) - 1, above zero where the pair drifts apart."""
+        return float(w2 * compiled.average(theta) - 1.0)
+
+    # relative error of A: its own, and q's, whose effect on a mean slope is that on chi_1
+    scale = w2 * (float(np.abs(compiled.average(0.25 * np.pi))) + 1.0 / w2)
+    noise = scale * (compiled.error + 8.0 * EPS) + 2.0 * point.q.error / q
+    if excess(0.5 * np.pi) >= -noise:
+        theta, c = 0.5 * np.pi, 0.0
+    else:
+        low = 1e-9
+        if excess(low) <= 0.0:
+            return one, zero, point.chi_perp
+        theta = float(brentq(excess, low, 0.5 * np.pi, xtol=1e-16, rtol=4.0 * EPS))
+        c = float(np.cos(theta))
+    gap = 2.0 * np.sin(0.5 * theta) ** 2
+    slope = float(w2 * compiled.slope(theta))
+    # C(c) = c: an error of the map moves c by itself over 1 - C'
+    error = noise * gap / max(1.0 - slope, EPS)
+    slope_error = noise * max(abs(slope), 1.0) + _bend(compiled, theta, w2) * error
+    return (
+        Estimate(c, error + EPS, Status.OK),
+        Estimate(float(gap), error, Status.OK),
+        Estimate(slope, slope_error, Status.OK),
+    )
+
+
+def _bend(compiled: Any, theta: float, w2: float) -> float:
+    """|C''| at the angle, from neighbouring slopes."""
+    step = 1e-4 * theta
+    change = compiled.slope(theta - step) - compiled.slope(theta + step)
+    return float(abs(w2 * change / (2.0 * step * np.sin(theta))))
+
+
+def _at_zero_length(
+    act: AbstractActivation, one: Estimate, zero: Estimate
+) -> tuple[Estimate, Estimate, Estimate]:
+    left, right = act.derivative(np.array([-1e-300, 1e-300]))
+    if left == right:
+        none = missing(Status.CONTINUUM)
+        return none, none, Estimate(1.0, 0.0, Status.OK)
+    # the map of a leaky ReLU, whatever the length: it touches c = 1 with slope 1
+    return one, zero, Estimate(1.0, 0.0, Status.OK)
+
+
+def _phase(chi: Estimate) -> str:
+    if chi.status == Status.INFINITE:
+        return CHAOTIC
+    if is_critical(chi):
+        return CRITICAL
+    return ORDERED if chi.value < 1.0 else CHAOTIC
+
+
+def _choose(
+    act: AbstractActivation, points: FixedPoints, sigma_w: float, sigma_b: float, q0: float
+) -> FixedPoint | None:
+    """The attracting point that lengths reach from the input."""
+    q = reached_from(act, q0, sigma_w=sigma_w, sigma_b=sigma_b)
+    attracting = points.stable
+    if not np.isfinite(q) or not attracting:
+        return None
+    places = np.array([p.q.value for p in attracting])
+    near = int(np.argmin(np.abs(places - q)))
+    if abs(places[near] - q) <= 1e-6 * max(places[near], q):
+        return attracting[near]
+    step = affine(moments(act).square(q), sigma_w**2, sigma_b**2).value - q
+    ahead = np.flatnonzero(places > q) if step > 0.0 else np.flatnonzero(places <= q)[::-1]
+    return attracting[ahead[0]] if ahead.size else None
+
+
+def _any_point(act: AbstractActivation, sigma_w: float, sigma_b: float, q: float) -> FixedPoint:
+    """One point of a continuum of fixed points."""
+    m, w2 = moments(act), sigma_w**2
+    parallel, perp = affine(m.slope(q), w2, 0.0), affine(m.derivative_square(q), w2, 0.0)
+    return FixedPoint(Estimate(q, 4.0 * EPS * q, Status.CONTINUUM), parallel, perp, "stable")
+
+
+def _without_point(
+    act: AbstractActivation, sigma_w: float, sigma_b: float, points: FixedPoints
+) -> MeanField:
+    diverges = points.growth > 1.0
+    gone = missing(Status.DIVERGENT if diverges else Status.NONE)
+    rest = missing(Status.NOT_COMPUTED)
+    sentence = points.sentence
+    if points.stable:
+        sentence = (
+            "Lengths diverge from this input: it lies above the last unstable fixed point. "
+            + points.sentence
+        )
+    phase = DIVERGENT if diverges else NO_POINT
+    return MeanField(
+        act, sigma_w, sigma_b, gone, rest, rest, rest, rest, rest, rest, phase, points, (), sentence
+    )
+
+
+def _power_laws(
+    act: AbstractActivation, point: FixedPoint, sigma_w: float, phase: str
+) -> tuple[PowerLaw, ...]:
+    laws = []
+    if is_critical(point.chi_parallel) and point.q.status != Status.CONTINUUM:
+        laws.append(length_power_law(act, point, sigma_w))
+    if phase == CRITICAL and point.q.value > 0.0:
+        laws.append(correlation_power_law(act, float(point.q.value), sigma_w))
+    return tuple(law for law in laws if law is not None)
+
+
+def _sentence(phase: str, chi: Estimate) -> str:
+    if phase == ORDERED:
+        return f"ordered: gradients shrink {chi.value:.4g}x a layer and inputs become alike"
+    if phase == CRITICAL:
+        return (
+            "critical: gradients keep their size and inputs become alike only as a power of depth"
+        )
+    if chi.status == Status.INFINITE:
+        return "chaotic: the activation jumps, so nearby inputs part at once and have no gradient"
+    return f"chaotic: gradients grow {chi.value:.4g}x a layer and nearby inputs drift apart"
