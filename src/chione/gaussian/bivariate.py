@@ -113,7 +113,6 @@ def _nested(
     window: float,
 ) -> tuple[float, float, float, float]:
     """Double integral: value, error, size, and what a wider window might still change."""
-
     inside = beyond = 0.0
 
     def integrand(x: Array) -> tuple[Array, Array]:

@@ -103,7 +103,11 @@ class Integrator:
     def _evaluate(self, rule: _Compiled, q: Array) -> tuple[Array, Array, NDArray[np.int8]]:
         value, size = self._sums(rule, q)
         error = (rule.relative + self.power * self.relative_error) * size
+        # every term below the smallest normal number is rounded to a multiple of 5e-324
+        faint = (size < 1e-290) & (size > 0.0)
+        error = np.where(faint, error + rule.w.size * 5e-324, error)
         status = np.full(q.shape, rule.status, dtype=np.int8)
+        status[faint & (error > 1e-9 * size)] = Status.INEXACT
         status[~np.isfinite(value)] = Status.OVERFLOW
         status[q >= self.infinite_from * (1.0 - 1e-9)] = Status.INFINITE
         lost = status > Status.INEXACT
@@ -136,12 +140,15 @@ class Integrator:
     def _compile(self, q_ref: Array) -> _Compiled:
         limits = (-self._growth[0].limit, self._growth[1].limit)
         rule = build_rule(self.g, self.breakpoints, self.power, q_ref, limits)
+        sigma = float(np.sqrt(q_ref[0]))  # the unit, or widths of 1e-150 would underflow
         with np.errstate(over="ignore", under="ignore"):
-            wg = rule.w * rule.g[0] ** self.power
+            wg = rule.w / sigma * rule.g[0] ** self.power
         status = Status.OK if rule.truncation[0] < 1e-9 else Status.INEXACT
+        status = Status.INFINITE if np.isinf(rule.truncation[0]) else status
         return _Compiled(
-            -0.5 * rule.h**2,
-            rule.w,
+            sigma,
+            -0.5 * (rule.h / sigma) ** 2,
+            rule.w / sigma,
             rule.g[0],
             wg if np.all(np.isfinite(wg)) else None,
             bool(np.all(wg >= 0.0)),
@@ -155,15 +162,16 @@ class Integrator:
         n = max(1, _BLOCK // max(1, rule.w.size))
         value, size = np.empty_like(q), np.empty_like(q)
         for start in range(0, len(q), n):
-            part = q[start : start + n, None]
+            narrower = (rule.sigma / np.sqrt(q[start : start + n]))[:, None]
+            exponent = rule.exponent * narrower**2
             if rule.wg is not None:
-                terms = np.exp(rule.exponent / part)
+                terms = np.exp(exponent)
                 v = terms @ rule.wg
                 s = v if rule.positive else terms @ np.abs(rule.wg)
             else:
-                terms = (rule.g * np.exp(rule.exponent / (self.power * part))) ** self.power
+                terms = (rule.g * np.exp(exponent / self.power)) ** self.power
                 v, s = terms @ rule.w, np.abs(terms) @ rule.w
-            norm = 1.0 / np.sqrt(2.0 * np.pi * part[:, 0])
+            norm = narrower[:, 0] / np.sqrt(2.0 * np.pi)
             value[start : start + n], size[start : start + n] = v * norm, np.abs(s) * norm
         return value, size
 
@@ -172,8 +180,9 @@ class Integrator:
 class _Compiled:
     """A rule of one function, ready for the dot product with the Gaussian weights."""
 
-    exponent: Array  # -h^2 / 2
-    w: Array
+    sigma: float
+    exponent: Array  # -(h / sigma)^2 / 2
+    w: Array  # of h / sigma
     g: Array
     wg: Array | None  # w g^p, where that does not overflow
     positive: bool

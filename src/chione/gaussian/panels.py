@@ -30,6 +30,7 @@ LAST: Array = np.stack(
 _WINDOW = 40.0  # standard deviations: exp(-800) is below the smallest float64
 _FINEST = 2.0**-10  # panels at 0 are at least this fine, so that narrow features are seen
 _NEGLIGIBLE = 1e-19  # panels that contribute less than this fraction are dropped
+_LARGEST = float(np.finfo(np.float64).max)
 _MAX_LEVELS = 40
 _MAX_PANELS = 30_000
 
@@ -87,7 +88,7 @@ def binade_of(q: Array | float) -> Array:
 def binade_variances(q: float) -> Array:
     """Variances at which the rule of q's binade is tested: both ends and the middle."""
     scale = 4.0 ** float(binade_of(q))
-    return np.array([scale, 2.0 * scale, 4.0 * scale])
+    return np.minimum(scale, _LARGEST / np.array([1.0, 2.0, 4.0])) * np.array([1.0, 2.0, 4.0])
 
 
 @np.errstate(all="ignore")  # overflow is expected here and accounted for in Rule.cut
@@ -108,7 +109,9 @@ def build_rule(
     resolved itself, and panels are not bisected for less than it.
     """
     sigma = float(np.sqrt(q_ref[0]))
-    reach = float(np.sqrt(power * q_ref[-1])) * _WINDOW  # g^p may peak far out, as exp does
+    reach = (
+        float(np.sqrt(power) * np.sqrt(q_ref[-1])) * _WINDOW
+    )  # g^p may peak far out, as exp does
     edges = graded_edges(breakpoints, sigma, reach)
     # short panels towards a limit, so that the last one can tell whether the tail has died out
     ends = [x * (1.0 - 2.0**-k) for x in limits if abs(x) < reach for k in range(1, 8)]
@@ -117,6 +120,7 @@ def build_rule(
     done: list[_Panels] = []
     todo = _evaluate(f, edges[:-1], edges[1:], power, q_ref)
     n_panels = len(edges)
+    before = np.empty((len(q_ref), len(todo.g), 0))
     for level in range(_MAX_LEVELS + 1):
         middle = 0.5 * (todo.low + todo.high)
         halves = _evaluate(f, np.r_[todo.low, middle], np.r_[middle, todo.high], power, q_ref)
@@ -130,13 +134,30 @@ def build_rule(
             difference[:, -1] = 0.0
         fine = np.all(difference <= allowed, axis=(0, 1))
         n_panels += int(2 * np.sum(~fine))
+        if level == _MAX_LEVELS:
+            difference = _beyond(difference, np.tile(before, 2), fine, total)
         if level == _MAX_LEVELS or n_panels > _MAX_PANELS:
             fine[:] = True
         done.append(todo.take(fine, difference[..., fine]))
         if np.all(fine):
             break
-        todo = halves.take(np.r_[~fine, ~fine])
+        todo, before = halves.take(np.r_[~fine, ~fine]), difference[..., ~fine]
     return _assemble(done, power)
+
+
+def _beyond(difference: Array, before: Array, fine: Mask, total: Array) -> Array:
+    """What the last panels miss, where bisection did not end, as at a pole.
+
+    The differences fall by a ratio r at each level, so what is left is their geometric series;
+    it is infinite where r = 1, which is a pole of first order.
+    """
+    if before.shape != difference.shape:
+        return difference
+    ratio = difference / np.where(before > 0.0, before, np.inf)
+    diverges = (ratio > 1.0 - 1e-4) & (difference > 1e-9 * total)
+    rest = 2.0 * difference / (1.0 - np.minimum(ratio, 0.99990))
+    rest = np.where(diverges, np.inf, np.where(difference > 1e-15 * total, rest, 2.0 * difference))
+    return np.where(fine, difference, rest)
 
 
 @dataclass(frozen=True)
@@ -178,8 +199,10 @@ def _evaluate(
         _refuse_nan(h, g, infinite)
         g = np.where(overflow[..., None], 0.0, g)
     # (R, 1, P, 16): the weight is split over the p factors, so that g^p cannot overflow alone
-    exponent = h**2 / (2.0 * q_ref[:, None, None, None])
-    terms = (g * np.exp(-exponent / power)) ** power * (half[:, None] * WEIGHTS)
+    sigma = np.sqrt(q_ref)[:, None, None, None]
+    exponent = 0.5 * (h / sigma) ** 2
+    # in units of sigma, or panels of width 1e-150 would underflow
+    terms = (g * np.exp(-exponent / power)) ** power * (half[:, None] / sigma[0] * WEIGHTS)
     size = np.abs(terms)
     return _Panels(low, high, g, terms.sum(-1), size.sum(-1), (size * exponent).sum(-1), overflow)
 
