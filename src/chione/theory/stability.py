@@ -143,7 +143,8 @@ def norm_stability(phi: ActivationLike) -> NormStability:
     Searched are means in [-4, 4] and variances in [0.001, 30], on a grid of 65 by 49 cells (the
     variance in its logarithm); Newton's method starts from each cell in which both components
     change sign. Points without variance are the solutions of phi(mu) = mu at which phi is smooth;
-    a line of fixed points, as for the identity, is left out. Derivatives at kinks include the point masses of phi''.
+    a line of fixed points, as for the identity, is left out. Derivatives at kinks include the
+    point masses of phi''.
 
     References
     ----------
@@ -278,7 +279,7 @@ def basins(
     target = np.full(mu.shape, -1, dtype=np.int64)
     going = np.ones(mu.shape, dtype=bool)
     for _ in range(n_steps):
-        going &= (mu > MEANS[0]) & (mu < MEANS[1]) & (nu > VARIANCES[0]) & (nu < VARIANCES[1])
+        going &= (mu > MEANS[0]) & (mu < MEANS[1]) & (nu < VARIANCES[1])
         for i, p in enumerate(points):
             if p.stability != "attracts":
                 continue
@@ -288,7 +289,7 @@ def basins(
         if not going.any():
             break
         a, b = mu[going], np.log(nu[going])
-        mu[going], nu[going] = first.ev(b, a), np.maximum(second.ev(b, a), 1e-12)
+        mu[going], nu[going] = first.ev(b, a), np.maximum(second.ev(b, a), VARIANCES[0])
     return Basins(x, v, target.reshape(len(v), len(x)))
 
 
