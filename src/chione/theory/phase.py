@@ -53,6 +53,9 @@ class MeanField:
         All fixed points of the length map.
     power_laws : tuple of PowerLaw
         Laws that replace exponential decay where a slope is exactly 1.
+    reached : bool
+        False where lengths that start at `q0` diverge although an attracting point exists for
+        smaller inputs; the quantities above are then those of that point.
     sentence : str
         The verdict of infinite width in words.
     """
@@ -70,6 +73,7 @@ class MeanField:
     phase: str
     fixed_points: FixedPoints
     power_laws: tuple[PowerLaw, ...]
+    reached: bool
     sentence: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,6 +86,7 @@ class MeanField:
             "phase": self.phase,
             **{name: getattr(self, name).to_dict() for name in names},
             "power_laws": [law.sentence for law in self.power_laws],
+            "reached": self.reached,
             "sentence": self.sentence,
         }
 
@@ -126,12 +131,12 @@ def mean_field(
     q0 = checks.positive("q0", q0)
     points = fixed_points(act, sigma_w=sigma_w, sigma_b=sigma_b)
     if points.status == Status.CONTINUUM:
-        point = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0)
+        point, reached = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0), True
     else:
         chosen = _choose(act, points, sigma_w, sigma_b, q0)
         if chosen is None:
             return _without_point(act, sigma_w, sigma_b, points)
-        point = chosen
+        point, reached = chosen
     phase = _phase(point.chi_perp)
     c, gap, slope = correlation_fixed_point(act, point, sigma_w, phase)
     laws = _power_laws(act, point, sigma_w, phase)
@@ -149,7 +154,9 @@ def mean_field(
         phase,
         points,
         laws,
-        _sentence(phase, point.chi_perp),
+        reached,
+        _sentence(phase, point.chi_perp)
+        + ("" if reached else _beyond(points, sigma_w, sigma_b, q0)),
     )
 
 
@@ -243,19 +250,36 @@ def _phase(chi: Estimate) -> str:
 
 def _choose(
     act: AbstractActivation, points: FixedPoints, sigma_w: float, sigma_b: float, q0: float
-) -> FixedPoint | None:
-    """The attracting point that lengths reach from the input."""
-    q = reached_from(act, q0, sigma_w=sigma_w, sigma_b=sigma_b)
+) -> tuple[FixedPoint, bool] | None:
+    """The attracting point that lengths reach from the input; else the last one, not reached."""
     attracting = points.stable
-    if not np.isfinite(q) or not attracting:
+    if not attracting:
         return None
+    q = reached_from(act, q0, sigma_w=sigma_w, sigma_b=sigma_b)
+    if not np.isfinite(q):
+        return attracting[-1], False
     places = np.array([p.q.value for p in attracting])
     near = int(np.argmin(np.abs(places - q)))
     if abs(places[near] - q) <= 1e-6 * max(places[near], q):
-        return attracting[near]
+        return attracting[near], True
     step = affine(moments(act).square(q), sigma_w**2, sigma_b**2).value - q
     ahead = np.flatnonzero(places > q) if step > 0.0 else np.flatnonzero(places <= q)[::-1]
-    return attracting[ahead[0]] if ahead.size else None
+    return (attracting[ahead[0]], True) if ahead.size else (attracting[-1], False)
+
+
+def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> str:
+    """Why lengths from this input do not settle at the attracting point."""
+    limits = [p.q.value for p in points.points if p.stability != "stable"]
+    largest = (limits[-1] - sigma_b**2) / sigma_w**2 if limits else 0.0
+    if largest > 0.0:
+        where = f"only inputs of mean square below {largest:.4g} settle there"
+    else:
+        where = "no input settles there"
+    return (
+        f"; but {where}: at {q0:g} the lengths diverge, in the end {points.growth:.4g}x a layer"
+        if np.isfinite(points.growth)
+        else f"; but {where}: at {q0:g} the lengths diverge faster than exponentially"
+    )
 
 
 def _any_point(act: AbstractActivation, sigma_w: float, sigma_b: float, q: float) -> FixedPoint:
@@ -271,16 +295,9 @@ def _without_point(
     diverges = points.growth > 1.0
     gone = missing(Status.DIVERGENT if diverges else Status.NONE)
     rest = missing(Status.NOT_COMPUTED)
-    sentence = points.sentence
-    if points.stable:
-        sentence = (
-            "Lengths diverge from this input: it lies above the last unstable fixed point. "
-            + points.sentence
-        )
+    numbers = (gone, rest, rest, rest, rest, rest, rest)
     phase = DIVERGENT if diverges else NO_POINT
-    return MeanField(
-        act, sigma_w, sigma_b, gone, rest, rest, rest, rest, rest, rest, phase, points, (), sentence
-    )
+    return MeanField(act, sigma_w, sigma_b, *numbers, phase, points, (), False, points.sentence)
 
 
 def _power_laws(
