@@ -32,6 +32,8 @@ ATTACKS = [
     "tanh(*[x])",
     "where(x > 0, x, **{})",
     "max(x, key=abs)",
+    "max(x, 0, key=x)",
+    "max(x, 0, *[])",
     "x; import os",
     "x\nimport os",
     "await x",

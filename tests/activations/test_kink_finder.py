@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chione.activations.kinks import find_kinks
+from chione.activations.kinks import _near_edges, find_kinks
 
 EIGHTH = 1.0 / 8.0
 PLACES = {
@@ -74,6 +74,21 @@ def test_no_offset_hides_a_kink(offset, order):
     assert [k.order for k in search.kinks] == [order]
     assert abs(search.kinks[0].at - offset) <= 1e-10
     assert abs(search.kinks[0].at - offset) <= search.kinks[0].error + 1e-15
+
+
+@pytest.mark.parametrize("beside", [0.0, 1e-9, -3e-5])
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_the_edge_of_a_panel_hides_nothing(order, beside):
+    # no panel sees what lies between its last node and its edge
+    for edge in _near_edges()[[101, 125, 140]]:
+        at = float(edge + beside)
+
+        def f(x, at=at):
+            return np.sin(x) + 0.3 * np.where(x > at, (x - at) ** order, 0.0)
+
+        search = find_kinks(f)
+        assert [k.order for k in search.kinks] == [order]
+        assert abs(search.kinks[0].at - at) <= max(1e-10, search.kinks[0].error)
 
 
 def test_a_jump_is_found_to_neighbouring_floats():

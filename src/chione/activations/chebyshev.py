@@ -16,9 +16,11 @@ EPS = float(np.finfo(np.float64).eps)
 UNDERFLOW = 1e-290  # what is smaller may have been flushed to zero on the way
 
 _K = np.arange(N)
-_ANGLES = np.pi * (_K + 0.5) / N
-NODES = -np.cos(_ANGLES)  # first kind, ascending, no node on an edge
-_TO_COEFFICIENTS = (2.0 - (_K == 0)[:, None]) / N * np.cos(_K[:, None] * (np.pi - _ANGLES))
+# T_k at node j is (-1)^k cos(pi k (2j + 1) / 2N); reduced as an integer, every entry is exact
+_TURNS = (_K[:, None] * (2 * _K + 1)) % (4 * N)
+_CHEBYSHEV = (1.0 - 2.0 * (_K % 2))[:, None] * np.cos(np.pi * _TURNS / (2 * N))
+NODES = _CHEBYSHEV[1]  # first kind, ascending, no node on an edge
+_TO_COEFFICIENTS = (2.0 - (_K == 0)[:, None]) / N * _CHEBYSHEV
 _GAPS = np.diff(NODES)
 
 
@@ -111,7 +113,7 @@ def fit(f: Subject, low: Array, high: Array) -> Panels:
     noise = EPS * (scale + f.floor(reach) + 0.5 * reach * steepest) + UNDERFLOW
     coefficients = y @ _TO_COEFFICIENTS.T
     tail = np.max(np.abs(coefficients[:, -4:]), axis=1)
-    resolved = finite & (tail <= 8.0 * noise)
+    resolved = finite & (tail <= 3.0 * noise)
     return Panels(low, high, coefficients, noise, resolved, finite)
 
 
@@ -123,6 +125,12 @@ def evaluate(panels: Panels, index: NDArray[np.intp], x: Array, order: int) -> A
     if order:
         c = np.polynomial.chebyshev.chebder(c, order, axis=1) / half[:, None] ** order
     return np.asarray(np.polynomial.chebyshev.chebval(t, c[index].T, tensor=False))
+
+
+def without_noise(panels: Panels) -> Array:
+    """Coefficients (P, 24), those below the noise set to zero: a line has no curvature."""
+    c = panels.coefficients
+    return np.where(np.abs(c) <= 2.0 * panels.noise[:, None], 0.0, c)
 
 
 def refine(f: Subject, edges: Array, *, narrowest: float, most: int) -> Panels | None:

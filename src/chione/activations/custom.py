@@ -175,13 +175,7 @@ def _table(
     table = chebyshev.refine(subject, joined, narrowest=1e-3, most=20_000)
     if table is None:
         table = chebyshev.fit(subject, joined[:-1], joined[1:])
-    return subject, replace(table, coefficients=_without_noise(table))
-
-
-def _without_noise(panels: chebyshev.Panels) -> Array:
-    """Coefficients below the noise are zero: a straight line has no curvature."""
-    c = panels.coefficients
-    return np.where(np.abs(c) <= 2.0 * panels.noise[:, None], 0.0, c)
+    return subject, replace(table, coefficients=chebyshev.without_noise(table))
 
 
 def _one_by_one(
@@ -199,7 +193,7 @@ def _one_by_one(
         panels = chebyshev.fit(subject, low, high)
         tail = np.max(np.abs(panels.coefficients[:, -4:]), axis=1) + panels.noise
         estimate = tail / (high - low) ** order
-        panels = replace(panels, coefficients=_without_noise(panels))
+        panels = replace(panels, coefficients=chebyshev.without_noise(panels))
         value = chebyshev.evaluate(panels, np.arange(len(x)), x, order)
         better = panels.finite & (estimate < lowest)
         best[better], lowest[better] = value[better], estimate[better]

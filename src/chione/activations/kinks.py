@@ -10,12 +10,13 @@ is confirmed: left of the place f must follow the left fit, right of it the righ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from chione.activations.chebyshev import (
     EPS,
+    N,
     Panels,
     Side,
     Subject,
@@ -23,6 +24,7 @@ from chione.activations.chebyshev import (
     refine,
     side_fit,
     subject,
+    without_noise,
 )
 from chione.base import Array
 
@@ -31,6 +33,8 @@ NARROWEST = 1.0 / 64.0  # on wider panels even a jump of the third derivative sh
 MOST_PANELS = 6000
 FAR_REACH = 1e4
 MOST_KINKS_IN_NOISE = 32
+SHIFT = 0.381  # of the second set of panels: no edge near one of the first, nor when halved
+HIDDEN = 2e-3  # part of a panel's width between its last node and its edge, and a little more
 POINTLIKE = 1e-4  # a break that is confined to less, and is no kink, is a singular point
 
 
@@ -82,10 +86,13 @@ def find_kinks(function: Callable[[Array], Array]) -> KinkSearch:
         (n,) -> (n,), float64.
     """
     f = subject(function)
-    near = refine(f, _near_edges(), narrowest=NARROWEST, most=MOST_PANELS)
-    if near is None:
+    near, shifted = (
+        refine(f, _near_edges(shift), narrowest=NARROWEST, most=MOST_PANELS)
+        for shift in (0.0, SHIFT)
+    )
+    if near is None or shifted is None:
         return KinkSearch((), False, None)
-    kinks, smooth = _search(f, near)
+    kinks, smooth = _search(f, near, shifted)
     if smooth:
         for edges in _far_edges():
             far = refine(f, edges, narrowest=NARROWEST * REACH, most=MOST_PANELS)
@@ -93,12 +100,14 @@ def find_kinks(function: Callable[[Array], Array]) -> KinkSearch:
                 kinks += _search(f, far)[0]
     if not smooth and len(kinks) > MOST_KINKS_IN_NOISE:
         kinks = []  # steps of rounding, as in a function that computes in float32
-    return KinkSearch(tuple(sorted(kinks, key=lambda k: k.at)), smooth, near)
+    plain = [Kink(float(k.at), k.order, float(k.error)) for k in kinks]
+    return KinkSearch(tuple(sorted(plain, key=lambda k: k.at)), smooth, near)
 
 
-def _near_edges() -> Array:
-    """About 250 panels, with edges at no short decimal."""
+def _near_edges(shift: float = 0.0) -> Array:
+    """About 250 panels, with edges at no short decimal, moved by `shift` of a panel."""
     edges: Array = np.linspace(-REACH, REACH, 251) + 0.0123456789 * np.pi / 3.0
+    edges += shift * (edges[1] - edges[0])
     edges[[0, -1]] = -REACH, REACH
     return edges
 
@@ -109,8 +118,12 @@ def _far_edges() -> tuple[Array, Array]:
     return -grid[::-1], grid
 
 
-def _search(f: Subject, leaves: Panels) -> tuple[list[Kink], bool]:
+def _search(f: Subject, leaves: Panels, again: Panels | None = None) -> tuple[list[Kink], bool]:
+    """Kinks of one set of panels; what only the other set shows lies near an edge of the first."""
     clusters = _clusters(leaves)
+    for low, high, certain in _clusters(again) if again is not None else []:
+        if not any(low <= b and a <= high for a, b, _ in clusters):
+            clusters = sorted([*clusters, (low, high, certain)])
     kinks: list[Kink] = []
     smooth = True
     for i, (low, high, certain) in enumerate(clusters):
@@ -133,27 +146,33 @@ def _clusters(leaves: Panels) -> list[tuple[float, float, bool]]:
             out[-1] = (out[-1][0], high, True)
         else:
             out.append((low, high, True))
-    for at in _disagreements(leaves):
+    for at, width in _disagreements(leaves):
         if not any(low <= at <= high for low, high, _ in out):
-            margin = 1e-6 * max(1.0, abs(at))
+            margin = HIDDEN * width
             out.append((at - margin, at + margin, False))
     return sorted(out)
 
 
-def _disagreements(leaves: Panels) -> Array:
-    """Shared edges at which value or slope of the two neighbours differ beyond the noise."""
+def _disagreements(leaves: Panels) -> list[tuple[float, float]]:
+    """Shared edges at which neighbours differ beyond the noise, with the width of the wider."""
     n = len(leaves.low)
     index = np.arange(n - 1)
     usable = leaves.resolved[:-1] & leaves.resolved[1:]
     at = leaves.high[:-1]
     noise = leaves.noise[:-1] + leaves.noise[1:]
-    narrow = np.minimum(leaves.high - leaves.low, 1e300)
-    width = np.minimum(narrow[:-1], narrow[1:])
+    widths = leaves.high - leaves.low
+    narrower = np.minimum(widths[:-1], widths[1:])
     apart = np.zeros(n - 1, dtype=bool)
-    for order, growth in ((0, 24.0), (1, 24.0**3)):
-        gap = evaluate(leaves, index + 1, at, order) - evaluate(leaves, index, at, order)
-        apart |= np.abs(gap) > 20.0 * growth * noise / width**order
-    return at[usable & apart]
+    clean = replace(leaves, coefficients=without_noise(leaves))
+    degree = np.max(np.where(clean.coefficients != 0.0, np.arange(1, N + 1), 2), axis=1)
+    steepness = np.maximum(degree[:-1], degree[1:]).astype(np.float64) ** 2
+    for order in range(4):
+        gap = evaluate(clean, index + 1, at, order) - evaluate(clean, index, at, order)
+        size = np.sqrt(steepness) * steepness**order * noise / narrower**order
+        apart |= np.abs(gap) > 20.0 * size
+    suspicious = usable & apart
+    wider = np.maximum(widths[:-1], widths[1:])
+    return list(zip(at[suspicious].tolist(), wider[suspicious].tolist(), strict=True))
 
 
 def _examine(
@@ -218,19 +237,22 @@ def _compare(f: Subject, low: float, high: float, left: Side, right: Side) -> Ki
 
     x = np.linspace(low - 0.1 * (high - low), high + 0.1 * (high - low), 41)
     for order in (3, 2, 1):
-        slope, slope_error = gap(x, order)
-        if np.min(np.abs(slope) - 10.0 * slope_error) <= 0.0:
-            continue
         at = _root(gap, order - 1, x)
         if at is None:
             continue
-        here = [gap(np.array([at]), j) for j in range(order)]
-        if any(abs(value[0]) > 4.0 * error[0] for value, error in here[:-1]):
+        here = [gap(np.array([at]), j) for j in range(order + 1)]
+        slope, slope_error = float(np.abs(here[order][0][0])), float(here[order][1][0])
+        all_slopes, all_errors = gap(np.linspace(low, high, 17), order)
+        if slope <= 10.0 * slope_error or np.any(np.abs(all_slopes) <= 3.0 * all_errors):
             continue
-        place_error = float(here[-1][1][0] / np.min(np.abs(slope))) + 4.0 * EPS * abs(at)
+        if any(abs(value[0]) > 4.0 * error[0] for value, error in here[: order - 1]):
+            continue
+        place_error = float(here[order - 1][1][0]) / slope + 4.0 * EPS * abs(at)
         return Kink(_snap(at, place_error), order, place_error)
     value, value_error = gap(x, 0)
-    if np.min(np.abs(value) - 10.0 * value_error) > 0.0:
+    sizes = np.abs(value)
+    # a jump is nearly constant over the cluster, the trace of a higher order is not
+    if np.min(sizes - 10.0 * value_error) > 0.0 and np.min(sizes) > 0.3 * np.max(sizes):
         return _bisect_jump(f, low, high, left, right)
     return None
 
@@ -249,6 +271,7 @@ def _root(gap: Callable[[Array, int], tuple[Array, Array]], order: int, x: Array
 
 def _bisect_jump(f: Subject, low: float, high: float, left: Side, right: Side) -> Kink | None:
     """Neighbouring floats between which the value jumps."""
+    outer = (low, high)
     for _ in range(200):
         middle = 0.5 * (low + high)
         if not low < middle < high:
@@ -259,6 +282,8 @@ def _bisect_jump(f: Subject, low: float, high: float, left: Side, right: Side) -
             low = middle
         else:
             high = middle
+    if low == outer[0] or high == outer[1]:
+        return None  # f follows one of the fits throughout: the jump lies elsewhere
     at = min((low, high), key=lambda v: len(repr(v)))
     if low < 0.0 < high:
         at = 0.0
