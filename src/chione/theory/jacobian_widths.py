@@ -24,7 +24,8 @@ from chione.freeprob.measures import Complex
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.jacobian_solvers import AbstractSolver, Values
 
-_TURN = np.pi * (1.0 - np.linspace(0.0, 1.0, 25)[1:]) ** 1.5  # angles of z on its way down
+_TURN = np.pi * (1.0 - np.linspace(0.0, 1.0, 25)) ** 1.5  # angles of z on its way down
+_AXIS = 250.0  # reach in log |w| of the table on the negative axis
 _NEWTON = 40
 _SCAN = 600  # points of log lambda at which bands are looked for
 _VANISHED = 1e-9  # density by log lambda that counts as none in the scan for bands
@@ -119,43 +120,41 @@ class WidthsSolver(AbstractSolver):
         return self.law.resolvent(np.exp(log_w)).q
 
     def _negative_axis(self, log_lambda: Array) -> _State:
-        """The real solution at z = -lambda, by bisection in x in (-rank, 0)."""
-        a, _ = self.groups
-        xs, logs = [], []
-        for target in log_lambda:
-            def f(u: float, target: float = float(target)) -> float:
-                return self._on_axis(u)[0] - target
+        """The real solution at z = -lambda to a few digits, from a table along the axis.
 
-            u = brentq(f, -700.0, 700.0, xtol=1e-13)
-            value, x, log_w = self._on_axis(u)
-            xs.append(x)
-            logs.append(log_w + 1j * np.pi)
-        return _State(np.array(xs, dtype=complex), np.array(logs))
-
-    def _on_axis(self, u: float) -> tuple[float, float, Array]:
-        """log |z|, x and log |w_g| where the narrowest layer has w = -e^u."""
+        On w = -e^u both -M = E t/(e^u + t) and its complement E_{t>0} e^u/(e^u + t) are plain
+        positive sums, and the logarithm of their ratio is monotone in u.
+        """
         a, n = self.groups
-        L = len(self.ratios) - 1
-        limit = np.array([*a, 1.0 / self.ratios[0]])
-        alive = 1.0 - sum(m for p, m in self.law.atoms if p == 0.0)
+        t, p = self.law.nodes
+        t, p = t[t > 0.0], p[t > 0.0]
+        alive = float(p.sum())
+        u = np.linspace(-_AXIS, _AXIS, 4001)
+        with np.errstate(over="ignore", under="ignore"):
+            ratio = np.exp(u[:, None] - np.log(t))
+            minus_m, rest = (1.0 / (1.0 + ratio)) @ p, (1.0 / (1.0 + 1.0 / ratio)) @ p
+        logit = np.log(rest) - np.log(minus_m)  # rising in u
         reach = np.array([*(alive / a), self.ratios[0]])
         k = int(np.argmin(reach))
         if k < a.size:
-            x = float(self.law.resolvent(np.array([-np.exp(u) + 0j])).m.real[0]) / limit[k]
-        else:  # the input is the bottleneck: 1 + x_0 = 1 / (1 + e^-u)
-            x = -self.ratios[0] / (1.0 + np.exp(u))
-        log_w = np.array([self._inverse(g * x) for g in a])
-        log_z = np.log1p(x / self.ratios[0]) - np.log(-x / self.ratios[0])
-        log_z += L * (self.log_gain + np.log(-x)) - float(np.sum(np.log(self.ratios[:-1])))
-        return float(log_z + log_w @ n), x, log_w
-
-    def _inverse(self, m: float) -> float:
-        """log |w| with M(w) = m at w < 0."""
-
-        def f(u: float) -> float:
-            return float(self.law.resolvent(np.array([-np.exp(u) + 0j])).m.real[0]) - m
-
-        return float(brentq(f, -720.0, 720.0, xtol=1e-13))
+            minus_x = minus_m / a[k]
+        else:  # the input is the bottleneck: x_0 = -1 / (1 + e^u)
+            minus_x = self.ratios[0] / (1.0 + np.exp(u))
+        log_w = np.empty((u.size, a.size))
+        for g, scale in enumerate(a):
+            m = scale * minus_x
+            own = np.log(np.maximum(alive - m, 1e-300)) - np.log(m)
+            log_w[:, g] = u if g == k else np.interp(own, logit, u)
+        one_plus_x0 = 1.0 - minus_x / self.ratios[0]
+        if k == a.size:
+            one_plus_x0 = 1.0 / (1.0 + np.exp(-u))
+        L = len(self.ratios) - 1
+        one_plus_x0 = np.maximum(one_plus_x0, 1e-300)
+        log_z = np.log(one_plus_x0) - np.log(minus_x / self.ratios[0]) + log_w @ n
+        log_z += L * (self.log_gain + np.log(minus_x)) - float(np.sum(np.log(self.ratios[:-1])))
+        x = -np.exp(np.interp(log_lambda, log_z, np.log(minus_x)))
+        logs = np.stack([np.interp(log_lambda, log_z, log_w[:, g]) for g in range(a.size)], axis=1)
+        return _State(x.astype(complex), logs + 1j * np.pi)
 
     def _states(self, log_lambda: Array) -> tuple[_State, Array]:
         """The physical solution at real positive z."""
@@ -193,6 +192,9 @@ class WidthsSolver(AbstractSolver):
         with np.errstate(all="ignore"):
             rounding = 64.0 * _EPS * len(self.ratios) * (8.0 + abs(y)) + self.slack
             error = abs(rounding / slope) + 64.0 * _EPS * abs(state.x)
+        # Off the bands the logarithms of negative numbers have no side; the mass is known.
+        cdf = np.where(y <= self.support[0][0], 1.0 - self.rank, cdf)
+        cdf = np.where(y >= self.support[-1][1], 1.0, cdf)
         bad = ~good & inside
         density[bad], cdf[bad] = np.nan, np.nan
         return Values(density, cdf, np.where(inside, error, 0.0), error + 64.0 * _EPS)
@@ -210,13 +212,21 @@ class WidthsSolver(AbstractSolver):
             inner = i if on[i] else i + 1
             edge = self._edge(state.x[inner], state.log_w[inner], grid[i], grid[i + 1])
             if on[i + 1]:
-                start = edge
+                start = -np.inf if not out and self._soft_bottom else edge
             elif start is not None:
-                out.append((float(start), edge))
+                out.append((float(start), float(edge)))
                 start = None
         if start is not None:
             out.append((float(start), np.inf))
         return tuple(out)
+
+    @property
+    def _soft_bottom(self) -> bool:
+        """Whether small t make the law reach 0: where a layer, not the input, bounds the rank."""
+        a, _ = self.groups
+        alive = 1.0 - sum(m for p, m in self.law.atoms if p == 0.0)
+        bounded_by_layer = float(np.min(alive / a)) <= self.ratios[0]
+        return bounded_by_layer and self.law.pieces is not None and self.law.limits[0] == 0.0
 
     def _scan_grid(self) -> Array:
         m, log_m1 = self.scaled_moments(2)
