@@ -17,6 +17,7 @@ from chione.base import Status
 from chione.gaussian import Integrator, bivariate, expectation
 
 GAPS = (1e-14, 3e-9, 0.2, 1.0, 1.7, 2.0 - 1e-14)  # 1 - c
+VARIANCES = ((1.0, 1.0), (1e-8, 2.0), (50.0, 0.3), (1e4, 1e4), (0.4, 0.4), (2.0, 30.0))
 PARTNERS = {
     "relu": (lambda x: np.maximum(x - 0.3, 0.0), (0.3,), oracle.flow_relu(0.3)),
     "step": (lambda x: (x > -0.2) * 1.0, (-0.2,), oracle.flow_step(-0.2)),
@@ -51,7 +52,7 @@ def test_kernels_of_unlike_functions_are_right_to_1e12(name, partner, derivative
     f = phi.derivative if derivative else phi.value
     g, points, _ = PARTNERS[partner]
     sizes = Integrator(f, phi.kinks, power=2), Integrator(g, points, power=2)
-    for (q1, q2), gap in zip([(1.0, 1.0), (1e-8, 2.0), (50.0, 0.3), (1e4, 1e4)] * 2, GAPS * 2):
+    for (q1, q2), gap in zip(VARIANCES, GAPS, strict=True):
         res = bivariate(f, g, q1, q2, 1.0 - gap, breakpoints_f=phi.kinks, breakpoints_g=points)
         exact = _exact(name, partner, q1, q2, gap, derivative)
         distance = float(abs(arb(res.value) - exact))

@@ -28,7 +28,7 @@ def _bits():
 
 
 def miss(estimate, exact):
-    """Distance of an estimate from an enclosure, once it has been checked to be within the error."""
+    """Distance of an estimate from an enclosure, checked to be within its error."""
     exact = arb(exact)
     distance = float(abs(arb(estimate.value) - exact))
     assert distance <= estimate.error, (estimate, exact)

@@ -50,7 +50,9 @@ def test_coefficients_against_ball_arithmetic(name, q):
             he = _he(k, q)
             base = oracle.CATALOGUE[name]
             product = oracle.Piecewise(
-                base.knots, tuple(lambda z, an, p=p: p(z, an) * he(z) for p in base.pieces), ()
+                base.knots,
+                tuple(lambda z, an, p=p, he=he: p(z, an) * he(z) for p in base.pieces),
+                (),
             )
             distance = float(abs(arb(e.coefficients[k]) - oracle.expectation(product, q)))
             assert distance <= e.error[k] + 1e-60

@@ -19,6 +19,7 @@ from chione.gaussian.resolution import Resolution, resolve
 from chione.gaussian.smoothing import NARROW, WIDE, smooth
 
 _REACH = 85.0  # standard deviations: the outer integral goes to 40, a wide window 40 beyond
+_INDEPENDENT = 1e-100  # a correlation below this changes nothing, but dividing by it overflows
 _MOST_PANELS = 1e6  # outer times inner, some seconds: beyond, both factors oscillate too fast
 _GAUSSIAN = np.array([0.0, 1.5, 3.0, 4.5, 6.5, 9.5, 14.0, 20.0, 29.0, 40.0])
 _GAUSSIAN = np.r_[-_GAUSSIAN[:0:-1], _GAUSSIAN]
@@ -79,8 +80,10 @@ def bivariate(
         return _times(Integrator(f, breakpoints_f)(q1), Integrator(g, breakpoints_g)(0.0))
     v = q2 * ((1.0 - c) * (1.0 + c) if one_minus_c is None else gap * (2.0 - gap))
     rho = c * np.sqrt(q2 / q1)
-    mapped = tuple(k / rho for k in breakpoints_g) if rho else ()
+    if abs(c) < _INDEPENDENT:
+        rho = 0.0
     if v == 0.0:
+        mapped = tuple(k / rho for k in breakpoints_g) if rho else ()
         every = tuple(sorted({*breakpoints_f, *(k for k in mapped if np.isfinite(k))}))
         return Integrator(lambda x: f(x) * g(rho * x), every)(q1)
     if _is_infinite(f, g, q1, q2, c):

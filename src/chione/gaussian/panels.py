@@ -88,7 +88,9 @@ def binade_of(q: Array | float) -> Array:
 def binade_variances(q: float) -> Array:
     """Variances at which the rule of q's binade is tested: both ends and the middle."""
     scale = 4.0 ** float(binade_of(q))
-    return np.minimum(scale, _LARGEST / np.array([1.0, 2.0, 4.0])) * np.array([1.0, 2.0, 4.0])
+    steps: Array = np.array([1.0, 2.0, 4.0])
+    variances: Array = np.minimum(scale, _LARGEST / steps) * steps
+    return variances
 
 
 @np.errstate(all="ignore")  # overflow is expected here and accounted for in Rule.cut
