@@ -65,7 +65,8 @@ def test_check_exits_with_1_when_networks_contradict_the_theory(monkeypatch):
 
 
 def test_check_needs_something_to_compare():
-    result = call(*SMALL, "--depth", "2", "--observe", "activation_histogram", "--check")
+    overflows = ["simulate", "exp", "--sigma-w", "90", "--networks", "3", "--width", "30"]
+    result = call(*overflows, "--depth", "2", "--observe", "ntk", "--check")
     assert result.exit_code == 1
     assert "Nothing could be compared" in result.stderr
 
