@@ -14,10 +14,15 @@ from chione.theory.correlation_map import (
 )
 from chione.theory.criticality import Criticality, CriticalPoint, criticality
 from chione.theory.depth_curves import Trajectory, trajectory
+from chione.theory.finite_width import FiniteWidth, Trust, finite_width, mean_square_variance, trust
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points
+from chione.theory.gradients import BackwardPass, Tradeoff, backward, tradeoff
 from chione.theory.initialization import Recommendation, describe_scheme, gain
 from chione.theory.kernel_map import KernelMap, kernel_map
+from chione.theory.kernels import KernelLayers, kernel_diagonal, kernel_layers, nngp, ntk
+from chione.theory.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.length_map import chi_parallel, chi_perp, length_map
+from chione.theory.metric_covariance import MetricCovariance, metric_covariance
 from chione.theory.moments import (
     derivative_second_moment,
     fourth_moment,
@@ -27,18 +32,42 @@ from chione.theory.moments import (
 )
 from chione.theory.phase import MeanField, depth_scale, mean_field
 from chione.theory.power_laws import PowerLaw
+from chione.theory.process_kernel import process_kernel
+from chione.theory.stability import (
+    Basins,
+    NormFixedPoint,
+    NormStability,
+    basins,
+    first_order_slope,
+    norm_map,
+    norm_stability,
+    normalized_slope,
+)
 
 __all__ = [
     "AffineSolution",
+    "BackwardPass",
+    "Basins",
     "CriticalPoint",
     "Criticality",
+    "DeepRun",
+    "FiniteWidth",
     "FixedPoint",
     "FixedPoints",
+    "KernelLayers",
     "KernelMap",
+    "LargeDepth",
     "MeanField",
+    "MetricCovariance",
+    "NormFixedPoint",
+    "NormStability",
     "PowerLaw",
     "Recommendation",
+    "Tradeoff",
     "Trajectory",
+    "Trust",
+    "backward",
+    "basins",
     "chi_parallel",
     "chi_perp",
     "correlation_map",
@@ -48,18 +77,34 @@ __all__ = [
     "derivative_kernel",
     "derivative_second_moment",
     "describe_scheme",
+    "finite_width",
+    "first_order_slope",
     "fixed_points",
     "fourth_moment",
     "gain",
+    "iterate_lengths",
     "kernel",
+    "kernel_diagonal",
+    "kernel_layers",
     "kernel_map",
+    "large_depth",
     "length_map",
     "length_slope",
     "mean",
     "mean_field",
+    "mean_square_variance",
+    "metric_covariance",
+    "nngp",
+    "norm_map",
+    "norm_stability",
+    "normalized_slope",
     "normalizing_affine",
     "normalizing_parameter",
+    "ntk",
     "one_minus_correlation_map",
+    "process_kernel",
     "second_moment",
+    "tradeoff",
     "trajectory",
+    "trust",
 ]

@@ -23,6 +23,7 @@ from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.fading import is_straight
 from chione.theory.kernel_mixed import mixed_kernels
 from chione.theory.kernel_table import DepthKernel, Layers
+from chione.theory.moments import moments
 from chione.theory.taylor import origin
 
 _BLOCK = 1 << 20  # entries at a time: some 8 MB an array
@@ -132,6 +133,35 @@ def kernel_layers(
         Estimate(columns[0], columns[1], status[0].astype(np.int8)),
         Estimate(columns[2], columns[3], status[2].astype(np.int8)),
     )
+
+
+def kernel_diagonal(network: MLP, q0: Any, *, with_ntk: bool = False) -> Estimate:
+    r"""Kernel of inputs with themselves, from their mean squares alone.
+
+    .. math:: K^{l+1} = V(K^l), \qquad \Theta^{l+1} = K^{l+1} + \chi_\perp(K^l)\,\Theta^l
+
+    Parameters
+    ----------
+    network : MLP
+        Activation, sigmas and depth count.
+    q0 : array_like
+        Mean squares of the inputs, zero or above.
+    with_ntk : bool
+        Whether the tangent kernel is wanted instead of the NNGP kernel.
+    """
+    q = checks.real_array("q0", q0)
+    m, w2, b2 = moments(network.activation), network.sigma_w**2, network.sigma_b**2
+    k = w2 * q + b2
+    theta, error = k, 4e-16 * np.abs(k)
+    for _ in range(network.depth - 1):
+        square = m.square(k)
+        slope: Any = m.derivative_square(k).value if with_ntk else 0.0
+        k = w2 * np.asarray(square.value) + b2
+        theta = k + w2 * slope * theta if with_ntk else k
+        relative = square.error / np.maximum(np.abs(square.value), 1e-300)
+        error = np.abs(theta) * (2.0 * relative + 4e-16) + (1.0 + w2 * np.abs(slope)) * error
+    status = np.where(np.isfinite(theta), Status.OK, Status.INFINITE).astype(np.int8)
+    return Estimate(theta, error, status)
 
 
 def _kernel(network: MLP, x1: Any, x2: Any, with_ntk: bool) -> Estimate:

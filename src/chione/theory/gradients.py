@@ -1,0 +1,232 @@
+r"""The backward pass at infinite width: error signals and weight gradients, layer by layer.
+
+.. math::
+    D^l_{ab} = \sigma_w^2 \frac{n_{l+1}}{n_l}\, E\,\phi'(u_a) \phi'(u_b)\; D^{l+1}_{ab}, \qquad
+    \langle g_a^l, g_b^l \rangle = (x_a^{l-1} \cdot x_b^{l-1})\,(\delta_a^l \cdot \delta_b^l)
+
+with D the mean over units of the products of error signals
+:math:`\delta = \partial L / \partial h`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from chione.activations import AbstractActivation, activation
+from chione.base import Array, ConvergenceError, Estimate, Status, checks
+from chione.gaussian import expectation
+from chione.gaussian.panels import EPS
+from chione.networks import MLP
+from chione.theory.correlation_map import derivative_kernel, kernel
+from chione.theory.moments import ActivationLike, moments
+
+STARTS = ("unit", "squared")
+
+
+@dataclass(frozen=True)
+class BackwardPass:
+    """Error signals and gradients of two inputs; columns are the entries 11, 12 and 22.
+
+    Parameters
+    ----------
+    metric : Estimate, shape (L, 3)
+        Mean products of the pre-activations of each layer.
+    errors : Estimate, shape (L, 3)
+        Mean products of the error signals of each layer.
+    weight_gradients : Estimate, shape (L, 3)
+        Inner products of the gradients with respect to each whole weight matrix.
+    bias_gradients : Estimate, shape (L, 3)
+        The same for the biases.
+    """
+
+    metric: Estimate
+    errors: Estimate
+    weight_gradients: Estimate
+    bias_gradients: Estimate
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    r"""How fast a centred, normalised activation parts inputs, and how fast gradients grow.
+
+    Parameters
+    ----------
+    activation : str
+        Name of the activation, before centring.
+    decorrelation : Estimate
+        :math:`\kappa'(0) = c_1^2`: factor on small correlations per layer, at most 1.
+    gradient : Estimate
+        :math:`\kappa'(1) = \sum_k k c_k^2`: factor on the mean square gradient, at least 1.
+    """
+
+    activation: str
+    decorrelation: Estimate
+    gradient: Estimate
+
+
+def backward(
+    network: MLP,
+    *,
+    q0: tuple[float, float] = (1.0, 1.0),
+    c0: float = 0.5,
+    start: str = "unit",
+    targets: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> BackwardPass:
+    r"""Follow two inputs forward, and their error signals and gradients backward.
+
+    Parameters
+    ----------
+    network : MLP
+        Widths may differ from layer to layer; the last layer is a linear read-out.
+    q0 : tuple of float
+        Mean squares of the two inputs.
+    c0 : float
+        Their correlation, in [-1, 1].
+    start : {"unit", "squared"}
+        Where gradients begin: ``unit``, error signals of mean square 1 at the read-out, equal for
+        both inputs; ``squared``, the loss :math:`\tfrac12 \|h^L - y\|^2`, whose error signal is
+        :math:`h^L - y`.
+    targets : tuple of float
+        For ``squared``: mean products 11, 12, 22 of the targets, which are independent of the
+        network.
+
+    Returns
+    -------
+    BackwardPass
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+    ConvergenceError
+        If a moment is infinite, as for an activation that jumps.
+
+    Notes
+    -----
+    Weights that are used backward are taken as independent of those used forward, which is exact
+    at infinite width as long as error signals do not depend on the read-out weights. For the
+    squared loss they do, through h^L: the corrections are of the order of the number of outputs
+    over the width of the last hidden layer. The factor :math:`n_{l+1} / n_l` stands because D is
+    a mean over units; it is absent for sums.
+
+    References
+    ----------
+    .. [1] G. Yang, S. Schoenholz, "Mean field residual networks", NeurIPS 2017, axiom 3.2.
+    """
+    checks.one_of("start", start, STARTS)
+    if start == "unit" and any(targets):
+        raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")
+    act, n = network.activation, network.widths
+    w2, b2 = network.sigma_w**2, network.sigma_b**2
+    first, second = (checks.positive("q0", q) for q in q0)
+    c = float(checks.correlation("c0", checks.finite("c0", c0)))
+    x = [_exact(np.array([first, c * math.sqrt(first * second), second]))]
+    k: list[Estimate] = []
+    slopes: list[Estimate] = []
+    for layer in range(network.depth):
+        k.append(Estimate(w2 * x[-1].value + b2, w2 * x[-1].error + 2.0 * EPS * abs(x[-1].value)))
+        if layer < network.depth - 1:
+            after, slope = _pair(act, k[-1], layer + 1)
+            x.append(after)
+            slopes.append(slope)
+    if start == "unit":
+        d = [_exact(np.ones(3))]
+    else:
+        d = [Estimate(k[-1].value + np.array(targets, dtype=np.float64), k[-1].error)]
+    for layer in range(network.depth - 2, -1, -1):
+        ratio = w2 * n[layer + 2] / n[layer + 1]
+        d.insert(0, _times(d[0], slopes[layer], ratio))
+    weights = [_times(d[i], x[i], float(n[i + 1]) * float(n[i])) for i in range(network.depth)]
+    biases = [_times(d[i], _exact(np.ones(3)), float(n[i + 1])) for i in range(network.depth)]
+    return BackwardPass(_stack(k), _stack(d), _stack(weights), _stack(biases))
+
+
+def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
+    r"""Forward decorrelation against gradient growth, for phi centred and scaled at variance q.
+
+    .. math:: \kappa'(0) = \frac{q\,(E\,\phi')^2}{\mathrm{Var}\,\phi} \le 1 \le
+       \kappa'(1) = \frac{q\,E\,\phi'^2}{\mathrm{Var}\,\phi}
+
+    Equality holds for a linear activation only: what tells inputs apart faster makes gradients
+    grow faster.
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    q : float
+        Variance of the pre-activations, above zero.
+
+    Examples
+    --------
+    >>> t = tradeoff("tanh")
+    >>> round(t.decorrelation.value, 5), round(t.gradient.value, 5)
+    (0.93047, 1.17781)
+    """
+    act, q = activation(phi), checks.positive("q", q)
+    m = moments(act)
+    mean, square, slope = m.mean(q), m.square(q), m.derivative_square(q)
+    variance = square.value - mean.value**2
+    spread = square.error + 2.0 * abs(mean.value) * mean.error + 2.0 * EPS * square.value
+    if not variance > 8.0 * spread:
+        raise ConvergenceError(f"{act} is constant at variance {q:g}; it cannot be scaled.")
+    # sqrt(q) E phi' = E z phi, the first Hermite coefficient
+    first = expectation(lambda h: h * act.value(h), q, breakpoints=act.kinks)
+    top = first.value**2 / q
+    decorrelation = top / variance
+    d_error = (
+        2.0 * abs(first.value) * first.error / q / variance + decorrelation * spread / variance
+    )
+    if not math.isfinite(slope.value):
+        gradient = Estimate(float("nan"), float("nan"), slope.status)
+    else:
+        value = q * slope.value / variance
+        gradient = Estimate(value, q * slope.error / variance + value * spread / variance)
+    return Tradeoff(act.name, Estimate(decorrelation, d_error + 2.0 * EPS), gradient)
+
+
+def _pair(act: AbstractActivation, k: Estimate, layer: int) -> tuple[Estimate, Estimate]:
+    """Mean products of the activations and of the slopes, entries 11, 12, 22."""
+    q1, q12, q2 = (float(v) for v in k.value)
+    m = moments(act)
+    ends = [(m.square(q), m.derivative_square(q)) for q in (q1, q2)]
+    norm = math.sqrt(q1 * q2)
+    c = min(1.0, max(-1.0, q12 / norm)) if norm > 0.0 else 0.0
+    if c == 1.0 and q1 == q2:
+        middle = ends[0]
+    else:
+        middle = kernel(act, q1, q2, c), derivative_kernel(act, q1, q2, c)
+    out = []
+    for i in range(2):
+        parts = (ends[0][i], middle[i], ends[1][i])
+        value = np.array([float(p.value) for p in parts])
+        if not np.all(np.isfinite(value)):
+            bad = next(p for p in parts if not math.isfinite(float(p.value)))
+            raise ConvergenceError(
+                f"A moment of {act} has no value at layer {layer}: "
+                f"{Status(int(bad.status)).sentence}",
+                result=bad,
+            )
+        # an error of the lengths moves each moment by about the same relative amount
+        carried = np.abs(value) * 2.0 * float(np.max(k.error)) / max(q1, q2, 1e-300)
+        out.append(Estimate(value, np.array([float(p.error) for p in parts]) + carried))
+    return out[0], out[1]
+
+
+def _exact(value: Array) -> Estimate:
+    return Estimate(value, 2.0 * EPS * np.abs(value))
+
+
+def _times(a: Estimate, b: Estimate, factor: float) -> Estimate:
+    value = factor * a.value * b.value
+    error = factor * (np.abs(a.value) * b.error + np.abs(b.value) * a.error)
+    return Estimate(value, error + 2.0 * EPS * np.abs(value))
+
+
+def _stack(rows: list[Estimate]) -> Estimate:
+    value = np.stack([r.value for r in rows])
+    error = np.stack([r.error for r in rows])
+    return Estimate(value, error, np.zeros(value.shape, dtype=np.int8))

@@ -1,0 +1,229 @@
+r"""Large-depth laws at critical points: lengths, gradients and distances as powers of the depth.
+
+At a critical point nothing decays exponentially. With :math:`q^l` the length and
+:math:`\epsilon_l = 1 - c` of a close pair:
+
+.. math:: q^{l+1} = V(q^l), \qquad
+   \frac{d^1}{d^L} = \prod_{l=1}^{L} \chi_\perp(q^l) \sim B\,L^{-g}, \qquad
+   \epsilon_{l+1} = \frac{q^l}{q^{l+1}} \left(\chi_\perp(q^l)\,\epsilon_l
+   - \kappa\,\epsilon_l^{3/2} - \tfrac12 C''\,\epsilon_l^2\right)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chione.activations import AbstractActivation, activation
+from chione.base import Array, Estimate, Status, checks, missing
+from chione.gaussian.panels import EPS
+from chione.theory.criticality import CriticalPoint, criticality
+from chione.theory.moments import ActivationLike, moments
+from chione.theory.power_laws import PowerLaw, correlation_power_law
+from chione.theory.taylor import origin, slope_in_q
+
+
+@dataclass(frozen=True)
+class LargeDepth:
+    """Laws at one critical point.
+
+    Parameters
+    ----------
+    point : CriticalPoint
+        The point.
+    length : PowerLaw or None
+        Of q, or of q - K* on the side that is attracted; None where lengths stay or leave.
+    gradient : PowerLaw or None
+        Of the mean square gradient over all layers. Its amplitude depends on the start and is not
+        given. None where lengths leave the point.
+    distance : PowerLaw or None
+        Of 1 - c of a close pair; exponent 0 with an amplitude that is missing means that it tends
+        to a constant which depends on the start. None where no law is known.
+    """
+
+    point: CriticalPoint
+    length: PowerLaw | None
+    gradient: PowerLaw | None
+    distance: PowerLaw | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        laws = {"length": self.length, "gradient": self.gradient, "distance": self.distance}
+        return {
+            "universality": self.point.universality,
+            "k_star": self.point.k_star.to_dict(),
+            **{
+                name: None
+                if law is None
+                else {
+                    "exponent": law.exponent,
+                    "amplitude": law.amplitude.to_dict(),
+                    "sentence": law.sentence,
+                }
+                for name, law in laws.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class DeepRun:
+    """The length map iterated through very many layers.
+
+    Parameters
+    ----------
+    layer : ndarray of int
+        Layers that were noted, about ten a decade.
+    q : ndarray
+        Length of each.
+    log_gradient : ndarray
+        Natural logarithm of the product of chi_perp over the layers before it.
+    """
+
+    layer: Array
+    q: Array
+    log_gradient: Array
+
+
+def large_depth(phi: ActivationLike) -> tuple[LargeDepth, ...]:
+    r"""Exponents and amplitudes at every critical point of an activation.
+
+    ==================  =====================  ==================  =========================
+    class               length                 gradient            distance of a close pair
+    ==================  =====================  ==================  =========================
+    scale-invariant     constant               constant            4 / (kappa^2 l^2)
+    K* = 0, smooth      1 / (-a_1 l)           L^(-b_1 / a_1)      constant where phi''(0) = 0
+    K* = 0, phi'' jump  4 / (b^2 l^2)          L^-2                constant
+    K* = 0, phi' jump   4 / (b^2 l^2)          L^-2                4 / (kappa^2 l^2)
+    K* = 0, straight    d^2 / (2 log l)        slower than powers  not known
+    half-stable         -2 / (V'' l)           L^(-2 chi' / V'')   2 (1 + p) / (C'' l)
+    ==================  =====================  ==================  =========================
+
+    with p the exponent with which gradients grow, :math:`E\,\phi'^2 / v_2 = 1 + b_1 q + \dots`.
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+
+    Returns
+    -------
+    tuple of LargeDepth
+        In the order of :attr:`Criticality.points`.
+
+    Examples
+    --------
+    >>> law = large_depth("tanh")[0]
+    >>> law.length.exponent, round(law.length.amplitude.value, 12), law.gradient.exponent
+    (1.0, 0.5, 1.0)
+    """
+    act = activation(phi)
+    return tuple(_laws(act, p) for p in criticality(act).points)
+
+
+def iterate_lengths(
+    phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0, depth: int, q0: float = 1.0
+) -> DeepRun:
+    r"""Iterate the length map and the gradient factor layer by layer.
+
+    .. math:: q^{l+1} = V(q^l), \qquad q^1 = \sigma_w^2 q_0 + \sigma_b^2
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    sigma_w, sigma_b : float
+        Standard deviations.
+    depth : int
+        Number of layers; some 20000 a second.
+    q0 : float
+        Mean square of the input.
+    """
+    act, depth = activation(phi), checks.integer("depth", depth)
+    w2 = checks.non_negative("sigma_w", sigma_w) ** 2
+    b2 = checks.non_negative("sigma_b", sigma_b) ** 2
+    m, q, log = moments(act), w2 * checks.positive("q0", q0) + b2, 0.0
+    noted = set(np.unique(np.geomspace(1, depth, 10 * len(str(depth))).astype(int)).tolist())
+    rows = []
+    for layer in range(1, depth + 1):
+        if layer in noted:
+            rows.append((layer, q, log))
+        log += math.log(max(w2 * m.derivative_square(q).value, 1e-300))
+        q = float(w2 * m.square(q).value + b2)
+    columns = [np.array(c) for c in zip(*rows, strict=True)]
+    return DeepRun(*columns)
+
+
+def _laws(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
+    if p.universality == "scale-invariant":
+        still = PowerLaw("gradient", 0.0, Estimate(1.0, 0.0), "the gradient keeps its size")
+        return LargeDepth(p, None, still, correlation_power_law(act, 1.0, p.sigma_w))
+    if not p.is_reached:
+        return LargeDepth(p, None, None, None)
+    if p.fading is not None:
+        return _at_zero(act, p)
+    return _half_stable(act, p)
+
+
+def _at_zero(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
+    law, at = p.fading, origin(act)
+    if law is None:
+        raise ValueError("A point at K* = 0 needs its law of fading.")
+    length = _law("q", law.exponent, law.amplitude)
+    _, _, v4, w2 = at.small_lengths()
+    frozen = PowerLaw(
+        "1 - c",
+        0.0,
+        missing(Status.NOT_COMPUTED),
+        "1 - c of a pair tends to a constant that depends on the start",
+    )
+    kinked = abs(at.right[1] + at.left[1]) > 8.0 * at.error[1]  # phi' jumps at zero
+    if law.law == "1/l":
+        gradient = _gradient(w2.value / v4.value)
+        bent = abs(at.right[2]) > 8.0 * at.error[2]
+        return LargeDepth(p, length, gradient, None if bent else frozen)
+    if law.law == "1/l^2":
+        distance = correlation_power_law(act, 1e-12, p.sigma_w) if kinked else frozen
+        return LargeDepth(p, length, _gradient(2.0), distance)
+    if law.law == "1/log l":
+        words = "the gradient falls slower than any power of the depth"
+        slow = PowerLaw("gradient", 0.0, missing(Status.NOT_COMPUTED), words)
+        return LargeDepth(p, length, slow, None)
+    return LargeDepth(p, length, None, None)
+
+
+def _half_stable(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
+    if p.universality != "half-stable" or abs(p.curvature.value) <= 8.0 * p.curvature.error:
+        return LargeDepth(p, None, None, correlation_power_law(act, p.k_star.value, p.sigma_w))
+    bend = p.curvature
+    amplitude = -2.0 / bend.value
+    late = f", far beyond layer {abs(amplitude) / p.k_star.value:.3g}"
+    error = abs(amplitude * bend.error / bend.value)
+    length = _law("q - K*", 1.0, Estimate(amplitude, error), late)
+    q, w2 = float(p.k_star.value), p.weight_variance.value
+    drift = slope_in_q(moments(act).derivative_square, q)
+    growth = w2 * drift.value * amplitude  # chi_perp - 1 = growth / l on the attracted side
+    still = correlation_power_law(act, q, p.sigma_w)
+    distance = None
+    if still is not None and still.exponent + growth > 0.0:
+        # eps' = eps (1 + growth / l) - ...: the amplitude at growth = 0, times a factor
+        n = still.exponent
+        factor = (1.0 + growth / n) ** n
+        error = still.amplitude.error * factor + abs(still.amplitude.value) * factor * (
+            abs(growth) * (bend.error / abs(bend.value) + drift.error / abs(drift.value)) + EPS
+        )
+        distance = _law("1 - c", n, Estimate(still.amplitude.value * factor, error), late)
+    return LargeDepth(p, length, _gradient(-growth, late), distance)
+
+
+def _gradient(exponent: float, late: str = "") -> PowerLaw:
+    sentence = f"the gradient changes like L^{-exponent:.6g} with the number L of layers{late}"
+    return PowerLaw("gradient", exponent, missing(Status.NOT_COMPUTED), sentence)
+
+
+def _law(quantity: str, exponent: float, amplitude: Estimate, late: str = "") -> PowerLaw:
+    shape = "/ log l" if exponent == 0.0 else f"l^-{exponent:g}"
+    sentence = f"{quantity} ~ {amplitude.value:.6g} {shape} at large depth l{late}"
+    return PowerLaw(quantity, exponent, amplitude, sentence)
