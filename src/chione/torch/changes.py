@@ -53,7 +53,8 @@ class InitializationReport:
     residual_sums : int
         Number of residual additions found.
     note : str
-        How the structure was found, if not by running the batch.
+        How the structure was found, if not by running the batch, and what theory offers for an
+        activation that no initialisation helps.
     """
 
     changes: tuple[LayerChange, ...]

@@ -87,16 +87,16 @@ def _run(model: torch.nn.Module, batch: Any, size: int, plan: Plan, rule: Any) -
 def _scale_weights(plan: Plan, name: str, detail: Weight, out: torch.Tensor) -> torch.Tensor:
     change = plan.changes[name]
     wanted = plan.lengths[name]
-    if not math.isfinite(wanted):
-        wanted = change.sigma_w**2 + change.sigma_b**2
     bias = _broadcast(detail, out)
     product = out - bias
     found = float(product.double().square().mean())
-    aim = wanted - change.sigma_b**2
-    if not (found > 0.0 and math.isfinite(found) and aim > 0.0):
+    full = bias.double().expand_as(product)
+    cross, rest = float((full * product).mean()), float(full.square().mean()) - wanted
+    if not (found > 0.0 and math.isfinite(found) and rest < 0.0):
         plan.changes[name] = replace(change, reason=f"{change.reason}; nothing arrives here")
         return out
-    factor = math.sqrt(aim / found)
+    # mean square of (s W x + b) = wanted, for s > 0
+    factor = (-cross + math.sqrt(cross * cross - found * rest)) / found
     _multiply(plan, name, factor)
     return (product * factor + bias).to(out.dtype)
 
@@ -104,7 +104,7 @@ def _scale_weights(plan: Plan, name: str, detail: Weight, out: torch.Tensor) -> 
 def _scale_biases(plan: Plan, name: str, detail: Weight, out: torch.Tensor) -> torch.Tensor:
     """Scale the bias b so that the mean square of (W x + s b) is as wanted; s >= 0."""
     change, wanted = plan.changes[name], plan.lengths[name]
-    if change.sigma_b == 0.0 or name not in plan.chained or not math.isfinite(wanted):
+    if change.sigma_b == 0.0 or name not in plan.chained:
         return out
     bias = _broadcast(detail, out)
     product = (out - bias).double()

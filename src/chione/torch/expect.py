@@ -67,14 +67,15 @@ class Walk:
     """Fields at all nodes of a graph; `expected` holds those of rows that theory computed.
 
     `on_affine` is called with each affine node and the field that enters it before the node is
-    evaluated: an initialisation sets the weights there.
+    evaluated: an initialisation sets the weights there, and returns the sigma_w^2 and sigma_b^2 to
+    go on with, or None for those that the weights have.
     """
 
     def __init__(
         self,
         graph: Graph,
         measured: dict[int, Moments],
-        on_affine: Callable[[Walk, Node, Field | None], None] | None = None,
+        on_affine: Callable[[Walk, Node, Field | None], tuple[float, float] | None] | None = None,
     ) -> None:
         self.graph = graph
         self.measured = measured
@@ -205,10 +206,11 @@ def _mean_square(tensor: torch.Tensor | None, default: float) -> float:
 
 def _forward_affine(walk: Walk, node: Node) -> Field | None:
     field = walk.source(node)
-    if walk.on_affine is not None:
-        walk.on_affine(walk, node, field)
+    given = None if walk.on_affine is None else walk.on_affine(walk, node, field)
     if field is None:
         return None
+    if given is not None:
+        return fields.affine(field, *given)
     return fields.affine(field, sigma_w2(node.detail), node.detail.bias_spread.mean_square)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -94,7 +94,7 @@ def initialize_(
         weights=weights,
         target=target,
         residual_sums=plan.sums,
-        note=note,
+        note=" ".join(filter(None, (note, *plan.notes))),
     )
 
 
@@ -121,6 +121,7 @@ class Plan:
         self.weights, self.target, self.generator = weights, target, generator
         self.changes: dict[str, LayerChange] = {}
         self.left: list[tuple[str, str]] = []
+        self.notes: list[str] = []
         self.sums = len(residual_sums(graph))
         self.lengths: dict[str, float] = {}  # parameter -> mean square its output should have
         self.chained: set[str] = set()  # weights between two layers of one activation
@@ -155,12 +156,14 @@ class Plan:
         for place in self._places.values():
             other = place.activation
             same += other is not None and walk.activation(other) == phi
-        return recipe(phi, max(same, 2))
+        found = recipe(phi, max(same, 2))
+        if not found.exists and found.sentence not in self.notes:
+            self.notes.append(found.sentence)
+        return found
 
     def _choose(self, walk: Walk, node: Node, place: Place, field: Field | None) -> Choice:
-        coverage = 1.0 if self.weights == "delta_orthogonal" else node.detail.coverage
         arriving = 1.0 if field is None or not field.q > 0.0 else field.q
-        weigh = math.sqrt(coverage)
+        weigh = math.sqrt(self._coverage(node.detail))
         if place.branch and not place.normalised:
             stream = self._stream(walk, node)
             sigma = math.sqrt(stream / max(self.sums, 1) / arriving) / weigh
@@ -204,51 +207,27 @@ class Plan:
 
     # ---- setting --------------------------------------------------------------------------
 
-    def _set(self, walk: Walk, node: Node, field: Field | None) -> None:
+    def _set(self, walk: Walk, node: Node, field: Field | None) -> tuple[float, float] | None:
+        """Set the weights of a node; returns the variances that theory goes on with."""
         detail: Weight = node.detail
         name = detail.parameter
-        if name is None:
-            self._leave(node.name, "its weight is computed from other parameters")
-            return
+        reason = self._reason_to_leave(name)
+        if name is None or reason:
+            self._leave(node.name, reason)
+            return None
         if name in self.changes:
-            return  # a shared layer is set for its first use
-        if self._tables.intersection((name, *self._shared.get(name, ()))):
-            self._leave(node.name, "its weight is shared with an embedding")
-            return
-        if not self.parameters[name].is_floating_point():
-            self._leave(node.name, "its weight is not floating-point")
-            return
-        choice = self._choose(walk, node, self._places[node.index], field)
-        fill = {
-            "gaussian": tensors.normal_,
-            "orthogonal": tensors.orthogonal_,
-            "delta_orthogonal": tensors.delta_orthogonal_,
-        }[self.weights]
-        parameter = self.parameters[name]
-        fill(
-            parameter,
-            choice.sigma_w,
-            groups=detail.groups,
-            transposed=detail.transposed,
-            stride=detail.stride,
-            generator=self.generator,
-        )
-        reason = choice.reason
-        sigma_b = choice.sigma_b
+            return None  # a shared layer is set for its first use
+        place = self._places[node.index]
+        choice = self._choose(walk, node, place, field)
+        self._fill(name, detail, choice.sigma_w)
+        reason, sigma_b = choice.reason, choice.sigma_b
         if detail.bias_parameter is not None:
             self._fill_bias(self.parameters[detail.bias_parameter], sigma_b)
         elif sigma_b > 0.0:
             reason += f"; it has no bias, so sigma_b = {sigma_b:.3g} is missing"
             sigma_b = 0.0
-        if self.weights == "delta_orthogonal" and detail.coverage < 1.0:
-            node.detail = detail = replace(detail, coverage=1.0)
-        q = math.nan
-        if field is not None:
-            q = detail.fan_in * detail.spread.mean_square * detail.coverage * field.q + sigma_b**2
-        elif self._places[node.index].activation is not None:
-            q = 1.0 * choice.sigma_w**2 + sigma_b**2
-        self.lengths[name] = q
-        place = self._places[node.index]
+        w2 = choice.sigma_w**2 * self._coverage(detail)
+        self.lengths[name] = w2 * (1.0 if field is None else field.q) + sigma_b**2
         phi = None if place.activation is None else walk.activation(place.activation)
         self.changes[name] = LayerChange(
             name=node.name,
@@ -256,9 +235,41 @@ class Plan:
             activation=None if phi is None else phi.name,
             sigma_w=choice.sigma_w,
             sigma_b=sigma_b,
-            length=q,
+            length=math.nan if field is None else self.lengths[name],
             factor=1.0,
             reason=reason,
+        )
+        return w2, sigma_b**2
+
+    def _reason_to_leave(self, name: str | None) -> str:
+        """Why a weight is not touched; empty if it is."""
+        if name is None:
+            return "its weight is computed from other parameters"
+        if self._tables.intersection((name, *self._shared.get(name, ()))):
+            return "its weight is shared with an embedding"
+        if not self.parameters[name].is_floating_point():
+            return "its weight is not floating-point"
+        return ""
+
+    def _coverage(self, detail: Weight) -> float:
+        """Fraction of the products that padding leaves; the centre of a kernel is never on it."""
+        return 1.0 if self.weights == "delta_orthogonal" else detail.coverage
+
+    def _fill(self, name: str, detail: Weight, sigma_w: float) -> None:
+        fill = {
+            "gaussian": tensors.normal_,
+            "orthogonal": tensors.orthogonal_,
+            "delta_orthogonal": tensors.delta_orthogonal_,
+        }[self.weights]
+        if detail.operation == "bilinear" and self.weights == "delta_orthogonal":
+            fill = tensors.orthogonal_  # its third axis is no kernel
+        fill(
+            self.parameters[name],
+            sigma_w,
+            groups=detail.groups,
+            transposed=detail.transposed,
+            stride=detail.stride,
+            generator=self.generator,
         )
 
     def _fill_bias(self, bias: torch.Tensor, sigma_b: float) -> None:

@@ -14,8 +14,8 @@ from chione.base import Array, Estimate, Status, checks
 from chione.theory.jacobian import JacobianSpectrum
 from chione.torch.chains import theory_of_chain
 from chione.torch.inspection import check_model
-from chione.torch.lanczos import GaussRule, gauss_rule
 from chione.torch.jacobian import JacobianOperator, jacobian_operator
+from chione.torch.lanczos import GaussRule, gauss_rule
 
 _DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB
 _EPS = float(np.finfo(np.float64).eps)

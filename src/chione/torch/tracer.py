@@ -243,9 +243,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
         sources = tuple(self._source(x) for x in (a, b))
         pair = self.graph.add(Kind.PRODUCT, self.path, sources, (*a.shape, b.shape[-1]))
         pair.known = all(self.graph.nodes[i].known for i in sources)
-        seen = self._seen(w), None if bias is None else self._seen(bias)
+        weight_seen, bias_seen = self._seen(w), None if bias is None else self._seen(bias)
         weight = Weight(
-            w, bias, float(w[0].numel()), 1.0, *(s and s[0] for s in seen), operation="bilinear"
+            w,
+            bias,
+            float(w[0].numel()),
+            parameter=weight_seen and weight_seen[0],
+            bias_parameter=bias_seen and bias_seen[0],
+            operation="bilinear",
         )
         node = self._new(Kind.AFFINE, (pair.index,), out, weight.parameter, detail=weight)
         node.known, node.gaussian = pair.known, True
@@ -391,7 +396,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             return
         owners = [self.graph.nodes[i] for i in parents]
         owner = next((n for n in owners if n.kind is Kind.PARAMETER and len(n.shape) > 1), None)
-        node = self._new(Kind.UNKNOWN, parents, tensor, owner and owner.name, detail=name)
+        node = self._new(
+            Kind.UNKNOWN, parents, tensor, None if owner is None else owner.name, detail=name
+        )
         signal = any(n.kind is not Kind.PARAMETER for n in owners)
         leaf = self._leaves.get(self.path, False)  # its own hook will make the row
         if main and owner is not None and signal and not leaf and not self._computes_weights():
