@@ -30,6 +30,10 @@ _EXPORTS = {
     "activations": "chione.activations",
     "simulate": "chione.simulation",
     "SimulationResult": "chione.simulation",
+    "correlated_inputs": "chione.simulation",
+    "great_circle": "chione.simulation",
+    "gaussian_limit": "chione.simulation",
+    "compare": "chione.diagnosis.compare",
 }
 
 __all__ = sorted({*_EXPORTS, "__version__"})

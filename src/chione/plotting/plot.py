@@ -9,7 +9,10 @@ from matplotlib.figure import Figure
 
 from chione.plotting.depth import DepthCurve, depth_figure, wants_log
 from chione.plotting.diagram import DiagramPicture, phase_diagram_figure
+from chione.plotting.geometry import gaussian_limit_figure, geometry_figure
+from chione.plotting.simulation import simulation_figure
 from chione.plotting.style import BLUE, VERMILLION, one_axes, style
+from chione.simulation import CurveGeometry, GaussianLimit, SimulationResult
 from chione.theory import CriticalLine, PhaseDiagram, Trajectory
 
 
@@ -45,6 +48,12 @@ def plot(result: Any) -> Figure:
         return critical_line_figure(result)
     if isinstance(result, Trajectory):
         return trajectory_figure(result)
+    if isinstance(result, SimulationResult):
+        return simulation_figure(result)
+    if isinstance(result, CurveGeometry):
+        return geometry_figure(result)
+    if isinstance(result, GaussianLimit):
+        return gaussian_limit_figure(result)
     if isinstance(result, Plottable):
         return result.plot()
     raise TypeError(
