@@ -158,6 +158,6 @@ def _panel_sums(
     density = np.exp(t**2 * (-0.5 / v)) / np.sqrt(2.0 * np.pi * v)
     terms = values * density * half[:, None]
     last: Array = np.abs(terms @ LAST).sum(1)
-    # h itself is rounded: that shifts g by eps |h| times its slope
-    blur = EPS * np.abs(h[:, 8]) * np.ptp(values, axis=1) * density.max(1)
+    # h is rounded, and again inside g: that shifts g by some eps |h| times its slope
+    blur = 4.0 * EPS * np.abs(h[:, 8]) * np.ptp(values, axis=1) * density.max(1)
     return terms @ WEIGHTS, np.abs(terms) @ WEIGHTS, last, blur
