@@ -93,12 +93,7 @@ def jacobian_operator(model: torch.nn.Module, x: torch.Tensor) -> Iterator[Jacob
     ValueError
         If the input is not floating-point or the output does not depend on it.
     """
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
-        kind: Any = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise ValueError(
-            f"x must be a floating-point tensor, but it is {kind}; for token indices pass the part "
-            "of the model behind the embedding, and embedded inputs."
-        )
+    check_input(x)
     with preserved(model), torch.inference_mode(False), torch.enable_grad():
         for p in model.parameters():
             p.requires_grad_(False)
@@ -112,3 +107,13 @@ def jacobian_operator(model: torch.nn.Module, x: torch.Tensor) -> Iterator[Jacob
                 "is no Jacobian; check for detach, no_grad or integer inputs."
             )
         yield JacobianOperator(leaf, y)
+
+
+def check_input(x: Any) -> None:
+    """Refuse what no derivative can be taken of."""
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        kind: Any = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+        raise ValueError(
+            f"x must be a floating-point tensor, but it is {kind}; for token indices pass the part "
+            "of the model behind the embedding, and embedded inputs."
+        )

@@ -14,7 +14,7 @@ from chione.base import Array, Estimate, Status, checks
 from chione.theory.jacobian import JacobianSpectrum
 from chione.torch.chains import theory_of_chain
 from chione.torch.inspection import check_model
-from chione.torch.jacobian import JacobianOperator, jacobian_operator
+from chione.torch.jacobian import JacobianOperator, check_input, jacobian_operator
 from chione.torch.lanczos import GaussRule, gauss_rule
 
 _DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB
@@ -172,6 +172,7 @@ def jacobian_spectrum(
     .. [1] G. H. Golub, G. Meurant, Matrices, Moments and Quadrature with Applications (2010).
     """
     check_model(model)
+    check_input(x)
     checks.one_of("method", method, ("auto", "dense", "lanczos"))
     probes, steps = checks.integer("probes", probes), checks.integer("steps", steps)
     count = checks.integer("moments", moments)

@@ -1,0 +1,116 @@
+"""`chione doctor` on files of a user."""
+
+import json
+
+import pytest
+
+pytest.importorskip("torch")
+
+from click.testing import CliRunner
+
+from chione.cli import main
+
+FILE = """
+import torch
+from sizes import WIDTH
+
+def deep(activation=torch.nn.Tanh, depth=30):
+    layers = [torch.nn.Flatten()]
+    for i in range(depth):
+        layers += [torch.nn.Linear(48 if i == 0 else WIDTH, WIDTH), activation()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(WIDTH, 10))
+
+class Shallow(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(48, 20), torch.nn.ReLU(),
+                         torch.nn.Linear(20, 5))
+
+made = Shallow()
+
+def words():
+    return torch.nn.Sequential(torch.nn.Embedding(50, 16), torch.nn.Linear(16, 50))
+
+def softplus():
+    return deep(torch.nn.Softplus)
+
+def fails():
+    raise RuntimeError("no weights found")
+
+number = 3
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "net.py").write_text(FILE)
+    (tmp_path / "sizes.py").write_text("WIDTH = 40\n")
+
+    def call(factory, *options, shape="3,4,4"):
+        arguments = ["doctor", f"{tmp_path}/net.py:{factory}", "--input-shape", shape, *options]
+        return CliRunner().invoke(main, arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("factory", ["Shallow", "made"])
+def test_a_trainable_model_gives_exit_code_zero(run, factory):
+    result = run(factory, "--batch", "16")
+    assert result.exit_code == 0
+    assert "Trainable" in result.output
+
+
+def test_an_untrainable_model_gives_exit_code_one_and_the_reason(run):
+    result = run("deep", "--batch", "16")
+    assert result.exit_code == 1
+    assert "Not trainable, vanishing gradient at layer '1'" in result.output
+
+
+def test_fix_initialises_and_looks_again(run):
+    result = run("deep", "--batch", "16", "--fix")
+    assert result.exit_code == 0
+    assert "Initialised by theory" in result.output
+    assert "chione.torch.initialize_(model, batch)" in result.output
+
+
+def test_what_cannot_be_fixed_stays_at_one(run):
+    result = run("softplus", "--batch", "16", "--fix")
+    assert result.exit_code == 1
+    assert "softplus" in result.output
+
+
+def test_json_is_one_object_with_both_reports(run):
+    result = run("deep", "--batch", "16", "--fix", "--json")
+    document = json.loads(result.stdout)
+    assert document["command"] == "doctor"
+    assert document["before"]["verdict"]["trainable"] is False
+    assert document["result"]["verdict"]["trainable"] is True
+    assert document["initialization"]["changes"][0]["activation"] == "tanh"
+    assert document["parameters"]["input_shape"] == [3, 4, 4]
+
+
+def test_token_models_are_fed_numbers_below_the_vocabulary(run):
+    assert run("words", "--tokens", "50", shape="7").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("factory", "shape", "message"),
+    [
+        ("missing", "3,4,4", "defines no 'missing'"),
+        ("number", "3,4,4", "gives a int, not a torch.nn.Module"),
+        ("fails", "3,4,4", "could not make the model (RuntimeError: no weights found)"),
+        ("deep", "3,4,5", "rejects the batch in layer '1'"),
+        ("deep", "3,x", "is no list of sizes such as 1,28,28"),
+        ("words", "7", "rejects the batch in layer '0'"),
+    ],
+)
+def test_bad_usage_gives_exit_code_two_and_one_sentence(run, factory, shape, message):
+    result = run(factory, shape=shape)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("argument", ["net.py", "nowhere.py:make"])
+def test_a_wrong_file_argument_is_bad_usage(argument):
+    result = CliRunner().invoke(main, ["doctor", argument, "--input-shape", "3"])
+    assert result.exit_code == 2
+    assert "FILE.py:FACTORY" in result.output or "no file" in result.output
