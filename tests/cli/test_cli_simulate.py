@@ -1,6 +1,10 @@
 """`chione simulate` from the outside: table, JSON, files, exit codes, sentences."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +104,31 @@ def test_delta_weights_are_simulated_without_a_theory():
     result = call(*SMALL, "--depth", "3", "--width", "30", "--weights", "delta", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["comparison"] is None
+
+
+def test_an_interrupt_reports_the_networks_that_were_finished(tmp_path):
+    out = tmp_path / "run.npz"
+    arguments = ["tanh", "--sigma-w", "1.5", "--width", "40", "--depth", "3", "--workers", "2"]
+    arguments += ["--networks", "10000000", "--observe", "lengths", "--out", str(out), "--json"]
+    code = (
+        "import sys, chione.diagnosis.compare, chione.simulation; from chione.cli import main; "
+        "chione.activation('tanh'); print('ready', file=sys.stderr, flush=True); main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "simulate", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        time.sleep(1.5)  # some of the networks, about 0.3 ms each
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    document = json.loads(stdout)
+    held = document["parameters"]["n_networks"]
+    assert 0 < held < 10_000_000
+    assert any(f"{held} of 10000000 networks" in w for w in document["warnings"])
+    with np.load(out) as data:
+        assert json.loads(str(data["parameters"]))["n_networks"] == held

@@ -123,18 +123,18 @@ def simulate(
             plan.histograms, passes[0], plan.seed, plan.inputs, plan.bins
         )
     moments: dict[str, Moments] = {}
-    held = 0
     try:
         for measured in _measurements(passes, (*plan.layered, *bound), plan, count, batch):
-            for name, value in measured.items():
-                moments.setdefault(name, Moments.empty(value.shape)).add(value)
-            held += 1
+            moments = {  # one assignment, so that an interrupt finds whole networks only
+                name: moments.get(name, Moments.empty(value.shape)).including(value)
+                for name, value in measured.items()
+            }
             if progress is not None:
-                progress(held, count)
+                progress(_held(moments), count)
     except KeyboardInterrupt:
-        if held == 0:
+        if not moments:
             raise
-    return _result(plan, moments, edges, held, count)
+    return _result(plan, moments, edges, count)
 
 
 @dataclass(frozen=True)
@@ -260,8 +260,12 @@ def _quiet() -> np.errstate:
     return np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
 
 
+def _held(moments: dict[str, Moments]) -> int:
+    return next(iter(moments.values())).count
+
+
 def _result(
-    plan: _Plan, moments: dict[str, Moments], edges: dict[str, Array], held: int, count: int
+    plan: _Plan, moments: dict[str, Moments], edges: dict[str, Array], count: int
 ) -> SimulationResult:
     mean = {name: m.mean for name, m in moments.items()}
     stderr = {name: m.stderr for name, m in moments.items()}
@@ -280,7 +284,7 @@ def _result(
         variance={n: m.variance for n, m in moments.items() if n in plan.asked},
         dims={name: dims[name] for name in plan.asked},
         pairs=tuple((int(a), int(b)) for a, b in zip(i, j, strict=True)),
-        n_networks=held,
+        n_networks=_held(moments),
         requested=count,
         seed=plan.seed,
         sampler=plan.sampler,

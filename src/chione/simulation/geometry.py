@@ -137,7 +137,7 @@ def great_circle(
             rows.append(_measure(h, v, a))
             if index == 0:
                 pictures.append(principal_components(h))
-        moments.add(np.array(rows))
+        moments = moments.including(np.array(rows))
     mean, stderr = moments.mean, moments.stderr
     if _has_corners(network):
         mean[:, 2:], stderr[:, 2:] = np.nan, np.nan

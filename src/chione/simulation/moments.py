@@ -9,14 +9,14 @@ import numpy as np
 from chione.base import Array
 
 
-@dataclass
+@dataclass(frozen=True)
 class Moments:
     r"""Welford's recursion, extended to the fourth central moment.
 
     With :math:`M_k = \sum_i (x_i - \bar x)^k`, one new value changes :math:`M_2, M_3, M_4` by
-    formulas of non-negative cancellation [1]_; memory is five arrays whatever the length.
+    formulas that do not cancel [1]_; memory is a few arrays whatever the length.
 
-    Attributes
+    Parameters
     ----------
     count : int
         Number of arrays held.
@@ -40,20 +40,16 @@ class Moments:
         """Moments of nothing yet."""
         return cls(0, *(np.zeros(shape) for _ in range(4)))
 
-    def add(self, x: Array) -> None:
-        """Take in one more array."""
-        self.count += 1
-        n = self.count
+    def including(self, x: Array) -> Moments:
+        """The moments with one more array; an interrupt on the way leaves the old ones whole."""
+        n = self.count + 1
         with np.errstate(over="ignore", invalid="ignore"):  # overflow ends as inf or NaN, by rule
             d = x - self.mean
             dn = d / n
             term = d * dn * (n - 1)
-            self.mean = self.mean + dn
-            self.m4 = self.m4 + (
-                term * dn**2 * (n * n - 3 * n + 3) + 6.0 * dn**2 * self.m2 - 4.0 * dn * self.m3
-            )
-            self.m3 = self.m3 + term * dn * (n - 2) - 3.0 * dn * self.m2
-            self.m2 = self.m2 + term
+            m4 = term * dn**2 * (n * n - 3 * n + 3) + 6.0 * dn**2 * self.m2 - 4.0 * dn * self.m3
+            m3 = term * dn * (n - 2) - 3.0 * dn * self.m2
+            return Moments(n, self.mean + dn, self.m2 + term, self.m3 + m3, self.m4 + m4)
 
     @property
     def variance(self) -> Array:
