@@ -18,6 +18,7 @@ from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_outlier import Outlier, outliers
 from chione.theory.jacobian_solvers import AbstractSolver, OneOrthogonalLayer, WFormSolver
 from chione.theory.jacobian_widths import WidthsSolver
+from chione.theory.phase import mean_field
 
 Ensemble = Literal["gaussian", "orthogonal"]
 _EPS = float(np.finfo(np.float64).eps)
@@ -416,8 +417,6 @@ def _parameters(
 
 
 def _fixed_point(phi: AbstractActivation, sigma_w: float, sigma_b: float) -> float:
-    from chione.theory.phase import mean_field
-
     found = mean_field(phi, sigma_w=sigma_w, sigma_b=sigma_b).q_star
     q = float(found.value)
     if not np.isfinite(q) or q <= 0.0:

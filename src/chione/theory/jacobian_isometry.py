@@ -1,0 +1,184 @@
+"""Which q_star keeps the Jacobian of a deep orthogonal network well conditioned, at what cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from chione.activations import activation
+from chione.activations.protocol import AbstractActivation
+from chione.base import ConvergenceError, Status, checks
+from chione.gaussian import gaussian_nodes
+from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
+from chione.theory.jacobian_law import derivative_law
+from chione.theory.jacobian_limits import spread_of
+
+_LOG_Q = (-27.0, 14.0)  # q between 2e-12 and 1e6
+_SCAN = 165
+_FIT = (1e-4, 1e-3)  # where the power law of the spread at small q is read off
+
+
+@dataclass(frozen=True)
+class IsometricInitialization:
+    r"""Critical orthogonal initialisation with a given variance of the spectrum.
+
+    Parameters
+    ----------
+    q_star : float
+        Mean square of the pre-activations.
+    sigma_w, sigma_b : float
+        The point on the critical line; `sigma_b` is NaN where its square would be negative.
+    variance : float
+        Variance of the squared singular values at this depth.
+    asymptotic_q : float
+        Leading behaviour of `q_star` at great depth, NaN where the spread is no power of q.
+    exponent : float
+        The spread per layer goes like q to this power; NaN where it is no power.
+    nonlinearity : float
+        Share of the variance of phi(h) that no linear function of h explains: the price.
+    status : Status
+        NONE where no sigma_b gives this q_star.
+    """
+
+    q_star: float
+    sigma_w: float
+    sigma_b: float
+    variance: float
+    asymptotic_q: float
+    exponent: float
+    nonlinearity: float
+    status: Status
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        if self.status != Status.OK:
+            return (
+                f"q_star = {self.q_star:.6g} would need a negative bias variance; no initialisation "
+                "of this kind has it as a fixed point."
+            )
+        return (
+            f"sigma_w = {self.sigma_w:.6g}, sigma_b = {self.sigma_b:.6g} (orthogonal) hold the "
+            f"variance at {self.variance:.3g}; {100 * self.nonlinearity:.3g} % of the variance of "
+            "the units is nonlinear."
+        )
+
+
+def q_star_for_variance(
+    phi: Any, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
+) -> IsometricInitialization:
+    r"""The q_star at which the spectrum of a critical network has a given variance.
+
+    .. math:: L \left( \frac{\mu_2(q_*)}{\mu_1(q_*)^2} - 1 \right) = \sigma_0^2
+
+    Parameters
+    ----------
+    phi : activation
+        Anything that :func:`chione.activation` accepts.
+    depth : int
+        Number L of layers.
+    sigma0_sq : float
+        The variance wanted, above 0.
+    weights : {"orthogonal"}
+        Gaussian weights are refused: their variance is at least L for every q_star.
+
+    Returns
+    -------
+    IsometricInitialization
+        The smallest such q_star with its sigmas, asymptotic form and cost.
+
+    Raises
+    ------
+    ValueError
+        For Gaussian weights or numbers out of range.
+    ConvergenceError
+        Where no q_star gives this variance (ReLU: L at every q).
+    """
+    phi = activation(phi)
+    L = checks.integer("depth", depth)
+    s = checks.positive("sigma0_sq", sigma0_sq)
+    if checks.one_of("weights", weights, ("orthogonal", "gaussian")) == "gaussian":
+        raise ValueError(
+            "with Gaussian weights the variance is L mu_2 / mu_1^2, at least L for every q_star, "
+            "so no q_star can hold it; use weights='orthogonal'."
+        )
+    q = _smallest_q(phi, s / L)
+    exponent, amplitude = _power(phi)
+    asymptotic = (s / (L * amplitude)) ** (1.0 / exponent) if np.isfinite(exponent) else np.nan
+    return _describe(phi, q, L * spread_of(phi, q), float(asymptotic), exponent)
+
+
+def dynamical_isometry(
+    phi: Any, depth: int, *, variance: float = 0.25
+) -> tuple[IsometricInitialization, JacobianSpectrum]:
+    """The initialisation that holds the variance, and the spectrum that it has.
+
+    The smaller the variance, the better conditioned the Jacobian and the closer to linear the
+    units: `IsometricInitialization.nonlinearity` says how close.
+
+    Parameters
+    ----------
+    phi : activation
+        Anything that :func:`chione.activation` accepts.
+    depth : int
+        Number L of layers.
+    variance : float
+        Variance of the squared singular values to be held.
+    """
+    found = q_star_for_variance(phi, depth, variance)
+    spectrum = jacobian_spectrum(phi, q_star=found.q_star, depth=depth, weights="orthogonal")
+    return found, spectrum
+
+
+def _smallest_q(phi: AbstractActivation, target: float) -> float:
+    grid = np.linspace(*_LOG_Q, _SCAN)
+    last = spread_of(phi, float(np.exp(grid[0]))) - target
+    for a, b in zip(grid[:-1], grid[1:], strict=True):
+        value = spread_of(phi, float(np.exp(b))) - target
+        if last <= 0.0 < value or (value <= 0.0 < last):
+            root = brentq(
+                lambda u: spread_of(phi, float(np.exp(u))) - target, a, b, xtol=1e-13
+            )
+            return float(np.exp(root))
+        last = value
+    raise ConvergenceError(
+        f"no q_star gives {phi.name} this variance: it would need Var(t) / mu_1^2 = {target:.6g} "
+        f"per layer, and at q = 1 it is {spread_of(phi, 1.0):.6g}; choose another variance."
+    )
+
+
+def _power(phi: AbstractActivation) -> tuple[float, float]:
+    """Exponent (1 or 2) and amplitude of the spread at small q, or NaN."""
+    low, high = (spread_of(phi, q) for q in _FIT)
+    if low <= 0.0 or high <= 0.0:
+        return float("nan"), float("nan")
+    slope = np.log(high / low) / np.log(_FIT[1] / _FIT[0])
+    exponent = float(np.round(2.0 * slope) / 2.0)
+    if abs(slope - exponent) > 0.05 or exponent <= 0.0:
+        return float("nan"), float("nan")
+    # Two points of the form c q^k (1 + d q^(k/2)) or (1 + d q): extrapolate both, keep the closer.
+    a, b = low / _FIT[0] ** exponent, high / _FIT[1] ** exponent
+    return exponent, float(a - (b - a) * _FIT[0] / (_FIT[1] - _FIT[0]))
+
+
+def _describe(
+    phi: AbstractActivation, q: float, variance: float, asymptotic: float, exponent: float
+) -> IsometricInitialization:
+    law = derivative_law(phi, q)
+    sigma_w2 = 1.0 / float(law.moments(1)[0])
+    h, p = gaussian_nodes(q, breakpoints=tuple(phi.kinks), functions=(phi.value,))
+    x = phi.value(h)
+    mean, second = float(p @ x), float(p @ (x * x))
+    linear = float(p @ (h * x)) ** 2 / q
+    left = max(1.0 - linear / (second - mean**2), 0.0)
+    sigma_b2 = q - sigma_w2 * second
+    if sigma_b2 < -1e-14 * q:
+        sigma_b, status = float("nan"), Status.NONE
+    else:
+        sigma_b, status = float(np.sqrt(max(sigma_b2, 0.0))), Status.OK
+    return IsometricInitialization(
+        q, float(np.sqrt(sigma_w2)), sigma_b, variance, asymptotic, exponent, left, status
+    )
