@@ -107,7 +107,7 @@ def critical_affine(
             return np.asarray((d.square + 2.0 * beta * d.mean + beta**2) / (k * d.slope_square) - 1)
 
     grid = mismatch(shifts)
-    found = []
+    found: list[AffineSolution] = []
     for i in range(len(shifts) - 1):
         low, high = grid[i], grid[i + 1]
         if not (np.isfinite(low) and np.isfinite(high)) or low * high > 0.0:

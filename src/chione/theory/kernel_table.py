@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import Array, ConvergenceError, Status
@@ -164,7 +165,7 @@ class DepthKernel:
         self._polynomial(np.sqrt(gap), np.zeros(gap.shape, dtype=bool), out)
         return out
 
-    def _polynomial(self, y: Array, negative: Array, out: Array) -> None:
+    def _polynomial(self, y: Array, negative: NDArray[np.bool_], out: Array) -> None:
         t = y + self._delta
         bits = t.view(np.int64)
         index = bits >> self._shift

@@ -272,7 +272,7 @@ class _Tabulated:
         steep = max(abs(near[1] - near[0]), abs(far[1] - far[0])) / _CLOSE
         return float(16.0 * eps * (steep + 1.0)) * top
 
-    def _gaps(self, rows: slice, first: int, near: tuple[Any, Any]) -> Array:
+    def _gaps(self, rows: slice, first: int, near: tuple[Any, ...]) -> Array:
         """1 - c of close pairs, from the difference of the two inputs."""
         d = self._a.shape[1]
         i, j = near[0] + rows.start, near[1] + first

@@ -114,7 +114,7 @@ def _slope_at_zero(f: Callable[[Array], Array], reach: float) -> tuple[float, fl
         reach *= 0.5
     slope = float(chebyshev.chebval(-1.0, chebyshev.chebder(coefficients))) * 2.0 / reach
     # a coefficient k counts k^2 times in the derivative at an end
-    error = (tail * _DEGREE**2 + 4.0 * EPS * scale * _DEGREE) * 2.0 / abs(reach)
+    error = (tail + EPS * scale) * _DEGREE**2 * 2.0 / abs(reach)
     return (0.0, error) if abs(slope) <= error else (slope, error)
 
 
