@@ -5,6 +5,7 @@ r"""Expectations of functions of one Gaussian variable, with an error estimate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from chione.base import Array, Estimate, Status, checks
 from chione.gaussian.growth import Growth, growth
 from chione.gaussian.panels import EPS, binade_of, binade_variances, build_rule
 
+_ROOT_2PI = math.sqrt(2.0 * math.pi)
 _BLOCK = 1 << 20  # weights held at a time (8 MB)
 
 
@@ -80,7 +82,15 @@ class Integrator:
     def _scalar(self, q: float) -> Estimate:
         if not 0.0 < q < np.inf:
             return self._at_zero(q)
-        value, error, status = self._evaluate(self._rule(q), np.array([q]))
+        rule = self._rule(q)
+        if rule.wg is not None and rule.positive and q < 0.999 * self.infinite_from:
+            # the common case without the bookkeeping of arrays: twice as fast
+            narrower = rule.sigma / math.sqrt(q)
+            number = float(np.exp(rule.exponent * narrower**2) @ rule.wg) * narrower / _ROOT_2PI
+            if 1e-290 < number < math.inf and rule.status in (Status.OK, Status.INEXACT):
+                relative = rule.relative + self.power * self.relative_error
+                return Estimate(number, relative * number, rule.status)
+        value, error, status = self._evaluate(rule, np.array([q]))
         if status[0] == Status.OVERFLOW:  # the far end of the binade may be to blame
             value, error, status = self._evaluate(self._compile(np.array([q])), np.array([q]))
         return Estimate(float(value[0]), float(error[0]), Status(int(status[0])))
@@ -132,7 +142,7 @@ class Integrator:
         return growth(self.g, -1), growth(self.g, 1)
 
     def _rule(self, q: float) -> _Compiled:
-        binade = int(binade_of(q))
+        binade = (math.frexp(q)[1] - 1) // 2  # floor of half the binary logarithm
         if binade not in self._rules:
             self._rules[binade] = self._compile(binade_variances(q))
         return self._rules[binade]

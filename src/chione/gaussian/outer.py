@@ -3,65 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 
 from chione.base import Array
-from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS, graded_edges
+from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS
 
 _RESOLVED = 1e-17  # square of the last coefficients over the size of the whole
 _MAX_LEVELS = 30
-_FAR = 1e-40  # of f^2 under the Gaussian: beyond, a panel is left out unless its inside matters
 
 Function = Callable[[Array], Array]
-
-
-@lru_cache(maxsize=256)
-def coarse_edges(f: Function, breakpoints: tuple[float, ...], q: float, reach: float) -> Array:
-    """Few panel edges on which f itself is resolved under the Gaussian of variance `q`.
-
-    Starts from the fine graded panels, which cannot overlook a feature, and joins neighbours as
-    long as the joined panel integrates f to the same value. Panels that do not touch zero stay no
-    wider than their distance from it: the other factor of the integrand, a smoothed function, is
-    resolved on such panels too. Breakpoints are never joined over.
-    """
-    sigma = float(np.sqrt(q))
-    edges = graded_edges(breakpoints, sigma, reach * sigma)
-    value, _, size, peak = _weigh(f, edges[:-1], edges[1:], q)
-    total = float(size.sum()) or 1.0
-    near = np.flatnonzero(peak > _FAR * peak.max(initial=0.0))
-    if near.size == 0:
-        return edges
-    fixed = set(breakpoints)
-    out = [float(edges[near[0]])]
-    held = 0.0  # integral over the panel that is being grown
-    for i in range(near[0], near[-1] + 1):
-        low, middle, high = out[-1], float(edges[i]), float(edges[i + 1])
-        if middle > low:
-            joined, tail, _, _ = _weigh(f, np.array([low]), np.array([high]), q)
-            same = abs(joined[0] - held - value[i]) <= 1e-15 * total
-            wide = high - low > (min(abs(low), abs(high)) or 0.5 * sigma)
-            if middle in fixed or wide or not same or tail[0] > 1e-9 * _RESOLVED * total:
-                out.append(middle)
-                held = 0.0
-        held += float(value[i])
-    out.append(float(edges[near[-1] + 1]))
-    return np.array(out)
-
-
-def _weigh(f: Function, low: Array, high: Array, q: float) -> tuple[Array, Array, Array, Array]:
-    """Integral, square of its last coefficients over its size, size, and peak of f^2 p."""
-    half = 0.5 * (high - low)
-    h = 0.5 * (low + high)[:, None] + half[:, None] * NODES
-    with np.errstate(all="ignore"):
-        g = np.nan_to_num(np.asarray(f(h.ravel())).reshape(h.shape), posinf=0.0, neginf=0.0)
-        root = np.exp(-0.25 * h**2 / q) / (2.0 * np.pi * q) ** 0.25
-        terms = g * root**2 * half[:, None]
-        size = np.abs(terms) @ WEIGHTS
-        missed = np.abs(terms @ LAST).sum(1) ** 2 / np.where(size > 0.0, size, 1.0)
-        peak = ((g * root) ** 2).max(1)
-    return terms @ WEIGHTS, missed, size, peak
 
 
 def integrate(
