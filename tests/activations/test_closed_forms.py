@@ -323,7 +323,9 @@ def test_kernels_agree_with_the_integral_at_every_corner(name, derivative, every
         moment = forms.derivative_mean_square if derivative else forms.mean_square
         natural = float(np.sqrt(moment(a))[0] * np.sqrt(moment(b))[0])
         for c in CORRELATIONS:
-            if not everything and (PAIRS.index((q1, q2)) + CORRELATIONS.index(c)) % 5:
+            hardest = q1 == q2 == 1e8 and c == -1.0
+            turn = PAIRS.index((q1, q2)) + CORRELATIONS.index(c)
+            if not (everything or hardest or turn % 7 == 0):
                 continue
             scales: tuple[float, ...] = ()
             if abs(c) == 1.0:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from chione.activations.kinks import _near_edges, find_kinks
+from chione.activations.chebyshev import refine, subject
+from chione.activations.kinks import NARROWEST, _clusters, _near_edges, find_kinks
 
 EIGHTH = 1.0 / 8.0
 PLACES = {
@@ -89,6 +90,24 @@ def test_the_edge_of_a_panel_hides_nothing(order, beside):
         search = find_kinks(f)
         assert [k.order for k in search.kinks] == [order]
         assert abs(search.kinks[0].at - at) <= max(1e-10, search.kinks[0].error)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_one_set_of_panels_notices_a_break_at_its_own_edge(order):
+    at = float(_near_edges()[125])
+    f = subject(lambda x: np.sin(x) + 0.3 * np.where(x > at, (x - at) ** order, 0.0))
+    leaves = refine(f, _near_edges(), narrowest=NARROWEST, most=6000)
+    clusters = _clusters(leaves)
+    assert len(clusters) == 1
+    assert clusters[0][0] < at < clusters[0][1]
+
+
+def test_the_second_set_of_panels_sees_what_the_first_one_hides():
+    # a weak jump of the third derivative, within 1.6 % of an edge of the first set
+    at = float(_near_edges()[127]) - 0.008116753726241878
+    search = find_kinks(lambda x: np.sin(x) + 0.05 * np.tanh(np.maximum(x - at, 0.0)) ** 3)
+    assert [k.order for k in search.kinks] == [3]
+    assert abs(search.kinks[0].at - at) <= search.kinks[0].error
 
 
 def test_a_jump_is_found_to_neighbouring_floats():

@@ -111,15 +111,6 @@ class Affine(AbstractActivation):
     def second_derivative(self, z: Array) -> Array:
         return self.scale * self.activation.second_derivative(z + self.shift)
 
-    def jump(self, order: int, at: float) -> float:
-        """Jump of the inner activation at its own kink: x + s may round past it."""
-        inner = at + self.shift
-        if self.activation.kinks:
-            nearest = min(self.activation.kinks, key=lambda k: abs(k - inner))
-            if abs(nearest - inner) <= 1e-12 * max(1.0, abs(at), abs(self.shift)):
-                inner = nearest
-        return self.scale * self.activation.jump(order, inner)
-
 
 def _times(factor: float, form: Callable[P, Array] | None) -> Callable[P, Array] | None:
     if form is None:
