@@ -16,6 +16,25 @@ _EXPORTS = {
     "ConvergenceError": "chione.base",
     "SpecError": "chione.base",
     "MLP": "chione.networks",
+    "analyze": "chione.diagnosis",
+    "Analysis": "chione.diagnosis",
+    "gain_table": "chione.diagnosis",
+    "expectation": "chione.gaussian",
+    "bivariate": "chione.gaussian",
+    "hermite_expansion": "chione.gaussian",
+    "second_moment": "chione.theory",
+    "derivative_second_moment": "chione.theory",
+    "length_slope": "chione.theory",
+    "derivative_kernel": "chione.theory",
+    "one_minus_correlation_map": "chione.theory",
+    "mean_field": "chione.theory",
+    "trajectory": "chione.theory",
+    "fixed_points": "chione.theory",
+    "length_map": "chione.theory",
+    "chi_parallel": "chione.theory",
+    "chi_perp": "chione.theory",
+    "correlation_map": "chione.theory",
+    "kernel": "chione.theory",
     "criticality": "chione.theory",
     "process_kernel": "chione.theory",
     "backward": "chione.theory",
@@ -27,7 +46,6 @@ _EXPORTS = {
     "gain": "chione.theory",
     "describe_scheme": "chione.theory",
     "activation": "chione.activations",
-    "activations": "chione.activations",
     "simulate": "chione.simulation",
     "SimulationResult": "chione.simulation",
     "correlated_inputs": "chione.simulation",
@@ -36,14 +54,17 @@ _EXPORTS = {
     "compare": "chione.diagnosis.compare",
 }
 
+# Rooms that `import chione` alone makes reachable, as in `chione.torch.inspect(model)`.
+_ROOMS = ("activations", "gaussian", "networks", "plotting", "simulation", "theory", "torch")
+
 __all__ = sorted({*_EXPORTS, "__version__"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         return getattr(import_module(_EXPORTS[name]), name)
-    if name == "torch":  # the room, so that `chione.torch.inspect` needs no import of its own
-        return import_module("chione.torch")
+    if name in _ROOMS:
+        return import_module(f"chione.{name}")
     raise AttributeError(f"module 'chione' has no attribute {name!r}")
 
 
