@@ -133,7 +133,7 @@ def test_something_jumps_at_every_kink_and_nothing_beside_it(phi):
         ("softsign", 0.0, (0.0, 0.0, -4.0)),
         ("squared_relu", 0.0, (0.0, 0.0, 2.0)),
         ("affine(relu6, scale=-0.5, shift=0.1)", 5.9, (0.0, 0.5, 0.0)),
-        ("affine(hardtanh, scale=2, shift=0.93, offset=3)", 1.0 - 0.93, (0.0, -2.0, 0.0)),
+        ("affine(hardtanh, scale=2, shift=-7.97, offset=3)", 1.0 + 7.97, (0.0, -2.0, 0.0)),
     ],
 )
 def test_jumps_have_the_right_size_and_sign(name, at, jumps):
