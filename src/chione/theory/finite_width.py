@@ -26,6 +26,7 @@ LAWS = ("gaussian", "orthogonal")
 # V / (n K^2) at which a layer's mean square departs from its infinite-width value by half of
 # itself: beyond, an expansion in 1 / n says little.
 _TRUST = 0.25
+_RATE_LAYERS = 30
 
 
 @dataclass(frozen=True)
@@ -238,12 +239,18 @@ def trust(
     Parameters as :func:`finite_width`; `width` is the number of units of each layer. Weight laws
     other than orthogonal are treated as Gaussian, which differs from them by terms of order 1/n.
     """
-    n = checks.integer("width", width)
+    n, depth = checks.integer("width", width), checks.integer("depth", depth)
     law = weights if weights in LAWS else "gaussian"
-    res = finite_width(
-        phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=max(depth, 2), weights=law, q0=q0
-    )
-    relative = res.relative_vertex[: max(depth, 2)]
+
+    def run(layers: int) -> Array:
+        return finite_width(
+            phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=layers, weights=law, q0=q0
+        ).relative_vertex
+
+    try:  # the rate of growth wants some layers, also where the network has few
+        relative = run(max(depth, _RATE_LAYERS))
+    except ConvergenceError:
+        relative = run(max(depth, 2))
     last, middle = float(relative[-1]), float(relative[len(relative) // 2 - 1])
     spread = math.sqrt(max(2.0 + float(relative[depth - 1]), 0.0) / n)
     growth = (last - middle) / (len(relative) - len(relative) // 2)

@@ -1,0 +1,204 @@
+"""Recommendations: their figures against plain loops, their logic against what theory says."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from chione.activations import ELU, activation, catalogue
+from chione.base import ConvergenceError
+from chione.theory import (
+    chi_parallel,
+    chi_perp,
+    critical_affine,
+    criticality,
+    derivative_second_moment,
+    describe_scheme,
+    gain,
+    length_map,
+    mean,
+    normalizing_affine,
+    normalizing_parameter,
+    one_minus_correlation_map,
+    second_moment,
+)
+from chione.theory.depth_figures import ClosePair
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_a_recommended_point_is_on_the_edge_of_chaos_and_holds_lengths(name):
+    best = gain(name)
+    if best.kind == "none":
+        assert not best.exists
+        assert math.isnan(best.sigma_w)
+        return
+    assert abs(best.chi_perp.value - 1.0) <= best.chi_perp.error + 1e-12
+    assert best.chi_parallel.value <= 1.0 + best.chi_parallel.error + 1e-12
+    q = best.q_star.value
+    if q > 0.0:
+        again = length_map(name, q, sigma_w=best.sigma_w, sigma_b=best.sigma_b).value
+        assert abs(again - q) <= 1e-11 * q
+
+
+@pytest.mark.parametrize(
+    "name", ["softplus", "quadratic", "exp", "step", "tanhshrink", "logsigmoid"]
+)
+def test_activations_without_a_solution_say_so(name):
+    best = gain(name)
+    assert best.kind == "none"
+    assert "no initialisation" in best.sentence
+    assert best.reason
+
+
+def test_the_affine_change_of_softplus_is_critical_and_keeps_the_gradient():
+    options = [a for a in gain("softplus").alternatives if a.name == "affine change"]
+    assert options
+    for o in options:
+        assert abs(o.chi_parallel.value - 1.0) < 1e-12
+        assert abs(o.chi_perp.value - 1.0) < 1e-12
+        assert abs(o.log10_gradient) < 1e-9
+
+
+@pytest.mark.parametrize(("name", "sigma_w", "sigma_b"), [("tanh", 1.5, 0.2), ("relu", 1.3, 0.1)])
+def test_figures_over_the_depth_are_those_of_a_plain_loop(name, sigma_w, sigma_b):
+    from chione.theory.initialization import option
+
+    o = option(activation(name), "mine", "scheme", sigma_w, sigma_b, depth=23, q0=0.7)
+    q, product = sigma_w**2 * 0.7 + sigma_b**2, 1.0
+    for _ in range(23):
+        product *= sigma_w**2 * derivative_second_moment(name, q).value
+        q = sigma_w**2 * second_moment(name, q).value + sigma_b**2
+    assert abs(o.gradient.value / product - 1.0) < 1e-12
+    assert abs(o.log10_gradient - math.log10(product)) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "selu", "hardtanh"])
+def test_the_close_pair_law_is_the_leading_behaviour_of_the_correlation_map(name):
+    q, w2, gap = 0.8, 1.7, np.array([1e-2, 1e-4])
+    after = float(w2 * second_moment(name, q).value)
+    ours = ClosePair(activation(name)).step(gap, np.array([q, q]), w2, after)
+    exact = one_minus_correlation_map(name, gap, q=q, sigma_w=w2**0.5).value
+    relative = np.abs(ours / exact - 1.0)
+    assert relative[1] < 2e-4
+    assert relative[1] < 0.1 * relative[0] + 1e-12
+
+
+def test_a_repelling_edge_of_chaos_is_never_recommended():
+    # GELU near small q: chi_perp = 1 exists, with chi_parallel > 1
+    q = 0.05
+    w2 = 1.0 / derivative_second_moment("gelu", q).value
+    assert chi_parallel("gelu", q, sigma_w=w2**0.5).value > 1.0
+    for name in ("gelu", "silu", "mish"):
+        for o in (gain(name), *gain(name).alternatives):
+            if o.kind in ("critical", "edge of chaos"):
+                assert o.chi_parallel.value <= 1.0 + 1e-9
+
+
+def test_depth_decides_between_the_critical_point_and_the_edge_of_chaos():
+    assert gain("tanh", depth=2).kind == "critical"
+    deep = gain("tanh", depth=200)
+    assert deep.kind == "edge of chaos"
+    critical = next(a for a in deep.alternatives if a.kind == "critical")
+    assert abs(deep.log10_gradient) < abs(critical.log10_gradient)
+    assert "Against it" in deep.reason
+
+
+def test_the_sigmoid_is_recommended_beyond_its_large_threshold():
+    best = gain("sigmoid")
+    assert best.kind == "edge of chaos"
+    assert best.sigma_w > 10.149
+    assert best.q_star.value > 45.6
+
+
+@pytest.mark.parametrize(
+    ("scheme", "sigma_w", "sigma_b"),
+    [
+        ("xavier", math.sqrt(2 * 300 / (300 + 100)), 0.0),
+        ("he", math.sqrt(2.0), 0.0),
+        ("lecun", 1.0, 0.0),
+        ("pytorch", math.sqrt(1 / 3), math.sqrt(1 / 900)),
+        ("calculate_gain", 5.0 / 3.0, 0.0),
+    ],
+)
+def test_schemes_are_described_with_their_own_sigmas(scheme, sigma_w, sigma_b):
+    o = describe_scheme("tanh", scheme, fan_in=300, fan_out=100, depth=5)
+    assert abs(o.sigma_w - sigma_w) < 1e-15
+    assert abs(o.sigma_b - sigma_b) < 1e-15
+    q = o.q_star.value
+    if q > 0:
+        assert abs(length_map("tanh", q, sigma_w=sigma_w, sigma_b=sigma_b).value - q) < 1e-12
+        assert o.chi_perp.value == pytest.approx(chi_perp("tanh", q, sigma_w=sigma_w).value, 1e-13)
+
+
+def test_calculate_gain_does_not_cover_gelu():
+    assert describe_scheme("gelu", "calculate_gain") is None
+
+
+def test_lengths_that_grow_for_ever_have_no_fixed_point_in_a_scheme():
+    o = describe_scheme("linear", "he", depth=3)
+    assert o.q_star.status.word == "divergent"
+    assert o.gradient.value == pytest.approx(8.0, rel=1e-13)
+    assert "without bound" in o.reason
+
+
+def test_width_adds_a_sentence_on_trust():
+    assert "depth-to-width" in gain("relu", width=128).reason
+    assert "does not grow" in gain("linear", width=128, depth=3, weights="orthogonal").reason
+
+
+def test_bad_arguments_are_refused_with_a_sentence():
+    with pytest.raises(ValueError, match="depth must be at least 1"):
+        gain("tanh", depth=0)
+    with pytest.raises(ValueError, match="weights must be one of gaussian"):
+        gain("tanh", weights="sparse")
+    with pytest.raises(ValueError, match="scheme must be one of xavier"):
+        describe_scheme("tanh", "kaiming")
+
+
+def test_recommendations_are_plain_json():
+    for name in ("tanh", "softplus", "step"):
+        json.dumps(gain(name).to_dict(), allow_nan=False)
+
+
+def test_the_constants_of_selu_are_one_case_of_the_normalising_family():
+    # the fixed point (0, 1) of lambda * ELU(alpha): values of the self-normalising-network paper
+    alpha, scale = normalizing_parameter(ELU, bracket=(1.0, 3.0))
+    assert abs(alpha - 1.6732632423543772848) < 1e-13
+    assert abs(scale - 1.0507009873554804934) < 1e-13
+    alpha, scale = normalizing_parameter(ELU, bracket=(0.2, 3.0), mean=0.1, variance=0.8)
+    x = np.random.default_rng(1).normal(0.1, 0.8**0.5, 2_000_000)
+    y = scale * np.where(x > 0, x, alpha * np.expm1(x))
+    assert abs(y.mean() - 0.1) < 5 * y.std() / 1414
+    assert abs(y.var() - 0.8) < 0.006
+
+
+def test_a_bracket_without_solution_is_named():
+    with pytest.raises(ConvergenceError, match="widen the bracket"):
+        normalizing_parameter(ELU, bracket=(2.0, 3.0))
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu", "sigmoid", "hardtanh"])
+def test_a_normalised_activation_has_the_mean_and_variance_asked_for(name):
+    changed = normalizing_affine(name, mean=0.0, variance=1.3, shift=0.4)
+    first, second = mean(changed, 1.3).value, second_moment(changed, 1.3).value
+    assert abs(first) < 1e-13
+    assert abs(second - first**2 - 1.3) < 1e-13
+
+
+@pytest.mark.parametrize("name", ["softplus", "sigmoid", "gelu", "selu", "hardtanh", "cubic"])
+@pytest.mark.parametrize("offset", [True, False])
+def test_critical_affine_changes_have_both_slopes_one_by_finite_differences(name, offset):
+    for found in critical_affine(name, offset=offset)[:2]:
+        phi, k, step = found.activation, found.k, 1e-4
+        below, above = (second_moment(phi, k + s).value for s in (-step, step))
+        assert abs((above - below) / (2 * step) - 1.0) < 1e-7
+        assert abs(derivative_second_moment(phi, k).value - 1.0) < 1e-12
+        assert abs(second_moment(phi, k).value + found.sigma_b**2 - k) < 1e-12
+
+
+def test_without_offset_the_shift_alone_makes_the_point_that_criticality_finds():
+    found = critical_affine("gelu", offset=False)[0]
+    point = next(p for p in criticality(found.activation).points if p.k_star.value > 0)
+    assert abs(point.k_star.value - 1.0) <= point.k_star.error + 1e-12
+    assert abs(point.bias_variance.value - found.sigma_b**2) < 1e-11
