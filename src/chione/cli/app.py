@@ -15,8 +15,12 @@ import chione
 # the file of the same name in this folder, imported only when the command runs: that keeps
 # `chione --help` quick whatever a command needs. A new command is one file and one line here.
 COMMANDS = {
+    "analyze": "Tell whether a network trains, why not, and what to use instead.",
+    "gain": "Tabulate sigmas on the edge of chaos beside PyTorch's calculate_gain.",
     "activations": "List the activations of the catalogue.",
     "simulate": "Draw finite random networks and put the theory beside them.",
+    "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
+    "hessian": "The random matrix model of a loss surface's Hessian.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
 }
 

@@ -11,9 +11,12 @@ from chione.plotting.depth import DepthCurve, depth_figure, wants_log
 from chione.plotting.diagram import DiagramPicture, phase_diagram_figure
 from chione.plotting.geometry import gaussian_limit_figure, geometry_figure
 from chione.plotting.simulation import simulation_figure
+from chione.plotting.spectra import hessian_figure, spectrum_figure
 from chione.plotting.style import BLUE, VERMILLION, one_axes, style
 from chione.simulation import CurveGeometry, GaussianLimit, SimulationResult
 from chione.theory import CriticalLine, PhaseDiagram, Trajectory
+from chione.theory.hessian import HessianSpectrum
+from chione.theory.jacobian import JacobianSpectrum
 
 
 @runtime_checkable
@@ -54,6 +57,10 @@ def plot(result: Any) -> Figure:
         return geometry_figure(result)
     if isinstance(result, GaussianLimit):
         return gaussian_limit_figure(result)
+    if isinstance(result, JacobianSpectrum):
+        return spectrum_figure(result)
+    if isinstance(result, HessianSpectrum):
+        return hessian_figure(result)
     if isinstance(result, Plottable):
         return result.plot()
     raise TypeError(

@@ -18,6 +18,7 @@ from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_outlier import Outlier, outliers
 from chione.theory.jacobian_solvers import AbstractSolver, OneOrthogonalLayer, WFormSolver
 from chione.theory.jacobian_widths import WidthsSolver
+from chione.theory.moments import second_moment
 from chione.theory.phase import mean_field
 
 Ensemble = Literal["gaussian", "orthogonal"]
@@ -88,7 +89,8 @@ class JacobianSpectrum:
     activation : AbstractActivation
         The activation.
     sigma_w, sigma_b : float
-        Standard deviations; `sigma_b` is NaN where it was neither given nor needed.
+        Standard deviations. Where `q_star` was given without `sigma_b`, this is the one that makes
+        it a fixed point, NaN if none does.
     q_star : float
         Mean square of the pre-activations.
     depth : int
@@ -338,7 +340,7 @@ def jacobian_spectrum(
         Standard deviation of the weights; at criticality, :math:`1 / \sqrt{E \phi'(h)^2}`, where
         `q_star` is given alone.
     sigma_b : float, optional
-        Standard deviation of the biases, 0 by default.
+        Standard deviation of the biases, 0 by default; with `q_star`, what makes it fixed.
     q_star : float, optional
         Mean square of the pre-activations; the stable fixed point of the length map where it is
         not given.
@@ -405,7 +407,11 @@ def _parameters(
         law = derivative_law(phi, q_star)
         if sw is None:
             sw = float(law.moments(1)[0]) ** -0.5
-        return sw, float("nan") if sb is None else sb, float(q_star), law
+        if sb is None:  # what makes q_star the fixed point, where anything does
+            square = float(q_star) - sw**2 * float(second_moment(phi, q_star).value)
+            slack = 1e-12 * float(q_star)
+            sb = float(np.sqrt(max(square, 0.0))) if square >= -slack else float("nan")
+        return sw, sb, float(q_star), law
     if sw is None:
         raise SpecError(
             "the spectrum needs sigma_w (and sigma_b), or q_star, or both; for example "
@@ -420,6 +426,8 @@ def _fixed_point(phi: AbstractActivation, sigma_w: float, sigma_b: float) -> flo
     found = mean_field(phi, sigma_w=sigma_w, sigma_b=sigma_b).q_star
     q = float(found.value)
     if not np.isfinite(q) or q <= 0.0:
+        if phi.kinks in ((), (0.0,)) and derivative_law(phi, 1.0).pieces is None:
+            return 1.0  # straight lines from 0: the law of phi'(h) is the same at every q
         raise ValueError(
             f"{phi.name} with sigma_w = {sigma_w:g}, sigma_b = {sigma_b:g} has no fixed point "
             f"q_star above 0 ({Status(int(found.status)).sentence}); hand in q_star, the mean "

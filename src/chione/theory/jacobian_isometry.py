@@ -17,7 +17,7 @@ from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_limits import spread_of
 
 _LOG_Q = (-27.0, 14.0)  # q between 2e-12 and 1e6
-_SCAN = 165
+_SCAN = 42
 _FIT = (1e-4, 1e-3)  # where the power law of the spread at small q is read off
 
 

@@ -32,7 +32,7 @@ from scipy.optimize import brentq
 from chione.activations.protocol import AbstractActivation
 from chione.base import Array
 from chione.gaussian import gaussian_nodes
-from chione.theory.jacobian_bands import bands
+from chione.theory.jacobian_bands import bands, product_atoms
 from chione.theory.jacobian_equation import MasterEquation
 
 _SCAN = 1200  # radii beyond the edge at which the sign of the condition is looked at
@@ -132,6 +132,7 @@ def outliers(
     bar, bar2 = share * h, (share * h) ** 2 + signal * (1.0 - share)
     chain = _Chain(eq, t, weight * np.stack([t * x * x, slope * x * bar, t * bar2]), second)
     edge = found[-1].log_r[1]
+    top = max(found[-1].log_lambda[1], *(place for place, _ in product_atoms(eq)), -np.inf)
     far = np.log1p(np.geomspace(_NEAREST, _FARTHEST * eq.depth, _SCAN))
     log_w = edge + far
     value = chain(log_w)
@@ -141,5 +142,6 @@ def outliers(
             lambda u: float(chain(np.array([u]))[0]), log_w[i], log_w[i + 1], xtol=1e-14
         )
         log_lambda = float(eq.at(np.array([root + 0j])).log_z.real[0])
-        out.append(Outlier(log_lambda, found[-1].log_lambda[1]))
+        if log_lambda > top + _NEAREST:
+            out.append(Outlier(log_lambda, top))
     return tuple(sorted(out, key=lambda o: -o.log_lambda))

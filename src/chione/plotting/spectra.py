@@ -1,0 +1,139 @@
+"""Pictures of spectra: of Jacobians and of Hessians, theory as a line, networks as histograms."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chione.base import Array
+from chione.plotting.style import BLACK, BLUE, SKY, VERMILLION, one_axes, style
+from chione.simulation.spectra import SimulatedSpectrum
+from chione.theory.hessian import HessianSpectrum
+from chione.theory.jacobian import JacobianSpectrum
+
+Scale = Literal["log", "linear"]
+_BINS = 60
+_SHOWN = 1e-3  # share of the mass at the lower end that a picture leaves out
+
+
+def spectrum_figure(
+    spectrum: JacobianSpectrum,
+    simulated: SimulatedSpectrum | None = None,
+    *,
+    scale: Scale = "log",
+) -> Figure:
+    r"""Density of the singular values with its edges, point masses and outliers.
+
+    Parameters
+    ----------
+    spectrum : JacobianSpectrum
+        The theory, drawn as a line.
+    simulated : SimulatedSpectrum, optional
+        Finite networks, drawn as a histogram.
+    scale : {"log", "linear"}
+        Density by log s over a logarithmic axis, or by s over a linear one.
+    """
+    with style():
+        figure, ax = one_axes(5.6, 3.8)
+        if simulated is not None:
+            _histogram(ax, spectrum, simulated, scale)
+        c = spectrum.curve()
+        if c.log_lambda.size:
+            y = 0.5 * c.log_lambda
+            density = 2.0 * c.density_of_log
+            if scale == "linear":
+                density = density * np.exp(-y)
+            ax.plot(np.exp(y), density, color=BLUE, zorder=3, label="infinite width")
+        _marks(ax, spectrum)
+        name = "log s" if scale == "log" else "s"
+        ax.set_xlabel("singular value s of the Jacobian")
+        ax.set_ylabel(f"density of {name}")
+        ax.set_title(_title(spectrum))
+        if scale == "log":
+            ax.set_xscale("log")
+        _limits(ax, spectrum, c.log_lambda, c.cdf)
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend()
+    return figure
+
+
+def hessian_figure(spectrum: HessianSpectrum, samples: Array | None = None) -> Figure:
+    """Density of the model Hessian's eigenvalues, sampled matrices as a histogram."""
+    with style():
+        figure, ax = one_axes(5.2, 3.6)
+        if samples is not None:
+            ax.hist(samples, bins=_BINS, density=True, color=SKY, alpha=0.6, label="sampled matrix")
+        for a, b in spectrum.support:
+            x = a + (b - a) * np.sin(np.linspace(0.0, np.pi / 2, 400)) ** 2
+            ax.plot(x, spectrum.density(x).value, color=BLUE, label="theory")
+        for place, mass in spectrum.atoms:
+            ax.annotate(f"{mass:.3g}", (place, 0.0), color=VERMILLION, ha="center", va="bottom")
+        ax.axvline(0.0, color=BLACK, lw=0.7, ls=":")
+        ax.set_xlabel("eigenvalue of the Hessian")
+        ax.set_ylabel("density")
+        share = float(spectrum.negative_fraction.value)
+        ax.set_title(f"ratio {spectrum.ratio:g}, energy {spectrum.energy:g}: {share:.3g} negative")
+        ax.set_ylim(bottom=0.0)
+        handles = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+        ax.legend(handles.values(), handles.keys())
+    return figure
+
+
+def _histogram(
+    ax: Axes, spectrum: JacobianSpectrum, simulated: SimulatedSpectrum, scale: Scale
+) -> None:
+    log = simulated.log_eigenvalues
+    total = log.size
+    low = float(spectrum.log_quantile(np.array([_low_share(spectrum)])).value[0])
+    log = 0.5 * log[log > low - 1.0]
+    if log.size == 0:
+        return
+    values = np.exp(log)
+    edges = (
+        np.exp(np.linspace(log.min(), log.max(), _BINS + 1))
+        if scale == "log"
+        else np.linspace(0.0, values.max(), _BINS + 1)
+    )
+    counts, _ = np.histogram(values, edges)
+    width = np.diff(np.log(edges)) if scale == "log" else np.diff(edges)
+    ax.stairs(counts / (total * width), edges, fill=True, color=SKY, alpha=0.6,
+              label="sampled networks")
+
+
+def _marks(ax: Axes, spectrum: JacobianSpectrum) -> None:
+    for place, mass in spectrum.atoms:
+        if place > 0.0:
+            ax.axvline(np.sqrt(place), color=VERMILLION, lw=1.2)
+            ax.annotate(f" mass {mass:.3g}", (np.sqrt(place), 0.95), color=VERMILLION,
+                        xycoords=("data", "axes fraction"), fontsize=8, va="top")
+        else:
+            ax.annotate(f"mass {mass:.3g} at 0", (0.02, 0.95), xycoords="axes fraction",
+                        color=VERMILLION, fontsize=8, va="top")
+    for outlier in spectrum.outliers:
+        ax.plot([outlier.singular_value], [0.0], marker="v", ls="none", color=BLACK, clip_on=False,
+                zorder=5, label="outlier along the input")
+
+
+def _low_share(spectrum: JacobianSpectrum) -> float:
+    return 1.0 - spectrum.rank_fraction * (1.0 - _SHOWN)
+
+
+def _limits(ax: Axes, spectrum: JacobianSpectrum, log_lambda: Array, cdf: Array) -> None:
+    """Leave out the far tails, which a logarithmic axis would stretch without end."""
+    ax.set_ylim(bottom=0.0)
+    shown = log_lambda[(cdf > _low_share(spectrum)) & (cdf < 1.0 - 1e-6)]
+    places = [np.log(a) for a, _ in spectrum.atoms if a > 0.0]
+    places += [o.log_lambda for o in spectrum.outliers] + list(shown[:1]) + list(shown[-1:])
+    if places:
+        low, high = 0.5 * min(places), 0.5 * max(places)
+        pad = 0.03 * (high - low) + 0.05
+        left = np.exp(low - pad) if ax.get_xscale() == "log" else 0.0
+        ax.set_xlim(left, np.exp(high + pad))
+
+
+def _title(spectrum: JacobianSpectrum) -> str:
+    weights = "orthogonal" if spectrum.weights == "orthogonal" else "Gaussian"
+    return f"{spectrum.activation.name}, {weights}, L = {spectrum.depth}, q* = {spectrum.q_star:.4g}"
