@@ -1,5 +1,6 @@
-"""Finite width: exact recursions of relu and linear, closed forms, and small simulations by hand."""
+"""Finite width: exact recursions of relu and linear, closed forms, small simulations by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -51,9 +52,10 @@ def test_the_mean_correction_of_an_expansion_is_exact_for_a_cubic_moment():
     k, v, g = res.length.value, res.vertex.value, res.mean_correction.value
     w2 = 0.09
     for i in range(3):
-        assert abs(g[i + 1] - (6 * w2 * k[i] * g[i] + 3 * w2 * v[i])) <= res.mean_correction.error[
-            i + 1
-        ] + 1e-18
+        assert (
+            abs(g[i + 1] - (6 * w2 * k[i] * g[i] + 3 * w2 * v[i]))
+            <= res.mean_correction.error[i + 1] + 1e-18
+        )
         source = w2**2 * (105 - 9) * k[i] ** 4
         assert abs(v[i + 1] - ((6 * w2 * k[i]) ** 2 * v[i] + source)) <= res.vertex.error[i + 1]
 
@@ -64,7 +66,7 @@ def _sample(phi, widths, sigma_w, sigma_b, x, law, n_networks, seed):
     out = np.empty((n_networks, len(widths) - 1, len(x), len(x)))
     for r in range(n_networks):
         a = x.T
-        for layer, (n, m) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for layer, (n, m) in enumerate(itertools.pairwise(widths)):
             w = rng.normal(size=(m, n))
             if law == "orthogonal":  # square, so Haar by QR with the signs of R
                 q, r_ = np.linalg.qr(w)

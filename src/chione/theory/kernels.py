@@ -255,6 +255,9 @@ class _Tabulated:
             if roots is not None:
                 values *= roots[0][rows, None]
                 values *= roots[1][None, first:]
+            if self._same:  # rounding of the product may differ across the diagonal
+                square = values[:, : rows.stop - rows.start]
+                square[:] = np.tril(square) + np.tril(square, -1).T
             out[rows, first:] = values
             if self._same:
                 out[first:, rows] = values.T
