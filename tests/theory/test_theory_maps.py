@@ -22,6 +22,7 @@ from chione.theory import (
     second_moment,
 )
 from chione.theory.kernel_map import angle
+from chione.theory.moments import moments
 
 Z = np.arange(-300, 301) / 25.0  # trapezoid: exponentially accurate for analytic integrands
 P = np.exp(-0.5 * Z**2) / np.exp(-0.5 * Z**2).sum()
@@ -184,3 +185,22 @@ def test_the_slope_of_a_jump_is_infinite_and_says_so():
 def test_bad_input_is_refused_in_a_sentence(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+@pytest.mark.parametrize("q", [0.05, 0.4, 3.0, 100.0])
+def test_slope_of_a_shifted_step_is_the_density_at_its_jump(q):
+    # E phi^2 = P(h > 1/2), whose derivative is k / (2 q) times the density at k
+    res = length_slope("where(x > 0.5, 1, 0)", q)
+    exact = 0.25 / q * np.exp(-0.125 / q) / np.sqrt(2 * np.pi * q)
+    assert abs(res.value - exact) <= min(res.error, 1e-12 * exact)
+
+
+@pytest.mark.parametrize("name", ["hardtanh", "relu6", "leaky_relu", "hardsigmoid", "shifted_relu"])
+@pytest.mark.parametrize("q", [0.5, 2.0, 9.0])
+def test_both_forms_of_the_slope_agree_at_kinks(name, q):
+    m = moments(name)
+    once = m._once(np.array(q))
+    second = m._with_masses(m._curvature(np.array(q)), np.array(q), 0)
+    first = once.value / q
+    assert abs(second.value - first) <= second.error + once.error / q
+    assert abs(second.value - first) <= 1e-12 * abs(first)

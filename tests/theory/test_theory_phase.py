@@ -7,7 +7,7 @@ from scipy.special import ndtr
 
 from chione.activations import activation
 from chione.base import Status
-from chione.theory import fixed_points, mean_field, trajectory
+from chione.theory import fixed_points, length_map, mean_field, trajectory
 
 Z = np.arange(-300, 301) / 25.0  # trapezoid: exponentially accurate for analytic integrands
 P = np.exp(-0.5 * Z**2) / np.exp(-0.5 * Z**2).sum()
@@ -265,3 +265,15 @@ def test_the_catalogue_has_no_unexplained_gap():
         m = mean_field(activation(name), sigma_w=1.1, sigma_b=0.2)
         for e in (m.q_star, m.chi_parallel, m.chi_perp, m.xi_q, m.xi_c, m.c_star):
             assert np.isfinite(e.value) or e.status != Status.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "w", "b"), [("tanh", 1.3, 0.3), ("gelu_tanh", 1.41, 0.4), ("selu", 1.0, 0.0)]
+)
+def test_the_error_of_a_root_is_where_the_sign_of_v_minus_q_is_certain(name, w, b):
+    for p in fixed_points(name, sigma_w=w, sigma_b=b).stable:
+        if p.q.value == 0.0:
+            continue
+        noise = length_map(name, p.q.value, sigma_w=w, sigma_b=b).error
+        assert p.q.error * abs(1 - p.chi_parallel.value) >= 0.9 * noise
+        assert p.q.error < 1e-9 * p.q.value
