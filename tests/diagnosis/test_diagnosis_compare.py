@@ -82,6 +82,21 @@ def test_a_wrong_theory_is_contradicted(change, loud):
     assert all("z = " in sentence for sentence in wrong.contradictions)
 
 
+@pytest.mark.parametrize(
+    ("name", "width", "weights"),
+    [
+        ("exp", 2, "orthogonal"),  # the mean is made by networks that nobody will ever draw
+        ("relu", 1, "gaussian"),  # half of the networks are dead, three may well be
+        ("tanh", (30, 1, 40), "uniform"),
+        ("sign", (30, 1, 400), "orthogonal"),
+    ],
+)
+def test_three_networks_that_agree_by_chance_raise_no_alarm(name, width, weights):
+    for seed in range(5):
+        options = {"weights": weights, "n_networks": 3, "seed": seed, "observe": NAMES}
+        assert compare(run(name, 1.2, 0.0, 3, width, **options)).contradictions == ()
+
+
 def test_unequal_inputs_and_widths_have_their_own_theory():
     widths = (150, 300, 200, 250)
     network = chione.MLP(chione.activation("silu"), 1.7, 0.3, 4, widths, input_width=120)

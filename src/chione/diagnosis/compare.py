@@ -10,8 +10,9 @@ import numpy as np
 from scipy.special import stdtr
 
 from chione.base import Array
-from chione.diagnosis.infinite_width import InfiniteWidth, infinite_width
-from chione.diagnosis.twins import TWINS, fluctuations
+from chione.diagnosis.expected_errors import error_floor
+from chione.diagnosis.infinite_width import infinite_width
+from chione.diagnosis.twins import TWINS
 from chione.simulation import SimulationResult
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ class Comparison:
         it does not exist.
     bias : mapping of str to ndarray
         What the finite width adds to order 1/n, from the four-point theory, where that is known
-        (lengths of Gaussian networks, and of orthogonal ones of equal widths); zero elsewhere.
+        (lengths under Gaussian and orthogonal weights); zero elsewhere.
     allowance : mapping of str to ndarray
         Bound on what finite width can do beyond `bias`; NaN where nothing can be said, as in
         bins of a histogram that hold few values.
     z : mapping of str to ndarray
-        (simulated - theory - bias) / standard error.
+        (simulated - theory - bias) / standard error. The error is that of the networks, or half
+        of what theory expects where that is larger: few networks can agree by chance.
     p_value : mapping of str to ndarray
         Chance of a deviation this far beyond the allowance, by Student's law with
         ``n_networks - 1`` degrees of freedom.
@@ -181,10 +183,11 @@ def compare(result: SimulationResult) -> Comparison:
             )
             floor = _ROUNDING[result.dtype] * np.maximum(np.abs(theory), np.abs(mean))
             stderr = np.hypot(
-                np.maximum(result.stderr[name], _expected(limit, result, name)), floor
+                np.maximum(result.stderr[name], error_floor(limit, result, name)), floor
             )
             gap = mean - theory - bias
-            z = np.where(np.isnan(allowance), np.nan, gap / stderr)
+            stderr = np.where(np.isinf(stderr) | np.isnan(allowance), np.nan, stderr)
+            z = gap / stderr
             excess = np.maximum(np.abs(gap) - allowance, 0.0)
             p = 2.0 * stdtr(max(result.n_networks - 1, 1), -excess / stderr)
         for key, value in zip(parts, (theory, bias, allowance, z, p), strict=True):
@@ -192,17 +195,6 @@ def compare(result: SimulationResult) -> Comparison:
     return Comparison(
         result, parts["theory"], parts["bias"], parts["allowance"], parts["z"], parts["p"]
     )
-
-
-def _expected(limit: InfiniteWidth, result: SimulationResult, name: str) -> Any:
-    """Standard error that theory expects of a variance; 0 for means, whose own is reliable.
-
-    The error that is estimated from the same networks is small when the variance came out small,
-    which would turn low values into false alarms.
-    """
-    if name not in ("fluctuations", "four_point") or result.n_networks < 2:
-        return 0.0
-    return np.abs(fluctuations(limit, result)[0]) * np.sqrt(2.0 / (result.n_networks - 1))
 
 
 def _plain(a: Array) -> Any:

@@ -85,26 +85,32 @@ class InfiniteWidth:
         .. math:: v^{l+1} = \chi_\parallel^2 v^l +
             \sigma_w^4 \frac{E\,\phi^4 - (E\,\phi^2)^2}{n_l}, \qquad v^1 = 0
 
-        Times the width it is the four-point vertex. Orthogonal weights keep lengths:
-        :math:`2 (\sigma_w^2 E\,\phi^2)^2 / n` is subtracted in each layer.
+        Times the width it is the four-point vertex. Orthogonal weights keep lengths, up to a cut
+        where units are lost: :math:`2 (\sigma_w^2 E\,\phi^2)^2 / \max(n_l, n_{l+1})` is subtracted.
         """
-        net, phi = self.network, self.network.activation
-        w2, v = net.sigma_w**2, np.zeros_like(self.q)
-        orthogonal = net.weights == "orthogonal"
+        return self._variances()[0]
+
+    def square_variance(self) -> Array:
+        """Variance over networks of a layer's mean of phi^2, to leading order, (L, B)."""
+        return self._variances()[1]
+
+    def _variances(self) -> tuple[Array, Array]:
+        net, phi, w4 = self.network, self.network.activation, self.network.sigma_w**4
+        kernels, squares = np.zeros_like(self.q), np.zeros_like(self.q)
         before = np.diagonal(self.input_gram)
-        for l in range(len(v)):
-            if not np.all(np.isfinite(self.q[l])):
-                v[l:] = np.nan
+        for l, q in enumerate(self.q):
+            if not np.all(np.isfinite(q)):
+                kernels[l:], squares[l:] = np.nan, np.nan
                 break
             if l > 0:
-                n = net.widths[l]
-                chi = w2 * np.asarray(length_slope(phi, self.q[l - 1]).value)
-                fourth = np.asarray(fourth_moment(phi, self.q[l - 1]).value)
-                v[l] = chi**2 * v[l - 1] + w2**2 * (fourth - self.square[l - 1] ** 2) / n
+                kernels[l] = w4 * squares[l - 1]
                 before = self.square[l - 1]
-            if orthogonal:
-                v[l] -= 2.0 * (w2 * before) ** 2 / net.widths[l + 1]
-        return v
+            if net.weights == "orthogonal":
+                kernels[l] -= 2.0 * w4 * before**2 / max(net.widths[l], net.widths[l + 1])
+            slope = np.asarray(length_slope(phi, q).value)
+            own = np.asarray(fourth_moment(phi, q).value) - self.square[l] ** 2
+            squares[l] = slope**2 * kernels[l] + own / net.widths[l + 1]
+        return kernels, squares
 
     def length_bias(self) -> Array:
         r"""What a finite width adds to the mean of q, to order 1/n, (L, B).

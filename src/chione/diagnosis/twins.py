@@ -55,15 +55,24 @@ def _positive(
     return twin
 
 
+def theory_of(limit: InfiniteWidth, result: SimulationResult, name: str) -> Array:
+    """The infinite-width value of an observable alone."""
+    return TWINS[name](limit, result)[0]
+
+
 def _bias_is_known(limit: InfiniteWidth) -> bool:
-    """Whether the four-point theory holds: Gaussian weights, or square orthogonal ones."""
-    net = limit.network
-    return net.weights == "gaussian" or (net.weights == "orthogonal" and len(set(net.widths)) == 1)
+    """Whether the four-point theory holds: for Gaussian and for orthogonal weights."""
+    return limit.network.weights in ("gaussian", "orthogonal")
+
+
+def _next_order(theory: Array, bias: Array) -> Array:
+    """Room for the order 1/n^2; NaN where the first order is so large that no order helps."""
+    return np.where(np.abs(bias) > 0.5 * np.abs(theory), np.nan, 0.5 * np.abs(bias))
 
 
 def _lengths(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     bias = limit.length_bias() if _bias_is_known(limit) else np.zeros_like(limit.q)
-    allowance = _allow(result, "lengths", limit.q) + 0.5 * np.abs(bias)  # the order 1/n^2
+    allowance = _allow(result, "lengths", limit.q) + _next_order(limit.q, bias)
     if not _bias_is_known(limit):
         allowance *= _UNKNOWN_BIAS
     allowance[0] = 0.0  # the first layer's mean is exact under every law
@@ -72,7 +81,7 @@ def _lengths(limit: InfiniteWidth, result: SimulationResult) -> Twin:
 
 def _activation_lengths(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     theory, bias = limit.square, _activation_bias(limit)
-    allowance = _allow(result, "activation_lengths", theory) + 0.5 * np.abs(bias)
+    allowance = _allow(result, "activation_lengths", theory) + _next_order(theory, bias)
     if not _bias_is_known(limit):
         allowance *= _UNKNOWN_BIAS
     return theory, bias, allowance
@@ -113,7 +122,7 @@ def _effective_rank(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     g = limit.gram()
     rank = np.trace(g, axis1=1, axis2=2) ** 2 / np.sum(g**2, axis=(1, 2))
     # B noisy vectors in n dimensions: sum of squares of the Gram matrix grows by (1 + rank) / n
-    noise = 1.5 * rank * (1.0 + rank) / np.array(limit.network.widths[1:])
+    noise = 1.5 * rank * (1.0 + rank) * _order_one_over_n(limit)[:, 0]
     return rank, np.zeros_like(rank), _allow(result, "effective_rank", rank) + noise
 
 
@@ -130,7 +139,7 @@ def _weight_gradients(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     errors = limit.backward(limit.slope)
     theory = errors * np.vstack([first, limit.square[:-1]])
     bias = errors * np.vstack([0.0 * first, _activation_bias(limit)[:-1]])
-    allowance = _allow(result, "weight_gradients", theory) + 0.5 * np.abs(bias)
+    allowance = _allow(result, "weight_gradients", theory) + _next_order(theory, bias)
     if not _bias_is_known(limit):
         allowance *= _UNKNOWN_BIAS
     return theory, bias, allowance
