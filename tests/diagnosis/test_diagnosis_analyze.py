@@ -54,12 +54,12 @@ def test_the_gradient_of_relu_is_a_power_of_half_sigma_w_squared(relu):
 
 def test_a_signal_is_lost_where_correlations_have_come_within_e_to_the_minus_six():
     # erf at sigma_b = 0 in the chaotic phase: c falls to c* = 0; followed here by plain iteration
-    result = analyze("erf", 1.5, 0.0, depth=40, simulate=False)
-    c, q, layers = 0.5, 1.5**2, []
-    for _ in range(40):
+    result = analyze("erf", 2.5, 0.0, depth=60, simulate=False)
+    c, q, layers = 0.5, 2.5**2, []
+    for _ in range(60):
         layers.append(c)
-        top = math.asin(2 * q * c / (1 + 2 * q)) * 2 / math.pi * 1.5**2
-        q = math.asin(2 * q / (1 + 2 * q)) * 2 / math.pi * 1.5**2
+        top = math.asin(2 * q * c / (1 + 2 * q)) * 2 / math.pi * 2.5**2
+        q = math.asin(2 * q / (1 + 2 * q)) * 2 / math.pi * 2.5**2
         c = top / q
     lost = next(l for l, value in enumerate(layers, 1) if value <= 0.5 * math.exp(-6))
     assert lost - 1 <= result.survives.value <= lost

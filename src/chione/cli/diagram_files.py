@@ -12,14 +12,15 @@ from chione.base import MissingExtraError
 from chione.cli.output import write_atomically
 from chione.theory import CriticalLine, PhaseDiagram
 
-FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "xi_q", "xi_c")
+FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
 
 
 def write_diagram(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: str) -> None:
     """Write all fields and the critical line; the ending chooses the format.
 
     ``.npz`` holds arrays of shape (rows, columns) = (sigma_b, sigma_w) and the line as
-    ``line_sigma_w``, ``line_sigma_b``, ``line_q``; ``.nc`` the same as a labelled dataset;
+    ``line_sigma_w``, ``line_sigma_b``, ``line_q``, errors as ``NAME_error``; ``.nc`` the same as
+    a labelled dataset;
     ``.csv`` one row for each cell, without the line.
 
     Raises
@@ -33,7 +34,9 @@ def write_diagram(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: s
 
 
 def _fields(diagram: PhaseDiagram) -> dict[str, Any]:
-    return {name: np.asarray(getattr(diagram, name)) for name in FIELDS}
+    values = {name: np.asarray(getattr(diagram, name)) for name in FIELDS}
+    errors = {f"{name}_error": diagram.errors[name].astype(np.float64) for name in FIELDS}
+    return {**values, **errors}
 
 
 def _npz(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: str) -> None:
@@ -44,6 +47,7 @@ def _npz(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: str) -> No
         sigma_w=diagram.sigma_w,
         sigma_b=diagram.sigma_b,
         phase=diagram.phase,
+        status=diagram.status,
         line_sigma_w=line.sigma_w,
         line_sigma_b=line.sigma_b,
         line_q=line.q,
@@ -71,6 +75,7 @@ def _nc(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: str) -> Non
         raise MissingExtraError("xarray", "data", "Writing .nc") from None
     axes = ("sigma_b", "sigma_w")
     variables: dict[str, Any] = {f: (axes, x) for f, x in _fields(diagram).items()}
+    variables["status"] = (axes, np.asarray(diagram.status))
     variables["phase"] = (axes, np.asarray(diagram.phase).astype(str))
     for field, values in (("sigma_w", line.sigma_w), ("sigma_b", line.sigma_b), ("q", line.q)):
         variables[f"line_{field}"] = ("line", np.asarray(values))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Estimate, checks
+from chione.base import ConvergenceError, Estimate, Status, checks
 from chione.diagnosis.alternatives import (
     Alternative,
     compare,
@@ -22,7 +22,15 @@ from chione.diagnosis.survival import survival
 from chione.diagnosis.verdict import Verdict, judge
 from chione.networks import MLP, Weights
 from chione.simulation import SimulationResult
-from chione.theory import MeanField, Recommendation, Trajectory, gain, mean_field, trajectory
+from chione.theory import (
+    MeanField,
+    Recommendation,
+    Trajectory,
+    gain,
+    mean_field,
+    second_moment,
+    trajectory,
+)
 from chione.theory.schemes import scheme_sigmas
 
 if TYPE_CHECKING:
@@ -206,13 +214,33 @@ def analyze(
         checks.integer("n_networks", n_networks, minimum=2)
     if sigma_w is None and sigma_b is not None:
         raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
-    advice = gain(act, depth=depth)
     chosen_here = sigma_w is None
+    if sigma_w is not None:  # before anything long is computed
+        w, b = checks.non_negative("sigma_w", sigma_w), checks.non_negative("sigma_b", sigma_b or 0)
+        _require_finite(act, w * w + b * b)
+    advice = gain(act, depth=depth)
     if sigma_w is None:
-        sigma_w, sigma_b = _recommended(advice, act, width)
-    bias = 0.0 if sigma_b is None else sigma_b
-    network = MLP(act, float(sigma_w), float(bias), depth, int(width), weights)
+        w, b = _recommended(advice, act, width)
+        _require_finite(act, w * w + b * b)
+    network = MLP(act, w, b, depth, int(width), weights)
     return _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
+
+
+def _require_finite(act: AbstractActivation, q: float) -> None:
+    """Refuse an activation whose mean square is infinite already in the first layer.
+
+    Raises
+    ------
+    ConvergenceError
+        With the length at which the expectation is infinite.
+    """
+    square = second_moment(act, q)
+    if Status(int(square.status)) == Status.INFINITE:
+        raise ConvergenceError(
+            f"the mean square of {act.name} is infinite for a Gaussian of variance {q:.6g}, which "
+            "the first layer has: the activation grows too fast, and no wide network has a length.",
+            square,
+        )
 
 
 def _assemble(
