@@ -194,7 +194,7 @@ class FreeProduct(AbstractMeasure):
                 det = a * d2 + d1
                 s1, s2 = (r1 * d2 + r2) / det, (r1 * d1 - a * r2) / det
                 hold = np.minimum(1.0, 0.5 / np.maximum(np.maximum(abs(s1), abs(s2)), 1e-300))
-                w1, w2 = w1 * np.exp(-hold * s1), w2 * np.exp(-hold * s2)
+                w1, w2 = (_turn(w, hold * s, z) for w, s in ((w1, s1), (w2, s2)))
                 dx = d1 * d2 / det / z  # dx/dz
                 if not np.any(abs(s1) + abs(s2) > 1e-15):
                     break
@@ -216,9 +216,15 @@ def _step(w: Complex, step: Complex, z: Complex) -> tuple[Complex, Complex]:
     size = abs(step) / (0.5 * abs(w) + 1e-300)
     step = np.where(size > 1.0, step / np.maximum(size, 1e-300), step)
     new = w - step
-    low = new.imag < z.imag
-    new = np.where(low, new.real + 1j * (0.5 * (w.imag - z.imag) + z.imag), new)
+    new = new.real + 1j * np.maximum(new.imag, z.imag)
     return np.asarray(new), np.asarray(step)
+
+
+def _turn(w: Complex, step: Complex, z: Complex) -> Complex:
+    """Keep arg w at or above arg z: below the axis the transforms are on another sheet."""
+    new = w * np.exp(-step)
+    low = (np.angle(new) < np.angle(z)) & (abs(np.angle(new) - np.angle(z)) < np.pi)
+    return np.asarray(np.where(low, abs(new) * z / abs(z), new))
 
 
 def _hull(m: AbstractMeasure) -> tuple[float, float]:

@@ -54,6 +54,8 @@ def spectrum_figure(
         ax.set_title(_title(spectrum))
         if scale == "log":
             ax.set_xscale("log")
+        if c.log_lambda.size:
+            ax.set_ylim(0.0, 1.15 * _highest(y, density, scale))
         _limits(ax, spectrum, c.log_lambda, c.cdf)
         if ax.get_legend_handles_labels()[0]:
             ax.legend()
@@ -80,6 +82,12 @@ def hessian_figure(spectrum: HessianSpectrum, samples: Array | None = None) -> F
         handles = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
         ax.legend(handles.values(), handles.keys())
     return figure
+
+
+def _highest(log_s: Array, density: Array, scale: Scale) -> float:
+    """Top of the axis: a density by s can rise without end towards s = 0."""
+    shown = density if scale == "log" else density[log_s > log_s[-1] - 3.5]
+    return float(np.max(shown))
 
 
 def _histogram(
@@ -112,8 +120,9 @@ def _marks(ax: Axes, spectrum: JacobianSpectrum) -> None:
         else:
             ax.annotate(f"mass {mass:.3g} at 0", (0.02, 0.95), xycoords="axes fraction",
                         color=VERMILLION, fontsize=8, va="top")
-    for outlier in spectrum.outliers:
-        ax.plot([outlier.singular_value], [0.0], marker="v", ls="none", color=BLACK, clip_on=False,
+    places = [o.singular_value for o in spectrum.outliers]
+    if places:
+        ax.plot(places, [0.0] * len(places), marker="v", ls="none", color=BLACK, clip_on=False,
                 zorder=5, label="outlier along the input")
 
 
@@ -123,7 +132,6 @@ def _low_share(spectrum: JacobianSpectrum) -> float:
 
 def _limits(ax: Axes, spectrum: JacobianSpectrum, log_lambda: Array, cdf: Array) -> None:
     """Leave out the far tails, which a logarithmic axis would stretch without end."""
-    ax.set_ylim(bottom=0.0)
     shown = log_lambda[(cdf > _low_share(spectrum)) & (cdf < 1.0 - 1e-6)]
     places = [np.log(a) for a, _ in spectrum.atoms if a > 0.0]
     places += [o.log_lambda for o in spectrum.outliers] + list(shown[:1]) + list(shown[-1:])
