@@ -17,6 +17,8 @@ import chione
 COMMANDS = {
     "analyze": "Tell whether a network trains, why not, and what to use instead.",
     "gain": "Tabulate sigmas on the edge of chaos beside PyTorch's calculate_gain.",
+    "criticality": "Find critical points and universality classes, with the reason.",
+    "stability": "Find where mean and variance settle without weights (norm stability).",
     "activations": "List the activations of the catalogue.",
     "simulate": "Draw finite random networks and put the theory beside them.",
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
