@@ -92,5 +92,5 @@ def _is_isometry(weight: torch.Tensor) -> bool:
     w = weight.detach().double()
     gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
     scale = torch.diagonal(gram).mean()
-    error = torch.linalg.norm(gram - scale * torch.eye(gram.shape[0], dtype=gram.dtype))
+    error = torch.linalg.norm(gram - scale * torch.eye(gram.shape[0]).to(gram))
     return bool(error <= 0.01 * scale * math.sqrt(gram.shape[0]))

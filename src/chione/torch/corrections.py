@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SHORT = 4  # chains with fewer steps are left as theory sets them
 _PROJECTIONS = 4
+_ROUNDS = 2  # the second takes out half of what the first left
 
 
 def correct_lengths(model: torch.nn.Module, batch: Any, size: int, plan: Plan) -> None:
@@ -37,8 +38,13 @@ def correct_gradients(model: torch.nn.Module, batch: Any, size: int, plan: Plan)
     With :math:`T = \log (g_1 / g_n)` over n - 1 steps the weights get the factor
     :math:`e^{-T / 2 (n - 1)}` where lengths return by themselves (edge of chaos) or biases can hold
     them, which a further pass sees to. Elsewhere length and gradient pull at the same weights, and
-    half of the trend is taken out.
+    half of the trend is taken out in each of two rounds.
     """
+    for _ in range(_ROUNDS):
+        _gradient_round(model, batch, size, plan)
+
+
+def _gradient_round(model: torch.nn.Module, batch: Any, size: int, plan: Plan) -> None:
     seed = int(torch.randint(2**31, (1,), generator=plan.generator, device=_device(plan)))
     generator = torch.Generator().manual_seed(seed)
     with preserved(model, weights=False), torch.inference_mode(False), torch.enable_grad():

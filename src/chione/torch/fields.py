@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from chione.activations import AbstractActivation
+from chione.base import Array
 from chione.theory.moments import derivative_second_moment, mean, second_moment
 
 
@@ -64,20 +65,46 @@ def _activated(phi: AbstractActivation, q: float, one_minus_c: float) -> Field:
 def kernel_gap(phi: AbstractActivation, q: float, one_minus_c: float) -> float:
     r""":math:`E \phi^2 - E \phi(u_1) \phi(u_2) = \tfrac12 E (\phi(u_1) - \phi(u_2))^2`, quickly.
 
-    Trapezoidal rule along :math:`u_1 + u_2` and :math:`u_1 - u_2`: to rounding for smooth
-    activations, to about 1e-5 (relative) with kinks and 1e-3 with jumps, at 0.3 ms. A network of
-    width N differs from the limit by 1 / sqrt(N), so a report needs no more; what is exact is
-    ``theory.one_minus_correlation_map``, at a second for each layer.
+    Gauss-Legendre panels along :math:`u_1 + u_2`, split where either of the two meets a kink, for
+    each of 40 values of :math:`u_1 - u_2`: to 2e-6 (relative) for q up to 100, with several kinks
+    to 6e-5 there, in 0.2 ms. A network of width N differs from the limit by 1 / sqrt(N), so a
+    report needs no more; ``theory.one_minus_correlation_map`` is exact, at up to a second a layer.
     """
-    a = math.sqrt(q * (1.0 - 0.5 * one_minus_c)) * _ALONG[:, None]
-    b = math.sqrt(q * 0.5 * one_minus_c) * _ACROSS
-    difference = phi.value(a + b) - phi.value(a - b)
-    return 0.5 * float(np.sum(_WEIGHTS * difference**2))
+    along = math.sqrt(q * (1.0 - 0.5 * one_minus_c))
+    across = math.sqrt(q * 0.5 * one_minus_c) * _ACROSS[:, None]  # (40, 1)
+    if along == 0.0:
+        difference = phi.value(across) - phi.value(-across)
+        return float(np.sum(_ACROSS_WEIGHTS * difference[:, 0] ** 2)) * 0.5
+    # A panel is half a unit of z, or less where sqrt(q) z sweeps the activation faster than that.
+    panels = int(min(max(34, 24 * along), 400))
+    base = np.broadcast_to(np.linspace(-_REACH, _REACH, panels + 1), (_ACROSS.size, panels + 1))
+    kinks = np.asarray(phi.kinks, dtype=np.float64)
+    edges = np.concatenate([base, (kinks - across) / along, (kinks + across) / along], axis=1)
+    edges = np.sort(np.clip(edges, -_REACH, _REACH), axis=1)  # (40, panels + 1 + 2 * kinks)
+    half = 0.5 * np.diff(edges, axis=1)[:, :, None]
+    z = edges[:, :-1, None] + half * (_NODES + 1.0)  # (40, panels + 2 * kinks, 8)
+    difference = phi.value(along * z + across[:, :, None]) - phi.value(
+        along * z - across[:, :, None]
+    )
+    weights = half * _NODE_WEIGHTS * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    inner = np.sum(weights * difference**2, axis=(1, 2))
+    return 0.5 * float(np.sum(_ACROSS_WEIGHTS * inner))
 
 
-_ALONG, _ACROSS = np.linspace(-8.5, 8.5, 257), np.linspace(-8.5, 8.5, 65)  # mass beyond: 2e-17
-_WEIGHTS = np.exp(-0.5 * (_ALONG[:, None] ** 2 + _ACROSS**2))
-_WEIGHTS /= _WEIGHTS.sum()
+_REACH = 8.5  # Gaussian mass beyond: 2e-17
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+
+def _half_line() -> tuple[Array, Array]:
+    """Nodes and weights for the mean over |z|, z normal: four panels of ten."""
+    x, w = np.polynomial.legendre.leggauss(10)
+    edges = np.array([0.0, 1.0, 2.5, 4.5, _REACH])
+    half = 0.5 * np.diff(edges)[:, None]
+    z = (edges[:-1, None] + half * (x + 1.0)).ravel()
+    return z, (half * w).ravel() * np.exp(-0.5 * z * z) * math.sqrt(2.0 / math.pi)
+
+
+_ACROSS, _ACROSS_WEIGHTS = _half_line()
 
 
 @lru_cache(maxsize=4096)

@@ -65,10 +65,12 @@ def recipe(phi: AbstractActivation, depth: int) -> Recipe:
         point = min(
             criticality(phi).points, key=lambda p: abs(p.sigma_w - best.sigma_w), default=None
         )
-        if point is not None and not float(point.k_star.value) > 0.0:
-            length = _fading_length(phi, best.sigma_w**2, depth)
         if point is not None and point.universality == "scale-invariant":
             length = 1.0  # every length is kept
+        elif point is not None and float(point.k_star.value) > 0.0:
+            length = float(point.k_star.value)  # also where lengths from elsewhere do not reach it
+        elif point is not None:
+            length = _fading_length(phi, best.sigma_w**2, depth)
     if not (math.isfinite(length) and length > 0.0):
         length = 1.0
     target = "critical" if best.kind == "critical" else "edge"

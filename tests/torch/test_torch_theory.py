@@ -1,0 +1,186 @@
+"""The theory that stands beside measured values: fields, recipes, graphs with branches."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from chione.activations import activation  # noqa: E402
+from chione.theory.correlation_map import kernel  # noqa: E402
+from chione.theory.moments import (  # noqa: E402
+    derivative_second_moment,
+    mean,
+    second_moment,
+)
+from chione.torch import inspect  # noqa: E402 - needs torch
+from chione.torch.fields import (  # noqa: E402
+    Field,
+    activated,
+    added,
+    dropped,
+    kernel_gap,
+    multiplied,
+    normalised,
+)
+from chione.torch.identify import identify  # noqa: E402
+from chione.torch.recipes import recipe  # noqa: E402
+
+nn = torch.nn
+
+
+def pair(q, c, n=400_000, seed=0):
+    """Two correlated Gaussian inputs of mean square q."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((2, n))
+    return math.sqrt(q) * a, math.sqrt(q) * (c * a + math.sqrt(1 - c * c) * b)
+
+
+@pytest.mark.parametrize(
+    ("name", "rtol"),
+    [("tanh", 1e-9), ("gelu", 1e-9), ("relu", 1e-10), ("elu", 1e-9), ("hardtanh", 2e-6)],
+)
+@pytest.mark.parametrize("q", [0.05, 1.3])
+def test_the_quick_kernel_gap_is_that_of_the_exact_kernel(name, rtol, q):
+    phi = activation(name)
+    for gap in (1.4, 0.35):
+        exact = float(second_moment(phi, q)) - float(kernel(phi, q, q, 1.0 - gap))
+        assert kernel_gap(phi, q, gap) == pytest.approx(exact, rel=rtol)
+
+
+def test_the_quick_kernel_gap_keeps_its_digits_near_one():
+    phi = activation("tanh")
+    # gap -> q (1 - c) E phi'^2 as c -> 1
+    limit = 0.7 * float(derivative_second_moment(phi, 0.7))
+    assert kernel_gap(phi, 0.7, 1e-12) / 1e-12 == pytest.approx(limit, rel=1e-9)
+
+
+def test_rules_for_fields_are_those_of_sampled_gaussians():
+    phi = activation("gelu")
+    u, v = pair(1.7, 0.6)
+    n = 4 / math.sqrt(400_000)
+    field = activated(Field(1.7, 1.7 * 0.4), phi)
+    x, y = phi.value(u), phi.value(v)
+    assert field.q == pytest.approx(np.mean(x * x), rel=4 * n)
+    assert field.q - field.gap == pytest.approx(np.mean(x * y), rel=4 * n)
+    assert field.mean == pytest.approx(np.mean(x), rel=4 * n)
+    assert field.mean == pytest.approx(float(mean(phi, 1.7)), rel=1e-12)
+
+    p, r = pair(0.8, -0.3, seed=1)
+    a, b = Field(1.7, 1.7 * 0.4), Field(0.8, 0.8 * 1.3)
+    product = multiplied(a, b)
+    assert product.q == pytest.approx(np.mean((u * p) ** 2), rel=6 * n)
+    assert product.q - product.gap == pytest.approx(np.mean(u * p * v * r), abs=6 * n)
+    total = added(a, b)
+    assert total.q == pytest.approx(np.mean((u + p) ** 2), rel=4 * n)
+    assert total.q - total.gap == pytest.approx(np.mean((u + p) * (v + r)), rel=6 * n)
+
+    rng = np.random.default_rng(2)
+    k, m = (rng.random((2, u.size)) > 0.25) / 0.75
+    loose = dropped(a, 0.25)
+    assert loose.q == pytest.approx(np.mean((k * u) ** 2), rel=4 * n)
+    assert loose.q - loose.gap == pytest.approx(np.mean(k * u * m * v), rel=6 * n)
+
+    shifted = Field(1.7 + 0.25, 1.7 * 0.4, 0.5)  # entries u + 1/2
+    scaled = normalised(shifted, 4.0, 0.09, 1e-12, centred=True)
+    assert scaled.q == pytest.approx(4.09)
+    assert scaled.one_minus_c == pytest.approx(4.0 * 0.4 / 4.09)
+
+
+class Stream(nn.Module):
+    """Pre-norm residual blocks, a gate, a scaled branch and a concatenation."""
+
+    def __init__(self, width, norm):
+        super().__init__()
+        self.norms = nn.ModuleList(norm(width) for _ in range(3))
+        self.up = nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(3))
+        self.gate = nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(3))
+        self.down = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(3))
+        self.scale = nn.Parameter(torch.full((width,), 0.7))
+        self.head = nn.Linear(2 * width, width)
+
+    def forward(self, x):
+        first = x
+        for norm, up, gate, down in zip(self.norms, self.up, self.gate, self.down, strict=True):
+            h = norm(x)
+            x = x + 2.0 * down(nn.functional.silu(gate(h)) * up(h)) * self.scale
+        return self.head(torch.cat([x, first], dim=-1))
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm, nn.RMSNorm])
+def test_theory_follows_branches_gates_scales_and_concatenations(norm):
+    torch.manual_seed(0)
+    model = Stream(400, norm)
+    for p in model.parameters():
+        if p.dim() == 2:
+            nn.init.normal_(p, std=1.2 / math.sqrt(p.shape[1]))
+    start = nn.Linear(100, 400)
+    report = inspect(nn.Sequential(start, model), torch.randn(12, 100), projections=6)
+    for layer in report.layers:
+        e = layer.expected
+        assert layer.mean_square == pytest.approx(e.mean_square, rel=0.15), layer.name
+        assert layer.correlation == pytest.approx(e.correlation, abs=0.05), layer.name
+        assert layer.gradient == pytest.approx(e.gradient, rel=0.2), layer.name
+        assert layer.jacobian == pytest.approx(e.jacobian, rel=0.2), layer.name
+
+
+def test_chi_perp_is_the_factor_between_neighbouring_rows():
+    torch.manual_seed(1)
+    layers = [m for _ in range(6) for m in (nn.Linear(600, 600), nn.GELU())]
+    report = inspect(nn.Sequential(*layers), torch.randn(6, 600), projections=8)
+    for before, layer in zip(report.layers[1:-1], report.layers[2:], strict=True):
+        measured = before.gradient / layer.gradient
+        assert measured == pytest.approx(layer.expected.chi_perp, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (nn.ELU(0.5), "elu(alpha=0.5)"),
+        (nn.CELU(0.4), "celu(alpha=0.4)"),
+        (nn.LeakyReLU(0.2), "leaky_relu(slope=0.2)"),
+        (nn.Hardswish(), "hardswish"),
+        (nn.Softplus(), "softplus"),
+        (nn.GELU(approximate="tanh"), "gelu_tanh"),
+        (nn.Softsign(), "softsign"),
+    ],
+)
+def test_functions_are_recognised_by_their_values(module, name):
+    assert identify(module.forward).name == name
+
+
+def test_a_function_nobody_knows_becomes_an_activation_of_its_own():
+    phi = identify(lambda h: torch.tanh(h) + 0.1 * h)
+    assert float(second_moment(phi, 1.0)) == pytest.approx(
+        float(np.mean((np.tanh(pair(1.0, 0.0)[0]) + 0.1 * pair(1.0, 0.0)[0]) ** 2)), rel=0.02
+    )
+
+
+def test_functions_of_more_than_one_entry_are_no_activations():
+    for function in (
+        lambda h: h.sum() * h,
+        lambda h: torch.softmax(h, 0),
+        lambda h: h[:3],
+        lambda h: torch.log(h),
+    ):
+        assert identify(function) is None
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "silu", "selu", "mish", "elu", "sin", "sigmoid"])
+def test_a_recipe_holds_length_and_gradient_from_its_first_length_on(name):
+    phi = activation(name)
+    best = recipe(phi, 50)
+    q, gradient = best.length, 1.0
+    for _ in range(49):
+        gradient *= best.sigma_w**2 * float(derivative_second_moment(phi, q))
+        q = best.sigma_w**2 * float(second_moment(phi, q)) + best.sigma_b**2
+    assert 0.45 <= gradient <= 1 / 0.45
+    assert q > 0.3 * best.length
+
+
+def test_where_lengths_fade_the_first_one_depends_on_the_depth():
+    phi = activation("hardtanh")
+    shallow, deep = recipe(phi, 4), recipe(phi, 400)
+    assert (shallow.target, deep.target) == ("critical", "critical")
+    assert deep.length < shallow.length
