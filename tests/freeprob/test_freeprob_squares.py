@@ -78,8 +78,11 @@ def test_stretches_without_slope_are_atoms_of_exact_mass():
     assert np.allclose(law.atoms, [(0.0, 1 - inside), (1.0, inside)], rtol=1e-14)
     mixed = gaussian_square(lambda h: np.where(h > 0, 1.0, np.exp(h)), 0.7, breakpoints=(0.0,))
     assert mixed.atoms == ((1.0, 0.5),)
-    assert np.isclose(mixed.density(0.25), np.exp(-np.log(0.5) ** 2 / 1.4) / np.sqrt(1.4 * np.pi)
-                      / 0.5, rtol=1e-12)
+    assert np.isclose(
+        mixed.density(0.25),
+        np.exp(-(np.log(0.5) ** 2) / 1.4) / np.sqrt(1.4 * np.pi) / 0.5,
+        rtol=1e-12,
+    )
 
 
 def test_a_zero_inside_a_piece_does_not_disturb_small_arguments():

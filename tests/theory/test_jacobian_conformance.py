@@ -18,8 +18,22 @@ from chione.theory.jacobian import jacobian_spectrum
 DEPTHS = (1, 2, 3, 8, 32, 128, 1024, 8192)
 JUMPING = ("step", "sign", "hardshrink")
 NAMES = sorted(n for n in catalogue() if n not in JUMPING)
-PIECEWISE = ("relu", "linear", "leaky_relu", "prelu", "abs", "relu6", "hardtanh", "shifted_relu",
-             "hardsigmoid", "softshrink", "elu", "celu", "selu", "squared_relu")
+PIECEWISE = (
+    "relu",
+    "linear",
+    "leaky_relu",
+    "prelu",
+    "abs",
+    "relu6",
+    "hardtanh",
+    "shifted_relu",
+    "hardsigmoid",
+    "softshrink",
+    "elu",
+    "celu",
+    "selu",
+    "squared_relu",
+)
 Q = 0.7
 
 
@@ -32,12 +46,20 @@ def reference_law(name):
     grid = np.linspace(-reach, reach, 20001)
     v = phi.derivative(grid)
     zeros = grid[:-1][v[:-1] * v[1:] <= 0.0] + (grid[1] - grid[0]) * 0.5
-    zeros = [brentq(lambda u: float(phi.derivative(np.array([u]))[0]), z - 2e-3, z + 2e-3)
-             for z in zeros if name not in PIECEWISE] if name != "siren" else []
+    zeros = (
+        [
+            brentq(lambda u: float(phi.derivative(np.array([u]))[0]), z - 2e-3, z + 2e-3)
+            for z in zeros
+            if name not in PIECEWISE
+        ]
+        if name != "siren"
+        else []
+    )
     centres = np.concatenate([[0.0], phi.kinks, zeros])
     graded = step * 2.0 ** -np.arange(25.0)
-    points = np.concatenate([[-reach, reach], *[c + graded for c in centres],
-                             *[c - graded for c in centres], centres])
+    points = np.concatenate(
+        [[-reach, reach], *[c + graded for c in centres], *[c - graded for c in centres], centres]
+    )
     points = np.unique(points[abs(points) <= reach])
     h, p = [], []
     for a, b in zip(points[:-1], points[1:], strict=True):
@@ -168,7 +190,11 @@ def test_upper_edge_is_the_minimum_of_z_beyond_the_law_of_t(name, weights):
     gain = -np.log(np.sum(p * t))
     for depth in DEPTHS:
         s = jacobian_spectrum(name, q_star=Q, depth=depth, weights=weights)
-        if not s.log_support or not getattr(s.solver, "bands", ()) or not s.solver.bands[-1].hard[1]:
+        if (
+            not s.log_support
+            or not getattr(s.solver, "bands", ())
+            or not s.solver.bands[-1].hard[1]
+        ):
             continue
         top = s.law.limits[1]
 

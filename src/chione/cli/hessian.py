@@ -50,7 +50,12 @@ def command(
 
         def write(path: Path) -> None:
             np.savetxt(
-                path, table, delimiter=",", header="eigenvalue,density,cdf", comments="", fmt="%.17g"
+                path,
+                table,
+                delimiter=",",
+                header="eigenvalue,density,cdf",
+                comments="",
+                fmt="%.17g",
             )
 
         write_atomically(out, write)

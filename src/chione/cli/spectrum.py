@@ -84,9 +84,7 @@ def command(
         from chione.plotting.spectra import spectrum_figure
         from chione.plotting.style import save
 
-        picture = spectrum_figure(
-            spectrum, sampled, scale="log" if scale == "log" else "linear"
-        )
+        picture = spectrum_figure(spectrum, sampled, scale="log" if scale == "log" else "linear")
         write_atomically(figure, lambda path: save(picture, path))
     summary = _summary(spectrum)
     if found is not None:

@@ -43,9 +43,7 @@ class FreeSum(AbstractMeasure):
 
     @property
     def atoms(self) -> tuple[tuple[float, float], ...]:
-        found = [
-            (a + b, p + q - 1.0) for a, p in self.left.atoms for b, q in self.right.atoms
-        ]
+        found = [(a + b, p + q - 1.0) for a, p in self.left.atoms for b, q in self.right.atoms]
         return tuple(sorted((a, m) for a, m in found if m > _ATOM))
 
     @cached_property

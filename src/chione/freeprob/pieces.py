@@ -123,9 +123,7 @@ def _resolve(f: Callable[[Array], Array], lo: Array, hi: Array) -> tuple[Array, 
     return lo[order], hi[order]
 
 
-def _split_turning_points(
-    f: Callable[[Array], Array], lo: Array, hi: Array
-) -> tuple[Array, Array]:
+def _split_turning_points(f: Callable[[Array], Array], lo: Array, hi: Array) -> tuple[Array, Array]:
     pieces = _build(f, lo, hi)
     grid = np.linspace(-1.0, 1.0, 4 * NODES + 1)
     slope = chebyshev.chebder(pieces.series.T)

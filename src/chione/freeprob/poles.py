@@ -132,9 +132,7 @@ def _axes(s: Complex) -> Array:
     return np.asarray(half_sum + np.sqrt(np.maximum(half_sum * half_sum - 1.0, 0.0)))
 
 
-def _polish(
-    finder: Finder, row: Array, s: Complex, target: Complex
-) -> tuple[Complex, Array]:
+def _polish(finder: Finder, row: Array, s: Complex, target: Complex) -> tuple[Complex, Array]:
     active = np.arange(s.size)
     good = np.zeros(s.size, dtype=bool)
     with np.errstate(all="ignore"):
@@ -153,9 +151,7 @@ def _polish(
     return s, good
 
 
-def _first_of_equals(
-    point: Array, row: Array, s: Complex, target: Complex, good: Array
-) -> Array:
+def _first_of_equals(point: Array, row: Array, s: Complex, target: Complex, good: Array) -> Array:
     """Indices of distinct good roots: two starts may have led to one root."""
     keep = np.nonzero(good & (_axes(np.where(good, s, 2.0)) < _NEAR))[0]
     if keep.size == 0:

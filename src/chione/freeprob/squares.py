@@ -369,7 +369,7 @@ def _fill(
     factor: float,
     limits: tuple[float, float],
 ) -> GaussianSquare:
-    p = factor * np.exp(-pieces.h**2 / (2 * q)) / np.sqrt(2 * np.pi * q) * pieces.weight
+    p = factor * np.exp(-(pieces.h**2) / (2 * q)) / np.sqrt(2 * np.pi * q) * pieces.weight
     t = np.concatenate([(pieces.value**2).ravel(), atoms[0]])
     weight = np.concatenate([p.ravel(), atoms[1]])
     finder = make_finder(pieces)
@@ -392,9 +392,7 @@ def _range(v: Callable[[Array], Array], q: float) -> tuple[float, float]:
     return float(out[0]), float(out[1])
 
 
-def _is_even(
-    v: Callable[[Array], Array], right: float, left: float, cuts: list[float]
-) -> bool:
+def _is_even(v: Callable[[Array], Array], right: float, left: float, cuts: list[float]) -> bool:
     if right != -left or any(-b not in cuts for b in cuts):
         return False
     h = right * np.linspace(1e-3, 1.0, 257)

@@ -107,23 +107,44 @@ def _histogram(
     )
     counts, _ = np.histogram(values, edges)
     width = np.diff(np.log(edges)) if scale == "log" else np.diff(edges)
-    ax.stairs(counts / (total * width), edges, fill=True, color=SKY, alpha=0.6,
-              label="sampled networks")
+    ax.stairs(
+        counts / (total * width), edges, fill=True, color=SKY, alpha=0.6, label="sampled networks"
+    )
 
 
 def _marks(ax: Axes, spectrum: JacobianSpectrum) -> None:
     for place, mass in spectrum.atoms:
         if place > 0.0:
             ax.axvline(np.sqrt(place), color=VERMILLION, lw=1.2)
-            ax.annotate(f" mass {mass:.3g}", (np.sqrt(place), 0.95), color=VERMILLION,
-                        xycoords=("data", "axes fraction"), fontsize=8, va="top")
+            ax.annotate(
+                f" mass {mass:.3g}",
+                (np.sqrt(place), 0.95),
+                color=VERMILLION,
+                xycoords=("data", "axes fraction"),
+                fontsize=8,
+                va="top",
+            )
         else:
-            ax.annotate(f"mass {mass:.3g} at 0", (0.02, 0.95), xycoords="axes fraction",
-                        color=VERMILLION, fontsize=8, va="top")
+            ax.annotate(
+                f"mass {mass:.3g} at 0",
+                (0.02, 0.95),
+                xycoords="axes fraction",
+                color=VERMILLION,
+                fontsize=8,
+                va="top",
+            )
     places = [o.singular_value for o in spectrum.outliers]
     if places:
-        ax.plot(places, [0.0] * len(places), marker="v", ls="none", color=BLACK, clip_on=False,
-                zorder=5, label="outlier along the input")
+        ax.plot(
+            places,
+            [0.0] * len(places),
+            marker="v",
+            ls="none",
+            color=BLACK,
+            clip_on=False,
+            zorder=5,
+            label="outlier along the input",
+        )
 
 
 def _low_share(spectrum: JacobianSpectrum) -> float:
@@ -144,4 +165,6 @@ def _limits(ax: Axes, spectrum: JacobianSpectrum, log_lambda: Array, cdf: Array)
 
 def _title(spectrum: JacobianSpectrum) -> str:
     weights = "orthogonal" if spectrum.weights == "orthogonal" else "Gaussian"
-    return f"{spectrum.activation.name}, {weights}, L = {spectrum.depth}, q* = {spectrum.q_star:.4g}"
+    return (
+        f"{spectrum.activation.name}, {weights}, L = {spectrum.depth}, q* = {spectrum.q_star:.4g}"
+    )

@@ -32,6 +32,7 @@ from chione.base import Array, ConvergenceError
 
 _SPAN = 600.0  # range of log singular values that one call of the Jacobi SVD may meet
 _MARGIN = 80.0  # on each side of a window: coupling across it is below e^-80
+_DEPENDENT = 1e-14  # pivot over column size at which a column counts as dependent
 _NEVER = -1e300  # log of a singular value that is exactly zero
 
 
@@ -71,7 +72,9 @@ class GradedProduct:
         pivot = abs(np.diagonal(r0))
         with np.errstate(divide="ignore"):
             new = np.maximum(d[:k] + np.log(pivot), _NEVER)
-        pivot[pivot == 0.0] = 1.0
+        # A column that depends on those before it to rounding is a direction that is gone.
+        dead = pivot <= _DEPENDENT * np.linalg.norm(m[:, order[:k]], axis=0)
+        new[dead], pivot[dead] = _NEVER, 1.0
         r0 /= pivot[:, None]
         # Sizes fall along the columns, so above the diagonal these products are at most about 1;
         # below it r0 is zero and the exponential could overflow.

@@ -95,8 +95,9 @@ def network_hessian(
     ValueError
         Where the shapes do not fit.
     """
-    w1, w2, x, y = (checks.real_array(n, a) for n, a in zip("w1 w2 x y".split(), (w1, w2, x, y),
-                                                            strict=True))
+    w1, w2, x, y = (
+        checks.real_array(n, a) for n, a in zip("w1 w2 x y".split(), (w1, w2, x, y), strict=True)
+    )
     (h, n_in), (n_out, m) = w1.shape, (w2.shape[0], x.shape[0])
     if w2.shape != (n_out, h) or x.shape != (m, n_in) or y.shape != (m, n_out):
         raise ValueError(

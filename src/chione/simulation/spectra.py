@@ -116,9 +116,7 @@ def simulate_spectrum(
         log, ok = _plain(factors) if how == "plain" else _stabilised(factors)
         values.append(log)
         resolved.append(ok)
-    return SimulatedSpectrum(
-        np.array(values), network.widths[-1], np.array(resolved), how, seed
-    )
+    return SimulatedSpectrum(np.array(values), network.widths[-1], np.array(resolved), how, seed)
 
 
 def jacobian_factors(

@@ -166,7 +166,7 @@ class HessianSpectrum:
     def _polish(self, g: Any, z: Any) -> Any:
         with np.errstate(all="ignore"):
             for _ in range(3):
-                step = (1.0 / g + 1.0 / (1.0 - self.ratio * g) + 2.0 * self.energy * g - z)
+                step = 1.0 / g + 1.0 / (1.0 - self.ratio * g) + 2.0 * self.energy * g - z
                 step = step / self._z_slope(g)
                 ok = np.isfinite(step) & (abs(step) < 0.1 * abs(g))
                 g = np.where(ok, g - step, g)

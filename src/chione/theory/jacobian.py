@@ -218,9 +218,9 @@ class JacobianSpectrum:
         x = checks.real_array("eigenvalue", eigenvalue)
         safe, v = self._values(x)
         with np.errstate(over="ignore"):
-            value = np.where(x > 0.0, v[0] / safe, 0.0).reshape(x.shape)
-            error = np.where(x > 0.0, v[2] / safe, 0.0).reshape(x.shape)
-        return _estimate(value, error)
+            value = np.where(x.ravel() > 0.0, v[0] / safe, 0.0)
+            error = np.where(x.ravel() > 0.0, v[2] / safe, 0.0)
+        return _estimate(value.reshape(x.shape), error.reshape(x.shape))
 
     def density_of_log(self, log_lambda: Any) -> Estimate:
         r"""Density with respect to log lambda, :math:`\lambda \rho(\lambda)`, at any size."""
@@ -232,7 +232,7 @@ class JacobianSpectrum:
         r"""Density of the singular values, :math:`2 s \rho(s^2)`."""
         s = checks.real_array("s", s)
         safe, v = self._values(np.where(s > 0.0, s * s, 0.0))
-        scale = np.where(s > 0.0, 2.0 / np.sqrt(safe), 0.0)
+        scale = np.where(s.ravel() > 0.0, 2.0 / np.sqrt(safe), 0.0)
         return _estimate((v[0] * scale).reshape(s.shape), (v[2] * scale).reshape(s.shape))
 
     def cdf(self, eigenvalue: Any) -> Estimate:
@@ -240,8 +240,10 @@ class JacobianSpectrum:
         x = checks.real_array("eigenvalue", eigenvalue)
         _, v = self._values(x)
         zero = 1.0 - self.rank_fraction
-        value = np.where(x > 0.0, v[1], np.where(x == 0.0, zero, 0.0)).reshape(x.shape)
-        return _estimate(value, np.where(x > 0.0, v[3], 0.0).reshape(x.shape))
+        flat = x.ravel()
+        value = np.where(flat > 0.0, v[1], np.where(flat == 0.0, zero, 0.0))
+        error = np.where(flat > 0.0, v[3], 0.0)
+        return _estimate(value.reshape(x.shape), error.reshape(x.shape))
 
     def log_quantile(self, p: Any) -> Estimate:
         """log lambda below which a share p of the law lies; -inf inside the atom at zero."""

@@ -139,9 +139,7 @@ def _smallest_q(phi: AbstractActivation, target: float) -> float:
     for a, b in zip(grid[:-1], grid[1:], strict=True):
         value = spread_of(phi, float(np.exp(b))) - target
         if last <= 0.0 < value or (value <= 0.0 < last):
-            root = brentq(
-                lambda u: spread_of(phi, float(np.exp(u))) - target, a, b, xtol=1e-13
-            )
+            root = brentq(lambda u: spread_of(phi, float(np.exp(u))) - target, a, b, xtol=1e-13)
             return float(np.exp(root))
         last = value
     raise ConvergenceError(

@@ -138,9 +138,7 @@ def outliers(
     value = chain(log_w)
     out = []
     for i in np.nonzero(value[1:] * value[:-1] < 0.0)[0]:
-        root = brentq(
-            lambda u: float(chain(np.array([u]))[0]), log_w[i], log_w[i + 1], xtol=1e-14
-        )
+        root = brentq(lambda u: float(chain(np.array([u]))[0]), log_w[i], log_w[i + 1], xtol=1e-14)
         log_lambda = float(eq.at(np.array([root + 0j])).log_z.real[0])
         if log_lambda > top + _NEAREST:
             out.append(Outlier(log_lambda, top))

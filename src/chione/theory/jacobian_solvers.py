@@ -93,8 +93,8 @@ class WFormSolver(AbstractSolver):
             return empty, Values(empty, empty, empty, empty)
         per_band = -(-n // len(self.bands))
         same = n == _CURVE_POINTS
-        parts = self.curves if same else tuple(
-            trace(self.equation, b, per_band) for b in self.bands
+        parts = (
+            self.curves if same else tuple(trace(self.equation, b, per_band) for b in self.bands)
         )
         found = [errors(self.equation, self.check, c) for c in parts]
         return np.concatenate([c.log_lambda for c in parts]), Values(
@@ -185,9 +185,7 @@ class WFormSolver(AbstractSolver):
         return moments, e.depth * float(e.log_gain + np.log(mu[0]))
 
 
-def _by_radius(
-    eq: MasterEquation, x: Array, low: Array, high: Array
-) -> tuple[Complex, Array]:
+def _by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Complex, Array]:
     """Bisection in log |w|, with the angle solved at each: slow, and sure."""
     theta = np.full(x.size, np.nan)
     for _ in range(70):
