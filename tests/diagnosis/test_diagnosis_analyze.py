@@ -54,12 +54,12 @@ def test_the_gradient_of_relu_is_a_power_of_half_sigma_w_squared(relu):
 
 def test_a_signal_is_lost_where_correlations_have_come_within_e_to_the_minus_six():
     # erf at sigma_b = 0 in the chaotic phase: c falls to c* = 0; followed here by plain iteration
-    result = analyze("erf", 2.5, 0.0, depth=60, simulate=False)
-    c, q, layers = 0.5, 2.5**2, []
-    for _ in range(60):
+    result = analyze("erf", 8.0, 0.0, depth=20, simulate=False)
+    c, q, layers = 0.5, 8.0**2, []
+    for _ in range(20):
         layers.append(c)
-        top = math.asin(2 * q * c / (1 + 2 * q)) * 2 / math.pi * 2.5**2
-        q = math.asin(2 * q / (1 + 2 * q)) * 2 / math.pi * 2.5**2
+        top = math.asin(2 * q * c / (1 + 2 * q)) * 2 / math.pi * 8.0**2
+        q = math.asin(2 * q / (1 + 2 * q)) * 2 / math.pi * 8.0**2
         c = top / q
     lost = next(l for l, value in enumerate(layers, 1) if value <= 0.5 * math.exp(-6))
     assert lost - 1 <= result.survives.value <= lost
@@ -215,3 +215,37 @@ def test_one_row_of_the_gain_table_follows_the_gradient_with_either_choice():
     (row,) = gain_table("selu", depth=30).rows
     assert row.calculate_gain.sigma_w == 0.75
     assert "selu" in repr(gain_table("selu", depth=30))
+
+
+def test_an_input_beyond_the_reach_of_the_fixed_point_is_told_so():
+    result = analyze("gelu", 1.5, 0.1, depth=30, simulate=False)
+    assert not result.theory.reached
+    assert result.verdict.sentence.startswith("ordered for small inputs only")
+    assert "1.125x a layer" in result.verdict.sentence
+    assert result.verdict.trains != "yes"
+    assert result.to_dict()["survives"]["value"] is None
+    assert [point["stability"] for point in result.to_dict()["fixed_points"]] == [
+        "stable",
+        "unstable",
+    ]
+    assert "Fixed points of the lengths: 0.0242444 (stable), 1.3154 (unstable)." in repr(result)
+
+
+def test_the_errors_of_the_curves_bound_what_thirty_digits_say():
+    mpmath = pytest.importorskip("mpmath")
+    result = analyze("erf", 1.6, 0.2, depth=12, simulate=False)
+    with mpmath.workdps(30):
+        w2, b2 = mpmath.mpf(1.6) ** 2, mpmath.mpf(0.2) ** 2
+        q, gradient, k = w2 + b2, mpmath.mpf(1), 2 / mpmath.pi
+        q12 = w2 / 2 + b2
+        for l in range(12):
+            assert abs(result.curves.q[l] - q) <= result.errors.q[l]
+            assert abs(result.curves.c[l] - q12 / q) <= result.errors.c[l]
+            # E phi'^2 = (4 / pi) / sqrt(1 + 4 q) for phi = erf
+            gradient *= w2 * 2 * k / mpmath.sqrt(1 + 4 * q)
+            q12 = w2 * k * mpmath.asin(2 * q12 / (1 + 2 * q)) + b2
+            q = w2 * k * mpmath.asin(2 * q / (1 + 2 * q)) + b2
+        assert abs(result.gradient.value - gradient) <= result.gradient.error
+    assert result.gradient.error <= 1e-11 * result.gradient.value
+    assert np.all(result.errors.q <= 1e-13 * result.curves.q)
+    assert np.all(result.errors.c <= 1e-10)

@@ -72,7 +72,12 @@ def compare(
     field = mean_field(phi, sigma_w=sigma_w, sigma_b=sigma_b)
     curves = trajectory(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth)
     decades = log10_gradient(field, curves)
-    return Alternative(name, sigma_w, sigma_b, field.phase, decades, survival(field, curves))
+    return Alternative(name, sigma_w, sigma_b, phase_text(field), decades, survival(field, curves))
+
+
+def phase_text(field: MeanField) -> str:
+    """The phase, or "divergent" where lengths do not reach the fixed point that has one."""
+    return field.phase if field.reached else "divergent"
 
 
 def log10_gradient(field: MeanField, curves: Trajectory) -> float:

@@ -14,6 +14,7 @@ from chione.diagnosis.alternatives import (
     compare,
     gradient_estimate,
     log10_gradient,
+    phase_text,
 )
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
 from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
@@ -262,7 +263,7 @@ def _assemble(
             seed=seed,
         )
     name = _own_name(advice, chosen_here)
-    own = Alternative(name, sigma_w, sigma_b, field.phase, decades, survives)
+    own = Alternative(name, sigma_w, sigma_b, phase_text(field), decades, survives)
     return Analysis(
         network=network,
         theory=field,
@@ -278,6 +279,7 @@ def _assemble(
             survives=survives,
             c_star=float(field.c_star.value),
             growth=float(field.fixed_points.growth),
+            reached=field.reached,
             settled=_near(float(curves.q[-1]), float(field.q_star.value)),
         ),
         recommendation=advice,

@@ -86,6 +86,7 @@ def as_text(analysis: Analysis) -> str:
         "",
         *_wrap(analysis.verdict.sentence),
         *_wrap(_training(analysis)),
+        *_notes(analysis),
         "",
         *table,
         f"{'':16}gradient: {_decades(analysis)}",
@@ -138,6 +139,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         "reason": analysis.verdict.reason,
         "log10_gradient": finite_or_none(analysis.log10_gradient),
         "theory_sentence": analysis.theory.sentence,
+        "reached": analysis.theory.reached,
         "power_laws": [law.sentence for law in analysis.theory.power_laws],
         "fixed_points": [
             {
@@ -190,6 +192,16 @@ def _training(analysis: Analysis) -> str:
         "no": f"It will not train at {depth} layers.",
     }[verdict.trains]
     return f"{answer} {verdict.reason}"
+
+
+def _notes(analysis: Analysis) -> list[str]:
+    """What else the theory has to say: several fixed points, power laws."""
+    theory, out = analysis.theory, []
+    if len(theory.fixed_points.points) > 1:
+        places = [f"{p.q.value:.6g} ({p.stability})" for p in theory.fixed_points.points]
+        out.append(f"Fixed points of the lengths: {', '.join(places)}.")
+    out += [f"Power law: {law.sentence}." for law in theory.power_laws]
+    return [line for note in out for line in _wrap(note)]
 
 
 def _decades(analysis: Analysis) -> str:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from chione.base import Estimate
+from chione.base import Estimate, Status, missing
 from chione.theory import MeanField, Trajectory
 
 # Networks were seen to train down to about this many correlation depths: [1] figure 5.
@@ -36,13 +36,15 @@ def survival(field: MeanField, curves: Trajectory) -> Estimate:
     -------
     Estimate
         Number of layers; without a value, and with the status of :math:`\xi_c`, where there is no
-        depth scale.
+        depth scale or lengths never reach the fixed point.
 
     References
     ----------
     .. [1] S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, "Deep information
        propagation", ICLR 2017.
     """
+    if not field.reached:
+        return missing(Status.NOT_COMPUTED)
     angle = _by_correlation(field, curves)
     if float(field.q_star.value) == 0.0 and field.xi_q.ok:
         length = Estimate(DEPTHS * field.xi_q.value, DEPTHS * field.xi_q.error, field.xi_q.status)

@@ -42,6 +42,7 @@ def judge(
     c_star: float,
     growth: float = math.nan,
     settled: bool = True,
+    reached: bool = True,
 ) -> Verdict:
     """The verdict on a network.
 
@@ -60,14 +61,23 @@ def judge(
     growth : float
         Factor by which the mean square of the signal grows a layer where it diverges.
     settled : bool
-        Whether lengths have reached their fixed point within the depth.
+        Whether lengths have come close to their fixed point within the depth.
+    reached : bool
+        Whether they ever do, from an input of mean square 1.
     """
-    sentence = f"{phase}: {_gradient_clause(phase, log10_gradient, depth)}"
-    if phase == "divergent" and math.isfinite(growth):
+    clause = _gradient_clause(phase, log10_gradient, depth)
+    sentence = f"{phase}: {clause}"
+    if not reached:
+        sentence = (
+            f"{phase} for small inputs only: from mean square 1 lengths diverge, in the end "
+            f"{growth:.4g}x a layer; {clause}"
+        )
+    elif phase == "divergent" and math.isfinite(growth):
         sentence += f"; mean squares in the end grow {growth:.4g}x a layer without bound"
     elif not settled:
         sentence += f"; lengths have not settled after {depth} layers"
-    trains, reason = _trains(phase, log10_gradient, depth, survives, c_star)
+    shape = phase if reached else "divergent"
+    trains, reason = _trains(shape, log10_gradient, depth, survives, c_star)
     return Verdict(sentence, trains, reason)
 
 
