@@ -79,7 +79,7 @@ def _echo_table(table: list[Criticality]) -> None:
 def _rows(found: Criticality) -> list[tuple[str, ...]]:
     if not found.points:
         return [(found.activation, "none", "-", "-", "-", "-", "-")]
-    out = []
+    out: list[tuple[str, ...]] = []
     for p in found.points:
         neutral = p.universality == "scale-invariant"
         out.append(
