@@ -6,6 +6,8 @@ equation in the variable x = zG - 1 with an inner root for w, and a bounded mini
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -62,7 +64,7 @@ def reference_law(name):
     )
     points = np.unique(points[abs(points) <= reach])
     h, p = [], []
-    for a, b in zip(points[:-1], points[1:], strict=True):
+    for a, b in pairwise(points):
         edges = np.linspace(a, b, int(np.ceil((b - a) / step)) + 1)
         half = 0.5 * np.diff(edges)[:, None]
         h.append((0.5 * (edges[1:] + edges[:-1])[:, None] + half * x).ravel())
@@ -215,7 +217,7 @@ def test_distribution_function_is_the_integral_of_the_density(name, weights):
         s = jacobian_spectrum(name, q_star=Q, depth=depth, weights=weights)
         y = s.log_quantile(np.array([0.35, 0.45])).value
         c = s.cdf(np.exp(y)) if depth < 1024 else None
-        area = quad(lambda u: float(s.density_of_log(u).value), *y, epsabs=1e-11, limit=200)[0]
+        area = quad(lambda u, s=s: float(s.density_of_log(u).value), *y, epsabs=1e-11, limit=200)[0]
         values = s.solver.values(y).cdf
         assert abs(values[1] - values[0] - area) <= 1e-9
         if c is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -65,7 +66,7 @@ def command(
 
         picture = hessian_figure(spectrum, sampled)
         write_atomically(figure, lambda path: save(picture, path))
-    result = {
+    result: dict[str, Any] = {
         "support": spectrum.support,
         "atoms": spectrum.atoms,
         "negative_fraction": spectrum.negative_fraction.to_dict(),

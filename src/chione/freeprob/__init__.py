@@ -12,7 +12,8 @@ from chione.freeprob.classical import (
 )
 from chione.freeprob.convolution import FreeProduct, FreeSum, free_product, free_sum
 from chione.freeprob.measures import AbstractMeasure
-from chione.freeprob.squares import GaussianSquare, gaussian_square
+from chione.freeprob.square_law import gaussian_square
+from chione.freeprob.squares import GaussianSquare
 
 __all__ = [
     "AbstractMeasure",

@@ -1,5 +1,7 @@
 """Measures with closed-form transforms: point masses, semicircle, free Poisson, arcsine."""
 
+# ruff: noqa: D102  (the methods are documented once, in AbstractMeasure)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -146,7 +148,7 @@ class Semicircle(AbstractMeasure):
     def _root(self, z: Any) -> tuple[Complex, Complex]:
         y = np.asarray(z, dtype=complex) - self.center
         r = 2.0 * np.sqrt(self.variance_)
-        return y, np.sqrt(y - r + 0j) * np.sqrt(y + r + 0j)
+        return np.asarray(y), np.asarray(np.sqrt(y - r + 0j) * np.sqrt(y + r + 0j))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Free additive and free multiplicative convolution of two measures, by subordination."""
 
+# ruff: noqa: D102  (the methods are documented once, in AbstractMeasure)
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -47,7 +49,7 @@ class FreeSum(AbstractMeasure):
         return tuple(sorted((a, m) for a, m in found if m > _ATOM))
 
     @cached_property
-    def support(self) -> tuple[tuple[float, float], ...]:  # type: ignore[override]
+    def support(self) -> tuple[tuple[float, float], ...]:
         (a, b), (c, d) = (_hull(m) for m in (self.left, self.right))
         return _bands(self.density, a + c, b + d, self.atoms)
 
@@ -141,7 +143,7 @@ class FreeProduct(AbstractMeasure):
         return tuple(sorted((a, m) for a, m in found if m > _ATOM))
 
     @cached_property
-    def support(self) -> tuple[tuple[float, float], ...]:  # type: ignore[override]
+    def support(self) -> tuple[tuple[float, float], ...]:
         top = _hull(self.left)[1] * _hull(self.right)[1]
         return _bands(self.density, 0.0, top, self.atoms)
 

@@ -12,6 +12,8 @@ from chione.base import Array, ConvergenceError, checks
 from chione.freeprob import series
 
 Complex = NDArray[np.complex128]
+Integers = NDArray[np.intp]
+Booleans = NDArray[np.bool_]
 
 _NEWTON_STEPS = 60  # quadratic convergence needs about six; the rest is for damping
 _HOMOTOPY = 24  # stages by which the argument of an inverse transform is brought from zero

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,7 +49,7 @@ class Pieces:
     weight: Array
     value: Array
     series: Array
-    flat: Array
+    flat: NDArray[np.bool_]
 
     @property
     def ends(self) -> Array:
@@ -83,7 +85,7 @@ def halved(f: Callable[[Array], Array], pieces: Pieces) -> Pieces:
 def _grid(points: Array, width: float) -> Array:
     parts = [
         np.linspace(a, b, max(1, int(np.ceil((b - a) / width))) + 1)[:-1]
-        for a, b in zip(points[:-1], points[1:], strict=True)
+        for a, b in pairwise(points)
     ]
     return np.concatenate([*parts, points[-1:]])
 
@@ -138,7 +140,7 @@ def _split_turning_points(f: Callable[[Array], Array], lo: Array, hi: Array) -> 
     return edges[:-1], edges[1:]
 
 
-def _bisect(series: Array, a: float, b: float) -> float:
+def _bisect(series: NDArray[Any], a: float, b: float) -> float:
     fa = chebyshev.chebval(a, series)
     for _ in range(60):
         m = 0.5 * (a + b)
@@ -171,8 +173,14 @@ def to_powers(series: Array) -> Array:
     Safe for short series that die out: power coefficients of T_k grow like 2.4^k, those of the
     series fall like 8.6^-k.
     """
-    basis = np.zeros((series.shape[1], series.shape[1]))
-    for k, unit in enumerate(np.eye(series.shape[1])):
+    return np.asarray(series @ _power_basis(series.shape[1]))
+
+
+@lru_cache(maxsize=8)
+def _power_basis(n: int) -> Array:
+    """Coefficients by powers of T_0 .. T_(n-1) in the rows."""
+    basis = np.zeros((n, n))
+    for k, unit in enumerate(np.eye(n)):
         c = chebyshev.cheb2poly(unit)
         basis[k, : c.size] = c
-    return np.asarray(series @ basis)
+    return basis

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from chione.base import Array
-from chione.freeprob.measures import Complex
+from chione.freeprob.measures import Booleans, Complex, Integers
 from chione.freeprob.pieces import _W, _X, NODES, Pieces, powers, to_powers
 
-_NEAR = 3.3  # sum of the semi-axes of the ellipse within which a pole matters: 3.3^-32 = 3e-17
+_NEAR = 3.0  # sum of the semi-axes of the ellipse within which a pole matters: 3^-32 = 5e-16
 _LOST = 12.0  # a root that leaves this ellipse is no root of the function
 _REACH = 6.0  # v on that ellipse stays within so many ranges of v; exp(2.2 s) needs 5
 _STEPS = 12  # of Newton's method for the roots
@@ -48,7 +48,7 @@ class Finder:
         +1, or -1 where v decreases (then s runs backwards in `table`).
     """
 
-    index: Array
+    index: Integers
     series: Array
     first: Array
     powers: Array
@@ -61,8 +61,8 @@ class Finder:
 class Poles:
     """Roots found: the point j, the piece k, the place s0, and the sign of v = +-sqrt(w)."""
 
-    point: Array
-    row: Array
+    point: Integers
+    row: Integers
     s: Complex
     target: Complex
 
@@ -102,15 +102,16 @@ def find(finder: Finder, w: Complex) -> Poles:
     return Poles(point[first], row[first], s0[first], target[first])
 
 
-def _candidates(finder: Finder, targets: Complex) -> tuple[Array, Array]:
+def _candidates(finder: Finder, targets: Complex) -> tuple[Integers, Integers]:
     """Pairs (target, piece) close enough in value; few are, which is what makes this cheap."""
     low, high = finder.table[0, :, 0], finder.table[0, :, -1]
     re = targets.real[:, None]
     out = np.maximum(np.maximum(low - re, re - high), abs(targets.imag)[:, None])
-    return np.nonzero(out < _REACH * (high - low))
+    point, row = np.nonzero(out < _REACH * (high - low))
+    return point, row
 
 
-def _guesses(finder: Finder, targets: Complex, rows: Array) -> tuple[Complex, Complex]:
+def _guesses(finder: Finder, targets: Complex, rows: Integers) -> tuple[Complex, Complex]:
     """Both roots of the quadratic fitted at the nearest tabulated place of the piece."""
     v, dv, ddv = (x[rows] for x in finder.table)
     # Nearest place by value: v increases along the table.
@@ -132,7 +133,7 @@ def _axes(s: Complex) -> Array:
     return np.asarray(half_sum + np.sqrt(np.maximum(half_sum * half_sum - 1.0, 0.0)))
 
 
-def _polish(finder: Finder, row: Array, s: Complex, target: Complex) -> tuple[Complex, Array]:
+def _polish(finder: Finder, row: Integers, s: Complex, target: Complex) -> tuple[Complex, Booleans]:
     active = np.arange(s.size)
     good = np.zeros(s.size, dtype=bool)
     with np.errstate(all="ignore"):
@@ -151,7 +152,9 @@ def _polish(finder: Finder, row: Array, s: Complex, target: Complex) -> tuple[Co
     return s, good
 
 
-def _first_of_equals(point: Array, row: Array, s: Complex, target: Complex, good: Array) -> Array:
+def _first_of_equals(
+    point: Integers, row: Integers, s: Complex, target: Complex, good: Booleans
+) -> Integers:
     """Indices of distinct good roots: two starts may have led to one root."""
     keep = np.nonzero(good & (_axes(np.where(good, s, 2.0)) < _NEAR))[0]
     if keep.size == 0:

@@ -54,7 +54,7 @@ def s_coefficients(moments: Array) -> Array:
     """
     m = np.asarray(moments, dtype=np.float64)
     u = revert(m)  # u / x as a series in x
-    return u + np.concatenate([[0.0], u[:-1]])
+    return np.asarray(u + np.concatenate([[0.0], u[:-1]]))
 
 
 def moments_from_s(s: Array) -> Array:
@@ -73,7 +73,7 @@ def free_cumulants(moments: Array) -> Array:
     """
     m = np.asarray(moments, dtype=np.float64)
     u = revert(np.concatenate([[1.0], m]))  # u / g
-    return reciprocal(u)[1:]
+    return np.asarray(reciprocal(u)[1:])
 
 
 def moments_from_free_cumulants(kappa: Array) -> Array:

@@ -1,9 +1,12 @@
 """The law of v(h)^2 for a Gaussian h: atoms, density, and transforms right up to the support."""
 
+# ruff: noqa: D102  (the methods are documented once, in AbstractMeasure)
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,14 +14,11 @@ from numpy.polynomial import chebyshev
 from scipy.special import ndtr
 
 from chione.base import Array, checks
-from chione.freeprob.measures import AbstractMeasure, Complex
-from chione.freeprob.pieces import NODES, Pieces, cut, halved, powers, to_powers
+from chione.freeprob.measures import AbstractMeasure, Complex, Integers
+from chione.freeprob.pieces import NODES, Pieces, halved, powers, to_powers
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 
-_TINY_WEIGHT = -46.0  # log of 1e-20: where the fourth moment no longer notices the tail
-_FLAT = 1e-14  # a stretch between kinks that varies by less is an atom
 _BLOCK = 2_000_000  # entries of one matrix of points times nodes
-_FAR = 1e6  # how far out, in units of the range, the limits of v^2 are looked for
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class GaussianSquare(AbstractMeasure):
 
     .. math:: G(w) = E\,\frac{1}{w - v(h)^2}
 
-    Made by :func:`gaussian_square`. Atoms are stretches between break points on which v is
-    constant. Elsewhere v is cut into monotone pieces, and the poles of the integrand are taken
-    out of the quadrature (see :mod:`chione.freeprob.poles`).
+    Made by :func:`~chione.freeprob.gaussian_square`. Atoms are stretches between break points on
+    which v is constant. Elsewhere v is cut into monotone pieces, and the poles of the integrand
+    are taken out of the quadrature (see :mod:`chione.freeprob.poles`).
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class GaussianSquare(AbstractMeasure):
             return self
         pieces = halved(self.v, self.pieces)
         atoms = (self.place, self.mass)
-        return _fill(self.v, self.q, atoms, pieces, self.factor, self.limits)
+        return assemble(self.v, self.q, atoms, pieces, self.factor, self.limits)
 
     # -------------------------------------------------------------------------------- inside
 
@@ -209,7 +209,15 @@ class GaussianSquare(AbstractMeasure):
         return first, second, h, half
 
     def _log_block(self, w: Complex) -> Complex:
-        logs = np.log(w[:, None] - self.t)
+        # Logarithm and angle apart: the complex logarithm costs twice as much.
+        d, y = w.real[:, None] - self.t, w.imag[:, None]
+        logs = np.empty(d.shape, dtype=complex)
+        logs.imag = np.arctan2(y, d)
+        d *= d
+        d += y * y
+        with np.errstate(divide="ignore"):
+            np.log(d, out=d)
+        logs.real = 0.5 * d
         out = logs @ self.weight
         if self.finder is None or not self.finder.index.size:
             return np.asarray(out)
@@ -219,7 +227,7 @@ class GaussianSquare(AbstractMeasure):
             return np.asarray(out)
         return np.asarray(out + self._log_terms(w, logs, poles, pairs))
 
-    def _log_terms(self, w: Complex, logs: Complex, poles: Poles, pairs: Array) -> Complex:
+    def _log_terms(self, w: Complex, logs: Complex, poles: Poles, pairs: Integers) -> Complex:
         """By parts on near pieces: int p log(w-t) = [Phi log(w-t)] + int Phi t'/(w-t).
 
         Phi is zero at the end that is nearer to the poles: there both terms could be large.
@@ -248,7 +256,7 @@ class GaussianSquare(AbstractMeasure):
         out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
         value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
         at_root = value * rule_error(poles.s)[0]
-        return out + _scatter(poles.point, at_root, w.size)
+        return np.asarray(out + _scatter(poles.point, at_root, w.size))
 
     def _primitive(self) -> Array:
         assert self.pieces is not None
@@ -292,76 +300,14 @@ class GaussianSquare(AbstractMeasure):
                         s = _real_root(self.finder.series[row], self.finder.first[row], y)
                         marks.insert(-1, self.pieces.center[k] + self.pieces.half[k] * s)
             marks = sorted(marks)
-            for a, b in zip(marks[:-1], marks[1:], strict=True):
+            for a, b in pairwise(marks):
                 mid = (0.5 * (a + b) - self.pieces.center[k]) / self.pieces.half[k]
                 if chebyshev.chebval(mid, self.pieces.series[k]) ** 2 <= x:
-                    below += self.factor * _interval(a / root_q, b / root_q)
+                    below += self.factor * interval(a / root_q, b / root_q)
         return below
 
 
-def gaussian_square(
-    v: Callable[[Array], Array], q: float, *, breakpoints: tuple[float, ...] = ()
-) -> GaussianSquare:
-    r"""Law of :math:`v(h)^2` with :math:`h \sim N(0, q)`.
-
-    Parameters
-    ----------
-    v : callable
-        Function of arrays, smooth between the break points.
-    q : float
-        Variance of h, above 0.
-    breakpoints : tuple of float
-        Places where v or one of its derivatives jumps.
-
-    Raises
-    ------
-    ValueError
-        If q is not above 0.
-    ConvergenceError
-        If v is not piecewise smooth.
-    """
-    q = checks.positive("q", q)
-    left, right = _range(v, q)
-    cuts = sorted({b for b in breakpoints if left < b < right})
-    even = _is_even(v, right, left, cuts)
-    if even:
-        left, cuts = 0.0, [b for b in cuts if b > 0.0]
-    points = [left, *cuts, right]
-    factor = 2.0 if even else 1.0
-    atoms: dict[float, float] = {}
-    stretches: list[tuple[float, float]] = []
-    for i, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
-        value = v(a + (b - a) * (0.5 - 0.5 * np.cos(np.linspace(0.02, np.pi - 0.02, 201))))
-        if np.ptp(value) <= _FLAT * np.max(abs(value)) or not np.any(value):
-            lo = -np.inf if i == 0 and not even else a
-            hi = np.inf if i == len(points) - 2 else b
-            place = float(np.median(value)) ** 2
-            key = next((p for p in atoms if abs(p - place) <= _FLAT * place), place)
-            mass = factor * _interval(lo / np.sqrt(q), hi / np.sqrt(q))
-            atoms[key] = atoms.get(key, 0.0) + mass
-        else:
-            stretches.append((a, b))
-    pieces = _join([cut(v, s, first_width=1.25 * np.sqrt(q)) for s in stretches])
-    return _assemble(v, q, atoms, pieces, factor, (left, right))
-
-
-def _assemble(
-    v: Callable[[Array], Array],
-    q: float,
-    atoms: dict[float, float],
-    pieces: Pieces | None,
-    factor: float,
-    span: tuple[float, float],
-) -> GaussianSquare:
-    place = np.array(sorted(atoms), dtype=np.float64)
-    mass = np.array([atoms[a] for a in place], dtype=np.float64)
-    if pieces is None:
-        limits = (float(place.min()), float(place.max()))
-        return GaussianSquare(q, place, mass, None, factor, limits, v, place, mass, None)
-    return _fill(v, q, (place, mass), pieces, factor, _limits(v, pieces, place, span))
-
-
-def _fill(
+def assemble(
     v: Callable[[Array], Array],
     q: float,
     atoms: tuple[Array, Array],
@@ -369,6 +315,7 @@ def _fill(
     factor: float,
     limits: tuple[float, float],
 ) -> GaussianSquare:
+    """The law with its tables of nodes and poles."""
     p = factor * np.exp(-(pieces.h**2) / (2 * q)) / np.sqrt(2 * np.pi * q) * pieces.weight
     t = np.concatenate([(pieces.value**2).ravel(), atoms[0]])
     weight = np.concatenate([p.ravel(), atoms[1]])
@@ -376,66 +323,12 @@ def _fill(
     return GaussianSquare(q, *atoms, pieces, factor, limits, v, t, weight, finder)
 
 
-def _range(v: Callable[[Array], Array], q: float) -> tuple[float, float]:
-    """Where p(h) max(1, t^4 / E t^4-scale) is above 1e-20 of its largest value."""
-    z = np.linspace(0.0, 60.0, 601)
-    out = []
-    for side in (-1.0, 1.0):
-        with np.errstate(all="ignore"):
-            t = v(side * np.sqrt(q) * z) ** 2
-            log = -0.5 * z * z + 4.0 * np.log(np.maximum(t / max(t[0], 1e-300), 1.0))
-            if t[0] == 0.0:
-                log = -0.5 * z * z + 4.0 * np.log1p(t)
-        log = np.where(np.isfinite(log), log, -np.inf)
-        last = float(z[np.nonzero(log >= log.max() + _TINY_WEIGHT)[0][-1]]) + 0.1
-        out.append(side * np.sqrt(q) * max(last, 9.6))
-    return float(out[0]), float(out[1])
-
-
-def _is_even(v: Callable[[Array], Array], right: float, left: float, cuts: list[float]) -> bool:
-    if right != -left or any(-b not in cuts for b in cuts):
-        return False
-    h = right * np.linspace(1e-3, 1.0, 257)
-    a, b = v(h) ** 2, v(-h) ** 2
-    return bool(np.all(abs(a - b) <= 1e-15 * np.maximum(a, b)))
-
-
-def _limits(
-    v: Callable[[Array], Array], pieces: Pieces, place: Array, span: tuple[float, float]
-) -> tuple[float, float]:
-    e = np.sort(pieces.ends, axis=1)
-    low = np.min(e**2, axis=1)
-    low[(e[:, 0] < 0.0) & (e[:, 1] > 0.0)] = 0.0
-    values = np.concatenate([low, np.max(e**2, axis=1), place])
-    reach = max(abs(span[0]), abs(span[1]))
-    far = reach * np.geomspace(1.0, _FAR, 121)
-    with np.errstate(all="ignore"):
-        sides = (-1.0, 1.0) if span[0] < 0.0 else (1.0,)
-        tails = [np.asarray(v(s * far), dtype=np.float64) ** 2 for s in sides]
-    top, bottom = float(values.max()), float(values.min())
-    for tail in tails:
-        tail = tail[np.isfinite(tail)]
-        if tail.size == 0:
-            return bottom, np.inf
-        if tail[-1] > 4.0 * max(top, 1.0) and tail[-1] >= tail.max():
-            top = np.inf
-        top, bottom = max(top, float(tail.max())), min(bottom, float(tail.min()))
-    return (0.0 if bottom < 1e-9 * min(top, 1.0) else bottom), top
-
-
-def _join(parts: list[Pieces]) -> Pieces | None:
-    if not parts:
-        return None
-    names = ("center", "half", "h", "weight", "value", "series", "flat")
-    return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
-
-
-def _interval(a: float, b: float) -> float:
+def interval(a: float, b: float) -> float:
     """P(a < z <= b) for a standard Gaussian z, without loss in the tails."""
     return float(ndtr(-a) - ndtr(-b)) if a > 0.0 else float(ndtr(b) - ndtr(a))
 
 
-def _scatter(index: Array, value: Complex, size: int) -> Complex:
+def _scatter(index: Integers, value: Complex, size: int) -> Complex:
     out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
     return np.asarray(out)
 
@@ -443,14 +336,14 @@ def _scatter(index: Array, value: Complex, size: int) -> Complex:
 def _real_root(series: Array, slope: Array, y: float) -> float:
     """Root of a monotone series in [-1, 1] by Newton inside a bracket."""
     a, b = -1.0, 1.0
-    rising = chebyshev.chebval(1.0, series) > chebyshev.chebval(-1.0, series)
+    rising = float(chebyshev.chebval(1.0, series)) > float(chebyshev.chebval(-1.0, series))
     s = 0.0
     for _ in range(80):
-        r = chebyshev.chebval(s, series) - y
+        r = float(chebyshev.chebval(s, series)) - y
         if r == 0.0:
             break
         a, b = (a, s) if (r > 0.0) == rising else (s, b)
-        d = chebyshev.chebval(s, slope)
+        d = float(chebyshev.chebval(s, slope))
         new = s - r / d if d != 0.0 else np.inf
         if not a < new < b:
             new = 0.5 * (a + b)

@@ -2,7 +2,7 @@ r"""Products of many matrices with all singular values right, the small ones too
 
 A plain product keeps only singular values above eps times the largest. Here the product is held as
 
-.. math:: B = U \, D \, T, \qquad U^T U = 1, \quad D = \mathrm{diag}(e^{d_i}), \quad d_1 \ge d_2 \ge \dots
+.. math:: B = U \, D \, T, \qquad U^T U = 1, \quad D = \mathrm{diag}(e^{d_1}, e^{d_2}, \dots)
 
 with T well conditioned, as in the computation of Lyapunov exponents. A factor A is taken in by
 
@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from chione.base import Array, ConvergenceError
 
@@ -93,7 +93,7 @@ class GradedProduct:
         d, t = d[alive], t[:, alive]
         if d.size == 0:
             return np.full(zeros, -np.inf)
-        r = np.linalg.qr(t, mode="r")
+        r = np.asarray(np.linalg.qr(t, mode="r"), dtype=np.float64)
         out = _graded_svd(r, d)
         keep = min(self.u.shape[0], self.t.shape[1])
         return np.concatenate([np.sort(out)[::-1], np.full(zeros, -np.inf)])[:keep]

@@ -38,7 +38,7 @@ def sample_model_hessian(
     x = rng.standard_normal((n, m))
     a = rng.standard_normal((n, n))
     wigner = (a + a.T) * np.sqrt(energy / n)  # off the diagonal of variance 2 energy / n
-    return np.linalg.eigvalsh(x @ x.T / m + wigner)
+    return np.asarray(np.linalg.eigvalsh(x @ x.T / m + wigner), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class NetworkHessian:
     @property
     def eigenvalues(self) -> Array:
         """Eigenvalues of H0 + H1, rising."""
-        return np.linalg.eigvalsh(self.h0 + self.h1)
+        return np.asarray(np.linalg.eigvalsh(self.h0 + self.h1), dtype=np.float64)
 
     @property
     def negative_fraction(self) -> float:
@@ -96,7 +96,7 @@ def network_hessian(
         Where the shapes do not fit.
     """
     w1, w2, x, y = (
-        checks.real_array(n, a) for n, a in zip("w1 w2 x y".split(), (w1, w2, x, y), strict=True)
+        checks.real_array(n, a) for n, a in zip(["w1", "w2", "x", "y"], (w1, w2, x, y), strict=True)
     )
     (h, n_in), (n_out, m) = w1.shape, (w2.shape[0], x.shape[0])
     if w2.shape != (n_out, h) or x.shape != (m, n_in) or y.shape != (m, n_out):

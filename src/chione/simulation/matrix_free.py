@@ -188,4 +188,6 @@ def _whitener(noise: FloatArray) -> FloatArray:
     """
     r = _r_factor(noise)
     r = r * np.where(np.diagonal(r) < 0.0, -1.0, 1.0).astype(r.dtype)[:, None]
-    return np.asarray(linalg.solve_triangular(r, np.eye(len(r), dtype=r.dtype), trans="T"))
+    return np.asarray(
+        linalg.solve_triangular(r, np.eye(len(r), dtype=r.dtype), trans="T", check_finite=False)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
@@ -91,11 +92,12 @@ def _gap(eq: MasterEquation, a: float, b: float) -> list[tuple[float, float, boo
     r = _gap_grid(a, b, eq.depth)
     sign = _exists(eq, r) < 0.0
     marks: list[float] = [a]
-    for i in np.nonzero(sign[1:] != sign[:-1])[0]:
-        marks.append(_edge(eq, a, b, float(r[i]), float(r[i + 1])))
+    for k in np.nonzero(sign[1:] != sign[:-1])[0]:
+        marks.append(_edge(eq, a, b, float(r[k]), float(r[k + 1])))
     marks.append(b)
-    out, on = [], bool(sign[0])
-    for i, (lo, hi) in enumerate(zip(marks[:-1], marks[1:], strict=True)):
+    out: list[tuple[float, float, bool, bool]] = []
+    on = bool(sign[0])
+    for i, (lo, hi) in enumerate(pairwise(marks)):
         if on:
             out.append((lo, hi, i > 0, i < len(marks) - 2))
         on = not on
@@ -167,15 +169,15 @@ def _band(eq: MasterEquation, lo: float, hi: float, hard_lo: bool, hard_hi: bool
 
 
 def _log_lambda(eq: MasterEquation, r: float) -> float:
-    """log z on the real axis; at an atom of t, M/P = 1 and z has a limit (orthogonal)."""
+    """Log z on the real axis; at an atom of t, M/P = 1 and z has a limit (orthogonal)."""
     at_atom = any(abs(r - a) <= 1e-12 * a for a, _ in eq.law.atoms)
     if at_atom and not eq.gaussian:
         return float(eq.depth * (eq.log_gain + np.log(r)))
-    return float(eq.at(np.array([np.log(r) + 0j])).log_z.real[0])
+    return float(eq.at(np.array([complex(np.log(r))])).log_z.real[0])
 
 
 def _bottom(eq: MasterEquation) -> float:
-    """log |w| below which less than about 1e-15 of the mass remains."""
+    """Log |w| below which less than about 1e-15 of the mass remains."""
     t, p = eq.law.nodes
     order = np.argsort(t)
     t, p = t[order], p[order]
@@ -187,10 +189,10 @@ def _bottom(eq: MasterEquation) -> float:
 
 
 def _top(eq: MasterEquation) -> float:
-    """log |w| above which less than about 1e-14 of the mass remains, where t is unbounded."""
+    """Log |w| above which less than about 1e-14 of the mass remains, where t is unbounded."""
     if np.isfinite(eq.law.limits[1]):
         return float("inf")
     log_r = float(np.log(eq.law.nodes[0].max())) + np.arange(0.0, 30.0)
-    above = eq.above(log_r + 1j * eq.angle(log_r))
+    above = eq.above(np.asarray(log_r + 1j * eq.angle(log_r)))
     small = np.nonzero(~(above > 10.0 * _TINY))[0]  # NaN, where no root is left, counts as small
     return float(log_r[small[0] if small.size else -1])

@@ -11,7 +11,7 @@ from chione.freeprob.measures import Complex
 from chione.theory.jacobian_bands import Band
 from chione.theory.jacobian_equation import MasterEquation
 
-_COARSE = 48  # points per band of the first pass, which only places the second
+_COARSE = 32  # points per band of the first pass, which only places the second
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -38,7 +38,7 @@ class Curve:
 
 
 def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
-    """n points along a band, dense where the mass is, near hard ends and in the tails alike."""
+    """N points along a band, dense where the mass is, near hard ends and in the tails alike."""
     lo, hi = band.reach
     u = np.linspace(0.0, 1.0, _COARSE + 2)[1:-1]
     log_r = lo + (hi - lo) * _map(u, band.hard)
@@ -72,7 +72,7 @@ def _map(u: Array, hard: tuple[bool, bool]) -> Array:
 
 
 def _second_pass(u: Array, cdf: Array, n: int) -> Array:
-    """n places in u: half of the points by mass, the other half evenly along the first pass."""
+    """N places in u: half of the points by mass, the other half evenly along the first pass."""
     mass = cdf[-1] - cdf[0]
     share = np.maximum.accumulate((cdf - cdf[0]) / mass) if mass > 0.0 else u
     monitor = 0.5 * share + 0.5 * (u - u[0]) / (u[-1] - u[0])
@@ -96,5 +96,5 @@ def errors(eq: MasterEquation, check: MasterEquation, curve: Curve) -> tuple[Arr
         d_p = abs((c.p - y.p).imag) + 8.0 * _EPS * abs(y.p - zero)
         d_p = d_p + abs(y.p_slope / y.slope) * d_log_z
         relative = d_p / np.maximum(abs(y.p.imag), 1e-300)
-    d_cdf = abs(eq.above(curve.log_w) - check.above(curve.log_w))
+    d_cdf = abs((1.0 - curve.cdf) - check.above(curve.log_w))
     return relative, d_cdf + d_log_z * abs(y.p) / np.pi + 8.0 * _EPS * eq.depth

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array
-from chione.freeprob.measures import Complex
+from chione.freeprob.measures import Booleans, Complex
 from chione.freeprob.squares import GaussianSquare
 
 _ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection would need fifty
@@ -60,7 +60,7 @@ class MasterEquation:
     slack: float = 0.0
 
     def at(self, log_w: Any) -> Point:
-        """log z and P at log w of any shape, 0 <= Im log w <= pi."""
+        """Log z and P at log w of any shape, 0 <= Im log w <= pi."""
         log_w = np.asarray(log_w, dtype=complex)
         L = self.depth
         r = self.law.resolvent(np.exp(log_w))
@@ -110,7 +110,7 @@ class MasterEquation:
         theta[~done & (theta < 1e-100)] = np.nan
         return theta
 
-    def above(self, log_w: Array) -> Array:
+    def above(self, log_w: Complex) -> Array:
         r"""Mass above z(w): 1 - cdf = Im U / pi, from dU = P dlog z.
 
         .. math:: U = L E \log(w - t) + (L - 1) \log M \; [+\, L M \text{ Gaussian}]
@@ -123,7 +123,7 @@ class MasterEquation:
             u = u + L * m
         return np.asarray(u.imag / np.pi)
 
-    def solve(self, log_z: Array, log_w: Complex) -> tuple[Complex, Array]:
+    def solve(self, log_z: Array, log_w: Complex) -> tuple[Complex, Booleans]:
         """Newton in log w for given real log z; returns log w and whether it converged."""
         log_w = np.array(log_w, dtype=complex)
         good = np.zeros(log_w.size, dtype=bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,8 @@ class IsometricInitialization:
         """The same in words."""
         if self.status != Status.OK:
             return (
-                f"q_star = {self.q_star:.6g} would need a negative bias variance; no initialisation "
-                "of this kind has it as a fixed point."
+                f"q_star = {self.q_star:.6g} would need a negative bias variance; no such "
+                "initialisation has it as a fixed point."
             )
         return (
             f"sigma_w = {self.sigma_w:.6g}, sigma_b = {self.sigma_b:.6g} (orthogonal) hold the "
@@ -136,7 +137,7 @@ def dynamical_isometry(
 def _smallest_q(phi: AbstractActivation, target: float) -> float:
     grid = np.linspace(*_LOG_Q, _SCAN)
     last = spread_of(phi, float(np.exp(grid[0]))) - target
-    for a, b in zip(grid[:-1], grid[1:], strict=True):
+    for a, b in pairwise(grid):
         value = spread_of(phi, float(np.exp(b))) - target
         if last <= 0.0 < value or (value <= 0.0 < last):
             root = brentq(lambda u: spread_of(phi, float(np.exp(u))) - target, a, b, xtol=1e-13)

@@ -10,7 +10,7 @@ import numpy as np
 from chione.activations import activation
 from chione.activations.protocol import AbstractActivation
 from chione.base import checks
-from chione.freeprob.squares import GaussianSquare, gaussian_square
+from chione.freeprob import GaussianSquare, gaussian_square
 
 
 def derivative_law(phi: Any, q: float) -> GaussianSquare:

@@ -1,5 +1,7 @@
 """Solvers of the spectrum: what a `JacobianSpectrum` asks, for equal widths."""
 
+# ruff: noqa: D102  (the methods are documented once, in AbstractSolver)
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -10,7 +12,7 @@ import numpy as np
 
 from chione.base import Array
 from chione.freeprob import series
-from chione.freeprob.measures import Complex
+from chione.freeprob.measures import Booleans, Complex, Integers
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.jacobian_bands import Band, bands, product_atoms
 from chione.theory.jacobian_curve import Curve, curve_at, errors, trace
@@ -124,7 +126,7 @@ class WFormSolver(AbstractSolver):
         np.clip(out.cdf, 0.0, 1.0, out=out.cdf)
         return out
 
-    def _fill(self, out: Values, at: Array, x: Array, curve: Curve, band: Band) -> None:
+    def _fill(self, out: Values, at: Integers, x: Array, curve: Curve, band: Band) -> None:
         log_w, good = self._roots(x, curve, band)
         c = curve_at(self.equation, log_w)
         relative, d_cdf = errors(self.equation, self.check, c)
@@ -135,7 +137,7 @@ class WFormSolver(AbstractSolver):
         out.density_error[at] = c.density * relative + miss * c.density
         out.cdf_error[at] = d_cdf + miss * c.density
 
-    def _roots(self, x: Array, curve: Curve, band: Band) -> tuple[Complex, Array]:
+    def _roots(self, x: Array, curve: Curve, band: Band) -> tuple[Complex, Booleans]:
         j = np.clip(np.searchsorted(curve.log_lambda, x), 1, curve.log_lambda.size - 1)
         x0, x1 = curve.log_lambda[j - 1], curve.log_lambda[j]
         share = np.clip((x - x0) / (x1 - x0), 0.0, 1.0)
@@ -185,7 +187,7 @@ class WFormSolver(AbstractSolver):
         return moments, e.depth * float(e.log_gain + np.log(mu[0]))
 
 
-def _by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Complex, Array]:
+def _by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Complex, Booleans]:
     """Bisection in log |w|, with the angle solved at each: slow, and sure."""
     theta = np.full(x.size, np.nan)
     for _ in range(70):

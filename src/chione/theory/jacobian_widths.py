@@ -10,6 +10,8 @@ through the upper half plane, where all functions are analytic, so Newton's meth
 physical branch.
 """
 
+# ruff: noqa: D102  (the methods are documented once, in AbstractSolver)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from scipy.optimize import brentq
 
 from chione.base import Array, ConvergenceError
 from chione.freeprob import series
-from chione.freeprob.measures import Complex
+from chione.freeprob.measures import Booleans, Complex
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.jacobian_solvers import AbstractSolver, Values
 
@@ -65,7 +67,7 @@ class WidthsSolver(AbstractSolver):
     def groups(self) -> tuple[Array, Array]:
         """Distinct a = N_L / N_l of the layers l = 1 .. L, and how many layers have each."""
         a, n = np.unique(1.0 / np.array(self.ratios[1:]), return_counts=True)
-        return a, n
+        return a, n.astype(np.float64)
 
     @cached_property
     def rank(self) -> float:
@@ -80,7 +82,7 @@ class WidthsSolver(AbstractSolver):
     # ------------------------------------------------------------------------------ equation
 
     def _log_z(self, state: _State) -> tuple[Complex, Complex, Complex]:
-        """log z on the branch of the state, its slope by x, and the residuals of M(w_g) = a_g x."""
+        """Log z on the branch of the state, its slope by x, and the residuals of M(w_g) = a_g x."""
         a, n = self.groups
         L = len(self.ratios) - 1
         r = self.law.resolvent(np.exp(state.log_w))
@@ -100,7 +102,7 @@ class WidthsSolver(AbstractSolver):
         angle = np.angle(x)
         return np.asarray(np.where(angle > 0.5 * np.pi, angle - 2.0 * np.pi, angle))
 
-    def _newton(self, log_z: Complex, state: _State, a: Array) -> tuple[_State, Array]:
+    def _newton(self, log_z: Complex, state: _State, a: Array) -> tuple[_State, Booleans]:
         x, log_w = state.x.copy(), state.log_w.copy()
         step = np.full(x.size, np.inf)
         with np.errstate(all="ignore"):
@@ -154,9 +156,9 @@ class WidthsSolver(AbstractSolver):
         log_z += L * (self.log_gain + np.log(minus_x)) - float(np.sum(np.log(self.ratios[:-1])))
         x = -np.exp(np.interp(log_lambda, log_z, np.log(minus_x)))
         logs = np.stack([np.interp(log_lambda, log_z, log_w[:, g]) for g in range(a.size)], axis=1)
-        return _State(x.astype(complex), logs + 1j * np.pi)
+        return _State(x.astype(complex), np.asarray(logs + 1j * np.pi))
 
-    def _states(self, log_lambda: Array) -> tuple[_State, Array]:
+    def _states(self, log_lambda: Array) -> tuple[_State, Booleans]:
         """The physical solution at real positive z."""
         a, _ = self.groups
         state = self._negative_axis(log_lambda)
@@ -174,7 +176,7 @@ class WidthsSolver(AbstractSolver):
         x0 = x / self.ratios[0]
         L = len(self.ratios) - 1
         logs = self.law.mean_log(np.exp(state.log_w))
-        u = ((1.0 - 1.0 / a) * state.log_w + logs / a) @ n
+        u: Complex = ((1.0 - 1.0 / a) * state.log_w + logs / a) @ n
         arg = self._arg(x)
         u = u + L * (1j * arg + x)
         u = u - 1j * arg + np.log(1.0 + x0) * (1.0 - self.ratios[0])
@@ -200,14 +202,15 @@ class WidthsSolver(AbstractSolver):
         return Values(density, cdf, np.where(inside, error, 0.0), error + 64.0 * _EPS)
 
     @cached_property
-    def support(self) -> tuple[tuple[float, float], ...]:  # type: ignore[override]
+    def support(self) -> tuple[tuple[float, float], ...]:
         """Bands found by a scan of log lambda and refined at critical points of log z."""
         grid = self._scan_grid()
         state, good = self._states(grid)
         if not np.any(good):
             raise ConvergenceError("the spectrum at these widths could not be followed.")
         on = (-state.x.imag > _VANISHED) & good
-        out, start = [], -np.inf if on[0] else None
+        out: list[tuple[float, float]] = []
+        start = -np.inf if on[0] else None
         for i in np.nonzero(on[1:] != on[:-1])[0]:
             inner = i if on[i] else i + 1
             edge = self._edge(state.x[inner], state.log_w[inner], grid[i], grid[i + 1])
