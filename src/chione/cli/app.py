@@ -16,6 +16,7 @@ import chione
 # `chione --help` quick whatever a command needs. A new command is one file and one line here.
 COMMANDS = {
     "analyze": "Tell whether a network trains, why not, and what to use instead.",
+    "phase": "Map order and chaos over sigma_w and sigma_b, as data and as a picture.",
     "gain": "Tabulate sigmas on the edge of chaos beside PyTorch's calculate_gain.",
     "criticality": "Find critical points and universality classes, with the reason.",
     "stability": "Find where mean and variance settle without weights (norm stability).",

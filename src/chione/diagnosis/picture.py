@@ -65,7 +65,7 @@ def _correlations(analysis: Analysis) -> MapPicture | str:
     c = np.linspace(-1.0, 1.0, _CURVE)
     image = correlation_map(net.activation, c, q=q, sigma_w=net.sigma_w, sigma_b=net.sigma_b).value
     orbit = np.asarray(analysis.curves.c)[:_ORBIT]
-    points = [(1.0, float(theory.chi_perp.value) <= 1.0)]
+    points = [(1.0, theory.phase != "chaotic")]
     if math.isfinite(c_star) and c_star < 1.0:
         points.append((c_star, True))
     return MapPicture(c, np.asarray(image), orbit[np.isfinite(orbit)], tuple(points))
@@ -115,5 +115,5 @@ def _depth(analysis: Analysis) -> tuple[DepthCurve, ...]:
         DepthCurve(np.asarray(analysis.curves.c), "correlation", "$c^l$",
                    *measured["correlations"]),
         DepthCurve(gradient, "mean square gradient", "$d^{\\,l} / d^{\\,out}$",
-                   *measured["gradients"], log=True),
+                   *measured["gradients"], log=wants_log(gradient, factor=3.0)),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from chione.plotting.maps import (
     length_map_figure,
 )
 from chione.plotting.page import Page, page_figure
+from chione.plotting.plot import critical_line_figure, phase_figure, plot, trajectory_figure
 from chione.plotting.style import COLOURS, LINES, MARKERS, new_figure, save, style
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Page",
     "cobweb",
     "correlation_map_figure",
+    "critical_line_figure",
     "depth_figure",
     "draw_depth",
     "draw_diagram",
@@ -30,7 +32,10 @@ __all__ = [
     "new_figure",
     "page_figure",
     "phase_diagram_figure",
+    "phase_figure",
+    "plot",
     "save",
     "style",
+    "trajectory_figure",
     "wants_log",
 ]

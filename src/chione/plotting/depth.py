@@ -84,7 +84,7 @@ def depth_figure(curves: Sequence[DepthCurve]) -> Figure:
     return figure
 
 
-def wants_log(values: Array) -> bool:
-    """Whether positive values span so much that a linear axis would hide them."""
+def wants_log(values: Array, *, factor: float = 12.0) -> bool:
+    """Whether positive values span more than a factor, so that a linear axis would hide them."""
     v = values[np.isfinite(values)]
-    return bool(v.size and v.min() > 0.0 and v.max() > 12.0 * v.min())
+    return bool(v.size and v.min() > 0.0 and v.max() > factor * v.min())

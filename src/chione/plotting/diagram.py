@@ -9,6 +9,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from chione.base import Array
@@ -83,10 +84,28 @@ def draw_diagram(figure: Figure, ax: Axes, picture: DiagramPicture) -> None:
             clip_on=False,
         )
     _name_phases(ax, picture)
+    _explain(ax, picture)
     ax.set_xlim(picture.sigma_w[0], picture.sigma_w[-1])
     ax.set_ylim(picture.sigma_b[0], picture.sigma_b[-1])
     ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
     ax.set_ylabel(r"standard deviation of the biases $\sigma_b$")
+
+
+def _explain(ax: Axes, picture: DiagramPicture) -> None:
+    """A legend for the line and the point, on grey so that the white line shows."""
+    entries = []
+    if picture.line[0].size > 1:
+        line = Line2D([], [], color="white", lw=2.0, label=r"critical line, $\chi_\perp = 1$")
+        line.set_path_effects(_OUTLINE)
+        entries.append(line)
+    if picture.point is not None:
+        entries.append(
+            Line2D([], [], marker="*", ms=11, mfc=ORANGE, mec="#111111", ls="none",
+                   label="this network")
+        )  # fmt: skip
+    if entries:
+        legend = ax.legend(handles=entries, loc="upper left", frameon=True, framealpha=0.8)
+        legend.get_frame().set(facecolor="#d9d9d9", edgecolor="none")
 
 
 def phase_diagram_figure(picture: DiagramPicture, *, title: str = "Phase diagram") -> Figure:
@@ -117,6 +136,11 @@ def _name_phases(ax: Axes, picture: DiagramPicture) -> None:
         i, j = _deepest(inside)
         x = picture.sigma_w[min(max(j, int(0.14 * columns)), int(0.84 * columns))]
         y = picture.sigma_b[min(max(i, int(0.06 * rows)), int(0.92 * rows))]
+        if picture.point is not None:  # not on the star of the network itself
+            wide, high = np.ptp(picture.sigma_w), np.ptp(picture.sigma_b)
+            off = (abs(x - picture.point[0]) / wide, (y - picture.point[1]) / high)
+            if off[0] < 0.15 and abs(off[1]) < 0.1:
+                y = y + high * (0.12 if y < 0.75 * picture.sigma_b[-1] else -0.12)
         text = ax.text(x, y, name, ha="center", va="center", color="white", fontweight="bold")
         text.set_path_effects([patheffects.withStroke(linewidth=2.2, foreground="#222222")])
 

@@ -47,10 +47,10 @@ def page_figure(page: Page) -> Figure:
         The content.
     """
     with style():
-        figure = new_figure(11.6, 7.0, top=0.885)
+        verdict = textwrap.wrap(page.verdict, 150)
+        figure = new_figure(11.6, 7.0, top=0.915 - 0.03 * len(verdict))
         figure.text(0.012, 0.982, page.title, fontsize=14, fontweight="bold", va="top")
-        verdict = textwrap.fill(page.verdict, 150)
-        figure.text(0.012, 0.938, verdict, fontsize=10.5, color="#333333", va="top")
+        figure.text(0.012, 0.938, "\n".join(verdict), fontsize=10.5, color="#333333", va="top")
         axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": (1.0, 1.0, 1.25)})
         _map(axes[0, 0], page.lengths, "q", "mean square", "Length map")
         _map(axes[0, 1], page.correlations, "c", "correlation", "Correlation map")

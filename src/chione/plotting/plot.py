@@ -106,8 +106,13 @@ def trajectory_figure(curves: Trajectory) -> Figure:
     gradient = np.asarray(curves.gradient)
     return depth_figure(
         [
-            DepthCurve(curves.q, "mean square", "$q^l$", log=wants_log(np.asarray(curves.q))),
+            DepthCurve(curves.q, "mean square", "$q^l$", log=wants_log(curves.q)),
             DepthCurve(curves.c, "correlation", "$c^l$"),
-            DepthCurve(gradient, "mean square gradient", "$d^{\\,l} / d^L$", log=True),
+            DepthCurve(
+                gradient,
+                "mean square gradient",
+                "$d^{\\,l} / d^L$",
+                log=wants_log(gradient, factor=3.0),
+            ),
         ]
     )
