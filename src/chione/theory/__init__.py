@@ -12,8 +12,10 @@ from chione.theory.correlation_map import (
     kernel,
     one_minus_correlation_map,
 )
+from chione.theory.critical_line import CriticalLine, critical_line
 from chione.theory.criticality import Criticality, CriticalPoint, criticality
 from chione.theory.depth_curves import Trajectory, trajectory
+from chione.theory.diagram import PhaseDiagram, phase_diagram
 from chione.theory.finite_width import FiniteWidth, Trust, finite_width, mean_square_variance, trust
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points
 from chione.theory.gradients import BackwardPass, Tradeoff, backward, tradeoff
@@ -48,6 +50,7 @@ __all__ = [
     "AffineSolution",
     "BackwardPass",
     "Basins",
+    "CriticalLine",
     "CriticalPoint",
     "Criticality",
     "DeepRun",
@@ -61,6 +64,7 @@ __all__ = [
     "MetricCovariance",
     "NormFixedPoint",
     "NormStability",
+    "PhaseDiagram",
     "PowerLaw",
     "Recommendation",
     "Tradeoff",
@@ -72,6 +76,7 @@ __all__ = [
     "chi_perp",
     "correlation_map",
     "critical_affine",
+    "critical_line",
     "criticality",
     "depth_scale",
     "derivative_kernel",
@@ -102,6 +107,7 @@ __all__ = [
     "normalizing_parameter",
     "ntk",
     "one_minus_correlation_map",
+    "phase_diagram",
     "process_kernel",
     "second_moment",
     "tradeoff",
