@@ -50,8 +50,17 @@ def all_z():
     return {name: np.array(values) for name, values in out.items()}
 
 
-@pytest.mark.parametrize("weights", ["gaussian", "orthogonal", "uniform", "truncated"])
-@pytest.mark.parametrize("name", ["tanh", "gelu", "relu", "sign"])
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("tanh", "gaussian"),
+        ("gelu", "orthogonal"),
+        ("gelu", "uniform"),
+        ("relu", "truncated"),
+        ("relu", "orthogonal"),
+        ("sign", "gaussian"),
+    ],
+)
 def test_every_observable_agrees_with_its_theory(name, weights):
     options = {"n_networks": 60, "observe": NAMES, "seed": 2, "bins": 11}
     result = run(name, weights=weights, depth=4, width=60, **options)
@@ -85,16 +94,17 @@ def test_a_wrong_theory_is_contradicted(change, loud):
 @pytest.mark.parametrize(
     ("name", "width", "weights"),
     [
-        ("exp", 2, "orthogonal"),  # the mean is made by networks that nobody will ever draw
+        ("squared_relu", 8, "orthogonal"),  # the mean is made by networks that nobody will ever draw
         ("relu", 1, "gaussian"),  # half of the networks are dead, three may well be
         ("tanh", (30, 1, 40), "uniform"),
         ("sign", (30, 1, 400), "orthogonal"),
     ],
 )
 def test_three_networks_that_agree_by_chance_raise_no_alarm(name, width, weights):
-    for seed in range(5):
-        options = {"weights": weights, "n_networks": 3, "seed": seed, "observe": NAMES}
-        assert compare(run(name, 1.2, 0.0, 3, width, **options)).contradictions == ()
+    for seed in range(3):
+        network = chione.MLP(chione.activation(name), 1.2, 0.0, 3, width, weights, input_width=20)
+        result = chione.simulate(network, n_networks=3, seed=seed, observe=NAMES)
+        assert compare(result).contradictions == ()
 
 
 def test_unequal_inputs_and_widths_have_their_own_theory():

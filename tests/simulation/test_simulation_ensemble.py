@@ -113,7 +113,7 @@ def test_first_layer_has_the_same_mean_length_under_every_law(law):
 
 def test_torch_products_draw_from_the_same_law():
     pytest.importorskip("torch")
-    options = {"n_networks": 200, "observe": ("lengths", "gradients", "correlations")}
+    options = {"n_networks": 100, "observe": ("lengths", "gradients", "correlations")}
     for law in ("gaussian", "orthogonal"):
         a = chione.simulate(net(weights=law), **options, seed=1, sampler="dense")
         b = chione.simulate(net(weights=law), **options, seed=2, backend="torch")

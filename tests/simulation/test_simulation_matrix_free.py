@@ -68,8 +68,8 @@ def statistics(net, kind, x, count, seed):
 )
 def test_both_samplers_draw_from_one_law(law, widths, n0, x):
     net, data = network(law, widths, n0), inputs(x, n0)
-    a = statistics(net, "sampled", data, 1200, seed=11)
-    b = statistics(net, "dense", data, 1200, seed=12)
+    a = statistics(net, "sampled", data, 900, seed=11)
+    b = statistics(net, "dense", data, 900, seed=12)
     p = np.array([stats.ks_2samp(u, v).pvalue for u, v in zip(a.T, b.T, strict=True)])
     assert len(p) == 14
     assert p.min() > 1e-3  # 14 comparisons; a wrong law ends below 1e-10 here

@@ -41,6 +41,8 @@ def gradient_shares(limit: InfiniteWidth, edges: Array) -> Array:
 
     def share(l: int, q: float, e: Array) -> Array:
         k = int(np.argmin(np.abs(limit.q[l] - q)))
+        if not np.isfinite(size[l, k]):
+            return np.full(len(e) - 1, np.nan)
         if l == len(size) - 1:  # the error at the output is Gaussian itself
             return np.diff(ndtr(e / np.sqrt(size[l, k])))
         deviation = np.abs(phi.derivative(np.sqrt(q) * z)) * np.sqrt(size[l, k] / slope[l, k])

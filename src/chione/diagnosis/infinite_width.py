@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from chione.base import Array
+from chione.gaussian import Integrator
 from chione.networks import MLP
 from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.length_map import length_map
@@ -88,12 +90,13 @@ class InfiniteWidth:
         Times the width it is the four-point vertex. Orthogonal weights keep lengths, up to a cut
         where units are lost: :math:`2 (\sigma_w^2 E\,\phi^2)^2 / \max(n_l, n_{l+1})` is subtracted.
         """
-        return self._variances()[0]
+        return self._variances[0]
 
     def square_variance(self) -> Array:
         """Variance over networks of a layer's mean of phi^2, to leading order, (L, B)."""
-        return self._variances()[1]
+        return self._variances[1]
 
+    @cached_property
     def _variances(self) -> tuple[Array, Array]:
         net, phi, w4 = self.network, self.network.activation, self.network.sigma_w**4
         kernels, squares = np.zeros_like(self.q), np.zeros_like(self.q)
@@ -117,14 +120,15 @@ class InfiniteWidth:
 
         .. math:: b^{l+1} = \chi_\parallel b^l + \tfrac12 V''(q^l)\, v^l, \qquad b^1 = 0
         """
-        return self._biases()[0]
+        return self._biases[0]
 
     def activation_bias(self) -> Array:
         """What a finite width adds to the mean of phi^2, to order 1/n, (L, B)."""
-        return self._biases()[1]
+        return self._biases[1]
 
+    @cached_property
     def _biases(self) -> tuple[Array, Array]:
-        phi, w2, v = self.network.activation, self.network.sigma_w**2, self.kernel_variance()
+        phi, w2, v = self.network.activation, self.network.sigma_w**2, self._variances[0]
         lengths, squares = np.zeros_like(self.q), np.zeros_like(self.q)
         for l, q in enumerate(self.q):
             if not np.all(np.isfinite(q)):
@@ -137,6 +141,14 @@ class InfiniteWidth:
             with np.errstate(invalid="ignore"):
                 squares[l] = at * lengths[l] + 0.5 * (high - low) / (2.0 * h) * v[l]
         return lengths, squares
+
+    @cached_property
+    def slope_fourth(self) -> Array:
+        r""":math:`E\,\phi'^4` of each layer and input, (L, B)."""
+        phi = self.network.activation
+        fourth = Integrator(phi.derivative, phi.kinks, power=4)
+        q = np.where(np.isfinite(self.q), self.q, 0.0)
+        return np.asarray(fourth(q).value)
 
     def _index(self) -> tuple[list[int], list[int]]:
         return [i for i, _ in self.pairs], [j for _, j in self.pairs]

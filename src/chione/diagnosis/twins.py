@@ -65,6 +65,15 @@ def _bias_is_known(limit: InfiniteWidth) -> bool:
     return limit.network.weights in ("gaussian", "orthogonal")
 
 
+def _relative_variance(limit: InfiniteWidth) -> Array:
+    """Largest relative variance of a layer's kernel over the inputs; NaN above 1/2, (L, 1).
+
+    Beyond that the expansion in 1/n says nothing, as for exp or x^3 in narrow networks.
+    """
+    worst = np.abs(limit.kernel_variance() / limit.q**2).max(axis=1, keepdims=True)
+    return np.where(worst > 0.5, np.nan, worst)
+
+
 def _next_order(theory: Array, bias: Array) -> Array:
     """Room for the order 1/n^2; NaN where the first order is so large that no order helps."""
     return np.where(np.abs(bias) > 0.5 * np.abs(theory), np.nan, 0.5 * np.abs(bias))
@@ -93,18 +102,22 @@ def _activation_bias(limit: InfiniteWidth) -> Array:
 
 def _correlations(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     c = limit.c
-    return c, np.zeros_like(c), _allow(result, "correlations", 1.0 - np.abs(c)) + 1e-12
+    shape = (1.0 - np.abs(c)) * _relative_variance(limit)  # lengths fluctuate beneath the angles
+    allowance = _allow(result, "correlations", 1.0 - np.abs(c)) + shape
+    return c, np.zeros_like(c), allowance + 1e-12
 
 
 def _one_minus_c(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     x = 1.0 - limit.c
-    allowance = _allow(result, "one_minus_correlations", np.minimum(x, 2.0 - x))
+    scale = np.minimum(x, 2.0 - x)
+    allowance = _allow(result, "one_minus_correlations", scale) + scale * _relative_variance(limit)
     return x, np.zeros_like(x), allowance + 1e-12  # theory carries c here, which rounds at 1
 
 
 def _angles(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     angle = np.arccos(limit.c)
-    allowance = _allow(result, "angles", np.minimum(angle, np.pi - angle))
+    scale = np.minimum(angle, np.pi - angle)
+    allowance = _allow(result, "angles", scale) + scale * _relative_variance(limit)
     return angle, np.zeros_like(angle), allowance + 2e-6  # arccos loses half the digits near 1
 
 
@@ -123,6 +136,7 @@ def _effective_rank(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     rank = np.trace(g, axis1=1, axis2=2) ** 2 / np.sum(g**2, axis=(1, 2))
     # B noisy vectors in n dimensions: sum of squares of the Gram matrix grows by (1 + rank) / n
     noise = 1.5 * rank * (1.0 + rank) * _order_one_over_n(limit)[:, 0]
+    noise += 2.0 * rank * _relative_variance(limit)[:, 0]  # inputs of unequal lengths
     return rank, np.zeros_like(rank), _allow(result, "effective_rank", rank) + noise
 
 
@@ -154,14 +168,16 @@ def fluctuations(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     """Width times the variance of q over networks, 2 q^2 + V."""
     widths = np.array(limit.network.widths[1:], np.float64)[:, None]
     theory = widths * limit.kernel_variance() + 2.0 * limit.q**2
-    return theory, np.zeros_like(theory), _VERTEX * _order_one_over_n(limit) * np.abs(theory)
+    relative = _VERTEX * _order_one_over_n(limit) + 0.0 * _relative_variance(limit)  # NaN stays
+    return theory, np.zeros_like(theory), relative * np.abs(theory)
 
 
 def _four_point(limit: InfiniteWidth, result: SimulationResult) -> Twin:
     widths = np.array(limit.network.widths[1:], np.float64)[:, None]
     vertex = widths * limit.kernel_variance()
     scale = np.abs(vertex) + 2.0 * limit.q**2
-    return vertex, np.zeros_like(vertex), _VERTEX * _order_one_over_n(limit) * scale
+    relative = _VERTEX * _order_one_over_n(limit) + 0.0 * _relative_variance(limit)  # NaN stays
+    return vertex, np.zeros_like(vertex), relative * scale
 
 
 def _histogram(
@@ -175,7 +191,7 @@ def _histogram(
         theory = share / np.diff(edges, axis=1)
         units = np.array(limit.network.widths[1:])[:, None] * len(result.input_gram)
         # a mixture of laws of fluctuating scale: the density moves by the relative variance of it
-        spread = 3.0 * np.abs(limit.kernel_variance() / limit.q**2).max(axis=1)[:, None]
+        spread = 3.0 * _relative_variance(limit)
         if limit.network.weights not in ("gaussian", "orthogonal"):
             spread = spread + 3.0 / np.array(limit.network.widths[:-1])[:, None]  # kurtosis of sums
         if name == "gradient_histogram":  # layers above add their fluctuations
