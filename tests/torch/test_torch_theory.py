@@ -76,6 +76,10 @@ def test_rules_for_fields_are_those_of_sampled_gaussians():
     assert total.q == pytest.approx(np.mean((u + p) ** 2), rel=4 * n)
     assert total.q - total.gap == pytest.approx(np.mean((u + p) * (v + r)), rel=6 * n)
 
+    total = added(Field(1.7 + 0.25, 1.7 * 0.4, 0.5), Field(0.8 + 0.09, 0.8 * 1.3, 0.3))
+    assert total.q == pytest.approx(np.mean((u + 0.5 + p + 0.3) ** 2), rel=4 * n)
+    assert total.mean == pytest.approx(0.8)
+
     rng = np.random.default_rng(2)
     k, m = (rng.random((2, u.size)) > 0.25) / 0.75
     loose = dropped(a, 0.25)

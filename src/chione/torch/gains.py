@@ -30,7 +30,7 @@ def calculate_gain(
     ``kaiming_normal_`` take it as `gain`) the mean-square gradient keeps its size from layer to
     layer, at the length :math:`q_*` at which lengths keep theirs. PyTorch's own gains keep the
     forward variance (ReLU), or are found by trial (tanh 5/3, SELU 3/4) and let gradients vanish or
-    explode: at depth 50, 5/3 for tanh multiplies them by about 1e5.
+    explode: over 50 layers of tanh, 5/3 multiplies them by thousands.
 
     Parameters
     ----------
