@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": "Draw finite random networks and put the theory beside them.",
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
     "hessian": "The random matrix model of a loss surface's Hessian.",
+    "reproduce": "Make the figures and tables of the sources again, each with its check.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
 }
 

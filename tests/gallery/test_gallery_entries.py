@@ -1,0 +1,102 @@
+"""Every entry of the gallery holds its own checks; files and pictures are the same each time."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from chione.cli import main
+from chione.gallery import ENTRIES, Check, Variable, find, write
+from chione.gallery.entry import worst
+
+QUICK = ("order-chaos", "edge-of-chaos-curves", "length-map-fixed-points", "problem-set",
+         "critical-correlation-functions", "glorot-figure-6", "glorot-figure-7", "jacobian-table-1",
+         "hessian-densities", "hessian-index", "length-decay", "poole-figure-1",
+         "selu-stability")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_entry_holds_its_checks(name):
+    made = find(name).make(True)
+    assert made.checks
+    assert [c.sentence for c in made.checks if not c.passed] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(ENTRIES) - set(QUICK)))
+def test_longer_entry_holds_its_checks(name):
+    made = find(name).make(True)
+    assert [c.sentence for c in made.checks if not c.passed] == []
+
+
+def test_a_check_notices_what_is_wrong_and_what_is_missing():
+    assert Check("", 1.0, 1.0 + 1e-9, 1e-8).passed
+    assert not Check("", 1.0, 1.1, 1e-8).passed
+    assert not Check("", float("nan"), 1.0, 1.0).passed
+
+
+def test_the_worst_element_is_the_one_shown():
+    check = worst("x", [1.0, 2.0, 3.0], [1.0, 2.5, 3.1], [1.0, 1.0, 0.01])
+    assert (check.found, check.expected) == (3.0, 3.1)
+    assert not check.passed
+    assert not worst("x", [1.0, np.nan], [1.0, 1.0], 10.0).passed
+    assert worst("x", [1.0], [1.0], 0.0).passed
+
+
+def test_data_of_every_variable_is_labelled():
+    made = find("problem-set").make(True)
+    sizes: dict[str, int] = {}
+    for variable in made.data.values():
+        assert variable.words
+        for dim, size in zip(variable.dims, variable.values.shape, strict=True):
+            assert sizes.setdefault(dim, size) == size
+
+
+def test_a_variable_needs_a_name_for_each_axis():
+    with pytest.raises(ValueError, match="each of the 2 axes"):
+        Variable(("x",), np.zeros((2, 3)), "zeros")
+
+
+def test_files_are_the_same_each_time(tmp_path):
+    entry = find("hessian-densities")
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.mkdir()
+    second.mkdir()
+    one, two = (write(entry, entry.make(True), folder) for folder in (first, second))
+    assert [p.suffix for p in one][:4] == [".png", ".svg", ".npz", ".txt"]
+    for a, b in zip(one, two, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+
+
+def test_the_command_lists_makes_and_checks(tmp_path):
+    run = CliRunner()
+    listed = run.invoke(main, ["reproduce", "--list"])
+    assert listed.exit_code == 0
+    assert all(name in listed.stdout for name in ENTRIES)
+    made = run.invoke(
+        main, ["reproduce", "problem-set", "--quick", "--check", "--out", str(tmp_path / "x")]
+    )
+    assert made.exit_code == 0
+    assert "holds: chi of tanh" in made.stdout
+    assert (tmp_path / "x" / "problem-set.png").stat().st_size > 10_000
+    assert "Checks:" in (tmp_path / "x" / "problem-set.txt").read_text()
+
+
+def test_the_command_reports_a_check_that_fails(monkeypatch):
+    entry = find("problem-set")
+    made = entry.make(True)
+    wrong = replace(made, checks=(Check("wrong", 1.0, 2.0, 0.1),))
+    monkeypatch.setitem(ENTRIES, "problem-set", replace(entry, make=lambda quick: wrong))
+    result = CliRunner().invoke(main, ["reproduce", "problem-set", "--check"])
+    assert result.exit_code == 1
+    assert "FAILS: wrong" in result.stdout
+
+
+def test_an_unknown_entry_is_answered_with_the_nearest():
+    result = CliRunner().invoke(main, ["reproduce", "pool-figure-1"])
+    assert result.exit_code == 2
+    assert "Did you mean 'poole-figure-1'?" in result.stderr
+    neither = CliRunner().invoke(main, ["reproduce"])
+    assert neither.exit_code == 2
+    assert "--all" in neither.stderr
