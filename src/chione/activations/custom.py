@@ -132,7 +132,8 @@ class Custom(AbstractActivation):
             out = np.array(derivatives(flat, order), dtype=np.float64)
             broken = ~np.isfinite(out)
             if np.any(broken):  # inf/inf on the way, as in x/(1 + exp(-x)) at -1000
-                where = np.flatnonzero(broken)[np.isfinite(self.f(flat[broken]))]
+                # a huge value is no such accident: its derivative does overflow
+                where = np.flatnonzero(broken)[np.abs(self.f(flat[broken])) < 1e150]
                 out[where] = interpolated(self.f, self.kinks, flat[where], order)
         return out.reshape(np.shape(z))
 

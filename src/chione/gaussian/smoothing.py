@@ -130,7 +130,8 @@ def _smooth_block(
         # relative to the panel itself
         square = last**2 / np.where(absolute > 0.0, absolute, 1.0)
         missed = np.where(rough, last, np.minimum(square, last))
-        fine = rough | (missed <= _RESOLVED * whole)
+        # not <=: where g overflows (NaN here) there is nothing to resolve
+        fine = rough | ~(missed > _RESOLVED * whole)
         if level == _MAX_LEVELS:
             fine[:] = True
         mean += np.bincount(index[fine], value[fine], minlength=n)
