@@ -174,3 +174,19 @@ def test_only_the_two_laws_with_a_vertex_are_accepted():
         finite_width("relu", sigma_w=1.0, weights="uniform")
     with pytest.raises(ValueError, match="jumps"):
         metric_covariance("step", sigma_w=1.0)
+
+
+def test_the_metrics_jacobian_is_the_slope_of_its_map():
+    # finite differences of E phi(u1) phi(u2) in K_11 and K_22 at fixed K_12
+    from chione.theory.correlation_map import kernel
+    from chione.theory.metric_covariance import _layer
+
+    k, step = np.array([1.1, 0.5, 0.8]), 1e-4
+    jacobian = _layer(activation("gelu"), k)[2]
+
+    def middle(q1, q12, q2):
+        return kernel("gelu", q1, q2, q12 / math.sqrt(q1 * q2)).value
+
+    for entry in range(3):
+        up, down = (middle(*(k + s * np.eye(3)[entry])) for s in (step, -step))
+        assert abs((up - down) / (2 * step) - jacobian[1, entry]) < 1e-8

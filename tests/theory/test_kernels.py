@@ -237,3 +237,13 @@ def test_scikit_learn_accepts_the_kernel_as_its_own():
         assert np.allclose(mean, ours, atol=1e-6)
         assert np.all(spread >= 0.0)
         assert "depth=3" in repr(kernel)
+
+
+def test_close_inputs_of_equal_norm_agree_with_the_pair_through_its_layers():
+    c = 1.0 - 1e-4  # below the distance at which the difference of the inputs is used
+    x = math.sqrt(3.0) * np.array([[1.0, 0.0, 0.0], [c, math.sqrt(1.0 - c * c), 0.0]])
+    net = MLP(activation("tanh"), 1.7, 0.4, 4)
+    pair = kernel_layers(net, c0=c)
+    for ours, rows in ((nngp(net, x), pair.nngp), (ntk(net, x), pair.ntk)):
+        assert abs(ours.value[0, 1] - rows.value[-1, 1]) < 1e-11
+        assert ours.value[0, 0] - ours.value[0, 1] > 1e-6

@@ -88,6 +88,7 @@ class ClosePair:
         self._m = moments(phi)
         self._bend = Integrator(phi.second_derivative, phi.kinks, power=2)
         self._table = Table(self._bend)
+        self._bends = self._bend(1.0).value > 0.0  # not for pieces of straight lines
         self._jumps = [(k, phi.jump(1, k) ** 2) for k in phi.kinks]
 
     def kink_term(self, q: Array) -> Array:
@@ -103,13 +104,13 @@ class ClosePair:
 
     def bend_term(self, q: Array) -> Array:
         r"""Coefficient of :math:`\epsilon^2` at sigma_w = 1, relative to q: half q E phi''^2."""
-        return np.asarray(0.5 * q * self._bend(q).value)
+        return np.asarray(0.5 * q * self._table(q)) if self._bends else np.zeros_like(q)
 
     def step(self, gap: Array, q: Array, w2: float | Array, q_after: float | Array) -> Array:
         """1 - c one layer on."""
-        slope = self._m.derivative_square(q).value
         if np.all(q == 0.0):
             return gap
+        slope = self._m.derivative_table(q)
         lost = self.kink_term(q) * gap**1.5 + self.bend_term(q) * gap**2
         # a distance stays positive: beyond the reach of the leading terms it halves instead
         kept = np.maximum(slope * gap - lost, 0.5 * slope * gap)
