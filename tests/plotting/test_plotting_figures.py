@@ -58,8 +58,17 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize("ending", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("length map", ".svg"),
+        ("correlation map", ".png"),
+        ("diagram", ".svg"),
+        ("diagram", ".pdf"),
+        ("depth", ".png"),
+        ("page", ".png"),
+    ],
+)
 def test_two_runs_give_the_same_bytes(name, ending, tmp_path):
     for k in (1, 2):
         save(FIGURES[name](), tmp_path / f"{k}{ending}")

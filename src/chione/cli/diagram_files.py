@@ -83,4 +83,4 @@ def _nc(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: str) -> Non
         variables,
         coords={"sigma_w": diagram.sigma_w, "sigma_b": diagram.sigma_b},
         attrs={"activation": name, "chione_version": chione.__version__},
-    ).to_netcdf(path, engine="h5netcdf")
+    ).to_netcdf(path, engine="scipy")  # NetCDF 3: no further package
