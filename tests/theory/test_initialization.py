@@ -202,3 +202,8 @@ def test_without_offset_the_shift_alone_makes_the_point_that_criticality_finds()
     point = next(p for p in criticality(found.activation).points if p.k_star.value > 0)
     assert abs(point.k_star.value - 1.0) <= point.k_star.error + 1e-12
     assert abs(point.bias_variance.value - found.sigma_b**2) < 1e-11
+
+
+def test_a_length_that_creeps_up_for_ever_is_not_taken_for_a_fixed_point():
+    # softplus at sigma_w^2 = 2 grows by about 1 / sqrt(q) a layer, below rounding at large q
+    assert describe_scheme("softplus", "he", depth=3).q_star.status.word == "divergent"

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from chione.theory import basins, first_order_slope, norm_map, norm_stability, normalized_slope
+from chione.theory import (
+    basins,
+    first_order_slope,
+    norm_map,
+    norm_stability,
+    normalized_slope,
+    normalizing_affine,
+)
 from chione.theory.moments import length_slope, second_moment
 
 LAM, ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -130,3 +137,19 @@ def test_jumps_and_bad_variances_are_refused():
         basins("tanh", variances=[0.0, 1.0])
     with pytest.raises(ValueError, match="variance must be above 0"):
         norm_map("tanh", [0.0], -1.0)
+
+
+def test_point_masses_at_kinks_off_the_axis_are_in_the_jacobian():
+    # clip(x, -1, 1) scaled to variance 1: the kinks lie where phi is not zero
+    phi = normalizing_affine("hardtanh")
+    point = next(p for p in norm_stability(phi).points if abs(p.variance.value - 1.0) < 1e-9)
+    step, columns = 1e-4, []
+    for dm, dv in ((step, 0.0), (0.0, step)):
+        up, down = (
+            np.concatenate(
+                norm_map(phi, [point.mean.value + s * dm], point.variance.value + s * dv)
+            )
+            for s in (1.0, -1.0)
+        )
+        columns.append((up - down) / (2 * step))
+    assert np.allclose(np.stack(columns, axis=1), point.jacobian, atol=1e-7)

@@ -129,18 +129,25 @@ def limit(phi: AbstractActivation, *, sigma_w: float, sigma_b: float, q1: float)
         s = m.square(q).value
         return float(w2 * s + b2 - q) if np.isfinite(s) else float("inf")
 
+    def noise(u: float) -> float:
+        q = float(np.exp(u))
+        return float(w2 * m.square(q).error + 8.0 * EPS * q)
+
     u = float(np.log(min(max(q1, _Q_MIN), _Q_MAX)))
     first = drift(u)
-    if abs(first) <= 8.0 * EPS * np.exp(u):
+    if abs(first) <= noise(u):
         return Estimate(float(np.exp(u)), _limit_error(m, w2, float(np.exp(u))))
-    step = 0.05 if first > 0.0 else -0.05
-    while np.log(_Q_MIN) < u + step < np.log(_Q_MAX):
-        if drift(u + step) * first <= 0.0:
-            low, high = sorted((u, u + step))
-            q = float(np.exp(brentq(drift, low, high, xtol=4.0 * EPS, rtol=4.0 * EPS)))
-            return Estimate(q, _limit_error(m, w2, q))
-        u += step
-    if first > 0.0:
+    sign = 1.0 if first > 0.0 else -1.0
+    low = u
+    while np.log(_Q_MIN) < u < np.log(_Q_MAX):
+        u += 0.05 * sign
+        there = drift(u)
+        if sign * there > 0.0 or abs(there) <= noise(u):  # a drift that only fades is no root
+            low = u if sign * there > noise(u) else low
+            continue
+        q = float(np.exp(brentq(drift, *sorted((low, u)), xtol=4.0 * EPS, rtol=4.0 * EPS)))
+        return Estimate(q, _limit_error(m, w2, q))
+    if sign > 0.0:
         return missing(Status.DIVERGENT)
     return Estimate(0.0, 0.0 if b2 == 0.0 else _Q_MIN)
 
