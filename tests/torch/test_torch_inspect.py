@@ -496,3 +496,10 @@ def test_a_loss_that_is_no_number_or_not_finite_is_refused():
         inspect(model, x, lambda out: out.mean() * math.nan)
     with pytest.raises(TypeError, match="loss must be a function"):
         inspect(model, x, "cross_entropy")
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_looked_at_without_compiling_it():
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+    report = inspect(torch.compile(model, backend="eager"), torch.randn(5, 4))
+    assert [layer.name for layer in report.layers] == ["0", "2"]

@@ -78,7 +78,7 @@ def initialize_(
     Embeddings, normalisations off residual branches, recurrent layers and weights that are computed
     from other parameters or shared with an embedding are left alone and reported.
     """
-    check_model(model)
+    model = check_model(model)
     checks.one_of("weights", weights, WEIGHTS)
     checks.one_of("target", target, TARGETS)
     size = 1 if batch is None else batches.batch_size(batch)

@@ -89,7 +89,7 @@ def inspect(
     >>> inspect(net, torch.randn(16, 64)).verdict.problem
     'vanishing gradient'
     """
-    check_model(model)
+    model = check_model(model)
     size = batches.batch_size(batch)
     projections = checks.integer("projections", projections)
     generator = torch.Generator().manual_seed(checks.integer("seed", seed, minimum=0))
@@ -128,8 +128,12 @@ def trace(model: torch.nn.Module, batch: Any, size: int, **options: Any) -> tupl
     return graph, out
 
 
-def check_model(model: Any) -> None:
-    """Refuse what cannot be measured, in one sentence each."""
+def check_model(model: Any) -> torch.nn.Module:
+    """Refuse what cannot be measured, in one sentence each; returns the model to look at.
+
+    That is the module itself, or what ``torch.compile`` has wrapped: its weights are the same, and
+    compiled code cannot be followed.
+    """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(
             f"model must be a torch.nn.Module, but it is {type(model).__name__}; wrap a function "
@@ -156,6 +160,8 @@ def check_model(model: Any) -> None:
             "the model has only integer parameters, so there are no gradients; inspect it before "
             "it is quantised."
         )
+    inner = model._modules.get("_orig_mod")
+    return model if inner is None else inner
 
 
 def measured_moments(graph: Graph) -> dict[int, Moments]:

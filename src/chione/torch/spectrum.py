@@ -171,7 +171,7 @@ def jacobian_spectrum(
     ----------
     .. [1] G. H. Golub, G. Meurant, Matrices, Moments and Quadrature with Applications (2010).
     """
-    check_model(model)
+    model = check_model(model)
     check_input(x)
     checks.one_of("method", method, ("auto", "dense", "lanczos"))
     probes, steps = checks.integer("probes", probes), checks.integer("steps", steps)
