@@ -11,7 +11,7 @@ import chione
 from chione.diagnosis.compare import compare
 from chione.diagnosis.infinite_geometry import circle_geometry
 from chione.diagnosis.infinite_width import infinite_width
-from chione.simulation import NAMES, great_circle, input_pair
+from chione.simulation import NAMES, correlated_inputs, great_circle, input_pair
 
 ACTIVATIONS = (("gelu", 1.5, 0.3), ("relu", 1.3, 0.2), ("erf", 1.5, 0.2), ("sin", 1.2, 0.3))
 
@@ -94,7 +94,11 @@ def test_a_wrong_theory_is_contradicted(change, loud):
 @pytest.mark.parametrize(
     ("name", "width", "weights"),
     [
-        ("squared_relu", 8, "orthogonal"),  # the mean is made by networks that nobody will ever draw
+        (
+            "squared_relu",
+            8,
+            "orthogonal",
+        ),  # the mean is made by networks that nobody will ever draw
         ("relu", 1, "gaussian"),  # half of the networks are dead, three may well be
         ("tanh", (30, 1, 40), "uniform"),
         ("sign", (30, 1, 400), "orthogonal"),
@@ -148,6 +152,17 @@ def test_infinite_width_curves_of_relu_equal_their_closed_forms():
     assert np.allclose(vertex, 5.0 * np.arange(6), atol=1e-10)  # V = 5 (l - 1) K^2
     assert np.allclose(limit.length_bias(), 0.0, atol=1e-9)
     assert np.allclose(limit.backward(limit.slope)[:, 0], (1.3**2 / 2) ** np.arange(5, -1, -1))
+
+
+def test_infinite_width_kernels_equal_those_of_the_theory_room():
+    x = correlated_inputs(40, [[1.0, 0.3, 0.1], [0.3, 2.0, 0.2], [0.1, 0.2, 0.7]])
+    network = chione.MLP(chione.activation("gelu"), 1.5, 0.3, 5, 40)
+    limit = infinite_width(network, x @ x.T / 40, ((0, 1), (0, 2), (1, 2)))
+    for other, mine in (
+        (chione.nngp(network, x), limit.gram()[-1]),
+        (chione.ntk(network, x), limit.tangent_kernel()),
+    ):
+        assert np.allclose(mine, other.value, rtol=1e-11)
 
 
 def test_finite_width_bias_of_lengths_is_the_one_that_narrow_networks_show():

@@ -49,9 +49,15 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--input-width", type=COUNT, help="Units of the input.  [default: the first width]")
 @click.option("--weights", type=click.Choice(_LAWS), default="gaussian", show_default=True)
 @click.option("--networks", type=COUNT, default=50, show_default=True, help="How many to draw.")
-@click.option("--q0", type=NON_NEGATIVE, default=1.0, show_default=True, help="Inputs: length.")
 @click.option(
-    "--c0", type=FiniteFloat(-1.0), default=0.5, show_default=True, help="Inputs: correlation."
+    "--q0", type=NON_NEGATIVE, default=1.0, show_default=True, help="Mean square of the inputs."
+)
+@click.option(
+    "--c0",
+    type=FiniteFloat(-1.0),
+    default=0.5,
+    show_default=True,
+    help="Correlation of the inputs.",
 )
 @click.option(
     "--observe",

@@ -163,26 +163,6 @@ class InfiniteWidth:
         return out
 
 
-def output_kernel(network: MLP, inputs: Array) -> Array:
-    r"""Covariance K of the outputs in the limit of infinite width (the NNGP kernel), (B, B).
-
-    .. math:: K^1 = \sigma_w^2 \frac{x_a \cdot x_b}{N_0} + \sigma_b^2, \qquad
-        K^{l+1} = \sigma_w^2 E\,\phi(u_a)\phi(u_b) + \sigma_b^2
-
-    Parameters
-    ----------
-    network : MLP
-        The network.
-    inputs : ndarray, shape (B, N_0)
-        One input in each row. :func:`chione.simulation.gaussian_limit` takes the result as its
-        ``kernel``.
-    """
-    x = np.atleast_2d(np.asarray(inputs, np.float64))
-    i, j = np.triu_indices(len(x), 1)
-    pairs = tuple((int(a), int(b)) for a, b in zip(i, j, strict=True))
-    return np.asarray(infinite_width(network, x @ x.T / x.shape[1], pairs).gram()[-1])
-
-
 def infinite_width(
     network: MLP, input_gram: Array, pairs: tuple[tuple[int, int], ...]
 ) -> InfiniteWidth:

@@ -90,7 +90,8 @@ def gaussian_limit(
     inputs : array_like, shape (B, N_0)
         The inputs at which the outputs are observed jointly.
     kernel : array_like, shape (B, B)
-        Covariance K of the outputs in the limit. It comes from theory; nothing here computes it.
+        Covariance K of the outputs in the limit. It comes from theory,
+        ``chione.nngp(network, inputs).value``; nothing here computes it.
     widths : sequence of int
         Hidden widths to try.
     n_outputs : int
