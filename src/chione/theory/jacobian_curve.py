@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from chione.base import Array
 from chione.freeprob.measures import Complex
@@ -47,7 +48,10 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     log_r, theta, u = log_r[ok], theta[ok], u[ok]
     cdf = 1.0 - eq.above(log_r + 1j * theta)
     grid = _second_pass(u, cdf, n)
-    start = np.exp(np.interp(grid, u, np.log(theta)))
+    if eq.law.pieces is None:  # an evaluation is cheaper than a better start
+        start = np.exp(np.interp(grid, u, np.log(theta)))
+    else:
+        start = np.exp(PchipInterpolator(u, np.log(theta))(grid))
     fine = lo + (hi - lo) * _map(grid, band.hard)
     angle = eq.angle(fine, start)
     ok = np.isfinite(angle)
@@ -57,7 +61,7 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
 def curve_at(eq: MasterEquation, log_w: Complex) -> Curve:
     """The triples at given roots."""
     y = eq.at(log_w)
-    cdf = 1.0 - eq.above(log_w)
+    cdf = 1.0 - eq.above(log_w, y.m)
     return Curve(log_w, y.log_z.real, np.maximum(-y.p.imag / np.pi, 0.0), np.clip(cdf, 0.0, 1.0))
 
 
@@ -96,5 +100,5 @@ def errors(eq: MasterEquation, check: MasterEquation, curve: Curve) -> tuple[Arr
         d_p = abs((c.p - y.p).imag) + 8.0 * _EPS * abs(y.p - zero)
         d_p = d_p + abs(y.p_slope / y.slope) * d_log_z
         relative = d_p / np.maximum(abs(y.p.imag), 1e-300)
-    d_cdf = abs((1.0 - curve.cdf) - check.above(curve.log_w))
+    d_cdf = abs((1.0 - curve.cdf) - check.above(curve.log_w, c.m))
     return relative, d_cdf + d_log_z * abs(y.p) / np.pi + 8.0 * _EPS * eq.depth

@@ -21,17 +21,18 @@ from chione.freeprob.squares import GaussianSquare
 
 _ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection would need fifty
 _STEP = 1e-8  # relative step of Newton's method after which no further one is needed
-_PATIENCE = 10  # steps after which a residual at the level of rounding ends the search
+_PATIENCE = 6  # steps after which a residual at the level of rounding ends the search
 _NOISE = 1e-14  # that level, per layer
 
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation: log z, its derivative by log w, and P."""
+    """One evaluation: log z, its derivative by log w, P, M, and dP / dlog w."""
 
     log_z: Complex
     slope: Complex
     p: Complex
+    m: Complex
     p_slope: Complex
 
 
@@ -73,7 +74,7 @@ class MasterEquation:
             else:
                 log_z = L * (self.log_gain + log_w) + (L - 1) * (log_m - log_p)
                 slope = L + (L - 1) * q / (m * p)  # 1/M - 1/P = 1/(M P)
-        return Point(np.asarray(log_z), np.asarray(slope), p, q)
+        return Point(np.asarray(log_z), np.asarray(slope), p, m, q)
 
     def angle(self, log_r: Array, start: Array | None = None) -> Array:
         """The angle in (0, pi) with Im log z = 0 at each radius |w|; NaN where there is none."""
@@ -110,14 +111,15 @@ class MasterEquation:
         theta[~done & (theta < 1e-100)] = np.nan
         return theta
 
-    def above(self, log_w: Complex) -> Array:
+    def above(self, log_w: Complex, m: Complex | None = None) -> Array:
         r"""Mass above z(w): 1 - cdf = Im U / pi, from dU = P dlog z.
 
         .. math:: U = L E \log(w - t) + (L - 1) \log M \; [+\, L M \text{ Gaussian}]
         """
         w = np.exp(np.asarray(log_w, dtype=complex))
         L = self.depth
-        m = self.law.resolvent(w).m
+        if m is None:  # known already where the point has been evaluated
+            m = self.law.resolvent(w).m
         u = L * self.law.mean_log(w) + (L - 1) * np.log(m)
         if self.gaussian:
             u = u + L * m

@@ -178,9 +178,9 @@ class WidthsSolver(AbstractSolver):
         logs = self.law.mean_log(np.exp(state.log_w))
         u: Complex = ((1.0 - 1.0 / a) * state.log_w + logs / a) @ n
         arg = self._arg(x)
-        u = u + L * (1j * arg + x)
-        u = u - 1j * arg + np.log(1.0 + x0) * (1.0 - self.ratios[0])
-        return np.maximum(-x.imag / np.pi, 0.0), np.clip(1.0 - u.imag / np.pi, 0.0, 1.0)
+        above = u.imag + L * (arg + x.imag) - arg
+        above = above + np.log(1.0 + x0).imag * (1.0 - self.ratios[0])
+        return np.maximum(-x.imag / np.pi, 0.0), np.clip(1.0 - above / np.pi, 0.0, 1.0)
 
     def values(self, log_lambda: Array) -> Values:
         y = np.asarray(log_lambda, dtype=np.float64)
