@@ -13,6 +13,7 @@ expanded instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +35,7 @@ _AT_START = (-1.0) ** np.arange(N_FIT)  # the polynomials at the lower end
 _END = 0.5 * np.pi
 _RESOLVED = 1e-14  # last coefficients over the largest value of R
 _ACCEPTED = 1e-11  # what a patch, or its check against the moments, may be off by
+_BLIND = 1e-6  # closer to c = 1 a closed form cannot see 1 - c
 _MAX_HALVINGS = 10  # of the angle
 _NARROWEST = 1.0 / 16.0  # of a patch, in octaves of q
 _CELLS = 1 << 14  # at a time: their coefficients stay in the cache
@@ -99,8 +101,14 @@ class CorrelationTable:
         self._phi, self._q, self._w2, self._chi = phi, q, w2, chi
         self._jumps = moments(phi).has_jumps
         self._closed = phi.closed_forms.derivative_kernel
-        low, high = (np.floor(np.log2(x)) for x in (q.min(), q.max()))
-        self._flow = SlopeFlow(phi, float(2.0**low), float(2.0 ** (high + 1.0)))
+
+    @cached_property
+    def _flow(self) -> SlopeFlow:
+        low, high = (np.floor(np.log2(x)) for x in (self._q.min(), self._q.max()))
+        top = 2.0 ** (high + 1.0)
+        # beside a closed form the flow serves small v alone
+        v_high = top if self._closed is None else top * _BLIND
+        return SlopeFlow(self._phi, float(2.0**low), float(top), float(v_high))
 
     def solve(self, q_error: Array) -> Correlations:
         """c* of every cell; `q_error` is the error of q*."""
@@ -167,7 +175,8 @@ class CorrelationTable:
             np.einsum("ij,kjl,ml->kim", _TO_CHEBYSHEV, f, _TO_CHEBYSHEV) for f in (average, slope)
         ]
         rest_q = max(float(np.abs(f[..., -2:]).max() / np.abs(f).max()) for f in coefficients)
-        error = 2.0 * max(fit_error, rest_q) + self._flow.error + 16.0 * EPS
+        error = 2.0 * max(fit_error, rest_q) + 16.0 * EPS
+        error += self._flow.error if "_flow" in self.__dict__ else 0.0
         off = self._off(q, _TO_CHEBYSHEV_INVERSE @ coefficients[0][0].T @ _AT_START, ends)
         error = max(error, off) if np.isfinite(off) else np.inf
         return _Patch(low, high, edges, coefficients[0], coefficients[1], error)
@@ -199,7 +208,7 @@ class CorrelationTable:
         r = np.empty_like(q)
         rest = np.ones(q.shape, dtype=bool)
         if self._closed is not None:
-            rest = gap <= 1e-6  # closer to c = 1 a closed form cannot see 1 - c
+            rest = gap <= _BLIND
             r[~rest] = self._closed(q[~rest], q[~rest], 1.0 - gap[~rest])
         if direct:
             for i in np.flatnonzero(rest):
@@ -219,7 +228,7 @@ class CorrelationTable:
         out: Correlations,
     ) -> None:
         x = (2.0 * log_q[cells] - patch.low - patch.high) / (patch.high - patch.low)
-        basis = np.asarray(chebyshev.chebvander(x, N_FIT - 1).T)  # (N_FIT, n)
+        basis: Array = np.asarray(chebyshev.chebvander(x, N_FIT - 1).T)  # (N_FIT, n)
         w2, chi = self._w2[cells], self._chi[cells]
         at_edges = _piece_ends(patch) @ basis  # (K + 1, n)
         if self._jumps:

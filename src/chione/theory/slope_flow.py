@@ -35,6 +35,7 @@ _WIDEST = 16.0
 _ROWS = 1 << 17  # weights at a time, 1 MB
 _PANEL = 3.0  # standard deviations: 16 nodes then integrate the Gaussian to rounding
 _SQUARED = 1e-10  # a remainder whose square is below rounding
+_FAINT = 1e-3  # of phi' itself: a flow that has become smaller, as of oscillations, counts less
 _MAX_LEVELS = 8
 _MAX_PANELS = 40_000
 _ORDERS = (24, 60)  # of Gauss-Hermite rules
@@ -66,7 +67,9 @@ class SlopeFlow:
     phi : AbstractActivation
         The activation.
     q_low, q_high : float
-        Variances that will be asked for.
+        Variances q that will be asked for.
+    v_high : float
+        The largest v that will be asked for.
 
     Attributes
     ----------
@@ -74,15 +77,19 @@ class SlopeFlow:
         Largest relative remainder of a fit so far.
     """
 
-    def __init__(self, phi: AbstractActivation, q_low: float, q_high: float) -> None:
+    def __init__(
+        self, phi: AbstractActivation, q_low: float, q_high: float, v_high: float
+    ) -> None:
         self.phi = phi
         self.error = 0.0
         self._reach = _REACH * float(np.sqrt(q_high))
         self._heavy = 1.0 / (4.0 * q_high)
-        reach = self._reach + NARROW * float(np.sqrt(q_high))
+        reach = self._reach + NARROW * float(np.sqrt(v_high))
         self._edges = _coarse(phi, float(np.sqrt(q_low)), reach)
+        h, _ = _nodes(self._edges)
+        self._size = float((np.abs(phi.derivative(h)) * np.exp(-self._heavy * h**2)).max())
         self._pieces: list[_Piece] = []
-        self._top = float(np.log(q_high)) + 1e-9
+        self._top = float(np.log(v_high)) + 1e-9
         self._width = _OCTAVE
 
     def kernel(self, p: Array, v: Array) -> Array:
@@ -120,7 +127,7 @@ class SlopeFlow:
         log_v = 0.5 * (low + high) + 0.5 * (high - low) * _X
         values = np.stack([flow(h, float(v)) for v in np.exp(log_v)])
         heavy = np.exp(-self._heavy * h**2)
-        scale = float((np.abs(values) * heavy).max()) or 1.0
+        scale = max(float((np.abs(values) * heavy).max()), _FAINT * self._size) or 1.0
         coefficients = _TO_CHEBYSHEV @ values
         size = (np.abs(coefficients) * heavy).max(1) / scale
         piece = _Piece(low, high, h, w, coefficients, float(size[-2:].max()))

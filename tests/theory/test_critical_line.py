@@ -1,0 +1,74 @@
+"""The critical line. Rungs: closed forms, the scalar theory, the diagram."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chione.theory import critical_line, mean_field, phase_diagram
+
+
+def test_homogeneous_activations_have_one_critical_point():
+    line = critical_line("relu")
+    assert line.q.size == 1
+    assert abs(line.sigma_w[0] - np.sqrt(2.0)) <= line.error_w[0]
+    assert line.sigma_b[0] == 0.0
+    assert abs(line.chi_parallel[0] - 1.0) <= line.error_parallel[0]
+
+
+def test_erf_follows_its_closed_form():
+    q = np.geomspace(1e-3, 1e3, 31)
+    line = critical_line("erf", q=q)
+    w2 = np.pi / 4 * np.sqrt(1 + 4 * q)
+    b2 = q - w2 * 2 / np.pi * np.arcsin(2 * q / (1 + 2 * q))
+    assert np.all(np.abs(line.sigma_w - np.sqrt(w2)) <= line.error_w)
+    np.testing.assert_allclose(line.sigma_b**2, b2, rtol=1e-13, atol=1e-15)
+    # d/dq of (2 / pi) asin(2 q / (1 + 2 q))
+    slope = 4 / np.pi / ((1 + 2 * q) * np.sqrt(1 + 4 * q))
+    np.testing.assert_allclose(line.chi_parallel, w2 * slope, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "hardtanh", "sigmoid", "cos", "elu"])
+def test_points_of_the_line_are_critical(name):
+    line = critical_line(name, q=[0.3, 2.0, 60.0])
+    for w, b, q, chi in zip(line.sigma_w, line.sigma_b, line.q, line.chi_parallel, strict=True):
+        if chi < 1.0 and b > 0.0:
+            m = mean_field(name, sigma_w=float(w), sigma_b=float(b))
+            stay = [p for p in m.fixed_points.points if abs(p.q.value - q) < 1e-9 * q]
+            assert abs(stay[0].chi_perp.value - 1.0) < 1e-12
+            assert abs(stay[0].chi_parallel.value - chi) < 1e-11
+
+
+def test_the_line_separates_the_phases_of_the_diagram():
+    line = critical_line("tanh", q=np.geomspace(0.01, 2.0, 5))
+    for w, b in zip(line.sigma_w, line.sigma_b, strict=True):
+        d = phase_diagram("tanh", sigma_w=[w - 1e-6, w + 1e-6], sigma_b=b)
+        assert d.phase[0].tolist() == ["ordered", "chaotic"]
+
+
+def test_the_line_of_tanh_starts_at_one_and_zero():
+    line = critical_line("tanh")
+    assert (line.q[0], line.sigma_w[0], line.sigma_b[0]) == (0.0, 1.0, 0.0)
+    assert np.all(np.diff(line.sigma_w) >= 0.0)
+    assert np.all(np.diff(line.sigma_b) >= 0.0)
+
+
+def test_the_line_of_sigmoid_ends_where_sigma_b_is_zero():
+    line = critical_line("sigmoid")
+    assert line.sigma_b[0] == 0.0
+    m = mean_field("sigmoid", sigma_w=float(line.sigma_w[0]))
+    assert abs(m.q_star.value / line.q[0] - 1.0) < 1e-12
+    assert m.phase == "critical"
+
+
+@pytest.mark.parametrize("name", ["softplus", "step", "sign"])
+def test_where_no_line_exists_a_sentence_says_why(name):
+    line = critical_line(name)
+    assert line.sigma_w.size == line.sigma_b.size == line.q.size == 0
+    assert ("negative" if name == "softplus" else "jumps") in line.sentence
+
+
+@pytest.mark.parametrize(("q", "message"), [([0.0, 1.0], "holds 0.0"), ([], "it is empty")])
+def test_lengths_must_be_above_zero(q, message):
+    with pytest.raises(ValueError, match=message):
+        critical_line("tanh", q=q)
