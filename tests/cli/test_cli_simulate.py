@@ -53,6 +53,15 @@ def test_files_are_written_in_every_format(tmp_path):
         assert data["lengths"].shape == (2, 2)
 
 
+def test_the_circle_and_the_way_to_the_gaussian_are_drawn(tmp_path):
+    circle, limit = tmp_path / "circle.png", tmp_path / "limit.svg"
+    arguments = ["--depth", "2", "--width", "30", "--circle", str(circle), "--limit", str(limit)]
+    result = call(*SMALL, *arguments)
+    assert result.exit_code == 0, result.output
+    assert circle.read_bytes()[:4] == b"\x89PNG"
+    assert "<svg" in limit.read_text()
+
+
 def test_check_exits_with_1_when_networks_contradict_the_theory(monkeypatch):
     import chione.diagnosis.compare as room
 

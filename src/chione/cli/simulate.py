@@ -74,6 +74,8 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=OutputFile(".npz", ".csv", ".nc"), help="Write means and errors.")
 @click.option("--figure", type=FIGURE, help="Draw theory as lines, networks as points.")
+@click.option("--circle", type=FIGURE, help="Draw a great circle of inputs bending in the layers.")
+@click.option("--limit", type=FIGURE, help="Draw how outputs become Gaussian with the width.")
 @click.option("--check", is_flag=True, help="Exit with 1 if networks contradict the theory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -99,6 +101,8 @@ def command(
     seed: int,
     out: Path | None,
     figure: Path | None,
+    circle: Path | None,
+    limit: Path | None,
     check: bool,
     as_json: bool,
 ) -> None:
@@ -138,6 +142,10 @@ def command(
     if figure is not None:
         _draw(figure, result, comparison)
         click.echo(f"Wrote {figure}", err=True)
+    if circle is not None:
+        _draw_circle(circle, network, networks, seed, q0)
+    if limit is not None:
+        _draw_limit(limit, network, seed, q0, c0)
     _report(result, comparison, as_json)
     if check and comparison is not None:
         ctx.exit(_verdict(comparison))
@@ -201,6 +209,32 @@ def _draw(path: Path, result: SimulationResult, comparison: Comparison | None) -
     theory = None if comparison is None else comparison.theory
     picture = simulation_figure(result, theory)
     write_atomically(path, lambda part: save(picture, part))
+
+
+def _draw_circle(path: Path, network: MLP, networks: int, seed: int, q0: float) -> None:
+    """The circle through at most 10 networks: their matrices are explicit, which takes time."""
+    from chione.diagnosis.infinite_geometry import circle_geometry
+    from chione.plotting import save
+    from chione.plotting.geometry import geometry_figure
+    from chione.simulation import great_circle
+
+    curve = great_circle(network, q0=q0, n_networks=min(networks, 10), seed=seed, n_points=100)
+    picture = geometry_figure(curve, circle_geometry(network, q0=q0))
+    write_atomically(path, lambda part: save(picture, part))
+    click.echo(f"Wrote {path}", err=True)
+
+
+def _draw_limit(path: Path, network: MLP, seed: int, q0: float, c0: float) -> None:
+    from chione.plotting import save
+    from chione.plotting.geometry import gaussian_limit_figure
+    from chione.simulation import gaussian_limit, input_pair
+    from chione.theory import nngp
+
+    x = input_pair(network.widths[0], q0=q0, c0=c0, seed=seed)
+    result = gaussian_limit(network, x, kernel=nngp(network, x).value, seed=seed)
+    picture = gaussian_limit_figure(result)
+    write_atomically(path, lambda part: save(picture, part))
+    click.echo(f"Wrote {path}", err=True)
 
 
 def _report(result: SimulationResult, comparison: Comparison | None, as_json: bool) -> None:
