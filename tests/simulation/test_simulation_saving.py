@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import chione
+from chione.base import MissingExtraError
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,16 @@ def test_netcdf_is_a_labelled_dataset(run, tmp_path):
 def test_json_carries_no_nan(run):
     text = json.dumps(run.to_dict(), allow_nan=False)
     assert json.loads(text)["n_networks"] == 4
+
+
+def test_missing_extras_are_named(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(MissingExtraError, match=r"xarray.*pip install 'chione\[data\]'"):
+        run.save(tmp_path / "run.nc")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"torch.*pip install 'chione\[torch\]'"):
+        chione.simulate(run.network, backend="torch")
 
 
 def test_unknown_endings_are_refused(run, tmp_path):

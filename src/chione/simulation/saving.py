@@ -35,11 +35,12 @@ def save(result: SimulationResult, path: Path) -> Path:
         ".csv": _write_csv,
         ".nc": _write_netcdf,
     }
-    if path.suffix not in writers:
+    ending = path.suffix.lower()
+    if ending not in writers:
         raise ValueError(
             f"path must end in {', '.join(ENDINGS)}, but it is {str(path)!r}; choose one of these."
         )
-    _replace(path, lambda temporary: writers[path.suffix](result, temporary))
+    _replace(path, lambda temporary: writers[ending](result, temporary))
     return path
 
 
