@@ -53,7 +53,7 @@ def test_orthogonal_linear_networks_do_not_fluctuate_at_all():
 @pytest.mark.parametrize("law", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("name", list(CASES))
 def test_a_ten_percent_slip_of_the_vertex_would_be_seen(name, law):
-    value, error, theory = _extrapolated(name, law, depth=6, widths=(128, 256), n_networks=30000)
+    value, error, theory = _extrapolated(name, law, depth=6, widths=(64, 128), n_networks=30000)
     assert np.all(np.abs(value - theory.value) < 3.5 * error + theory.error + 1e-9)
     if (name, law) != ("linear", "orthogonal"):
         assert np.all(3 * error[2:] < 0.12 * np.maximum(theory.value[2:], 1.0))

@@ -232,3 +232,17 @@ def test_the_result_is_plain_data_and_prints_as_one_line():
     assert data["points"][0]["fading"]["law"] == "1/l"
     assert str(found).startswith("tanh: K* = 0")
     assert "\n" not in str(found)
+
+
+def test_a_users_kink_at_zero_leaves_no_spurious_curvature():
+    # slopes 1 and 1/5 meet at zero, and only the left side bends, by its third derivative
+    found = criticality(lambda h: np.where(h > 0, h, 0.2 * np.tanh(h))).best.fading
+    # v_2 = (1 + 1/25) / 2, v_4 = 3 (1/5) (-1/15): 1 / (-a_1) = 13
+    assert found.law == "1/l"
+    assert abs(found.amplitude.value - 13.0) <= found.amplitude.error
+
+
+def test_an_infinite_slope_at_zero_is_no_critical_point():
+    found = criticality(lambda h: np.cbrt(h))
+    assert found.universality == "none"
+    assert "infinite" in found.reason

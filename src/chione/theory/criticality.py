@@ -24,6 +24,7 @@ from chione.theory.taylor import Origin, origin, slope_in_q
 
 K_MIN, K_MAX = 1e-8, 1e8
 _DEAD = 1e-12
+_SETTLED = 1e-9
 _PER_DECADE = 8  # a Gaussian mean hardly changes within an eighth of a decade of q
 
 
@@ -182,7 +183,7 @@ def criticality(phi: ActivationLike) -> Criticality:
     m, at = moments(act), origin(act)
     if m.has_jumps:
         return Criticality(act.name, "none", (), (), reason(act, at, (), (), None))
-    if is_straight(act, at) and at.small_lengths()[0].value > 0.0:
+    if at.has_slope and is_straight(act, at):
         points: list[CriticalPoint] = [_scale_invariant(at)]
         ratio = None
     else:
@@ -217,7 +218,7 @@ def _scale_invariant(at: Origin) -> CriticalPoint:
 def _at_zero(phi: AbstractActivation, at: Origin) -> list[CriticalPoint]:
     """The point K* = 0, where phi passes through zero with a slope."""
     v2 = at.small_lengths()[0]
-    if not at.is_zero or v2.value <= 8.0 * v2.error:
+    if not at.is_zero or not at.has_slope:
         return []
     law = fading(phi, at)
     variance = 1.0 / v2.value
@@ -269,18 +270,20 @@ def _stability(
     return "half-stable", "above" if above < 0.0 else "below"
 
 
-def _is_over(gap: Array) -> bool:
+def _is_over(k: Array, gap: Array) -> bool:
     """Whether the last decade shows that larger K bring nothing new.
 
     Either the moments have become infinite, or chi_parallel has died away in rounding, as for a
-    periodic activation, where larger K only cost time.
+    periodic activation, or the ratio has settled at large K, as for x + sin x: larger K then only
+    cost time.
     """
     last = gap[-_PER_DECADE:]
     if len(last) < _PER_DECADE:
         return False
     if np.all(np.isnan(last)):
         return bool(np.any(np.isfinite(gap)))
-    return bool(np.all(np.abs(1.0 - last) <= _DEAD))
+    settled = np.ptp(last) <= _SETTLED and np.abs(last).min() > 1e3 * _SETTLED
+    return bool(np.all(np.abs(1.0 - last) <= _DEAD) or (k[-1] > 1e4 and settled))
 
 
 class _RatioScan:
@@ -292,7 +295,7 @@ class _RatioScan:
         k: Array = np.geomspace(K_MIN, K_MAX, n + 1)
         gap, error = np.full(n + 1, np.nan), np.full(n + 1, np.nan)
         done = 0
-        while done <= n and not _is_over(gap[:done]):
+        while done <= n and not _is_over(k[:done], gap[:done]):
             part = slice(done, done + _PER_DECADE)
             gap[part], error[part] = self._difference(k[part])
             done = min(done + _PER_DECADE, n + 1)

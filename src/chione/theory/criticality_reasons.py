@@ -93,7 +93,7 @@ def _none(
 
 
 def _why_not_zero(at: Origin) -> str:
-    if not at.is_zero:
+    if not at.is_zero and (at.has_slope or at.right[1] == at.left[1] == 0.0):
         slope = math.sqrt(at.small_lengths()[0].value)
         value = 0.5 * (at.right[0] + at.left[0])
         if slope == 0.0:
@@ -102,6 +102,8 @@ def _why_not_zero(at: Origin) -> str:
             f"K* = 0 is no fixed point, because phi(0) = {value:.6g} is not zero: sigma_b^2 would "
             f"have to be {-((value / slope) ** 2):.6g}."
         )
+    if max(abs(at.right[1]), abs(at.left[1])) > 1.0:
+        return "At K = 0 the slope of phi is infinite, so only sigma_w = 0 would give chi_perp = 1."
     return "At K = 0 phi has no slope, so no finite sigma_w gives chi_perp = 1 there."
 
 

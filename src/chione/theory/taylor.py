@@ -19,6 +19,8 @@ from chione.gaussian.panels import EPS
 
 _ROOT = float(np.sqrt(2.0 / np.pi))  # E|z|, and half of E|z|^3
 _NOTHING = 1e-250  # the sides of zero are 1e-300 away from it, and leave such remainders
+_KINK = 1e-13
+_STEEP = 1e30  # next to zero an infinite slope shows as 1e100 and more
 _DEGREE = 20
 _LOG_STEP = 0.3  # half-width in log q of the fit that is differentiated
 _LOG_DEGREE = 16  # a Gaussian mean is analytic for |Im log q| < pi / 2: 10^-16 at this degree
@@ -44,6 +46,12 @@ class Origin:
     def is_zero(self) -> bool:
         """Whether phi(0) = 0 from both sides."""
         return bool(max(abs(self.right[0]), abs(self.left[0])) <= self.error[0])
+
+    @property
+    def has_slope(self) -> bool:
+        """Whether the slope at zero is finite and not zero on both sides together."""
+        slope = max(abs(self.right[1]), abs(self.left[1]))
+        return bool(8.0 * self.error[1] < slope < _STEEP)
 
     def small_lengths(self) -> tuple[Estimate, Estimate, Estimate, Estimate]:
         r"""Coefficients of the two moments at small q, where phi(0) = 0.
@@ -78,14 +86,17 @@ def origin(phi: AbstractActivation) -> Origin:
     the slope of a Chebyshev fit of the second derivative over a short one-sided interval.
     """
     right, left, error = np.zeros(4), np.zeros(4), np.zeros(4)
-    for order in range(3):
+    for order, f in enumerate((phi.value, phi.derivative, phi.second_derivative)):
         low, high = phi.one_sided(order, 0.0)
+        if order == 0 and phi.jump(0, 0.0) == 0.0:
+            low = high = float(f(np.zeros(1))[0])
         right[order], left[order] = high, low * (-1.0) ** order
+        size = max(abs(high), abs(low))
+        typical = float(np.max(np.abs(f(np.linspace(-1.0, 1.0, 40)))))  # 0 is not among them
         own = phi.derivative_error if order else 0.0
-        size = max(abs(high), abs(low), 1.0 if own else 0.0)
-        error[order] = (4.0 * EPS + own) * size + _NOTHING
-    # a formula such as 1/(1 + exp(-x)) - 1/2 leaves rounding of the size of its terms at zero
-    error[0] = max(error[0], 16.0 * EPS * float(np.max(np.abs(phi.value(np.array([-1.0, 1.0]))))))
+        if order and 0.0 in phi.kinks:
+            own += _KINK  # the place of a user's kink is known to some 1e-10 only
+        error[order] = 4.0 * EPS * size + (own + 4.0 * EPS) * typical + _NOTHING
     third_right, e_right = _slope_at_zero(phi.second_derivative, _reach(phi, 1.0))
     third_left, e_left = _slope_at_zero(phi.second_derivative, -_reach(phi, -1.0))
     right[2:] = right[2] / 2.0, third_right / 6.0
