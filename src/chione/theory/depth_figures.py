@@ -145,7 +145,8 @@ def limit(phi: AbstractActivation, *, sigma_w: float, sigma_b: float, q1: float)
         if sign * there > 0.0 or abs(there) <= noise(u):  # a drift that only fades is no root
             low = u if sign * there > noise(u) else low
             continue
-        q = float(np.exp(brentq(drift, *sorted((low, u)), xtol=4.0 * EPS, rtol=4.0 * EPS)))
+        root = brentq(drift, min(low, u), max(low, u), xtol=4.0 * EPS, rtol=4.0 * EPS)
+        q = float(np.exp(root))
         return Estimate(q, _limit_error(m, w2, q))
     if sign > 0.0:
         return missing(Status.DIVERGENT)
