@@ -280,6 +280,30 @@ def test_a_layer_before_a_normalisation_gets_unit_scale_and_no_bias():
     assert torch.equal(model[1].weight, torch.ones(50))
 
 
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_the_projections_of_multi_head_attention_are_set(weights):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(48, 4, 96, dropout=0.0, batch_first=True, norm_first=True)
+    model = nn.TransformerEncoder(layer, 6, enable_nested_tensor=False)
+    x = torch.randn(8, 10, 48, generator=seeded())
+    done = initialize_(model, x, weights=weights, generator=seeded(1))
+    assert done.residual_sums == 12
+    assert done.left == ()
+    attention = model.layers[3].self_attn
+    q, k, v = attention.in_proj_weight.detach().double().chunk(3)
+    for w in (q, k, v):
+        assert float(w.square().mean()) * 48 == pytest.approx(1.0, rel=0.1)
+    out = attention.out_proj.weight.detach().double()
+    assert float(out.square().mean()) * 48 == pytest.approx(1 / 12, rel=0.1)
+    if weights == "orthogonal":
+        assert torch.allclose(q @ q.T, torch.eye(48).double(), atol=1e-5)
+    assert float(attention.in_proj_bias.detach().abs().sum()) == 0.0
+    report = inspect(model, x)
+    report.assert_trainable()
+    sums = [row.mean_square for row in report.layers if row.residual]
+    assert max(sums) < math.e * 1.2
+
+
 # ---- what is left alone -----------------------------------------------------------------------
 
 

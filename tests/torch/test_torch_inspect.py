@@ -328,6 +328,7 @@ def test_bilinear_embeddings_and_attention_are_followed():
     x = torch.randn(6, 5, 16)
     (row,) = inspect(nn.MultiheadAttention(16, 4, batch_first=True), (x, x, x)).layers
     assert row.operation == "attention"
+    assert row.sigma_w == pytest.approx(2**-0.5, rel=0.1)  # xavier_uniform_ of (48, 16)
     assert not math.isnan(row.gradient)
 
 

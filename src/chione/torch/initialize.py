@@ -15,10 +15,10 @@ from chione.torch.corrections import correct_gradients, correct_lengths
 from chione.torch.expect import Walk
 from chione.torch.fields import Field
 from chione.torch.inspection import check_model, shared_parameters
-from chione.torch.nodes import Graph, Kind, Node, Weight
+from chione.torch.nodes import Graph, Heads, Kind, Node, Weight
 from chione.torch.recipes import Recipe, recipe
 from chione.torch.statistics import moments
-from chione.torch.structure import Place, places, residual_sums, structure
+from chione.torch.structure import Place, branch_ends, places, residual_sums, structure
 
 WEIGHTS = ("gaussian", "orthogonal", "delta_orthogonal")
 TARGETS = ("auto", "forward")
@@ -74,7 +74,9 @@ def initialize_(
     gets sigma_w = 1. (3) A layer before an activation gets the sigma_w, sigma_b of its recipe where
     the same activation comes before it, else the weights that bring it to the length of the recipe.
     (4) A last layer behind an activation keeps the gradient: the sigma_w of that activation and no
-    bias. (5) Others get sigma_w = 1. Padding of convolutions is compensated on average.
+    bias. (5) Others, the projections of attention among them, get sigma_w = 1. Padding of
+    convolutions is compensated on average.
+
     Embeddings, normalisations off residual branches, recurrent layers and weights that are computed
     from other parameters or shared with an embedding are left alone and reported.
     """
@@ -135,6 +137,7 @@ class Plan:
             if isinstance(m, (torch.nn.Embedding, torch.nn.EmbeddingBag))
         }
         self._end_norms()
+        self._heads()
         measured = {
             n.index: moments(n.numbers.tolist())
             for n in graph.nodes
@@ -299,6 +302,30 @@ class Plan:
                     factor=1.0,
                     reason=f"gain of the normalisation that ends a branch, 1 of {self.sums}",
                 )
+
+    def _heads(self) -> None:
+        """Projections of multi-head attention: queries, keys and values keep the mean square."""
+        ends = branch_ends(self._graph)
+        for node in self._graph.nodes:
+            if node.kind is not Kind.ATTENTION or not isinstance(node.detail, Heads):
+                continue
+            last = 1.0 / math.sqrt(max(self.sums, 1)) if node.index in ends else 1.0
+            why = f"end of a residual branch, 1 of {self.sums}" if last < 1.0 else "linear"
+            projections = [(name, 1.0, "attention, input") for name in node.detail.inputs]
+            for name, sigma_w, reason in (*projections, (node.detail.output, last, why)):
+                if name in self.changes:
+                    continue
+                weight = self.parameters[name]
+                # Stacked queries, keys and values are three maps, each with its own isometry.
+                blocks = weight.chunk(3) if name.endswith("in_proj_weight") else (weight,)
+                for block in blocks:
+                    fill = tensors.normal_ if self.weights == "gaussian" else tensors.orthogonal_
+                    fill(block, sigma_w, generator=self.generator)
+                self.changes[name] = LayerChange(
+                    node.name, name, None, sigma_w, 0.0, math.nan, 1.0, reason
+                )
+            for name in node.detail.biases:
+                self.parameters[name].zero_()
 
     def _leave(self, name: str, reason: str) -> None:
         if (name, reason) not in self.left:

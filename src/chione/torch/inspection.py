@@ -14,7 +14,7 @@ from chione.torch.expect import expect
 from chione.torch.followers import followers
 from chione.torch.gradients import Arriving, arriving, jacobian_norm
 from chione.torch.identify import name_of
-from chione.torch.nodes import Graph, Kind, Node, Weight, spread
+from chione.torch.nodes import Graph, Heads, Kind, Node, Weight, spread
 from chione.torch.report import Expected, InspectionReport, LayerReport
 from chione.torch.state import preserved
 from chione.torch.statistics import Moments, moments
@@ -273,6 +273,13 @@ def layer_report(
         sigma_w = math.sqrt(weights.spread.mean_square * fan_in)
         bias_std = None if weights.bias is None else weights.bias_spread.std
         sigma_b = math.sqrt(weights.bias_spread.mean_square)
+    elif isinstance(weights, Heads):
+        fan_in, fan_out = float(weights.weight.shape[1]), node.shape[-1]
+        found_w = spread(weights.weight)
+        weight_std, sigma_w = found_w.std, math.sqrt(found_w.mean_square * fan_in)
+        if weights.bias is not None:
+            found_b = spread(weights.bias)
+            bias_std, sigma_b = found_b.std, math.sqrt(found_b.mean_square)
     elif node.kind is Kind.EMBEDDING:
         table = spread(weights)
         weight_std, sigma_w = table.std, math.sqrt(table.mean_square)

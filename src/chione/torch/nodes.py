@@ -112,6 +112,20 @@ class Norm:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """Parameters of an attention with its own projections.
+
+    Names of the weights and biases, and the projection of the inputs itself.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    biases: tuple[str, ...]
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+
+@dataclass(frozen=True)
 class Applied:
     """An activation as it was applied: a closure on tensors and where it comes from."""
 

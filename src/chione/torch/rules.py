@@ -11,7 +11,7 @@ from chione.torch import operations as ops
 from chione.torch.affine import affine_call
 from chione.torch.batches import tensors
 from chione.torch.book import Book
-from chione.torch.nodes import Applied, Kind, Node, Norm, Weight
+from chione.torch.nodes import Applied, Heads, Kind, Node, Norm, Weight
 from chione.torch.statistics import lazy_moments
 
 
@@ -54,7 +54,7 @@ class Rules:
             self.activation(before[0], self.book.find(args[0]), out, before[1])
             return out
         if name in ops.ATTENTIONS:
-            self._attention(args, out)
+            self._attention(name, args, kwargs, out)
             return out
         rule = self._rule(name)
         if rule is not None and isinstance(out, torch.Tensor):
@@ -136,10 +136,20 @@ class Rules:
         self.book.row(node, out)
         return True, out
 
-    def _attention(self, args: Any, out: Any) -> None:
+    def _attention(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
+        detail = None
+        if name == "multi_head_attention_forward":
+            projections = [args[5], *(kwargs.get(f"{k}_proj_weight") for k in "qkv")]
+            seen = [self.book.seen(w) for w in (*projections, args[11]) if w is not None]
+            biases = [self.book.seen(b) for b in (args[6], args[12]) if b is not None]
+            if all(seen) and all(biases):
+                names = [s[0] for s in seen if s]
+                weight = next(w for w in projections if w is not None)
+                held = tuple(b[0] for b in biases if b)
+                detail = Heads(tuple(names[:-1]), names[-1], held, weight, args[6])
         parents = tuple(dict.fromkeys(self.book.source(t) for t in args[:3]))
         first = next(tensors(out))  # the second, if any, are the attention weights
-        self.book.row(self.book.new(Kind.ATTENTION, parents, first, None), first)
+        self.book.row(self.book.new(Kind.ATTENTION, parents, first, None, detail=detail), first)
 
     def _bilinear(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         """An affine map of all products of two inputs."""
