@@ -33,6 +33,13 @@ def words():
 def softplus():
     return deep(torch.nn.Softplus)
 
+def overflows():
+    model = deep(torch.nn.ReLU)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1e6)
+    return model
+
 def fails():
     raise RuntimeError("no weights found")
 
@@ -76,6 +83,15 @@ def test_what_cannot_be_fixed_stays_at_one(run):
     result = run("softplus", "--batch", "16", "--fix")
     assert result.exit_code == 1
     assert "softplus" in result.output
+
+
+def test_a_model_that_overflows_is_not_trainable_and_can_be_fixed(run):
+    result = run("overflows", "--batch", "16")
+    assert result.exit_code == 1
+    assert "is the first to produce NaN or infinite values" in result.output
+    fixed = run("overflows", "--batch", "16", "--fix", "--json")
+    assert fixed.exit_code == 0
+    assert json.loads(fixed.stdout)["before"]["verdict"]["trainable"] is False
 
 
 def test_json_is_one_object_with_both_reports(run):

@@ -1,4 +1,4 @@
-"""`chione doctor`: can the model in a file train as it is initialised?"""
+"""`chione doctor`: whether the model in a file can train as it is initialised."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def command(
     try:
         import torch
 
-        from chione.torch import initialize_, inspect
+        from chione.torch import initialize_
     except ImportError as err:
         raise MissingExtraError("torch", "torch", "chione doctor") from err
 
@@ -84,31 +84,43 @@ def command(
         if tokens is None and parameter.is_floating_point():
             inputs = inputs.to(parameter.dtype)
 
-    report = inspect(net, inputs, seed=seed)
-    result: dict[str, Any] = {"result": report.to_dict()}
+    text, trainable, found = _look(net, inputs, seed)
+    result: dict[str, Any] = {"result": found}
     if not as_json:
-        click.echo(str(report))
+        click.echo(text)
     if fix:
         done = initialize_(net, inputs, generator=generator)
-        before, report = report, inspect(net, inputs, seed=seed)
-        result = {
-            "result": report.to_dict(),
-            "before": before.to_dict(),
-            "initialization": done.to_dict(),
-        }
+        before = found
+        text, trainable, found = _look(net, inputs, seed)
+        result = {"result": found, "before": before, "initialization": done.to_dict()}
         if not as_json:
-            click.echo(f"\nInitialised by theory:\n\n{done}\n\n{report}\n\n{_ADVICE}")
+            click.echo(f"\nInitialised by theory:\n\n{done}\n\n{text}\n\n{_ADVICE}")
     if as_json:
         parameters = {
             "model": model, "input_shape": list(input_shape), "batch": batch, "tokens": tokens,
             "seed": seed, "fix": fix,
         }  # fmt: skip
-        echo_json("doctor", parameters, result, warnings=report.verdict.warnings)
-    if not report.verdict.trainable:
+        echo_json("doctor", parameters, result, warnings=tuple(found["verdict"]["warnings"]))
+    if not trainable:
         ctx.exit(1)
 
 
 _ADVICE = "To keep this, call chione.torch.initialize_(model, batch) where you make the model."
+
+
+def _look(net: Any, inputs: Any, seed: int) -> tuple[str, bool, dict[str, Any]]:
+    """The report as text, whether the model can train, and the report as plain data.
+
+    A model whose signals overflow cannot train either, but has no report beyond that sentence.
+    """
+    from chione.torch import NonFiniteError, inspect
+
+    try:
+        report = inspect(net, inputs, seed=seed)
+    except NonFiniteError as err:
+        verdict = {"trainable": False, "sentence": str(err), "warnings": []}
+        return f"Not trainable: {err}", False, {"layers": [], "verdict": verdict}
+    return str(report), report.verdict.trainable, report.to_dict()
 
 
 def _split(model: str) -> tuple[Path, str]:

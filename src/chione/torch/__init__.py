@@ -10,7 +10,7 @@ except ImportError as err:
 from chione.torch.changes import InitializationReport, LayerChange
 from chione.torch.gains import calculate_gain
 from chione.torch.initialize import initialize_
-from chione.torch.inspection import inspect
+from chione.torch.inspection import NonFiniteError, inspect
 from chione.torch.report import Expected, InspectionReport, LayerReport, Verdict
 from chione.torch.spectrum import ModelJacobian, jacobian_spectrum
 from chione.torch.tensors import (
@@ -30,6 +30,7 @@ __all__ = [
     "LayerChange",
     "LayerReport",
     "ModelJacobian",
+    "NonFiniteError",
     "Verdict",
     "calculate_gain",
     "critical_normal_",

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from chione.base import checks
+from chione.base import ChioneError, checks
 from chione.torch import batches
 from chione.torch.expect import expect
 from chione.torch.followers import followers
@@ -23,6 +23,10 @@ from chione.torch.trunk import behind_norm, trunk
 from chione.torch.verdict import TrunkRow, judge
 
 Loss = Callable[[Any], torch.Tensor]
+
+
+class NonFiniteError(ChioneError, ValueError):
+    """A layer produces NaN or infinite values; the message names the first one."""
 
 
 def inspect(
@@ -70,7 +74,8 @@ def inspect(
     ValueError
         For a model without parameters, with integer or meta-device parameters or NaN in them; for
         a batch without tensors, with NaN, or that the model rejects (the layer is named and its own
-        error attached); if a layer produces NaN or infinities (the first one is named).
+        error attached). NonFiniteError, a ValueError, if a layer produces NaN or infinities (the
+        first one is named).
 
     Notes
     -----
@@ -177,7 +182,7 @@ def _check_finite(graph: Graph, measured: dict[int, Moments]) -> None:
             broken = weight_problem(node)
             cause = f" because its {broken} holds NaN or infinite values" if broken else ""
             grown = "" if before is None else f" (mean square {before:.3g} one layer earlier)"
-            raise ValueError(
+            raise NonFiniteError(
                 f"layer {node.name!r} is the first to produce NaN or infinite values{cause}"
                 f"{grown}; initialise the model anew, for example with "
                 "chione.torch.initialize_(model)."
