@@ -1,0 +1,47 @@
+"""Sphinx settings; pages with numbers or lists are written from the code at each build."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from written_pages import write_pages  # noqa: E402
+
+import chione  # noqa: E402
+
+project = "chione"
+author = "The chione developers"
+release = chione.__version__
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+autodoc_typehints = "none"
+autodoc_class_signature = "separated"
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
+
+write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES", "") == "1")
+
+
+def plain_references(app, what, name, obj, options, lines):
+    """Turn numbered references into a list: many docstrings share a page, and so their numbers."""
+    lines[:] = [
+        re.sub(r"^\.\. \[(\d)\] ", r"\1. ", re.sub(r"\[(\d)\]_", r"[\1]", x)) for x in lines
+    ]
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", plain_references)
