@@ -82,3 +82,11 @@ def test_unequal_widths_are_sent_elsewhere():
     net = MLP(activation("tanh"), 1.3, 0.2, 2, (10, 20))
     with pytest.raises(ValueError, match="mean_square_variance"):
         compare_finite_width(net)
+
+
+def test_the_analysis_says_how_far_infinite_width_can_be_trusted():
+    import chione
+
+    found = chione.analyze("relu", 2**0.5, 0.0, depth=40, width=128, simulate=False)
+    assert "depth-to-width" in found.to_dict()["finite_width"]
+    assert "depth-to-width" in repr(found).replace("\n", " ")

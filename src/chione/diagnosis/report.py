@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.base import Array, Estimate, Status, missing
+from chione.base import Array, ConvergenceError, Estimate, Status, missing
 from chione.diagnosis.alternatives import finite_or_none
 from chione.diagnosis.measure import Measured
 from chione.diagnosis.numbers import error_text, measured_text, power_text, value_text
+from chione.theory import trust
 
 if TYPE_CHECKING:
     from chione.diagnosis.analyze import Analysis
@@ -141,6 +142,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         "theory_sentence": analysis.theory.sentence,
         "reached": analysis.theory.reached,
         "power_laws": [law.sentence for law in analysis.theory.power_laws],
+        "finite_width": width_sentence(analysis),
         "fixed_points": [
             {
                 "q": point.q.to_dict(),
@@ -201,7 +203,25 @@ def _notes(analysis: Analysis) -> list[str]:
         places = [f"{p.q.value:.6g} ({p.stability})" for p in theory.fixed_points.points]
         out.append(f"Fixed points of the lengths: {', '.join(places)}.")
     out += [f"Power law: {law.sentence}." for law in theory.power_laws]
+    width = width_sentence(analysis)
+    out += [] if width is None else [width]
     return [line for note in out for line in _wrap(note)]
+
+
+def width_sentence(analysis: Analysis) -> str | None:
+    """How far infinite-width figures hold at this width; None where lengths leave float64."""
+    net = analysis.network
+    try:
+        return trust(
+            net.activation,
+            sigma_w=net.sigma_w,
+            sigma_b=net.sigma_b,
+            depth=net.depth,
+            width=net.widths[1],
+            weights=net.weights,
+        ).sentence
+    except ConvergenceError:  # the verdict says so already
+        return None
 
 
 def _decades(analysis: Analysis) -> str:

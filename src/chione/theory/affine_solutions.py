@@ -106,6 +106,9 @@ def critical_affine(
             beta = -d.bent / d.bend
             return np.asarray((d.square + 2.0 * beta * d.mean + beta**2) / (k * d.slope_square) - 1)
 
+    def one(s: float) -> float:
+        return float(mismatch(np.array([s]))[0])
+
     grid = mismatch(shifts)
     found: list[AffineSolution] = []
     for i in range(len(shifts) - 1):
@@ -114,9 +117,10 @@ def critical_affine(
             continue
         if low == 0.0 and high == 0.0:
             continue
-        s = brentq(
-            lambda x: float(mismatch(np.array([x]))[0]), shifts[i], shifts[i + 1], xtol=1e-15
-        )
+        ends = [one(float(x)) for x in (shifts[i], shifts[i + 1])]
+        if ends[0] * ends[1] > 0.0:  # a sign change of rounding, which one point does not show
+            continue
+        s = brentq(one, shifts[i], shifts[i + 1], xtol=1e-15)
         solution = _solution(act, float(s), k, offset)
         if solution is not None and all(abs(s - f.shift) > 1e-9 for f in found):
             found.append(solution)

@@ -260,8 +260,9 @@ def trust(
 
 
 def _trust_sentence(n: int, depth: int, spread: float, ratio: float) -> str:
+    percent = f"{100.0 * spread:.0f}" if spread >= 0.1 else f"{100.0 * spread:.2g}"
     text = (
-        f"At width {n} the mean square of layer {depth} varies by {100.0 * spread:.2g} % "
+        f"At width {n} the mean square of layer {depth} varies by {percent} % "
         f"from network to network."
     )
     if math.isinf(ratio):
