@@ -6,6 +6,7 @@ equation in the variable x = zG - 1 with an inner root for w, and a bounded mini
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -35,18 +36,22 @@ PIECEWISE = (
     "selu",
     "squared_relu",
 )
+# Every activation runs in the slow suite; a few of each kind always.
+ALWAYS = ("tanh", "erf", "gelu", "relu", "hardtanh", "elu", "softplus", "hardswish", "sin")
+SUITE = [n if n in ALWAYS else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
 Q = 0.7
 
 
+@lru_cache(maxsize=4)
 def reference_law(name):
-    """Values t and weights on 16-node panels of width sigma/8, split at the kinks."""
+    """Values t and weights on 16-node panels of width sigma/32, graded to kinks and zeros."""
     phi = ch.activation(name)
     reach = 22.0 * np.sqrt(Q) if name in ("exp", "cubic", "quadratic") else 11.0 * np.sqrt(Q)
-    step = np.sqrt(Q) / (150.0 if name == "siren" else 8.0)
+    step = np.sqrt(Q) / (150.0 if name == "siren" else 32.0)
     x, w = np.polynomial.legendre.leggauss(16)
     grid = np.linspace(-reach, reach, 20001)
     v = phi.derivative(grid)
-    zeros = grid[:-1][v[:-1] * v[1:] <= 0.0] + (grid[1] - grid[0]) * 0.5
+    zeros = grid[:-1][v[:-1] * v[1:] < 0.0] + (grid[1] - grid[0]) * 0.5
     zeros = (
         [
             brentq(lambda u: float(phi.derivative(np.array([u]))[0]), z - 2e-3, z + 2e-3)
@@ -98,7 +103,7 @@ def reference_density(t, p, target, start, gain, depth, gaussian):
 
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SUITE)
 def test_density_meets_a_separate_solution_of_the_master_equation(name, weights):
     t, p = reference_law(name)
     gain = -np.log(np.sum(p * t))
@@ -110,7 +115,7 @@ def test_density_meets_a_separate_solution_of_the_master_equation(name, weights)
         roots = np.concatenate([c.log_w[60:-12:42] for c in s.solver.curves])[:4]
         found = s.density_of_log(y + 1e-3)
         for k in range(y.size):
-            if abs(roots[k].imag) < 0.02:  # the plain sums of the reference fail near the axis
+            if abs(roots[k].imag) < 0.1:  # the plain sums of the reference fail near the axis
                 continue
             ref, miss = reference_density(
                 t, p, y[k] + 1e-3, roots[k], gain, depth, weights == "gaussian"
