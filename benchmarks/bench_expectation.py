@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate
 
 import chione
-from chione.gaussian import expectation
+from chione.gaussian import Integrator, expectation
 from chione.theory.moments import moments
 
 
@@ -23,6 +23,13 @@ def square(h):
 @pytest.mark.benchmark(group="one q")
 def test_expectation_of_a_callable(benchmark):
     benchmark(expectation, square, 1.3)
+
+
+@pytest.mark.benchmark(group="one q")
+def test_expectation_kept_as_an_integrator(benchmark):
+    integrator = Integrator(square)
+    integrator(1.3)
+    benchmark(integrator, 1.31)
 
 
 @pytest.mark.benchmark(group="one q")

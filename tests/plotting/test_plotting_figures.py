@@ -62,9 +62,9 @@ FIGURES = {
     ("name", "ending"),
     [
         ("length map", ".svg"),
+        ("length map", ".pdf"),
         ("correlation map", ".png"),
         ("diagram", ".svg"),
-        ("diagram", ".pdf"),
         ("depth", ".png"),
         ("page", ".png"),
     ],

@@ -31,7 +31,8 @@ def command(ctx: click.Context, activation: str | None, depth: int, as_json: boo
     else:
         click.echo(repr(table))
         if activation is not None:
-            click.echo(f"\n{table.rows[0].recommended.sentence}")
+            click.echo()
+            click.echo(click.wrap_text(table.rows[0].recommended.sentence, 98))
     if activation is not None and not table.rows[0].recommended.exists:
         if as_json:
             click.echo(f"Error: {table.rows[0].recommended.sentence}", err=True)

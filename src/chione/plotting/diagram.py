@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from chione.base import Array
 from chione.plotting.style import HEAT, ORANGE, new_figure, style
 
-_OUTLINE = [patheffects.withStroke(linewidth=2.6, foreground="#111111")]
+_OUTLINE: list[patheffects.AbstractPathEffect] = [
+    patheffects.withStroke(linewidth=2.6, foreground="#111111")
+]
 _DECADES = 4.0  # the heat map spans at most so many: below, the colour is the darkest
 
 
