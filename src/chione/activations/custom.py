@@ -265,6 +265,7 @@ def _contradiction(own: Custom, plain: Custom, order: int, tolerance: float) -> 
         return float("nan") if not len(x) else float(x[0])
     b = plain._derivative(x, order)
     usable = np.isfinite(b)
-    size = np.abs(b) + min(1.0, float(np.max(np.abs(own.value(x)[usable]), initial=0.0)))
+    value = np.abs(own.value(x))  # the fits are noisy to rounding of the value itself
+    size = np.abs(b) + value + min(1.0, float(np.max(value[usable], initial=0.0)))
     off = usable & ~(np.abs(a - b) <= tolerance * size)
     return float(x[off][0]) if np.any(off) else None

@@ -91,7 +91,7 @@ class Integrator:
                 relative = rule.relative + self.power * self.relative_error
                 return Estimate(number, relative * number, rule.status)
         value, error, status = self._evaluate(rule, np.array([q]))
-        if status[0] == Status.OVERFLOW:  # the far end of the binade may be to blame
+        if rule.status == Status.OVERFLOW:  # the far end of the binade may be to blame
             value, error, status = self._evaluate(self._compile(np.array([q])), np.array([q]))
         return Estimate(float(value[0]), float(error[0]), Status(int(status[0])))
 
@@ -99,13 +99,14 @@ class Integrator:
         flat = q.ravel()
         value, error = np.empty_like(flat), np.empty_like(flat)
         status = np.zeros(flat.shape, dtype=np.int8)
-        singly = flat <= 0.0
+        singly = ~((flat > 0.0) & (flat < np.inf))
         binades = binade_of(np.where(singly, 1.0, flat))
         for b in np.unique(binades[~singly]):
             where = np.flatnonzero((binades == b) & ~singly)
             rule = self._rule(float(flat[where[0]]))
             value[where], error[where], status[where] = self._evaluate(rule, flat[where])
-        for i in np.flatnonzero(singly | (status == Status.OVERFLOW)):
+            singly[where] = rule.status == Status.OVERFLOW
+        for i in np.flatnonzero(singly):
             one = self._scalar(float(flat[i]))
             value[i], error[i], status[i] = one.value, one.error, one.status
         return Estimate(value.reshape(q.shape), error.reshape(q.shape), status.reshape(q.shape))

@@ -134,7 +134,8 @@ def build_rule(
         if noisy:
             allowed = allowed + todo.abs_sum[:, -1:]
             difference[:, -1] = 0.0
-        fine = np.all(difference <= allowed, axis=(0, 1))
+        # not <=: a panel that overflows has nothing to resolve
+        fine = np.all(~(difference > allowed), axis=(0, 1))
         n_panels += int(2 * np.sum(~fine))
         if level == _MAX_LEVELS:
             difference = _beyond(difference, np.tile(before, 2), fine, total)

@@ -66,6 +66,12 @@ class Table:
 
     def _evaluate(self, q: Array, slope: bool) -> tuple[Array, Array]:
         flat = np.ravel(q)
+        usable = (flat > 0.0) & (flat < np.inf)
+        if not usable.all():  # lengths that have diverged have no value here
+            value, derivative = np.full(flat.shape, np.nan), np.full(flat.shape, np.nan)
+            if usable.any():
+                value[usable], derivative[usable] = self._evaluate(flat[usable], slope)
+            return value.reshape(np.shape(q)), derivative.reshape(np.shape(q))
         value = np.empty_like(flat)
         derivative = np.empty_like(flat) if slope else value
         for start in range(0, len(flat), _BLOCK):

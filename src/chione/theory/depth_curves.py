@@ -13,7 +13,7 @@ import numpy as np
 from chione.activations import AbstractActivation, activation
 from chione.base import Array, Status, checks
 from chione.theory.correlation_map import drop_for_curves
-from chione.theory.kernel_map import angle, kernel_map
+from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import ActivationLike, moments
 
@@ -115,10 +115,11 @@ def _drop(act: AbstractActivation, lengths: Array, gap: float) -> float:
     q = float(lengths[-1])
     if gap == 0.0:
         return 0.0
-    if len(lengths) > 1 and abs(lengths[-2] - q) <= _SETTLED * q:
+    settled = len(lengths) > 1 and abs(lengths[-2] - q) <= _SETTLED * q
+    if settled and compiles_quickly(act, q):
         # the length of the first settled layer, so that the compiled map is found again
-        settled = np.abs(lengths - q) <= 4.0 * _SETTLED * q
-        first = len(lengths) - int(np.argmin(settled[::-1])) if not settled.all() else 0
+        near = np.abs(lengths - q) <= 4.0 * _SETTLED * q
+        first = len(lengths) - int(np.argmin(near[::-1])) if not near.all() else 0
         anchor = float(lengths[min(first, len(lengths) - 1)])
         return float(q * gap * kernel_map(act, anchor).average(angle(gap)))
     return drop_for_curves(act, q, gap)

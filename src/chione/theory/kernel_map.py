@@ -156,6 +156,17 @@ class KernelMap:
         return np.asarray((values @ WEIGHTS) * half)
 
 
+def compiles_quickly(phi: AbstractActivation, q: float) -> bool:
+    """Whether R comes from a closed form or a Hermite series alone, without double integrals."""
+    if phi.closed_forms.derivative_kernel is not None:
+        return True
+    if phi.kinks:
+        return False
+    series = slope_expansion(phi, q)
+    tail = abs(series.tail.value) + series.tail.error
+    return bool(tail <= 1e-12 * float(series.coefficients @ series.coefficients))
+
+
 def angle(one_minus_c: Any) -> Array:
     """The angle whose cosine is c, accurate however small 1 - c is."""
     return np.asarray(2.0 * np.arcsin(np.sqrt(0.5 * np.asarray(one_minus_c, dtype=np.float64))))

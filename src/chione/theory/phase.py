@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, activation
 from chione.base import Estimate, Status, checks, missing
 from chione.gaussian.panels import EPS
+from chione.theory.correlation_fixed_point import correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, reached_from
-from chione.theory.kernel_map import kernel_map
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import ActivationLike, moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law, length_power_law
@@ -138,19 +137,19 @@ def mean_field(
             return _without_point(act, sigma_w, sigma_b, points)
         point, reached = chosen
     phase = _phase(point.chi_perp)
-    c, gap, slope = correlation_fixed_point(act, point, sigma_w, phase)
+    pair = correlation_fixed_point(act, point, sigma_w, chaotic=phase == CHAOTIC)
     laws = _power_laws(act, point, sigma_w, phase)
     return MeanField(
         act,
         sigma_w,
         sigma_b,
         point.q,
-        c,
-        gap,
+        pair.c,
+        pair.one_minus_c,
         point.chi_parallel,
         point.chi_perp,
         depth_scale(point.chi_parallel),
-        depth_scale(slope),
+        depth_scale(pair.slope),
         phase,
         points,
         laws,
@@ -179,65 +178,6 @@ def depth_scale(slope: Estimate) -> Estimate:
 def is_critical(slope: Estimate) -> bool:
     """Whether a slope is 1 to within its error (or a few rounding errors of the sigmas)."""
     return bool(abs(slope.value - 1.0) <= max(2.0 * slope.error, 64.0 * EPS))
-
-
-def correlation_fixed_point(
-    act: AbstractActivation, point: FixedPoint, sigma_w: float, phase: str
-) -> tuple[Estimate, Estimate, Estimate]:
-    """The stable fixed point c*, 1 - c*, and the slope of the correlation map there."""
-    q, w2 = float(point.q.value), sigma_w**2
-    one, zero = Estimate(1.0, 0.0, Status.OK), Estimate(0.0, 0.0, Status.OK)
-    if w2 == 0.0:
-        return one, zero, zero
-    if q == 0.0:
-        return _at_zero_length(act, one, zero)
-    if phase != CHAOTIC:
-        return one, zero, point.chi_perp
-    compiled = kernel_map(act, q)
-
-    def excess(theta: float) -> float:
-        """(1 - C) / (1 - c) - 1, above zero where the pair drifts apart."""
-        return float(w2 * compiled.average(theta) - 1.0)
-
-    # relative error of A: its own, and q's, whose effect on a mean slope is that on chi_1
-    scale = w2 * (float(np.abs(compiled.average(0.25 * np.pi))) + 1.0 / w2)
-    noise = scale * (compiled.error + 8.0 * EPS) + 2.0 * point.q.error / q
-    if excess(0.5 * np.pi) >= -noise:
-        theta, c = 0.5 * np.pi, 0.0
-    else:
-        low = 1e-9
-        if excess(low) <= 0.0:
-            return one, zero, point.chi_perp
-        theta = float(brentq(excess, low, 0.5 * np.pi, xtol=1e-16, rtol=4.0 * EPS))
-        c = float(np.cos(theta))
-    gap = 2.0 * np.sin(0.5 * theta) ** 2
-    slope = float(w2 * compiled.slope(theta))
-    # C(c) = c: an error of the map moves c by itself over 1 - C'
-    error = noise * gap / max(1.0 - slope, EPS)
-    slope_error = noise * max(abs(slope), 1.0) + _bend(compiled, theta, w2) * error
-    return (
-        Estimate(c, error + EPS, Status.OK),
-        Estimate(float(gap), error, Status.OK),
-        Estimate(slope, slope_error, Status.OK),
-    )
-
-
-def _bend(compiled: Any, theta: float, w2: float) -> float:
-    """|C''| at the angle, from neighbouring slopes."""
-    step = 1e-4 * theta
-    change = compiled.slope(theta - step) - compiled.slope(theta + step)
-    return float(abs(w2 * change / (2.0 * step * np.sin(theta))))
-
-
-def _at_zero_length(
-    act: AbstractActivation, one: Estimate, zero: Estimate
-) -> tuple[Estimate, Estimate, Estimate]:
-    left, right = act.derivative(np.array([-1e-300, 1e-300]))
-    if left == right:
-        none = missing(Status.CONTINUUM)
-        return none, none, Estimate(1.0, 0.0, Status.OK)
-    # the map of a leaky ReLU, whatever the length: it touches c = 1 with slope 1
-    return one, zero, Estimate(1.0, 0.0, Status.OK)
 
 
 def _phase(chi: Estimate) -> str:
