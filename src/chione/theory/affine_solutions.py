@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, Affine, activation
-from chione.base import Array, ConvergenceError, Estimate, checks
+from chione.base import Array, ConvergenceError, Estimate, Status, checks
 from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.moments import ActivationLike, moments
@@ -95,6 +95,8 @@ def critical_affine(
     act, k = activation(phi), checks.positive("k", k)
     if moments(act).has_jumps:
         raise ValueError(f"{act} jumps, so chi_perp is infinite; choose a continuous activation.")
+    if moments(act).derivative_square(k).status not in (Status.OK, Status.INEXACT):
+        return ()  # chi_perp has no value, so it cannot be 1
     reach = _REACH * math.sqrt(k)
     shifts = np.linspace(-reach, reach, 2 * int(_REACH * _PER_UNIT) + 1)
 
