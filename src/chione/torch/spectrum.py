@@ -266,8 +266,9 @@ def _extreme(rules: list[GaussRule], operator: JacobianOperator, *, top: bool) -
         i = 0 if top else keep - 1
         found.append((math.sqrt(float(rule.nodes[i])), float(rule.residuals[i]), rule.complete))
     value, residual, complete = (max if top else min)(found, key=lambda entry: entry[0])
-    scale = max(entry[0] for entry in found)
-    rounding = 4.0 * float(torch.finfo(operator.dtype).eps) * math.sqrt(rank) * max(scale, value)
+    # Products are right to rounding relative to the largest singular value, also for the smallest.
+    largest = max(math.sqrt(float(rule.nodes[0])) for rule in rules)
+    rounding = 4.0 * float(torch.finfo(operator.dtype).eps) * math.sqrt(rank) * largest
     sure = complete if not top else residual <= 1e-3 * value
     return Estimate(value, residual + rounding, Status.OK if sure else Status.INEXACT)
 
