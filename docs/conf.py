@@ -36,10 +36,10 @@ write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES", 
 
 
 def plain_references(app, what, name, obj, options, lines):
-    """Turn numbered references into a list: many docstrings share a page, and so their numbers."""
-    lines[:] = [
-        re.sub(r"^\.\. \[(\d)\] ", r"\1. ", re.sub(r"\[(\d)\]_", r"[\1]", x)) for x in lines
-    ]
+    """Turn numbered references into a list: many docstrings share a page, and its numbers."""
+    cited = (re.sub(r"\[(\d)\]_", r"[\1]", line) for line in lines)
+    # the backslash keeps an author's initial from being read as the letter of a list
+    lines[:] = [re.sub(r"^\.\. \[(\d)\] ", r"\1. \\", line) for line in cited]
 
 
 def setup(app):
