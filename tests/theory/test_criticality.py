@@ -64,7 +64,7 @@ MP_ACTIVATIONS = {
 STARTS = {"gelu": 3.56, "silu": 14.3, "mish": 1.67}
 
 
-@pytest.mark.parametrize("name", ["gelu", "silu", "mish"])
+@pytest.mark.parametrize("name", ["gelu", "silu", pytest.param("mish", marks=pytest.mark.slow)])
 def test_finite_critical_points_agree_with_thirty_digits(name):
     with mp.workdps(30):
         phi = MP_ACTIVATIONS[name]

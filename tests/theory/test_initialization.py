@@ -26,7 +26,12 @@ from chione.theory import (
 from chione.theory.depth_figures import ClosePair
 
 
-@pytest.mark.parametrize("name", list(catalogue()))
+QUICK = ("relu", "hardtanh", "tanh", "sigmoid", "gelu", "silu", "selu", "cos", "siren", "sign")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in catalogue()]
+)
 def test_a_recommended_point_is_on_the_edge_of_chaos_and_holds_lengths(name):
     best = gain(name)
     if best.kind == "none":
@@ -41,9 +46,7 @@ def test_a_recommended_point_is_on_the_edge_of_chaos_and_holds_lengths(name):
         assert abs(again - q) <= 1e-11 * q
 
 
-@pytest.mark.parametrize(
-    "name", ["softplus", "quadratic", "exp", "step", "tanhshrink", "logsigmoid"]
-)
+@pytest.mark.parametrize("name", ["softplus", "quadratic", "step", "tanhshrink"])
 def test_activations_without_a_solution_say_so(name):
     best = gain(name)
     assert best.kind == "none"
@@ -89,8 +92,9 @@ def test_a_repelling_edge_of_chaos_is_never_recommended():
     q = 0.05
     w2 = 1.0 / derivative_second_moment("gelu", q).value
     assert chi_parallel("gelu", q, sigma_w=w2**0.5).value > 1.0
-    for name in ("gelu", "silu", "mish"):
-        for o in (gain(name), *gain(name).alternatives):
+    for name in ("gelu", "mish"):
+        best = gain(name)
+        for o in (best, *best.alternatives):
             if o.kind in ("critical", "edge of chaos"):
                 assert o.chi_parallel.value <= 1.0 + 1e-9
 
