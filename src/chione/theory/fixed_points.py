@@ -219,14 +219,18 @@ def _point(m: Moments, w2: float, b2: float, q: float, kind: str) -> FixedPoint:
     else:
         q_error = np.sqrt(2.0 * error / curvature) if curvature > 0.0 else float("inf")
     q_error += 2.0 * EPS * q
-    spread = lambda e, c: Estimate(e.value, e.error + c * q_error, e.status)  # noqa: E731
     perp_slope = abs(_difference(lambda x: float(m.derivative_square(x).value), q)) * w2
     return FixedPoint(
         Estimate(q, q_error, Status.OK),
-        spread(parallel, curvature),
-        perp if perp.status != Status.OK else spread(perp, perp_slope),
+        _spread(parallel, curvature * q_error),
+        perp if perp.status != Status.OK else _spread(perp, perp_slope * q_error),
         kind,
     )
+
+
+def _spread(e: Estimate, further: float) -> Estimate:
+    """The same estimate with a wider error."""
+    return Estimate(e.value, e.error + further, e.status)
 
 
 def _curvature(m: Moments, w2: float, q: float) -> float:
@@ -276,7 +280,7 @@ def _describe(points: tuple[FixedPoint, ...]) -> str:
     words = ", ".join(f"q* = {p.q.value:.6g} ({p.stability})" for p in points)
     if len(attracting) > 1:
         return f"Several lengths attract, depending on the input: {words}."
-    return f"{words[0].upper()}{words[1:]}." if len(points) > 1 else f"One fixed point, {words}."
+    return f"One length attracts: {words}." if len(points) > 1 else f"One fixed point, {words}."
 
 
 def reached_from(phi: ActivationLike, q0: float, *, sigma_w: float, sigma_b: float) -> float:
