@@ -25,7 +25,6 @@ from chione.theory import (
 )
 from chione.theory.depth_figures import ClosePair
 
-
 QUICK = ("relu", "hardtanh", "tanh", "sigmoid", "gelu", "silu", "selu", "cos", "siren", "sign")
 
 
