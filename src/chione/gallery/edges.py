@@ -113,7 +113,7 @@ def _sigmoid_check(w: float, b: float, q: float) -> Check:
 def depth_scales(quick: bool) -> Reproduction:
     """xi_q and xi_c of tanh over sigma_w."""
     b2 = np.array([0.05, 0.3])
-    w = np.linspace(0.6, 3.4, 8 if quick else 57)
+    w = np.linspace(0.6, 3.4, 15 if quick else 57)
     fields = np.array(
         [[_scales(float(x), float(np.sqrt(y))) for x in w] for y in b2]
     )  # (2, columns, 5)
