@@ -68,7 +68,9 @@ def test_universality_classes(name, kind):
     assert (found.limit(0.25) is None) == (kind == "none")
 
 
-@pytest.mark.parametrize(("name", "rate"), [("erf_scaled", 0.5), ("hardtanh", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "rate"), [pytest.param("erf_scaled", 0.5, marks=pytest.mark.slow), ("hardtanh", 1.0)]
+)
 def test_finite_depths_approach_their_limit_at_the_known_rate(name, rate):
     limit = universality_class(name).limit(0.25)
     distances = []

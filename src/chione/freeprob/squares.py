@@ -284,7 +284,7 @@ class GaussianSquare(AbstractMeasure):
         return np.array(h), np.array(slope)
 
     def _cdf(self, x: float) -> float:
-        below = float(self.mass[self.place <= x].sum())
+        below = float(self.mass[self.place <= x * (1.0 + 1e-14)].sum())
         if self.pieces is None or x < 0.0:
             return below
         root_q = np.sqrt(self.q)

@@ -13,6 +13,7 @@ from chione.theory.jacobian_equation import MasterEquation
 
 _SCAN = 241  # points of a gap at which the sign of dlog z / dlog w is looked at
 _CLOSE = 1e-15  # how near, relative, to an end of a gap the scan begins
+_LOWEST = -225.0  # of log |w|: below 1e-98 the cubes in the sums leave the range of float64
 _TINY = 1e-15  # mass below which a soft tail is not followed
 
 
@@ -185,7 +186,7 @@ def _bottom(eq: MasterEquation) -> float:
     t, mass = t[keep], np.cumsum(p[keep])
     quantile = t[min(int(np.searchsorted(mass, _TINY)), t.size - 1)]
     typical = t[min(int(np.searchsorted(mass, 0.01 * mass[-1])), t.size - 1)]
-    return float(max(np.log(min(1e-2 * quantile, _TINY * typical)), -690.0))
+    return float(max(np.log(max(min(1e-2 * quantile, _TINY * typical), 1e-300)), _LOWEST))
 
 
 def _top(eq: MasterEquation) -> float:

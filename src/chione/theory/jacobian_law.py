@@ -47,8 +47,9 @@ def _law(phi: AbstractActivation, q: float) -> GaussianSquare:
                 f"the spectrum needs a finite mean of phi'(h)^2, but {phi.name} jumps at "
                 f"{kink:g}; use a continuous activation."
             )
-    law = gaussian_square(phi.derivative, q, breakpoints=tuple(phi.kinks))
-    moments = law.moments(4)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        law = gaussian_square(phi.derivative, q, breakpoints=tuple(phi.kinks))
+        moments = law.moments(4)
     if not np.all(np.isfinite(moments)):
         raise ValueError(
             f"the spectrum needs finite moments of phi'(h)^2, but those of {phi.name} are "

@@ -18,6 +18,7 @@ Ensemble = Literal["gaussian", "orthogonal"]
 _EPS = float(np.finfo(np.float64).eps)
 _MAX_LOG = 709.0  # beyond this exp overflows
 _QUANTILE_STEPS = 60
+_LOST_MASS = 1e-6  # miss in the distribution function at which a quantile counts as not found
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,8 @@ class JacobianSpectrum:
             active = active[(step > 4.0 * _EPS * np.maximum(1.0, abs(new)))]
             if active.size == 0 or bool(np.all(step <= error[active].max(initial=0.0) * 1e-3)):
                 break
+        # Beyond the range that the sums can follow there is no answer, rather than a wrong one.
+        x = np.where(abs(self.solver.values(x).cdf - p) <= _LOST_MASS, x, np.nan)
         return x, np.nan_to_num(error, nan=0.0) + 8.0 * _EPS * np.maximum(1.0, abs(x))
 
 

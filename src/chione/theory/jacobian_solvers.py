@@ -118,7 +118,11 @@ class WFormSolver(AbstractSolver):
             below[above] += self._band_mass(band)
             inside = np.nonzero((x > a) & (x < b))[0]
             if inside.size:
+                floor = below[inside] + out.cdf[inside]
                 self._fill(out, inside, x[inside], curve, band)
+                # At the very ends of a band the angle of w is lost in rounding.
+                top = floor + self._band_mass(band)
+                out.cdf[inside] = np.clip(out.cdf[inside], floor, np.maximum(top, floor))
                 below[inside] = 0.0
         outside = out.density == 0.0
         out.cdf[outside] += below[outside]
@@ -153,7 +157,7 @@ class WFormSolver(AbstractSolver):
         good &= (log_w.real >= low - slack) & (log_w.real <= high + slack) & (log_w.imag > 0.0)
         bad = np.nonzero(~good)[0]
         if bad.size:
-            low = np.where(np.isfinite(low), low, curve.log_w[0].real - 600.0)
+            low = np.where(np.isfinite(low), low, np.minimum(curve.log_w[0].real, -220.0))
             high = np.where(np.isfinite(high), high, curve.log_w[-1].real + 600.0)
             log_w[bad], good[bad] = _by_radius(self.equation, x[bad], low[bad], high[bad])
         return log_w, good
@@ -253,7 +257,8 @@ class OneOrthogonalLayer(AbstractSolver):
         log_t = np.log(t)
         span = max(float(log_t[-1] - log_t[0]), 1e-300)
         monitor = mass + (log_t - log_t[0]) / span + np.linspace(0.0, 1.0, t.size)
-        x = np.interp(np.linspace(monitor[0], monitor[-1], n), monitor, log_t) + self.log_gain
+        grid = np.linspace(monitor[0], monitor[-1], n)
+        x = np.unique(np.interp(grid, monitor, log_t)) + self.log_gain
         return x, self.values(x)
 
     def scaled_moments(self, n: int) -> tuple[Array, float]:
