@@ -270,7 +270,7 @@ def _derivative_quadrature(
         breakpoints_g=phi.kinks,
         one_minus_c=gap,
     )
-    jumps = [(k, size) for k in phi.kinks if (size := phi.jump(0, k)) != 0.0]
+    jumps = moments(phi).jumps
     relative = 2.0 * phi.derivative_error
     if not jumps:
         error = smooth_part.error + relative * abs(smooth_part.value)
@@ -286,7 +286,7 @@ def _derivative_quadrature(
 
 def _point_masses(
     phi: AbstractActivation,
-    jumps: list[tuple[float, float]],
+    jumps: tuple[tuple[float, float], ...],
     q1: float,
     q2: float,
     gap: float,

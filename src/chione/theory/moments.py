@@ -32,12 +32,26 @@ class Moments:
 
     def __init__(self, phi: AbstractActivation) -> None:
         self.phi = phi
-        self._jumps = [(k, phi.jump(0, k)) for k in phi.kinks]
+
+    @cached_property
+    def jumps(self) -> tuple[tuple[float, float], ...]:
+        """Places and sizes of the discontinuities.
+
+        Steps below 1e-8 of the values nearby are left out: frameworks switch to an asymptotic
+        form with such a step (torch's softplus at 20), and its point mass means nothing.
+        """
+        out = []
+        for k in self.phi.kinks:
+            size = self.phi.jump(0, k)
+            nearby = float(np.abs(self.phi.value(np.array([k - 1.0, k + 1.0]))).max())
+            if abs(size) > 1e-8 * nearby:
+                out.append((k, size))
+        return tuple(out)
 
     @property
     def has_jumps(self) -> bool:
         """Whether the activation itself is discontinuous."""
-        return any(abs(size) > 0.0 for _, size in self._jumps)
+        return bool(self.jumps)
 
     @cached_property
     def _mean(self) -> Integrator:
