@@ -38,6 +38,8 @@ write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES", 
 def plain_references(app, what, name, obj, options, lines):
     """Turn numbered references into a list: many docstrings share a page, and its numbers."""
     cited = (re.sub(r"\[(\d)\]_", r"[\1]", line) for line in lines)
+    # a lone star before a name, as in (out, *kernel), opens no emphasis
+    cited = (re.sub(r"(?<![*\\\w`])\*(?=\w[^*]*$)", r"\\*", line) for line in cited)
     # the backslash keeps an author's initial from being read as the letter of a list
     lines[:] = [re.sub(r"^\.\. \[(\d)\] ", r"\1. \\", line) for line in cited]
 

@@ -1,5 +1,7 @@
 """Pages of the documentation that are made from the code: errata, gallery, reference."""
 
+import importlib
+import importlib.util
 import inspect
 from pathlib import Path
 
@@ -42,18 +44,27 @@ def gallery_markdown(folder, *, pictures=False):
 
 
 def reference_markdown():
-    """Every public name with its docstring."""
-    names = [n for n in chione.__all__ if not n.startswith("_")]
+    """Every public name with its docstring; those of chione.torch where torch is installed."""
     lines = ["# Reference", "", "Everything that `import chione` offers by name."]
-    for heading, wanted in (("Functions", inspect.isfunction), ("Classes", inspect.isclass)):
-        lines += ["", f"## {heading}", "", "```{eval-rst}"]
-        for name in names:
-            thing = getattr(chione, name)
-            if wanted(thing):
-                kind = "autofunction" if wanted is inspect.isfunction else "autoclass"
-                lines += [f".. {kind}:: {thing.__module__}.{thing.__name__}", ""]
-        lines += ["```"]
+    lines += _listing([getattr(chione, n) for n in chione.__all__ if not n.startswith("_")], "")
+    if importlib.util.find_spec("torch"):
+        room = importlib.import_module("chione.torch")
+        lines += ["", "`chione.torch` needs the extra `torch`."]
+        lines += _listing([getattr(room, n) for n in room.__all__], " of chione.torch")
     return "\n".join(lines) + "\n"
+
+
+def _listing(things, where):
+    lines = []
+    for heading, wanted, kind in (
+        ("Functions", inspect.isfunction, "autofunction"),
+        ("Classes", inspect.isclass, "autoclass"),
+    ):
+        lines += ["", f"## {heading}{where}", "", "```{eval-rst}"]
+        for thing in filter(wanted, things):
+            lines += [f".. {kind}:: {thing.__module__}.{thing.__name__}", ""]
+        lines += ["```"]
+    return lines
 
 
 def _keep(path, text):

@@ -10,6 +10,7 @@ from scipy.integrate import quad
 from chione import theory
 from chione.activations import activation
 from chione.base import Array
+from chione.gallery import plain
 from chione.gallery.drawing import finish
 from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
@@ -101,10 +102,53 @@ def _checks(c: Array, orbit: Array) -> tuple[Check, ...]:
     )  # fmt: skip
 
 
+_CENTRED = ("linear", "selu", "tanh", "erf", "sin", "hardtanh", "relu", "gelu")
+
+
+def tradeoff(quick: bool) -> Reproduction:
+    """Decorrelation forward against growth backward, for centred and scaled activations."""
+    found = [theory.tradeoff(name) for name in _CENTRED]
+    forward = np.array([float(t.decorrelation.value) for t in found])
+    backward = np.array([float(t.gradient.value) for t in found])
+    with style():
+        picture = new_figure(5.4, 4.4)
+        ax = picture.add_subplot()
+        ax.axhline(1.0, color="#8a8a8a", lw=0.9, ls=":")
+        ax.plot(forward, backward, "o", color=COLOURS[0])
+        for name, x, y in zip(_CENTRED, forward, backward, strict=True):
+            ax.annotate(name, (x, y), xytext=(6, 3), textcoords="offset points", fontsize=8)
+        finish(ax, "Forward decorrelation, backward growth",
+               r"factor on small correlations $\kappa'(0) = c_1^2$",
+               r"factor on the mean square gradient $\kappa'(1)$", None)  # fmt: skip
+    data = {
+        "activation": Variable(("activation",), np.array(_CENTRED), "centred and scaled at q = 1"),
+        "decorrelation": Variable(("activation",), forward, "factor on small correlations"),
+        "gradient": Variable(("activation",), backward, "factor on the mean square gradient"),
+    }
+    tanh, sin, relu = (_CENTRED.index(n) for n in ("tanh", "sin", "relu"))
+    size = plain.average(lambda h: np.tanh(h) ** 2, 1.0)
+    checks = (
+        Check("tanh forward, by plain sums", float(forward[tanh]),
+              plain.average(lambda h: h * np.tanh(h), 1.0) ** 2 / size, 1e-10),
+        Check("tanh backward, by plain sums", float(backward[tanh]),
+              plain.average(lambda h: np.cosh(h) ** -4.0, 1.0) / size, 1e-10),
+        Check("sin backward: coth 1", float(backward[sin]), 1.0 / np.tanh(1.0), 1e-12),
+        Check("relu backward: pi / (pi - 1)", float(backward[relu]), np.pi / (np.pi - 1.0), 1e-12),
+        worst("no activation is below 1 backward", np.minimum(backward, 1.0), 1.0, 1e-12),
+    )  # fmt: skip
+    return Reproduction(picture, data, checks)
+
+
 ENTRIES = (
     Entry("selu-stability", "Chapter 6 on stability, figure 6.1",
           "SELU, its Hermite expansion and its stability",
           "The second moment alone is stable, with slope 0.7826 at 1. The map of mean and variance "
           "together is a saddle there: a mean of 0.01 grows. SELU needs weights of mean zero.",
           figure),
+    Entry("forward-backward-balance", "Chapter 6 on stability, section 6.2 and remark 6.4",
+          "Forward decorrelation against backward growth",
+          "For centred activations of unit variance correlations shrink by c_1^2 and gradients "
+          "grow by sum k c_k^2. The second is never below 1, and 1 for a linear activation only: "
+          "gradients of nonlinear ones explode, they do not vanish.",
+          tradeoff),
 )  # fmt: skip
