@@ -25,7 +25,7 @@ def test_spectrum_writes_json_a_curve_and_a_figure(tmp_path):
     assert np.isclose(answer["moments"]["value"][0], 1.0)
     assert answer["simulation"]["ks_distance"] < 0.05
     assert figure.stat().st_size > 5000
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
     density = np.array([float(r["density_of_log_lambda"]) for r in rows])
     y = np.array([float(r["log_lambda"]) for r in rows])
     assert abs(np.sum(0.5 * (density[1:] + density[:-1]) * np.diff(y)) - 1.0) < 0.01
