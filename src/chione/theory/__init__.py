@@ -19,7 +19,7 @@ from chione.theory.diagram import PhaseDiagram, phase_diagram
 from chione.theory.finite_width import FiniteWidth, Trust, finite_width, mean_square_variance, trust
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points
 from chione.theory.gradients import BackwardPass, Tradeoff, backward, tradeoff
-from chione.theory.initialization import Recommendation, describe_scheme, gain
+from chione.theory.initialization import describe_scheme, gain
 from chione.theory.kernel_map import KernelMap, kernel_map
 from chione.theory.kernels import KernelLayers, kernel_diagonal, kernel_layers, nngp, ntk
 from chione.theory.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
@@ -32,18 +32,18 @@ from chione.theory.moments import (
     mean,
     second_moment,
 )
+from chione.theory.norm_slope import first_order_slope, normalized_slope
 from chione.theory.phase import MeanField, depth_scale, mean_field
 from chione.theory.power_laws import PowerLaw
 from chione.theory.process_kernel import process_kernel
+from chione.theory.recommendation import Recommendation
 from chione.theory.stability import (
     Basins,
     NormFixedPoint,
     NormStability,
     basins,
-    first_order_slope,
     norm_map,
     norm_stability,
-    normalized_slope,
 )
 
 __all__ = [

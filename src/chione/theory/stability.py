@@ -19,11 +19,11 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, checks
-from chione.gaussian import hermite_expansion
+from chione.base import Array, Estimate, checks
 from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.moments import ActivationLike, moments
+from chione.theory.norm_slope import normalized_slope
 
 MEANS, VARIANCES = (-4.0, 4.0), (1e-3, 30.0)
 _N_MEAN, _N_VARIANCE = 65, 49
@@ -171,58 +171,6 @@ def norm_stability(phi: ActivationLike) -> NormStability:
     found.sort(key=lambda p: (round(p.variance.value, 9), p.mean.value))
     slope = normalized_slope(act)
     return NormStability(act.name, tuple(found), slope, _sentence(act, tuple(found), slope))
-
-
-def normalized_slope(phi: ActivationLike) -> Estimate:
-    r"""Slope of the second-moment map of the normalised activation at q = 1.
-
-    .. math:: \frac{1}{E\,\phi^2} \frac{d}{dq} E\,\phi(\sqrt q X)^2 \Big|_{q=1}
-       = \tfrac12 \left(\frac{E\,\phi^2 X^2}{E\,\phi^2} - 1\right) \ge -\tfrac12
-    """
-    m = moments(phi)
-    s, d = m.square(1.0), m.slope(1.0)
-    if not s.value > 0.0:
-        return Estimate(float("nan"), float("nan"), Status.UNDEFINED)
-    value = d.value / s.value
-    return Estimate(value, (d.error + abs(value) * s.error) / s.value + EPS * abs(value))
-
-
-def first_order_slope(phi: ActivationLike, *, terms: int = 400) -> Estimate:
-    r"""The same slope from Hermite coefficients: the corrected first-order formula.
-
-    With :math:`\phi = \sum_n c_n He_n`:
-
-    .. math:: \sum_n n!\,n\,c_n^2 + \sum_n n!\,(n+1)(n+2)\,c_n c_{n+2},
-       \qquad \text{divided by } \sum_n n!\,c_n^2
-
-    so :math:`E\,\phi((1 + \epsilon) X)^2` changes by twice that, times epsilon. A common misprint
-    has 4 in place of 2 in front of the second sum.
-
-    Parameters
-    ----------
-    phi : activation
-        Anything :func:`chione.activation` accepts.
-    terms : int
-        Number of coefficients.
-
-    Returns
-    -------
-    Estimate
-        The error is three times the change over the last half of the terms: at kinks the sums
-        converge slowly.
-    """
-    act, n = activation(phi), checks.integer("terms", terms, minimum=8)
-    e = hermite_expansion(act.value, 1.0, n, breakpoints=act.kinks)
-    c, k = e.coefficients, np.arange(n)
-    parts = k * c**2  # orthonormal coefficients: c_n sqrt(n!)
-    parts[:-2] += c[:-2] * c[2:] * np.sqrt((k[:-2] + 1.0) * (k[:-2] + 2.0))
-    sums = np.cumsum(parts[:-2])
-    square = moments(act).square(1.0).value
-    # even and odd coefficients alternate, so the mean of two neighbouring sums is smoother
-    smooth_sums = 0.5 * (sums[1:] + sums[:-1])
-    change = np.abs(smooth_sums[len(smooth_sums) // 2 :] - smooth_sums[-1]).max()
-    error = (3.0 * change + float(np.abs(c) @ (k * e.error)) * 4.0) / square
-    return Estimate(float(smooth_sums[-1] / square), float(error + 4.0 * EPS))
 
 
 @dataclass(frozen=True)

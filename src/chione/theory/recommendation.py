@@ -1,0 +1,105 @@
+"""An initialisation and its figures over the depth, as data that prints as advice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from chione.base import Estimate, Status
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    r"""An initialisation with its figures over the depth.
+
+    Parameters
+    ----------
+    name : str
+        What the option is called, e.g. "critical point" or "he".
+    activation : str
+        The activation it is meant for, an affine change of the given one included.
+    depth : int
+        Number of layers L of the figures.
+    sigma_w, sigma_b : float
+        Standard deviations (weights times the root of the fan-in); NaN where nothing can be
+        recommended.
+    q_star : Estimate
+        Mean square that pre-activations settle at, from inputs of mean square `q0`.
+    chi_parallel, chi_perp : Estimate
+        Susceptibilities there.
+    gradient : Estimate
+        :math:`\prod_{l=1}^{L} \sigma_w^2 E\,\phi'(\sqrt{q^l} z)^2`, the factor on the mean square
+        gradient through all layers.
+    log10_gradient : float
+        The same in decades, also where float64 cannot hold the factor.
+    log10_distance : float
+        Decades by which 1 - c of two inputs of correlation 0.9 changes, by the leading terms of
+        the correlation map near c = 1.
+    status : Status
+        ``OK``, ``HALF_STABLE`` or ``NONE``.
+    kind : {"critical", "edge of chaos", "none", "scheme"}
+        What holds: both susceptibilities 1, chi_perp = 1 only, nothing, or a reference scheme.
+    reason : str
+        What it controls and what it trades, in words.
+    alternatives : tuple of Recommendation
+        Other options in the same terms; empty for an option itself.
+    """
+
+    name: str
+    activation: str
+    depth: int
+    sigma_w: float
+    sigma_b: float
+    q_star: Estimate
+    chi_parallel: Estimate
+    chi_perp: Estimate
+    gradient: Estimate
+    log10_gradient: float
+    log10_distance: float
+    status: Status
+    kind: str
+    reason: str
+    alternatives: tuple[Recommendation, ...] = ()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to recommend."""
+        return math.isfinite(self.sigma_w)
+
+    @property
+    def sentence(self) -> str:
+        """The advice in words."""
+        if not self.exists:
+            return f"{self.activation}: no initialisation can be recommended. {self.reason}"
+        return (
+            f"{self.activation}: sigma_w = {self.sigma_w:.9g}, sigma_b = {self.sigma_b:.9g} "
+            f"({self.kind}). {self.reason}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "name": self.name,
+            "activation": self.activation,
+            "depth": self.depth,
+            "sigma_w": _finite(self.sigma_w),
+            "sigma_b": _finite(self.sigma_b),
+            "q_star": self.q_star.to_dict(),
+            "chi_parallel": self.chi_parallel.to_dict(),
+            "chi_perp": self.chi_perp.to_dict(),
+            "gradient": self.gradient.to_dict(),
+            "log10_gradient": _finite(self.log10_gradient),
+            "log10_distance": _finite(self.log10_distance),
+            "status": self.status.word,
+            "kind": self.kind,
+            "reason": self.reason,
+            "alternatives": [a.to_dict() for a in self.alternatives],
+        }
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
