@@ -274,7 +274,7 @@ def _physical(w2: Array, b2: Array) -> tuple[Array, Array]:
 def _draw_levels(ax: Any, w: Array, b: Array, levels: Array, title: str) -> None:
     for i, level in enumerate(levels):
         ax.plot(w[i], b[i], color="#1a1a1a", lw=0.9)
-        _label_line(ax, w[i], np.where(w[i] < 3.9, b[i], np.nan), f"{level:g}")
+        _label_line(ax, w[i], np.where(w[i] < 4.9, b[i], np.nan), f"{level:g}")
     ax.set(xlim=(0, 5), ylim=(0, 2))
     finish(ax, title, W_AXIS, B_AXIS, None)
 
