@@ -36,7 +36,9 @@ _END = 0.5 * np.pi
 _RESOLVED = 1e-14  # last coefficients over the largest value of R
 _ACCEPTED = 1e-11  # what a patch, or its check against the moments, may be off by
 _BLIND = 1e-6  # closer to c = 1 a closed form cannot see 1 - c
-_MAX_HALVINGS = 10  # of the angle
+_MAX_HALVINGS = 24  # of the angle: R can be as narrow as 1 over the width of the activation
+_MAX_PIECES = 80
+_FAINT = 1e-18  # a bound on 1 - c* below which it is not looked for
 _NARROWEST = 1.0 / 16.0  # of a patch, in octaves of q
 _CELLS = 1 << 14  # at a time: their coefficients stay in the cache
 _NEWTON = 60
@@ -75,6 +77,8 @@ class _Patch:
         Chebyshev coefficients; second axis the angle, third log q.
     error : float
         Relative to :math:`E\,\phi'^2`; for jumps, to the largest R sin(theta).
+    sound : bool
+        Whether the samples hold; what is missing then is a narrower range of q.
     """
 
     low: float
@@ -83,6 +87,7 @@ class _Patch:
     average: Array
     slope: Array
     error: float
+    sound: bool
 
 
 class CorrelationTable:
@@ -110,6 +115,10 @@ class CorrelationTable:
         v_high = top if self._closed is None else top * _BLIND
         return SlopeFlow(self._phi, float(2.0**low), float(top), float(v_high))
 
+    @property
+    def _flow_error(self) -> float:
+        return self._flow.error if "_flow" in self.__dict__ else 0.0
+
     def solve(self, q_error: Array) -> Correlations:
         """c* of every cell; `q_error` is the error of q*."""
         n = self._q.size
@@ -117,6 +126,15 @@ class CorrelationTable:
         log_q = np.log(self._q)
         octave = np.floor(log_q / np.log(2.0)).astype(np.int16)
         order = np.argsort(octave, kind="stable")
+        if self._jumps:
+            # C is increasing, so 1 - c* <= 1 - C(0) <= sigma_w^2 E phi^2 / q
+            bound = self._w2 * moments(self._phi).square_table(self._q) / self._q
+            faint = bound <= _FAINT
+            out.c[faint], out.gap[faint], out.error[faint] = 1.0, 0.0, bound[faint]
+            out.slope[faint] = out.slope_error[faint] = np.nan
+            order = order[~faint[order]]
+            if order.size == 0:
+                return out
         starts = np.flatnonzero(np.diff(octave[order], prepend=octave[order[0]] - 1))
         for cells in np.split(order, starts[1:]):
             low = float(octave[cells[0]]) * np.log(2.0)
@@ -144,17 +162,17 @@ class CorrelationTable:
     def _fit(self, low: float, high: float) -> _Patch:
         q = np.exp(0.5 * (low + high) + 0.5 * (high - low) * _X)
         patch = self._fit_from(q, low, high, direct=False)
-        if patch.error > _ACCEPTED:  # as for exponential growth, which the flow cannot hold
+        if not patch.sound:  # as for exponential growth, which the flow cannot hold
             direct = self._fit_from(q, low, high, direct=True)
             return direct if direct.error < patch.error else patch
         return patch
 
     def _fit_from(self, q: Array, low: float, high: float, *, direct: bool) -> _Patch:
-        todo = [(0.0, 0.5 * _END), (0.5 * _END, _END)]
+        todo = [(0.0, 0.5 * _END, np.inf), (0.5 * _END, _END, np.inf)]
         done: list[tuple[float, float, Array]] = []
         scale, fit_error = np.zeros(N_FIT), 0.0
         while todo:
-            a, b = todo.pop(0)
+            a, b, before = todo.pop(0)
             theta = 0.5 * (a + b) + 0.5 * (b - a) * _X
             try:
                 r = self._samples(q, theta, direct)  # (angle, q)
@@ -162,9 +180,11 @@ class CorrelationTable:
                 r = np.full((N_FIT, N_FIT), np.nan)
             scale = np.maximum(scale, np.abs(r).max(0))
             rest = float((np.abs((_TO_CHEBYSHEV @ r)[-2:]) / scale).max())
-            if rest > _RESOLVED and b - a > _END * 2.0**-_MAX_HALVINGS:
+            short = b - a <= _END * 2.0**-_MAX_HALVINGS or len(done) + len(todo) > _MAX_PIECES
+            noise = 0.3 * before < rest <= _ACCEPTED  # it no longer falls
+            if rest > _RESOLVED and not short and not noise:
                 middle = 0.5 * (a + b)
-                todo[:0] = [(a, middle), (middle, b)]
+                todo[:0] = [(a, middle, rest), (middle, b, rest)]
                 continue
             fit_error = max(fit_error, rest if np.isfinite(rest) else np.inf)
             done.append((a, b, r))
@@ -176,10 +196,11 @@ class CorrelationTable:
         ]
         rest_q = max(float(np.abs(f[..., -2:]).max() / np.abs(f).max()) for f in coefficients)
         error = 2.0 * max(fit_error, rest_q) + 16.0 * EPS
-        error += self._flow.error if "_flow" in self.__dict__ else 0.0
+        error += self._flow_error
         off = self._off(q, _TO_CHEBYSHEV_INVERSE @ coefficients[0][0].T @ _AT_START, ends)
+        sound = max(fit_error, off, self._flow_error) <= _ACCEPTED  # not where one is NaN
         error = max(error, off) if np.isfinite(off) else np.inf
-        return _Patch(low, high, edges, coefficients[0], coefficients[1], error)
+        return _Patch(low, high, edges, coefficients[0], coefficients[1], error, sound)
 
     def _off(self, q: Array, start: Array, ends: Array) -> float:
         r"""How far A is from moments that share no code with it, at both ends.

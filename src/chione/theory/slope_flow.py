@@ -20,7 +20,7 @@ from numpy.polynomial.hermite_e import hermegauss
 
 from chione.activations import AbstractActivation
 from chione.base import Array, ConvergenceError
-from chione.gaussian.panels import NODES, WEIGHTS
+from chione.gaussian.panels import EPS, NODES, WEIGHTS
 from chione.gaussian.resolution import resolve
 from chione.gaussian.smoothing import NARROW
 
@@ -35,6 +35,7 @@ _WIDEST = 16.0
 _ROWS = 1 << 17  # weights at a time, 1 MB
 _PANEL = 3.0  # standard deviations: 16 nodes then integrate the Gaussian to rounding
 _SQUARED = 1e-10  # a remainder whose square is below rounding
+_AGREE = 1e-11  # of two orders n and 2n/3: the error of the higher is about its power 3/2
 _FAINT = 1e-3  # of phi' itself: a flow that has become smaller, as of oscillations, counts less
 _MAX_LEVELS = 8
 _MAX_PANELS = 40_000
@@ -77,17 +78,18 @@ class SlopeFlow:
         Largest relative remainder of a fit so far.
     """
 
-    def __init__(
-        self, phi: AbstractActivation, q_low: float, q_high: float, v_high: float
-    ) -> None:
+    def __init__(self, phi: AbstractActivation, q_low: float, q_high: float, v_high: float) -> None:
         self.phi = phi
-        self.error = 0.0
         self._reach = _REACH * float(np.sqrt(q_high))
         self._heavy = 1.0 / (4.0 * q_high)
         reach = self._reach + NARROW * float(np.sqrt(v_high))
         self._edges = _coarse(phi, float(np.sqrt(q_low)), reach)
         h, _ = _nodes(self._edges)
-        self._size = float((np.abs(phi.derivative(h)) * np.exp(-self._heavy * h**2)).max())
+        heavy = np.exp(-self._heavy * h**2)
+        self._size = float((np.abs(phi.derivative(h)) * heavy).max())
+        # h is rounded, which a steep slope turns into noise
+        noise = 4.0 * EPS * float((np.abs(h * phi.second_derivative(h)) * heavy).max())
+        self.error = noise / self._size if self._size else 0.0
         self._pieces: list[_Piece] = []
         self._top = float(np.log(v_high)) + 1e-9
         self._width = _OCTAVE
@@ -146,7 +148,8 @@ class SlopeFlow:
         for _ in range(_MAX_LEVELS):
             h, _w = _nodes(edges)
             values = flow(h, scale**2) * np.exp(-self._heavy * h**2)
-            rough = _last(values) > _SQUARED * np.abs(values).max()
+            size = max(float(np.abs(values).max()), _FAINT * self._size)
+            rough = _last(values) > _SQUARED * size
             if not rough.any():
                 break
             edges = np.sort(np.r_[edges, 0.5 * (edges[:-1] + edges[1:])[rough]])
@@ -211,7 +214,7 @@ class _Flow:
         h = h[self._distance(h) > NARROW * np.sqrt(v)]
         for n in _ORDERS:
             fine, coarse = (self._by_hermite(h, v, *hermegauss(k)) for k in (n, 2 * n // 3))
-            if np.abs(fine - coarse).max(initial=0.0) <= 1e-14 * np.abs(fine).max(initial=0.0):
+            if np.abs(fine - coarse).max(initial=0.0) <= _AGREE * np.abs(fine).max(initial=0.0):
                 x, w = hermegauss(n)
                 return np.asarray(x), np.asarray(w)
         return None

@@ -119,7 +119,7 @@ class LengthSolver:
         rising = np.diff(b, axis=0) > 0.0
         turn, column = np.nonzero(rising[1:] != rising[:-1])
         extremum = self._extrema(turn + 1, w2[column])
-        at_extremum = extremum - w2[column] * self._m.square_table(extremum)
+        at_extremum = self._at(extremum, w2[column])
         out: list[list[_Branch]] = []
         order = np.argsort(column, kind="stable")
         counts = np.bincount(column, minlength=w2.size)
@@ -127,6 +127,14 @@ class LengthSolver:
             ends = list(zip(extremum[mine], at_extremum[mine], strict=True))
             out.append(_cut(grid, b[:, j], bool(rising[0, j]), ends))
         return out
+
+    def _at(self, q: Array, w2: Array) -> Array:
+        """B, where rounding cannot be told from zero it is zero."""
+        if q.size == 0:
+            return q
+        held = w2 * self._m.square_table(q)
+        noise = held * self._m.square_table.error(q) + 4.0 * EPS * q
+        return np.where(np.abs(q - held) <= noise, 0.0, q - held)
 
     def _extrema(self, index: NDArray[np.intp], w2: Array) -> Array:
         """Where sigma_w^2 dE phi^2/dq = 1, between the neighbours of the grid points `index`."""
