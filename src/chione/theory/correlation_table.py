@@ -195,7 +195,7 @@ class CorrelationTable:
             np.einsum("ij,kjl,ml->kim", _TO_CHEBYSHEV, f, _TO_CHEBYSHEV) for f in (average, slope)
         ]
         rest_q = max(float(np.abs(f[..., -2:]).max() / np.abs(f).max()) for f in coefficients)
-        error = 2.0 * max(fit_error, rest_q) + 16.0 * EPS
+        error = 8.0 * max(fit_error, rest_q) + 16.0 * EPS  # last coefficients see part of noise
         error += self._flow_error
         off = self._off(q, _TO_CHEBYSHEV_INVERSE @ coefficients[0][0].T @ _AT_START, ends)
         sound = max(fit_error, off, self._flow_error) <= _ACCEPTED  # not where one is NaN
