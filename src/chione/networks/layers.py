@@ -13,7 +13,7 @@ Weights = Literal["gaussian", "orthogonal", "uniform", "truncated", "delta"]
 WEIGHT_LAWS: tuple[str, ...] = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 
 
-class AbstractLayer(ABC):
+class AbstractLayer(ABC):  # noqa: B024  a marker: layers are data, without behaviour
     """One step of a network; each kind has its rule in `theory`, its sampler in `simulation`."""
 
 
