@@ -194,18 +194,21 @@ class CorrelationTable:
         coefficients = [
             np.einsum("ij,kjl,ml->kim", _TO_CHEBYSHEV, f, _TO_CHEBYSHEV) for f in (average, slope)
         ]
+        # A has a pole at 0 where R is narrow, so it can be rougher than R
+        fit_error += float(np.abs(coefficients[0][:, -2:]).max() / np.abs(coefficients[0]).max())
         rest_q = max(float(np.abs(f[..., -2:]).max() / np.abs(f).max()) for f in coefficients)
         error = 8.0 * max(fit_error, rest_q) + 16.0 * EPS  # last coefficients see part of noise
         error += self._flow_error
-        off = self._off(q, _TO_CHEBYSHEV_INVERSE @ coefficients[0][0].T @ _AT_START, ends)
+        off, seen = self._off(q, _TO_CHEBYSHEV_INVERSE @ coefficients[0][0].T @ _AT_START, ends)
         sound = max(fit_error, off, self._flow_error) <= _ACCEPTED  # not where one is NaN
-        error = max(error, off) if np.isfinite(off) else np.inf
+        error = max(error + seen, off) if np.isfinite(off) else np.inf
         return _Patch(low, high, edges, coefficients[0], coefficients[1], error, sound)
 
-    def _off(self, q: Array, start: Array, ends: Array) -> float:
+    def _off(self, q: Array, start: Array, ends: Array) -> tuple[float, float]:
         r"""How far A is from moments that share no code with it, at both ends.
 
-        At c = 0 it is :math:`(E\phi^2 - (E\phi)^2) / q`, at c = 1 :math:`E\,\phi'^2`.
+        At c = 0 it is :math:`(E\phi^2 - (E\phi)^2) / q`, at c = 1 :math:`E\,\phi'^2`. First what
+        goes beyond the errors of the moments, then all that is seen, relative to the largest A.
         """
         m = moments(self._phi)
         first = 0.0
@@ -220,7 +223,8 @@ class CorrelationTable:
         expected = (square.value - mean.value**2) / q * (np.sqrt(0.5) if self._jumps else 1.0)
         # only what goes beyond the rounding of the moments counts
         off = np.maximum(np.abs(ends - expected) - 2.0 * own / q, 0.0)
-        return max(first, float((off / np.abs(ends)).max()))
+        seen = 2.0 * np.abs(ends - expected) / np.maximum(np.abs(start), np.abs(ends))
+        return max(first, float((off / np.abs(ends)).max())), float(seen.max())
 
     def _samples(self, q: Array, theta: Array, direct: bool) -> Array:
         """R, or R sin(theta), shape (angles, q)."""
