@@ -277,3 +277,19 @@ def test_the_error_of_a_root_is_where_the_sign_of_v_minus_q_is_certain(name, w, 
         noise = length_map(name, p.q.value, sigma_w=w, sigma_b=b).error
         assert p.q.error * abs(1 - p.chi_parallel.value) >= 0.9 * noise
         assert p.q.error < 1e-9 * p.q.value
+
+
+@pytest.mark.parametrize("w", [1.0, 4.147])
+def test_an_odd_fast_oscillation_forgets_all_but_the_bias(w):
+    # siren's kernel is exponentially small away from c = 1, so C(c) = sigma_b^2 / q*
+    b = 0.6459
+    m = mean_field("siren", sigma_w=w, sigma_b=b)
+    exact = b * b / m.q_star.value
+    assert abs(m.c_star.value - exact) <= m.c_star.error
+    assert abs(m.c_star.value - exact) <= 1e-12
+
+
+def test_silent_and_nearly_silent_networks_have_their_small_lengths():
+    assert mean_field("tanh", sigma_w=0.0, sigma_b=0.0).q_star.value == 0.0
+    (point,) = fixed_points("tanh", sigma_w=1e-3, sigma_b=1e-7).points
+    assert abs(point.q.value / (1e-14 / (1 - 1e-6)) - 1) < 1e-12

@@ -239,10 +239,17 @@ def slope_at(
 ) -> Estimate:
     """R at equal variance q, with 1 - c given, and 1 + c where it is known more accurately."""
     closed = phi.closed_forms.derivative_kernel
-    if closed is not None and gap > 1e-6:  # closer to 1 the closed form cannot see 1 - c
+    # with kinks R has a square root at c = 1, and there 1 - c must not be rounded
+    if closed is not None and (gap > 1e-6 or not phi.kinks):
         value = float(closed(np.array(q), np.array(q), np.array(1.0 - gap)))
-        # rounding of 1 - c moves c by eps / 2, which a kink turns into eps / sqrt(1 - c)
-        return Estimate(value, abs(value) * (CLOSED_ERROR + EPS / np.sqrt(gap)), Status.OK)
+        error = abs(value) * CLOSED_ERROR
+        if phi.kinks:
+            error += abs(value) * EPS / np.sqrt(gap)
+        else:
+            step = 1e-7
+            beside = float(closed(np.array(q), np.array(q), np.array(1.0 - gap - step)))
+            error += abs(value - beside) / step * EPS  # rounding of 1 - c
+        return Estimate(value, error, Status.OK)
     return _derivative_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
 
 

@@ -88,7 +88,7 @@ class FixedPoints:
 
 
 def fixed_points(phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0) -> FixedPoints:
-    r"""All fixed points of the length map between 1e-12 and 1e12, and zero.
+    r"""All fixed points of the length map up to 1e12, and zero.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def length_gap(m: Moments, w2: float, b2: float, q: float) -> Estimate:
 
 def _scan(m: Moments, w2: float, b2: float) -> tuple[Array, Array, Array]:
     """Grid of q, V(q) / q - 1 on it, and the relative noise of V; cut where V is not finite."""
-    low = max(_LOWEST, 0.5 * b2)
+    low = 0.5 * b2 if b2 > 0.0 else _LOWEST  # V is never below sigma_b^2
     n = int(np.ceil(np.log2(_HIGHEST / low) * _PER_OCTAVE)) if low < _HIGHEST else 2
     grid = np.geomspace(low, max(_HIGHEST, 2.0 * low), n)
     v = m.square(grid)
@@ -271,6 +271,8 @@ def _growth(m: Moments, w2: float, b2: float, grid: Array) -> float:
     if grid.size < 2 * _PER_OCTAVE or grid[-1] < 0.5 * _HIGHEST:
         return float("inf")  # V itself leaves float64
     a, b = (w2 * m.square(float(x)).value + b2 for x in (grid[-1] / 16.0, grid[-1]))
+    if b == 0.0:
+        return 0.0
     ratio = 16.0 * a / b
     return float("inf") if ratio < 0.9 else float(b / grid[-1])
 

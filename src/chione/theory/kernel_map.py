@@ -11,10 +11,12 @@ What the correlation map needs near c = 1 is its average
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import Array
@@ -28,7 +30,7 @@ _TO_CHEBYSHEV = np.linalg.inv(chebyshev.chebvander(_X, N_COEFFICIENTS - 1))
 _END = (
     0.4  # of the angle: beyond it the Hermite series, cos(0.4)^320 < 1e-11 of its tail, is enough
 )
-_MAX_PIECES = 60
+_MAX_PIECES = 200
 
 
 class KernelMap:
@@ -61,7 +63,7 @@ class KernelMap:
         self._series = None if self._closed else slope_expansion(phi, q)
         self._sample_error = 0.0
         self._edges, self._slope = self._fit()
-        self._average = self._fit_average()
+        self._average = self._resolve_average()
         self.error = self._sample_error + self._fit_error + 8.0 * EPS
 
     def slope(self, theta: Any) -> Array:
@@ -133,11 +135,45 @@ class KernelMap:
     def _note(self, error: Array) -> None:
         self._sample_error = max(self._sample_error, float(error.max(initial=0.0)))
 
+    def _resolve_average(self) -> Array:
+        """Pieces of A, halved until A too is resolved: it is rougher where R has died away.
+
+        The halves of R need no new samples.
+        """
+        while True:
+            average = self._fit_average()
+            rest = np.abs(average[:, -2:]).max(axis=1)
+            rough = rest > 8e-15 * np.abs(average).max(axis=1)
+            rough &= rest > 4e-15 * self._floor(average)
+            if not rough.any() or len(average) + rough.sum() > _MAX_PIECES:
+                self._fit_error = max(
+                    self._fit_error, float((2.0 * rest / self._floor(average)).max())
+                )
+                return average
+            self._halve(rough)
+
+    def _floor(self, average: Array) -> float:
+        """Size against which A is resolved: its value at a right angle, where it is smallest."""
+        middle = np.searchsorted(self._edges, 0.5 * np.pi) - 1
+        return float(np.abs(average[middle, 0])) or 1.0
+
+    def _halve(self, chosen: NDArray[np.bool_]) -> None:
+        edges: list[float] = []
+        slopes: list[Array] = []
+        for i, (low, high) in enumerate(pairwise(self._edges)):
+            middle = 0.5 * (low + high)
+            parts = [(low, middle), (middle, high)] if chosen[i] else [(low, high)]
+            for a, b in parts:
+                edges.append(a)
+                theta = 0.5 * (a + b) + 0.5 * (b - a) * _X
+                slopes.append(_TO_CHEBYSHEV @ self._evaluate(self._slope, theta))
+        self._edges, self._slope = np.array([*edges, np.pi]), np.stack(slopes)
+
     def _fit_average(self) -> Array:
         r"""Pieces of A, from :math:`K(1) - K = q \int_0^\theta R \sin\theta'\,d\theta'`."""
         total = 0.0
         out = np.empty_like(self._slope)
-        for i, (low, high) in enumerate(zip(self._edges[:-1], self._edges[1:], strict=True)):
+        for i, (low, high) in enumerate(pairwise(self._edges)):
             theta = 0.5 * (low + high) + 0.5 * (high - low) * _X
             integral = total + self._integrals(low, theta)
             drop = 2.0 * np.sin(0.5 * theta) ** 2  # 1 - c
