@@ -17,7 +17,7 @@ from chione.theory.slope_flow import SlopeFlow
 
 W, B = np.array([0.4, 0.9, 1.45, 2.3]), np.array([0.0, 0.35, 1.1])  # unequal on purpose
 QUICK = ("tanh", "gelu", "relu", "erf", "sin", "cos", "sigmoid", "selu", "exp", "squared_relu")
-SLOW = ("hardtanh", "softsign", "sign", "relu6", "arcsinh", "softplus")
+SLOW = ("hardtanh", "softsign", "sign", "relu6", "arcsinh", "softplus", "hardshrink", "siren")
 
 
 def assert_equals_the_scalar_theory(name, diagram, i, j):

@@ -173,6 +173,8 @@ def _given(
             return checked_values(slope, derivative, z)
         if second is not None:
             return checked_values(f"The second derivative of {label}", second, z)
-        raise NotImplementedError("the second derivative is interpolated")
+        raise AssertionError(
+            "a second derivative that was not given is interpolated, not asked for"
+        )
 
     return derivatives

@@ -63,9 +63,30 @@ class ReLU(AbstractPiecewiseLinear):
         return np.where(z > 0.0, 1.0, 0.0)
 
 
+class AbstractLeaky(AbstractPiecewiseLinear):
+    """Slope 1 on the right of zero, `slope` on the left."""
+
+    slope: float
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
+    formula: ClassVar[str] = "x if x > 0 else slope*x"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slope", checks.finite("slope", self.slope))
+
+    @property
+    def closed_forms(self) -> ClosedForms:
+        return forms.scale_invariant(1.0, self.slope)
+
+    def value(self, z: Array) -> Array:
+        return np.where(z > 0.0, z, self.slope * z)
+
+    def derivative(self, z: Array) -> Array:
+        return np.where(z > 0.0, 1.0, self.slope)
+
+
 @final
 @dataclass(frozen=True)
-class LeakyReLU(AbstractPiecewiseLinear):
+class LeakyReLU(AbstractLeaky):
     r"""Leaky rectifier: :math:`x` for positive, :math:`a x` for negative arguments.
 
     Parameters
@@ -75,31 +96,16 @@ class LeakyReLU(AbstractPiecewiseLinear):
     """
 
     slope: float = 0.01
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    formula: ClassVar[str] = "x if x > 0 else slope*x"
     source: ClassVar[str] = "Maas, Hannun, Ng (2013)"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", checks.finite("slope", self.slope))
 
     @property
     def name(self) -> str:
         return spell("leaky_relu", [("slope", self.slope, 0.01)])
 
-    @property
-    def closed_forms(self) -> ClosedForms:
-        return forms.scale_invariant(1.0, self.slope)
-
-    def value(self, z: Array) -> Array:
-        return np.where(z > 0.0, z, self.slope * z)
-
-    def derivative(self, z: Array) -> Array:
-        return np.where(z > 0.0, 1.0, self.slope)
-
 
 @final
 @dataclass(frozen=True)
-class PReLU(AbstractPiecewiseLinear):
+class PReLU(AbstractLeaky):
     r"""Parametric rectifier at its initial slope: :math:`x`, or :math:`a x` for negative x.
 
     Parameters
@@ -109,26 +115,11 @@ class PReLU(AbstractPiecewiseLinear):
     """
 
     slope: float = 0.25
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    formula: ClassVar[str] = "x if x > 0 else slope*x"
     source: ClassVar[str] = "He, Zhang, Ren, Sun (2015)"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", checks.finite("slope", self.slope))
 
     @property
     def name(self) -> str:
         return spell("prelu", [("slope", self.slope, 0.25)])
-
-    @property
-    def closed_forms(self) -> ClosedForms:
-        return forms.scale_invariant(1.0, self.slope)
-
-    def value(self, z: Array) -> Array:
-        return np.where(z > 0.0, z, self.slope * z)
-
-    def derivative(self, z: Array) -> Array:
-        return np.where(z > 0.0, 1.0, self.slope)
 
 
 @final
