@@ -16,6 +16,7 @@ from chione.theory.moments import (
     derivative_second_moment,
     fourth_moment,
     length_slope,
+    moments,
     second_moment,
 )
 
@@ -183,8 +184,8 @@ def infinite_width(
                 rows[name].append(row)
             q, p = q_next, w2 * k + b2
     stacked = {name: np.array(values) for name, values in rows.items()}
-    smooth = not any(phi.jump(0, at) != 0.0 for at in phi.kinks)
-    if not smooth:  # back-propagation ignores the point masses that the theory has at jumps
+    # back-propagation ignores the point masses that the theory has at jumps
+    if moments(phi).has_jumps:
         stacked["slope"][:], stacked["cross"][:] = np.nan, np.nan
     return InfiniteWidth(
         network=network,

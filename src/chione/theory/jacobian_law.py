@@ -11,6 +11,7 @@ from chione.activations import activation
 from chione.activations.protocol import AbstractActivation
 from chione.base import checks
 from chione.freeprob import GaussianSquare, gaussian_square
+from chione.theory.moments import moments as theory_moments
 
 
 def derivative_law(phi: Any, q: float) -> GaussianSquare:
@@ -41,12 +42,11 @@ def derivative_law(phi: Any, q: float) -> GaussianSquare:
 
 @lru_cache(maxsize=256)
 def _law(phi: AbstractActivation, q: float) -> GaussianSquare:
-    for kink in phi.kinks:
-        if phi.jump(0, kink) != 0.0:
-            raise ValueError(
-                f"the spectrum needs a finite mean of phi'(h)^2, but {phi.name} jumps at "
-                f"{kink:g}; use a continuous activation."
-            )
+    for kink, _ in theory_moments(phi).jumps:
+        raise ValueError(
+            f"the spectrum needs a finite mean of phi'(h)^2, but {phi.name} jumps at "
+            f"{kink:g}; use a continuous activation."
+        )
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         law = gaussian_square(phi.derivative, q, breakpoints=tuple(phi.kinks))
         moments = law.moments(4)

@@ -23,6 +23,7 @@ from chione.base import Array, ConvergenceError
 from chione.gaussian.panels import EPS, NODES, WEIGHTS
 from chione.gaussian.resolution import resolve
 from chione.gaussian.smoothing import NARROW
+from chione.theory.moments import moments
 
 N_FIT = 16  # an octave of v then leaves 1e-15: phi'_v is analytic for |arg v| < pi / 2
 _X = np.cos(np.pi * (np.arange(N_FIT) + 0.5) / N_FIT)
@@ -166,7 +167,7 @@ class _Flow:
     def __init__(self, phi: AbstractActivation, edges: Array, low: float, high: float) -> None:
         self.scale = float(np.sqrt(low))
         self._phi, self._kinks = phi, np.array(phi.kinks)
-        self._jumps = [(k, phi.jump(0, k)) for k in phi.kinks]
+        self._jumps = moments(phi).jumps
         self._rule = self._hermite(edges, high)
         if self._rule is not None:
             reach = 2.2 * NARROW * float(np.sqrt(high))
