@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from chione.base import Array
+from chione.gaussian.kept import is_unchanging
 
 # A function whose logarithm grows with a power between these two is a Gaussian, exp(a h^2).
 _GAUSSIAN_ORDER = (1.98, 2.02)
+# Of log|f| over one doubling of h: below this f grows like a power of h, at most the 28th, and
+# what overflows at the limit is an exponential inside its formula, not f itself.
+_LEAST_RISE = 20.0
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,25 @@ class Growth:
 def growth(f: Callable[[Array], Array], side: int) -> Growth:
     """Growth of `f` towards +inf (`side` = 1) or -inf (`side` = -1).
 
-    The order is read off log|f| at the largest finite points, between h / 2 and h.
+    The order is read off log|f| at the largest finite points, between h / 2 and h. It is 0 where
+    log|f| hardly rises there: differences of logarithms of a constant are rounding noise.
     """
+    return _kept(f, side) if is_unchanging(f) else _measured(f, side)
+
+
+@lru_cache(maxsize=256)
+def _kept(f: Callable[[Array], Array], side: int) -> Growth:
+    return _measured(f, side)
+
+
+def _measured(f: Callable[[Array], Array], side: int) -> Growth:
     limit = _last_finite(f, side)
     if not np.isfinite(limit):
         return Growth(0.0, float("nan"), limit)
     h = side * limit * np.array([0.25, 0.5, 1.0])
     with np.errstate(all="ignore"):
         log_f = np.log(np.abs(f(h)))
-    if not np.all(np.isfinite(log_f)) or log_f[1] <= 0.0:
+    if not np.all(np.isfinite(log_f)) or not log_f[2] - log_f[1] > _LEAST_RISE:
         return Growth(0.0, float("nan"), limit)
     # Differences cancel a constant factor; a power of h in front only shifts the order slightly.
     order = float(np.log2((log_f[2] - log_f[1]) / (log_f[1] - log_f[0])))
