@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
+from chione.base import Array, checks, plain
 from chione.networks import MLP, as_network
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
 from chione.simulation.samplers import choose, make_pass
-from chione.simulation.saving import plain
 from chione.simulation.streams import Purpose, entropy, stream
 
 _NUMBERS = (

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
+from chione.base import Array, checks, plain
 from chione.networks import MLP, as_network
 from chione.simulation.dense import DenseWeights
 from chione.simulation.inputs import correlated_inputs
 from chione.simulation.moments import Moments
-from chione.simulation.saving import plain
 from chione.simulation.streams import Purpose, entropy, stream
 
 QUANTITIES = ("metric", "euclidean_length", "curvature", "grassmannian_length")
