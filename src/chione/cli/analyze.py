@@ -6,20 +6,19 @@ from pathlib import Path
 
 import click
 
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE
-
-_LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+from chione.cli.output import draw, echo_json
+from chione.cli.parameters import ACTIVATION, COUNT, FIGURE, LAWS, NON_NEGATIVE, with_effort
+from chione.cli.progress import running
 
 
 @click.command()
-@click.argument("activation")
+@click.argument("activation", type=ACTIVATION)
 @click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ N(0, sigma_w^2 / fan_in).")
 @click.option("--sigma-b", type=NON_NEGATIVE, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
 @click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option(
-    "--weights", type=click.Choice(_LAWS), default="gaussian", show_default=True, help="Their law."
+    "--weights", type=click.Choice(LAWS), default="gaussian", show_default=True, help="Their law."
 )
 @click.option(
     "--networks",
@@ -32,6 +31,7 @@ _LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 @click.option("--simulate/--no-simulate", default=True, help="Measure finite networks, or not.")
 @click.option("--figure", type=FIGURE, help="Draw the page as .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_effort
 def command(
     activation: str,
     sigma_w: float | None,
@@ -58,18 +58,19 @@ def command(
     """
     from chione.diagnosis import analyze
 
-    result = analyze(
-        activation,
-        sigma_w,
-        sigma_b,
-        depth=depth,
-        width=width,
-        weights=weights,  # type: ignore[arg-type]  # click.Choice holds it to the five laws
-        n_networks=networks,
-        seed=seed,
-        simulate=simulate,
-        picture=figure is not None,
-    )
+    with running("analyzing"):
+        result = analyze(
+            activation,
+            sigma_w,
+            sigma_b,
+            depth=depth,
+            width=width,
+            weights=weights,  # type: ignore[arg-type]  # click.Choice holds it to the five laws
+            n_networks=networks,
+            seed=seed,
+            simulate=simulate,
+            picture=figure is not None,
+        )
     if as_json:
         parameters = {
             "activation": activation,
@@ -85,8 +86,4 @@ def command(
     else:
         click.echo(repr(result))
     if figure is not None:
-        from chione.plotting import save
-
-        picture = result.plot()
-        write_atomically(figure, lambda part: save(picture, part))
-        click.echo(f"Wrote {figure}", err=True)
+        draw(figure, result.plot())
