@@ -130,6 +130,10 @@ class Analysis:
             out["xi_c"] = depth_scale(slopes.correlation_slope)
         return {name: m for name, m in out.items() if np.isfinite(m.value)}
 
+    def to_text(self, *, width: int | None = None) -> str:
+        """The page for a screen of `width` columns; by default as wide as it is, at most 98."""
+        return as_text(self, width=width)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types: each quantity with value, error and status.
 
@@ -323,7 +327,7 @@ def _assemble(
 def _trust(network: MLP) -> Trust | None:
     """How far infinite width holds; None where lengths leave float64, as the verdict says."""
     try:
-        return trust(
+        found = trust(
             network.activation,
             sigma_w=network.sigma_w,
             sigma_b=network.sigma_b,
@@ -333,6 +337,7 @@ def _trust(network: MLP) -> Trust | None:
         )
     except ConvergenceError:
         return None
+    return found if np.isfinite(found.spread) else None
 
 
 def _layer_log10_gradient(curves: Trajectory) -> Array:
