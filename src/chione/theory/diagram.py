@@ -10,14 +10,13 @@ Newton steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Status, checks
+from chione.base import AbstractResult, Array, Status, along, checks, result
 from chione.gaussian import Table
 from chione.gaussian.panels import EPS
 from chione.theory.correlation_table import CorrelationTable
@@ -34,8 +33,8 @@ Codes = NDArray[np.int8]
 Values = tuple[Array, Array]  # value, error
 
 
-@dataclass(frozen=True)
-class PhaseDiagram:
+@result
+class PhaseDiagram(AbstractResult):
     """Mean-field theory of one activation over a grid; fields have shape (rows, columns).
 
     Parameters
@@ -65,6 +64,12 @@ class PhaseDiagram:
     errors : dict of str to ndarray
         Estimated absolute error of each field of numbers (single precision: it is an estimate).
     """
+
+    axes = (
+        along("sigma_w", "sigma_w")
+        | along("sigma_b", "sigma_b")
+        | along("sigma_b sigma_w", *FIELDS, "phase", "status", "reached", "errors")
+    )
 
     activation: AbstractActivation
     sigma_w: Array

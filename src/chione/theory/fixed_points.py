@@ -9,14 +9,13 @@ iteration runs away from unstable points and crawls near half-stable ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status
+from chione.base import AbstractResult, Array, Estimate, Status, result
 from chione.gaussian.panels import EPS
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import ActivationLike, Moments, moments
@@ -30,8 +29,8 @@ _LOWEST, _HIGHEST = 1e-12, 1e12  # where fixed points are looked for
 _PER_OCTAVE = 8
 
 
-@dataclass(frozen=True)
-class FixedPoint:
+@result
+class FixedPoint(AbstractResult):
     """One fixed point of the length map.
 
     Parameters
@@ -58,8 +57,8 @@ class FixedPoint:
         return self.stability != UNSTABLE
 
 
-@dataclass(frozen=True)
-class FixedPoints:
+@result
+class FixedPoints(AbstractResult):
     """All fixed points of one length map.
 
     Parameters

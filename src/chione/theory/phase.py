@@ -7,13 +7,12 @@ r"""Everything mean-field theory says of one choice of (sigma_w, sigma_b).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Estimate, Status, checks, missing
+from chione.base import AbstractResult, Estimate, Status, checks, missing, result
 from chione.gaussian.panels import EPS
 from chione.theory.correlation_fixed_point import correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, reached_from
@@ -25,8 +24,8 @@ ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 DIVERGENT, NO_POINT = "divergent", "none"
 
 
-@dataclass(frozen=True)
-class MeanField:
+@result
+class MeanField(AbstractResult):
     """Infinite-width theory of one network at its fixed point.
 
     Parameters
@@ -75,8 +74,7 @@ class MeanField:
     reached: bool
     sentence: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         names = ("q_star", "c_star", "chi_parallel", "chi_perp", "xi_q", "xi_c")
         return {
             "activation": str(self.activation),
