@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array, checks
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.simulation import fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, input_pair
 from chione.simulation.moments import Moments
@@ -162,11 +162,7 @@ def _plan(
     backend: str,
     bins: int,
 ) -> _Plan:
-    if not isinstance(network, MLP):
-        raise TypeError(
-            f"network must be a chione.MLP, but it is a {type(network).__name__}; "
-            "describe it as chione.MLP(chione.activation('tanh'), 1.5, 0.1, depth=50, width=512)."
-        )
+    network = as_network(network)
     start = entropy(seed)
     width = network.widths[0]
     if inputs is None and width < 2:

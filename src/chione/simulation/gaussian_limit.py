@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import AbstractResult, Array, along, checks, plain, result
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
 from chione.simulation.samplers import choose, make_pass
@@ -116,6 +116,7 @@ def gaussian_limit(
     TypeError, ValueError
         If an argument is out of range or shapes disagree.
     """
+    network = as_network(network)
     x = check_inputs(inputs, network.widths[0])
     k = checks.real_array("kernel", kernel)
     if k.shape != (len(x), len(x)) or np.trace(k) <= 0.0:

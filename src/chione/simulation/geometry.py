@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import AbstractResult, Array, along, checks, plain, result
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.simulation.dense import DenseWeights
 from chione.simulation.inputs import correlated_inputs
 from chione.simulation.moments import Moments
@@ -121,8 +121,7 @@ def great_circle(
     .. [1] B. Poole et al., Exponential expressivity in deep neural networks through transient
        chaos, NeurIPS 2016, section 3.
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a chione.MLP, but it is a {type(network).__name__}.")
+    network = as_network(network)
     points = checks.integer("n_points", n_points, minimum=3)
     count = checks.integer("n_networks", n_networks)
     radius, start = checks.positive("q0", q0), entropy(seed)

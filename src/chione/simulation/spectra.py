@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from chione.base import AbstractResult, Array, along, checks, result
-from chione.networks import MLP, Dense
+from chione.networks import MLP, Dense, as_network
 from chione.simulation.graded_product import GradedProduct
 from chione.simulation.streams import Purpose, entropy, stream
 from chione.simulation.weights import dense_weights
@@ -103,6 +103,7 @@ def simulate_spectrum(
     ValueError
         For an unknown method, a wrong input or q_star <= 0.
     """
+    network = as_network(network)
     how: Method = (
         "plain"
         if checks.one_of("method", method, ("plain", "stabilised")) == "plain"
