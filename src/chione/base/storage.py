@@ -92,9 +92,9 @@ def load(path: str | Path) -> AbstractResult:
         return read(path)
     except SpecError as err:
         raise SpecError(f"{str(path)!r} cannot be read: {err}") from None
-    except OSError:
-        raise
     except Exception as err:  # damage has no end of forms; all of them end in one sentence
+        if isinstance(err, OSError) and err.filename is not None:
+            raise  # the file is absent or may not be read
         what = f"{type(err).__name__}: {str(err).splitlines()[0][:120]}" if str(err) else ""
         raise SpecError(
             f"{str(path)!r} is damaged or no file of chione ({what or type(err).__name__})."
