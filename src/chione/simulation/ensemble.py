@@ -77,7 +77,7 @@ def simulate(
     backend : {"numpy", "torch"}
         What multiplies dense weights; torch needs the extra ``torch``.
     device : str
-        Device of the torch backend, such as ``"cuda"``.
+        Device of the torch backend, such as ``"cuda"``; NumPy runs on the CPU and refuses others.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
 
@@ -109,7 +109,7 @@ def simulate(
     >>> run.mean["lengths"].shape
     (10, 2)
     """
-    plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, bins)
+    plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, device, bins)
     count = checks.integer("n_networks", n_networks)
     threads = min(checks.integer("workers", workers), count)
     checks.integer("batch", batch)
@@ -160,6 +160,7 @@ def _plan(
     sampler: str,
     dtype: str,
     backend: str,
+    device: str,
     bins: int,
 ) -> _Plan:
     network = as_network(network)
@@ -178,7 +179,7 @@ def _plan(
         asked=names,
         layered=tuple(OBSERVABLES[n] for n in needed if n in OBSERVABLES),
         histograms=tuple(n for n in needed if n in histograms.SIGNALS),
-        sampler=samplers.choose(sampler, backend, network, len(x)),
+        sampler=samplers.choose(sampler, backend, network, len(x), device),
         dtype=kind,
         bins=checks.integer("bins", bins),
     )

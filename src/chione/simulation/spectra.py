@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -76,6 +76,7 @@ def simulate_spectrum(
     n_networks: int = 1,
     seed: int | None = 0,
     method: str = "plain",
+    progress: Callable[[int, int], None] | None = None,
 ) -> SimulatedSpectrum:
     r"""Singular values of the input-output Jacobian of sampled networks.
 
@@ -97,6 +98,8 @@ def simulate_spectrum(
     method : {"plain", "stabilised"}
         Plain product, right for singular values above about 1e-15 of the largest; or the product
         in graded form, right for all of them at up to six times the cost.
+    progress : callable, optional
+        Called with (networks done, networks in total) after each network.
 
     Raises
     ------
@@ -119,6 +122,8 @@ def simulate_spectrum(
         log, ok = _plain(factors) if how == "plain" else _stabilised(factors)
         values.append(log)
         resolved.append(ok)
+        if progress is not None:
+            progress(number + 1, n)
     return SimulatedSpectrum(np.array(values), network.widths[-1], np.array(resolved), how, seed)
 
 
