@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Literal, final
 
 import numpy as np
 
 from chione.activations import chebyshev, jets
+from chione.activations.clean import Clean
 from chione.activations.kinks import REACH, Kink, KinkSearch, find_kinks
 from chione.activations.protocol import AbstractActivation, sides
 from chione.base import Array, SpecError
@@ -94,10 +95,26 @@ class Custom(AbstractActivation):
             return INTERPOLATION_ERROR if self.search.smooth else float("inf")
         return 0.0
 
+    @cached_property
+    def _clean(self) -> Clean:
+        def values(x: Array) -> Array:  # a copy: f may write into its argument
+            return np.asarray(self.f(x.copy()), dtype=np.float64)
+
+        orders = () if self.derivatives is None else (1, 2)[: self.highest]
+        return Clean((values, *(self._given(order) for order in orders)), self.kinks)
+
+    def _given(self, order: int) -> Callable[[Array], Array]:
+        derivatives = self.derivatives
+        assert derivatives is not None
+
+        def slope(x: Array) -> Array:
+            return np.array(derivatives(x, order), dtype=np.float64)
+
+        return slope
+
     def value(self, z: Array) -> Array:
-        flat = np.array(z, dtype=np.float64).ravel()  # a copy: f may write into its argument
-        with np.errstate(all="ignore"):
-            return np.asarray(self.f(flat), dtype=np.float64).reshape(np.shape(z))
+        flat = np.array(z, dtype=np.float64).ravel()
+        return self._clean(0, flat).reshape(np.shape(z))
 
     def derivative(self, z: Array) -> Array:
         return self._derivative(z, 1)
@@ -128,13 +145,12 @@ class Custom(AbstractActivation):
         if order > self.highest:
             out = interpolated(_slope(derivatives), self.kinks, flat, 1)
             return out.reshape(np.shape(z))
-        with np.errstate(all="ignore"):
-            out = np.array(derivatives(flat, order), dtype=np.float64)
-            broken = ~np.isfinite(out)
-            if np.any(broken):  # inf/inf on the way, as in x/(1 + exp(-x)) at -1000
-                # a huge value is no such accident: its derivative does overflow
-                where = np.flatnonzero(broken)[np.abs(self.f(flat[broken])) < 1e150]
-                out[where] = interpolated(self.f, self.kinks, flat[where], order)
+        out = self._clean(order, flat)
+        broken = ~np.isfinite(out)
+        if np.any(broken):
+            # a huge value is no accident of the formula: its derivative does overflow
+            where = np.flatnonzero(broken)[np.abs(self._clean(0, flat[broken])) < 1e150]
+            out[where] = interpolated(self.f, self.kinks, flat[where], order)
         return out.reshape(np.shape(z))
 
 
@@ -207,8 +223,9 @@ def jet_derivatives(f: Callable[[Any], Any]) -> Derivatives:
 
     def derivatives(z: Array, order: int) -> Array:
         with np.errstate(all="ignore"):
-            out = jets.lift(f(jets.variable(z)))  # a plain array comes from comparisons only
-        return np.broadcast_to((out.value, out.first, out.second)[order], np.shape(z))
+            # a plain array comes from comparisons only
+            out = jets.lift(f(jets.variable(z, max(order, 1))))
+        return np.broadcast_to(out.derivative(order), np.shape(z))
 
     return derivatives
 

@@ -32,6 +32,15 @@ class ClosedForms:
         :math:`(q_1, q_2, c) \mapsto E\,\phi(h_1)\phi(h_2)`.
     derivative_kernel : callable, optional
         :math:`(q_1, q_2, c) \mapsto E\,\phi'(h_1)\phi'(h_2)`.
+    difference : callable, optional
+        :math:`(q_1, q_2, q_1 - q_2, 1 - c) \mapsto E\,[\phi(h_1) - \phi(h_2)]^2` for c >= 0,
+        without cancellation where the two inputs nearly agree.
+    total : callable, optional
+        :math:`(q_1, q_2, q_1 - q_2, 1 + c) \mapsto E\,[\phi(h_1) + \phi(h_2)]^2` for c <= 0,
+        likewise where they are nearly opposite.
+    near_slope : callable, optional
+        :math:`(q_1, q_2, 1 - c, 1 + c) \mapsto E\,\phi'(h_1)\phi'(h_2)`: `derivative_kernel`
+        where 1 - |c| is known better than c.
     source : str
         Where the formulas stand, or how they were derived.
     """
@@ -42,6 +51,9 @@ class ClosedForms:
     length_slope: Callable[[Array], Array] | None = None
     kernel: Callable[[Array, Array, Array], Array] | None = None
     derivative_kernel: Callable[[Array, Array, Array], Array] | None = None
+    difference: Callable[[Array, Array, Array, Array], Array] | None = None
+    total: Callable[[Array, Array, Array, Array], Array] | None = None
+    near_slope: Callable[[Array, Array, Array, Array], Array] | None = None
     source: str = ""
 
 

@@ -167,6 +167,11 @@ def compare(result: SimulationResult) -> Comparison:
     beyond that bound counts as a contradiction. Layers are not independent, so Bonferroni's bound
     is cautious.
     """
+    if not isinstance(result, SimulationResult):
+        raise TypeError(
+            f"result must be what chione.simulate returned, but it is of type "
+            f"{type(result).__name__}; write compare(simulate(network))."
+        )
     if result.network.weights == "delta":
         raise ValueError(
             "delta weights have no Gaussian limit to compare with: each unit has a single input; "

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
-from chione.networks import MLP
+from chione.base import Array, checks, plain
+from chione.networks import MLP, as_network
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
 from chione.simulation.samplers import choose, make_pass
-from chione.simulation.saving import plain
 from chione.simulation.streams import Purpose, entropy, stream
 
 _NUMBERS = (
@@ -113,6 +112,7 @@ def gaussian_limit(
     TypeError, ValueError
         If an argument is out of range or shapes disagree.
     """
+    network = as_network(network)
     x = check_inputs(inputs, network.widths[0])
     k = checks.real_array("kernel", kernel)
     if k.shape != (len(x), len(x)) or np.trace(k) <= 0.0:

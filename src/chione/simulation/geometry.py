@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
-from chione.networks import MLP
+from chione.base import Array, checks, plain
+from chione.networks import MLP, as_network
 from chione.simulation.dense import DenseWeights
 from chione.simulation.inputs import correlated_inputs
 from chione.simulation.moments import Moments
-from chione.simulation.saving import plain
 from chione.simulation.streams import Purpose, entropy, stream
 
 QUANTITIES = ("metric", "euclidean_length", "curvature", "grassmannian_length")
@@ -116,8 +115,7 @@ def great_circle(
     .. [1] B. Poole et al., Exponential expressivity in deep neural networks through transient
        chaos, NeurIPS 2016, section 3.
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a chione.MLP, but it is a {type(network).__name__}.")
+    network = as_network(network)
     points = checks.integer("n_points", n_points, minimum=3)
     count = checks.integer("n_networks", n_networks)
     radius, start = checks.positive("q0", q0), entropy(seed)

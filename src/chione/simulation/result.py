@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array
+from chione.base import Array, plain
 from chione.networks import MLP
 from chione.simulation import saving
 
@@ -127,8 +127,8 @@ class SimulationResult:
             "observables": {
                 name: {
                     "dims": list(self.dims[name]),
-                    "mean": saving.plain(self.mean[name]),
-                    "stderr": saving.plain(self.stderr[name]),
+                    "mean": plain(self.mean[name]),
+                    "stderr": plain(self.stderr[name]),
                 }
                 for name in self.mean
             },

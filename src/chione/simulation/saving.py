@@ -1,31 +1,23 @@
-"""Results as files. Each file is written beside its place and moved there in one step."""
+"""Results as files, each of them whole or not there."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.base import Array, MissingExtraError
+from chione.base import MissingExtraError, write_whole
 
 if TYPE_CHECKING:
     from chione.simulation.result import SimulationResult
 
 ENDINGS = (".npz", ".csv", ".nc")
-
-
-def plain(a: Array) -> Any:
-    """Nested lists with None in place of what JSON cannot carry."""
-    if np.ndim(a) == 0:
-        return float(a) if np.isfinite(a) else None
-    return [plain(x) for x in np.asarray(a)]
 
 
 def save(result: SimulationResult, path: Path) -> Path:
@@ -40,29 +32,7 @@ def save(result: SimulationResult, path: Path) -> Path:
         raise ValueError(
             f"path must end in {', '.join(ENDINGS)}, but it is {str(path)!r}; choose one of these."
         )
-    _replace(path, lambda temporary: writers[ending](result, temporary))
-    return path
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Write to a file in the same folder, flush it to the disk, then rename over `path`."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb+") as f:
-            os.fsync(f.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes it private
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return write_whole(path, partial(writers[ending], result))
 
 
 def _write_npz(result: SimulationResult, path: Path) -> None:

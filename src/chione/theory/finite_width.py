@@ -17,7 +17,7 @@ import numpy as np
 from chione.activations import activation
 from chione.base import Array, ConvergenceError, Estimate, Status, checks
 from chione.gaussian.panels import EPS
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.theory.length_map import variances
 from chione.theory.moments import ActivationLike, Moments, moments
 from chione.theory.taylor import slope_in_q
@@ -206,7 +206,7 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     Estimate
         Shape (L,), to leading order in 1 / n.
     """
-    q0 = checks.positive("q0", q0)
+    network, q0 = as_network(network), checks.positive("q0", q0)
     checks.one_of("weights", network.weights, LAWS)
     w2, b2 = variances(network.sigma_w, network.sigma_b)
     m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths

@@ -19,7 +19,7 @@ from chione.activations import AbstractActivation, activation
 from chione.base import Array, ConvergenceError, Estimate, Status, checks
 from chione.gaussian import expectation
 from chione.gaussian.panels import EPS
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.moments import ActivationLike, moments
 
@@ -116,6 +116,7 @@ def backward(
     ----------
     .. [1] G. Yang, S. Schoenholz, "Mean field residual networks", NeurIPS 2017, axiom 3.2.
     """
+    network = as_network(network)
     checks.one_of("start", start, STARTS)
     if start == "unit" and any(targets):
         raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")
