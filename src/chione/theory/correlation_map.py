@@ -74,7 +74,7 @@ def derivative_kernel(
     at c = 1 it is then infinite. Parameters as :func:`kernel`.
     """
     act = activation(phi)
-    return _each(act, act.closed_forms.derivative_kernel, _derivative_quadrature, q1, q2, c, method)
+    return _each(act, act.closed_forms.derivative_kernel, slope_quadrature, q1, q2, c, method)
 
 
 def correlation_map(
@@ -250,7 +250,7 @@ def slope_at(
             beside = float(closed(np.array(q), np.array(q), np.array(1.0 - gap - step)))
             error += abs(value - beside) / step * EPS  # rounding of 1 - c
         return Estimate(value, error, Status.OK)
-    return _derivative_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
+    return slope_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
 
 
 def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
@@ -259,7 +259,7 @@ def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) 
     )
 
 
-def _derivative_quadrature(
+def slope_quadrature(
     phi: AbstractActivation,
     q1: float,
     q2: float,
@@ -267,6 +267,7 @@ def _derivative_quadrature(
     gap: float | None = None,
     one_plus_c: float | None = None,
 ) -> Estimate:
+    """R by quadrature at any two variances; 1 - c and 1 + c where they are known better than c."""
     smooth_part = bivariate(
         phi.derivative,
         phi.derivative,
