@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import EPS, Estimate, Status, missing, plain
+from chione.base import EPS, AbstractResult, Estimate, Status, missing, plain, result
 from chione.diagnosis.curve_errors import curve_errors
 from chione.diagnosis.numbers import power_text, value_text
 from chione.diagnosis.phases import phase_of
@@ -19,8 +18,8 @@ from chione.theory import MeanField, Recommendation, Trajectory, mean_field, tra
 _LOG10_MAX = math.log10(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True)
-class Alternative:
+@result
+class Alternative(AbstractResult):
     """One choice of sigmas and what it does.
 
     Parameters
@@ -51,7 +50,7 @@ class Alternative:
     survives: Estimate
     survives_reason: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Plain JSON types."""
         survives = self.survives.to_dict()
         if self.survives_reason:

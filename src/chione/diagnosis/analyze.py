@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, ConvergenceError, Estimate, Status, checks
+from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
 from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
 
 
-@dataclass(frozen=True)
-class Analysis:
+@result
+class Analysis(AbstractResult):
     """Theory, measurement, verdict and advice for one network.
 
     Parameters
@@ -134,7 +134,7 @@ class Analysis:
         """The page for a screen of `width` columns; by default as wide as it is, at most 98."""
         return as_text(self, width=width)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types: each quantity with value, error and status.
 
         The data of the picture is apart: ``.picture.to_dict()``.
@@ -149,10 +149,17 @@ class Analysis:
         """
         return self if self.picture is not None else replace(self, picture=picture_of(self))
 
-    def plot(self) -> Figure:
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """The page as one picture, by :meth:`with_picture` if there is none yet.
 
-        `chione.plotting.save` writes it.
+        With `ax` or `field` one curve over the depth. `chione.plotting.save` writes it.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw the one curve.
+        field : {"q", "c", "gradient"}, optional
+            Which curve; the gradient if only `ax` is given.
         """
         picture = self.picture or picture_of(self)
         return picture.plot()
@@ -337,7 +344,7 @@ def _trust(network: MLP) -> Trust | None:
         )
     except ConvergenceError:
         return None
-    return found if np.isfinite(found.spread) else None
+    return found if np.isfinite(found.relative_spread) else None
 
 
 def _layer_log10_gradient(curves: Trajectory) -> Array:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
+from chione.base import AbstractResult, result
 from chione.theory import MeanField, Recommendation
 from chione.theory.phase import is_critical
 
@@ -14,8 +14,8 @@ _SAME = 5e-6  # relative distance of sigmas that were typed from six printed dig
 _SETTLING = ("ordered", "critical", "chaotic")
 
 
-@dataclass(frozen=True)
-class Phase:
+@result
+class Phase(AbstractResult):
     """A phase and what limits it.
 
     Parameters

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.base import Array, plain
+from chione.base import AbstractResult, Array, plain, result
 from chione.theory import correlation_map, critical_line, length_map, phase_diagram
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ _COLUMNS, _ROWS = 161, 121  # cells of the phase diagram
 _ORBIT = 60  # layers drawn as a staircase
 
 
-@dataclass(frozen=True, eq=False)
-class MapData:
+@result
+class MapData(AbstractResult):
     """A map from layer to layer with one orbit and its fixed points.
 
     Parameters
@@ -50,8 +49,8 @@ class MapData:
     note: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class DiagramData:
+@result
+class DiagramData(AbstractResult):
     """A phase diagram with the critical line.
 
     Parameters
@@ -74,8 +73,8 @@ class DiagramData:
     line: Array
 
 
-@dataclass(frozen=True, eq=False)
-class CurveData:
+@result
+class CurveData(AbstractResult):
     """A quantity over the layers: theory with its error, measured means with standard errors.
 
     Parameters
@@ -92,8 +91,8 @@ class CurveData:
     stderr: Array
 
 
-@dataclass(frozen=True, eq=False)
-class AnalysisPicture:
+@result
+class AnalysisPicture(AbstractResult):
     """All that the page shows as a picture; a part that does not exist is a sentence instead.
 
     Parameters

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from chione.activations import AbstractActivation
+from chione.base import AbstractResult, result
 from chione.diagnosis.numbers import factor_text, power_text
 from chione.diagnosis.phases import Phase
 from chione.theory import Trajectory, length_map
@@ -16,8 +16,8 @@ from chione.theory.trainability import Passage, Trainability, trainability
 _FLAT = 1e-9  # decades of gradient that are called none
 
 
-@dataclass(frozen=True)
-class Verdict:
+@result
+class Verdict(AbstractResult):
     """What a person should know, in words.
 
     Parameters

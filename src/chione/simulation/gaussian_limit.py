@@ -3,12 +3,12 @@ r"""How the outputs of random networks approach a Gaussian process as the width 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks, plain
+from chione.base import AbstractResult, Array, along, checks, plain, result
 from chione.networks import MLP, as_network
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
@@ -25,8 +25,8 @@ _NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class GaussianLimit:
+@result
+class GaussianLimit(AbstractResult):
     r"""Distance of the output distribution from its limit at each width.
 
     Parameters
@@ -45,6 +45,10 @@ class GaussianLimit:
         Networks at each width, and the seed.
     """
 
+    axes = along("widths", "widths", "mmd2", "mmd2_stderr") | along(
+        "widths input", "kurtosis", "kurtosis_stderr"
+    )
+
     widths: Array
     kurtosis: Array
     kurtosis_stderr: Array
@@ -55,7 +59,7 @@ class GaussianLimit:
     n_networks: int
     seed: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; NaN becomes None."""
         return {
             "widths": [int(n) for n in self.widths],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from chione.base import Array, checks
+from chione.base import AbstractResult, Array, along, checks, result
 from chione.networks import MLP, Dense, as_network
 from chione.simulation.graded_product import GradedProduct
 from chione.simulation.streams import Purpose, entropy, stream
@@ -19,8 +19,8 @@ Method = Literal["plain", "stabilised"]
 _EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class SimulatedSpectrum:
+@result
+class SimulatedSpectrum(AbstractResult):
     r"""Singular values of :math:`J = D^L W^L \cdots D^1 W^1` of sampled networks.
 
     Parameters
@@ -38,9 +38,11 @@ class SimulatedSpectrum:
         The seed used.
     """
 
+    axes = along("network rank", "log_singular_values", "resolved")
+
     log_singular_values: Array
     output_width: int
-    resolved: Array
+    resolved: NDArray[np.bool_]
     method: Method
     seed: int
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, Estimate, Status, checks
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.networks import MLP, as_network
 from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.fading import is_straight
@@ -82,8 +82,8 @@ def ntk(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     return _kernel(network, x1, x2, True)
 
 
-@dataclass(frozen=True)
-class KernelLayers:
+@result
+class KernelLayers(AbstractResult):
     """Both kernels of a pair of inputs, layer by layer.
 
     Parameters
@@ -91,6 +91,8 @@ class KernelLayers:
     nngp, ntk : Estimate
         Shape (L, 3): the entries 11, 12 and 22 of each layer.
     """
+
+    axes = along("layer entry", "nngp", "ntk")
 
     nngp: Estimate
     ntk: Estimate

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from chione.base import paragraph, text_table
+from chione.base import AbstractResult, paragraph, result, text_table
 
 
-@dataclass(frozen=True)
-class LayerChange:
+@result
+class LayerChange(AbstractResult):
     r"""One weight that was set.
 
     Parameters
@@ -40,8 +40,8 @@ class LayerChange:
     reason: str
 
 
-@dataclass(frozen=True)
-class InitializationReport:
+@result
+class InitializationReport(AbstractResult):
     """What was set, what was left alone and why.
 
     Parameters
@@ -86,8 +86,7 @@ class InitializationReport:
             lines.append(paragraph(f"note: {self.note}"))
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         out = asdict(self)
         for change in out["changes"]:
             for key, value in change.items():
