@@ -167,6 +167,9 @@ class Analysis(AbstractResult):
     def __repr__(self) -> str:
         return as_text(self)
 
+    def __str__(self) -> str:
+        return as_text(self)
+
     def _repr_html_(self) -> str:
         return as_html(self)
 
@@ -344,7 +347,8 @@ def _trust(network: MLP) -> Trust | None:
         )
     except ConvergenceError:
         return None
-    return found if np.isfinite(found.relative_spread) else None
+    known = np.isfinite(found.relative_spread) and not np.isnan(found.ratio)
+    return found if known else None  # a signal that dies has no relative spread
 
 
 def _layer_log10_gradient(curves: Trajectory) -> Array:

@@ -87,6 +87,9 @@ class GainTable(AbstractResult):
         )
         return text_table(head, [row.cells() for row in self.rows])
 
+    def __str__(self) -> str:
+        return repr(self)
+
 
 def gain_table(phi: object = None, *, depth: int = 50) -> GainTable:
     r"""Tabulate sigmas on the edge of chaos and what they do, beside ``calculate_gain``.
