@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from chione.base import Status
 from chione.cli import main
 
 
@@ -130,6 +131,8 @@ def test_phase_writes_the_same_numbers_in_every_format(tmp_path):
     with (tmp_path / "p.csv").open() as lines:
         next(lines)
         table = list(csv.DictReader(lines))
+    assert {line["status"] for line in table} <= {s.word for s in Status}
+    assert table[0]["status"] == "ok"
     with xarray.open_dataset(tmp_path / "p.nc", engine="scipy") as dataset:
         assert dataset.attrs["activation"] == "tanh"
         for name, array in arrays.items():
@@ -181,6 +184,7 @@ def test_the_command_line_is_a_program_too():
         [sys.executable, "-m", "chione", "analyze", "tanh", "--sigma-w", "-1"],
         capture_output=True,
         text=True,
+        timeout=60,
     )
     assert out.returncode == 2
     assert "Traceback" not in out.stderr

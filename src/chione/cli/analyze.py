@@ -6,20 +6,19 @@ from pathlib import Path
 
 import click
 
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE
-
-_LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+from chione.cli.output import draw, echo_json
+from chione.cli.parameters import ACTIVATION, COUNT, FIGURE, LAWS, NON_NEGATIVE, with_effort
+from chione.cli.progress import running
 
 
 @click.command()
-@click.argument("activation")
+@click.argument("activation", type=ACTIVATION)
 @click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ N(0, sigma_w^2 / fan_in).")
 @click.option("--sigma-b", type=NON_NEGATIVE, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
 @click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option(
-    "--weights", type=click.Choice(_LAWS), default="gaussian", show_default=True, help="Their law."
+    "--weights", type=click.Choice(LAWS), default="gaussian", show_default=True, help="Their law."
 )
 @click.option(
     "--networks",
@@ -33,6 +32,7 @@ _LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 @click.option("--figure", type=FIGURE, help="Draw the page as .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
+@with_effort
 def command(
     ctx: click.Context,
     activation: str,
@@ -57,17 +57,18 @@ def command(
     """
     from chione.diagnosis import analyze
 
-    result = analyze(
-        activation,
-        sigma_w,
-        sigma_b,
-        depth=depth,
-        width=width,
-        weights=weights,  # type: ignore[arg-type]  # click.Choice holds it to the five laws
-        n_networks=networks,
-        seed=seed,
-        simulate=simulate,
-    )
+    with running("analyzing"):
+        result = analyze(
+            activation,
+            sigma_w,
+            sigma_b,
+            depth=depth,
+            width=width,
+            weights=weights,  # type: ignore[arg-type]  # click.Choice holds it to the five laws
+            n_networks=networks,
+            seed=seed,
+            simulate=simulate,
+        )
     if as_json:
         parameters = {
             "activation": activation,
@@ -83,11 +84,7 @@ def command(
     else:
         click.echo(repr(result))
     if figure is not None:
-        from chione.plotting import save
-
-        picture = result.plot()
-        write_atomically(figure, lambda part: save(picture, part))
-        click.echo(f"Wrote {figure}", err=True)
+        draw(figure, result.plot())
     if not result.exists:
         click.echo(f"Error: {result.theory.sentence}", err=True)
         ctx.exit(1)

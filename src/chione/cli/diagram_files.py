@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 import chione
-from chione.base import MissingExtraError
-from chione.cli.output import write_atomically
+from chione.base import MissingExtraError, Status, write_whole
 from chione.theory import CriticalLine, PhaseDiagram
 
 FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
@@ -30,7 +29,7 @@ def write_diagram(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: s
     """
     writers = {".npz": _npz, ".csv": _csv, ".nc": _nc}
     write = writers[path.suffix.lower()]
-    write_atomically(path, lambda part: write(part, diagram, line, name))
+    write_whole(path, lambda part: write(part, diagram, line, name))
 
 
 def _fields(diagram: PhaseDiagram) -> dict[str, Any]:
@@ -60,12 +59,13 @@ def _csv(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: str) -> No
     fields = _fields(diagram)
     with path.open("w", encoding="utf-8") as out:
         out.write(f"# chione {chione.__version__}, phase diagram of {name}\n")
-        out.write(",".join(("sigma_w", "sigma_b", "phase", *fields)) + "\n")
+        out.write(",".join(("sigma_w", "sigma_b", "phase", "status", *fields)) + "\n")
         for i, b in enumerate(diagram.sigma_b):
             for j, w in enumerate(diagram.sigma_w):
                 numbers = (fields[f][i, j] for f in fields)
                 cells = ("" if np.isnan(x) else repr(float(x)) for x in numbers)
-                out.write(f"{float(w)!r},{float(b)!r},{diagram.phase[i, j]},{','.join(cells)}\n")
+                words = f"{diagram.phase[i, j]},{Status(int(diagram.status[i, j])).word}"
+                out.write(f"{float(w)!r},{float(b)!r},{words},{','.join(cells)}\n")
 
 
 def _nc(path: Path, diagram: PhaseDiagram, line: CriticalLine, name: str) -> None:

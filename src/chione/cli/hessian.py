@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, OutputFile
+from chione.cli.output import draw, echo_json, tell
+from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, OutputFile, with_effort
+from chione.cli.progress import running
 
 
 @click.command()
@@ -20,6 +21,7 @@ from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, OutputFile
 @click.option("--out", type=OutputFile(".csv"), help="Write density and distribution function.")
 @click.option("--figure", type=FIGURE, help="Draw the density.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_effort
 def command(
     ratio: float,
     energy: float,
@@ -37,13 +39,15 @@ def command(
     """
     import numpy as np
 
+    from chione.base import write_whole
     from chione.simulation.hessian import sample_model_hessian
     from chione.theory.hessian import critical_energy, hessian_spectrum
 
     spectrum = hessian_spectrum(ratio=ratio, energy=energy)
     sampled = None
     if sample is not None:
-        sampled = sample_model_hessian(ratio=ratio, energy=energy, size=sample, seed=seed)
+        with running("sampling a matrix"):
+            sampled = sample_model_hessian(ratio=ratio, energy=energy, size=sample, seed=seed)
     if out is not None:
         low, high = spectrum.edges
         x = low + (high - low) * np.sin(np.linspace(0.0, np.pi / 2, points)) ** 2
@@ -59,13 +63,12 @@ def command(
                 fmt="%.17g",
             )
 
-        write_atomically(out, write)
+        write_whole(out, write)
+        tell(out)
     if figure is not None:
         from chione.plotting.spectra import hessian_figure
-        from chione.plotting.style import save
 
-        picture = hessian_figure(spectrum, sampled)
-        write_atomically(figure, lambda path: save(picture, path))
+        draw(figure, hessian_figure(spectrum, sampled))
     result: dict[str, Any] = {
         "support": spectrum.support,
         "atoms": spectrum.atoms,

@@ -9,13 +9,14 @@ import numpy as np
 
 from chione.activations import activation as resolve
 from chione.cli.diagram_files import write_diagram
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import FIGURE, OutputFile, Range
-from chione.theory import CriticalLine, PhaseDiagram, critical_line, phase_diagram
+from chione.cli.output import draw, echo_json, tell
+from chione.cli.parameters import ACTIVATION, FIGURE, OutputFile, Range, with_effort
+from chione.cli.progress import running
+from chione.theory import critical_line, phase_diagram
 
 
 @click.command()
-@click.argument("activation")
+@click.argument("activation", type=ACTIVATION)
 @click.option(
     "--sigma-w",
     type=Range(minimum=0.0),
@@ -33,6 +34,7 @@ from chione.theory import CriticalLine, PhaseDiagram, critical_line, phase_diagr
 @click.option("--out", type=OutputFile(".npz", ".csv", ".nc"), help="Write all fields as data.")
 @click.option("--figure", type=FIGURE, help="Draw q* and the critical line.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_effort
 def command(
     activation: str,
     sigma_w: tuple[float, float, int],
@@ -50,14 +52,16 @@ def command(
     """
     phi = resolve(activation)
     columns, rows = np.linspace(*sigma_w), np.linspace(*sigma_b)
-    diagram = phase_diagram(phi, sigma_w=columns, sigma_b=rows)
-    line = critical_line(phi)
+    with running(f"{columns.size} x {rows.size} points"):
+        diagram = phase_diagram(phi, sigma_w=columns, sigma_b=rows)
+        line = critical_line(phi)
     if out is not None:
         write_diagram(out, diagram, line, phi.name)
-        click.echo(f"Wrote {out}", err=True)
+        tell(out)
     if figure is not None:
-        _draw(figure, phi.name, diagram, line)
-        click.echo(f"Wrote {figure}", err=True)
+        from chione.plotting import phase_figure
+
+        draw(figure, phase_figure(diagram, line, title=f"Phase diagram of {phi.name}"))
     share = {str(p): float(np.mean(diagram.phase == p)) for p in np.unique(diagram.phase)}
     if as_json:
         parameters = {"activation": activation, "sigma_w": sigma_w, "sigma_b": sigma_b}
@@ -69,10 +73,3 @@ def command(
         click.echo(f"  {phase:<10} {100 * part:5.1f} %")
     if line.sigma_w.size == 0:
         click.echo("  There is no critical line: chi_perp = 1 would need sigma_b^2 < 0.")
-
-
-def _draw(path: Path, name: str, diagram: PhaseDiagram, line: CriticalLine) -> None:
-    from chione.plotting import phase_figure, save
-
-    picture = phase_figure(diagram, line, title=f"Phase diagram of {name}")
-    write_atomically(path, lambda part: save(picture, part))

@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, OutputFile
+from chione.cli.output import draw, echo_json, say, tell
+from chione.cli.parameters import (
+    ACTIVATION,
+    COUNT,
+    FIGURE,
+    NON_NEGATIVE,
+    OutputFile,
+    with_effort,
+)
+from chione.cli.progress import Advance, counting
 
 if TYPE_CHECKING:
+    from chione.plotting.spectra import Scale
     from chione.simulation.spectra import SimulatedSpectrum
     from chione.theory.jacobian import JacobianSpectrum
 
 
 @click.command()
-@click.argument("activation")
+@click.argument("activation", type=ACTIVATION)
 @click.option("--depth", type=COUNT, required=True, help="Number of layers.")
 @click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ sigma_w^2 / fan_in.")
 @click.option("--sigma-b", type=NON_NEGATIVE, help="Biases.")
@@ -40,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=OutputFile(".csv"), help="Write the curve.")
 @click.option("--figure", type=FIGURE, help="Draw the density, sampled networks beside it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_effort
 def command(
     activation: str,
     depth: int,
@@ -63,6 +73,7 @@ def command(
     \b
     Example: chione spectrum tanh --depth 32 --q-star 0.1 --weights orthogonal --figure s.png
     """
+    from chione.base import write_whole
     from chione.theory.jacobian import jacobian_spectrum
     from chione.theory.jacobian_isometry import q_star_for_variance
 
@@ -77,15 +88,17 @@ def command(
     )
     sampled = None
     if networks:
-        sampled = _sample(spectrum, networks, width, seed, "stabilised" if stabilised else "plain")
+        method = "stabilised" if stabilised else "plain"
+        with counting("networks", networks) as advance:
+            sampled = _sample(spectrum, networks, width, seed, method, advance)
     if out is not None:
-        write_atomically(out, lambda path: _write_csv(spectrum, points, path))
+        write_whole(out, lambda path: _write_csv(spectrum, points, path))
+        tell(out)
     if figure is not None:
         from chione.plotting.spectra import spectrum_figure
-        from chione.plotting.style import save
 
-        picture = spectrum_figure(spectrum, sampled, scale="log" if scale == "log" else "linear")
-        write_atomically(figure, lambda path: save(picture, path))
+        kind: Scale = "log" if scale == "log" else "linear"
+        draw(figure, spectrum_figure(spectrum, sampled, scale=kind))
     summary = _summary(spectrum)
     if found is not None:
         summary["initialization"] = {"sigma_b": found.sigma_b, "sentence": found.sentence}
@@ -99,7 +112,12 @@ def command(
 
 
 def _sample(
-    spectrum: JacobianSpectrum, networks: int, width: int, seed: int, method: str
+    spectrum: JacobianSpectrum,
+    networks: int,
+    width: int,
+    seed: int,
+    method: str,
+    progress: Advance | None,
 ) -> SimulatedSpectrum:
     from chione.networks import MLP
     from chione.simulation.spectra import simulate_spectrum
@@ -108,7 +126,12 @@ def _sample(
         spectrum.activation, spectrum.sigma_w, 0.0, spectrum.depth, width, spectrum.weights
     )
     return simulate_spectrum(
-        network, q_star=spectrum.q_star, n_networks=networks, seed=seed, method=method
+        network,
+        q_star=spectrum.q_star,
+        n_networks=networks,
+        seed=seed,
+        method=method,
+        progress=progress,
     )
 
 
@@ -157,7 +180,7 @@ def _write_csv(spectrum: JacobianSpectrum, points: int, path: Path) -> None:
 
 def _print(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> None:
     click.echo(f"{spectrum.activation.name}: {spectrum.weights}, L = {spectrum.depth}")
-    click.echo(spectrum.sentence)
+    say(spectrum.sentence)
     for key in ("sigma_w", "sigma_b", "q_star", "chi", "variance", "condition", "spread"):
         click.echo(f"  {key:<10} {summary[key]:.10g}")
     click.echo("  moments    " + "  ".join(f"{m:.8g}" for m in spectrum.moments(4).value))
@@ -166,4 +189,4 @@ def _print(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> None:
     if "simulation" in summary:
         click.echo(f"  distance to sampled networks {summary['simulation']['ks_distance']:.4f}")
     if "initialization" in summary:
-        click.echo(summary["initialization"]["sentence"])
+        say(summary["initialization"]["sentence"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import Estimate, Status, missing
+from chione.base import AbstractResult, Estimate, Status, missing, result
 from chione.diagnosis.numbers import power_text, value_text
 from chione.diagnosis.survival import survival
 from chione.theory import MeanField, Trajectory, mean_field, trajectory
@@ -17,8 +16,8 @@ from chione.theory import MeanField, Trajectory, mean_field, trajectory
 _LOG10_MAX = math.log10(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True)
-class Alternative:
+@result
+class Alternative(AbstractResult):
     """One choice of sigmas and what it does.
 
     Parameters
@@ -42,8 +41,7 @@ class Alternative:
     log10_gradient: float
     survives: Estimate
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "sigma_w": self.sigma_w,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import ConvergenceError, Estimate, Status, checks
+from chione.base import AbstractResult, ConvergenceError, Estimate, Status, checks, result
 from chione.diagnosis.alternatives import (
     Alternative,
     compare,
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
 
 
-@dataclass(frozen=True)
-class Analysis:
+@result
+class Analysis(AbstractResult):
     """Theory, measurement, verdict and advice for one network.
 
     Parameters
@@ -119,12 +118,20 @@ class Analysis:
             out["xi_c"] = depth_scale(slopes.correlation_slope)
         return {name: m for name, m in out.items() if np.isfinite(m.value)}
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types: each quantity with value, error and status."""
         return as_dict(self)
 
-    def plot(self) -> Figure:
-        """The page as one picture; `chione.plotting.save` writes it."""
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
+        """The page as one picture; with `ax` or `field` one curve over the depth.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw the one curve.
+        field : {"q", "c", "gradient"}, optional
+            Which curve; the gradient if only `ax` is given.
+        """
         from chione.diagnosis.picture import page_of  # loads matplotlib: only when asked for
         from chione.plotting import page_figure
 

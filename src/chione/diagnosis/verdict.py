@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from chione.base import Estimate, Status
+from chione.base import AbstractResult, Estimate, Status, result
 from chione.diagnosis.numbers import factor_text, power_text, status_of
 
 # Decades by which the mean square gradient may change over the depth: below the first nothing is
@@ -14,8 +13,8 @@ MILD_DECADES = 2.0
 FATAL_DECADES = 8.0
 
 
-@dataclass(frozen=True)
-class Verdict:
+@result
+class Verdict(AbstractResult):
     """What a person should know, in words.
 
     Parameters

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from chione.base import Array
+from chione.gaussian.kept import is_unchanging
 
 # A function whose logarithm grows with a power between these two is a Gaussian, exp(a h^2).
 _GAUSSIAN_ORDER = (1.98, 2.02)
@@ -60,6 +62,15 @@ def growth(f: Callable[[Array], Array], side: int) -> Growth:
     a factor, a shift and a power of h in front change nothing. Elsewhere the order is that of the
     second differences, provided that they grow steadily.
     """
+    return _kept(f, side) if is_unchanging(f) else _measured(f, side)
+
+
+@lru_cache(maxsize=256)
+def _kept(f: Callable[[Array], Array], side: int) -> Growth:
+    return _measured(f, side)
+
+
+def _measured(f: Callable[[Array], Array], side: int) -> Growth:
     limit = _last_finite(f, side)
     none = Growth(0.0, float("nan"), limit)
     if not np.isfinite(limit):

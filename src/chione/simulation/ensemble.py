@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array, checks
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.simulation import fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, input_pair
 from chione.simulation.moments import Moments
@@ -77,7 +77,7 @@ def simulate(
     backend : {"numpy", "torch"}
         What multiplies dense weights; torch needs the extra ``torch``.
     device : str
-        Device of the torch backend, such as ``"cuda"``.
+        Device of the torch backend, such as ``"cuda"``; NumPy runs on the CPU and refuses others.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
 
@@ -109,7 +109,7 @@ def simulate(
     >>> run.mean["lengths"].shape
     (10, 2)
     """
-    plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, bins)
+    plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, device, bins)
     count = checks.integer("n_networks", n_networks)
     threads = min(checks.integer("workers", workers), count)
     checks.integer("batch", batch)
@@ -160,13 +160,10 @@ def _plan(
     sampler: str,
     dtype: str,
     backend: str,
+    device: str,
     bins: int,
 ) -> _Plan:
-    if not isinstance(network, MLP):
-        raise TypeError(
-            f"network must be a chione.MLP, but it is a {type(network).__name__}; "
-            "describe it as chione.MLP(chione.activation('tanh'), 1.5, 0.1, depth=50, width=512)."
-        )
+    network = as_network(network)
     start = entropy(seed)
     width = network.widths[0]
     if inputs is None and width < 2:
@@ -182,7 +179,7 @@ def _plan(
         asked=names,
         layered=tuple(OBSERVABLES[n] for n in needed if n in OBSERVABLES),
         histograms=tuple(n for n in needed if n in histograms.SIGNALS),
-        sampler=samplers.choose(sampler, backend, network, len(x)),
+        sampler=samplers.choose(sampler, backend, network, len(x), device),
         dtype=kind,
         bins=checks.integer("bins", bins),
     )

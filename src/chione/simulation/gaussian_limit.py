@@ -3,17 +3,16 @@ r"""How the outputs of random networks approach a Gaussian process as the width 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
-from chione.networks import MLP
+from chione.base import AbstractResult, Array, along, checks, plain, result
+from chione.networks import MLP, as_network
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
 from chione.simulation.samplers import choose, make_pass
-from chione.simulation.saving import plain
 from chione.simulation.streams import Purpose, entropy, stream
 
 _NUMBERS = (
@@ -26,8 +25,8 @@ _NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class GaussianLimit:
+@result
+class GaussianLimit(AbstractResult):
     r"""Distance of the output distribution from its limit at each width.
 
     Parameters
@@ -46,6 +45,10 @@ class GaussianLimit:
         Networks at each width, and the seed.
     """
 
+    axes = along("widths", "widths", "mmd2", "mmd2_stderr") | along(
+        "widths input", "kurtosis", "kurtosis_stderr"
+    )
+
     widths: Array
     kurtosis: Array
     kurtosis_stderr: Array
@@ -56,7 +59,7 @@ class GaussianLimit:
     n_networks: int
     seed: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; NaN becomes None."""
         return {
             "widths": [int(n) for n in self.widths],
@@ -113,6 +116,7 @@ def gaussian_limit(
     TypeError, ValueError
         If an argument is out of range or shapes disagree.
     """
+    network = as_network(network)
     x = check_inputs(inputs, network.widths[0])
     k = checks.real_array("kernel", kernel)
     if k.shape != (len(x), len(x)) or np.trace(k) <= 0.0:

@@ -10,25 +10,23 @@ Its image in a layer, :math:`h(\theta)`, is followed together with the exact vel
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
-from chione.networks import MLP
+from chione.base import AbstractResult, Array, along, checks, plain, result
+from chione.networks import MLP, as_network
 from chione.simulation.dense import DenseWeights
 from chione.simulation.inputs import correlated_inputs
 from chione.simulation.moments import Moments
-from chione.simulation.saving import plain
 from chione.simulation.streams import Purpose, entropy, stream
 
 QUANTITIES = ("metric", "euclidean_length", "curvature", "grassmannian_length")
 _MEMORY = 64 * 2**20  # bytes of weights: there is no backward pass that would reuse them
 
 
-@dataclass(frozen=True)
-class CurveGeometry:
+@result
+class CurveGeometry(AbstractResult):
     r"""Geometry of the image of a great circle, layer by layer.
 
     Parameters
@@ -53,6 +51,13 @@ class CurveGeometry:
         Mean square of the inputs.
     """
 
+    axes = (
+        along("layer", "mean", "stderr")
+        | along("theta", "theta")
+        | along("layer theta component", "components")
+        | along("layer component", "explained")
+    )
+
     network: MLP
     mean: Mapping[str, Array]
     stderr: Mapping[str, Array]
@@ -63,7 +68,7 @@ class CurveGeometry:
     seed: int
     q0: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything but the picture as plain JSON types; NaN becomes None."""
         return {
             "n_networks": self.n_networks,
@@ -116,8 +121,7 @@ def great_circle(
     .. [1] B. Poole et al., Exponential expressivity in deep neural networks through transient
        chaos, NeurIPS 2016, section 3.
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a chione.MLP, but it is a {type(network).__name__}.")
+    network = as_network(network)
     points = checks.integer("n_points", n_points, minimum=3)
     count = checks.integer("n_networks", n_networks)
     radius, start = checks.positive("q0", q0), entropy(seed)

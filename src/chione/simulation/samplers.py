@@ -17,7 +17,7 @@ SAMPLERS = ("auto", "dense", "matrix-free")
 _UNITS_PER_INPUT = 8  # below that the small matrices of the sampler are not small
 
 
-def choose(sampler: str, backend: str, network: MLP, n_inputs: int) -> str:
+def choose(sampler: str, backend: str, network: MLP, n_inputs: int, device: str = "cpu") -> str:
     """The word for what will run: ``dense``, ``dense-torch`` or ``matrix-free``.
 
     Raises
@@ -34,6 +34,11 @@ def choose(sampler: str, backend: str, network: MLP, n_inputs: int) -> str:
                 "or backend='numpy'."
             )
         return "dense-torch"
+    if device != "cpu":
+        raise ValueError(
+            f"backend 'numpy' runs on the CPU, but device is {device!r}; "
+            "use backend='torch' with it, or leave device out."
+        )
     wide = min(network.widths) >= _UNITS_PER_INPUT * n_inputs
     if sampler == "auto":
         return "matrix-free" if network.weights in LAWS and wide else "dense"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
+from chione.base import AbstractResult, result
 
-@dataclass(frozen=True)
-class Expected:
+
+@result
+class Expected(AbstractResult):
     """What the theory of wide networks expects of one layer; NaN where it cannot tell.
 
     Parameters
@@ -26,8 +28,8 @@ class Expected:
     chi_perp: float = math.nan
 
 
-@dataclass(frozen=True)
-class LayerReport:
+@result
+class LayerReport(AbstractResult):
     r"""One executed layer.
 
     Parameters
@@ -97,8 +99,8 @@ class LayerReport:
         return 1.0 - self.one_minus_c
 
 
-@dataclass(frozen=True)
-class Verdict:
+@result
+class Verdict(AbstractResult):
     """Whether the model can train as it is, and if not where, why and what to do.
 
     Parameters
@@ -131,8 +133,8 @@ class Verdict:
         return f"Not trainable, {self.problem}{where}. {self.cause} {self.fix}".strip()
 
 
-@dataclass(frozen=True)
-class InspectionReport:
+@result
+class InspectionReport(AbstractResult):
     """Signals and gradients of a real model on a real batch.
 
     Parameters
@@ -185,7 +187,7 @@ class InspectionReport:
 
         return report_text(self)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types, numbers that are not finite as None."""
         plain: dict[str, Any] = _plain(asdict(self))
         plain["verdict"]["sentence"] = self.verdict.sentence
@@ -193,7 +195,7 @@ class InspectionReport:
             row["correlation"] = _plain(layer.correlation)
         return plain
 
-    def plot(self, path: str | None = None) -> Any:
+    def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw mean square, correlation and gradient over the layers, theory as lines."""
         from chione.plotting.torch_report import plot_layers
 
