@@ -52,7 +52,9 @@ class MLP:
                 f"width must be one number or one for each of the {self.depth} layers, "
                 f"but it has {len(self.width)} entries."
             )
-        for n in self.widths:
+        # not over self.widths: a network of 10^9 equal layers is described in no time
+        given = self.width if isinstance(self.width, tuple) else (self.width,)
+        for n in given if self.input_width is None else (self.input_width, *given):
             checks.integer("width", n)
 
     @property
