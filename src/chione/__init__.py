@@ -12,6 +12,9 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Estimate": "chione.base",
     "Status": "chione.base",
+    "AbstractResult": "chione.base",
+    "Table": "chione.base",
+    "load": "chione.base.storage",
     "ChioneError": "chione.base",
     "ConvergenceError": "chione.base",
     "SpecError": "chione.base",

@@ -82,6 +82,8 @@ class Affine(AbstractActivation):
         derivatives = ClosedForms(
             derivative_mean_square=_times(a * a, inner.derivative_mean_square),
             derivative_kernel=_times(a * a, inner.derivative_kernel),
+            near_slope=_times(a * a, inner.near_slope),
+            difference=_times(a * a, inner.difference),
             source=inner.source,
         )
         if b != 0.0:  # a sum of both signs may cancel, which quadrature reports and a formula not
@@ -92,15 +94,27 @@ class Affine(AbstractActivation):
             mean_square=_times(a * a, inner.mean_square),
             length_slope=_times(a * a, inner.length_slope),
             kernel=_times(a * a, inner.kernel),
+            total=_times(a * a, inner.total),
         )
 
+    def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
+        return abs(self.scale) * self.activation.noise(order, q, mean + self.shift)
+
     def one_sided(self, order: int, at: float) -> tuple[float, float]:
-        # a shifted kink is rounded, so the inner activation is asked at its own
-        own = min(self.activation.kinks, key=lambda k: abs(k - self.shift - at), default=at)
-        inner = own if abs(own - self.shift - at) <= 1e-12 * (1.0 + abs(own)) else at + self.shift
-        left, right = self.activation.one_sided(order, inner)
+        left, right = self.activation.one_sided(order, self._inner(at))
         offset = self.offset if order == 0 else 0.0
         return self.scale * left + offset, self.scale * right + offset
+
+    def one_sided_error(self, order: int, at: float) -> float:
+        return abs(self.scale) * self.activation.one_sided_error(order, self._inner(at))
+
+    def kink_error(self, at: float) -> float:
+        return self.activation.kink_error(self._inner(at))
+
+    def _inner(self, at: float) -> float:
+        # a shifted kink is rounded, so the inner activation is asked at its own
+        own = min(self.activation.kinks, key=lambda k: abs(k - self.shift - at), default=at)
+        return own if abs(own - self.shift - at) <= 1e-12 * (1.0 + abs(own)) else at + self.shift
 
     def value(self, z: Array) -> Array:
         return self.scale * self.activation.value(z + self.shift) + self.offset

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import stdtr
 
-from chione.base import Array, cost
+from chione.base import AbstractResult, Array, cost, result
 from chione.diagnosis.expected_errors import error_floor
 from chione.diagnosis.infinite_width import infinite_width
 from chione.diagnosis.twins import TWINS
@@ -23,8 +22,8 @@ FAMILY_ERROR = 1e-3  # chance of a false alarm over all comparisons of one run (
 _ROUNDING = {"float64": 1e-10, "float32": 1e-4}
 
 
-@dataclass(frozen=True)
-class Comparison:
+@result
+class Comparison(AbstractResult):
     r"""Simulated means beside their infinite-width values.
 
     Parameters
@@ -116,13 +115,13 @@ class Comparison:
                 )
         return out
 
-    def plot(self) -> Figure:
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """Simulated points with error bars on the lines of the theory, a panel an observable."""
         from chione.plotting.simulation import simulation_figure  # matplotlib takes 0.3 s to load
 
         return simulation_figure(self.result, self.theory)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; what does not exist is None."""
         return {
             "agrees": self.agrees,
@@ -199,6 +198,11 @@ def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
     beyond that bound counts as a contradiction. Layers are not independent, so Bonferroni's bound
     is cautious.
     """
+    if not isinstance(result, SimulationResult):
+        raise TypeError(
+            f"result must be what chione.simulate returned, but it is of type "
+            f"{type(result).__name__}; write compare(simulate(network))."
+        )
     if result.network.weights == "delta":
         raise ValueError(
             "delta weights have no Gaussian limit to compare with: each unit has a single input; "

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Array
+from chione.base import AbstractResult, Array, along, result
 from chione.theory import Trajectory, chi_parallel, chi_perp
 
 # Bounds on what one layer adds: relative in q, and in the distance 1 - c of two inputs.
@@ -16,8 +14,8 @@ _ANGLE_STEP = 1e-12
 _PROBE = 1e-3  # relative step in q with which the slope of log chi is taken
 
 
-@dataclass(frozen=True)
-class CurveErrors:
+@result
+class CurveErrors(AbstractResult):
     """Bounds on the errors of curves over the layers.
 
     Parameters
@@ -27,6 +25,8 @@ class CurveErrors:
     gradient : float
         Relative error of the factor on the mean square gradient through all layers.
     """
+
+    axes = along("layer", "q", "c")
 
     q: Array
     c: Array

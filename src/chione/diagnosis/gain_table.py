@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from chione.activations import AbstractActivation, activation, catalogue
-from chione.base import checks
+from chione.base import AbstractResult, checks, result
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
 
 
-@dataclass(frozen=True)
-class GainRow:
+@result
+class GainRow(AbstractResult):
     """One activation: the recommended sigmas, PyTorch's gain, and what either does to gradients.
 
     Parameters
@@ -29,8 +28,7 @@ class GainRow:
     recommended: Recommendation
     calculate_gain: Recommendation | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         rule = self.calculate_gain
         return {
             "activation": self.activation,
@@ -57,8 +55,8 @@ class GainRow:
         return (self.activation, *ours, *theirs)
 
 
-@dataclass(frozen=True)
-class GainTable:
+@result
+class GainTable(AbstractResult):
     """Rows for several activations at one depth; prints as a table.
 
     Parameters
@@ -72,8 +70,7 @@ class GainTable:
     rows: tuple[GainRow, ...]
     depth: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {"depth": self.depth, "rows": [row.to_dict() for row in self.rows]}
 
     def __repr__(self) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import AbstractResult, Array, result
 from chione.networks import MLP
 from chione.simulation import SimulationResult, correlated_inputs, simulate
 from chione.simulation.costs import check_simulation, output_width
@@ -19,14 +19,14 @@ _ANGLE_STEP = 0.02  # step in c where c* < 1
 _ONE_MINUS_C = 1e-6  # start at c* = 1: kinks bend the map by a relative sqrt(1 - c) only
 
 
-@dataclass(frozen=True)
-class Measured:
+@result
+class Measured(AbstractResult):
     """A mean over simulated networks and its standard error; NaN where nothing was measured."""
 
     value: float = math.nan
     stderr: float = math.nan
 
-    def to_dict(self) -> dict[str, float | None]:
+    def _parts(self) -> dict[str, float | None]:
         """Plain JSON types; None where nothing was measured."""
         return {
             "value": self.value if math.isfinite(self.value) else None,
@@ -34,8 +34,8 @@ class Measured:
         }
 
 
-@dataclass(frozen=True)
-class Slopes:
+@result
+class Slopes(AbstractResult):
     """Slopes of the maps at the fixed point, measured on pairs of nearby inputs.
 
     Parameters

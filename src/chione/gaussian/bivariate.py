@@ -7,12 +7,14 @@ r"""Expectations of products of functions of two correlated Gaussians.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from chione.base import Array, Estimate, Status, checks
 from chione.gaussian.expectation import Integrator
 from chione.gaussian.growth import growth
+from chione.gaussian.kept import is_unchanging
 from chione.gaussian.outer import integrate
 from chione.gaussian.panels import NODES, WEIGHTS
 from chione.gaussian.resolution import Resolution, resolve
@@ -161,6 +163,16 @@ def _outer_edges(
 
 
 def _resolved(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
+    """Panels of f; kept for an activation, whose map asks for many correlations at one q."""
+    return (_kept if is_unchanging(f) else _found)(f, breakpoints, q)
+
+
+@lru_cache(maxsize=64)
+def _kept(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
+    return _found(f, breakpoints, q)
+
+
+def _found(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
     sigma = float(np.sqrt(q))
     return resolve(f, breakpoints, sigma, _REACH * sigma)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array, checks, cost
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.simulation import costs, fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, input_pair
 from chione.simulation.moments import Moments
@@ -121,6 +121,7 @@ def simulate(
     checks.integer("batch", batch)
     share = checks.integer("memory", memory) // threads
     with cost.allowing(effort):
+        network = as_network(network)
         plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, device, bins)
         costs.check_simulation(
             network,
@@ -183,11 +184,6 @@ def _plan(
     device: str,
     bins: int,
 ) -> _Plan:
-    if not isinstance(network, MLP):
-        raise TypeError(
-            f"network must be a chione.MLP, but it is a {type(network).__name__}; "
-            "describe it as chione.MLP(chione.activation('tanh'), 1.5, 0.1, depth=50, width=512)."
-        )
     start = entropy(seed)
     width = costs.first_width(network)
     if inputs is None and width < 2:

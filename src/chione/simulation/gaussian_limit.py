@@ -3,13 +3,13 @@ r"""How the outputs of random networks approach a Gaussian process as the width 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks, cost, plain
-from chione.networks import MLP
+from chione.base import AbstractResult, Array, along, checks, cost, plain, result
+from chione.networks import MLP, as_network
 from chione.simulation.costs import check_limit, first_width
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
@@ -26,8 +26,8 @@ _NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class GaussianLimit:
+@result
+class GaussianLimit(AbstractResult):
     r"""Distance of the output distribution from its limit at each width.
 
     Parameters
@@ -46,6 +46,10 @@ class GaussianLimit:
         Networks at each width, and the seed.
     """
 
+    axes = along("widths", "widths", "mmd2", "mmd2_stderr") | along(
+        "widths input", "kurtosis", "kurtosis_stderr"
+    )
+
     widths: Array
     kurtosis: Array
     kurtosis_stderr: Array
@@ -56,7 +60,7 @@ class GaussianLimit:
     n_networks: int
     seed: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; NaN becomes None."""
         return {
             "widths": [int(n) for n in self.widths],
@@ -118,8 +122,7 @@ def gaussian_limit(
     CostError
         If it would take more than `effort` allows.
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a chione.MLP, but it is a {type(network).__name__}.")
+    network = as_network(network)
     first = first_width(network)
     x = check_inputs(inputs, first)
     k = checks.real_array("kernel", kernel)

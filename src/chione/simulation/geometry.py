@@ -10,13 +10,12 @@ Its image in a layer, :math:`h(\theta)`, is followed together with the exact vel
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks, cost, plain
-from chione.networks import MLP
+from chione.base import AbstractResult, Array, along, checks, cost, plain, result
+from chione.networks import MLP, as_network
 from chione.simulation.costs import check_circle, first_width
 from chione.simulation.dense import DenseWeights
 from chione.simulation.inputs import correlated_inputs
@@ -27,8 +26,8 @@ QUANTITIES = ("metric", "euclidean_length", "curvature", "grassmannian_length")
 _MEMORY = 64 * 2**20  # bytes of weights: there is no backward pass that would reuse them
 
 
-@dataclass(frozen=True)
-class CurveGeometry:
+@result
+class CurveGeometry(AbstractResult):
     r"""Geometry of the image of a great circle, layer by layer.
 
     Parameters
@@ -53,6 +52,13 @@ class CurveGeometry:
         Mean square of the inputs.
     """
 
+    axes = (
+        along("layer", "mean", "stderr")
+        | along("theta", "theta")
+        | along("layer theta component", "components")
+        | along("layer component", "explained")
+    )
+
     network: MLP
     mean: Mapping[str, Array]
     stderr: Mapping[str, Array]
@@ -63,7 +69,7 @@ class CurveGeometry:
     seed: int
     q0: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything but the picture as plain JSON types; NaN becomes None."""
         return {
             "n_networks": self.n_networks,
@@ -121,8 +127,7 @@ def great_circle(
     .. [1] B. Poole et al., Exponential expressivity in deep neural networks through transient
        chaos, NeurIPS 2016, section 3.
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a chione.MLP, but it is a {type(network).__name__}.")
+    network = as_network(network)
     points = checks.integer("n_points", n_points, minimum=3)
     count = checks.integer("n_networks", n_networks)
     radius, start = checks.positive("q0", q0), entropy(seed)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import Array, checks, cost
+from chione.base import AbstractResult, Array, along, checks, cost, result
 from chione.simulation.costs import check_hessian, check_matrix, number
 from chione.simulation.streams import Purpose, entropy, stream
 
@@ -57,8 +55,8 @@ def sample_model_hessian(
     return np.asarray(np.linalg.eigvalsh(x @ x.T / m + wigner), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class NetworkHessian:
+@result
+class NetworkHessian(AbstractResult):
     r"""The Hessian of a two-layer network under half the mean squared error, split in two.
 
     .. math::
@@ -75,6 +73,8 @@ class NetworkHessian:
     ratio : float
         Parameters per residual, P / (m n_out).
     """
+
+    axes = along("parameter other_parameter", "h0", "h1")
 
     h0: Array
     h1: Array

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from chione.base import Array, checks, cost
-from chione.networks import MLP, Dense
+from chione.base import AbstractResult, Array, along, checks, cost, result
+from chione.networks import MLP, Dense, as_network
 from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
 from chione.simulation.streams import Purpose, entropy, stream
@@ -20,8 +20,8 @@ Method = Literal["plain", "stabilised"]
 _EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class SimulatedSpectrum:
+@result
+class SimulatedSpectrum(AbstractResult):
     r"""Singular values of :math:`J = D^L W^L \cdots D^1 W^1` of sampled networks.
 
     Parameters
@@ -39,9 +39,11 @@ class SimulatedSpectrum:
         The seed used.
     """
 
+    axes = along("network rank", "log_singular_values", "resolved")
+
     log_singular_values: Array
     output_width: int
-    resolved: Array
+    resolved: NDArray[np.bool_]
     method: Method
     seed: int
 
@@ -110,8 +112,7 @@ def simulate_spectrum(
     CostError
         If it would take more than `effort` allows.
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a chione.MLP, but it is a {type(network).__name__}.")
+    network = as_network(network)
     how: Method = (
         "plain"
         if checks.one_of("method", method, ("plain", "stabilised")) == "plain"

@@ -8,13 +8,12 @@ if chi_1 > 1, and none otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation
-from chione.base import Estimate, Status, missing
+from chione.base import AbstractResult, Estimate, Status, missing, result
 from chione.gaussian.panels import EPS
 from chione.theory.correlation_map import kernel, kernel_drop, slope_at
 from chione.theory.fixed_points import FixedPoint
@@ -22,8 +21,8 @@ from chione.theory.kernel_map import compiles_quickly, kernel_map
 from chione.theory.moments import moments
 
 
-@dataclass(frozen=True)
-class CorrelationPoint:
+@result
+class CorrelationPoint(AbstractResult):
     """c*, 1 - c* with relative accuracy, and the slope of the correlation map there."""
 
     c: Estimate

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status
+from chione.base import AbstractResult, Array, Estimate, Status, result
 from chione.gaussian.panels import EPS
 from chione.theory.fading import Fading, fading, is_straight
 from chione.theory.moments import ActivationLike, Moments, moments
@@ -28,8 +27,8 @@ _SETTLED = 1e-9
 _PER_DECADE = 8  # a Gaussian mean hardly changes within an eighth of a decade of q
 
 
-@dataclass(frozen=True)
-class CriticalPoint:
+@result
+class CriticalPoint(AbstractResult):
     r"""One K* with both susceptibilities equal to 1, and what it asks of the variances.
 
     Parameters
@@ -76,8 +75,7 @@ class CriticalPoint:
         """Whether lengths stay at K*, or come to it at least from one side."""
         return self.attracts != "none"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "k_star": self.k_star.to_dict(),
             "weight_variance": self.weight_variance.to_dict(),
@@ -95,8 +93,8 @@ class CriticalPoint:
         return out
 
 
-@dataclass(frozen=True)
-class Criticality:
+@result
+class Criticality(AbstractResult):
     """All critical points of an activation and its universality class.
 
     Parameters
@@ -124,8 +122,7 @@ class Criticality:
         """The point that gives the class its name; None where there is none."""
         return self.points[0] if self.points else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "activation": self.activation,
             "universality": self.universality,

@@ -6,12 +6,10 @@ r"""Lengths, correlations and gradients layer by layer, at infinite width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Status, checks
+from chione.base import AbstractResult, Array, Status, along, checks, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import affine, variances
@@ -20,8 +18,8 @@ from chione.theory.moments import ActivationLike, moments
 _SETTLED = 1e-13  # relative change of q below which one compiled map serves all further layers
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@result
+class Trajectory(AbstractResult):
     """Infinite-width curves over the layers l = 1 .. L.
 
     Parameters
@@ -37,6 +35,8 @@ class Trajectory:
     status : Status
         ``OK``, or why the curves end: entries beyond are NaN.
     """
+
+    axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient")
 
     q: Array
     c: Array

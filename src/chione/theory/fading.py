@@ -9,12 +9,10 @@ so the leading term of D decides: lengths fade where it is negative and grow whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Estimate
+from chione.base import AbstractResult, Estimate, result
 from chione.gaussian.panels import EPS
 from chione.theory.moments import moments
 from chione.theory.taylor import Origin
@@ -22,8 +20,8 @@ from chione.theory.taylor import Origin
 _STRAIGHT = 1e-12  # relative departure from a straight line that counts as none
 
 
-@dataclass(frozen=True)
-class Fading:
+@result
+class Fading(AbstractResult):
     r"""Leading law of q at large depth l, at the critical point K* = 0.
 
     .. math:: q \sim A\,l^{-p} \qquad\text{or}\qquad q \sim A / \log l

@@ -9,15 +9,23 @@ r"""The first correction to infinite width: how the mean square varies from netw
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chione.activations import activation
-from chione.base import Array, ConvergenceError, Estimate, Status, checks
+from chione.base import (
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    along,
+    checks,
+    result,
+)
 from chione.gaussian.panels import EPS
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.theory.length_map import variances
 from chione.theory.moments import ActivationLike, Moments, moments
 from chione.theory.taylor import slope_in_q
@@ -29,8 +37,8 @@ _TRUST = 0.25
 _RATE_LAYERS = 30
 
 
-@dataclass(frozen=True)
-class FiniteWidth:
+@result
+class FiniteWidth(AbstractResult):
     r"""Lengths, four-point vertex and first correction of the mean, layer by layer.
 
     Parameters
@@ -46,6 +54,8 @@ class FiniteWidth:
     mean_correction : Estimate, shape (L,)
         :math:`G_1^l`: the mean over networks of the mean square is :math:`K^l + G_1^l / n`.
     """
+
+    axes = along("layer", "length", "vertex", "mean_correction")
 
     activation: str
     weights: str
@@ -74,8 +84,7 @@ class FiniteWidth:
         error = self.length.error + self.mean_correction.error / n
         return Estimate(value, error, self.mean_correction.status)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "activation": self.activation,
             "weights": self.weights,
@@ -85,8 +94,8 @@ class FiniteWidth:
         }
 
 
-@dataclass(frozen=True)
-class Trust:
+@result
+class Trust(AbstractResult):
     """How far infinite-width theory can be trusted at a width.
 
     Parameters
@@ -206,7 +215,7 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     Estimate
         Shape (L,), to leading order in 1 / n.
     """
-    q0 = checks.positive("q0", q0)
+    network, q0 = as_network(network), checks.positive("q0", q0)
     checks.one_of("weights", network.weights, LAWS)
     w2, b2 = variances(network.sigma_w, network.sigma_b)
     m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths

@@ -11,23 +11,31 @@ with D the mean over units of the products of error signals
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, ConvergenceError, Estimate, Status, checks
+from chione.base import (
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    along,
+    checks,
+    result,
+)
 from chione.gaussian import expectation
 from chione.gaussian.panels import EPS
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.moments import ActivationLike, moments
 
 STARTS = ("unit", "squared")
 
 
-@dataclass(frozen=True)
-class BackwardPass:
+@result
+class BackwardPass(AbstractResult):
     """Error signals and gradients of two inputs; columns are the entries 11, 12 and 22.
 
     Parameters
@@ -42,14 +50,16 @@ class BackwardPass:
         The same for the biases.
     """
 
+    axes = along("layer entry", "metric", "errors", "weight_gradients", "bias_gradients")
+
     metric: Estimate
     errors: Estimate
     weight_gradients: Estimate
     bias_gradients: Estimate
 
 
-@dataclass(frozen=True)
-class Tradeoff:
+@result
+class Tradeoff(AbstractResult):
     r"""How fast a centred, normalised activation parts inputs, and how fast gradients grow.
 
     Parameters
@@ -116,6 +126,7 @@ def backward(
     ----------
     .. [1] G. Yang, S. Schoenholz, "Mean field residual networks", NeurIPS 2017, axiom 3.2.
     """
+    network = as_network(network)
     checks.one_of("start", start, STARTS)
     if start == "unit" and any(targets):
         raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")

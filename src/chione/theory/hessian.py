@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import Array, Estimate, Status, checks
+from chione.base import AbstractResult, Array, Estimate, Status, checks, result
 
 _EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class HessianSpectrum:
+@result
+class HessianSpectrum(AbstractResult):
     r"""Law of the eigenvalues of H = H0 + H1 in the model of Pennington and Bahri.
 
     .. math::

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +10,7 @@ from scipy.optimize import brentq
 
 from chione.activations import activation
 from chione.activations.protocol import AbstractActivation
-from chione.base import ConvergenceError, Status, checks
+from chione.base import AbstractResult, ConvergenceError, Status, checks, result
 from chione.gaussian import gaussian_nodes
 from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
 from chione.theory.jacobian_law import derivative_law
@@ -22,8 +21,8 @@ _SCAN = 42
 _FIT = (1e-4, 1e-3)  # where the power law of the spread at small q is read off
 
 
-@dataclass(frozen=True)
-class IsometricInitialization:
+@result
+class IsometricInitialization(AbstractResult):
     r"""Critical orthogonal initialisation with a given variance of the spectrum.
 
     Parameters

@@ -12,14 +12,13 @@ to -1 (t leaves its value rarely, and then for zero).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from scipy.special import lambertw
 
 from chione.activations import activation
-from chione.base import Array, Estimate, checks
+from chione.base import AbstractResult, Array, Estimate, checks, result
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian import JacobianSpectrum
 from chione.theory.jacobian_law import derivative_law
@@ -30,8 +29,8 @@ _SMALL_Q = (0.1, 0.05, 0.025, 1e-3, 1e-4)  # where the limit q -> 0 is looked at
 _TABLE = 4001
 
 
-@dataclass(frozen=True)
-class LimitLaw:
+@result
+class LimitLaw(AbstractResult):
     r"""Limit of the squared singular values at variance s and critical :math:`\sigma_w`.
 
     Parameters
@@ -148,8 +147,8 @@ class LimitLaw:
         return np.asarray(x)
 
 
-@dataclass(frozen=True)
-class Universality:
+@result
+class Universality(AbstractResult):
     """Which limit a deep orthogonal network with this activation approaches.
 
     Parameters

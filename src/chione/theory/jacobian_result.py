@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import Array, Estimate, Status, checks
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.freeprob.squares import GaussianSquare
+from chione.theory.jacobian_equation import MasterEquation
+from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_outlier import Outlier, outliers
-from chione.theory.jacobian_solvers import AbstractSolver, WFormSolver
+from chione.theory.jacobian_solvers import AbstractSolver, OneOrthogonalLayer, WFormSolver
+from chione.theory.jacobian_widths import WidthsSolver
 
 Ensemble = Literal["gaussian", "orthogonal"]
 _EPS = float(np.finfo(np.float64).eps)
@@ -21,8 +23,8 @@ _QUANTILE_STEPS = 60
 _LOST_MASS = 1e-6  # miss in the distribution function at which a quantile counts as not found
 
 
-@dataclass(frozen=True)
-class SpectrumCurve:
+@result
+class SpectrumCurve(AbstractResult):
     r"""The continuous part of a spectrum on a graded grid, from below.
 
     Parameters
@@ -40,6 +42,11 @@ class SpectrumCurve:
     cdf_error : ndarray, shape (n,)
         Estimated error of `cdf`.
     """
+
+    axes = along(
+        "log_lambda",
+        *("log_lambda", "log_density", "density_of_log", "cdf", "density_error", "cdf_error"),
+    )
 
     log_lambda: Array
     log_density: Array
@@ -69,8 +76,8 @@ class SpectrumCurve:
         return np.asarray(2.0 * self.density_of_log * _exp(-0.5 * self.log_lambda))
 
 
-@dataclass(frozen=True)
-class JacobianSpectrum:
+@result
+class JacobianSpectrum(AbstractResult):
     r"""Limit law of the eigenvalues :math:`\lambda` of :math:`J J^T` at infinite width.
 
     .. math:: J = D^L W^L \cdots D^1 W^1, \qquad D^l = \mathrm{diag}\,\phi'(h^l)
@@ -102,8 +109,23 @@ class JacobianSpectrum:
     depth: int
     weights: Ensemble
     widths: tuple[float, ...] | None
-    law: GaussianSquare = field(repr=False, compare=False)
-    solver: AbstractSolver = field(repr=False, compare=False)
+
+    @cached_property
+    def law(self) -> GaussianSquare:
+        """The law of phi'(h)^2 over the units of a layer."""
+        return derivative_law(self.activation, self.q_star)
+
+    @cached_property
+    def solver(self) -> AbstractSolver:
+        """The master equation, in the form that fits weights and widths."""
+        gain = 2.0 * float(np.log(self.sigma_w))
+        slack = 2.0 * self.activation.derivative_error
+        if self.widths is not None:
+            return WidthsSolver(self.law, gain, self.widths, slack)
+        if self.depth == 1 and self.weights == "orthogonal":
+            return OneOrthogonalLayer(self.law, gain, slack)
+        gaussian = self.weights == "gaussian"
+        return WFormSolver(MasterEquation(self.law, gain, self.depth, gaussian, slack))
 
     # ------------------------------------------------------------------------- whole numbers
 

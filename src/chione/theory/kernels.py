@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, Estimate, Status, checks
-from chione.networks import MLP
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.networks import MLP, as_network
 from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.fading import is_straight
 from chione.theory.kernel_mixed import mixed_kernels
@@ -82,8 +82,8 @@ def ntk(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     return _kernel(network, x1, x2, True)
 
 
-@dataclass(frozen=True)
-class KernelLayers:
+@result
+class KernelLayers(AbstractResult):
     """Both kernels of a pair of inputs, layer by layer.
 
     Parameters
@@ -91,6 +91,8 @@ class KernelLayers:
     nngp, ntk : Estimate
         Shape (L, 3): the entries 11, 12 and 22 of each layer.
     """
+
+    axes = along("layer entry", "nngp", "ntk")
 
     nngp: Estimate
     ntk: Estimate
@@ -110,6 +112,7 @@ def kernel_layers(
     c0 : float
         Their correlation, in [-1, 1].
     """
+    network = as_network(network)
     act, w2, b2 = network.activation, network.sigma_w**2, network.sigma_b**2
     a, b = (checks.non_negative("q0", q) for q in q0)
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
@@ -149,7 +152,7 @@ def kernel_diagonal(network: MLP, q0: Any, *, with_ntk: bool = False) -> Estimat
     with_ntk : bool
         Whether the tangent kernel is wanted instead of the NNGP kernel.
     """
-    q = checks.real_array("q0", q0)
+    network, q = as_network(network), checks.real_array("q0", q0)
     m, w2, b2 = moments(network.activation), network.sigma_w**2, network.sigma_b**2
     k = w2 * q + b2
     theta, error = k, 4e-16 * np.abs(k)
@@ -165,7 +168,7 @@ def kernel_diagonal(network: MLP, q0: Any, *, with_ntk: bool = False) -> Estimat
 
 
 def _kernel(network: MLP, x1: Any, x2: Any, with_ntk: bool) -> Estimate:
-    a = _inputs("x1", x1)
+    network, a = as_network(network), _inputs("x1", x1)
     same = x2 is None
     b = a if same else _inputs("x2", x2)
     if a.shape[1] != b.shape[1]:

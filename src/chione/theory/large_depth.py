@@ -12,13 +12,12 @@ At a critical point nothing decays exponentially. With :math:`q^l` the length an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, checks, missing
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, missing, result
 from chione.gaussian.panels import EPS
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.moments import ActivationLike, moments
@@ -26,8 +25,8 @@ from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
 
 
-@dataclass(frozen=True)
-class LargeDepth:
+@result
+class LargeDepth(AbstractResult):
     """Laws at one critical point.
 
     Parameters
@@ -49,8 +48,7 @@ class LargeDepth:
     gradient: PowerLaw | None
     distance: PowerLaw | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         laws = {"length": self.length, "gradient": self.gradient, "distance": self.distance}
         return {
             "universality": self.point.universality,
@@ -68,8 +66,8 @@ class LargeDepth:
         }
 
 
-@dataclass(frozen=True)
-class DeepRun:
+@result
+class DeepRun(AbstractResult):
     """The length map iterated through very many layers.
 
     Parameters
@@ -81,6 +79,8 @@ class DeepRun:
     log_gradient : ndarray
         Natural logarithm of the product of chi_perp over the layers before it.
     """
+
+    axes = along("layer", "layer", "q", "log_gradient")
 
     layer: Array
     q: Array

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, ConvergenceError, Estimate, checks
+from chione.base import AbstractResult, Array, ConvergenceError, Estimate, along, checks, result
 from chione.gaussian import bivariate
 from chione.gaussian.panels import EPS
 from chione.theory.correlation_map import derivative_kernel
@@ -28,8 +27,8 @@ from chione.theory.moments import ActivationLike, moments
 PAIRS = ((0, 0), (0, 1), (1, 1))
 
 
-@dataclass(frozen=True)
-class MetricCovariance:
+@result
+class MetricCovariance(AbstractResult):
     """Metric and vertex of two inputs, layer by layer.
 
     Parameters
@@ -41,6 +40,8 @@ class MetricCovariance:
     vertex : Estimate, shape (L, 3, 3)
         V between the entries 11, 12, 22.
     """
+
+    axes = along("layer entry", "metric") | along("layer entry other_entry", "vertex")
 
     activation: str
     metric: Estimate

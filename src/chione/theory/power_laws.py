@@ -6,12 +6,10 @@ A map :math:`\epsilon' = \epsilon - \kappa\,\epsilon^{1 + 1/p}` leads to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Estimate, Status
+from chione.base import AbstractResult, Estimate, Status, result
 from chione.gaussian import Integrator
 from chione.gaussian.panels import EPS
 from chione.theory.fading import fading
@@ -20,8 +18,8 @@ from chione.theory.moments import moments
 from chione.theory.taylor import origin
 
 
-@dataclass(frozen=True)
-class PowerLaw:
+@result
+class PowerLaw(AbstractResult):
     r"""Leading law :math:`A\,l^{-p}` of a quantity at large depth l.
 
     Parameters

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
-from chione.base import Estimate, Status
+from chione.base import AbstractResult, Estimate, Status, result
 
 
-@dataclass(frozen=True)
-class Recommendation:
+@result
+class Recommendation(AbstractResult):
     r"""An initialisation with its figures over the depth.
 
     Parameters
@@ -77,8 +76,7 @@ class Recommendation:
             f"({self.kind}). {self.reason}"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "activation": self.activation,

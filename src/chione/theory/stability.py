@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, checks
+from chione.base import AbstractResult, Array, Estimate, along, checks, result
 from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.moments import ActivationLike, moments
@@ -31,8 +30,8 @@ _MAX_STARTS = 60
 _NEUTRAL = 1e-9  # distance of an eigenvalue's size from 1 that counts as neutral
 
 
-@dataclass(frozen=True)
-class NormFixedPoint:
+@result
+class NormFixedPoint(AbstractResult):
     r"""A fixed point of the map of mean and variance.
 
     Parameters
@@ -54,8 +53,8 @@ class NormFixedPoint:
     stability: str
 
 
-@dataclass(frozen=True)
-class NormStability:
+@result
+class NormStability(AbstractResult):
     r"""Fixed points of the map of mean and variance, and the second moment beside them.
 
     Parameters
@@ -77,8 +76,7 @@ class NormStability:
     second_moment_slope: Estimate
     sentence: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "activation": self.activation,
             "points": [
@@ -173,8 +171,8 @@ def norm_stability(phi: ActivationLike) -> NormStability:
     return NormStability(act.name, tuple(found), slope, _sentence(act, tuple(found), slope))
 
 
-@dataclass(frozen=True)
-class Basins:
+@result
+class Basins(AbstractResult):
     """Where iterating the map leads from each mean and variance.
 
     Parameters
@@ -185,6 +183,12 @@ class Basins:
         Index of the fixed point that is reached, in the order of
         :attr:`NormStability.points`; -1 where none is reached within the range and steps.
     """
+
+    axes = (
+        along("means", "means")
+        | along("variances", "variances")
+        | along("variances means", "target")
+    )
 
     means: Array
     variances: Array

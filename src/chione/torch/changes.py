@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from chione.base import AbstractResult, result
 
-@dataclass(frozen=True)
-class LayerChange:
+
+@result
+class LayerChange(AbstractResult):
     r"""One weight that was set.
 
     Parameters
@@ -38,8 +40,8 @@ class LayerChange:
     reason: str
 
 
-@dataclass(frozen=True)
-class InitializationReport:
+@result
+class InitializationReport(AbstractResult):
     """What was set, what was left alone and why.
 
     Parameters
@@ -88,8 +90,7 @@ class InitializationReport:
             lines.append(f"note: {self.note}")
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         out = asdict(self)
         for change in out["changes"]:
             for key, value in change.items():

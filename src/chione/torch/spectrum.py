@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import stdtrit
 
-from chione.base import Array, Estimate, Status, checks
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.theory.jacobian import JacobianSpectrum
 from chione.torch.chains import theory_of_chain
 from chione.torch.inspection import check_model
@@ -21,8 +21,8 @@ _DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB
 _EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class ModelJacobian:
+@result
+class ModelJacobian(AbstractResult):
     r"""Spectrum of :math:`J J^\top`, :math:`J = \partial y / \partial x`, of a model at one input.
 
     Parameters
@@ -46,6 +46,8 @@ class ModelJacobian:
         Why there is no theory, or what it rests on.
     """
 
+    axes = along("moment", "moments") | along("probe node", "nodes", "weights")
+
     outputs: int
     inputs: int
     method: str
@@ -58,8 +60,8 @@ class ModelJacobian:
     theory: JacobianSpectrum | None
     note: str
     # Spectral measures of the probes: eigenvalues of J J^T and weights, (probes, k), weight sum 1.
-    nodes: Array = field(repr=False, compare=False)
-    weights: Array = field(repr=False, compare=False)
+    nodes: Array = field(repr=False)
+    weights: Array = field(repr=False)
 
     def cdf(self, eigenvalue: Any) -> Estimate:
         """Fraction of the eigenvalues of J J^T at or below a value, or several.
@@ -89,7 +91,7 @@ class ModelJacobian:
         each = np.sum(self.weights[:, :, None] * inside, axis=1) / np.diff(e)
         return Estimate(each.mean(axis=0), _interval(each), np.zeros(e.size - 1, dtype=int))
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything but the raw measures as plain JSON types."""
         return {
             "outputs": self.outputs,
@@ -104,7 +106,7 @@ class ModelJacobian:
             "note": self.note,
         }
 
-    def plot(self, path: str | None = None) -> Any:
+    def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Distribution function of log eigenvalues, measured and by theory."""
         from chione.plotting.torch_report import plot_spectrum
 

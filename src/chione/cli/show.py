@@ -1,0 +1,76 @@
+"""`chione show`: a saved result, printed and drawn again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chione.cli.output import echo_json
+from chione.cli.parameters import FIGURE
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--figure", type=FIGURE, help="Draw the result (.pdf, .svg or .png).")
+@click.option("--field", help="Which quantity to draw, where there are several.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the result again, in another format (.npz, .csv, .nc or .json).",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(
+    file: Path, figure: Path | None, field: str | None, out: Path | None, as_json: bool
+) -> None:
+    """Print a result that was saved by result.save(FILE) or by --out, and draw it again.
+
+    .npz, .nc and .json hold the whole result; .csv is its table, which can be printed only.
+
+    \b
+    Example: chione show diagram.npz --figure diagram.png
+    """
+    from chione.base import check_writable
+    from chione.base.storage import ending, load
+
+    if out is not None:
+        ending(check_writable(out))
+    if figure is not None:
+        check_writable(figure)
+    result = load(file)
+    if figure is not None:
+        _draw(result, file, figure, field)
+    if out is not None:
+        result.save(out)
+    if as_json:
+        echo_json("show", {"file": str(file)}, _checked(file, result.to_dict))
+        return
+    click.echo(_checked(file, lambda: str(result)))
+
+
+def _checked(file: Path, use: Any) -> Any:
+    """What `use` gives; a file can be of the right form and make no sense all the same."""
+    from chione.base import ChioneError, SpecError
+
+    try:
+        return use()
+    except ChioneError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as err:
+        raise SpecError(
+            f"{str(file)!r} holds numbers that contradict each other ({type(err).__name__})."
+        ) from err
+
+
+def _draw(result: Any, file: Path, figure: Path, field: str | None) -> None:
+    from chione.base import SpecError, Table, write_whole
+    from chione.plotting import plot, save
+
+    if isinstance(result, Table):
+        raise SpecError(
+            f"{str(file)!r} is a table, which cannot be drawn; save the result as .npz, .nc or "
+            ".json to draw it later."
+        )
+    picture = plot(result, field=field)
+    write_whole(figure, lambda part: save(picture, part))
