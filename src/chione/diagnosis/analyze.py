@@ -11,7 +11,14 @@ from chione.activations import AbstractActivation, activation
 from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
-from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
+from chione.diagnosis.measure import (
+    Measured,
+    Slopes,
+    check_cost,
+    depth_scale,
+    measure_depth,
+    measure_slopes,
+)
 from chione.diagnosis.phases import Phase, phase_of
 from chione.diagnosis.picture import AnalysisPicture, picture_of
 from chione.diagnosis.report import as_dict, as_html, as_text
@@ -247,7 +254,9 @@ def analyze(
     depth = checks.integer("depth", depth)
     checks.integer("width", width)
     if simulate:
-        checks.integer("n_networks", n_networks, minimum=2)
+        count = checks.integer("n_networks", n_networks, minimum=2)
+        plan = MLP(act, 1.0, 0.0, depth, int(width), weights)  # sigmas cost nothing
+        check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
     if sigma_w is None and sigma_b is not None:
         raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
     chosen_here = sigma_w is None
