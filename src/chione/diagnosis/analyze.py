@@ -137,6 +137,10 @@ class Analysis(AbstractResult):
             out["xi_c"] = depth_scale(slopes.correlation_slope)
         return {name: m for name, m in out.items() if np.isfinite(m.value)}
 
+    def to_text(self, *, width: int | None = None) -> str:
+        """The page for a screen of `width` columns; by default as wide as it is, at most 98."""
+        return as_text(self, width=width)
+
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types: each quantity with value, error and status.
 
@@ -168,6 +172,9 @@ class Analysis(AbstractResult):
         return picture.plot()
 
     def __repr__(self) -> str:
+        return as_text(self)
+
+    def __str__(self) -> str:
         return as_text(self)
 
     def _repr_html_(self) -> str:
@@ -339,7 +346,7 @@ def _assemble(
 def _trust(network: MLP) -> Trust | None:
     """How far infinite width holds; None where lengths leave float64, as the verdict says."""
     try:
-        return trust(
+        found = trust(
             network.activation,
             sigma_w=network.sigma_w,
             sigma_b=network.sigma_b,
@@ -349,6 +356,8 @@ def _trust(network: MLP) -> Trust | None:
         )
     except ConvergenceError:
         return None
+    known = np.isfinite(found.relative_spread) and not np.isnan(found.ratio)
+    return found if known else None  # a signal that dies has no relative spread
 
 
 def _layer_log10_gradient(curves: Trajectory) -> Array:
