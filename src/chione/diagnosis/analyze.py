@@ -123,19 +123,20 @@ class Analysis(AbstractResult):
         return as_dict(self)
 
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
-        """The page as one picture; with `ax` or `field` one curve over the depth.
+        """The page as one picture; with `ax` or `field` one of its panels.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw the one curve.
-        field : {"q", "c", "gradient"}, optional
-            Which curve; the gradient if only `ax` is given.
+            Where to draw the one panel.
+        field : {"gradient", "q", "c", "lengths", "correlations", "diagram"}, optional
+            Which panel; the gradient if only `ax` is given.
         """
         from chione.diagnosis.picture import page_of  # loads matplotlib: only when asked for
-        from chione.plotting import page_figure
+        from chione.plotting.page import page_picture
+        from chione.plotting.panels import assemble
 
-        return page_figure(page_of(self))
+        return assemble(page_picture(page_of(self)), ax=ax, field=field)
 
     def __repr__(self) -> str:
         return as_text(self)
