@@ -98,6 +98,10 @@ CALLS = {
     "network_hessian": network_hessian,
     "analyze": lambda: ch.analyze("tanh", sigma_w=1.5, sigma_b=0.1, depth=6, width=16),
     "analyze without networks": lambda: ch.analyze("relu", sigma_w=1.4, depth=5, simulate=False),
+    "analyze with picture": lambda: ch.analyze(
+        "tanh", sigma_w=1.5, sigma_b=0.1, depth=4, simulate=False, picture=True
+    ),
+    "picture": lambda: made("analyze with picture").picture,
     "compare": lambda: ch.compare(ch.simulate(small_network(), n_networks=3)),
     "gain_table": lambda: ch.gain_table("tanh"),
     "compare_finite_width": lambda: compare_finite_width(small_network(), n_networks=20),
@@ -327,7 +331,7 @@ DRAWN = {
     "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
     "backward", "kernel_layers", "norm_stability", "basins", "jacobian", "jacobian curve",
     "limit law", "hessian", "hermite", "simulate", "great_circle", "gaussian_limit",
-    "simulate_spectrum", "network_hessian", "analyze", "analyze without networks", "compare",
+    "simulate_spectrum", "network_hessian", "analyze", "analyze without networks", "compare", "picture",
     "inspect", "model jacobian",
 }  # fmt: skip
 

@@ -10,12 +10,12 @@ that no step remains. Everywhere else the formula itself is evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from chione.activations import chebyshev
 from chione.activations.chebyshev import EPS, Panels, Subject
@@ -26,6 +26,7 @@ LINEAR = 64.0  # beyond it the cells grow in proportion to x
 FAR = 1e4
 NOISY = 8.0 * EPS  # of the largest value in a cell: what a sum of positive terms never leaves
 QUICK = 1e-6
+POINTWISE = 6.0  # error of a value for noise 1 in each of 24 coefficients, of random signs
 LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
 _PER_UNIT = round(1.0 / CELL)
 
@@ -36,8 +37,8 @@ class Steady:
 
     Parameters
     ----------
-    f : callable
-        (n,) -> (n,), float64; the formula itself.
+    f : Subject
+        The formula itself.
     kinks : ndarray
         Where it breaks; no fit reaches across.
     cells : Panels
@@ -48,7 +49,7 @@ class Steady:
         Number of the first cell of each stretch on the scale of `_place`, and its index.
     """
 
-    f: Callable[[Array], Array]
+    f: Subject
     kinks: Array
     cells: Panels
     noisy: NDArray[np.bool_]
@@ -76,6 +77,27 @@ class Steady:
             left + 1, x[chosen], y[chosen]
         )
         return out
+
+    def noise(self, q: Array, mean: float = 0.0) -> Array:
+        r"""Root mean square error of the fits under N(mean, q), for each q.
+
+        .. math:: \sqrt{\textstyle\sum_i \delta_i^2\, P(h \in \mathrm{cell}_i)}
+        """
+        flat = np.ravel(q)[:, None]
+        if not np.any(self.noisy):
+            return np.zeros(np.shape(q))
+        low, high = self.cells.low[self.noisy] - mean, self.cells.high[self.noisy] - mean
+        sigma = np.sqrt(np.maximum(flat, 1e-300))
+        mass = special.ndtr(high / sigma) - special.ndtr(low / sigma)
+        deviation = POINTWISE * self.cells.noise[self.noisy]
+        return np.asarray(np.sqrt(mass @ deviation**2)).reshape(np.shape(q))
+
+    @property
+    def relative_noise(self) -> float:
+        """The largest noise of a fit, beside what the function reaches within that distance."""
+        reach = np.maximum(np.abs(self.cells.low), np.abs(self.cells.high))
+        size = np.maximum(self.f.floor(reach), 1e-300)
+        return float(np.max(np.where(self.noisy, self.cells.noise / size, 0.0), initial=0.0))
 
     def _of(self, cell: NDArray[np.intp], x: Array, y: Array) -> Array:
         """The fit of a noisy cell, the formula in a clean one."""
@@ -118,14 +140,16 @@ def steady(
     noise, settled = noise_of(cells)
     noisy = settled & (noise > allowed(cells))
     if also is not None:
-        noisy |= settled & (cells.low < also[1]) & (cells.high > also[0])
+        noisy |= cells.finite & (cells.low < also[1]) & (cells.high > also[0])
     coefficients = _without(cells.coefficients, noise)
     if lower is not None:
         half = 0.5 * (cells.high - cells.low)[:, None]
         slope = np.polynomial.chebyshev.chebder(lower.cells.coefficients, axis=1) / half
         slope = np.pad(slope, ((0, 0), (0, 1)))
-        better = noisy & (noise_of(lower.cells)[0] * chebyshev.N / half[:, 0] < noise)
+        inherited = lower.cells.noise * chebyshev.N / half[:, 0]
+        better = noisy & (inherited < noise)
         coefficients = np.where(better[:, None], slope, coefficients)
+        noise = np.where(better, inherited, noise)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
     return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset))
 

@@ -60,9 +60,14 @@ class Table:
 
     def error(self, q: Array) -> Array:
         """Relative error of the values at q, fit and source together."""
-        index = self._prepare(np.log(np.ravel(q)))[0]
-        e = self._error[index]
-        return np.where(np.isfinite(e), e, self._tolerance).reshape(np.shape(q))
+        flat = np.ravel(q)
+        e = self._error[self._prepare(np.log(flat))[0]]
+        bad = np.flatnonzero(np.isinf(e))  # there the function itself is called
+        if bad.size:
+            own = self._function(flat[bad])
+            with np.errstate(all="ignore"):
+                e[bad] = np.abs(np.asarray(own.error) / np.asarray(own.value))
+        return e.reshape(np.shape(q))
 
     def _evaluate(self, q: Array, slope: bool) -> tuple[Array, Array]:
         flat = np.ravel(q)

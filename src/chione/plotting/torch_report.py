@@ -46,7 +46,9 @@ def plot_layers(report: Mapping[str, Any], *, path: str | None = None) -> Figure
                 axes.legend(loc="best")
             _name_layers(axes, layers, last=i + 1 == len(_PANELS))
         verdict = report["verdict"]
-        state = "trainable" if verdict["trainable"] else f"not trainable: {verdict['problem']}"
+        words = {"yes": "trainable", "doubtful": "doubtful", "no": "not trainable"}
+        state = words[verdict["trains"]]
+        state += "" if verdict["trains"] == "yes" else f": {verdict['problem']}"
         figure.suptitle(f"{report['model']}: {state}", x=0.02, ha="left", fontsize=10.5)
     if path is not None:
         save(figure, path)

@@ -74,7 +74,7 @@ def derivative_kernel(
     at c = 1 it is then infinite. Parameters as :func:`kernel`.
     """
     act = activation(phi)
-    return _each(act, act.closed_forms.derivative_kernel, _derivative_quadrature, q1, q2, c, method)
+    return _each(act, act.closed_forms.derivative_kernel, slope_quadrature, q1, q2, c, method)
 
 
 def correlation_map(
@@ -250,16 +250,29 @@ def slope_at(
             beside = float(closed(np.array(q), np.array(q), np.array(1.0 - gap - step)))
             error += abs(value - beside) / step * EPS  # rounding of 1 - c
         return Estimate(value, error, Status.OK)
-    return _derivative_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
+    return slope_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
 
 
 def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
-    return bivariate(
-        phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks
-    )
+    e = bivariate(phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks)
+    return Estimate(e.value, e.error + _noise(phi, 0, q1, q2), e.status)
 
 
-def _derivative_quadrature(
+def _noise(phi: AbstractActivation, order: int, q1: float, q2: float) -> float:
+    r"""What the noise :math:`\delta` of a user's formula adds to the error of E f(u1) f(u2).
+
+    By Cauchy and Schwarz at most :math:`\sqrt{E f(u_1)^2\,E\,\delta(u_2)^2}` and its mirror image.
+    """
+    q = np.array([q1, q2])
+    noise = phi.noise(order, q)
+    if not np.any(noise):
+        return 0.0
+    m = moments(phi)
+    size = np.sqrt(np.abs(np.nan_to_num((m.derivative_square if order else m.square)(q).value)))
+    return float(size[0] * noise[1] + size[1] * noise[0])
+
+
+def slope_quadrature(
     phi: AbstractActivation,
     q1: float,
     q2: float,
@@ -267,6 +280,7 @@ def _derivative_quadrature(
     gap: float | None = None,
     one_plus_c: float | None = None,
 ) -> Estimate:
+    """R by quadrature at any two variances; 1 - c and 1 + c where they are known better than c."""
     smooth_part = bivariate(
         phi.derivative,
         phi.derivative,
@@ -278,6 +292,8 @@ def _derivative_quadrature(
         one_minus_c=gap,
     )
     jumps = moments(phi).jumps
+    noise = smooth_part.error + _noise(phi, 1, q1, q2)
+    smooth_part = Estimate(smooth_part.value, noise, smooth_part.status)
     relative = 2.0 * phi.derivative_error
     if not jumps:
         error = smooth_part.error + relative * abs(smooth_part.value)

@@ -105,7 +105,9 @@ class Verdict(AbstractResult):
 
     Parameters
     ----------
-    trainable : bool
+    trains : {"yes", "doubtful", "no"}
+        The answer of the rule in :mod:`chione.theory.trainability`: plain gradient descent trains
+        it; it depends on the optimiser; neither does.
     problem : str
         "none", "vanishing gradient", "exploding gradient", "vanishing signal", "exploding signal",
         "collapsed inputs", "dead units" or "no gradient".
@@ -117,7 +119,7 @@ class Verdict(AbstractResult):
         What does not prevent training but is worth knowing.
     """
 
-    trainable: bool
+    trains: str
     problem: str = "none"
     layer: str | None = None
     cause: str = ""
@@ -125,12 +127,18 @@ class Verdict(AbstractResult):
     warnings: tuple[str, ...] = ()
 
     @property
+    def trainable(self) -> bool:
+        """Whether some optimiser may train it: not a "no"."""
+        return self.trains != "no"
+
+    @property
     def sentence(self) -> str:
         """The verdict for a reader."""
-        if self.trainable:
+        if self.trains == "yes":
             return "Trainable: signals, gradients and differences between inputs survive the depth."
         where = f" at layer {self.layer!r}" if self.layer else ""
-        return f"Not trainable, {self.problem}{where}. {self.cause} {self.fix}".strip()
+        word = "Not trainable" if self.trains == "no" else "Doubtful"
+        return f"{word}, {self.problem}{where}. {self.cause} {self.fix}".strip()
 
 
 @result
@@ -190,6 +198,7 @@ class InspectionReport(AbstractResult):
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types, numbers that are not finite as None."""
         plain: dict[str, Any] = _plain(asdict(self))
+        plain["verdict"]["trainable"] = self.verdict.trainable
         plain["verdict"]["sentence"] = self.verdict.sentence
         for row, layer in zip(plain["layers"], self.layers, strict=True):
             row["correlation"] = _plain(layer.correlation)
