@@ -331,8 +331,8 @@ DRAWN = {
     "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
     "backward", "kernel_layers", "norm_stability", "basins", "jacobian", "jacobian curve",
     "limit law", "hessian", "hermite", "simulate", "great_circle", "gaussian_limit",
-    "simulate_spectrum", "network_hessian", "analyze", "analyze without networks", "compare", "picture",
-    "inspect", "model jacobian",
+    "simulate_spectrum", "network_hessian", "analyze", "analyze without networks", "compare",
+    "picture", "inspect", "model jacobian",
 }  # fmt: skip
 
 
