@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
@@ -168,7 +168,7 @@ class Analysis(AbstractResult):
 
 
 def analyze(
-    phi: object,
+    phi: ActivationLike,
     sigma_w: float | None = None,
     sigma_b: float | None = None,
     *,

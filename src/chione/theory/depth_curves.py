@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Status, along, checks, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 _SETTLED = 1e-13  # relative change of q below which one compiled map serves all further layers
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Estimate, Status, along, checks, missing, result
 from chione.gaussian.panels import EPS
 from chione.theory.criticality import CriticalPoint, criticality
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
 

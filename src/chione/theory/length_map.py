@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from chione.activations import ActivationLike
 from chione.base import Estimate, checks
 from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 
 def length_map(
