@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
@@ -159,17 +159,17 @@ class Analysis(AbstractResult):
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """The page as one picture, by :meth:`with_picture` if there is none yet.
 
-        With `ax` or `field` one curve over the depth. `chione.plotting.save` writes it.
+        With `ax` or `field` one of its panels. `chione.plotting.save` writes it.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw the one curve.
-        field : {"q", "c", "gradient"}, optional
-            Which curve; the gradient if only `ax` is given.
+            Where to draw the one panel.
+        field : {"gradient", "q", "c", "lengths", "correlations", "diagram"}, optional
+            Which panel; the gradient if only `ax` is given.
         """
         picture = self.picture or picture_of(self)
-        return picture.plot()
+        return picture.plot(ax=ax, field=field)
 
     def __repr__(self) -> str:
         return as_text(self)
@@ -182,7 +182,7 @@ class Analysis(AbstractResult):
 
 
 def analyze(
-    phi: object,
+    phi: ActivationLike,
     sigma_w: float | None = None,
     sigma_b: float | None = None,
     *,

@@ -117,9 +117,10 @@ class Comparison(AbstractResult):
 
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """Simulated points with error bars on the lines of the theory, a panel an observable."""
-        from chione.plotting.simulation import simulation_figure  # matplotlib takes 0.3 s to load
+        from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
+        from chione.plotting.plot import simulation_picture
 
-        return simulation_figure(self.result, self.theory)
+        return assemble(simulation_picture(self.result, self.theory), ax=ax, field=field)
 
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; what does not exist is None."""

@@ -10,7 +10,6 @@ r"""Kernels of infinitely wide networks for arrays of inputs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
