@@ -98,6 +98,10 @@ CALLS = {
     "network_hessian": network_hessian,
     "analyze": lambda: ch.analyze("tanh", sigma_w=1.5, sigma_b=0.1, depth=6, width=16),
     "analyze without networks": lambda: ch.analyze("relu", sigma_w=1.4, depth=5, simulate=False),
+    "analyze with picture": lambda: ch.analyze(
+        "tanh", sigma_w=1.5, sigma_b=0.1, depth=4, simulate=False, picture=True
+    ),
+    "picture": lambda: made("analyze with picture").picture,
     "compare": lambda: ch.compare(ch.simulate(small_network(), n_networks=3)),
     "gain_table": lambda: ch.gain_table("tanh"),
     "compare_finite_width": lambda: compare_finite_width(small_network(), n_networks=20),
@@ -320,3 +324,39 @@ def test_a_loaded_spectrum_computes_on(tmp_path):
 def test_every_public_annotation_of_a_result_resolves():
     for cls in all_subclasses():
         assert python_inspect.get_annotations(cls, eval_str=True) is not None
+
+
+DRAWN = {
+    "mean_field", "no fixed point", "power laws", "fixed_points", "phase_diagram", "critical_line",
+    "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
+    "backward", "kernel_layers", "norm_stability", "basins", "jacobian", "jacobian curve",
+    "limit law", "hessian", "hermite", "simulate", "great_circle", "gaussian_limit",
+    "simulate_spectrum", "network_hessian", "analyze", "analyze without networks", "compare",
+    "picture", "inspect", "model jacobian",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(DRAWN))
+def test_a_result_draws_itself_whole_on_given_axes_and_by_field(name, tmp_path):
+    from matplotlib.figure import Figure
+
+    found = made(name)
+    whole = ch.plot(found)
+    assert isinstance(whole, Figure)
+    assert whole.axes
+    ch.plotting.save(whole, tmp_path / "a.png")
+    ch.plotting.save(ch.load(found.save(tmp_path / "r.npz")).plot(), tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with pytest.raises(ch.SpecError, match=r"field must be one of .*, but") as caught:
+        found.plot(field="no such field")
+    for field in str(caught.value).split("one of ")[1].split(", but")[0].split(", "):
+        ax = Figure().add_subplot()
+        assert found.plot(ax=ax, field=field) is ax.figure
+        assert ax.has_data() or ax.texts
+        assert ax.get_xlabel() or not ax.get_xticks().size
+
+
+@pytest.mark.parametrize("name", ["gain", "trust", "universality", "table"])
+def test_a_result_without_a_picture_says_so(name):
+    with pytest.raises(TypeError, match="there is no picture for a"):
+        made(name).plot()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -155,3 +156,7 @@ def sides(at: float) -> tuple[float, float]:
     if at == 0.0:
         return -1e-300, 1e-300
     return float(np.nextafter(at, -np.inf)), float(np.nextafter(at, np.inf))
+
+
+ActivationLike: TypeAlias = str | AbstractActivation | Callable[[Any], Any]
+"""What :func:`chione.activation` takes: a name, a formula, a function or torch module, or one."""

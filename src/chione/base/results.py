@@ -197,8 +197,8 @@ class AbstractResult(AbstractData, ABC):
 
         Raises
         ------
-        TypeError
-            If there is no picture for this kind of result.
+        NoPictureError
+            If there is no picture for this kind of result; a TypeError.
         """
         # pictures live upstairs; the ground floor knows the door by its name alone
         return import_module("chione.plotting.plot").draw(self, ax=ax, field=field)

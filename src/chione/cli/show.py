@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from chione.cli.output import echo_json
+from chione.cli.output import draw, echo_json, tell
 from chione.cli.parameters import FIGURE
 
 
@@ -42,7 +42,7 @@ def command(
     if figure is not None:
         _draw(result, file, figure, field)
     if out is not None:
-        result.save(out)
+        tell(result.save(out))
     if as_json:
         echo_json("show", {"file": str(file)}, _checked(file, result.to_dict))
         return
@@ -64,13 +64,12 @@ def _checked(file: Path, use: Any) -> Any:
 
 
 def _draw(result: Any, file: Path, figure: Path, field: str | None) -> None:
-    from chione.base import SpecError, Table, write_whole
-    from chione.plotting import plot, save
+    from chione.base import SpecError, Table
+    from chione.plotting import plot
 
     if isinstance(result, Table):
         raise SpecError(
             f"{str(file)!r} is a table, which cannot be drawn; save the result as .npz, .nc or "
             ".json to draw it later."
         )
-    picture = plot(result, field=field)
-    write_whole(figure, lambda part: save(picture, part))
+    draw(figure, _checked(file, lambda: plot(result, field=field)))

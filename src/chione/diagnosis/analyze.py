@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
-from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
+from chione.diagnosis.measure import (
+    Measured,
+    Slopes,
+    check_cost,
+    depth_scale,
+    measure_depth,
+    measure_slopes,
+)
 from chione.diagnosis.phases import Phase, phase_of
 from chione.diagnosis.picture import AnalysisPicture, picture_of
 from chione.diagnosis.report import as_dict, as_html, as_text
@@ -152,17 +159,17 @@ class Analysis(AbstractResult):
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """The page as one picture, by :meth:`with_picture` if there is none yet.
 
-        With `ax` or `field` one curve over the depth. `chione.plotting.save` writes it.
+        With `ax` or `field` one of its panels. `chione.plotting.save` writes it.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw the one curve.
-        field : {"q", "c", "gradient"}, optional
-            Which curve; the gradient if only `ax` is given.
+            Where to draw the one panel.
+        field : {"gradient", "q", "c", "lengths", "correlations", "diagram"}, optional
+            Which panel; the gradient if only `ax` is given.
         """
         picture = self.picture or picture_of(self)
-        return picture.plot()
+        return picture.plot(ax=ax, field=field)
 
     def __repr__(self) -> str:
         return as_text(self)
@@ -175,7 +182,7 @@ class Analysis(AbstractResult):
 
 
 def analyze(
-    phi: object,
+    phi: ActivationLike,
     sigma_w: float | None = None,
     sigma_b: float | None = None,
     *,
@@ -254,7 +261,9 @@ def analyze(
     depth = checks.integer("depth", depth)
     checks.integer("width", width)
     if simulate:
-        checks.integer("n_networks", n_networks, minimum=2)
+        count = checks.integer("n_networks", n_networks, minimum=2)
+        plan = MLP(act, 1.0, 0.0, depth, int(width), weights)  # sigmas cost nothing
+        check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
     if sigma_w is None and sigma_b is not None:
         raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
     chosen_here = sigma_w is None

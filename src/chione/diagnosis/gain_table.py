@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chione.activations import AbstractActivation, activation, catalogue
+from chione.activations import AbstractActivation, ActivationLike, activation, catalogue
 from chione.base import AbstractResult, checks, result, text_table
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
@@ -91,7 +91,7 @@ class GainTable(AbstractResult):
         return repr(self)
 
 
-def gain_table(phi: object = None, *, depth: int = 50) -> GainTable:
+def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTable:
     r"""Tabulate sigmas on the edge of chaos and what they do, beside ``calculate_gain``.
 
     The gradient is followed layer by layer from an input of mean square 1:

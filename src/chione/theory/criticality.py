@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Estimate, Status, result
 from chione.gaussian.panels import EPS
 from chione.theory.fading import Fading, fading, is_straight
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import Origin, origin, slope_in_q
 
 K_MIN, K_MAX = 1e-8, 1e8

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Status, along, checks, cost, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.scale_free import anchor
 from chione.theory.trajectory_errors import trajectory_errors
 

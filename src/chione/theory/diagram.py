@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Status, along, checks, result
 from chione.gaussian import Table
 from chione.gaussian.panels import EPS
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
 from chione.theory.root_error import root_error
 from chione.theory.stable_lengths import LengthSolver

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.base import (
     AbstractResult,
     Array,
@@ -27,7 +27,7 @@ from chione.base import (
 from chione.gaussian.panels import EPS
 from chione.networks import MLP, as_network
 from chione.theory.length_map import variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
 LAWS = ("gaussian", "orthogonal")

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Estimate, Status, result
 from chione.gaussian.panels import EPS
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.root_error import root_error
 
 STABLE = "stable"

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
     AbstractResult,
     Array,
@@ -29,7 +29,7 @@ from chione.gaussian import expectation
 from chione.gaussian.panels import EPS
 from chione.networks import MLP, as_network
 from chione.theory.correlation_map import derivative_kernel, kernel
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 STARTS = ("unit", "squared")
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import Array, Estimate, Status, checks, missing
 from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.recommendation import Recommendation
 from chione.theory.schemes import SCHEMES, scheme_sigmas
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import lambertw
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.base import AbstractResult, Array, Estimate, checks, result
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian import JacobianSpectrum
@@ -173,7 +173,7 @@ class Universality(AbstractResult):
         return LimitLaw("bernoulli", variance) if self.kind == "bernoulli" else None
 
 
-def universality_class(phi: Any) -> Universality:
+def universality_class(phi: ActivationLike) -> Universality:
     """The universality class of an activation, from the law of phi'(h)^2 at small q."""
     phi = activation(phi)
     shapes = [_shape(phi, q) for q in _SMALL_Q]
@@ -207,7 +207,7 @@ def distance_to_limit(spectrum: JacobianSpectrum, limit: LimitLaw, *, points: in
     return float(np.nansum(abs(own - limit.cdf(middle).value)) * (lam[1] - lam[0]))
 
 
-def _shape(phi: Any, q: float) -> tuple[float, float]:
+def _shape(phi: ActivationLike, q: float) -> tuple[float, float]:
     """Var(t) / mu_1^2, and third over second central moment of t / mu_1."""
     law = derivative_law(phi, q)
     u = law.nodes[0] / law.moments(1)[0] - 1.0
@@ -217,7 +217,7 @@ def _shape(phi: Any, q: float) -> tuple[float, float]:
     return second, law.mean_of(u**3) / second
 
 
-def spread_of(phi: Any, q: float) -> float:
+def spread_of(phi: ActivationLike, q: float) -> float:
     r""":math:`E t^2 / \mu_1^2 - 1`: variance of the spectrum per orthogonal layer."""
     law = derivative_law(phi, q)
     return law.mean_of((law.nodes[0] / law.moments(1)[0] - 1.0) ** 2)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
     AbstractResult,
     Array,
@@ -31,7 +31,7 @@ from chione.base import (
 from chione.gaussian.panels import EPS
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.length_map import variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from chione.activations import ActivationLike
 from chione.base import Estimate, checks
 from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 LARGEST_SIGMA = 1e100  # its square, times a mean square of 1e100, is still a float64
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Estimate, along, checks, result
 from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import WIDE, smooth
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.norm_slope import normalized_slope
 
 MEANS, VARIANCES = (-4.0, 4.0), (1e-3, 30.0)

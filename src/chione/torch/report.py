@@ -206,9 +206,14 @@ class InspectionReport(AbstractResult):
 
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw mean square, correlation and gradient over the layers, theory as lines."""
-        from chione.plotting.torch_report import plot_layers
+        from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
+        from chione.plotting.style import save
+        from chione.plotting.torch_report import layers_picture
 
-        return plot_layers(self.to_dict(), path=path)
+        figure = assemble(layers_picture(self.to_dict()), ax=ax, field=field)
+        if path is not None:
+            save(figure, path)
+        return figure
 
     def assert_trainable(self) -> None:
         """Raise AssertionError with the verdict if the model cannot train, for a test suite."""

@@ -108,13 +108,19 @@ class ModelJacobian(AbstractResult):
 
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Distribution function of log eigenvalues, measured and by theory."""
-        from chione.plotting.torch_report import plot_spectrum
+        from chione.plotting.panels import Panel, Picture, assemble  # matplotlib is slow to load
+        from chione.plotting.style import save
+        from chione.plotting.torch_report import draw_distribution
 
         theory = None
         if self.theory is not None and self.theory.support:
             curve = self.theory.curve()
             theory = (np.asarray(curve.log_lambda), np.asarray(curve.cdf))
-        return plot_spectrum(self.nodes, self.weights, theory, path=path)
+        panel = Panel(lambda axes: draw_distribution(axes, self.nodes, self.weights, theory))
+        figure = assemble(Picture({"cdf": panel}), ax=ax, field=field)
+        if path is not None:
+            save(figure, path)
+        return figure
 
 
 def jacobian_spectrum(

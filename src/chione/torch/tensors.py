@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import torch
 
+from chione.activations import ActivationLike
 from chione.base import checks
-from chione.torch.gains import AnyActivation, recommended
+from chione.torch.gains import recommended
 from chione.torch.layouts import Layout, layout_of
 
 
@@ -137,7 +138,7 @@ def normal_(
 
 def critical_normal_(
     tensor: torch.Tensor,
-    activation: AnyActivation = "tanh",
+    activation: ActivationLike = "tanh",
     *,
     depth: int = 50,
     groups: int = 1,
@@ -186,7 +187,7 @@ def critical_normal_(
 
 def critical_uniform_(
     tensor: torch.Tensor,
-    activation: AnyActivation = "tanh",
+    activation: ActivationLike = "tanh",
     *,
     depth: int = 50,
     groups: int = 1,
