@@ -160,7 +160,21 @@ def interrupted(*arguments):
     return process.returncode, stdout, stderr
 
 
-MANY = ("tanh", "--sigma-w", "1.5", "--width", "40", "--depth", "3", "--networks", "2000000")
+MANY = (
+    *[
+        "tanh",
+        "--sigma-w",
+        "1.5",
+        "--width",
+        "40",
+        "--depth",
+        "3",
+        "--networks",
+        "2000000",
+        "--effort",
+        "100",
+    ],
+)
 
 
 def test_an_interrupt_reports_the_networks_that_were_finished(tmp_path):

@@ -124,15 +124,18 @@ def command(
     \b
     Example: chione simulate tanh --sigma-w 1.5 --sigma-b 0.1 --depth 20 --figure run.png --check
     """
+    from chione.diagnosis.compare import compare
     from chione.simulation import NAMES, simulate
+    from chione.simulation.costs import first_width
     from chione.simulation.inputs import input_pair
 
     network = _network(activation, sigma_w, sigma_b, depth, width, widths, input_width, weights)
     names = NAMES if observe == ("all",) else observe
+    alone = _without_theory(network, check)
     with counting("networks", networks) as advance:
         result = simulate(
             network,
-            input_pair(network.widths[0], q0=q0, c0=c0, seed=seed),
+            input_pair(first_width(network), q0=q0, c0=c0, seed=seed),
             n_networks=networks,
             seed=seed,
             observe=names,
@@ -143,8 +146,10 @@ def command(
             device=device,
             progress=advance,
         )
-    with running("comparing with the theory"):
-        comparison = _compare(result, check)
+    comparison = None
+    if not alone:
+        with running("comparing with the theory"):
+            comparison = compare(result)
     if out is not None:
         result.save(out)
         tell(out)
@@ -190,12 +195,24 @@ def _network(
     )
 
 
-def _compare(result: SimulationResult, check: bool) -> Comparison | None:
-    from chione.diagnosis.compare import compare
+def _without_theory(network: MLP, check: bool) -> bool:
+    """Whether networks are measured alone: no limit exists, or it would take too long.
 
-    if result.network.weights == "delta" and not check:
-        return None
-    return compare(result)
+    Asked before the simulation, so that ``--check`` does not fail after it.
+    """
+    from chione.base import CostError
+    from chione.diagnosis.compare import check_cost
+
+    if network.weights == "delta":
+        return not check
+    try:
+        check_cost(network, 1)
+    except CostError as err:
+        if check:
+            raise
+        click.echo(f"Without the theory: {err}".replace(": effort=", ": --effort "), err=True)
+        return True
+    return False
 
 
 def _draw(path: Path, result: SimulationResult, comparison: Comparison | None) -> None:

@@ -11,7 +11,14 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
-from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
+from chione.diagnosis.measure import (
+    Measured,
+    Slopes,
+    check_cost,
+    depth_scale,
+    measure_depth,
+    measure_slopes,
+)
 from chione.diagnosis.phases import Phase, phase_of
 from chione.diagnosis.picture import AnalysisPicture, picture_of
 from chione.diagnosis.report import as_dict, as_html, as_text
@@ -130,6 +137,10 @@ class Analysis(AbstractResult):
             out["xi_c"] = depth_scale(slopes.correlation_slope)
         return {name: m for name, m in out.items() if np.isfinite(m.value)}
 
+    def to_text(self, *, width: int | None = None) -> str:
+        """The page for a screen of `width` columns; by default as wide as it is, at most 98."""
+        return as_text(self, width=width)
+
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types: each quantity with value, error and status.
 
@@ -161,6 +172,9 @@ class Analysis(AbstractResult):
         return picture.plot(ax=ax, field=field)
 
     def __repr__(self) -> str:
+        return as_text(self)
+
+    def __str__(self) -> str:
         return as_text(self)
 
     def _repr_html_(self) -> str:
@@ -247,7 +261,9 @@ def analyze(
     depth = checks.integer("depth", depth)
     checks.integer("width", width)
     if simulate:
-        checks.integer("n_networks", n_networks, minimum=2)
+        count = checks.integer("n_networks", n_networks, minimum=2)
+        plan = MLP(act, 1.0, 0.0, depth, int(width), weights)  # sigmas cost nothing
+        check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
     if sigma_w is None and sigma_b is not None:
         raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
     chosen_here = sigma_w is None
@@ -330,7 +346,7 @@ def _assemble(
 def _trust(network: MLP) -> Trust | None:
     """How far infinite width holds; None where lengths leave float64, as the verdict says."""
     try:
-        return trust(
+        found = trust(
             network.activation,
             sigma_w=network.sigma_w,
             sigma_b=network.sigma_b,
@@ -340,6 +356,8 @@ def _trust(network: MLP) -> Trust | None:
         )
     except ConvergenceError:
         return None
+    known = np.isfinite(found.relative_spread) and not np.isnan(found.ratio)
+    return found if known else None  # a signal that dies has no relative spread
 
 
 def _layer_log10_gradient(curves: Trajectory) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chione.activations import AbstractActivation, ActivationLike, activation, catalogue
-from chione.base import AbstractResult, checks, result
+from chione.base import AbstractResult, checks, result, text_table
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
 
@@ -74,23 +74,21 @@ class GainTable(AbstractResult):
         return {"depth": self.depth, "rows": [row.to_dict() for row in self.rows]}
 
     def __repr__(self) -> str:
-        lines = [
-            (
-                "activation",
-                "sigma_w",
-                "sigma_b",
-                "kind",
-                "chi_parallel",
-                "chi_perp",
-                f"gradient / {self.depth}",
-                "calculate_gain",
-                f"gradient / {self.depth}",
-            ),
-            *(row.cells() for row in self.rows),
-        ]
-        wide = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-        text = ["  ".join(f"{c:<{w}}" for c, w in zip(line, wide, strict=True)) for line in lines]
-        return "\n".join(line.rstrip() for line in (text[0], "-" * len(text[0]), *text[1:]))
+        head = (
+            "activation",
+            "sigma_w",
+            "sigma_b",
+            "kind",
+            "chi_parallel",
+            "chi_perp",
+            f"gradient / {self.depth}",
+            "calculate_gain",
+            f"gradient / {self.depth}",
+        )
+        return text_table(head, [row.cells() for row in self.rows])
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTable:

@@ -10,6 +10,9 @@ import numpy as np
 from chione.base import AbstractResult, Array, result
 from chione.networks import MLP
 from chione.simulation import SimulationResult, correlated_inputs, simulate
+from chione.simulation.costs import check_simulation, output_width
+from chione.simulation.ensemble import DEFAULT_MEMORY
+from chione.simulation.samplers import choose
 
 _LENGTH_STEP = 0.05  # relative step in q: its square is far below the error of the simulation
 _ANGLE_STEP = 0.02  # step in c where c* < 1
@@ -48,6 +51,28 @@ class Slopes(AbstractResult):
     chi_perp: Measured
     correlation_slope: Measured
     n_networks: int
+
+
+def check_cost(network: MLP, *, n_networks: int, slope_networks: int) -> None:
+    """Refuse measurements that would go beyond what is allowed, before anything is computed.
+
+    Raises
+    ------
+    CostError
+        With the estimate and what would fit.
+    """
+    two = replace(network, depth=2, width=output_width(network), input_width=None)
+    for net, inputs, count in ((replace(network, depth=network.depth + 1), 2, n_networks),
+                               (two, 5, slope_networks)):  # fmt: skip
+        check_simulation(
+            net,
+            inputs=inputs,
+            networks=count,
+            observed=3,
+            sampler=choose("auto", "numpy", net, inputs),
+            backward=True,
+            memory=DEFAULT_MEMORY,
+        )
 
 
 def measure_depth(network: MLP, *, n_networks: int, seed: int) -> SimulationResult:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import AbstractResult, Array, along, checks, plain, result
+from chione.base import AbstractResult, Array, along, checks, cost, plain, result
 from chione.networks import MLP, as_network
+from chione.simulation.costs import check_circle, first_width
 from chione.simulation.dense import DenseWeights
 from chione.simulation.inputs import correlated_inputs
 from chione.simulation.moments import Moments
@@ -89,6 +90,7 @@ def great_circle(
     n_points: int = 60,
     n_networks: int = 10,
     seed: int | None = 0,
+    effort: float = 1.0,
 ) -> CurveGeometry:
     r"""Send a great circle of inputs through random networks and measure its image.
 
@@ -106,6 +108,8 @@ def great_circle(
         Number of networks.
     seed : int or None
         Seed; None draws one, which the result holds.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Returns
     -------
@@ -113,6 +117,8 @@ def great_circle(
 
     Raises
     ------
+    CostError
+        If it would take more than `effort` allows.
     TypeError, ValueError
         If an argument is out of range.
 
@@ -125,8 +131,10 @@ def great_circle(
     points = checks.integer("n_points", n_points, minimum=3)
     count = checks.integer("n_networks", n_networks)
     radius, start = checks.positive("q0", q0), entropy(seed)
-    width = checks.integer("input_width", network.widths[0], minimum=2)
-    frame = correlated_inputs(width, radius * np.eye(2), seed=start)
+    width = checks.integer("input_width", first_width(network), minimum=2)
+    with cost.allowing(effort):
+        check_circle(network, points=points, networks=count)
+        frame = correlated_inputs(width, radius * np.eye(2), seed=start)
     theta = 2.0 * np.pi * np.arange(points) / points
     cos, sin = np.cos(theta)[:, None], np.sin(theta)[:, None]
     circle = cos * frame[0] + sin * frame[1]
@@ -193,7 +201,7 @@ def _layers(
         h, v, a = np.split(np.asarray(weights.forward(l, x), np.float64), 3)
         if network.sigma_b > 0.0:  # the bias moves the curve and leaves its derivatives alone
             rng = stream(seed, index, l, Purpose.BIASES)
-            h = h + network.sigma_b * rng.standard_normal(network.widths[l])
+            h = h + network.sigma_b * rng.standard_normal(h.shape[1])
         yield h, v, a
         slope = phi.derivative(h)
         x = np.vstack([phi.value(h), slope * v, phi.second_derivative(h) * v**2 + slope * a])

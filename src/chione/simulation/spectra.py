@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from chione.base import AbstractResult, Array, along, checks, result
+from chione.base import AbstractResult, Array, along, checks, cost, result
 from chione.networks import MLP, Dense, as_network
+from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
 from chione.simulation.streams import Purpose, entropy, stream
 from chione.simulation.weights import dense_weights
@@ -77,6 +78,7 @@ def simulate_spectrum(
     seed: int | None = 0,
     method: str = "plain",
     progress: Callable[[int, int], None] | None = None,
+    effort: float = 1.0,
 ) -> SimulatedSpectrum:
     r"""Singular values of the input-output Jacobian of sampled networks.
 
@@ -100,11 +102,15 @@ def simulate_spectrum(
         in graded form, right for all of them at up to six times the cost.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Raises
     ------
     ValueError
         For an unknown method, a wrong input or q_star <= 0.
+    CostError
+        If it would take more than `effort` allows.
     """
     network = as_network(network)
     how: Method = (
@@ -113,6 +119,8 @@ def simulate_spectrum(
         else "stabilised"
     )
     n = checks.integer("n_networks", n_networks)
+    with cost.allowing(effort):
+        check_spectrum(network, networks=n, stabilised=how == "stabilised")
     start = None if x is None else _input(x, network.widths[0])
     q = None if q_star is None else checks.positive("q_star", q_star)
     seed = entropy(seed)

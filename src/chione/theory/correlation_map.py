@@ -238,7 +238,12 @@ def slope_at(
     phi: AbstractActivation, q: float, gap: float, one_plus_c: float | None = None
 ) -> Estimate:
     """R at equal variance q, with 1 - c given, and 1 + c where it is known more accurately."""
-    closed = phi.closed_forms.derivative_kernel
+    forms = phi.closed_forms
+    plus = 2.0 - gap if one_plus_c is None else one_plus_c
+    if forms.near_slope is not None:
+        value = float(forms.near_slope(*(np.array(x) for x in (q, q, gap, plus))))
+        return Estimate(value, abs(value) * CLOSED_ERROR, Status.OK)
+    closed = forms.derivative_kernel
     # with kinks R has a square root at c = 1, and there 1 - c must not be rounded
     if closed is not None and (gap > 1e-6 or not phi.kinks):
         value = float(closed(np.array(q), np.array(q), np.array(1.0 - gap)))

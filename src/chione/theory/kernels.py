@@ -10,25 +10,23 @@ r"""Kernels of infinitely wide networks for arrays of inputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, cost, result
 from chione.networks import MLP, as_network
 from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.fading import is_straight
+from chione.theory.kernel_fill import CompiledKernel, Tabulated
 from chione.theory.kernel_mixed import mixed_kernels
 from chione.theory.kernel_table import DepthKernel, Layers
 from chione.theory.moments import moments
 from chione.theory.taylor import origin
 
-_BLOCK = 1 << 20  # entries at a time: some 8 MB an array
-_EQUAL = 1e-13  # norms that differ by less than this, relatively, count as equal
-_CLOSE = 1e-3  # 1 - c below which it is taken from the difference of the inputs
+_EQUAL = 1e-14  # norms that differ by less than this, relatively, count as equal
+_RESOLVED = 1e-9  # error of a compiled kernel beyond which layers are followed one by one
 
 
 def nngp(network: MLP, x1: Any, x2: Any = None) -> Estimate:
@@ -46,7 +44,7 @@ def nngp(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     Returns
     -------
     Estimate
-        Shape (n1, n2), with one error bound for all entries.
+        Shape (n1, n2).
 
     Raises
     ------
@@ -181,123 +179,52 @@ def _kernel(network: MLP, x1: Any, x2: Any, with_ntk: bool) -> Estimate:
         network.activation, origin(network.activation)
     )
     top, low = max(a_norm.max(), b_norm.max()), min(a_norm.min(), b_norm.min())
-    if homogeneous:
-        table = _compiled(network, 1.0, True, with_ntk)
-        return _Tabulated(network, a, b, same, table).homogeneous(a_norm, b_norm)
-    if top - low <= _EQUAL * top and network.sigma_w**2 * top + network.sigma_b**2 > 0.0:
+    _check_cost(network.depth, len(a) * len(b))
+    plain = _is_plain(network.sigma_w) and (network.sigma_b == 0.0 or _is_plain(network.sigma_b))
+    plain = plain and bool(np.isfinite(top)) and (top > 1e-200 or homogeneous)
+    table = _compiled(network, 1.0, True, with_ntk) if homogeneous and plain else None
+    if table is not None:
+        return Tabulated(network, a, b, same, table).homogeneous(a_norm, b_norm)
+    if plain and top - low <= _EQUAL * top and network.sigma_w**2 * top + network.sigma_b**2 > 0.0:
         table = _compiled(network, float(top), False, with_ntk)
-        return _Tabulated(network, a, b, same, table).equal(float(top))
+        if table is not None and table.kernel.error <= _RESOLVED * table.kernel.scale:
+            return Tabulated(network, a, b, same, table).equal()
     return mixed_kernels(network, a, b, same=same, with_ntk=with_ntk)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A compiled kernel with the length it is relative to."""
-
-    kernel: DepthKernel
-    last: float
-    first: float
 
 
 @lru_cache(maxsize=32)
 def _compiled_for(
     act: Any, sigma_w: float, sigma_b: float, depth: int, q0: float, flat: bool, with_ntk: bool
-) -> _Table:
+) -> CompiledKernel | None:
     q1 = sigma_w**2 * q0 + sigma_b**2
     layers = Layers(act, sigma_w, sigma_b, depth, q1, flat)
-    return _Table(DepthKernel(layers, with_ntk), float(layers.q[-1]), q1)
+    if layers.vanishes:
+        return None
+    return CompiledKernel(DepthKernel(layers, with_ntk), float(layers.q[-1]), q1)
 
 
-def _compiled(network: MLP, q0: float, flat: bool, with_ntk: bool) -> _Table:
+def _compiled(network: MLP, q0: float, flat: bool, with_ntk: bool) -> CompiledKernel | None:
+    """The compiled kernel, or None where lengths become zero on the way."""
     return _compiled_for(
         network.activation, network.sigma_w, network.sigma_b, network.depth, q0, flat, with_ntk
     )
 
 
-class _Tabulated:
-    """Fills the matrix from a compiled kernel, block by block."""
-
-    def __init__(self, network: MLP, a: Array, b: Array, same: bool, table: _Table) -> None:
-        self._w2, self._b2 = network.sigma_w**2, network.sigma_b**2
-        self._a, self._b, self._same, self._table = a, b, same, table
-
-    def equal(self, q0: float) -> Estimate:
-        """Inputs of one norm: c of the first layer is affine in the inner product."""
-        scale = self._w2 / (self._a.shape[1] * self._table.first)
-        offset = self._b2 / self._table.first
-        return self._fill(scale * self._a, self._b, offset, None)
-
-    def homogeneous(self, a_norm: Array, b_norm: Array) -> Estimate:
-        """Any norms: the kernel of the directions times both lengths."""
-        d = self._a.shape[1]
-        roots = [np.sqrt(n) for n in (a_norm, b_norm)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            units = [
-                np.where(r[:, None] > 0.0, x / r[:, None], 0.0)
-                for r, x in zip(roots, (self._a, self._b), strict=True)
-            ]
-        self._a, self._b = units
-        return self._fill(units[0] / d, units[1], 0.0, (roots[0], roots[1]))
-
-    def _fill(
-        self, left: Array, right: Array, offset: float, roots: tuple[Array, Array] | None
-    ) -> Estimate:
-        n1, n2 = len(left), len(right)
-        out = np.empty((n1, n2))
-        for rows in _blocks(n1, n2):
-            first = rows.start if self._same else 0
-            c = left[rows] @ right[first:].T
-            if offset:
-                c += offset
-            near = np.nonzero(c > 1.0 - _CLOSE)
-            values = self._table.kernel.values(c)
-            if len(near[0]):
-                gap = self._gaps(rows, first, near)
-                values[near] = self._table.kernel.close(gap)
-            values *= self._table.last
-            if roots is not None:
-                values *= roots[0][rows, None]
-                values *= roots[1][None, first:]
-            if self._same:  # rounding of the product may differ across the diagonal
-                square = values[:, : rows.stop - rows.start]
-                square[:] = np.tril(square) + np.tril(square, -1).T
-            out[rows, first:] = values
-            if self._same:
-                out[first:, rows] = values.T
-        top = self._table.last * (1.0 if roots is None else float(roots[0].max() * roots[1].max()))
-        error = self._table.kernel.error * top + self._rounding(top)
-        status = np.broadcast_to(np.int8(Status.OK), out.shape)
-        return Estimate(out, np.broadcast_to(error, out.shape), status)
-
-    def _rounding(self, top: float) -> float:
-        """What rounding of c makes of the kernel, at its steepest where c itself is used."""
-        eps = float(np.finfo(np.float64).eps)
-        gap = np.array([_CLOSE, 2.0 * _CLOSE])
-        near = self._table.kernel.close(gap)
-        far = self._table.kernel.values(np.array([_CLOSE - 1.0, -1.0]))
-        steep = max(abs(near[1] - near[0]), abs(far[1] - far[0])) / _CLOSE
-        return float(16.0 * eps * (steep + 1.0)) * top
-
-    def _gaps(self, rows: slice, first: int, near: tuple[Any, ...]) -> Array:
-        """1 - c of close pairs, from the difference of the two inputs."""
-        d = self._a.shape[1]
-        i, j = near[0] + rows.start, near[1] + first
-        scale = 0.5 / d
-        if self._b2 or self._table.first != self._w2:
-            scale *= self._w2 / self._table.first
-        gap = np.empty(len(i))
-        step = max(1, _BLOCK // d)
-        for start in range(0, len(i), step):
-            part = slice(start, start + step)
-            difference = self._a[i[part]] - self._b[j[part]]
-            gap[part] = scale * np.einsum("ij,ij->i", difference, difference)
-        return gap
+def _is_plain(sigma: float) -> bool:
+    """Whether the square of a standard deviation is far inside float64."""
+    return 1e-100 < sigma < 1e100
 
 
-def _blocks(n1: int, n2: int) -> Iterator[slice]:
-    step = max(1, min(256, _BLOCK // max(1, n2)))
-    for start in range(0, n1, step):
-        yield slice(start, min(start + step, n1))
+def _check_cost(depth: int, entries: int) -> None:
+    seconds = 4e-3 * depth + 2e-9 * entries
+    gigabytes = 3e-8 * entries + 4e-8 * depth
+    fits = f"depth {int(15.0 / 4e-3)} fits" if 4e-3 * depth > 15.0 else "fewer inputs fit"
+    cost.check(
+        f"A kernel of {entries} entries at depth {depth}",
+        seconds=seconds,
+        gigabytes=gigabytes,
+        fits=fits,
+    )
 
 
 def _inputs(name: str, x: Any) -> Array:

@@ -17,12 +17,25 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, Estimate, Status, along, checks, missing, result
+from chione.base import (
+    AbstractResult,
+    Array,
+    Estimate,
+    Status,
+    along,
+    checks,
+    cost,
+    missing,
+    result,
+)
 from chione.gaussian.panels import EPS
 from chione.theory.criticality import CriticalPoint, criticality
+from chione.theory.length_map import variances
 from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
+
+_LAYER = 1e-4  # CPU seconds of one layer
 
 
 @result
@@ -142,8 +155,9 @@ def iterate_lengths(
         Mean square of the input.
     """
     act, depth = activation(phi), checks.integer("depth", depth)
-    w2 = checks.non_negative("sigma_w", sigma_w) ** 2
-    b2 = checks.non_negative("sigma_b", sigma_b) ** 2
+    w2, b2 = variances(sigma_w, sigma_b)
+    fits = f"a depth of {int(cost.SECONDS / _LAYER):,} fits; large_depth gives the laws beyond"
+    cost.check(f"iterating {depth} layers", seconds=_LAYER * depth, fits=fits)
     m, q, log = moments(act), w2 * checks.positive("q0", q0) + b2, 0.0
     noted = set(np.unique(np.geomspace(1, depth, 10 * len(str(depth))).astype(int)).tolist())
     rows = []

@@ -15,6 +15,8 @@ from chione.base import Estimate, checks
 from chione.gaussian.panels import EPS
 from chione.theory.moments import moments
 
+LARGEST_SIGMA = 1e100  # its square, times a mean square of 1e100, is still a float64
+
 
 def length_map(
     phi: ActivationLike, q: Any, *, sigma_w: float, sigma_b: float = 0.0, method: str = "auto"
@@ -69,8 +71,18 @@ def chi_perp(phi: ActivationLike, q: Any, *, sigma_w: float, method: str = "auto
 
 def variances(sigma_w: float, sigma_b: float) -> tuple[float, float]:
     """Checked squares of the two standard deviations."""
-    w, b = checks.non_negative("sigma_w", sigma_w), checks.non_negative("sigma_b", sigma_b)
-    return w * w, b * b
+    return variance("sigma_w", sigma_w), variance("sigma_b", sigma_b)
+
+
+def variance(name: str, sigma: float) -> float:
+    """Checked square of a standard deviation."""
+    value = checks.non_negative(name, sigma)
+    if value > LARGEST_SIGMA:
+        raise ValueError(
+            f"{name} must be at most {LARGEST_SIGMA:g}, because its square enters, "
+            f"but it is {value!r}."
+        )
+    return value * value
 
 
 def affine(e: Estimate, scale: float, offset: float) -> Estimate:

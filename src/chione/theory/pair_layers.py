@@ -125,6 +125,8 @@ class PairLayer:
         Weights and biases.
     one, two : tuple of ndarray
         Lengths and their relative errors on both sides.
+    before : PairLayer, optional
+        The layer before, whose preparations serve again where they can.
     """
 
     def __init__(
@@ -133,9 +135,12 @@ class PairLayer:
         scale: Scale,
         one: tuple[Array, Array],
         two: tuple[Array, Array],
+        before: PairLayer | None = None,
     ) -> None:
         self._scale = scale
-        self.rule = pair_rule(act, one[0], two[0])
+        self.rule: AbstractPairRule = pair_rule(
+            act, one[0], two[0], before.rule if before else None
+        )
         self.one = _lengths(act, self.rule, scale, *one)
         self.two = self.one if two is one else _lengths(act, self.rule, scale, *two)
 
@@ -196,10 +201,11 @@ class PairLayer:
         """Replace 1 - |c'| of nearly equal and opposite pairs, where that is more accurate."""
         s, (i, j) = self._scale, near
         first = i + (rows.start or 0)
-        one, two = _of(self.one, first), _of(self.two, j)
+        second = np.minimum(j, len(self.two.q) - 1)  # one length may stand for all
+        one, two = _of(self.one, first), _of(self.two, second)
         d, d_error = self.rule.distance(
             Side(one.q, one.square, first),
-            Side(two.q, two.square, j),
+            Side(two.q, two.square, second),
             pairs.ratio[i, j],
             pairs.gap[i, j],
             pairs.sign[i, j],
