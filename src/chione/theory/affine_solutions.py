@@ -17,8 +17,16 @@ import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, Affine, activation
-from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
-from chione.gaussian.panels import EPS
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    checks,
+    result,
+)
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.moments import moments
 from chione.theory.taylor import slope_in_q

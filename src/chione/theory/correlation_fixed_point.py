@@ -13,8 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation
-from chione.base import AbstractResult, Estimate, Status, missing, result
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Estimate, Status, missing, result
 from chione.theory.correlation_map import kernel, kernel_drop, slope_at
 from chione.theory.fixed_points import FixedPoint
 from chione.theory.kernel_map import compiles_quickly, kernel_map

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import Array, Estimate, Status, checks
+from chione.base import EPS, Array, Estimate, Status, checks
 from chione.gaussian import HermiteExpansion, bivariate, hermite_expansion
-from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import smooth
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import CLOSED_ERROR, METHODS, moments

@@ -15,8 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, Estimate, Status, result
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
 from chione.theory.fading import Fading, fading, is_straight
 from chione.theory.moments import Moments, moments
 from chione.theory.taylor import Origin, origin, slope_in_q

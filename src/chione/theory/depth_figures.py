@@ -13,9 +13,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation
-from chione.base import Array, Estimate, Status, missing
+from chione.base import EPS, Array, Estimate, Status, missing
 from chione.gaussian import Integrator, Table
-from chione.gaussian.panels import EPS
 from chione.theory.fading import fading, is_straight
 from chione.theory.moments import Moments, moments
 from chione.theory.taylor import origin

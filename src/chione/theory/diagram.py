@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, Status, along, checks, result
+from chione.base import EPS, AbstractResult, Array, Status, along, checks, result
 from chione.gaussian import Table
-from chione.gaussian.panels import EPS
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes

@@ -12,8 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import AbstractResult, Estimate, result
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Estimate, result
 from chione.theory.moments import moments
 from chione.theory.taylor import Origin
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from chione.activations import ActivationLike, activation
 from chione.base import (
+    EPS,
     AbstractResult,
     Array,
     ConvergenceError,
@@ -24,7 +25,6 @@ from chione.base import (
     checks,
     result,
 )
-from chione.gaussian.panels import EPS
 from chione.networks import MLP, as_network
 from chione.theory.length_map import variances
 from chione.theory.moments import Moments, moments

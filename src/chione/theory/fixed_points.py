@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, Estimate, Status, result
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import Moments, moments

@@ -16,6 +16,7 @@ import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
+    EPS,
     AbstractResult,
     Array,
     ConvergenceError,
@@ -26,7 +27,6 @@ from chione.base import (
     result,
 )
 from chione.gaussian import expectation
-from chione.gaussian.panels import EPS
 from chione.networks import MLP, as_network
 from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.moments import moments

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import AbstractResult, Array, Estimate, Status, checks, result
-
-_EPS = float(np.finfo(np.float64).eps)
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, result
 
 
 @result
@@ -91,7 +89,7 @@ class HessianSpectrum(AbstractResult):
         # z is known to rounding; near an edge that moves G by eps |dG/dz|.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             slope = 1.0 / abs(self._z_slope(g))
-        error = np.where(inside, 16.0 * _EPS * ((1.0 + abs(flat)) * slope + abs(g)), 0.0)
+        error = np.where(inside, 16.0 * EPS * ((1.0 + abs(flat)) * slope + abs(g)), 0.0)
         return _result(value.reshape(x.shape), error.reshape(x.shape))
 
     def cdf(self, x: Any) -> Estimate:
@@ -109,7 +107,7 @@ class HessianSpectrum(AbstractResult):
             value[i] = self._cdf(float(v)) if lo < v < hi else float(v >= hi)
             if v < lo:
                 value[i] = sum(m for a, m in self.atoms if a <= v)
-        error = np.where((flat > lo) & (flat < hi), 64.0 * _EPS * (1.0 + 1.0 / self.ratio), 0.0)
+        error = np.where((flat > lo) & (flat < hi), 64.0 * EPS * (1.0 + 1.0 / self.ratio), 0.0)
         return _result(value.reshape(x.shape), error.reshape(x.shape))
 
     @property
@@ -220,7 +218,7 @@ def critical_energy(ratio: Any, *, method: str = "closed") -> Estimate:
     s = np.sqrt(1.0 + 8.0 * p)
     three_minus_s = 8.0 * (1.0 - p) / (3.0 + s)
     value = np.where(p < 1.0, np.maximum(three_minus_s, 0.0) ** 3 * (1.0 + s) / 128.0, 0.0)
-    return _result(value, 8.0 * _EPS * value)
+    return _result(value, 8.0 * EPS * value)
 
 
 def critical_amplitude(ratio: float) -> Estimate:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import Array, Estimate, Status, checks, missing
+from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
@@ -366,7 +366,7 @@ def _factor(log10: float, relative: float) -> Estimate:
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     value = 10.0**log10
-    rounding = (2.0 + abs(log10) * math.log(10.0)) * np.finfo(np.float64).eps
+    rounding = (2.0 + abs(log10) * math.log(10.0)) * EPS
     return Estimate(value, value * (relative + rounding))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
+    EPS,
     AbstractResult,
     Array,
     Estimate,
@@ -28,7 +29,6 @@ from chione.base import (
     missing,
     result,
 )
-from chione.gaussian.panels import EPS
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.length_map import variances
 from chione.theory.moments import moments

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from chione.activations import ActivationLike
-from chione.base import Estimate, checks
-from chione.gaussian.panels import EPS
+from chione.base import EPS, Estimate, checks
 from chione.theory.moments import moments
 
 LARGEST_SIGMA = 1e100  # its square, times a mean square of 1e100, is still a float64

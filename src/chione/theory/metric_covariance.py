@@ -16,9 +16,17 @@ from collections.abc import Callable
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, ConvergenceError, Estimate, along, checks, result
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    along,
+    checks,
+    result,
+)
 from chione.gaussian import bivariate
-from chione.gaussian.panels import EPS
 from chione.theory.correlation_map import derivative_kernel
 from chione.theory.finite_width import LAWS
 from chione.theory.length_map import variances

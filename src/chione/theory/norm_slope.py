@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from chione.activations import ActivationLike, activation
-from chione.base import Estimate, Status, checks
+from chione.base import EPS, Estimate, Status, checks
 from chione.gaussian import hermite_expansion
-from chione.gaussian.panels import EPS
 from chione.theory.moments import moments
 
 

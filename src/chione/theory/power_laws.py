@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import AbstractResult, Estimate, Status, result
+from chione.base import EPS, AbstractResult, Estimate, Status, result
 from chione.gaussian import Integrator
-from chione.gaussian.panels import EPS
 from chione.theory.fading import fading
 from chione.theory.fixed_points import FixedPoint
 from chione.theory.moments import moments

@@ -18,8 +18,7 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, Estimate, along, checks, result
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Array, Estimate, along, checks, result
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.moments import moments
 from chione.theory.norm_slope import normalized_slope
