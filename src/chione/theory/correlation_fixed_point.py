@@ -113,11 +113,10 @@ def _direct(act: AbstractActivation, q: float, singular: bool) -> tuple[Curve, C
     def average(theta: float) -> Estimate:
         gap = float(2.0 * np.sin(0.5 * theta) ** 2)
         if singular:
-            top, rest = moments(act).square(q), kernel(act, q, q, 1.0 - gap)
-            drop = Estimate(top.value - rest.value, top.error + rest.error, Status.OK)
+            drop = moments(act).square(q) - kernel(act, q, q, 1.0 - gap)
         else:
             drop = kernel_drop(act, q, gap)
-        return Estimate(drop.value / (q * gap), drop.error / (q * gap), drop.status)
+        return drop / (q * gap)
 
     def slope(theta: float) -> Estimate:
         gap, plus = 2.0 * np.sin(0.5 * theta) ** 2, 2.0 * np.cos(0.5 * theta) ** 2

@@ -166,14 +166,9 @@ def susceptibilities(phi: AbstractActivation, q: float, sigma_w: float) -> tuple
     m, w2 = moments(phi), sigma_w**2
     if q == 0.0:
         v2 = origin(phi).small_lengths()[0]
-        same = Estimate(w2 * v2.value, w2 * v2.error + EPS * w2 * v2.value)
+        same = w2 * v2
         return same, same
-    out = []
-    for e in (m.slope(q), m.derivative_square(q)):
-        out.append(
-            Estimate(w2 * e.value, w2 * e.error + 2.0 * EPS * abs(w2 * e.value), Status(e.status))
-        )
-    return tuple(out)
+    return w2 * m.slope(q), w2 * m.derivative_square(q)
 
 
 def _limit_error(m: Moments, w2: float, q: float) -> float:

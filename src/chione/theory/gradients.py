@@ -149,10 +149,10 @@ def backward(
         d = [Estimate(k[-1].value + np.array(targets, dtype=np.float64), k[-1].error)]
     for layer in range(network.depth - 2, -1, -1):
         ratio = w2 * n[layer + 2] / n[layer + 1]
-        d.insert(0, _times(d[0], slopes[layer], ratio))
-    weights = [_times(d[i], x[i], float(n[i + 1]) * float(n[i])) for i in range(network.depth)]
-    biases = [_times(d[i], _exact(np.ones(3)), float(n[i + 1])) for i in range(network.depth)]
-    return BackwardPass(_stack(k), _stack(d), _stack(weights), _stack(biases))
+        d.insert(0, ratio * d[0] * slopes[layer])
+    weights = [float(n[i + 1]) * float(n[i]) * d[i] * x[i] for i in range(network.depth)]
+    biases = [float(n[i + 1]) * d[i] for i in range(network.depth)]
+    return BackwardPass(*map(Estimate.stack, (k, d, weights, biases)))
 
 
 def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
@@ -180,23 +180,16 @@ def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
     act, q = activation(phi), checks.positive("q", q)
     m = moments(act)
     mean, square, slope = m.mean(q), m.square(q), m.derivative_square(q)
-    variance = square.value - mean.value**2
-    spread = square.error + 2.0 * abs(mean.value) * mean.error + 2.0 * EPS * square.value
-    if not variance > 8.0 * spread:
+    variance = square - mean**2
+    if not variance.value > 8.0 * variance.error:
         raise ConvergenceError(f"{act} is constant at variance {q:g}; it cannot be scaled.")
     # sqrt(q) E phi' = E z phi, the first Hermite coefficient
     first = expectation(lambda h: h * act.value(h), q, breakpoints=act.kinks)
-    top = first.value**2 / q
-    decorrelation = top / variance
-    d_error = (
-        2.0 * abs(first.value) * first.error / q / variance + decorrelation * spread / variance
-    )
     if not math.isfinite(slope.value):
         gradient = Estimate(float("nan"), float("nan"), slope.status)
     else:
-        value = q * slope.value / variance
-        gradient = Estimate(value, q * slope.error / variance + value * spread / variance)
-    return Tradeoff(act.name, Estimate(decorrelation, d_error + 2.0 * EPS), gradient)
+        gradient = q * slope / variance
+    return Tradeoff(act.name, first**2 / q / variance, gradient)
 
 
 def _pair(act: AbstractActivation, k: Estimate, layer: int) -> tuple[Estimate, Estimate]:
@@ -229,15 +222,3 @@ def _pair(act: AbstractActivation, k: Estimate, layer: int) -> tuple[Estimate, E
 
 def _exact(value: Array) -> Estimate:
     return Estimate(value, 2.0 * EPS * np.abs(value))
-
-
-def _times(a: Estimate, b: Estimate, factor: float) -> Estimate:
-    value = factor * a.value * b.value
-    error = factor * (np.abs(a.value) * b.error + np.abs(b.value) * a.error)
-    return Estimate(value, error + 2.0 * EPS * np.abs(value))
-
-
-def _stack(rows: list[Estimate]) -> Estimate:
-    value = np.stack([r.value for r in rows])
-    error = np.stack([r.error for r in rows])
-    return Estimate(value, error, np.zeros(value.shape, dtype=np.int8))

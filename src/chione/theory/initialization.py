@@ -186,7 +186,7 @@ def option(
 
 def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
     if p.universality == "scale-invariant":
-        q_star = Estimate(p.weight_variance.value * q0, p.weight_variance.error * q0)
+        q_star = p.weight_variance * q0
     else:
         q_star = p.k_star
     status = Status.HALF_STABLE if p.universality == "half-stable" else Status.OK

@@ -212,10 +212,10 @@ def _half_stable(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
     if p.universality != "half-stable" or abs(p.curvature.value) <= 8.0 * p.curvature.error:
         return LargeDepth(p, None, None, correlation_power_law(act, p.k_star.value, p.sigma_w))
     bend = p.curvature
-    amplitude = -2.0 / bend.value
+    law = -2.0 / bend
+    amplitude = float(law.value)
     late = f", far beyond layer {abs(amplitude) / p.k_star.value:.3g}"
-    error = abs(amplitude * bend.error / bend.value)
-    length = _law("q - K*", 1.0, Estimate(amplitude, error), late)
+    length = _law("q - K*", 1.0, law, late)
     q, w2 = float(p.k_star.value), p.weight_variance.value
     drift = slope_in_q(moments(act).derivative_square, q)
     growth = w2 * drift.value * amplitude  # chi_perp - 1 = growth / l on the attracted side
