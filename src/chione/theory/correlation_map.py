@@ -377,7 +377,8 @@ def _scale(act: AbstractActivation, q1: Array, q2: Array, value: Array) -> Array
     square = act.closed_forms.mean_square
     if square is None:
         return np.abs(value)
-    return np.maximum(np.abs(value), np.sqrt(np.abs(square(q1) * square(q2))))
+    roots = np.sqrt(np.abs(square(q1))) * np.sqrt(np.abs(square(q2)))  # the product may overflow
+    return np.maximum(np.abs(value), roots)
 
 
 def _shaped(value: Array, error: Array, status: Any) -> Estimate:

@@ -52,7 +52,7 @@ def follow(
     m, pair = moments(phi), ClosePair(phi)
     w2, b2 = sigma_w**2, sigma_b**2
     q, gap = w2 * q0 + b2, FIRST_DISTANCE
-    decades, relative = 0.0, 0.0
+    decades, relative, later = 0.0, 0.0, 0.0
     for layer in range(depth):
         d, s = m.derivative_square(q), m.square(q)
         if not (np.isfinite(d.value) and np.isfinite(s.value)):
@@ -64,12 +64,13 @@ def follow(
         gap = float(pair.step(np.array([gap]), np.array([q]), w2, after)[0])
         settled = abs(after - q) <= 2.0 * EPS * q
         q = after
-        if settled and gap < 1e-12:  # nothing but the gradient changes from here on
-            decades += step * (depth - 1 - layer)
+        if settled and gap < 1e-12:  # from here on gradient and distance change by one factor
+            later = step * (depth - 1 - layer)
+            decades += later
             relative += d.error / max(d.value, 1e-300) * (depth - 1 - layer)
             break
     with np.errstate(divide="ignore"):
-        distance = float(np.log10(gap / FIRST_DISTANCE))
+        distance = float(np.log10(gap / FIRST_DISTANCE)) + later
     return DepthFigures(decades, distance, q, relative + depth * EPS)
 
 

@@ -156,6 +156,7 @@ def option(
     q0: float,
     q_star: Estimate | None = None,
     status: Status = Status.OK,
+    sigma_errors: tuple[float, float] = (0.0, 0.0),
 ) -> Recommendation:
     """Put sigmas into the terms of a recommendation, with figures over the depth."""
     figures = follow(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth, q0=q0)
@@ -180,8 +181,19 @@ def option(
         status=status,
         kind=kind,
         reason="",
+        errors={
+            "sigma_w": sigma_errors[0] + EPS * sigma_w,
+            "sigma_b": sigma_errors[1] + EPS * sigma_b,
+            "log10_gradient": figures.relative_error / math.log(10.0),
+        },
     )
     return replace(made, reason=_figures_words(made))
+
+
+def _root_error(variance: Estimate) -> float:
+    """Error of the root of a variance; of a variance that may be zero, the root of its error."""
+    v, error = max(float(variance.value), 0.0), float(variance.error)
+    return error / math.sqrt(v) if v > error else math.sqrt(v + error)
 
 
 def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
@@ -200,6 +212,7 @@ def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) 
         q0=q0,
         q_star=q_star,
         status=status,
+        sigma_errors=(_root_error(p.weight_variance), _root_error(p.bias_variance)),
     )
 
 
@@ -253,7 +266,15 @@ def _edge(act: AbstractActivation, depth: int, q0: float) -> Recommendation | No
         depth=depth,
         q0=q0,
         q_star=Estimate(float(q[best]), 0.0),
+        sigma_errors=_edge_errors(act, float(q[best])),
     )
+
+
+def _edge_errors(act: AbstractActivation, q: float) -> tuple[float, float]:
+    """Errors of sigma_w and sigma_b of the edge of chaos at q."""
+    m = moments(act)
+    w2 = 1.0 / m.derivative_square(q)
+    return _root_error(w2), _root_error(q - w2 * m.square(q))
 
 
 def _edge_variances(act: AbstractActivation, q: Array) -> tuple[Array, Array, Array]:
