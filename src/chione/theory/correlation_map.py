@@ -9,18 +9,18 @@ Near c = 1 everything is carried in 1 - c: by Price's theorem
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, checks
+from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.gaussian import HermiteExpansion, bivariate, hermite_expansion
-from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import smooth
-from chione.theory.length_map import affine, variances
 from chione.theory.moments import CLOSED_ERROR, METHODS, ActivationLike, moments
+from chione.theory.standard_activation import is_moderate, standard, value_size
 
 N_HERMITE = 320
 
@@ -106,17 +106,85 @@ def correlation_map(
     Estimate
         Of the shape of `c`. Use :func:`one_minus_correlation_map` close to c = 1.
     """
-    w2, b2 = variances(sigma_w, sigma_b)
+    w, b = (checks.non_negative(n, s) for n, s in (("sigma_w", sigma_w), ("sigma_b", sigma_b)))
     q1, q2 = checks.positive("q", q), checks.positive("q2", q if q2 is None else q2)
-    top = affine(kernel(phi, q1, q2, c), w2, b2)
-    lengths = [affine(moments(phi).square(x), w2, b2) for x in (q1, q2)]
-    if any(v.value == 0.0 for v in lengths):
+    c, act = checks.correlation("c", c), activation(phi)
+    ends = [_End.of(act, x, w, b) for x in (q1, q2)]
+    norm = ends[0].root * ends[1].root
+    if not norm > 0.0:
+        silent = w == 0.0 or all(e.square.value == 0.0 for e in ends)
+        bad = max((int(e.square.status) for e in ends), default=0)
+        status = Status(bad) if bad > Status.INEXACT and not silent else Status.UNDEFINED
         nan = np.full(np.shape(c), np.nan)
-        return Estimate(nan, nan, np.full(np.shape(c), Status.UNDEFINED, dtype=np.int8))
-    norm = np.sqrt(lengths[0].value * lengths[1].value)
-    relative = sum(v.error / v.value for v in lengths) / 2.0 + 4.0 * EPS
-    value = top.value / norm
-    return Estimate(value, top.error / norm + np.abs(value) * relative, top.status)
+        return _shaped(nan, nan, np.full(np.shape(c), status, dtype=np.int8))
+    k = _own_kernel(act, (q1, q2), c)
+    relative = sum(e.relative for e in ends) + 4.0 * EPS
+    weight = ends[0].share * ends[1].share
+    value = (weight * np.asarray(k.value) + ends[0].bias * ends[1].bias) / norm
+    error = weight * np.asarray(k.error) / norm + np.abs(value) * relative
+    return _shaped(value, error, k.status)
+
+
+@dataclass(frozen=True)
+class _End:
+    r"""One input of a pair, in units of its own: E phi^2 and both shares of the length.
+
+    .. math:: \frac{\sigma_w \phi + \sigma_b b}{\sqrt{\sigma_w^2 s^2 + \sigma_b^2}}
+       = r\,\frac{\phi}{s} + t\,b, \qquad r^2 + t^2 = 1
+    """
+
+    square: Estimate
+    share: float
+    bias: float
+
+    @classmethod
+    def of(cls, phi: AbstractActivation, q: float, sigma_w: float, sigma_b: float) -> _End:
+        size = value_size(phi, q)
+        if is_moderate(phi, q):
+            plain = moments(phi).square(q)
+            square = Estimate(plain.value / size / size, plain.error / size / size, plain.status)
+        elif np.isinf(size):
+            square = missing(Status.OVERFLOW)
+        else:
+            square = moments(standard(phi, q)).square(1.0)
+        if sigma_w == 0.0:
+            return cls(square, 0.0, 1.0 if sigma_b else 0.0)
+        with np.errstate(over="ignore"):
+            ratio = float(np.float64(sigma_b) / sigma_w / size)  # infinite where only b counts
+        share = 1.0 / float(np.hypot(1.0, ratio))
+        return cls(square, share, share * ratio if np.isfinite(ratio) else 1.0)
+
+    @property
+    def length(self) -> float:
+        """V in these units."""
+        return float(self.share**2 * self.square.value + self.bias**2) if self.share else self.bias
+
+    @property
+    def root(self) -> float:
+        """Root of V."""
+        return float(np.sqrt(self.length))
+
+    @property
+    def relative(self) -> float:
+        """Relative error of the root."""
+        return float(0.5 * self.share**2 * self.square.error / self.length) if self.share else 0.0
+
+
+def _own_kernel(phi: AbstractActivation, q: tuple[float, float], c: Array) -> Estimate:
+    """E phi phi over the sizes of phi at both lengths."""
+    sizes = [value_size(phi, x) for x in q]
+    if is_moderate(phi, *q):
+        k = kernel(phi, *q, c)
+        return Estimate(k.value / sizes[0] / sizes[1], k.error / sizes[0] / sizes[1], k.status)
+    one, two = (standard(phi, x) for x in q)
+    return _each(phi, None, lambda _, a, b, x: _between(one, two, x), 1.0, 1.0, c, "auto")
+
+
+def _between(one: AbstractActivation, two: AbstractActivation, c: float) -> Estimate:
+    """E of the product of two activations of standard normals."""
+    return bivariate(
+        one.value, two.value, 1.0, 1.0, c, breakpoints_f=one.kinks, breakpoints_g=two.kinks
+    )
 
 
 def one_minus_correlation_map(
@@ -150,36 +218,44 @@ def one_minus_correlation_map(
     gap = checks.real_array("one_minus_c", one_minus_c)
     if np.any((gap < 0.0) | (gap > 2.0)):
         raise ValueError(f"one_minus_c must lie in [0, 2], but it holds {gap.max()!r}.")
-    w2, b2 = variances(sigma_w, sigma_b)
-    q = checks.positive("q", q)
-    length = affine(moments(phi).square(q), w2, b2)
-    act = activation(phi)
-    parts = [kernel_drop(act, q, float(g)) for g in gap.ravel()]
-    scale = w2 / length.value
+    w, b = (checks.non_negative(n, s) for n, s in (("sigma_w", sigma_w), ("sigma_b", sigma_b)))
+    q, act = checks.positive("q", q), activation(phi)
+    end = _End.of(act, q, w, b)
+    if not end.root > 0.0:
+        status = Status.UNDEFINED if end.square.status == Status.OK else end.square.status
+        nan = np.full(gap.shape, np.nan)
+        return _shaped(nan, nan, np.full(gap.shape, status, dtype=np.int8))
+    size, own = value_size(act, q), is_moderate(act, q)
+    at = (act, q) if own else (standard(act, q), 1.0)
+    parts = [kernel_drop(*at, float(g)) for g in gap.ravel()]
+    unit = 1.0 / size / size if own else 1.0
+    scale = unit * end.share**2 / end.length
     value = scale * np.array([p.value for p in parts]).reshape(gap.shape)
     error = scale * np.array([p.error for p in parts]).reshape(gap.shape)
-    error += np.abs(value) * (length.error / length.value + 4.0 * EPS)
+    error += np.abs(value) * (2.0 * end.relative + 4.0 * EPS) + (gap > 0.0) * 5e-324
     status = np.array([int(p.status) for p in parts], dtype=np.int8).reshape(gap.shape)
-    if gap.ndim == 0:
-        return Estimate(float(value), float(error), Status(int(status)))
-    return Estimate(value, error, status)
+    return _shaped(value, error, status)
 
 
 def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     r"""K(1) - K(c) at equal variance q, with relative accuracy; `gap` is 1 - c."""
     if gap == 0.0:
         return Estimate(0.0, 0.0, Status.OK)
+    closed = phi.closed_forms.difference
+    if closed is not None and gap <= 1.0:
+        twice = float(closed(*(np.array(x) for x in (q, q, 0.0, gap))))
+        if np.isfinite(twice):
+            return Estimate(0.5 * twice, CLOSED_ERROR * 0.5 * abs(twice) + 5e-324, Status.OK)
     if gap > 0.3:  # nothing cancels any more
-        top, rest = moments(phi).square(q), kernel(phi, q, q, 1.0 - gap)
-        return Estimate(
-            top.value - rest.value, top.error + rest.error, max(top.status, rest.status)
-        )
+        return _plain_drop(phi, q, gap)
     if not phi.kinks and phi.closed_forms.derivative_kernel is None:
         by_series = _series_drop(phi, q, gap)
-        if by_series.error <= 1e-12 * by_series.value:
+        # a slope narrower than all nodes leaves no coefficient at all
+        if by_series.value > 0.0 and by_series.error <= 1e-12 * by_series.value:
             return by_series
     t = np.sqrt(gap)
     previous = np.inf
+    plain = Estimate(0.0, np.inf, Status.INEXACT)
     for n in (4, 8, 16, 32, 64):
         x, w = np.polynomial.legendre.leggauss(n)
         nodes = 0.5 * t * (x + 1.0)
@@ -188,10 +264,25 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         value = float(np.dot(weights, [v.value for v in values]))
         error = float(np.dot(weights, [v.error for v in values]))
         change = abs(value - previous)  # bounds the error of the finer of the two rules
-        if change <= max(1e-13 * abs(value), error):  # nothing left but noise
+        if 0.0 < change <= max(1e-13 * abs(value), error):  # nothing left but noise
             break
+        if n >= 16 and 0.0 < change <= 1e-10 * abs(value):
+            break
+        if n == 8:  # R is steep: then the plain difference may lose less
+            plain = _plain_drop(phi, q, gap)
+        if n >= 8 and plain.error < change:
+            return plain
         previous = value
-    return Estimate(value, error + change + 4.0 * EPS * abs(value), Status.OK)
+    error = error + change + 4.0 * EPS * abs(value)
+    return plain if plain.error < error else Estimate(value, error, Status.OK)
+
+
+def _plain_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    """K(1) - K(c) as it stands."""
+    top, rest = moments(phi).square(q), kernel(phi, q, q, 1.0 - gap)
+    slope = abs(slope_at(phi, q, gap).value) * q * EPS  # c is rounded
+    error = top.error + rest.error + slope
+    return Estimate(top.value - rest.value, error, max(top.status, rest.status))
 
 
 @lru_cache(maxsize=512)
@@ -259,9 +350,34 @@ def slope_at(
 
 
 def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
+    if not is_moderate(phi, q1, q2):
+        return _unscaled(phi, q1, q2, c)
     return bivariate(
         phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks
     )
+
+
+def _unscaled(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
+    """E phi phi by way of units of its own, where squares of values or lengths leave float64."""
+    sizes = [1.0 if q == 0.0 else value_size(phi, q) for q in (q1, q2)]
+    if not np.all(np.isfinite(sizes)):
+        return missing(Status.OVERFLOW)
+    if q1 == 0.0 or q2 == 0.0:
+        ends = [
+            moments(standard(phi, q)).mean(1.0) if q else moments(phi).mean(0.0) for q in (q1, q2)
+        ]
+        k = Estimate(
+            ends[0].value * ends[1].value,
+            abs(ends[0].value) * ends[1].error + abs(ends[1].value) * ends[0].error,
+            max(ends[0].status, ends[1].status),
+        )
+    else:
+        k = _between(standard(phi, q1), standard(phi, q2), c)
+    with np.errstate(over="ignore", under="ignore"):
+        value, error = (float(np.float64(x) * sizes[0] * sizes[1]) for x in (k.value, k.error))
+    if not np.isfinite(value):
+        return missing(Status.OVERFLOW)
+    return Estimate(value, error + 5e-324, k.status)
 
 
 def slope_quadrature(
@@ -273,6 +389,8 @@ def slope_quadrature(
     one_plus_c: float | None = None,
 ) -> Estimate:
     """R by quadrature at any two variances; 1 - c and 1 + c where they are known better than c."""
+    if not is_moderate(phi, q1, q2) and q1 > 0.0 and q2 > 0.0:
+        return _unscaled_slope(phi, q1, q2, 1.0 - c if gap is None else gap)
     smooth_part = bivariate(
         phi.derivative,
         phi.derivative,
@@ -295,6 +413,31 @@ def slope_quadrature(
     masses, mass_error = _point_masses(phi, jumps, q1, q2, g, s2)
     error = smooth_part.error + mass_error + relative * abs(smooth_part.value + masses)
     return Estimate(smooth_part.value + masses, error, smooth_part.status)
+
+
+def _unscaled_slope(phi: AbstractActivation, q1: float, q2: float, gap: float) -> Estimate:
+    """R by way of standard normals; point masses of phi' are not in it."""
+    if moments(phi).has_jumps or not np.all(np.isfinite([value_size(phi, q) for q in (q1, q2)])):
+        return missing(Status.OVERFLOW)
+    one = standard(phi, q1)
+    two = one if q1 == q2 else standard(phi, q2)
+    found = bivariate(
+        one.derivative,
+        two.derivative,
+        1.0,
+        1.0,
+        1.0 - gap,
+        breakpoints_f=one.kinks,
+        breakpoints_g=two.kinks,
+        one_minus_c=gap,
+    )
+    with np.errstate(over="ignore", under="ignore"):
+        sizes = [x.size / x.root for x in (one, two)]
+        value, error = (
+            float(np.float64(x) * sizes[0] * sizes[1]) for x in (found.value, found.error)
+        )
+    error += 2.0 * phi.derivative_error * abs(value)
+    return Estimate(value, error, found.status) if np.isfinite(value) else missing(Status.OVERFLOW)
 
 
 def _point_masses(
@@ -322,7 +465,7 @@ def _point_masses(
                 if c >= 0.0
                 else ((a + b) ** 2 - 2.0 * a * b * s2 / gap) / s2
             )
-            density = np.exp(-0.5 * form) / (2.0 * np.pi * np.sqrt(q1 * q2 * s2))
+            density = np.exp(-0.5 * form) / (2.0 * np.pi * np.sqrt(q1) * np.sqrt(q2) * np.sqrt(s2))
             total += size * size2 * density
             error += abs(size * size2) * density * EPS * (8.0 + 4.0 * abs(form))
     return total, error
