@@ -98,7 +98,7 @@ class Recommendation(AbstractResult):
             "kind": self.kind,
             "reason": self.reason,
             "alternatives": [a.to_dict() for a in self.alternatives],
-            "errors": {name: _finite(error) for name, error in self.errors.items()},
+            "errors": {name: plain(error) for name, error in self.errors.items()},
         }
 
     def __str__(self) -> str:
