@@ -23,6 +23,7 @@ from chione.gaussian.panels import EPS
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes
+from chione.theory.length_map import variance
 from chione.theory.moments import ActivationLike, moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
 from chione.theory.root_error import root_error
@@ -157,6 +158,7 @@ def _axis(name: str, x: Any) -> Array:
         )
     if a.min() < 0.0:
         raise ValueError(f"{name} must be 0 or above, but it holds {float(a.min())!r}.")
+    variance(name, float(a.max()))
     return a
 
 
