@@ -21,7 +21,8 @@ from chione.gaussian import Table
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes
-from chione.theory.moments import moments
+from chione.theory.length_map import variance
+from chione.theory.moments import ActivationLike, moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
 from chione.theory.root_error import root_error
 from chione.theory.stable_lengths import LengthSolver
@@ -161,6 +162,7 @@ def _axis(name: str, x: Any) -> Array:
         )
     if a.min() < 0.0:
         raise ValueError(f"{name} must be 0 or above, but it holds {float(a.min())!r}.")
+    variance(name, float(a.max()))
     return a
 
 

@@ -11,6 +11,7 @@ with D the mean over units of the products of error signals
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -128,10 +129,11 @@ def backward(
     """
     network = as_network(network)
     checks.one_of("start", start, STARTS)
-    if start == "unit" and any(targets):
+    goals = np.array([checks.finite("targets", t) for t in _several("targets", targets, 3)])
+    if start == "unit" and goals.any():
         raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")
     act, n = network.activation, network.widths
-    first, second = (checks.positive("q0", q) for q in q0)
+    first, second = (checks.positive("q0", q) for q in _several("q0", q0, 2))
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
     if moments(act).has_jumps and network.depth > 1:
         raise ConvergenceError(
@@ -145,13 +147,24 @@ def backward(
     if start == "unit":
         d = [_exact(np.ones(3))]
     else:
-        d = [Estimate(k[-1].value + np.array(targets, dtype=np.float64), k[-1].error)]
+        d = [Estimate(k[-1].value + goals, k[-1].error)]
     for layer in range(network.depth - 2, -1, -1):
         ratio = n[layer + 2] / n[layer + 1]
         d.insert(0, ratio * d[0] * slopes[layer])
     weights = [float(n[i + 1]) * float(n[i]) * d[i] * x[i] for i in range(network.depth)]
     biases = [float(n[i + 1]) * d[i] for i in range(network.depth)]
     return BackwardPass(*map(Estimate.stack, (k, d, weights, biases)))
+
+
+def _several(name: str, x: Any, n: int) -> tuple[Any, ...]:
+    """A tuple of n numbers."""
+    try:
+        out = tuple(x)
+    except TypeError:
+        raise TypeError(f"{name} must hold {n} numbers, but it is {x!r}.") from None
+    if isinstance(x, str) or len(out) != n:
+        raise ValueError(f"{name} must hold {n} numbers, but it is {x!r}.")
+    return out
 
 
 def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
