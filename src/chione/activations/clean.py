@@ -19,6 +19,7 @@ from chione.base import Array
 
 Function = Callable[[Array], Array]
 UNDERFLOW = 1e-100
+STRAIGHT = 1e-10
 BESIDE_ZERO = 1e-300  # denormals misbehave
 
 
@@ -81,6 +82,11 @@ class Clean:
             return False
         try:
             bend = chebyshev.subject(self._functions[2])
+            x = self._radius * np.linspace(-1.0, 1.0, 40)
+            with np.errstate(all="ignore"):
+                size, steep = (np.abs(self._functions[order](x)).max() for order in (2, 1))
+            if not size > STRAIGHT * steep:
+                return False  # a straight line, whose bend is all rounding
             return not any(is_noisy(bend, side, self._radius) for side in (-1, 1))
         except Exception:  # torch has no second derivative of some functions
             return False

@@ -155,9 +155,20 @@ def steady(
     size = np.max(np.abs(coefficients), axis=1)
     faint = noisy & (size < FAINT * noise)
     noise = np.where(faint, np.maximum(noise, size), noise)
+    # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
+    around = _around(np.where(faint, noise, 0.0))
+    hidden = ~noisy & cells.finite & (size <= around)
+    noisy, faint = noisy | hidden, faint | hidden
+    noise = np.where(hidden, around, noise)
     coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
     return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset))
+
+
+def _around(noise: Array) -> Array:
+    """The largest value within three cells."""
+    padded = np.pad(noise, 3)
+    return np.asarray(np.max([padded[k : k + len(noise)] for k in range(7)], axis=0))
 
 
 def noise_of(cells: Panels) -> tuple[Array, NDArray[np.bool_]]:
