@@ -6,8 +6,16 @@ from pathlib import Path
 
 import click
 
-from chione.cli.output import draw, echo_json
-from chione.cli.parameters import ACTIVATION, COUNT, FIGURE, LAWS, NON_NEGATIVE, with_effort
+from chione.cli.output import draw, echo_json, save
+from chione.cli.parameters import (
+    ACTIVATION,
+    COUNT,
+    FIGURE,
+    LAWS,
+    NON_NEGATIVE,
+    data_option,
+    with_effort,
+)
 from chione.cli.progress import running
 
 
@@ -29,6 +37,7 @@ from chione.cli.progress import running
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--simulate/--no-simulate", default=True, help="Measure finite networks, or not.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw the page as .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort
@@ -42,6 +51,7 @@ def command(
     networks: int,
     seed: int,
     simulate: bool,
+    out: Path | None,
     figure: Path | None,
     as_json: bool,
 ) -> None:
@@ -85,5 +95,7 @@ def command(
         echo_json("analyze", parameters, result.to_dict())
     else:
         click.echo(repr(result))
+    if out is not None:
+        save(out, result)
     if figure is not None:
         draw(figure, result.plot())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,13 @@ class OutputFile(click.ParamType):  # type: ignore[type-arg]  # generic only fro
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, or a click error that says what is accepted."""
-        from chione.base import check_writable
+        from chione.base import MissingExtraError, check_writable
 
         path = Path(value)
         if path.suffix.lower() not in self.endings:
             self.fail(f"{value!r} must end in one of {', '.join(self.endings)}.", param, ctx)
+        if path.suffix.lower() == ".nc" and find_spec("xarray") is None:
+            raise MissingExtraError("xarray", "data", "writing .nc")
         try:
             return check_writable(path)
         except (ValueError, OSError) as err:
@@ -147,6 +150,14 @@ def with_effort(function: Callable[..., None]) -> Callable[..., None]:
 ACTIVATION = _Named("activation", _activations)
 ENTRY = _Named("name", _entries)
 FIGURE = OutputFile(".png", ".svg", ".pdf")
+DATA = OutputFile(".npz", ".csv", ".nc", ".json")
 NON_NEGATIVE = FiniteFloat(minimum=0.0)
 COUNT = click.IntRange(min=1)
 LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+
+data_option = click.option(
+    "--out",
+    type=DATA,
+    help="Write the result as data: .npz, .nc, .json (chione show reads these back) or .csv, "
+    "its table.",
+)

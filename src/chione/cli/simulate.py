@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chione.cli.output import draw, echo_json, say, tell
+from chione.cli.output import draw, echo_json, save, say
 from chione.cli.parameters import (
     ACTIVATION,
     COUNT,
@@ -15,7 +15,7 @@ from chione.cli.parameters import (
     LAWS,
     NON_NEGATIVE,
     FiniteFloat,
-    OutputFile,
+    data_option,
     with_effort,
 )
 from chione.cli.progress import counting, running
@@ -79,7 +79,7 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--device", default="cpu", show_default=True, help="Device of the torch backend.")
 @click.option("--workers", type=COUNT, default=1, show_default=True, help="Threads.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--out", type=OutputFile(".npz", ".csv", ".nc"), help="Write means and errors.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw theory as lines, networks as points.")
 @click.option("--circle", type=FIGURE, help="Draw a great circle of inputs bending in the layers.")
 @click.option("--limit", type=FIGURE, help="Draw how outputs become Gaussian with the width.")
@@ -151,8 +151,7 @@ def command(
         with running("comparing with the theory"):
             comparison = compare(result)
     if out is not None:
-        result.save(out)
-        tell(out)
+        save(out, result)
     if figure is not None:
         _draw(figure, result, comparison)
     if circle is not None and not result.interrupted:
