@@ -102,7 +102,7 @@ def _parameters(
         if sw is None:
             sw = float(law.moments(1)[0]) ** -0.5
         if sb is None:  # what makes q_star the fixed point, where anything does
-            square = float(q_star) - sw**2 * float(second_moment(phi, q_star).value)
+            square = float(q_star) - sw * sw * float(second_moment(phi, q_star).value)
             slack = 1e-12 * float(q_star)
             sb = float(np.sqrt(max(square, 0.0))) if square >= -slack else float("nan")
         return sw, sb, float(q_star)
