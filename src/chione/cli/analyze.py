@@ -12,7 +12,7 @@ from chione.cli.parameters import (
     COUNT,
     FIGURE,
     LAWS,
-    NON_NEGATIVE,
+    SIGMA,
     data_option,
     with_effort,
 )
@@ -21,8 +21,8 @@ from chione.cli.progress import running
 
 @click.command()
 @click.argument("activation", type=ACTIVATION)
-@click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ N(0, sigma_w^2 / fan_in).")
-@click.option("--sigma-b", type=NON_NEGATIVE, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
+@click.option("--sigma-w", type=SIGMA, help="Weights ~ N(0, sigma_w^2 / fan_in).")
+@click.option("--sigma-b", type=SIGMA, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
 @click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option(

@@ -18,14 +18,14 @@ class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 
     Parameters
     ----------
-    minimum : float, optional
-        Smallest accepted value.
+    minimum, maximum : float, optional
+        Smallest and largest accepted value.
     """
 
     name = "number"
 
-    def __init__(self, minimum: float = -math.inf) -> None:
-        self.minimum = minimum
+    def __init__(self, minimum: float = -math.inf, maximum: float = math.inf) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -39,6 +39,8 @@ class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only fr
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         if x < self.minimum:
             self.fail(f"{x!r} is below {self.minimum:g}, the smallest accepted value.", param, ctx)
+        if x > self.maximum:
+            self.fail(f"{x!r} is above {self.maximum:g}, the largest accepted value.", param, ctx)
         return x
 
 
@@ -47,8 +49,8 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 
     name = "from:to:count"
 
-    def __init__(self, minimum: float = -math.inf) -> None:
-        self.minimum = minimum
+    def __init__(self, minimum: float = -math.inf, maximum: float = math.inf) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -66,6 +68,8 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
         if not (math.isfinite(low) and math.isfinite(high) and self.minimum <= low < high):
             bound = "" if math.isinf(self.minimum) else f" and FROM at least {self.minimum:g}"
             self.fail(f"{value!r}: the ends must be finite, FROM below TO{bound}.", param, ctx)
+        if high > self.maximum:
+            self.fail(f"{value!r}: TO must be at most {self.maximum:g}.", param, ctx)
         if not 2 <= count <= 100_000:
             self.fail(f"{value!r}: COUNT must lie between 2 and 100000.", param, ctx)
         return low, high, count
@@ -152,6 +156,8 @@ ENTRY = _Named("name", _entries)
 FIGURE = OutputFile(".png", ".svg", ".pdf")
 DATA = OutputFile(".npz", ".csv", ".nc", ".json")
 NON_NEGATIVE = FiniteFloat(minimum=0.0)
+LARGEST_SIGMA = 1e75  # fourth powers must stay in the range of float64
+SIGMA = FiniteFloat(minimum=0.0, maximum=LARGEST_SIGMA)
 COUNT = click.IntRange(min=1)
 LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 

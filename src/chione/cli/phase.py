@@ -9,7 +9,15 @@ import numpy as np
 
 from chione.activations import activation as resolve
 from chione.cli.output import draw, echo_json, save
-from chione.cli.parameters import ACTIVATION, DATA, FIGURE, Range, data_option, with_effort
+from chione.cli.parameters import (
+    ACTIVATION,
+    DATA,
+    FIGURE,
+    LARGEST_SIGMA,
+    Range,
+    data_option,
+    with_effort,
+)
 from chione.cli.progress import running
 from chione.theory import critical_line, phase_diagram
 
@@ -18,14 +26,14 @@ from chione.theory import critical_line, phase_diagram
 @click.argument("activation", type=ACTIVATION)
 @click.option(
     "--sigma-w",
-    type=Range(minimum=0.0),
+    type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
     default="0.05:4:200",
     show_default=True,
     help="Columns of the diagram.",
 )
 @click.option(
     "--sigma-b",
-    type=Range(minimum=0.0),
+    type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
     default="0:2:150",
     show_default=True,
     help="Rows of the diagram.",

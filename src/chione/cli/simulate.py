@@ -14,6 +14,7 @@ from chione.cli.parameters import (
     FIGURE,
     LAWS,
     NON_NEGATIVE,
+    SIGMA,
     FiniteFloat,
     data_option,
     with_effort,
@@ -48,8 +49,8 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 
 @click.command()
 @click.argument("activation", type=ACTIVATION)
-@click.option("--sigma-w", type=NON_NEGATIVE, required=True, help="Weights ~ sigma_w^2 / fan_in.")
-@click.option("--sigma-b", type=NON_NEGATIVE, default=0.0, show_default=True, help="Biases.")
+@click.option("--sigma-w", type=SIGMA, required=True, help="Weights ~ sigma_w^2 / fan_in.")
+@click.option("--sigma-b", type=SIGMA, default=0.0, show_default=True, help="Biases.")
 @click.option("--depth", type=COUNT, help="Number of layers.  [default: 20, or from --widths]")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option("--widths", type=_List(int, "n,n,..."), help="Units of each layer, if unequal.")

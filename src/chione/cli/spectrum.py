@@ -13,6 +13,7 @@ from chione.cli.parameters import (
     COUNT,
     FIGURE,
     NON_NEGATIVE,
+    SIGMA,
     data_option,
     with_effort,
 )
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("activation", type=ACTIVATION)
 @click.option("--depth", type=COUNT, required=True, help="Number of layers.")
-@click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ sigma_w^2 / fan_in.")
-@click.option("--sigma-b", type=NON_NEGATIVE, help="Biases.")
+@click.option("--sigma-w", type=SIGMA, help="Weights ~ sigma_w^2 / fan_in.")
+@click.option("--sigma-b", type=SIGMA, help="Biases.")
 @click.option("--q-star", type=NON_NEGATIVE, help="Mean square of the pre-activations.")
 @click.option(
     "--variance",

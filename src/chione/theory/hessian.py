@@ -186,7 +186,7 @@ def _within(name: str, x: float, low: float, high: float, also: str = "") -> Non
 
 
 def _critical_values(p: float, e: float) -> list[float]:
-    r"""z at the critical points of z(g): two, or four where the law has a gap.
+    r"""Z at the critical points of z(g): two, or four where the law has a gap.
 
     With :math:`t = \phi g` they solve
 

@@ -34,7 +34,7 @@ def scheme_sigmas(
         Sizes of the layer.
     """
     checks.one_of("scheme", scheme, SCHEMES)
-    n_in, n_out = checks.integer("fan_in", fan_in), checks.integer("fan_out", fan_out)
+    n_in, n_out = _size("fan_in", fan_in), _size("fan_out", fan_out)
     if scheme == "xavier":
         return math.sqrt(2.0 * n_in / (n_in + n_out)), 0.0
     if scheme == "he":
@@ -47,3 +47,15 @@ def scheme_sigmas(
         return math.sqrt(2.0 / (1.0 + phi.slope**2)), 0.0
     known = _GAINS.get(phi.name)
     return None if known is None else (known, 0.0)
+
+
+def _size(name: str, n: int) -> int:
+    """A whole number from 1 to 2^53, beyond which floats do not hold it."""
+    size = checks.integer(name, n)
+    if size > 2**53:
+        raise ValueError(
+            f"{name} must be at most 2^53, but it is {size:.3g}; choose a smaller one."
+            if size < 10**300
+            else f"{name} must be at most 2^53, but it is larger."
+        )
+    return size
