@@ -31,7 +31,7 @@ from chione.base import (
 )
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.length_map import count, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
 

@@ -19,7 +19,6 @@ from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, AbstractResult, Array, Estimate, along, checks, cost, result
-from chione.gaussian.panels import EPS
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.length_map import count
 from chione.theory.moments import moments
@@ -95,8 +94,8 @@ class NormStability(AbstractResult):
         }
 
 
-@dataclass(frozen=True)
-class NormMap:
+@result
+class NormMap(AbstractResult):
     r"""Image of means and one variance under the map of both.
 
     Parameters
