@@ -58,14 +58,15 @@ def follow(
     walk = _Walk(phi, w2, b2)
     q = w2 * q0 + b2
     log_q, log_gap = (math.log(q) if q > 0.0 else -math.inf), math.log(FIRST_DISTANCE)
-    decades, relative = 0.0, 0.0
+    decades, relative, last_error = 0.0, 0.0, 0.0
     lost = DepthFigures(float("nan"), float("nan"), float("inf"), float("nan"))
     for _ in range(min(depth, _LOOP)):
         step = walk.step(log_q, log_gap)
         if step is None:
             return lost
         log_q, log_gap = step.log_q, step.log_gap
-        decades, relative = decades + step.decades, relative + step.error
+        decades, last_error = decades + step.decades, step.error
+        relative += last_error
         if log_q == -math.inf or decades == -math.inf:
             return DepthFigures(decades, (log_gap - math.log(FIRST_DISTANCE)) / _LN10, 0.0, 0.0)
     far = np.zeros(3)
@@ -75,7 +76,7 @@ def follow(
             (log_q, log_gap, decades), far = carry(walk.layer, state, _LOOP, depth)
         except (ConvergenceError, ArithmeticError):
             return lost
-        relative += step.error * (depth - _LOOP) + far[2] * _LN10
+        relative += last_error * (depth - _LOOP) + far[2] * _LN10
     distance = (log_gap - math.log(FIRST_DISTANCE)) / _LN10
     with np.errstate(over="ignore"):
         last = float(np.exp(log_q))
@@ -125,7 +126,8 @@ class _Walk:
         step = self.step(float(state[0]), float(state[1]))
         if step is None:
             raise ConvergenceError("A moment has no value.")
-        return np.array([step.log_q, step.log_gap, step.decades]) - [*state[:2], 0.0]
+        before: Array = np.array([state[0], state[1], 0.0])
+        return np.array([step.log_q, step.log_gap, step.decades]) - before
 
 
 def _log10(x: float) -> float:

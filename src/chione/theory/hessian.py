@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -211,18 +212,21 @@ def _critical_values(p: float, e: float) -> list[float]:
         first, second = 2.0 * np.logaddexp(0.0, -x), weight + 2.0 * np.logaddexp(0.0, x)
         return float(np.logaddexp(first, second) - level)
 
-    far, exact = 1500.0, {"xtol": 1e-15, "rtol": 4.0 * EPS}
-    x = brentq(within, -far, far, **exact)
+    def root(f: Callable[[float], float], a: float, b: float) -> float:
+        return float(brentq(f, min(a, b), max(a, b), xtol=1e-15, rtol=4.0 * EPS))
+
+    far = 1500.0
+    x = root(within, -far, far)
     t = 1.0 / (1.0 + np.exp(-x))
     z = [p / t + 1.0 + np.exp(x) + 2.0 * e * t / p]
-    u = np.exp(brentq(below, -far, far, **exact))
+    u = np.exp(root(below, -far, far))
     z.append(-p / u + 1.0 / (1.0 + u) - 2.0 * e * u / p)
     if p > 1.0:
-        root = np.expm1(level / 3.0)
-        lowest = -np.log(root)
-        if np.log(2.0 * e) < level + 3.0 * np.log(root) and beyond(lowest) < 0.0:
+        cube_root = np.expm1(level / 3.0)
+        lowest = -np.log(cube_root)
+        if np.log(2.0 * e) < level + 3.0 * np.log(cube_root) and beyond(lowest) < 0.0:
             for far_end in (-far, far):
-                y = np.exp(brentq(beyond, *sorted((lowest, far_end)), **exact))
+                y = np.exp(root(beyond, lowest, far_end))
                 z.append(p / (1.0 + y) - 1.0 / y + 2.0 * e * (1.0 + y) / p)
     return [float(v) for v in z]
 

@@ -274,7 +274,8 @@ def _scale(act: AbstractActivation, q1: Array, q2: Array, value: Array) -> Array
     if square is None:
         return np.abs(value)
     roots = np.sqrt(np.abs(square(q1))) * np.sqrt(np.abs(square(q2)))  # the product may overflow
-    return np.maximum(np.abs(value), roots)
+    size: Array = np.maximum(np.abs(value), roots)
+    return size
 
 
 def shaped(value: Array, error: Array, status: Any) -> Estimate:
