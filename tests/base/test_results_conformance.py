@@ -1,5 +1,6 @@
 """Every result class, from a real call: print, compare, pickle, label, save and load."""
 
+import copy
 import csv
 import dataclasses
 import inspect as python_inspect
@@ -304,6 +305,34 @@ def test_a_function_of_the_users_own_comes_back_by_name_and_says_so(tmp_path):
         with pytest.raises(ch.SpecError, match="was a function of the program that saved the file"):
             use()
     assert pickle.loads(pickle.dumps(back)) == back
+
+
+def module_level(x):
+    return np.tanh(x) + 0.1 * x
+
+
+def test_results_of_the_users_own_functions_are_pickled(tmp_path):
+    found = ch.mean_field(lambda x: np.tanh(x) + 0.1 * x, sigma_w=1.1, sigma_b=0.1)
+    back = pickle.loads(pickle.dumps(found))
+    assert back == found
+    with pytest.raises(ch.SpecError, match="was a function of the program"):
+        back.activation(1.0)
+    assert copy.deepcopy(found).activation(1.0) == found.activation(1.0)
+    run = ch.simulate(ch.MLP(lambda x: np.tanh(2 * x), 1.2, depth=2, width=8), n_networks=2)
+    assert pickle.loads(pickle.dumps(run)) == run
+    assert ch.load(run.save(tmp_path / "run.npz")) == run
+    kept = ch.mean_field(module_level, sigma_w=1.1, sigma_b=0.1)
+    again = pickle.loads(pickle.dumps(kept))
+    assert again == kept
+    assert again.activation(0.5) == kept.activation(0.5)
+
+
+def test_a_simulated_formula_is_not_evaluated_by_loading(tmp_path, monkeypatch):
+    run = ch.simulate(ch.MLP("x*tanh(x)+0.25*x", 1.2, depth=2, width=8), n_networks=2)
+    path = run.save(tmp_path / "run.json")
+    monkeypatch.setattr("chione.activations.own.from_expression", None)  # would fail if called
+    assert ch.load(path) == run
+    assert str(ch.load(path)) == str(run)
 
 
 def test_a_formula_comes_back_as_an_activation_that_computes(tmp_path):

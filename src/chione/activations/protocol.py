@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class AbstractActivation(ABC):
         # the two points are a few ulps apart, over which a continuous function moves as little
         scale = max(abs(left), abs(right), abs(at) if order == 0 else 0.0, 1e-280)
         step = right - left
-        blur = 64.0 * np.finfo(np.float64).eps * scale + 2.0 * self.one_sided_error(order, at)
+        blur = 64.0 * EPS * scale + 2.0 * self.one_sided_error(order, at)
         return step if abs(step) > blur else 0.0
 
     def __call__(self, z: Array) -> Array:

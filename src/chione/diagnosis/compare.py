@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtr
 
-from chione.base import AbstractResult, Array, cost, result
+from chione.base import AbstractResult, Array, cost, plain, result
 from chione.diagnosis.expected_errors import error_floor
 from chione.diagnosis.infinite_width import infinite_width
 from chione.diagnosis.twins import TWINS
@@ -131,10 +131,10 @@ class Comparison(AbstractResult):
             "without_theory": list(self.without_theory),
             "observables": {
                 name: {
-                    "theory": _plain(self.theory[name]),
-                    "bias": _plain(self.bias[name]),
-                    "allowance": _plain(self.allowance[name]),
-                    "z": _plain(self.z[name]),
+                    "theory": plain(self.theory[name]),
+                    "bias": plain(self.bias[name]),
+                    "allowance": plain(self.allowance[name]),
+                    "z": plain(self.z[name]),
                 }
                 for name in self.theory
             },
@@ -159,7 +159,7 @@ def check_cost(network: MLP, pairs: int, *, effort: float = 1.0) -> None:
         layer = _CLOSED
     else:
         layer = max(pairs, 1) * (_KINKED if phi.kinks else _SMOOTH)
-    fit = int(cost.SECONDS * cost.allowed(effort) / layer)
+    fit = int(min(cost.SECONDS * cost.allowed(effort) / layer, 1e15))
     cost.check(
         f"the theory of {network.depth} layers for {max(pairs, 1)} pairs of inputs",
         seconds=layer * float(min(network.depth, 10**60)),
@@ -233,9 +233,3 @@ def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
     return Comparison(
         result, parts["theory"], parts["bias"], parts["allowance"], parts["z"], parts["p"]
     )
-
-
-def _plain(a: Array) -> Any:
-    if np.ndim(a) == 0:
-        return float(a) if np.isfinite(a) else None
-    return [_plain(x) for x in a]

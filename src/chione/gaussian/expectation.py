@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, Estimate, Status, checks
+from chione.base import EPS, Array, Estimate, Status, checks
 from chione.gaussian.features import Features, Found
 from chione.gaussian.growth import Growth, growth
-from chione.gaussian.panels import EPS, binade_of, binade_variances, build_rule
+from chione.gaussian.panels import binade_of, binade_variances, build_rule
 
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _DEEP = 8.0  # standard deviations

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chione.base import Array
-from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS
+from chione.base import EPS, Array
+from chione.gaussian.panels import LAST, NODES, WEIGHTS
 
 _RESOLVED = 1e-17  # square of the last coefficients over the size of the whole
 _MAX_LEVELS = 30

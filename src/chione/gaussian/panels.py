@@ -15,13 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array
+from chione.base import EPS, Array
 
 Mask = NDArray[np.bool_]
 
 N_NODES = 16  # per panel; with ratio 2 enough for 1e-15 on analytic integrands (see benchmarks)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(N_NODES)
-EPS = float(np.finfo(np.float64).eps)
 # (16, 2): node values -> Legendre coefficients of degree 14 and 15, as parts of the integral
 LAST: Array = np.stack(
     [(2 * k + 1) * WEIGHTS * np.polynomial.legendre.Legendre.basis(k)(NODES) for k in (14, 15)], 1

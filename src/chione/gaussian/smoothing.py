@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array
+from chione.base import EPS, Array
 from chione.gaussian.outer import Budget
-from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS
+from chione.gaussian.panels import LAST, NODES, WEIGHTS
 from chione.gaussian.resolution import Resolution, resolve
 
 NARROW = 9.0  # standard deviations that hold all but 1e-18 of a Gaussian

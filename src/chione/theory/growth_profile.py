@@ -112,7 +112,8 @@ class GrowthProfile:
 @lru_cache(maxsize=128)
 def growth_profile(phi: AbstractActivation) -> GrowthProfile:
     """The profile of an activation, kept for the next call."""
-    u = np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1) * _STEP
+    steps = np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1, dtype=np.float64)
+    u: Array = np.asarray(steps * _STEP, dtype=np.float64)
     h = np.exp2(u)
     with np.errstate(all="ignore"):
         sides = [_repaired(np.asarray(np.log2(np.abs(phi.value(x)))), u) for x in (h, -h)]
@@ -165,7 +166,7 @@ def _mean_square(u: Array, both: Array) -> Array:
     small[shift:] = total[:-shift] - shift * _STEP
     top = np.maximum(terms.max(0), small)
     finite = np.isfinite(top)
-    out = top.copy()
+    out: Array = top.copy()
     rest = np.exp2(terms[:, finite] - top[finite]).sum(0) + np.exp2(small[finite] - top[finite])
     out[finite] += np.log2(rest)
     return out

@@ -17,6 +17,7 @@ from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
+from chione.theory.length_map import count
 from chione.theory.moments import moments
 from chione.theory.recommendation import Recommendation
 from chione.theory.schemes import SCHEMES, scheme_sigmas
@@ -25,6 +26,7 @@ from chione.theory.schemes import SCHEMES, scheme_sigmas
 # of gradient and distance over the depth: chi_parallel = 1 is worth something by itself.
 _PREFERENCE = 0.5
 _LOG10_MAX = math.log10(np.finfo(np.float64).max)
+_RANKED = 1000  # layers that are followed to rank points of the edge of chaos
 _STABLE = 1.0 - 1e-9  # chi_parallel below which a fixed point is called stable
 
 
@@ -80,8 +82,8 @@ def gain(
     'none'
     """
     act = activation(phi)
-    depth, q0 = checks.integer("depth", depth), checks.positive("q0", q0)
-    fan = 512 if width is None else checks.integer("width", width)
+    depth, q0 = count("depth", depth), checks.positive("q0", q0)
+    fan = 512 if width is None else count("width", width)
     checks.one_of("weights", weights, WEIGHT_LAWS)
     found = criticality(act)
     options = [_critical(act, p, depth, q0) for p in found.points if p.is_reached]
@@ -135,8 +137,14 @@ def describe_scheme(
     -------
     Recommendation or None
         None where the scheme does not cover the activation.
+
+    Raises
+    ------
+    ValueError, TypeError, SpecError
+        If an argument is not as described.
     """
     act = activation(phi)
+    depth, q0 = count("depth", depth), checks.positive("q0", q0)
     sigmas = scheme_sigmas(
         scheme, act, fan_in=fan_in, fan_out=fan_in if fan_out is None else fan_out
     )
@@ -198,7 +206,7 @@ def _root_error(variance: Estimate) -> float:
 
 def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
     if p.universality == "scale-invariant":
-        q_star = Estimate(p.weight_variance.value * q0, p.weight_variance.error * q0)
+        q_star = p.weight_variance * q0
     else:
         q_star = p.k_star
     status = Status.HALF_STABLE if p.universality == "half-stable" else Status.OK
@@ -289,16 +297,20 @@ def _edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: f
     """Decades of gradient and distance over the depth, for many points at once."""
     m, pair = moments(act), ClosePair(act)
     q, gap, decades = w2 * q0 + b2, np.full(w2.shape, FIRST_DISTANCE), np.zeros(w2.shape)
-    for layer in range(depth):
+    far = 0.0
+    for layer in range(min(depth, _RANKED)):
         after = w2 * m.square_table(q) + b2
         step = np.log10(w2 * m.derivative_table(q))
-        gap = pair.step(gap, q, w2, after)
+        before, gap = gap, pair.step(gap, q, w2, after)
         decades += step
         if np.all(np.abs(after - q) <= 1e-12 * q) and layer > 200:
-            decades += step * (depth - 1 - layer)
+            decades += step * (min(depth, 10**300) - 1 - layer)
             break
         q = after
-    return np.asarray(np.abs(decades) + np.abs(np.log10(gap / FIRST_DISTANCE)))
+    if depth > layer + 1:  # on the edge of chaos 1 - c falls as a power of the depth
+        power = layer * np.log(gap / before)
+        far = power * math.log10(depth / (layer + 1))
+    return np.asarray(np.abs(decades) + np.abs(np.log10(gap / FIRST_DISTANCE) + far))
 
 
 def _cost(o: Recommendation) -> float:
@@ -387,7 +399,7 @@ def _factor(log10: float, relative: float) -> Estimate:
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     value = 10.0**log10
-    rounding = (2.0 + abs(log10) * math.log(10.0)) * np.finfo(np.float64).eps
+    rounding = (2.0 + abs(log10) * math.log(10.0)) * EPS
     return Estimate(value, value * (relative + rounding))
 
 

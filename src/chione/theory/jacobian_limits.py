@@ -18,13 +18,12 @@ import numpy as np
 from scipy.special import lambertw
 
 from chione.activations import ActivationLike, activation
-from chione.base import AbstractResult, Array, Estimate, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, checks, result
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian import JacobianSpectrum
 from chione.theory.jacobian_law import derivative_law
 
 Kind = Literal["smooth", "bernoulli", "two-valued", "none"]
-_EPS = float(np.finfo(np.float64).eps)
 _SMALL_Q = (0.1, 0.05, 0.025, 1e-3, 1e-4)  # where the limit q -> 0 is looked at
 _TABLE = 4001
 
@@ -86,7 +85,7 @@ class LimitLaw(AbstractResult):
         value = np.where(inside, np.maximum(-x.imag, 0.0) / (np.pi * safe), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = abs(1.0 / self._slope(x))
-        error = np.where(inside, 32.0 * _EPS * (slope + abs(x)) / safe, 0.0)
+        error = np.where(inside, 32.0 * EPS * (slope + abs(x)) / safe, 0.0)
         return Estimate(value, error, np.zeros(lam.shape, dtype=int))
 
     def cdf(self, eigenvalue: Any) -> Estimate:
@@ -107,7 +106,7 @@ class LimitLaw(AbstractResult):
         value = np.where(inside, below, np.where(lam >= high, top, 0.0))
         for place, mass in self.atoms:
             value = value + np.where(lam >= place, mass, 0.0)
-        return Estimate(value, np.where(inside, 64.0 * _EPS, 0.0), np.zeros(lam.shape, dtype=int))
+        return Estimate(value, np.where(inside, 64.0 * EPS, 0.0), np.zeros(lam.shape, dtype=int))
 
     def _slope(self, x: Complex) -> Complex:
         s = self.variance

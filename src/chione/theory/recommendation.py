@@ -6,7 +6,7 @@ import math
 from dataclasses import field
 from typing import Any
 
-from chione.base import AbstractResult, Estimate, Status, result
+from chione.base import AbstractResult, Estimate, Status, plain, result
 
 
 @result
@@ -86,24 +86,20 @@ class Recommendation(AbstractResult):
             "name": self.name,
             "activation": self.activation,
             "depth": self.depth,
-            "sigma_w": _finite(self.sigma_w),
-            "sigma_b": _finite(self.sigma_b),
+            "sigma_w": plain(self.sigma_w),
+            "sigma_b": plain(self.sigma_b),
             "q_star": self.q_star.to_dict(),
             "chi_parallel": self.chi_parallel.to_dict(),
             "chi_perp": self.chi_perp.to_dict(),
             "gradient": self.gradient.to_dict(),
-            "log10_gradient": _finite(self.log10_gradient),
-            "log10_distance": _finite(self.log10_distance),
+            "log10_gradient": plain(self.log10_gradient),
+            "log10_distance": plain(self.log10_distance),
             "status": self.status.word,
             "kind": self.kind,
             "reason": self.reason,
             "alternatives": [a.to_dict() for a in self.alternatives],
-            "errors": {name: _finite(error) for name, error in self.errors.items()},
+            "errors": {name: plain(error) for name, error in self.errors.items()},
         }
 
     def __str__(self) -> str:
         return self.sentence
-
-
-def _finite(x: float) -> float | None:
-    return x if math.isfinite(x) else None

@@ -216,8 +216,8 @@ def haar(rows: int, columns: int, generator: torch.Generator | None = None) -> t
     q, r = torch.linalg.qr(a)
     # Without the signs of the diagonal of R the law of Q is not Haar ([1] of orthogonal_).
     diagonal = torch.diagonal(r)
-    q = q * torch.where(diagonal < 0, -1.0, 1.0)
-    return q if rows >= columns else q.T.contiguous()
+    signed: torch.Tensor = q * torch.where(diagonal < 0, -1.0, 1.0)
+    return signed if rows >= columns else signed.T.contiguous()
 
 
 def _write(tensor: torch.Tensor, blocks: list[torch.Tensor], layout: Layout) -> torch.Tensor:
