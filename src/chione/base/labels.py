@@ -48,7 +48,9 @@ class Labelled:
             self.variables[name] = ((), np.asarray(x))
         elif isinstance(x, Mapping):
             for k, v in x.items():
-                self.add(joined(name, str(k)), axes, v)
+                # an error has the axes of its quantity
+                own = axes or self.variables.get(str(k), ((), None))[0]
+                self.add(joined(name, str(k)), own if np.ndim(v) == len(own) else (), v)
         elif isinstance(x, tuple | list) and x and all(isinstance(v, AbstractData) for v in x):
             self._stack(name, list(x))
         elif isinstance(x, tuple | list):

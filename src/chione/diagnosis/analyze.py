@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
+from chione.base import (
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    along,
+    checks,
+    result,
+)
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
 from chione.diagnosis.measure import (
@@ -87,6 +96,8 @@ class Analysis(AbstractResult):
     picture : AnalysisPicture or None
         What the picture shows beyond the text, if it was asked for; see :meth:`with_picture`.
     """
+
+    axes = along("layer", "layer_log10_gradient")
 
     network: MLP
     theory: MeanField

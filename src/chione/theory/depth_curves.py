@@ -43,7 +43,7 @@ class Trajectory(AbstractResult):
         Estimated absolute error of each of the curves, by its name.
     """
 
-    axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient")
+    axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient", "errors")
 
     q: Array
     c: Array
