@@ -49,8 +49,9 @@ class Labelled:
         elif isinstance(x, Mapping):
             for k, v in x.items():
                 # an error has the axes of its quantity
-                own = axes or self.variables.get(str(k), ((), None))[0]
-                self.add(joined(name, str(k)), own if np.ndim(v) == len(own) else (), v)
+                own, of = self.variables.get(str(k), ((), None))
+                same = name in ERRORS and np.shape(of) == np.shape(v)
+                self.add(joined(name, str(k)), axes or (own if same else ()), v)
         elif isinstance(x, tuple | list) and x and all(isinstance(v, AbstractData) for v in x):
             self._stack(name, list(x))
         elif isinstance(x, tuple | list):

@@ -14,7 +14,6 @@ from chione.base import (
     ConvergenceError,
     Estimate,
     Status,
-    along,
     checks,
     result,
 )
@@ -96,8 +95,6 @@ class Analysis(AbstractResult):
     picture : AnalysisPicture or None
         What the picture shows beyond the text, if it was asked for; see :meth:`with_picture`.
     """
-
-    axes = along("layer", "layer_log10_gradient")
 
     network: MLP
     theory: MeanField
