@@ -100,7 +100,7 @@ def test_check_needs_something_to_compare():
         (["--sigma-w", "-1"], "below 0"),
         (["--weights", "delta", "--check"], "no Gaussian limit"),
         (["--weights", "uniform", "--sampler", "matrix-free"], "sampler='dense'"),
-        (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc"),
+        (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc, .json"),
         (["--input-width", "1"], "width"),
     ],
 )

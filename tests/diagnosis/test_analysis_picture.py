@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from chione.diagnosis import AnalysisPicture, analyze
+from chione.gaussian import Integrator
 from chione.plotting import save
 from chione.theory import correlation_map, length_map
 
@@ -41,7 +42,7 @@ def test_nothing_is_computed_while_a_page_is_written_or_drawn(result, monkeypatc
                        "mean_field", "trajectory", "gain", "curve_errors"):  # fmt: skip
             if theory in vars(module):
                 monkeypatch.setattr(module, theory, refuse)
-    monkeypatch.setattr("chione.gaussian.expectation.Integrator.__call__", refuse)
+    monkeypatch.setattr(Integrator, "__call__", refuse)
     assert repr(result) and result._repr_html_() and result.to_dict() and result.plot()
 
 

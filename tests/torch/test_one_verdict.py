@@ -38,9 +38,9 @@ FEW = [
 MANY = [
     (name, sigma_w, sigma_b, depth)
     for name in MODULES
-    for sigma_w in (0.5, 0.8, 1.0, 1.3, 1.6, 2.2, 3.5)
+    for sigma_w in (0.5, 0.8, 1.1, 1.5, 3.0)
     for sigma_b in (0.0, 0.2)
-    for depth in (6, 20, 50)
+    for depth in (6, 36)
 ]
 
 
@@ -102,4 +102,4 @@ def test_over_a_grid_they_differ_only_within_the_noise_of_finite_width(name):
         assert measured(network).trains == expected, network
         answers.add(expected)
         compared += 1
-    assert compared > 15 and len(answers) >= 2
+    assert compared > 8 and len(answers) >= 2

@@ -6,15 +6,23 @@ from pathlib import Path
 
 import click
 
-from chione.cli.output import draw, echo_json
-from chione.cli.parameters import ACTIVATION, COUNT, FIGURE, LAWS, NON_NEGATIVE, with_effort
+from chione.cli.output import draw, echo_json, save
+from chione.cli.parameters import (
+    ACTIVATION,
+    COUNT,
+    FIGURE,
+    LAWS,
+    SIGMA,
+    data_option,
+    with_effort,
+)
 from chione.cli.progress import running
 
 
 @click.command()
 @click.argument("activation", type=ACTIVATION)
-@click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ N(0, sigma_w^2 / fan_in).")
-@click.option("--sigma-b", type=NON_NEGATIVE, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
+@click.option("--sigma-w", type=SIGMA, help="Weights ~ N(0, sigma_w^2 / fan_in).")
+@click.option("--sigma-b", type=SIGMA, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
 @click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option(
@@ -29,6 +37,7 @@ from chione.cli.progress import running
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--simulate/--no-simulate", default=True, help="Measure finite networks, or not.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw the page as .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort
@@ -42,6 +51,7 @@ def command(
     networks: int,
     seed: int,
     simulate: bool,
+    out: Path | None,
     figure: Path | None,
     as_json: bool,
 ) -> None:
@@ -85,5 +95,7 @@ def command(
         echo_json("analyze", parameters, result.to_dict())
     else:
         click.echo(repr(result))
+    if out is not None:
+        save(out, result)
     if figure is not None:
         draw(figure, result.plot())

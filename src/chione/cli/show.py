@@ -7,19 +7,15 @@ from typing import Any
 
 import click
 
-from chione.cli.output import draw, echo_json, tell
-from chione.cli.parameters import FIGURE
+from chione.cli.output import draw, echo_json, save
+from chione.cli.parameters import FIGURE, data_option
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--figure", type=FIGURE, help="Draw the result (.pdf, .svg or .png).")
 @click.option("--field", help="Which quantity to draw, where there are several.")
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the result again, in another format (.npz, .csv, .nc or .json).",
-)
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(
     file: Path, figure: Path | None, field: str | None, out: Path | None, as_json: bool
@@ -31,18 +27,13 @@ def command(
     \b
     Example: chione show diagram.npz --figure diagram.png
     """
-    from chione.base import check_writable
-    from chione.base.storage import ending, load
+    from chione.base.storage import load
 
-    if out is not None:
-        ending(check_writable(out))
-    if figure is not None:
-        check_writable(figure)
     result = load(file)
     if figure is not None:
         _draw(result, file, figure, field)
     if out is not None:
-        tell(result.save(out))
+        save(out, result)
     if as_json:
         echo_json("show", {"file": str(file)}, _checked(file, result.to_dict))
         return

@@ -148,7 +148,7 @@ def gradient_estimate(log10: float, relative_error: float) -> Estimate:
     if log10 == math.inf:
         return missing(Status.INFINITE)
     if log10 == -math.inf:
-        return Estimate(0.0, 0.0)
+        return Estimate(0.0, 5e-324)  # zero, or below the smallest float64
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     factor = 10.0**log10

@@ -159,7 +159,7 @@ def check_cost(network: MLP, pairs: int, *, effort: float = 1.0) -> None:
         layer = _CLOSED
     else:
         layer = max(pairs, 1) * (_KINKED if phi.kinks else _SMOOTH)
-    fit = int(cost.SECONDS * cost.allowed(effort) / layer)
+    fit = int(min(cost.SECONDS * cost.allowed(effort) / layer, 1e15))
     cost.check(
         f"the theory of {network.depth} layers for {max(pairs, 1)} pairs of inputs",
         seconds=layer * float(min(network.depth, 10**60)),

@@ -18,6 +18,9 @@ from chione.theory.jacobian_limits import LimitLaw
 
 Scale = Literal["log", "linear"]
 _BINS = 60
+_DECADES = 12.0  # logarithms below the edge that a linear axis draws
+_FAR = 1.5  # how far beyond the edge an outlier may stretch a linear axis
+_LARGEST_LOG = 650.0  # exp(700) overflows; the axis needs some room
 _SHOWN = 1e-3  # share of the mass at the lower end that a picture leaves out
 
 
@@ -36,7 +39,13 @@ def spectrum_figure(
     simulated : SimulatedSpectrum, optional
         Finite networks, drawn as a histogram.
     scale : {"log", "linear"}
-        Density by log s over a logarithmic axis, or by s over a linear one.
+        Density by log s over a logarithmic axis, or by s over a linear one, which ends at the
+        edge of the law: outliers beyond it are named at its end.
+
+    Raises
+    ------
+    ValueError
+        Where the singular values leave the range of float64.
     """
     with style():
         figure, ax = one_axes(5.6, 3.8)
@@ -52,16 +61,18 @@ def draw_spectrum(
     scale: Scale = "log",
 ) -> None:
     """Draw what :func:`spectrum_figure` shows."""
+    c = spectrum.curve()
+    _check_range(spectrum, c.log_lambda, c.cdf)
     if simulated is not None:
         _histogram(ax, spectrum, simulated, scale)
-    c = spectrum.curve()
     if c.log_lambda.size:
         y = 0.5 * c.log_lambda
         density = 2.0 * c.density_of_log
         if scale == "linear":
-            density = density * np.exp(-y)
+            near = y > y[-1] - _DECADES  # what is closer to zero lies on the axis
+            y, density = y[near], density[near] * np.exp(-y[near])
         ax.plot(np.exp(y), density, color=BLUE, zorder=3, label="infinite width")
-    _marks(ax, spectrum)
+    _marks(ax, spectrum, scale)
     name = "log s" if scale == "log" else "s"
     ax.set_xlabel("singular value s of the Jacobian")
     ax.set_ylabel(f"density of {name}")
@@ -194,7 +205,7 @@ def _histogram(
     )
 
 
-def _marks(ax: Axes, spectrum: JacobianSpectrum) -> None:
+def _marks(ax: Axes, spectrum: JacobianSpectrum, scale: Scale) -> None:
     for place, mass in spectrum.atoms:
         if place > 0.0:
             ax.axvline(np.sqrt(place), color=VERMILLION, lw=1.2)
@@ -216,6 +227,16 @@ def _marks(ax: Axes, spectrum: JacobianSpectrum) -> None:
                 va="top",
             )
     places = [o.singular_value for o in spectrum.outliers]
+    far = [x for x in places if scale == "linear" and x > _FAR * spectrum.edges[1] ** 0.5]
+    places = [x for x in places if x not in far]
+    if far:
+        ax.annotate(
+            f"outlier along the input at {far[-1]:.3g} →",
+            (0.99, 0.02),
+            xycoords="axes fraction",
+            fontsize=8,
+            ha="right",
+        )
     if places:
         ax.plot(
             places,
@@ -229,6 +250,17 @@ def _marks(ax: Axes, spectrum: JacobianSpectrum) -> None:
         )
 
 
+def _check_range(spectrum: JacobianSpectrum, log_lambda: Array, cdf: Array) -> None:
+    """Refuse a picture whose axis would leave the range of float64."""
+    shown = log_lambda[cdf > _low_share(spectrum)]
+    ends = [*shown[:1], *shown[-1:], *(o.log_lambda for o in spectrum.outliers)]
+    if ends and (0.5 * min(ends) < -_LARGEST_LOG or 0.5 * max(ends) > _LARGEST_LOG):
+        raise ValueError(
+            f"singular values between e^{0.5 * min(ends):.4g} and e^{0.5 * max(ends):.4g} leave "
+            "the range of an axis; draw a smaller depth, or take the data with --out or curve()."
+        )
+
+
 def _low_share(spectrum: JacobianSpectrum) -> float:
     return 1.0 - spectrum.rank_fraction * (1.0 - _SHOWN)
 
@@ -237,11 +269,15 @@ def _limits(ax: Axes, spectrum: JacobianSpectrum, log_lambda: Array, cdf: Array)
     """Leave out the far tails, which a logarithmic axis would stretch without end."""
     shown = log_lambda[(cdf > _low_share(spectrum)) & (cdf < 1.0 - 1e-6)]
     places = [np.log(a) for a, _ in spectrum.atoms if a > 0.0]
-    places += [o.log_lambda for o in spectrum.outliers] + list(shown[:1]) + list(shown[-1:])
+    linear = ax.get_xscale() != "log"
+    edge = float(log_lambda[-1]) if log_lambda.size else np.inf
+    reach = edge + 2.0 * np.log(_FAR) if linear else np.inf
+    places += [o.log_lambda for o in spectrum.outliers if o.log_lambda <= reach]
+    places += [*shown[:1], *shown[-1:]]
     if places:
         low, high = 0.5 * min(places), 0.5 * max(places)
-        pad = 0.03 * (high - low) + 0.05
-        left = np.exp(low - pad) if ax.get_xscale() == "log" else 0.0
+        pad = 0.05 if linear else 0.03 * (high - low) + 0.05
+        left = 0.0 if linear else np.exp(low - pad)
         ax.set_xlim(left, np.exp(high + pad))
 
 

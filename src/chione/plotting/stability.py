@@ -37,8 +37,8 @@ def stability_figure(
     coefficients = hermite_expansion(act.value, 1.0, _TERMS, breakpoints=act.kinks).coefficients
     mu, nu = np.linspace(*means, 17), np.linspace(*variances, 15)
     images = [norm_map(act, mu, float(v)) for v in nu]
-    step_mean = np.stack([i[0] for i in images]) - mu
-    step_variance = np.stack([i[1] for i in images]) - nu[:, None]
+    step_mean = np.stack([i.mean.value for i in images]) - mu
+    step_variance = np.stack([i.variance.value for i in images]) - nu[:, None]
     with style():
         figure = new_figure(10.2, 3.3)
         left, middle, right = figure.subplots(1, 3)

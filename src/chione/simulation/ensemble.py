@@ -290,10 +290,13 @@ def _result(
     dims |= dict.fromkeys(plan.histograms, ("layer", "bin"))
     widths = np.array(plan.network.widths[1:], np.float64)[:, None]
     for name in set(plan.asked) & set(fluctuations.NAMES):
-        derived = getattr(fluctuations, name)(moments["lengths"], widths)
+        with _quiet():
+            derived = getattr(fluctuations, name)(moments["lengths"], widths)
         mean[name], stderr[name] = derived.mean, derived.stderr
         dims[name] = ("layer", "input")
     i, j = pairs(len(plan.inputs))
+    with _quiet():
+        gram = mean_products(plan.inputs)
     return SimulationResult(
         network=plan.network,
         mean={name: mean[name] for name in plan.asked},
@@ -306,6 +309,6 @@ def _result(
         seed=plan.seed,
         sampler=plan.sampler,
         dtype=str(plan.dtype),
-        input_gram=mean_products(plan.inputs),
+        input_gram=gram,
         edges=edges,
     )

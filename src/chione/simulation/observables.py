@@ -112,7 +112,9 @@ def ntk_term(s: Snapshot) -> Array:
     """
     net = s.network
     errors = mean_products(_delta(s)) * (s.h.shape[1] / output_width(net))
-    return np.asarray(errors * (net.sigma_w**2 * mean_products(s.x_in) + net.sigma_b**2))
+    return np.asarray(
+        errors * (net.sigma_w * net.sigma_w * mean_products(s.x_in) + net.sigma_b * net.sigma_b)
+    )
 
 
 def _delta(s: Snapshot) -> FloatArray:

@@ -12,7 +12,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Status, along, checks, cost, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
-from chione.theory.length_map import affine, variances
+from chione.theory.length_map import affine, count, variances
 from chione.theory.moments import moments
 from chione.theory.scale_free import anchor
 from chione.theory.trajectory_errors import trajectory_errors
@@ -95,7 +95,7 @@ def trajectory(
     """
     act = activation(phi)
     w2, b2 = variances(sigma_w, sigma_b)
-    depth = checks.integer("depth", depth)
+    depth = count("depth", depth)
     q0 = checks.positive("q0", q0)
     c0 = float(checks.correlation("c0", checks.finite("c0", c0)))
     _check_cost(depth, _LAYER)
@@ -133,7 +133,7 @@ def trajectory(
 
 
 def _check_cost(depth: int, layer: float) -> None:
-    layers = float(min(depth, 10**300))
+    layers = float(depth)
     cost.check(
         f"a trajectory through {layers:.6g} layers",
         seconds=layer * layers,

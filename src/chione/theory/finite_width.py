@@ -23,10 +23,11 @@ from chione.base import (
     Status,
     along,
     checks,
+    cost,
     result,
 )
-from chione.networks import MLP, as_network
-from chione.theory.length_map import variances
+from chione.networks import MLP, WEIGHT_LAWS, as_network
+from chione.theory.length_map import count, variances
 from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
@@ -35,6 +36,8 @@ LAWS = ("gaussian", "orthogonal")
 # itself: beyond, an expansion in 1 / n says little.
 _TRUST = 0.25
 _RATE_LAYERS = 30
+_FOLLOWED = 300  # layers after which the growth of V / K^2 is taken to go on
+_LAYER = 1e-3  # CPU seconds of one layer
 
 
 @result
@@ -71,12 +74,12 @@ class FiniteWidth(AbstractResult):
 
     def variance(self, width: int) -> Estimate:
         """Variance over networks of the mean square of a layer, (2 K^2 + V) / n."""
-        n = checks.integer("width", width)
+        n = count("width", width)
         return (2.0 * self.length**2 + self.vertex) / n
 
     def mean(self, width: int) -> Estimate:
         """Mean over networks of the mean square of a layer, K + G_1 / n."""
-        n = checks.integer("width", width)
+        n = count("width", width)
         return self.length + self.mean_correction / n
 
     def _parts(self) -> dict[str, Any]:
@@ -175,8 +178,14 @@ def finite_width(
     """
     act, q0 = activation(phi), checks.positive("q0", q0)
     w2, b2 = variances(sigma_w, sigma_b)
-    depth = checks.integer("depth", depth)
+    depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)
+    layers = float(depth)
+    cost.check(
+        f"the vertex through {layers:.6g} layers",
+        seconds=_LAYER * layers,
+        fits=f"a depth of {int(cost.SECONDS / _LAYER):,} fits; trust takes any depth",
+    )
     m, haar = moments(act), weights == "orthogonal"
     k = Estimate(w2 * q0 + b2, 2.0 * EPS * (w2 * q0 + b2))
     v = Estimate(-2.0 * (w2 * q0) ** 2 if haar else 0.0, 0.0)
@@ -242,7 +251,8 @@ def trust(
     Parameters as :func:`finite_width`; `width` is the number of units of each layer. Weight laws
     other than orthogonal are treated as Gaussian, which differs from them by terms of order 1/n.
     """
-    n, depth = checks.integer("width", width), checks.integer("depth", depth)
+    n, depth = count("width", width), count("depth", depth)
+    checks.one_of("weights", weights, WEIGHT_LAWS)
     law = weights if weights in LAWS else "gaussian"
 
     def run(layers: int) -> Array:
@@ -250,14 +260,17 @@ def trust(
             phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=layers, weights=law, q0=q0
         ).relative_vertex
 
+    followed = min(depth, _FOLLOWED)
     try:  # the rate of growth wants some layers, also where the network has few
-        relative = run(max(depth, _RATE_LAYERS))
+        relative = run(max(followed, _RATE_LAYERS))
     except ConvergenceError:
-        relative = run(max(depth, 2))
+        relative = run(max(followed, 2))
     last, middle = float(relative[-1]), float(relative[len(relative) // 2 - 1])
-    spread = math.sqrt(max(2.0 + float(relative[depth - 1]), 0.0) / n)
     growth = (last - middle) / (len(relative) - len(relative) // 2)
     bounded = growth * len(relative) < 0.1 * max(1.0, abs(last))
+    # at criticality V / K^2 goes on along a straight line
+    beyond = 0.0 if bounded else growth * float(depth - followed)
+    spread = math.sqrt(max(2.0 + float(relative[followed - 1]) + beyond, 0.0) / n)
     ratio = math.inf if bounded or growth <= 0.0 else _TRUST / growth
     return Trust(n, depth, spread, ratio, _trust_sentence(n, depth, spread, ratio))
 

@@ -11,10 +11,11 @@ with D the mean over units of the products of error signals
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.activations import ActivationLike, activation
 from chione.base import (
     EPS,
     AbstractResult,
@@ -28,7 +29,7 @@ from chione.base import (
 )
 from chione.gaussian import expectation
 from chione.networks import MLP, as_network
-from chione.theory.correlation_map import derivative_kernel, kernel
+from chione.theory.kernel_mixed import two_inputs
 from chione.theory.moments import moments
 
 STARTS = ("unit", "squared")
@@ -128,31 +129,42 @@ def backward(
     """
     network = as_network(network)
     checks.one_of("start", start, STARTS)
-    if start == "unit" and any(targets):
+    goals = np.array([checks.finite("targets", t) for t in _several("targets", targets, 3)])
+    if start == "unit" and goals.any():
         raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")
     act, n = network.activation, network.widths
-    w2, b2 = network.sigma_w**2, network.sigma_b**2
-    first, second = (checks.positive("q0", q) for q in q0)
+    first, second = (checks.positive("q0", q) for q in _several("q0", q0, 2))
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
-    x = [_exact(np.array([first, c * math.sqrt(first * second), second]))]
-    k: list[Estimate] = []
-    slopes: list[Estimate] = []
-    for layer in range(network.depth):
-        k.append(Estimate(w2 * x[-1].value + b2, w2 * x[-1].error + 2.0 * EPS * abs(x[-1].value)))
-        if layer < network.depth - 1:
-            after, slope = _pair(act, k[-1], layer + 1)
-            x.append(after)
-            slopes.append(slope)
+    if moments(act).has_jumps and network.depth > 1:
+        raise ConvergenceError(
+            f"A moment of {act} has no value at layer 1: {Status.INFINITE.sentence}"
+        )
+    run = two_inputs(network, (first, second), c, with_slope=True)
+    inputs = np.array([first, c * math.sqrt(first) * math.sqrt(second), second])
+    x = [_exact(inputs), *(run.product[l] for l in range(network.depth - 1))]
+    k = [run.metric[l] for l in range(network.depth)]
+    slopes = [run.slope[l] for l in range(network.depth - 1)]
     if start == "unit":
         d = [_exact(np.ones(3))]
     else:
-        d = [Estimate(k[-1].value + np.array(targets, dtype=np.float64), k[-1].error)]
+        d = [Estimate(k[-1].value + goals, k[-1].error)]
     for layer in range(network.depth - 2, -1, -1):
-        ratio = w2 * n[layer + 2] / n[layer + 1]
+        ratio = n[layer + 2] / n[layer + 1]
         d.insert(0, ratio * d[0] * slopes[layer])
     weights = [float(n[i + 1]) * float(n[i]) * d[i] * x[i] for i in range(network.depth)]
     biases = [float(n[i + 1]) * d[i] for i in range(network.depth)]
     return BackwardPass(*map(Estimate.stack, (k, d, weights, biases)))
+
+
+def _several(name: str, x: Any, n: int) -> tuple[Any, ...]:
+    """A tuple of n numbers."""
+    try:
+        out = tuple(x)
+    except TypeError:
+        raise TypeError(f"{name} must hold {n} numbers, but it is {x!r}.") from None
+    if isinstance(x, str) or len(out) != n:
+        raise ValueError(f"{name} must hold {n} numbers, but it is {x!r}.")
+    return out
 
 
 def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
@@ -190,34 +202,6 @@ def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
     else:
         gradient = q * slope / variance
     return Tradeoff(act.name, first**2 / q / variance, gradient)
-
-
-def _pair(act: AbstractActivation, k: Estimate, layer: int) -> tuple[Estimate, Estimate]:
-    """Mean products of the activations and of the slopes, entries 11, 12, 22."""
-    q1, q12, q2 = (float(v) for v in k.value)
-    m = moments(act)
-    ends = [(m.square(q), m.derivative_square(q)) for q in (q1, q2)]
-    norm = math.sqrt(q1 * q2)
-    c = min(1.0, max(-1.0, q12 / norm)) if norm > 0.0 else 0.0
-    if c == 1.0 and q1 == q2:
-        middle = ends[0]
-    else:
-        middle = kernel(act, q1, q2, c), derivative_kernel(act, q1, q2, c)
-    out = []
-    for i in range(2):
-        parts = (ends[0][i], middle[i], ends[1][i])
-        value = np.array([float(p.value) for p in parts])
-        if not np.all(np.isfinite(value)):
-            bad = next(p for p in parts if not math.isfinite(float(p.value)))
-            raise ConvergenceError(
-                f"A moment of {act} has no value at layer {layer}: "
-                f"{Status(int(bad.status)).sentence}",
-                result=bad,
-            )
-        # an error of the lengths moves each moment by about the same relative amount
-        carried = np.abs(value) * 2.0 * float(np.max(k.error)) / max(q1, q2, 1e-300)
-        out.append(Estimate(value, np.array([float(p.error) for p in parts]) + carried))
-    return out[0], out[1]
 
 
 def _exact(value: Array) -> Estimate:

@@ -14,6 +14,10 @@ from chione.theory.jacobian_result import Ensemble, JacobianSpectrum, SpectrumCu
 from chione.theory.moments import second_moment
 from chione.theory.phase import mean_field
 
+_DEEPEST = 10**12  # logarithms of lambda grow with L; at 1e12 they keep four digits of a decade
+_SIGMAS = (1e-100, 1e100)
+_LENGTHS = (1e-100, 1e100)
+
 __all__ = ["JacobianSpectrum", "SpectrumCurve", "jacobian_spectrum"]
 
 
@@ -78,6 +82,15 @@ def jacobian_spectrum(
     """
     phi = activation(phi)
     L = checks.integer("depth", depth)
+    for name, x, (low, high) in (
+        ("depth", L, (1, _DEEPEST)), ("sigma_w", sigma_w, _SIGMAS), ("sigma_b", sigma_b, _SIGMAS),
+        ("q_star", q_star, _LENGTHS),
+    ):  # fmt: skip
+        if isinstance(x, int | float | np.number) and x != 0.0 and not low <= abs(x) <= high:
+            raise ValueError(
+                f"{name} must lie between {low:g} and {high:g}, but it is {x!r}: the spectrum "
+                "cannot be followed beyond that in double precision."
+            )
     ensemble: Ensemble = (
         "gaussian"
         if checks.one_of("weights", weights, ("gaussian", "orthogonal")) == "gaussian"
@@ -101,7 +114,7 @@ def _parameters(
         if sw is None:
             sw = float(law.moments(1)[0]) ** -0.5
         if sb is None:  # what makes q_star the fixed point, where anything does
-            square = float(q_star) - sw**2 * float(second_moment(phi, q_star).value)
+            square = float(q_star) - sw * sw * float(second_moment(phi, q_star).value)
             slack = 1e-12 * float(q_star)
             sb = float(np.sqrt(max(square, 0.0))) if square >= -slack else float("nan")
         return sw, sb, float(q_star)

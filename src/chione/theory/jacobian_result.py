@@ -131,7 +131,7 @@ class JacobianSpectrum(AbstractResult):
     @property
     def chi(self) -> float:
         r"""Mean squared singular value of one layer, :math:`\sigma_w^2 E\,\phi'(h)^2`."""
-        return self.sigma_w**2 * float(self.law.moments(1)[0])
+        return self.sigma_w * self.sigma_w * float(self.law.moments(1)[0])
 
     @property
     def atoms(self) -> tuple[tuple[float, float], ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
-from chione.base import EPS, Array, ConvergenceError, Estimate, Status
+from chione.base import EPS, Array, ConvergenceError, Estimate, Status, cost
 from chione.networks import MLP
 from chione.theory.moments import moments
 from chione.theory.pair_inputs import FirstLayer, Pairs
@@ -78,6 +81,66 @@ def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[
         one = last.one.next(scale)
         two = one if last.two is last.one else last.two.next(scale)
     return layers
+
+
+@dataclass(frozen=True)
+class PairLayers:
+    """Two inputs layer by layer; columns are the entries 11, 12 and 22.
+
+    Parameters
+    ----------
+    metric : Estimate, shape (L, 3)
+        Covariance of the pre-activations.
+    product : Estimate, shape (L - 1, 3)
+        E phi phi behind each layer but the last.
+    slope : Estimate, shape (L - 1, 3)
+        sigma_w^2 E phi' phi' there; zero where slopes are not wanted.
+    """
+
+    metric: Estimate
+    product: Estimate
+    slope: Estimate
+
+
+def two_inputs(network: MLP, q0: tuple[float, float], c0: float, *, with_slope: bool) -> PairLayers:
+    """Two inputs of mean squares `q0` and correlation `c0` through all layers of a network."""
+    cost.check(
+        f"Two inputs through {network.depth} layers",
+        seconds=5e-3 * network.depth,
+        fits=f"depth {int(cost.SECONDS / 5e-3)} fits",
+    )
+    roots = [math.sqrt(2.0) * math.sqrt(q) for q in q0]
+    x = np.array([[roots[0], 0.0], [c0 * roots[1], math.sqrt((1.0 - c0) * (1.0 + c0)) * roots[1]]])
+    scale = Scale.of(network.sigma_w, network.sigma_b)
+    first = FirstLayer(x, x, network.sigma_w, network.sigma_b)
+    side = first.lengths[0], np.full(2, first.relative)
+    pairs = first.pairs(slice(0, 2))
+    _equal_inputs(pairs, slice(0, 2))
+    root = np.sqrt(side[0])[:, None] * np.sqrt(side[0])
+    value = root * pairs.correlation
+    rows = [[value, root * pairs.gap_error + np.abs(value) * (first.relative + 2.0 * EPS)]]
+    behind = []
+    for number, layer in enumerate(pair_layers(network, scale, side, side)):
+        with np.errstate(all="ignore"):
+            step = layer.advance(pairs, slice(0, 2), with_slope)
+        pairs = step.pairs
+        rows.append([step.value, step.value_error + _UNDERFLOW])
+        behind.append([step.product, step.product_error + _UNDERFLOW, step.slope, step.slope_error])
+        if not np.all(np.isfinite([step.value, step.product, step.slope])):
+            raise ConvergenceError(
+                f"A moment of {network.activation} has no value at layer {number + 1}: "
+                f"{Status.INFINITE.sentence}"
+            )
+    return PairLayers(_columns(rows, 0), _columns(behind, 0), _columns(behind, 2))
+
+
+def _columns(rows: list[list[Array]], start: int) -> Estimate:
+    """Entries 11, 12 and 22 of every layer as an estimate."""
+    parts = [
+        np.array([[r[k][0, 0], r[k][0, 1], r[k][1, 1]] for r in rows]).reshape(-1, 3)
+        for k in (start, start + 1)
+    ]
+    return Estimate(parts[0], parts[1], np.zeros(parts[0].shape, dtype=np.int8))
 
 
 def _through(

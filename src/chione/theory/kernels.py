@@ -9,20 +9,19 @@ r"""Kernels of infinitely wide networks for arrays of inputs.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from chione.base import AbstractResult, Array, Estimate, Status, along, checks, cost, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, cost, result
 from chione.networks import MLP, as_network
-from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.fading import is_straight
 from chione.theory.kernel_fill import CompiledKernel, Tabulated
-from chione.theory.kernel_mixed import mixed_kernels
+from chione.theory.kernel_mixed import mixed_kernels, two_inputs
 from chione.theory.kernel_table import DepthKernel, Layers
-from chione.theory.moments import moments
+from chione.theory.moments import Moments, moments
+from chione.theory.pair_layers import Scale
 from chione.theory.taylor import origin
 
 _EQUAL = 1e-14  # norms that differ by less than this, relatively, count as equal
@@ -111,29 +110,24 @@ def kernel_layers(
         Their correlation, in [-1, 1].
     """
     network = as_network(network)
-    act, w2, b2 = network.activation, network.sigma_w**2, network.sigma_b**2
     a, b = (checks.non_negative("q0", q) for q in q0)
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
-    k = w2 * np.array([a, c * math.sqrt(a * b), b]) + b2
-    theta, k_error, t_error = k.copy(), 4e-16 * np.abs(k), 4e-16 * np.abs(k)
-    rows = [(k, k_error, theta, t_error)]
-    for _ in range(network.depth - 1):
-        norm = math.sqrt(k[0] * k[2])
-        r = min(1.0, max(-1.0, k[1] / norm)) if norm else 0.0
-        q1, q2, cs = k[[0, 0, 2]], k[[0, 2, 2]], np.array([1.0, r, 1.0])
-        value, slope = kernel(act, q1, q2, cs), derivative_kernel(act, q1, q2, cs)
-        s = w2 * slope.value
-        k_error = np.abs(s) * k_error.max() + w2 * value.error + 4e-16 * np.abs(k)
-        k = w2 * value.value + b2
-        t_error = k_error + np.abs(s) * t_error + w2 * slope.error * np.abs(theta)
-        theta = k + s * theta
-        rows.append((k, k_error, theta, t_error))
-    columns = [np.stack([row[i] for row in rows]) for i in range(4)]
-    status = [np.where(np.isfinite(x), Status.OK, Status.INFINITE) for x in columns]
-    return KernelLayers(
-        Estimate(columns[0], columns[1], status[0].astype(np.int8)),
-        Estimate(columns[2], columns[3], status[2].astype(np.int8)),
-    )
+    jumps = moments(network.activation).has_jumps
+    run = two_inputs(network, (a, b), c, with_slope=not jumps)
+    k = run.metric
+    theta, error = np.array(k.value), np.array(k.error)
+    if jumps:
+        theta[1:], error[1:] = np.nan, np.nan
+    for layer in range(0 if jumps else network.depth - 1):
+        s, s_error = run.slope.value[layer], run.slope.error[layer]
+        error[layer + 1] = (
+            k.error[layer + 1]
+            + np.abs(s) * error[layer]
+            + np.abs(theta[layer]) * (s_error + 4.0 * EPS * np.abs(s))
+        )
+        theta[layer + 1] = k.value[layer + 1] + s * theta[layer]
+    status = np.where(np.isfinite(theta), Status.OK, Status.INFINITE).astype(np.int8)
+    return KernelLayers(k, Estimate(theta, error + 2.0 * EPS * np.abs(theta), status))
 
 
 def kernel_diagonal(network: MLP, q0: Any, *, with_ntk: bool = False) -> Estimate:
@@ -151,18 +145,34 @@ def kernel_diagonal(network: MLP, q0: Any, *, with_ntk: bool = False) -> Estimat
         Whether the tangent kernel is wanted instead of the NNGP kernel.
     """
     network, q = as_network(network), checks.real_array("q0", q0)
-    m, w2, b2 = moments(network.activation), network.sigma_w**2, network.sigma_b**2
-    k = w2 * q + b2
-    theta, error = k, 4e-16 * np.abs(k)
-    for _ in range(network.depth - 1):
-        square = m.square(k)
-        slope: Any = m.derivative_square(k).value if with_ntk else 0.0
-        k = w2 * np.asarray(square.value) + b2
-        theta = k + w2 * slope * theta if with_ntk else k
-        relative = square.error / np.maximum(np.abs(square.value), 1e-300)
-        error = np.abs(theta) * (2.0 * relative + 4e-16) + (1.0 + w2 * np.abs(slope)) * error
+    if np.any(q < 0.0):
+        raise ValueError(f"q0 must be mean squares, 0 or above, but it holds {q.min()!r}.")
+    _check_cost(network.depth, q.size)
+    m, scale = moments(network.activation), Scale.of(network.sigma_w, network.sigma_b)
+    k, relative = scale.times(scale.w2 * q + scale.b2), np.full(q.shape, 4.0 * EPS)
+    theta, error = k, relative * k
+    with np.errstate(all="ignore"):
+        for _ in range(network.depth - 1):
+            square = m.square(k)
+            after = scale.w2 * np.asarray(square.value) + scale.b2
+            pull = np.nan_to_num(scale.w2 * np.abs(k * m.slope(k).value) / after)
+            slope, slope_error = _steepness(m, k, relative) if with_ntk else (0.0 * k, 0.0 * k)
+            slope, slope_error = scale.times(scale.w2 * slope), scale.times(scale.w2 * slope_error)
+            own = np.nan_to_num(scale.w2 * np.asarray(square.error) / after)
+            k, relative = scale.times(after), pull * relative + own + 4.0 * EPS
+            carried = slope * error + np.abs(theta) * (slope_error + 4.0 * EPS * slope)
+            theta = k + slope * theta if with_ntk else k
+            error = k * relative + carried + 2.0 * EPS * np.abs(theta)
     status = np.where(np.isfinite(theta), Status.OK, Status.INFINITE).astype(np.int8)
-    return Estimate(theta, error, status)
+    return Estimate(theta, error + np.where(k > 0.0, 1e-307, 0.0), status)
+
+
+def _steepness(m: Moments, q: Array, relative: Array) -> tuple[Array, Array]:
+    """E phi'^2 and its error, that of q included."""
+    here, beside = m.derivative_square(q), m.derivative_square(q * (1.0 + 1e-3))
+    value = np.asarray(here.value)
+    pull = 1e3 * np.abs(np.asarray(beside.value) - value)
+    return value, np.asarray(here.error) + 2.0 * pull * relative
 
 
 def _kernel(network: MLP, x1: Any, x2: Any, with_ntk: bool) -> Estimate:

@@ -30,7 +30,7 @@ from chione.base import (
     result,
 )
 from chione.theory.criticality import CriticalPoint, criticality
-from chione.theory.length_map import variances
+from chione.theory.length_map import count, variances
 from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
@@ -154,10 +154,10 @@ def iterate_lengths(
     q0 : float
         Mean square of the input.
     """
-    act, depth = activation(phi), checks.integer("depth", depth)
+    act, depth = activation(phi), count("depth", depth)
     w2, b2 = variances(sigma_w, sigma_b)
     fits = f"a depth of {int(cost.SECONDS / _LAYER):,} fits; large_depth gives the laws beyond"
-    cost.check(f"iterating {depth} layers", seconds=_LAYER * depth, fits=fits)
+    cost.check(f"iterating {depth:.6g} layers", seconds=_LAYER * depth, fits=fits)
     m, q, log = moments(act), w2 * checks.positive("q0", q0) + b2, 0.0
     noted = set(np.unique(np.geomspace(1, depth, 10 * len(str(depth))).astype(int)).tolist())
     rows = []

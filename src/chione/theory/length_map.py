@@ -14,6 +14,7 @@ from chione.activations import ActivationLike
 from chione.base import EPS, Estimate, checks
 from chione.theory.moments import moments
 
+LARGEST_COUNT = 10**300
 LARGEST_SIGMA = 1e100  # its square, times a mean square of 1e100, is still a float64
 
 
@@ -82,6 +83,14 @@ def variance(name: str, sigma: float) -> float:
             f"but it is {value!r}."
         )
     return value * value
+
+
+def count(name: str, x: Any) -> int:
+    """A number of layers or units: an integer from 1 to 1e300, which a float64 still holds."""
+    n = checks.integer(name, x)
+    if n > LARGEST_COUNT:
+        raise ValueError(f"{name} must be at most 1e300, but it has {len(str(n))} digits.")
+    return n
 
 
 def affine(e: Estimate, scale: float, offset: float) -> Estimate:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from chione.activations import ActivationLike, activation
-from chione.base import EPS, Estimate, Status, checks
+from chione.base import EPS, Estimate, Status, checks, cost
 from chione.gaussian import hermite_expansion
 from chione.theory.moments import moments
 
@@ -52,6 +52,12 @@ def first_order_slope(phi: ActivationLike, *, terms: int = 400) -> Estimate:
         converge slowly.
     """
     act, n = activation(phi), checks.integer("terms", terms, minimum=8)
+    cost.check(
+        f"{n:.6g} Hermite coefficients" if n < 10**300 else "so many Hermite coefficients",
+        seconds=1e-9 * float(min(n, 10**150)) ** 2,
+        gigabytes=2e-6 * float(min(n, 10**150)),
+        fits="some ten thousand fit",
+    )
     e = hermite_expansion(act.value, 1.0, n, breakpoints=act.kinks)
     c, k = e.coefficients, np.arange(n)
     parts = k * c**2  # orthonormal coefficients: c_n sqrt(n!)

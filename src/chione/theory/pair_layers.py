@@ -101,6 +101,8 @@ class Step:
     ----------
     value, value_error : ndarray
         Covariance of the next pre-activations.
+    product, product_error : ndarray
+        E phi phi.
     slope, slope_error : ndarray
         :math:`\sigma_w^2 R`, zero where it was not asked for.
     pairs : Pairs
@@ -109,6 +111,8 @@ class Step:
 
     value: Array
     value_error: Array
+    product: Array
+    product_error: Array
     slope: Array
     slope_error: Array
     pairs: Pairs
@@ -171,6 +175,8 @@ class PairLayer:
         return Step(
             s.times(covariance),
             s.times(value_error),
+            k,
+            value_error / s.w2 if s.w2 else k_error,
             s.times(s.w2 * slope),
             s.times(s.w2 * slope_own),
             after,

@@ -21,9 +21,9 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.base import Array
 from chione.gaussian import Integrator
-from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.moments import CLOSED_ERROR, moments
 from chione.theory.pair_distance import pair_distance
+from chione.theory.pair_kernels import derivative_kernel, kernel
 from chione.theory.pair_series import Series
 
 _TINY_STEP = 2.0**-10  # relative step of q at which turns are measured

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import field
 from typing import Any
 
 from chione.base import AbstractResult, Estimate, Status, plain, result
@@ -43,6 +44,9 @@ class Recommendation(AbstractResult):
         What it controls and what it trades, in words.
     alternatives : tuple of Recommendation
         Other options in the same terms; empty for an option itself.
+    errors : dict of str to float
+        Estimated absolute errors of `sigma_w`, `sigma_b` and `log10_gradient`, by name; empty where
+        nothing can be recommended. `log10_distance` is a figure by leading terms, without a bound.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Recommendation(AbstractResult):
     kind: str
     reason: str
     alternatives: tuple[Recommendation, ...] = ()
+    errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -93,6 +98,7 @@ class Recommendation(AbstractResult):
             "kind": self.kind,
             "reason": self.reason,
             "alternatives": [a.to_dict() for a in self.alternatives],
+            "errors": {name: plain(error) for name, error in self.errors.items()},
         }
 
     def __str__(self) -> str:
