@@ -104,6 +104,8 @@ class NormMap(AbstractResult):
         :math:`E\,\phi(X)` and :math:`\mathrm{Var}\,\phi(X)` for each mean.
     """
 
+    axes = along("start", "mean", "variance")
+
     mean: Estimate
     variance: Estimate
 
