@@ -12,9 +12,7 @@ from chione.base import (
     Estimate,
     along,
     checks,
-    paragraph,
     result,
-    text_table,
 )
 from chione.networks import MLP
 from chione.simulation import simulate
@@ -65,13 +63,12 @@ class WidthComparison(AbstractResult):
         }
 
     def __str__(self) -> str:
-        table = zip(self.theory.value, self.measured, self.stderr, strict=True)
-        rows = [
-            (str(layer), f"{t:.6g}", f"{m:.6g}", f"{s:.2g}")
-            for layer, (t, m, s) in enumerate(table, start=1)
-        ]
-        head = ("layer", "theory", "measured", "stderr")
-        return f"{text_table(head, rows, align='>')}\n{paragraph(self.trust.sentence)}"
+        lines = ["layer  theory  measured  stderr"]
+        for i, (t, m, s) in enumerate(
+            zip(self.theory.value, self.measured, self.stderr, strict=True), start=1
+        ):
+            lines.append(f"{i:>5}  {t:.6g}  {m:.6g}  {s:.2g}")
+        return "\n".join([*lines, self.trust.sentence])
 
 
 def compare_finite_width(

@@ -68,7 +68,9 @@ def phase_of(field: MeanField, recommended: Recommendation | None = None) -> Pha
     chi = float(field.chi_perp.value)
     lengths_critical = field.chi_parallel.ok and is_critical(field.chi_parallel)
     if not field.reached:
-        return Phase(field.phase, False, _small_inputs(field), growth, chi, lengths_critical)
+        # The point that repels lies at q_u = V(q_u) >= sigma_b^2, so that inputs below E phi^2 there
+        # do settle: an attracting point always has some inputs of its own.
+        return Phase(field.phase, False, "for small inputs only", growth, chi, lengths_critical)
     word, where = field.phase, ""
     if word != "critical" and recommended is not None and is_recommended(field, recommended):
         word = "critical"
@@ -88,14 +90,3 @@ def is_recommended(field: MeanField, recommended: Recommendation) -> bool:
 
 def _near(a: float, b: float) -> bool:
     return abs(a - b) <= 1e-3 * max(abs(a), abs(b))
-
-
-def _small_inputs(field: MeanField) -> str:
-    """Which inputs settle at the attracting point, if not those of mean square 1."""
-    if field.sigma_w == 0.0:
-        return "for no input"
-    limits = [float(p.q.value) for p in field.fixed_points.points if p.stability != "stable"]
-    largest = (limits[-1] - field.sigma_b**2) / field.sigma_w**2 if limits else 0.0
-    if largest > 0.0:
-        return "for small inputs only"
-    return f"at q* = {float(field.q_star.value):.6g}, which no input reaches"
