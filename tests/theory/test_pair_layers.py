@@ -1,5 +1,6 @@
 """Pairs of inputs through deep networks, against recursions in 60 and 80 digits."""
 
+import math
 import warnings
 
 import mpmath as mp
@@ -9,6 +10,8 @@ import pytest
 from chione.activations import activation
 from chione.networks import MLP
 from chione.theory import backward, kernel_diagonal, kernel_layers, nngp, ntk
+from chione.theory.pair_inputs import Pairs
+from chione.theory.pair_layers import PairLayer, Scale
 
 RNG = np.random.default_rng
 
@@ -216,3 +219,37 @@ def test_kernels_at_the_ends_of_float64_are_scaled_and_not_lost():
     tiny = nngp(MLP("relu", 1.0, depth=2), 1e-160 * x)
     assert np.all(tiny.error > 0.0)
     assert np.allclose(nngp(MLP("relu", 1e160, depth=1), 1e-160 * x).value, x @ x.T / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["erf", "relu", "gelu", "sin", "tanh", "leaky_relu(0.2)"])
+@pytest.mark.parametrize("gap", [1e-9, 1e-4, 0.3])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_error_of_the_angle_or_of_a_length_goes_through_the_map_of_the_layer(name, gap, sign):
+    act, scale, off = activation(name), Scale.of(1.4, 0.1), 1e-5
+
+    def layer(q1, q2, gap, gap_error, error):
+        sides = [(np.array([q]), np.array([error])) for q in (q1, q2)]
+        ratio = np.array([[math.log(q1 / q2)]])
+        parts = (gap, sign, gap_error, None, 2.0 * error)
+        pairs = Pairs(*(ratio if x is None else np.array([[x]]) for x in parts))
+        return PairLayer(act, scale, *sides).advance(pairs, slice(0, 1), True)
+
+    q1, q2 = 0.8, 0.8 * (1 + 1e-3)
+    told = layer(q1, q2, gap, off * gap, 0.0)
+    moved = layer(q1, q2, gap * (1 + off), 0.0, 0.0)
+    for now, then, bound in (
+        (told.pairs.gap, moved.pairs.gap, told.pairs.gap_error),
+        (told.value, moved.value, told.value_error),
+        (told.slope, moved.slope, told.slope_error),
+    ):
+        change = abs(float(now[0, 0] - then[0, 0]))
+        assert change <= 1.01 * bound[0, 0]
+        assert bound[0, 0] <= 8.0 * change + 1e-12
+    told = layer(q1, q2, gap, 0.0, off)
+    for a, b in ((1 + off, 1.0), (1.0, 1 - off), (1 + off, 1 - off), (1 + off, 1 + off)):
+        moved = layer(q1 * a, q2 * b, gap, 0.0, 0.0)
+        assert abs(told.value - moved.value)[0, 0] <= 1.01 * told.value_error[0, 0]
+        change = abs(told.pairs.gap - moved.pairs.gap)[0, 0]
+        assert change <= 1.01 * told.pairs.gap_error[0, 0] + 1e-15
+        ratio = abs(told.pairs.ratio - moved.pairs.ratio)[0, 0]
+        assert ratio <= 1.01 * told.pairs.ratio_error[0, 0] + 1e-15
