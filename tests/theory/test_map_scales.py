@@ -121,3 +121,13 @@ def test_random_maps_never_err_by_more_than_they_say(name):
             exact = exact_map(name, mp.mpf(q1), mp.mpf(q2), mp.mpf(c), sigma_w, sigma_b)
             worst = max(worst, float(abs(found.value - exact)) / found.error)
     assert worst <= 1.0
+
+
+@pytest.mark.parametrize("q", [1e2, 6e6, 1e12])
+def test_a_bell_much_narrower_than_the_signal_has_a_correlation(q):
+    found = correlation_map("gaussian", 0.99, q=q, sigma_w=1.0, sigma_b=0.02)
+    with mp.workdps(60):
+        d = 1 + 4 * mp.mpf(q) + 4 * mp.mpf(q) ** 2 * (1 - mp.mpf(0.99) ** 2)
+        b = mp.mpf(0.02) ** 2
+        exact = (1 / mp.sqrt(d) + b) / (1 / mp.sqrt(1 + 4 * mp.mpf(q)) + b)
+        assert abs(found.value - exact) <= found.error < 1e-12
