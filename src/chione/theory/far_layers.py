@@ -93,22 +93,23 @@ def _integrate(
     def slope(t: float, y: Array) -> Array:
         return np.asarray(math.exp(t) * moved(math.exp(t), y))
 
-    solution = solve_ivp(
-        slope,
-        (start, stop),
-        z,
-        method="Radau",
-        rtol=_RELATIVE,
-        atol=_ABSOLUTE,
-        t_eval=[decade, stop],
-    )
+    with np.errstate(over="ignore"):  # the first step is doubled where nothing changes
+        solution = solve_ivp(
+            slope,
+            (start, stop),
+            z,
+            method="Radau",
+            rtol=_RELATIVE,
+            atol=_ABSOLUTE,
+            t_eval=[decade, stop],
+        )
     if not solution.success or not np.all(np.isfinite(solution.y)):
         raise ConvergenceError("The layers far from the input could not be integrated.")
     return np.asarray(solution.y[:, 0]), np.asarray(solution.y[:, -1])
 
 
 def rate(layer: Layer, y: Array) -> Array:
-    """dy / dl by forward differences; zero where a layer changes nothing but rounding."""
+    """Dy / dl by forward differences; zero where a layer changes nothing but rounding."""
     steps = []
     for _ in range(_ORDER):
         steps.append(layer(y))
