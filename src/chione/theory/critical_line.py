@@ -208,7 +208,8 @@ def _line(m: Moments, parts: list[Array], sentence: str) -> CriticalLine:
         columns.append((q, w, b, chi, 0.5 * w * relative, error_b, chi_error, found))
     nan = (np.full(1, np.nan),) * 8
     pieces = [columns[0]] + [x for c in columns[1:] for x in (nan, c)]
-    return CriticalLine(m.phi, *map(np.concatenate, zip(*pieces, strict=True)), sentence)
+    q, w, b, chi, *errors = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    return CriticalLine(m.phi, q, w, b, chi, errors[0], errors[1], errors[2], errors[3], sentence)
 
 
 def _slope_of_bias(m: Moments, q: Array) -> Array:

@@ -61,12 +61,12 @@ def follow(
     log_q, log_gap = (math.log(q) if q > 0.0 else -math.inf), math.log(FIRST_DISTANCE)
     decades, relative = 0.0, 0.0
     lost = DepthFigures(float("nan"), float("nan"), float("inf"), float("nan"))
-    change, layer = math.inf, 0
+    change, layer, last_error = math.inf, 0, 0.0
     for layer in range(1, min(depth, _LOOP_MOST) + 1):
         step = walk.step(log_q, log_gap)
         if step is None:
             return lost
-        before, change = change, abs(step.log_q - log_q)
+        before, change, last_error = change, abs(step.log_q - log_q), step.error
         log_q, log_gap = step.log_q, step.log_gap
         decades, relative = decades + step.decades, relative + step.error
         if log_q == -math.inf or decades == -math.inf:
@@ -81,7 +81,7 @@ def follow(
             (log_q, log_gap, decades), far = carry(walk.layer, state, layer, depth)
         except (ConvergenceError, ArithmeticError):
             return lost
-        relative += step.error * (depth - layer) + far[2] * _LN10
+        relative += last_error * (depth - layer) + far[2] * _LN10
     distance = (log_gap - math.log(FIRST_DISTANCE)) / _LN10
     with np.errstate(over="ignore"):
         last = float(np.exp(log_q))
@@ -131,7 +131,7 @@ class _Walk:
         step = self.step(float(state[0]), float(state[1]))
         if step is None:
             raise ConvergenceError("A moment has no value.")
-        return np.array([step.log_q, step.log_gap, step.decades]) - [*state[:2], 0.0]
+        return np.array([step.log_q - state[0], step.log_gap - state[1], step.decades])
 
 
 def _log10(x: float) -> float:
