@@ -19,6 +19,7 @@ from scipy import special
 
 from chione.activations import chebyshev
 from chione.activations.chebyshev import EPS, Panels, Subject
+from chione.activations.tails import Tail, tails
 from chione.base import Array
 
 CELL = 0.25  # half the width of a cell; every point lies in two of them
@@ -48,6 +49,10 @@ class Steady:
         Cells whose fit takes the place of the formula.
     first, offset : ndarray of int
         Number of the first cell of each stretch on the scale of `_place`, and its index.
+    member : ndarray of int
+        The tail that takes the place of the fit of a cell, or -1.
+    tails : tuple of Tail
+        Smooth curves for tails that die away.
     """
 
     f: Subject
@@ -56,6 +61,8 @@ class Steady:
     noisy: NDArray[np.bool_]
     first: NDArray[np.intp]
     offset: NDArray[np.intp]
+    member: NDArray[np.intp]
+    tails: tuple[Tail, ...]
 
     def __call__(self, x: Array) -> Array:
         """The function at x (n,)."""
@@ -106,6 +113,10 @@ class Steady:
         noisy = np.flatnonzero(self.noisy[cell])
         if noisy.size:
             out[noisy] = _clenshaw(self.cells, cell[noisy], x[noisy])
+        member = np.where(self.noisy[cell], self.member[cell], -1)
+        for k in np.unique(member[member >= 0]):
+            here = np.flatnonzero(member == k)
+            out[here] = self.tails[k](x[here])
         return out
 
 
@@ -162,7 +173,8 @@ def steady(
     noise = np.where(hidden, around, noise)
     coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
-    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset))
+    member, found = tails(cells, noisy, faint)
+    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset), member, found)
 
 
 def _around(noise: Array) -> Array:
