@@ -82,6 +82,8 @@ class Affine(AbstractActivation):
         derivatives = ClosedForms(
             derivative_mean_square=_times(a * a, inner.derivative_mean_square),
             derivative_kernel=_times(a * a, inner.derivative_kernel),
+            near_slope=_times(a * a, inner.near_slope),
+            difference=_times(a * a, inner.difference),
             source=inner.source,
         )
         if b != 0.0:  # a sum of both signs may cancel, which quadrature reports and a formula not
@@ -92,6 +94,7 @@ class Affine(AbstractActivation):
             mean_square=_times(a * a, inner.mean_square),
             length_slope=_times(a * a, inner.length_slope),
             kernel=_times(a * a, inner.kernel),
+            total=_times(a * a, inner.total),
         )
 
     def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:

@@ -34,6 +34,11 @@ def angle(c: Array) -> Array:
     return 2.0 * np.arctan2(np.sqrt(1.0 + c), np.sqrt(1.0 - c))
 
 
+def near_angle(gap: Array) -> Array:
+    """The angle whose cosine is 1 - gap, accurate however small the gap is."""
+    return 2.0 * np.arcsin(np.sqrt(0.5 * gap))
+
+
 def first_order(psi: Array) -> Array:
     r""":math:`\sin\psi - \psi\cos\psi` on [0, pi], with full relative accuracy at 0."""
     small = np.minimum(psi, 1.0)
@@ -72,6 +77,26 @@ def scale_invariant(above: float, below: float) -> ClosedForms:
         same = (2.0 * half * first_order(psi) - 2.0 * mixed * first_order(theta)) / TWO_PI
         return np.sqrt(q1) * np.sqrt(q2) * same
 
+    # with a = half - mixed, the mean square of the even part of phi
+    even = 0.5 * (above - below) ** 2
+
+    def difference(q1: Array, q2: Array, step: Array, gap: Array) -> Array:
+        bend = even * first_order(near_angle(gap)) / math.pi
+        return half * root_gap(q1, q2, step) ** 2 + 2.0 * np.sqrt(q1) * np.sqrt(q2) * (
+            half * gap - bend
+        )
+
+    def total(q1: Array, q2: Array, step: Array, plus: Array) -> Array:
+        rest = even + mixed * plus + even * first_order(near_angle(plus)) / math.pi
+        return half * root_gap(q1, q2, step) ** 2 + 2.0 * np.sqrt(q1) * np.sqrt(q2) * rest
+
+    def near_slope(q1: Array, q2: Array, gap: Array, plus: Array) -> Array:
+        theta = 2.0 * np.arctan2(np.sqrt(gap), np.sqrt(plus))
+        psi = 2.0 * np.arctan2(np.sqrt(plus), np.sqrt(gap))
+        if mixed < 0.0:
+            return derivative_kernel(q1, q2, np.where(gap < plus, 1.0 - gap, plus - 1.0))
+        return (half * psi + mixed * theta) / math.pi + 0.0 * (q1 + q2)
+
     def derivative_kernel(q1: Array, q2: Array, c: Array) -> Array:
         if mixed < 0.0:  # nearly odd sign function: no cancellation at c = 0
             value = middle * middle + step * step * (2.0 / math.pi) * np.arcsin(c)
@@ -86,8 +111,22 @@ def scale_invariant(above: float, below: float) -> ClosedForms:
         length_slope=lambda q: half + 0.0 * q,
         kernel=kernel,
         derivative_kernel=derivative_kernel,
+        difference=difference,
+        total=total,
+        near_slope=near_slope,
         source=SOURCE,
     )
+
+
+def root_gap(q1: Array, q2: Array, step: Array) -> Array:
+    r""":math:`\sqrt{q_1} - \sqrt{q_2}` from the step :math:`q_1 - q_2`."""
+    total = np.sqrt(q1) + np.sqrt(q2)
+    return np.where(total > 0.0, step / np.where(total > 0.0, total, 1.0), 0.0)
+
+
+def _distance(q1: Array, q2: Array, step: Array, gap: Array) -> Array:
+    """Variance of h1 - h2."""
+    return root_gap(q1, q2, step) ** 2 + 2.0 * np.sqrt(q1) * np.sqrt(q2) * gap
 
 
 def linear() -> ClosedForms:
@@ -99,6 +138,8 @@ def linear() -> ClosedForms:
         length_slope=lambda q: 1.0 + 0.0 * q,
         kernel=lambda q1, q2, c: np.sqrt(q1) * np.sqrt(q2) * c,
         derivative_kernel=lambda q1, q2, c: 1.0 + 0.0 * (q1 + q2 + c),
+        difference=_distance,
+        total=_distance,
         source="second moments of a Gaussian",
     )
 
@@ -114,6 +155,10 @@ def squared_relu() -> ClosedForms:
         derivative_kernel=lambda q1, q2, c: (
             4.0 * np.sqrt(q1) * np.sqrt(q2) * first_order(angle(c)) / TWO_PI
         ),
+        difference=lambda q1, q2, step, gap: (
+            1.5 * step**2
+            + q1 * q2 * (2.0 * gap * (2.0 - gap) + second_order(near_angle(gap)) / math.pi)
+        ),
         source=SOURCE,
     )
 
@@ -125,6 +170,7 @@ def step() -> ClosedForms:
         mean_square=lambda q: 0.5 + 0.0 * q,
         length_slope=lambda q: 0.0 * q,
         kernel=lambda q1, q2, c: angle(c) / TWO_PI + 0.0 * (q1 + q2),
+        difference=lambda q1, q2, step, gap: near_angle(gap) / math.pi + 0.0 * (q1 + q2),
         source=SOURCE,
     )
 
@@ -136,6 +182,8 @@ def sign() -> ClosedForms:
         mean_square=lambda q: 1.0 + 0.0 * q,
         length_slope=lambda q: 0.0 * q,
         kernel=lambda q1, q2, c: (2.0 / math.pi) * np.arcsin(c) + 0.0 * (q1 + q2),
+        difference=lambda q1, q2, step, gap: (4.0 / math.pi) * near_angle(gap) + 0.0 * (q1 + q2),
+        total=lambda q1, q2, step, plus: (4.0 / math.pi) * near_angle(plus) + 0.0 * (q1 + q2),
         source=SOURCE,
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,15 @@ class ClosedForms:
         :math:`(q_1, q_2, c) \mapsto E\,\phi(h_1)\phi(h_2)`.
     derivative_kernel : callable, optional
         :math:`(q_1, q_2, c) \mapsto E\,\phi'(h_1)\phi'(h_2)`.
+    difference : callable, optional
+        :math:`(q_1, q_2, q_1 - q_2, 1 - c) \mapsto E\,[\phi(h_1) - \phi(h_2)]^2` for c >= 0,
+        without cancellation where the two inputs nearly agree.
+    total : callable, optional
+        :math:`(q_1, q_2, q_1 - q_2, 1 + c) \mapsto E\,[\phi(h_1) + \phi(h_2)]^2` for c <= 0,
+        likewise where they are nearly opposite.
+    near_slope : callable, optional
+        :math:`(q_1, q_2, 1 - c, 1 + c) \mapsto E\,\phi'(h_1)\phi'(h_2)`: `derivative_kernel`
+        where 1 - |c| is known better than c.
     source : str
         Where the formulas stand, or how they were derived.
     """
@@ -42,6 +52,9 @@ class ClosedForms:
     length_slope: Callable[[Array], Array] | None = None
     kernel: Callable[[Array, Array, Array], Array] | None = None
     derivative_kernel: Callable[[Array, Array, Array], Array] | None = None
+    difference: Callable[[Array, Array, Array, Array], Array] | None = None
+    total: Callable[[Array, Array, Array, Array], Array] | None = None
+    near_slope: Callable[[Array, Array, Array, Array], Array] | None = None
     source: str = ""
 
 
@@ -127,7 +140,7 @@ class AbstractActivation(ABC):
         # the two points are a few ulps apart, over which a continuous function moves as little
         scale = max(abs(left), abs(right), abs(at) if order == 0 else 0.0, 1e-280)
         step = right - left
-        blur = 64.0 * np.finfo(np.float64).eps * scale + 2.0 * self.one_sided_error(order, at)
+        blur = 64.0 * EPS * scale + 2.0 * self.one_sided_error(order, at)
         return step if abs(step) > blur else 0.0
 
     def __call__(self, z: Array) -> Array:
@@ -143,3 +156,7 @@ def sides(at: float) -> tuple[float, float]:
     if at == 0.0:
         return -1e-300, 1e-300
     return float(np.nextafter(at, -np.inf)), float(np.nextafter(at, np.inf))
+
+
+ActivationLike: TypeAlias = str | AbstractActivation | Callable[[Any], Any]
+"""What :func:`chione.activation` takes: a name, a formula, a function or torch module, or one."""

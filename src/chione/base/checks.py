@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.base.results import Array
+from chione.base.estimate import Array
 
 
 def real_array(name: str, x: Any, *, accepts: str = "real numbers") -> Array:

@@ -23,8 +23,16 @@ class ConvergenceError(ChioneError):
         self.result = result
 
 
+class CostError(ChioneError, ValueError):
+    """A call would cost more than was allowed; the message has the estimate and the way out."""
+
+
 class SpecError(ChioneError, ValueError):
     """The description of an activation, a network or a plot cannot be understood."""
+
+
+class NoPictureError(ChioneError, TypeError):
+    """There is no picture for this kind of object."""
 
 
 class UnsupportedModuleError(ChioneError, TypeError):
@@ -37,5 +45,5 @@ class MissingExtraError(ChioneError, ImportError):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed; "
-            f"install it with: pip install 'chione[{extra}]'."
+            f"in a checkout of chione install it with: pip install '.[{extra}]'."
         )

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, Estimate, checks
+from chione.base import (
+    AbstractResult,
+    Array,
+    Estimate,
+    along,
+    checks,
+    paragraph,
+    result,
+    text_table,
+)
 from chione.networks import MLP
 from chione.simulation import simulate
 from chione.theory import Trust, finite_width, trust
 
 
-@dataclass(frozen=True)
-class WidthComparison:
+@result
+class WidthComparison(AbstractResult):
     r"""Fluctuations of the mean square over networks, layer by layer.
 
     Parameters
@@ -31,6 +39,8 @@ class WidthComparison:
         Number of simulated networks.
     """
 
+    axes = along("layer", "theory", "measured", "stderr")
+
     network: MLP
     theory: Estimate
     measured: Array
@@ -45,8 +55,7 @@ class WidthComparison:
         rounding = self.theory.error + 1e-12
         return np.where(np.abs(gap) <= rounding, 0.0, gap / np.maximum(self.stderr, rounding))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "theory": self.theory.to_dict(),
             "measured": [float(x) for x in self.measured],
@@ -56,12 +65,13 @@ class WidthComparison:
         }
 
     def __str__(self) -> str:
-        lines = ["layer  theory  measured  stderr"]
-        for i, (t, m, s) in enumerate(
-            zip(self.theory.value, self.measured, self.stderr, strict=True), start=1
-        ):
-            lines.append(f"{i:>5}  {t:.6g}  {m:.6g}  {s:.2g}")
-        return "\n".join([*lines, self.trust.sentence])
+        table = zip(self.theory.value, self.measured, self.stderr, strict=True)
+        rows = [
+            (str(layer), f"{t:.6g}", f"{m:.6g}", f"{s:.2g}")
+            for layer, (t, m, s) in enumerate(table, start=1)
+        ]
+        head = ("layer", "theory", "measured", "stderr")
+        return f"{text_table(head, rows, align='>')}\n{paragraph(self.trust.sentence)}"
 
 
 def compare_finite_width(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from chione.activations.protocol import AbstractActivation
+import numpy as np
+
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import checks
 from chione.networks.layers import WEIGHT_LAWS, AbstractLayer, Dense, Nonlinearity, Weights
+
+_LARGEST = 2**53  # the largest count that every float64 formula still holds exactly
 
 
 @dataclass(frozen=True)
@@ -18,18 +23,31 @@ class MLP:
 
     Parameters
     ----------
-    activation : AbstractActivation
-        The activation :math:`\phi` after every affine layer.
+    activation : activation
+        The activation :math:`\phi` after every affine layer: anything
+        :func:`chione.activation` accepts. The field holds what it stands for.
     sigma_w, sigma_b : float
         :math:`W_{ij} \sim N(0, \sigma_w^2 / n_{in})`, :math:`b_i \sim N(0, \sigma_b^2)`.
     depth : int
         Number L of affine layers, at least 1.
-    width : int or sequence of int
+    width : int or iterable of int
         Number of units of each of the L layers; one number means the same for all.
     weights : {"gaussian", "orthogonal", "uniform", "truncated", "delta"}
         Law of the weights, see :class:`~chione.networks.layers.Dense`.
     input_width : int, optional
         Size of the input; the first width by default.
+
+    Raises
+    ------
+    SpecError
+        If the activation cannot be understood.
+    TypeError, ValueError
+        If a number is not as described, which is said by its name.
+
+    Examples
+    --------
+    >>> MLP("tanh", 1.5, 0.1, depth=3, width=10).widths
+    (10, 10, 10, 10)
     """
 
     activation: AbstractActivation
@@ -40,20 +58,33 @@ class MLP:
     weights: Weights = "gaussian"
     input_width: int | None = None
 
+    if TYPE_CHECKING:  # what may be written is wider than what the field holds
+
+        def __init__(
+            self,
+            activation: ActivationLike,
+            sigma_w: float,
+            sigma_b: float = 0.0,
+            depth: int = 50,
+            width: int | Iterable[int] = 512,
+            weights: Weights = "gaussian",
+            input_width: int | None = None,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
-        checks.non_negative("sigma_w", self.sigma_w)
-        checks.non_negative("sigma_b", self.sigma_b)
-        checks.integer("depth", self.depth)
+        depth = _count("depth", self.depth)
         checks.one_of("weights", self.weights, WEIGHT_LAWS)
-        if isinstance(self.width, Sequence):
-            object.__setattr__(self, "width", tuple(int(n) for n in self.width))
-        if isinstance(self.width, tuple) and len(self.width) != self.depth:
-            raise ValueError(
-                f"width must be one number or one for each of the {self.depth} layers, "
-                f"but it has {len(self.width)} entries."
-            )
-        for n in self.widths:
-            checks.integer("width", n)
+        resolved: dict[str, Any] = {
+            "activation": activation(self.activation),
+            "sigma_w": checks.non_negative("sigma_w", self.sigma_w),
+            "sigma_b": checks.non_negative("sigma_b", self.sigma_b),
+            "depth": depth,
+            "width": _widths(self.width, depth),
+        }
+        if self.input_width is not None:
+            resolved["input_width"] = _count("input_width", self.input_width)
+        for name, value in resolved.items():
+            object.__setattr__(self, name, value)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -70,3 +101,42 @@ class MLP:
             dense = Dense(fan_in, fan_out, self.sigma_w, self.sigma_b, self.weights)
             out += [dense, Nonlinearity(self.activation)]
         return tuple(out)
+
+
+def as_network(x: Any) -> MLP:
+    """`x` if it is a network; everything else is refused, with what to write instead.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    if isinstance(x, MLP):
+        return x
+    raise TypeError(
+        f"network must be a chione.MLP, but it is of type {type(x).__name__}; describe it as "
+        f"chione.MLP('tanh', sigma_w=1.5, sigma_b=0.1, depth=50, width=512)."
+    )
+
+
+def _count(name: str, x: Any) -> int:
+    """An integer from 1 to 2^53."""
+    n = checks.integer(name, x)
+    if n > _LARGEST:
+        raise ValueError(f"{name} must be at most 2^53, but it is {n}; choose a smaller one.")
+    return n
+
+
+def _widths(width: Any, depth: int) -> int | tuple[int, ...]:
+    """One width, or a tuple of one for each layer."""
+    if isinstance(width, np.ndarray):
+        width = width.tolist()
+    if isinstance(width, str) or not isinstance(width, Iterable):
+        return _count("width", width)
+    widths = tuple(_count("width", n) for n in width)
+    if len(widths) != depth:
+        raise ValueError(
+            f"width must be one number or one for each of the {depth} layers, "
+            f"but it has {len(widths)} entries."
+        )
+    return widths

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array, MissingExtraError, checks
-from chione.networks import MLP
+from chione.networks import MLP, as_network
 from chione.theory.kernels import kernel_diagonal, nngp, ntk
 
 KINDS = ("nngp", "ntk")
@@ -38,6 +38,7 @@ def process_kernel(network: MLP, kind: str = "nngp") -> Any:
     There are no gradients with respect to hyperparameters: it has none that scikit-learn may
     change, so a regressor does not optimise over it.
     """
+    network = as_network(network)
     checks.one_of("kind", kind, KINDS)
     try:
         from sklearn.gaussian_process.kernels import Kernel
