@@ -69,7 +69,7 @@ class FiniteWidth(AbstractResult):
     @property
     def relative_vertex(self) -> Array:
         """V / K^2 of each layer; NaN where K = 0."""
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             return np.asarray(self.vertex.value / self.length.value**2)
 
     def variance(self, width: int) -> Estimate:
