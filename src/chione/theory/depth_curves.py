@@ -13,7 +13,7 @@ from chione.base import AbstractResult, Array, Status, along, checks, cost, resu
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import affine, count, mean_square, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.scale_free import anchor
 from chione.theory.trajectory_errors import trajectory_errors
 

@@ -28,7 +28,7 @@ from chione.base import (
 )
 from chione.networks import MLP, WEIGHT_LAWS, as_network
 from chione.theory.length_map import LARGEST_LENGTH, count, mean_square, variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
 LAWS = ("gaussian", "orthogonal")

@@ -18,7 +18,7 @@ from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
 from chione.theory.length_map import count, mean_square
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.recommendation import Recommendation
 from chione.theory.schemes import SCHEMES, scheme_sigmas
 

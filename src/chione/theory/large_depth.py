@@ -17,8 +17,17 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, EPS, Estimate, Status, along, checks, cost, missing, result
-from chione.gaussian.panels import EPS
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    Estimate,
+    Status,
+    along,
+    cost,
+    missing,
+    result,
+)
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.length_map import count, mean_square, variances
 from chione.theory.moments import moments

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, EPS, Estimate, Status, checks, missing, result
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, missing, result
 from chione.theory.correlation_fixed_point import CorrelationPoint, correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.large_lengths import large_length_slopes

@@ -21,7 +21,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, AbstractResult, Array, Estimate, along, checks, cost, result
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.length_map import LARGEST_LENGTH, count, mean_square
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.norm_slope import normalized_slope
 
 MEANS, VARIANCES = (-4.0, 4.0), (1e-3, 30.0)
