@@ -68,8 +68,8 @@ def phase_of(field: MeanField, recommended: Recommendation | None = None) -> Pha
     chi = float(field.chi_perp.value)
     lengths_critical = field.chi_parallel.ok and is_critical(field.chi_parallel)
     if not field.reached:
-        # The point that repels lies at q_u = V(q_u) >= sigma_b^2, so that inputs below E phi^2 there
-        # do settle: an attracting point always has some inputs of its own.
+        # The point that repels lies at q_u = V(q_u) >= sigma_b^2, so that inputs below E phi^2
+        # there do settle: an attracting point always has some inputs of its own.
         return Phase(field.phase, False, "for small inputs only", growth, chi, lengths_critical)
     word, where = field.phase, ""
     if word != "critical" and recommended is not None and is_recommended(field, recommended):
