@@ -70,6 +70,7 @@ CALLS = {
     "gain": lambda: ch.gain("gelu"),
     "affine solution": lambda: theory.critical_affine("gelu")[0],
     "norm_stability": lambda: ch.norm_stability("selu"),
+    "norm_map": lambda: theory.norm_map("selu", np.linspace(-1.0, 1.0, 5), 1.0),
     "basins": lambda: theory.basins(
         "selu", means=np.linspace(-0.5, 0.5, 3), variances=np.linspace(0.5, 1.5, 2), n_steps=50
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -72,3 +73,41 @@ def test_where_no_line_exists_a_sentence_says_why(name):
 def test_lengths_must_be_above_zero(q, message):
     with pytest.raises(ValueError, match=message):
         critical_line("tanh", q=q)
+
+
+def test_every_number_of_the_line_of_erf_is_within_its_error():
+    # E erf^2 = (2 / pi) asin(2 q / (1 + 2 q)), E erf'^2 = (4 / pi) / sqrt(1 + 4 q)
+    q = np.geomspace(1e-3, 1e3, 25)
+    line = critical_line("erf", q=q)
+    with mp.workdps(40):
+        for k, x in enumerate(mp.mpf(float(v)) for v in line.q):
+            w2 = mp.pi * mp.sqrt(1 + 4 * x) / 4
+            held = 2 / mp.pi * mp.asin(2 * x / (1 + 2 * x))
+            for ours, error, exact in (
+                (line.sigma_w[k], line.error_w[k], mp.sqrt(w2)),
+                (line.sigma_b[k], line.error_b[k], mp.sqrt(x - w2 * held)),
+            ):
+                assert abs(mp.mpf(float(ours)) - exact) <= error
+            slope = w2 * 4 / mp.pi / (1 + 2 * x) / mp.sqrt(1 + 4 * x)
+            assert abs(mp.mpf(float(line.chi_parallel[k])) - slope) <= line.error_parallel[k]
+    assert np.all(line.error_q == 0.0)
+
+
+def test_the_end_of_the_line_of_sigmoid_is_within_its_error():
+    line = critical_line("sigmoid")
+    with mp.workdps(25):
+
+        def mean(f, q):
+            s = mp.sqrt(q)
+            return mp.quad(lambda z: f(s * z) * mp.npdf(z), [-12, -4, -1, 0, 1, 4, 12])
+
+        def sigmoid(x):
+            return 1 / (1 + mp.exp(-x))
+
+        def bias(q):
+            slope = mean(lambda x: (sigmoid(x) * sigmoid(-x)) ** 2, q)
+            return q - mean(lambda x: sigmoid(x) ** 2, q) / slope
+
+        k = int(np.flatnonzero(line.error_q > 0.0)[0])
+        exact = mp.findroot(bias, (float(line.q[k]), float(line.q[k]) * 1.001), solver="secant")
+        assert abs(mp.mpf(float(line.q[k])) - exact) <= line.error_q[k] < 1e-9 * line.q[k]

@@ -174,6 +174,8 @@ def test_a_recommendation_for_any_depth_needs_no_loop_over_the_layers(name, dept
     made = theory.describe_scheme(name, "he", depth=depth)
     assert steps < 20_000
     # he keeps relu; tanh under it is chaotic: its gradient grows by chi_perp(q*) a layer
-    m = chione.mean_field(name, sigma_w=2**0.5)
-    exact = np.log10(m.chi_perp.value) * float(depth)
-    assert abs(made.log10_gradient - exact) <= 1e-5 * abs(exact) + 1e-9
+    if name == "relu":
+        assert abs(made.log10_gradient) < 1e-9
+    else:
+        exact = np.log10(chione.mean_field(name, sigma_w=2**0.5).chi_perp.value) * float(depth)
+        assert abs(made.log10_gradient - exact) <= 1e-5 * abs(exact)

@@ -11,6 +11,7 @@ that no step remains. Everywhere else the formula itself is evaluated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy import special
 
 from chione.activations import chebyshev
 from chione.activations.chebyshev import EPS, Panels, Subject
+from chione.activations.tails import Tail, tails
 from chione.base import Array
 
 CELL = 0.25  # half the width of a cell; every point lies in two of them
@@ -48,6 +50,10 @@ class Steady:
         Cells whose fit takes the place of the formula.
     first, offset : ndarray of int
         Number of the first cell of each stretch on the scale of `_place`, and its index.
+    member : ndarray of int
+        The tail that takes the place of the fit of a cell, or -1.
+    tails : tuple of Tail
+        Smooth curves for tails that die away.
     """
 
     f: Subject
@@ -56,28 +62,44 @@ class Steady:
     noisy: NDArray[np.bool_]
     first: NDArray[np.intp]
     offset: NDArray[np.intp]
+    member: NDArray[np.intp]
+    tails: tuple[Tail, ...]
 
     def __call__(self, x: Array) -> Array:
         """The function at x (n,)."""
         y = self.f(x)
-        if not np.any(self.noisy):
+        low, high = self._span
+        inside = np.flatnonzero((x > low) & (x < high))
+        if not inside.size:
             return y
-        place = _place(x)
+        place = _place(x[inside])
         lower = np.floor(place).astype(np.intp)
-        stretch = np.searchsorted(self.kinks, x)
+        stretch = np.searchsorted(self.kinks, x[inside])
         left = self.offset[stretch] + lower - self.first[stretch]
         usable = (left >= self.offset[stretch]) & (left + 1 < self.offset[stretch + 1])
         left = np.where(usable, left, 0)
         chosen = np.flatnonzero(usable & (self.noisy[left] | self.noisy[left + 1]))
         if not chosen.size:
             return y
-        left, t = left[chosen], place[chosen] - lower[chosen]
-        share = t**4 * (35.0 + t * (-84.0 + t * (70.0 - 20.0 * t)))  # from 0 to 1, three times flat
+        left, t, where = left[chosen], (place - lower)[chosen], inside[chosen]
         out = np.array(y)
-        out[chosen] = (1.0 - share) * self._of(left, x[chosen], y[chosen]) + share * self._of(
-            left + 1, x[chosen], y[chosen]
-        )
+        # both cells in one tail: nothing to blend
+        tail = np.where(self.member[left] == self.member[left + 1], self.member[left], -1)
+        for k in np.unique(tail[tail >= 0]):
+            out[where[tail == k]] = self.tails[k](x[where[tail == k]])
+        rest = tail < 0
+        left, t, where = left[rest], t[rest], where[rest]
+        share = t**4 * (35.0 + t * (-84.0 + t * (70.0 - 20.0 * t)))  # from 0 to 1, three times flat
+        before, after = (self._of(left + k, x[where], y[where]) for k in (0, 1))
+        out[where] = (1.0 - share) * before + share * after
         return out
+
+    @cached_property
+    def _span(self) -> tuple[float, float]:
+        """The interval outside which the formula itself stands."""
+        if not np.any(self.noisy):
+            return np.inf, -np.inf
+        return float(self.cells.low[self.noisy].min()), float(self.cells.high[self.noisy].max())
 
     def noise(self, q: Array, mean: float = 0.0) -> Array:
         r"""Root mean square error of the fits under N(mean, q), for each q.
@@ -103,9 +125,13 @@ class Steady:
     def _of(self, cell: NDArray[np.intp], x: Array, y: Array) -> Array:
         """The fit of a noisy cell, the formula in a clean one."""
         out = np.array(y)
-        noisy = np.flatnonzero(self.noisy[cell])
+        noisy = np.flatnonzero(self.noisy[cell] & (self.member[cell] < 0))
         if noisy.size:
             out[noisy] = _clenshaw(self.cells, cell[noisy], x[noisy])
+        member = np.where(self.noisy[cell], self.member[cell], -1)
+        for k in np.unique(member[member >= 0]):
+            here = np.flatnonzero(member == k)
+            out[here] = self.tails[k](x[here])
         return out
 
 
@@ -157,12 +183,13 @@ def steady(
     noise = np.where(faint, np.maximum(noise, size), noise)
     # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
     around = _around(np.where(faint, noise, 0.0))
-    hidden = ~noisy & cells.finite & (size <= around)
+    hidden = ~noisy & cells.finite & (around > 0.0) & (size <= around)
     noisy, faint = noisy | hidden, faint | hidden
     noise = np.where(hidden, around, noise)
     coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
-    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset))
+    member, found = tails(cells, noisy, faint)
+    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset), member, found)
 
 
 def _around(noise: Array) -> Array:

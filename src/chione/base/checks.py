@@ -86,6 +86,6 @@ def integer(name: str, x: Any, *, minimum: int = 1) -> int:
 
 def one_of(name: str, x: Any, choices: tuple[str, ...]) -> str:
     """One of a few words."""
-    if x not in choices:
+    if not isinstance(x, str) or x not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, but it is {x!r}.")
     return str(x)

@@ -48,7 +48,10 @@ class Labelled:
             self.variables[name] = ((), np.asarray(x))
         elif isinstance(x, Mapping):
             for k, v in x.items():
-                self.add(joined(name, str(k)), axes, v)
+                # an error has the axes of its quantity
+                own, of = self.variables.get(str(k), ((), None))
+                same = name in ERRORS and np.shape(of) == np.shape(v)
+                self.add(joined(name, str(k)), axes or (own if same else ()), v)
         elif isinstance(x, tuple | list) and x and all(isinstance(v, AbstractData) for v in x):
             self._stack(name, list(x))
         elif isinstance(x, tuple | list):

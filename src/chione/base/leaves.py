@@ -102,6 +102,28 @@ def words(x: Any) -> str:
     return short(x)
 
 
+def summary(x: Any) -> str:
+    """The numbers and words of a part of a result, in one line."""
+    out = ""
+    for f in dataclasses.fields(x):
+        v = getattr(x, f.name)
+        if not (isinstance(v, bool | int | float | str | Estimate | Named) and f.repr):
+            continue
+        part = f"{f.name} {v.name if isinstance(v, Named) else words(v)}"
+        if isinstance(v, float) or (isinstance(v, Estimate) and v.shape == ()):
+            part = f"{f.name} {float(v):.6g}"
+        if len(out) + len(part) > 70:
+            break
+        out += (", " if out else "") + part
+    return out or short(x)
+
+
+def largest(error: Any) -> str:
+    """The largest finite one of some errors."""
+    known = np.ravel(error)[np.isfinite(np.ravel(error))]
+    return f"<= {known.max():.0e}" if known.size else "unknown"
+
+
 def _array(x: Any) -> str:
     a = np.asarray(x)
     shape = " x ".join(map(str, a.shape))

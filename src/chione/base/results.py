@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from chione.base import labels
 from chione.base.estimate import Estimate
-from chione.base.leaves import AbstractData, key, short, words
+from chione.base.leaves import AbstractData, key, largest, short, summary, words
 from chione.base.plain import Named, plain
 from chione.base.text import page_width, paragraph, text_table
 
@@ -106,16 +106,24 @@ class AbstractResult(AbstractData, ABC):
     def _page(self) -> tuple[list[tuple[str, str, str]], list[str]]:
         """Rows (name, value, error) of the page and the sentences below them."""
         rows, sentences = [], []
+        errors = getattr(self, "errors", {})
+        errors = errors if isinstance(errors, Mapping) else {}
         for name, x in _fields(self):
             if isinstance(x, str) and len(x) > 40:
                 sentences.append(x)
             elif isinstance(x, Estimate) and x.shape == ():
                 value, _, error = format(x).partition(" +- ")
                 rows.append((name, value, error))
+            elif isinstance(x, Estimate):
+                rows.append((name, words(x), largest(x.error)))
+            elif isinstance(x, AbstractResult):
+                rows.append((name, summary(x), ""))
+            elif x is errors and errors:
+                continue  # beside their quantities
             elif isinstance(x, tuple) and x and all(isinstance(v, AbstractResult) for v in x):
-                rows += [(f"{name}[{k}]", short(v), "") for k, v in enumerate(x)]
+                rows += [(f"{name}[{k}]", summary(v), "") for k, v in enumerate(x)]
             else:
-                rows.append((name, words(x), ""))
+                rows.append((name, words(x), largest(errors[name]) if name in errors else ""))
         return rows, sentences
 
     # ---- converting --------------------------------------------------------------------------

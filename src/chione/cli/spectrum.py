@@ -161,9 +161,12 @@ def _compare(spectrum: JacobianSpectrum, sampled: SimulatedSpectrum) -> dict[str
 
     own = sampled.log_eigenvalues
     own = own[np.isfinite(own)]
+    count = sampled.log_singular_values.shape[0]
+    if own.size == 0:  # units that are all off: only zeros were drawn
+        return {"networks": count, "ks_distance": spectrum.rank_fraction}
     y = np.linspace(float(np.quantile(own, 0.01)), float(own[-1]) + 0.1, 400)
     distance = sampled.ks_distance(y, spectrum.solver.values(y).cdf)
-    return {"networks": sampled.log_singular_values.shape[0], "ks_distance": distance}
+    return {"networks": count, "ks_distance": distance}
 
 
 def _curve(spectrum: JacobianSpectrum, points: int) -> Table:

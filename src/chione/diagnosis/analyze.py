@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
+from chione.base import (
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    checks,
+    cost,
+    result,
+)
 from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
 from chione.diagnosis.measure import (
@@ -41,6 +50,7 @@ from chione.theory.schemes import scheme_sigmas
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LAYER_SECONDS = 3e-3  # s a layer of the theory and its alternatives: 1.2e-3 (erf) to 2.7e-3 (gelu)
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
 
 
@@ -260,6 +270,11 @@ def analyze(
     act = activation(phi)
     depth = checks.integer("depth", depth)
     checks.integer("width", width)
+    cost.check(
+        f"the theory of {depth} layers",
+        seconds=_LAYER_SECONDS * float(min(depth, 10**60)),
+        fits=f"a depth of {int(min(cost.SECONDS * cost.allowed() / _LAYER_SECONDS, 1e15))} fits",
+    )
     if simulate:
         count = checks.integer("n_networks", n_networks, minimum=2)
         plan = MLP(act, 1.0, 0.0, depth, int(width), weights)  # sigmas cost nothing

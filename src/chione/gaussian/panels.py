@@ -15,7 +15,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array
+from chione.base import EPS as EPS  # some rooms read it here
+from chione.base import Array
 
 Mask = NDArray[np.bool_]
 

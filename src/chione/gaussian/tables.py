@@ -63,7 +63,8 @@ class Table:
         if bad.size:
             own = self._function(flat[bad])
             with np.errstate(all="ignore"):
-                e[bad] = np.abs(np.asarray(own.error) / np.asarray(own.value))
+                relative = np.abs(np.asarray(own.error) / np.asarray(own.value))
+            e[bad] = np.where(np.asarray(own.error) == 0.0, 0.0, relative)
         return e.reshape(np.shape(q))
 
     def _evaluate(self, q: Array, slope: bool) -> tuple[Array, Array]:

@@ -10,7 +10,8 @@ from chione.plotting.maps import (
     length_map_figure,
 )
 from chione.plotting.page import Page, page_figure
-from chione.plotting.plot import critical_line_figure, phase_figure, plot, trajectory_figure
+from chione.plotting.phases import critical_line_figure, phase_figure, trajectory_figure
+from chione.plotting.plot import plot
 from chione.plotting.style import COLOURS, LINES, MARKERS, new_figure, save, style
 
 __all__ = [

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from functools import partial, singledispatch
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chione.base import AbstractResult, NoPictureError
 from chione.gaussian import HermiteExpansion
 from chione.plotting import points, series
-from chione.plotting.depth import DepthCurve, depth_figure, draw_depth, wants_log
-from chione.plotting.diagram import DiagramPicture, draw_diagram, draw_field, phase_diagram_figure
+from chione.plotting.depth import draw_depth
+from chione.plotting.diagram import draw_diagram, draw_field
 from chione.plotting.geometry import (
     draw_curve,
     draw_kurtosis,
@@ -23,6 +22,7 @@ from chione.plotting.geometry import (
     geometry_figure,
 )
 from chione.plotting.panels import Panel, Picture, assemble
+from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope
 from chione.plotting.simulation import draw_observable, simulation_figure
 from chione.plotting.spectra import (
     draw_curve_of_spectrum,
@@ -32,7 +32,6 @@ from chione.plotting.spectra import (
     draw_simulated,
     draw_spectrum,
 )
-from chione.plotting.style import BLUE, VERMILLION, one_axes, style
 from chione.simulation import CurveGeometry, GaussianLimit, SimulationResult
 from chione.simulation.hessian import NetworkHessian
 from chione.simulation.spectra import SimulatedSpectrum
@@ -151,7 +150,7 @@ def _(diagram: PhaseDiagram) -> Picture:
     def main(ax: Axes) -> None:
         figure = ax.get_figure(root=True)
         if figure is not None:
-            draw_diagram(figure, ax, _diagram_picture(diagram, None))
+            draw_diagram(figure, ax, diagram_picture(diagram, None))
         ax.set_title("Phase diagram")
 
     others = ("chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
@@ -165,8 +164,8 @@ def _(diagram: PhaseDiagram) -> Picture:
 def _(line: CriticalLine) -> Picture:
     return Picture(
         {
-            "sigma_b": Panel(lambda ax: _draw_line(ax, line), (5.0, 3.8)),
-            "chi_parallel": Panel(lambda ax: _draw_slope(ax, line), (5.0, 3.8)),
+            "sigma_b": Panel(lambda ax: draw_line(ax, line), (5.0, 3.8)),
+            "chi_parallel": Panel(lambda ax: draw_slope(ax, line), (5.0, 3.8)),
         },
         shown=("sigma_b",),
     )
@@ -177,7 +176,7 @@ def _(curves: Trajectory) -> Picture:
     return Picture(
         {
             name: Panel(partial(draw_depth, curve=curve), (3.7, 3.1))
-            for name, curve in _depth_curves(curves).items()
+            for name, curve in depth_curves(curves).items()
         },
         shown=("q", "c", "gradient"),
     )
@@ -340,73 +339,3 @@ def _(simulated: SimulatedSpectrum) -> Picture:
 @picture_of.register
 def _(hessian: NetworkHessian) -> Picture:
     return Picture({"eigenvalues": Panel(lambda ax: draw_network_hessian(ax, hessian), (5.2, 3.6))})
-
-
-# ---- pictures that others ask for by name ----------------------------------------------------
-
-
-def phase_figure(
-    diagram: PhaseDiagram, line: CriticalLine | None, *, title: str = "Phase diagram"
-) -> Figure:
-    """A phase diagram with its critical line."""
-    return phase_diagram_figure(_diagram_picture(diagram, line), title=title)
-
-
-def critical_line_figure(line: CriticalLine) -> Figure:
-    """The critical line in the plane of sigmas, and chi_parallel along it."""
-    with style():
-        figure, ax = one_axes(5.0, 3.8)
-        _draw_line(ax, line)
-    return figure
-
-
-def trajectory_figure(curves: Trajectory) -> Figure:
-    """Lengths, correlations and the gradient over the depth."""
-    known = _depth_curves(curves)
-    return depth_figure([known[name] for name in ("q", "c", "gradient")])
-
-
-def _diagram_picture(diagram: PhaseDiagram, line: CriticalLine | None) -> DiagramPicture:
-    empty = np.empty(0)
-    curve = (empty, empty) if line is None else (np.asarray(line.sigma_w), np.asarray(line.sigma_b))
-    return DiagramPicture(
-        np.asarray(diagram.sigma_w),
-        np.asarray(diagram.sigma_b),
-        np.asarray(diagram.q_star),
-        np.asarray(diagram.phase),
-        curve,
-    )
-
-
-def _draw_line(ax: Axes, line: CriticalLine) -> None:
-    ax.plot(line.sigma_w, line.sigma_b, color=BLUE)
-    ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
-    ax.set_ylabel(r"standard deviation of the biases $\sigma_b$")
-    unstable = np.asarray(line.chi_parallel) > 1.0
-    if np.any(unstable):
-        there = np.where(unstable, line.sigma_b, np.nan)
-        ax.plot(line.sigma_w, there, color=VERMILLION, ls="--", label="$q^*$ unstable")
-        ax.legend()
-    ax.set_title("Critical line")
-
-
-def _draw_slope(ax: Axes, line: CriticalLine) -> None:
-    ax.plot(line.sigma_w, line.chi_parallel, color=BLUE)
-    ax.axhline(1.0, color=VERMILLION, ls="--", lw=1.0)
-    ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
-    ax.set_ylabel(r"slope of the length map $\chi_\parallel$")
-    ax.set_title("Along the critical line")
-
-
-def _depth_curves(curves: Trajectory) -> dict[str, DepthCurve]:
-    gradient = np.asarray(curves.gradient)
-    log = wants_log(gradient, factor=3.0)
-    distance = np.asarray(curves.one_minus_c)
-    return {
-        "q": DepthCurve(curves.q, "mean square", "$q^l$", log=wants_log(curves.q)),
-        "c": DepthCurve(curves.c, "correlation", "$c^l$"),
-        "gradient": DepthCurve(gradient, "mean square gradient", "$d^{\\,l} / d^L$", log=log),
-        "one_minus_c": DepthCurve(distance, "distance", "$1 - c^l$", log=wants_log(distance)),
-        "chi": DepthCurve(curves.chi, "factor on the gradient", r"$\chi_\perp^l$"),
-        "log10_gradient": DepthCurve(curves.log10_gradient, "decimal log of the gradient", ""),
-    }

@@ -38,7 +38,9 @@ class CriticalLine(AbstractResult):
     chi_parallel : ndarray, shape (n,)
         Slope of the length map; where it is above 1 lengths leave this fixed point.
     error_w, error_b, error_parallel : ndarray, shape (n,)
-        Estimated absolute errors of sigma_w, sigma_b and chi_parallel.
+        Estimated absolute errors of sigma_w, sigma_b and chi_parallel at the q given.
+    error_q : ndarray, shape (n,)
+        Estimated absolute error of q: zero but at the ends of the line, which are found.
     sentence : str
         What the line is, or why there is none.
     """
@@ -55,6 +57,7 @@ class CriticalLine(AbstractResult):
     error_w: Array
     error_b: Array
     error_parallel: Array
+    error_q: Array
     sentence: str
 
 
@@ -198,13 +201,25 @@ def _line(m: Moments, parts: list[Array], sentence: str) -> CriticalLine:
         chi_error = chi_error + np.abs(chi) * relative
         with np.errstate(all="ignore"):
             error_b = np.where(b > 0.0, noise / (2.0 * b), np.sqrt(noise))
-        columns.append((q, w, b, chi, 0.5 * w * relative, error_b, chi_error))
-    nan = (np.full(1, np.nan),) * 7
+        found = np.zeros_like(q)
+        ends = (b == 0.0) & above
+        if ends.any():  # where q - sigma_w^2 E phi^2 changes sign: its error over its slope
+            steep = np.abs(_slope_of_bias(m, q[ends]))
+            with np.errstate(all="ignore"):
+                found[ends] = np.minimum(noise[ends] / steep, q[ends]) + 4.0 * EPS * q[ends]
+        columns.append((q, w, b, chi, 0.5 * w * relative, error_b, chi_error, found))
+    nan = (np.full(1, np.nan),) * 8
     pieces = [columns[0]] + [x for c in columns[1:] for x in (nan, c)]
-    q, w, b, chi, error_w, error_b, error_chi = map(np.concatenate, zip(*pieces, strict=True))
-    return CriticalLine(m.phi, q, w, b, chi, error_w, error_b, error_chi, sentence)
+    q, w, b, chi, *errors = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    return CriticalLine(m.phi, q, w, b, chi, errors[0], errors[1], errors[2], errors[3], sentence)
+
+
+def _slope_of_bias(m: Moments, q: Array) -> Array:
+    """d(sigma_b^2)/dq along the line, by a difference: only an error rests on it."""
+    high, low = (_sigmas(m, q * f)[1] for f in (1.0 + 1e-4, 1.0 - 1e-4))
+    return np.asarray((high - low) / (2e-4 * q))
 
 
 def _empty(act: AbstractActivation, sentence: str) -> CriticalLine:
     none = np.empty(0)
-    return CriticalLine(act, none, none, none, none, none, none, none, sentence)
+    return CriticalLine(act, *(none,) * 8, sentence)

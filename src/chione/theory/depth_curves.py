@@ -12,7 +12,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Status, along, checks, cost, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
-from chione.theory.length_map import affine, count, variances
+from chione.theory.length_map import affine, count, mean_square, variances
 from chione.theory.moments import moments
 from chione.theory.scale_free import anchor
 from chione.theory.trajectory_errors import trajectory_errors
@@ -43,7 +43,7 @@ class Trajectory(AbstractResult):
         Estimated absolute error of each of the curves, by its name.
     """
 
-    axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient")
+    axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient", "errors")
 
     q: Array
     c: Array
@@ -96,7 +96,7 @@ def trajectory(
     act = activation(phi)
     w2, b2 = variances(sigma_w, sigma_b)
     depth = count("depth", depth)
-    q0 = checks.positive("q0", q0)
+    q0 = mean_square("q0", q0)
     c0 = float(checks.correlation("c0", checks.finite("c0", c0)))
     _check_cost(depth, _LAYER)
     m, small = moments(act), anchor(act, b2)

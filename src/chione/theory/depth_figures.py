@@ -24,7 +24,7 @@ from chione.theory.scale_free import anchor
 from chione.theory.taylor import origin
 
 FIRST_DISTANCE = 0.1  # 1 - c of the pair that is followed: correlation 0.9
-_LOOP = 2000  # layers followed one by one; what still changes after them changes slowly
+_LOOP, _LOOP_MOST = 2000, 12_000  # layers followed one by one: what changes after them is slow
 _LN10 = math.log(10.0)
 
 
@@ -58,25 +58,29 @@ def follow(
     walk = _Walk(phi, w2, b2)
     q = w2 * q0 + b2
     log_q, log_gap = (math.log(q) if q > 0.0 else -math.inf), math.log(FIRST_DISTANCE)
-    decades, relative, last_error = 0.0, 0.0, 0.0
+    decades, relative = 0.0, 0.0
     lost = DepthFigures(float("nan"), float("nan"), float("inf"), float("nan"))
-    for _ in range(min(depth, _LOOP)):
+    change, layer, last_error = math.inf, 0, 0.0
+    for layer in range(1, min(depth, _LOOP_MOST) + 1):
         step = walk.step(log_q, log_gap)
         if step is None:
             return lost
+        before, change, last_error = change, abs(step.log_q - log_q), step.error
         log_q, log_gap = step.log_q, step.log_gap
-        decades, last_error = decades + step.decades, step.error
-        relative += last_error
+        decades, relative = decades + step.decades, relative + step.error
         if log_q == -math.inf or decades == -math.inf:
             return DepthFigures(decades, (log_gap - math.log(FIRST_DISTANCE)) / _LN10, 0.0, 0.0)
+        # lengths that settle exponentially do so here; a power of l falls by 1 - p / l
+        if layer >= _LOOP and not 64.0 * EPS < change < before * (1.0 - 4.0 / layer):
+            break
     far = np.zeros(3)
-    if depth > _LOOP:
+    if depth > layer:
         try:
             state = np.array([log_q, log_gap, decades])
-            (log_q, log_gap, decades), far = carry(walk.layer, state, _LOOP, depth)
+            (log_q, log_gap, decades), far = carry(walk.layer, state, layer, depth)
         except (ConvergenceError, ArithmeticError):
             return lost
-        relative += last_error * (depth - _LOOP) + far[2] * _LN10
+        relative += last_error * (depth - layer) + far[2] * _LN10
     distance = (log_gap - math.log(FIRST_DISTANCE)) / _LN10
     with np.errstate(over="ignore"):
         last = float(np.exp(log_q))
@@ -126,8 +130,7 @@ class _Walk:
         step = self.step(float(state[0]), float(state[1]))
         if step is None:
             raise ConvergenceError("A moment has no value.")
-        before: Array = np.array([state[0], state[1], 0.0])
-        return np.array([step.log_q, step.log_gap, step.decades]) - before
+        return np.array([step.log_q - state[0], step.log_gap - state[1], step.decades])
 
 
 def _log10(x: float) -> float:

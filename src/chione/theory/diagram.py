@@ -21,10 +21,11 @@ from chione.gaussian import Table
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes
-from chione.theory.length_map import variance
+from chione.theory.length_map import mean_square, variance
 from chione.theory.moments import moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
 from chione.theory.root_error import root_error
+from chione.theory.sine_slopes import as_sine, depth_scales_of_logs
 from chione.theory.stable_lengths import LengthSolver
 
 FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
@@ -132,7 +133,7 @@ def phase_diagram(
     """
     act = activation(phi)
     w, b = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
-    q0 = checks.positive("q0", q0)
+    q0 = mean_square("q0", q0)
     shape = (b.size, w.size)
     cells_allowed = int(min(cost.SECONDS * cost.allowed() / _CELL_SECONDS, 1e15))
     cost.check(
@@ -276,7 +277,7 @@ def depth_scales(slope: Array, error: Array) -> Values:
         value, spread = np.where(none, np.nan, value), np.where(none, np.nan, spread)
         instant = size <= error
         value[instant] = 0.0
-        spread[instant] = np.where(size == 0.0, 0.0, -1.0 / np.log(error))[instant]
+        spread[instant] = np.where(error == 0.0, 0.0, -1.0 / np.log(error))[instant]
     return value, spread
 
 
@@ -312,3 +313,29 @@ def correlations(
             errors[name].ravel()[chaotic] = found.error
         slope.ravel()[chaotic], slope_error.ravel()[chaotic] = found.slope, found.slope_error
     fields["xi_c"][:], errors["xi_c"][:] = depth_scales(slope, slope_error)
+    _faint_scales(act, np.broadcast_to(w2, q.shape), fields, errors)
+
+
+def _faint_scales(
+    act: AbstractActivation, w2: Array, fields: dict[str, Array], errors: dict[str, Array]
+) -> None:
+    """Depth scales of sines whose slopes are below rounding, from their logarithms."""
+    sine = as_sine(act)
+    if sine is None:
+        return
+    q, gap = fields["q_star"], fields["one_minus_c_star"]
+    for name in ("xi_q", "xi_c"):
+        cells = (fields[name] == 0.0) & (q > 0.0) & (w2 > 0.0)
+        if not cells.any():
+            continue
+        x, q_error = q[cells], errors["q_star"][cells]
+        if name == "xi_q":
+            logs = sine.log_length_slope(x)
+            error = sine.error(x, np.full_like(x, 2.0), q_error, np.zeros_like(x))
+        else:
+            logs = sine.log_slope_kernel(x, gap[cells])
+            error = sine.error(x, gap[cells], q_error, errors["one_minus_c_star"][cells])
+        value, spread = depth_scales_of_logs(logs + np.log(w2[cells]), error)
+        good = value > 0.0
+        fields[name][cells] = np.where(good, value, 0.0)
+        errors[name][cells] = np.where(good, spread, errors[name][cells])

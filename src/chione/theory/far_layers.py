@@ -26,6 +26,7 @@ _SUMMABLE = 1e6  # layers through which the slope is integrated
 _RELATIVE, _ABSOLUTE = 1e-7, 1e-7
 _LINEAR = 1e-6  # second difference over the first: after 2000 layers of a power law 5e-4
 _LARGEST = math.log(1e300)
+_CALLS = 3000  # of the slope; a power law takes some hundred
 _INTEGER = 1e-3  # from an integer power; what is further away has a logarithm in it
 
 Layer = Callable[[Array], Array]
@@ -90,18 +91,25 @@ def _steady(layer: Layer, state: Array) -> Array:
 def _integrate(
     moved: Callable[[float, Array], Array], z: Array, start: float, decade: float, stop: float
 ) -> tuple[Array, Array]:
+    calls = 0
+
     def slope(t: float, y: Array) -> Array:
+        nonlocal calls
+        calls += 1
+        if calls > _CALLS:
+            raise ConvergenceError("The layers far from the input change too irregularly.")
         return np.asarray(math.exp(t) * moved(math.exp(t), y))
 
-    solution = solve_ivp(
-        slope,
-        (start, stop),
-        z,
-        method="Radau",
-        rtol=_RELATIVE,
-        atol=_ABSOLUTE,
-        t_eval=[decade, stop],
-    )
+    with np.errstate(over="ignore"):  # the first step is doubled where nothing changes
+        solution = solve_ivp(
+            slope,
+            (start, stop),
+            z,
+            method="Radau",
+            rtol=_RELATIVE,
+            atol=_ABSOLUTE,
+            t_eval=[decade, stop],
+        )
     if not solution.success or not np.all(np.isfinite(solution.y)):
         raise ConvergenceError("The layers far from the input could not be integrated.")
     return np.asarray(solution.y[:, 0]), np.asarray(solution.y[:, -1])

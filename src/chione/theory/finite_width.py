@@ -27,7 +27,7 @@ from chione.base import (
     result,
 )
 from chione.networks import MLP, WEIGHT_LAWS, as_network
-from chione.theory.length_map import count, variances
+from chione.theory.length_map import LARGEST_LENGTH, count, mean_square, variances
 from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
@@ -69,7 +69,7 @@ class FiniteWidth(AbstractResult):
     @property
     def relative_vertex(self) -> Array:
         """V / K^2 of each layer; NaN where K = 0."""
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             return np.asarray(self.vertex.value / self.length.value**2)
 
     def variance(self, width: int) -> Estimate:
@@ -176,7 +176,7 @@ def finite_width(
     >>> [round(float(v), 12) for v in res.relative_vertex]  # 5 (l - 1)
     [0.0, 5.0, 10.0, 15.0]
     """
-    act, q0 = activation(phi), checks.positive("q0", q0)
+    act, q0 = activation(phi), mean_square("q0", q0)
     w2, b2 = variances(sigma_w, sigma_b)
     depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)
@@ -187,7 +187,7 @@ def finite_width(
         fits=f"a depth of {int(cost.SECONDS / _LAYER):,} fits; trust takes any depth",
     )
     m, haar = moments(act), weights == "orthogonal"
-    k = Estimate(w2 * q0 + b2, 2.0 * EPS * (w2 * q0 + b2))
+    k = _first_length(w2, b2, q0)
     v = Estimate(-2.0 * (w2 * q0) ** 2 if haar else 0.0, 0.0)
     g = Estimate(0.0, 0.0)
     rows = [(k, v, g)]
@@ -219,11 +219,11 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     Estimate
         Shape (L,), to leading order in 1 / n.
     """
-    network, q0 = as_network(network), checks.positive("q0", q0)
+    network, q0 = as_network(network), mean_square("q0", q0)
     checks.one_of("weights", network.weights, LAWS)
     w2, b2 = variances(network.sigma_w, network.sigma_b)
     m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths
-    k = Estimate(w2 * q0 + b2, 2.0 * EPS * (w2 * q0 + b2))
+    k = _first_length(w2, b2, q0)
     u = Estimate(-2.0 * (w2 * q0) ** 2 / max(n[0], n[1]) if haar else 0.0, 0.0)
     rows = []
     for layer in range(1, network.depth + 1):
@@ -288,6 +288,14 @@ def _trust_sentence(n: int, depth: int, spread: float, ratio: float) -> str:
         f"{text} Infinite-width figures {verdict}: they can be trusted up to a depth-to-width "
         f"ratio of about {ratio:.2g}, and this one is {depth / n:.2g}."
     )
+
+
+def _first_length(w2: float, b2: float, q0: float) -> Estimate:
+    """K of the first layer; its square enters, and must be a float64."""
+    k = w2 * q0 + b2
+    if k > LARGEST_LENGTH:
+        raise ConvergenceError(f"The first length, {k:g}, is beyond {LARGEST_LENGTH:g}.")
+    return Estimate(k, 2.0 * EPS * k)
 
 
 class _Step:

@@ -112,9 +112,9 @@ class GrowthProfile:
 @lru_cache(maxsize=128)
 def growth_profile(phi: AbstractActivation) -> GrowthProfile:
     """The profile of an activation, kept for the next call."""
-    steps = np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1, dtype=np.float64)
-    u: Array = np.asarray(steps * _STEP, dtype=np.float64)
-    h = np.exp2(u)
+    steps = np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1)
+    u = np.asarray(steps * _STEP, dtype=np.float64)
+    h = np.asarray(np.exp2(u), dtype=np.float64)
     with np.errstate(all="ignore"):
         sides = [_repaired(np.asarray(np.log2(np.abs(phi.value(x)))), u) for x in (h, -h)]
         both = np.logaddexp2(2.0 * sides[0], 2.0 * sides[1]) - 1.0
@@ -169,7 +169,7 @@ def _mean_square(u: Array, both: Array) -> Array:
     out: Array = top.copy()
     rest = np.exp2(terms[:, finite] - top[finite]).sum(0) + np.exp2(small[finite] - top[finite])
     out[finite] += np.log2(rest)
-    return out
+    return np.asarray(out)
 
 
 def _beyond(both: Array) -> Array:

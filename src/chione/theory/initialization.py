@@ -17,7 +17,7 @@ from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
-from chione.theory.length_map import count
+from chione.theory.length_map import count, mean_square
 from chione.theory.moments import moments
 from chione.theory.recommendation import Recommendation
 from chione.theory.schemes import SCHEMES, scheme_sigmas
@@ -82,7 +82,7 @@ def gain(
     'none'
     """
     act = activation(phi)
-    depth, q0 = count("depth", depth), checks.positive("q0", q0)
+    depth, q0 = count("depth", depth), mean_square("q0", q0)
     fan = 512 if width is None else count("width", width)
     checks.one_of("weights", weights, WEIGHT_LAWS)
     found = criticality(act)
@@ -144,7 +144,7 @@ def describe_scheme(
         If an argument is not as described.
     """
     act = activation(phi)
-    depth, q0 = count("depth", depth), checks.positive("q0", q0)
+    depth, q0 = count("depth", depth), mean_square("q0", q0)
     sigmas = scheme_sigmas(
         scheme, act, fan_in=fan_in, fan_out=fan_in if fan_out is None else fan_out
     )

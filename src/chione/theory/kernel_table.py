@@ -163,7 +163,10 @@ class DepthKernel:
         # a relative error of 1 - c is passed on undiminished at most: one map error a layer
         relative = layers.depth * (layers.map_error + 4.0 * EPS) + layers.length_error
         self.error, self.scale = far[0] + relative * far[1], far[1]
-        self.close_error = close[0] + relative * close[1]
+        # chaos can fall from c = 1 within less than float64 tells from 1, which no node sees
+        at_one = np.zeros(1)
+        missed = float(np.abs(self.close(at_one) - self._function(at_one))[0])
+        self.close_error = close[0] + relative * close[1] + missed
 
     def values(self, c: Array, out: Array | None = None) -> Array:
         """Kernel over the last length, at correlations of any shape."""

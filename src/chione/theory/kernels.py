@@ -191,7 +191,8 @@ def _kernel(network: MLP, x1: Any, x2: Any, with_ntk: bool) -> Estimate:
     top, low = max(a_norm.max(), b_norm.max()), min(a_norm.min(), b_norm.min())
     _check_cost(network.depth, len(a) * len(b))
     plain = _is_plain(network.sigma_w) and (network.sigma_b == 0.0 or _is_plain(network.sigma_b))
-    plain = plain and bool(np.isfinite(top)) and (top > 1e-200 or homogeneous)
+    faint = (np.any((n < 1e-200) & x.any(axis=1)) for n, x in ((a_norm, a), (b_norm, b)))
+    plain = plain and bool(np.isfinite(top)) and not any(faint)
     table = _compiled(network, 1.0, True, with_ntk) if homogeneous and plain else None
     if table is not None:
         return Tabulated(network, a, b, same, table).homogeneous(a_norm, b_norm)

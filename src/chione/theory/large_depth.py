@@ -24,13 +24,12 @@ from chione.base import (
     Estimate,
     Status,
     along,
-    checks,
     cost,
     missing,
     result,
 )
 from chione.theory.criticality import CriticalPoint, criticality
-from chione.theory.length_map import count, variances
+from chione.theory.length_map import count, mean_square, variances
 from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
@@ -158,7 +157,7 @@ def iterate_lengths(
     w2, b2 = variances(sigma_w, sigma_b)
     fits = f"a depth of {int(cost.SECONDS / _LAYER):,} fits; large_depth gives the laws beyond"
     cost.check(f"iterating {depth:.6g} layers", seconds=_LAYER * depth, fits=fits)
-    m, q, log = moments(act), w2 * checks.positive("q0", q0) + b2, 0.0
+    m, q, log = moments(act), w2 * mean_square("q0", q0) + b2, 0.0
     noted = set(np.unique(np.geomspace(1, depth, 10 * len(str(depth))).astype(int)).tolist())
     rows = []
     for layer in range(1, depth + 1):

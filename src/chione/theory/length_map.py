@@ -15,6 +15,7 @@ from chione.base import EPS, Estimate, checks
 from chione.theory.moments import moments
 
 LARGEST_COUNT = 10**300
+LARGEST_LENGTH = 1e100
 LARGEST_SIGMA = 1e100  # its square, times a mean square of 1e100, is still a float64
 
 
@@ -91,6 +92,14 @@ def count(name: str, x: Any) -> int:
     if n > LARGEST_COUNT:
         raise ValueError(f"{name} must be at most 1e300, but it has {len(str(n))} digits.")
     return n
+
+
+def mean_square(name: str, x: Any) -> float:
+    """A mean square of inputs: above 0, and so small that products of lengths have a float64."""
+    value = checks.positive(name, x)
+    if value > LARGEST_LENGTH:
+        raise ValueError(f"{name} must be at most {LARGEST_LENGTH:g}, but it is {value!r}.")
+    return value
 
 
 def affine(e: Estimate, scale: float, offset: float) -> Estimate:

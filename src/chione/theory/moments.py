@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.activations import AbstractActivation, activation
+from chione.activations import ActivationLike as ActivationLike  # some rooms read it here
 from chione.base import EPS, Array, Estimate, Status, checks
 from chione.gaussian import Integrator, Table
 

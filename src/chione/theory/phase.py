@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Estimate, Status, checks, missing, result
-from chione.theory.correlation_fixed_point import correlation_fixed_point
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, missing, result
+from chione.theory.correlation_fixed_point import CorrelationPoint, correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.large_lengths import large_length_slopes
-from chione.theory.length_map import affine, variances
+from chione.theory.length_map import affine, mean_square, variances
 from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law, length_power_law
+from chione.theory.sine_slopes import as_sine, depth_scales_of_logs
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 DIVERGENT, NO_POINT = "divergent", "none"
@@ -128,7 +129,7 @@ def mean_field(
     """
     act = activation(phi)
     variances(sigma_w, sigma_b)
-    q0 = checks.positive("q0", q0)
+    q0 = mean_square("q0", q0)
     points = fixed_points(act, sigma_w=sigma_w, sigma_b=sigma_b)
     if points.status == Status.CONTINUUM:
         point, reached = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0), True
@@ -150,8 +151,8 @@ def mean_field(
         pair.one_minus_c,
         point.chi_parallel,
         point.chi_perp,
-        depth_scale(point.chi_parallel),
-        depth_scale(pair.slope),
+        _scale_of_lengths(act, point, sigma_w),
+        _scale_of_correlations(act, point, pair, sigma_w),
         phase,
         points,
         laws,
@@ -175,6 +176,34 @@ def depth_scale(slope: Estimate) -> Estimate:
     log = float(np.log(size))
     value = -1.0 / log
     return Estimate(value, slope.error / (size * log**2) + 4.0 * EPS * value, Status.OK)
+
+
+def _scale_of_lengths(act: AbstractActivation, point: FixedPoint, sigma_w: float) -> Estimate:
+    """xi_q; of a sine from the logarithm of its slope, which may be below any float64."""
+    plain, sine = depth_scale(point.chi_parallel), as_sine(act)
+    if plain.status != Status.INSTANT or sine is None or sigma_w == 0.0:
+        return plain
+    q, q_error = np.array(point.q.value), np.array(point.q.error)
+    error = sine.error(q, np.array(2.0), q_error, np.array(0.0))
+    return _from_log(sine.log_length_slope(q), error, sigma_w, plain)
+
+
+def _scale_of_correlations(
+    act: AbstractActivation, point: FixedPoint, pair: CorrelationPoint, sigma_w: float
+) -> Estimate:
+    plain, sine = depth_scale(pair.slope), as_sine(act)
+    if plain.status != Status.INSTANT or sine is None or sigma_w == 0.0:
+        return plain
+    q, gap = np.array(point.q.value), np.array(pair.one_minus_c.value)
+    error = sine.error(q, gap, np.array(point.q.error), np.array(pair.one_minus_c.error))
+    return _from_log(sine.log_slope_kernel(q, gap), error, sigma_w, plain)
+
+
+def _from_log(log_slope: Array, error: Array, sigma_w: float, plain: Estimate) -> Estimate:
+    value, spread = depth_scales_of_logs(log_slope + 2.0 * np.log(sigma_w), error)
+    if not value > 0.0:
+        return plain
+    return Estimate(float(value), float(spread), Status.OK)
 
 
 def is_critical(slope: Estimate) -> bool:

@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, AbstractResult, Array, Estimate, along, checks, cost, result
 from chione.gaussian.smoothing import WIDE, smooth
-from chione.theory.length_map import count
+from chione.theory.length_map import LARGEST_LENGTH, count, mean_square
 from chione.theory.moments import moments
 from chione.theory.norm_slope import normalized_slope
 
@@ -104,6 +104,8 @@ class NormMap(AbstractResult):
         :math:`E\,\phi(X)` and :math:`\mathrm{Var}\,\phi(X)` for each mean.
     """
 
+    axes = along("start", "mean", "variance")
+
     mean: Estimate
     variance: Estimate
 
@@ -139,7 +141,13 @@ def norm_map(phi: ActivationLike, mean: Any, variance: float) -> NormMap:
     mu = np.atleast_1d(checks.real_array("mean", mean))
     if mu.ndim != 1 or mu.size == 0:
         raise ValueError(f"mean must be a list of numbers, but its shape is {mu.shape}.")
-    return NormMap(*_image_with_errors(act, mu, checks.positive("variance", variance)))
+    nu = mean_square("variance", variance)
+    if not nu >= 1.0 / LARGEST_LENGTH or np.abs(mu).max() > LARGEST_LENGTH:
+        raise ValueError(
+            f"means and the variance must lie within 1e-100 and 1e100, but they are {mu} "
+            f"and {nu!r}."
+        )
+    return NormMap(*_image_with_errors(act, mu, nu))
 
 
 def norm_stability(phi: ActivationLike) -> NormStability:

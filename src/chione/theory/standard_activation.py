@@ -19,7 +19,8 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.base import Array
 
-_PROBES = np.concatenate([-(z := np.geomspace(0.01, 4.0, 24)), z])
+_PROBES = np.geomspace(1e-12, 4.0, 120)  # standard deviations
+_NATURAL = np.geomspace(1e-6, 1e6, 60)  # where activations have their features
 _LARGEST, _SMALLEST = 1e145, 1e-145  # values whose square still has room in float64
 _LONGEST, _SHORTEST = 1e302, 1e-270  # variances whose density is computed without underflow
 _DENORMAL = 1e-300
@@ -85,7 +86,9 @@ def value_size(phi: AbstractActivation, q: float) -> float:
     and hold a few digits only.
     """
     with np.errstate(all="ignore"):
-        size = float(np.abs(phi.value(np.sqrt(q) * _PROBES)).max())
+        sigma = float(np.sqrt(q))
+        h = np.concatenate([sigma * _PROBES, _NATURAL[4.0 * sigma > _NATURAL]])
+        size = float(np.abs(phi.value(np.concatenate([-h, h]))).max())
     if not np.isfinite(size) or 0.0 < size < _DENORMAL:
         return float("inf")
     return float(np.ldexp(1.0, int(np.frexp(size)[1]))) if size > 0.0 else 1.0
