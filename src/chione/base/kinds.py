@@ -16,7 +16,7 @@ _DATA = {"networks.MLP": "networks.mlp"}
 _RESULTS = {
     "base.Table": "base.table",
     "diagnosis.Alternative": "diagnosis.alternatives",
-    "diagnosis.Analysis": "diagnosis.analyze",
+    "diagnosis.Analysis": "diagnosis.analysis",
     "diagnosis.AnalysisPicture": "diagnosis.picture",
     "diagnosis.Comparison": "diagnosis.compare",
     "diagnosis.CurveErrors": "diagnosis.curve_errors",

@@ -19,7 +19,7 @@ from chione.theory import correlation_map, critical_line, length_map, phase_diag
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from chione.diagnosis.analyze import Analysis
+    from chione.diagnosis.analysis import Analysis
 
 _CURVE = 161  # points of a map
 _COLUMNS, _ROWS = 161, 121  # cells of the phase diagram

@@ -17,7 +17,7 @@ from chione.diagnosis.numbers import error_text, measured_text, power_text, valu
 from chione.diagnosis.reasons import grouped, reason
 
 if TYPE_CHECKING:
-    from chione.diagnosis.analyze import Analysis
+    from chione.diagnosis.analysis import Analysis
 
 _SOURCE = (
     "Error: bound on the numerical error of the theory. +-: standard error over the simulated "
