@@ -88,7 +88,6 @@ TWINS = {
     "erf, erfc": Form(lambda x: 1 - special.erfc(x), "erf"),
     "erf, ndtr": Form(lambda x: 2 * special.ndtr(np.sqrt(2) * x) - 1, "erf"),
     "softsign": Form(lambda x: x / (1 + abs(x)), "softsign"),
-    "arcsinh, logarithm": Form("log(x+sqrt(x**2+1))", None, mp.asinh),
     "arctan": Form(lambda x: np.arctan2(x, 1.0), "arctan"),
     # exponential branches
     "elu": Form("x if x > 0 else exp(x)-1", "elu"),
@@ -124,6 +123,7 @@ TWINS = {
 }
 
 EXACT = {
+    "arcsinh, logarithm": Form("log(x+sqrt(x**2+1))", None, mp.asinh),
     "snake": Form("x+sin(x)**2", None, lambda x: x + mp.sin(x) ** 2),
     "bent identity": Form("(sqrt(x**2+1)-1)/2+x", None, lambda x: (mp.sqrt(x * x + 1) - 1) / 2 + x),
     "lisht": Form("x*tanh(x)", None, lambda x: x * mp.tanh(x)),
