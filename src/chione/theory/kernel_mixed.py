@@ -12,6 +12,7 @@ from chione.networks import MLP
 from chione.theory.moments import moments
 from chione.theory.pair_inputs import FirstLayer, Pairs
 from chione.theory.pair_layers import PairLayer, Scale
+from chione.theory.pair_rules import QuadratureRule
 
 Lengths = tuple[Array, Array]  # mean squares and their relative errors, (n,) each
 
@@ -74,6 +75,7 @@ def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[
             raise ConvergenceError(f"Kernels leave the range of float64 at layer {layer}.")
         if layer == network.depth:
             break
+        _check_cost(layers[-1:], len(one[0]) * len(two[0]), network.depth - layer)
         layers.append(
             PairLayer(network.activation, scale, one, two, layers[-1] if layers else None)
         )
@@ -171,6 +173,17 @@ def _through(
             theta = k + step.slope * theta
     value, found = (theta, theta_error) if with_ntk else (k, error)
     return value, found + 2.0 * EPS * np.abs(value) + _UNDERFLOW
+
+
+def _check_cost(before: list[PairLayer], entries: int, layers: int) -> None:
+    """Refuse double integrals that would take too long, once a layer was found to need them."""
+    if before and isinstance(before[0].rule, QuadratureRule):
+        seconds = 0.03 * entries * layers
+        cost.check(
+            f"Double integrals for {entries} entries in {layers} layers",
+            seconds=seconds,
+            fits=f"{int(cost.SECONDS / (0.03 * layers))} entries fit",
+        )
 
 
 def _equal_inputs(pairs: Pairs, rows: slice) -> None:
