@@ -50,14 +50,14 @@ def test_json_carries_points_and_laws():
 def test_pictures_are_written_and_equal_on_repeat(tmp_path):
     first, second = tmp_path / "one.svg", tmp_path / "two.svg"
     for path in (first, second):
-        assert run("criticality", "gelu", "--out", str(path)).exit_code == 0
+        assert run("criticality", "gelu", "--figure", str(path)).exit_code == 0
     assert first.read_bytes() == second.read_bytes()
-    assert run("stability", "selu", "--out", str(tmp_path / "three.png")).exit_code == 0
+    assert run("stability", "selu", "--figure", str(tmp_path / "three.png")).exit_code == 0
     assert (tmp_path / "three.png").stat().st_size > 5000
 
 
 def test_a_picture_wants_one_activation(tmp_path):
-    out = run("criticality", "--out", str(tmp_path / "a.png"))
+    out = run("criticality", "--figure", str(tmp_path / "a.png"))
     assert out.exit_code == 2
     assert "name it" in out.output
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import numpy as np
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 
 from chione.base import ConvergenceError, MissingExtraError, SpecError
 from chione.cli import app, main
-from chione.cli.output import echo_json, plain, write_atomically
+from chione.cli.output import echo_json
 from chione.cli.parameters import FIGURE, NON_NEGATIVE, FiniteFloat, Range
 
 
@@ -82,16 +84,19 @@ def test_the_traceback_is_there_for_those_who_ask(failing):
     assert "Traceback" in out.stderr
 
 
-def test_interrupting_a_command_says_so_and_is_no_success(failing):
+def test_interrupting_a_command_says_so_and_ends_as_shells_expect(failing):
     out = failing(KeyboardInterrupt())
-    assert out.exit_code == 1
+    assert out.exit_code == 130
+    assert out.stderr == "Interrupted.\n"
     assert "Traceback" not in out.stderr
 
 
 def test_a_closed_pipe_ends_quietly():
     command = f"{sys.executable} -c 'from chione.cli import main; main()' activations"
     reader = "sh -c 'exec <&-; sleep 1'"  # closes its end before anything is written
-    out = subprocess.run(f"{command} | {reader}", shell=True, capture_output=True, text=True)
+    out = subprocess.run(
+        f"{command} | {reader}", shell=True, capture_output=True, text=True, timeout=60
+    )
     assert out.stderr == ""
 
 
@@ -142,23 +147,29 @@ def test_json_has_null_instead_of_nan(capsys):
     assert document["parameters"] == {"n": 3}
 
 
-def test_what_has_no_json_form_is_refused():
-    with pytest.raises(TypeError, match="no JSON form for complex"):
-        plain(1j)
+@pytest.mark.skipif(os.geteuid() == 0 and not os.path.ismount("/proc"), reason="needs /proc")
+def test_a_read_only_folder_is_found_before_the_computation(monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("the computation began")
+
+    monkeypatch.setattr("chione.diagnosis.analyze", never)
+    # /proc refuses every new file, whoever asks
+    out = run("analyze", "tanh", "--sigma-w", "1.3", "--figure", "/proc/page.png")
+    assert out.exit_code == 2
+    assert "the folder '/proc' cannot be written" in " ".join(out.stderr.split())
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path):
-    path = tmp_path / "result.csv"
-    path.write_text("old")
+def test_completion_offers_activations_and_entries():
+    from click.shell_completion import ShellComplete
 
-    def fail(part):
-        part.write_text("half")
-        raise RuntimeError("stopped")
+    complete = ShellComplete(main, {}, "chione", "_CHIONE_COMPLETE")
+    names = {item.value for item in complete.get_completions(["analyze"], "hard")}
+    assert {"hardtanh", "hardswish"} <= names and not any(n.startswith("tanh") for n in names)
+    entries = {item.value for item in complete.get_completions(["reproduce"], "poole")}
+    assert entries == {"poole-figure-1", "poole-figure-2"}
 
-    with pytest.raises(RuntimeError, match="stopped"):
-        write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    write_atomically(path, lambda part: part.write_text("new"))
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
+
+def test_only_the_progress_module_imports_rich():
+    room = Path(app.__file__).parents[1]
+    users = {p.name for p in room.rglob("*.py") if "from rich" in p.read_text(encoding="utf-8")}
+    assert users == {"progress.py"}

@@ -1,11 +1,13 @@
 """`chione simulate` from the outside: table, JSON, files, exit codes, sentences."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ def test_check_needs_something_to_compare():
         (["--sigma-w", "-1"], "below 0"),
         (["--weights", "delta", "--check"], "no Gaussian limit"),
         (["--weights", "uniform", "--sampler", "matrix-free"], "sampler='dense'"),
-        (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc"),
+        (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc, .json"),
         (["--input-width", "1"], "width"),
     ],
 )
@@ -115,15 +117,13 @@ def test_delta_weights_are_simulated_without_a_theory():
     assert json.loads(result.stdout)["comparison"] is None
 
 
-def test_an_interrupt_reports_the_networks_that_were_finished(tmp_path):
-    out = tmp_path / "run.npz"
-    arguments = ["tanh", "--sigma-w", "1.5", "--width", "40", "--depth", "3", "--workers", "2"]
-    arguments += ["--networks", "10000000", "--observe", "lengths", "--out", str(out), "--json"]
-    code = """
-import sys
+_UNTIL_READY = """
+import signal, sys
 import chione.simulation.ensemble as room
 from chione.cli import main
 
+# a background job of a shell has SIGINT ignored, and Python then leaves it so
+signal.signal(signal.SIGINT, signal.default_int_handler)
 plain = room._measure
 
 def first(*arguments):
@@ -135,21 +135,80 @@ def first(*arguments):
 room._measure = first
 main()
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "simulate", *arguments],
+
+
+def interrupted(*arguments):
+    """Run `chione simulate` in a child, send it SIGINT half a second after its first network."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _UNTIL_READY, "simulate", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    )
+    end = Timer(120.0, process.kill)  # whatever happens below, the child ends
+    end.start()
+    try:
         assert process.stderr is not None
         assert process.stderr.readline() == "ready\n"
         time.sleep(0.5)  # some of the networks, about 0.3 ms each
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 0, stderr
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+        end.cancel()
+    return process.returncode, stdout, stderr
+
+
+MANY = (
+    *[
+        "tanh",
+        "--sigma-w",
+        "1.5",
+        "--width",
+        "40",
+        "--depth",
+        "3",
+        "--networks",
+        "2000000",
+        "--effort",
+        "100",
+    ],
+)
+
+
+def test_an_interrupt_reports_the_networks_that_were_finished(tmp_path):
+    out = tmp_path / "run.npz"
+    code, stdout, stderr = interrupted(
+        *MANY, "--workers", "2", "--observe", "lengths", "--out", str(out), "--json"
+    )
+    assert code == 130, stderr
     document = json.loads(stdout)
     held = document["parameters"]["n_networks"]
-    assert 0 < held < 10_000_000
-    assert any(f"{held} of 10000000 networks" in w for w in document["warnings"])
+    assert 0 < held < 2_000_000
+    assert any(f"{held} of 2000000 networks" in w for w in document["warnings"])
     with np.load(out) as data:
         assert json.loads(str(data["parameters"]))["n_networks"] == held
+
+
+def test_an_interrupted_table_does_not_speak_for_the_networks_that_were_not_run():
+    code, stdout, stderr = interrupted(*MANY)
+    assert code == 130
+    said = re.search(r"hold (\d+) of 2000000 networks", stderr)
+    assert said is not None and int(said[1]) > 0
+    assert f"of the {said[1]} networks that were run" in " ".join(stdout.split())
+
+
+def test_a_device_is_refused_where_nothing_would_use_it():
+    result = call(*SMALL, "--device", "cuda")
+    assert result.exit_code == 2
+    assert "backend 'numpy' runs on the CPU, but device is 'cuda'" in result.stderr
+
+
+@pytest.mark.parametrize("columns", ["40", "60"])
+def test_the_table_folds_to_the_width_of_the_screen(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    result = call(*SMALL, "--depth", "3", "--width", "40")
+    table = result.stdout.split("\n\n")[1]
+    assert max(map(len, table.splitlines())) <= int(columns)
+    assert "theory:" in table or "theory" in table.splitlines()[0]

@@ -63,11 +63,11 @@ def test_json_carries_no_nan(run):
 
 def test_missing_extras_are_named(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
-    with pytest.raises(MissingExtraError, match=r"xarray.*pip install 'chione\[data\]'"):
+    with pytest.raises(MissingExtraError, match=r"xarray.*pip install '.\[data\]'"):
         run.save(tmp_path / "run.nc")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"torch.*pip install 'chione\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"torch.*pip install '.\[torch\]'"):
         chione.simulate(run.network, backend="torch")
 
 

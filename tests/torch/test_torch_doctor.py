@@ -1,6 +1,10 @@
 """`chione doctor` on files of a user."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -130,3 +134,118 @@ def test_a_wrong_file_argument_is_bad_usage(argument):
     result = CliRunner().invoke(main, ["doctor", argument, "--input-shape", "3"])
     assert result.exit_code == 2
     assert "FILE.py:FACTORY" in result.output or "no file" in result.output
+
+
+MODEL = "import torch\nmodel = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 2))\n"
+LOUD = """
+import os
+print("loading")
+os.system("echo from a child")
+os.write(1, b"straight to the descriptor")
+
+class Loud(torch.nn.Linear):
+    def forward(self, x):
+        print("forward")
+        return super().forward(x)
+
+loud = torch.nn.Sequential(Loud(8, 8), torch.nn.Linear(8, 2))
+"""
+
+
+def doctor(tmp_path, text, factory="model", *options):
+    """The command as a program of its own, with an end."""
+    (tmp_path / "own.py").write_text(MODEL + text)
+    arguments = [f"{tmp_path}/own.py:{factory}", "--input-shape", "8", *options]
+    return subprocess.run(
+        [sys.executable, "-m", "chione", "doctor", *arguments],
+        capture_output=True, text=True, timeout=120, input="a line on standard input\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import sys; sys.exit(0)", "ends the program"),
+        ("raise SystemExit('nothing to do')", "says: nothing to do"),
+        ("import os; os._exit(0)", "ends the program"),
+        ("from os import _exit as leave; leave(0)", "ends the program"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("input('more? ')", "EOFError"),
+        ("def model(): raise BaseException('odd')", "BaseException: odd"),
+        ("def model(): return 'a string'", "gives a str"),
+        ("def model(): exit()", "ends the program"),
+        ("import sys; sys.path.clear(); model = 7", "gives a int"),
+        ("import nowhere_to_be_found", "ModuleNotFoundError"),
+        ("def model(:", "SyntaxError"),
+    ],
+)
+def test_a_file_cannot_end_the_command_with_a_verdict_of_its_own(run, tmp_path, text, message):
+    (tmp_path / "net.py").write_text(MODEL + text)
+    result = run("model", "--json", shape="8")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert result.stdout == ""
+
+
+def test_what_a_file_prints_stays_out_of_the_answer(tmp_path):
+    done = doctor(tmp_path, LOUD, "loud", "--json")
+    assert json.loads(done.stdout)["command"] == "doctor"
+    for words in ("loading", "from a child", "straight to the descriptor", "forward"):
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize("way_out", ["os._exit(0)", "sys.exit(0)"])
+def test_a_forward_pass_cannot_end_the_command_either(tmp_path, way_out):
+    text = f"""
+import os, sys
+class Leaves(torch.nn.Linear):
+    def forward(self, x):
+        {way_out}
+model = torch.nn.Sequential(torch.nn.Linear(8, 8), Leaves(8, 2))
+"""
+    done = doctor(tmp_path, text)
+    assert done.returncode == 2
+    assert "ends the program" in " ".join(done.stderr.split())
+
+
+def test_ctrl_c_reaches_a_file_that_never_ends(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import sys, time\nprint('begun', file=sys.stderr, flush=True)\ntime.sleep(1000)\n"
+    )
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from chione.cli import main; main()"
+    arguments = ["doctor", f"{tmp_path}/own.py:model", "--input-shape", "8"]
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        end = time.monotonic() + 60.0
+        while child.stderr.readline() != "begun\n" and time.monotonic() < end:
+            pass
+        child.send_signal(signal.SIGINT)
+        _, stderr = child.communicate(timeout=60)
+    finally:
+        child.kill()
+        child.wait(timeout=10)
+    assert child.returncode == 130
+    assert "Interrupted." in stderr
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ("1000000,1000000", (), "above the limit"),
+        ("10000000000000000000000000000000", (), "below 2^63"),
+        ("8", ("--batch", "1000000000000"), "A batch of 37500000 fits"),
+        ("8", ("--tokens", "100000000000000000000"), "below 2^63"),
+        ("1e9", (), "is no list of sizes"),
+        ("8,0", (), "is no list of sizes"),
+        ("", (), "is no list of sizes"),
+        ("9" * 5000, (), "is no list of sizes"),
+    ],
+)
+def test_sizes_beyond_all_memory_are_refused_before_the_file_is_run(run, shape, options, message):
+    result = run("Shallow", *options, shape=shape)
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.stderr.split())

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Literal, final
 
 import numpy as np
 
 from chione.activations import chebyshev, jets
+from chione.activations.clean import Clean
 from chione.activations.kinks import REACH, Kink, KinkSearch, find_kinks
+from chione.activations.limits import Limits, limits
+from chione.activations.poles import refuse_what_no_integral_follows
 from chione.activations.protocol import AbstractActivation, sides
 from chione.base import Array, SpecError
 
@@ -23,6 +26,7 @@ Derivatives = Callable[[Array, int], Array]  # (points, order 1 or 2) -> derivat
 INTERPOLATION_ERROR = 1e-8  # of phi'' from fits; phi' is better by three digits
 SLOPE_TOLERANCE = 1e-9
 CURVATURE_TOLERANCE = 1e-6
+MOST_NOISE = 5e-9  # of the values: what computes in single precision has more
 WIDEST = 4.0  # half the width of the widest fit tried for a derivative
 
 
@@ -94,10 +98,26 @@ class Custom(AbstractActivation):
             return INTERPOLATION_ERROR if self.search.smooth else float("inf")
         return 0.0
 
+    @cached_property
+    def _clean(self) -> Clean:
+        def values(x: Array) -> Array:  # a copy: f may write into its argument
+            return np.asarray(self.f(x.copy()), dtype=np.float64)
+
+        orders = () if self.derivatives is None else (1, 2)[: self.highest]
+        return Clean((values, *(self._given(order) for order in orders)), self.kinks)
+
+    def _given(self, order: int) -> Callable[[Array], Array]:
+        derivatives = self.derivatives
+        assert derivatives is not None
+
+        def slope(x: Array) -> Array:
+            return np.array(derivatives(x, order), dtype=np.float64)
+
+        return slope
+
     def value(self, z: Array) -> Array:
-        flat = np.array(z, dtype=np.float64).ravel()  # a copy: f may write into its argument
-        with np.errstate(all="ignore"):
-            return np.asarray(self.f(flat), dtype=np.float64).reshape(np.shape(z))
+        flat = np.array(z, dtype=np.float64).ravel()
+        return self._clean(0, flat).reshape(np.shape(z))
 
     def derivative(self, z: Array) -> Array:
         return self._derivative(z, 1)
@@ -105,20 +125,23 @@ class Custom(AbstractActivation):
     def second_derivative(self, z: Array) -> Array:
         return self._derivative(z, 2)
 
+    def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
+        if order > self.highest:
+            return np.zeros(np.shape(q))  # derivative_error holds for what is interpolated
+        return self._clean.steady(order).noise(q, mean)
+
     def one_sided(self, order: int, at: float) -> tuple[float, float]:
-        """Limits on both sides of `at`; a kink known to 1e-10 only is straddled farther off."""
-        f = (self.value, self.derivative, self.second_derivative)[order]
-        known = [k for k in self.search.kinks if k.at == at and k.order > 0]
-        if not known:
-            left, right = f(np.array(sides(at)))
-            return float(left), float(right)
-        # linear extrapolation from both sides to the kink itself
-        step = max(1e-7 * max(1.0, abs(at)), 4.0 * known[0].error)
-        left1, left2, right1, right2 = f(at + step * np.array([-1.0, -2.0, 1.0, 2.0]))
-        left, right = float(2.0 * left1 - left2), float(2.0 * right1 - right2)
-        if order < known[0].order:  # continuous there: the two differ by rounding only
-            left = right = 0.5 * (left + right)
-        return left, right
+        found = self._limits(order, at)
+        return found.left, found.right
+
+    def one_sided_error(self, order: int, at: float) -> float:
+        return self._limits(order, at).error
+
+    def kink_error(self, at: float) -> float:
+        return max((k.error for k in self.search.kinks if k.at == at), default=0.0)
+
+    def _limits(self, order: int, at: float) -> Limits:
+        return limits_at(self, order, at)
 
     def _derivative(self, z: Array, order: int) -> Array:
         flat = np.array(z, dtype=np.float64).ravel()
@@ -128,14 +151,36 @@ class Custom(AbstractActivation):
         if order > self.highest:
             out = interpolated(_slope(derivatives), self.kinks, flat, 1)
             return out.reshape(np.shape(z))
-        with np.errstate(all="ignore"):
-            out = np.array(derivatives(flat, order), dtype=np.float64)
-            broken = ~np.isfinite(out)
-            if np.any(broken):  # inf/inf on the way, as in x/(1 + exp(-x)) at -1000
-                # a huge value is no such accident: its derivative does overflow
-                where = np.flatnonzero(broken)[np.abs(self.f(flat[broken])) < 1e150]
-                out[where] = interpolated(self.f, self.kinks, flat[where], order)
+        out = self._clean(order, flat)
+        broken = np.isnan(out)  # infinite is the slope of a cube root at 0: that is no accident
+        if np.any(broken):
+            # a huge value is no accident of the formula: its derivative does overflow
+            where = np.flatnonzero(broken)[np.abs(self._clean(0, flat[broken])) < 1e150]
+            out[where] = interpolated(self.f, self.kinks, flat[where], order)
         return out.reshape(np.shape(z))
+
+
+@lru_cache(maxsize=1024)
+def limits_at(phi: Custom, order: int, at: float) -> Limits:
+    """Limits of the value or a derivative at one place, from fits of the highest known order."""
+    f = (phi.value, phi.derivative, phi.second_derivative)[min(order, phi.highest)]
+    missing = order - min(order, phi.highest)
+    known = [k for k in phi.search.kinks if k.at == at]
+    if not known:
+        left, right = (phi.value, phi.derivative, phi.second_derivative)[order](np.array(sides(at)))
+        return Limits(float(left), float(right), 0.0)
+    others = np.array([k - at for k in phi.kinks if k != at])
+    room = (
+        float(np.min(-others[others < 0.0], initial=np.inf)),
+        float(np.min(others[others > 0.0], initial=np.inf)),
+    )
+    # a snapped place is exact, but only the search knows that: it is not asked again
+    margin = 0.0 if known[0].error <= 4.0 * chebyshev.EPS * abs(at) else 2.0 * known[0].error
+    found = limits(f, missing, at, room, margin)
+    if order < known[0].order:  # continuous there: the two differ by rounding only
+        middle = 0.5 * (found.left + found.right)
+        return Limits(middle, middle, found.error)
+    return found
 
 
 def interpolated(
@@ -207,8 +252,9 @@ def jet_derivatives(f: Callable[[Any], Any]) -> Derivatives:
 
     def derivatives(z: Array, order: int) -> Array:
         with np.errstate(all="ignore"):
-            out = jets.lift(f(jets.variable(z)))  # a plain array comes from comparisons only
-        return np.broadcast_to((out.value, out.first, out.second)[order], np.shape(z))
+            # a plain array comes from comparisons only
+            out = jets.lift(f(jets.variable(z, max(order, 1))))
+        return np.broadcast_to(out.derivative(order), np.shape(z))
 
     return derivatives
 
@@ -228,11 +274,14 @@ def assemble(
     Raises
     ------
     SpecError
-        If derivatives that were given, or that autograd returned, contradict the values.
+        If `f` has a pole, turns too fast for any integral, or contradicts the derivatives that
+        were given or that autograd returned.
     """
-    search = find_kinks(f)
+    refuse_what_no_integral_follows(label, f)
+    search = _searched(f)
     if kinks is not None:
-        search = KinkSearch(tuple(Kink(k, 1, 0.0) for k in kinks), search.smooth, search.panels)
+        declared = tuple(Kink(k, _order_at(search, k), 0.0) for k in kinks)
+        search = KinkSearch(declared, search.smooth, search.panels)
     plain = Custom(label, f, None, 0, "interpolation", search, origin)
     if derivatives is None:
         return plain
@@ -251,6 +300,24 @@ def assemble(
         f"The derivative of {label} ({method}) contradicts its values at {wrong:.6g}; "
         f"a straight-through gradient has no place here. Pass a function with its true derivative."
     )
+
+
+def _order_at(search: KinkSearch, at: float) -> int:
+    """First derivative that jumps at a declared kink, as far as the search saw it; else 0."""
+    near = [k.order for k in search.kinks if abs(k.at - at) <= 1e-9 + 10.0 * k.error]
+    return near[0] if near else 0
+
+
+def _searched(f: Callable[[Array], Array]) -> KinkSearch:
+    """The kinks of `f`; where its noise hides them, those of the steadied function."""
+    search = find_kinks(f)
+    if search.smooth:
+        return search
+    steadied = Clean((lambda x: f(x.copy()),), ()).steady(0)
+    if steadied.relative_noise > MOST_NOISE:
+        return search
+    again = find_kinks(steadied)
+    return again if again.smooth else search
 
 
 def _contradiction(own: Custom, plain: Custom, order: int, tolerance: float) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations.jet_rules import BINARY, LOCALLY_CONSTANT, PLAIN, UNARY
+from chione.activations.jet_rules import BINARY, LOCALLY_CONSTANT, PLAIN, UNARY, sinc
 from chione.base import Array
 
 
@@ -23,13 +23,18 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin):
 
     Parameters
     ----------
-    value, first, second : ndarray
-        Arrays of one shape.
+    value : ndarray
+        The values.
+    first, second : ndarray or None
+        Arrays of the same shape; None where the derivative is zero everywhere.
+    order : {1, 2}
+        The highest derivative that is followed; `second` stays None where it is 1.
     """
 
     value: Array
-    first: Array
-    second: Array
+    first: Array | None
+    second: Array | None
+    order: int = 2
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,7 +58,12 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin):
 
     def copy(self) -> Jet:
         """An independent copy."""
-        return Jet(self.value.copy(), self.first.copy(), self.second.copy())
+        return Jet(self.value.copy(), _copy(self.first), _copy(self.second), self.order)
+
+    def derivative(self, order: int) -> Array:
+        """The value (`order` 0) or a derivative (1, 2) as an array."""
+        out = (self.value, self.first, self.second)[order]
+        return np.zeros_like(self.value) if out is None else out
 
     def astype(self, dtype: Any, copy: bool = True) -> Jet:
         """A copy; only float64 is possible."""
@@ -69,20 +79,28 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin):
         return len(self.value)
 
     def __getitem__(self, key: Any) -> Jet:
-        return Jet(self.value[key], self.first[key], self.second[key])
+        first, second = (None if x is None else x[key] for x in (self.first, self.second))
+        return Jet(self.value[key], first, second, self.order)
 
     def __setitem__(self, key: Any, other: Any) -> None:
         other = lift(other)
+        self.order = min(self.order, other.order)
         self.value[key] = other.value
-        self.first[key] = other.first
-        self.second[key] = other.second
+        self.first, self.second = (self.derivative(1), self.derivative(2))
+        self.first[key] = other.derivative(1)
+        self.second[key] = other.derivative(2)
 
     def compose(self, f0: Array, f1: Array, f2: Array) -> Jet:
         """The outer function (f0, f1, f2 at the inner value) after this jet: the chain rule."""
-        first, square = self.first, self.first * self.first
-        if np.all(first == 1.0) and not np.any(self.second):
-            return Jet(f0, f1, f2)
-        return Jet(f0, _times(f1, first), _times(f2, square) + _times(f1, self.second))
+        first = self.first
+        if first is None:
+            return Jet(f0, None, None, self.order)
+        if np.all(first == 1.0) and self.second is None:  # the variable itself
+            return Jet(f0, f1, f2 if self.order == 2 else None, self.order)
+        second = None
+        if self.order == 2:
+            second = _sum(_times(f2, first * first), _times(f1, self.second))
+        return Jet(f0, _times(f1, first), second, self.order)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
@@ -94,7 +112,8 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin):
         (target,) = out
         if not isinstance(target, Jet) or not isinstance(result, Jet):
             raise TypeError("a jet cannot be written into a plain array")
-        target.value, target.first, target.second = result.value, result.first, result.second
+        target.value, target.order = result.value, result.order
+        target.first, target.second = result.first, result.second
         return target
 
     def __array_function__(
@@ -105,10 +124,10 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin):
         return _FUNCTIONS[func](*args, **kwargs)
 
 
-def variable(z: Array) -> Jet:
-    """The independent variable: slope one, curvature zero."""
+def variable(z: Array, order: int = 2) -> Jet:
+    """The independent variable: slope one, curvature zero; derivatives up to `order`."""
     z = np.array(z, dtype=np.float64)
-    return Jet(z, np.ones_like(z), np.zeros_like(z))
+    return Jet(z, np.ones_like(z), None, order)
 
 
 def lift(x: Any) -> Jet:
@@ -118,8 +137,7 @@ def lift(x: Any) -> Jet:
     value = np.asarray(x)
     if value.dtype.kind not in "fiub":
         raise TypeError(f"a jet cannot be mixed with entries of type {value.dtype}")
-    value = value.astype(np.float64)
-    return Jet(value, np.zeros_like(value), np.zeros_like(value))
+    return Jet(value.astype(np.float64), None, None)
 
 
 def _apply(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
@@ -133,21 +151,48 @@ def _apply(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
         return x.compose(*UNARY[name](x.value))
     if name in BINARY and len(inputs) == 2:
         a, b = (lift(x) for x in inputs)
-        if name == "power" and not np.any(b.first) and not np.any(b.second):
+        if name == "power" and b.first is None and b.second is None:
             return a.compose(*_constant_power(a.value, b.value))
-        f, fa, fb, faa, fab, fbb = BINARY[name](a.value, b.value)
-        first = _times(fa, a.first) + _times(fb, b.first)
-        second = _times(fa, a.second) + _times(fb, b.second)
-        second = second + _times(faa, a.first * a.first) + _times(fbb, b.first * b.first)
-        second = second + 2.0 * _times(fab, a.first * b.first)
-        shape = np.shape(f)
-        return Jet(f, np.broadcast_to(first, shape).copy(), np.broadcast_to(second, shape).copy())
+        return _binary(BINARY[name](a.value, b.value), a, b)
     raise TypeError(f"no derivative rule for {name}")
 
 
-def _times(partial: Any, factor: Array) -> Array:
+def _binary(rule: Any, a: Jet, b: Jet) -> Jet:
+    """A function of two jets from its value and its five partial derivatives."""
+    f, fa, fb, faa, fab, fbb = rule
+    order, shape = min(a.order, b.order), np.shape(f)
+    first = _sum(_times(fa, a.first), _times(fb, b.first))
+    second = None
+    if order == 2:
+        second = _sum(_times(fa, a.second), _times(fb, b.second))
+        for partial, x, y in ((faa, a, a), (2.0 * fab, a, b), (fbb, b, b)):
+            if x.first is not None and y.first is not None:
+                second = _sum(second, _times(partial, x.first * y.first))
+    return Jet(f, _broadcast(first, shape), _broadcast(second, shape), order)
+
+
+def _times(partial: Any, factor: Array | None) -> Array | None:
     """Product in which a factor of exactly zero wins over an infinite or undefined partial."""
-    return np.where(factor == 0.0, 0.0, np.asarray(partial) * factor)
+    if factor is None or (type(partial) is float and partial == 0.0):
+        return None
+    out: Array = np.asarray(partial) * factor
+    if not np.all(np.isfinite(out)):
+        out = np.where(factor == 0.0, 0.0, out)
+    return out
+
+
+def _sum(a: Array | None, b: Array | None) -> Array | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return np.asarray(a + b)
+
+
+def _copy(x: Array | None) -> Array | None:
+    return None if x is None else x.copy()
+
+
+def _broadcast(x: Array | None, shape: tuple[int, ...]) -> Array | None:
+    return None if x is None else np.broadcast_to(x, shape).copy()
 
 
 def _constant_power(a: Array, n: Array) -> tuple[Array, Array, Array]:
@@ -159,11 +204,16 @@ def _constant_power(a: Array, n: Array) -> tuple[Array, Array, Array]:
 def _where(condition: Any, a: Any, b: Any) -> Jet:
     mask = condition.value != 0.0 if isinstance(condition, Jet) else condition
     a, b = lift(a), lift(b)
-    return Jet(
-        np.where(mask, a.value, b.value),
-        np.where(mask, a.first, b.first),
-        np.where(mask, a.second, b.second),
-    )
+    order = min(a.order, b.order)
+    first = _chosen(mask, a.first, b.first)
+    second = _chosen(mask, a.second, b.second) if order == 2 else None
+    return Jet(np.where(mask, a.value, b.value), first, second, order)
+
+
+def _chosen(mask: Any, a: Array | None, b: Array | None) -> Array | None:
+    if a is None and b is None:
+        return None
+    return np.where(mask, 0.0 if a is None else a, 0.0 if b is None else b)
 
 
 def _clip(argument: Any, a_min: Any = None, a_max: Any = None) -> Jet:
@@ -200,7 +250,7 @@ def _polyval(p: Any, x: Any) -> Jet:
     out: Any = lift(0.0)
     for coefficient in p:
         out = out * x + coefficient
-    return Jet(out.value, out.first, out.second)
+    return Jet(out.value, out.first, out.second, out.order)
 
 
 _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -209,6 +259,7 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.select: _select,
     np.piecewise: _piecewise,
     np.polyval: _polyval,
+    np.sinc: lambda x: lift(x).compose(*sinc(lift(x).value)),
     np.zeros_like: lambda x: lift(np.zeros(lift(x).shape)),
     np.ones_like: lambda x: lift(np.ones(lift(x).shape)),
     np.full_like: lambda x, fill: lift(np.full(lift(x).shape, fill)),

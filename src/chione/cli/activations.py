@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from chione.cli.output import echo_json
+from chione.cli.output import echo_json, say
 
 
 @click.command()
@@ -16,6 +16,7 @@ def command(as_json: bool) -> None:
     Example: chione activations --json
     """
     from chione.activations import catalogue
+    from chione.base import text_table
 
     rows = catalogue()
     if as_json:
@@ -25,13 +26,13 @@ def command(as_json: bool) -> None:
         }
         echo_json("activations", {}, {"activations": entries})
         return
-    wide = max(map(len, rows))
-    broad = max(len(phi.formula) for phi in rows.values())
-    click.echo(f"{'name':<{wide}}  {'formula':<{broad}}  kinks")
-    for name, phi in rows.items():
-        kinks = ", ".join(f"{k:g}" for k in phi.kinks) or "-"
-        click.echo(f"{name:<{wide}}  {phi.formula:<{broad}}  {kinks}")
-    click.echo(
-        "\nAlso accepted wherever an activation is asked for: an expression in x, such as "
+    table = [
+        (name, phi.formula, ", ".join(f"{k:g}" for k in phi.kinks) or "-")
+        for name, phi in rows.items()
+    ]
+    click.echo(text_table(("name", "formula", "kinks"), table))
+    click.echo()
+    say(
+        "Also accepted wherever an activation is asked for: an expression in x, such as "
         "'x*tanh(softplus(x))'."
     )

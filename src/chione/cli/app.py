@@ -25,11 +25,13 @@ COMMANDS = {
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
     "hessian": "The random matrix model of a loss surface's Hessian.",
     "reproduce": "Make the figures and tables of the sources again, each with its check.",
+    "show": "Print and draw a saved result again.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
 }
 
 NO_ANSWER = 1
 BAD_USAGE = 2
+INTERRUPTED = 130  # what shells give for a program that Ctrl-C has ended
 
 
 class LazyGroup(click.Group):
@@ -71,6 +73,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click prints its own errors and leaves quietly when the reader has gone
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
         except Exception as err:
             if ctx.params.get("traceback"):
                 traceback.print_exc(file=sys.stderr)
@@ -82,8 +87,10 @@ class LazyGroup(click.Group):
 def _explain(err: Exception) -> tuple[str, int]:
     """The sentence for the reader and the exit code."""
     # imported here: NumPy comes with it, and `chione --help` has no use for NumPy
-    from chione.base import ChioneError, ConvergenceError, MissingExtraError
+    from chione.base import ChioneError, ConvergenceError, CostError, MissingExtraError
 
+    if isinstance(err, CostError):
+        return str(err).replace(": effort=", ": --effort "), BAD_USAGE
     if isinstance(err, ConvergenceError | MissingExtraError):
         return str(err), NO_ANSWER
     if isinstance(err, ChioneError | ValueError | TypeError):
@@ -106,5 +113,6 @@ def main(traceback: bool) -> None:
     \b
     Example: chione analyze gelu --sigma-w 1.5 --sigma-b 0.1 --depth 50 --width 512
 
-    Exit codes: 0 an answer, 1 no answer exists or it was not reached, 2 bad usage.
+    Exit codes: 0 an answer, 1 no answer exists or it was not reached, 2 bad usage (or more work
+    than the limit allows), 130 interrupted.
     """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from typing import Any
 import click
 
 from chione.cli.output import echo_json
-from chione.cli.parameters import COUNT
+from chione.cli.parameters import COUNT, with_effort
+from chione.cli.progress import running
+from chione.cli.user_code import contained
 
 
 class Shape(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
@@ -42,6 +47,7 @@ class Shape(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--fix", is_flag=True, help="Initialise the model by theory and look again.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
+@with_effort
 def command(
     ctx: click.Context,
     model: str,
@@ -54,8 +60,9 @@ def command(
 ) -> None:
     """Examine the PyTorch model that FACTORY in FILE.py makes, on random inputs.
 
-    FACTORY is a function or class that needs no arguments, or a model. The file is run. Exit code
-    0: trainable as it is (with --fix: after it), 1: not, 2: bad usage. The file is not changed.
+    FACTORY is a function or class that needs no arguments, or a model. The file is run; what it
+    prints goes to stderr, and it is not changed. Exit code 0: trainable as it is (with --fix: after
+    it), 1: not, 2: bad usage.
 
     \b
     Example: chione doctor net.py:Net --input-shape 1,28,28 --fix
@@ -70,8 +77,10 @@ def command(
     except ImportError as err:
         raise MissingExtraError("torch", "torch", "chione doctor") from err
 
+    _check_size(batch, input_shape, tokens)
     torch.manual_seed(seed)
-    net = _make(path, factory, torch.nn.Module)
+    with contained(path):
+        net = _make(path, factory, torch.nn.Module)
     generator = torch.Generator().manual_seed(seed)
     shape = (batch, *input_shape)
     if tokens is None:
@@ -84,14 +93,17 @@ def command(
         if tokens is None and parameter.is_floating_point():
             inputs = inputs.to(parameter.dtype)
 
-    text, trainable, found = _look(net, inputs, seed)
+    with running("examining the model"):
+        text, trainable, found = _look(path, net, inputs, seed)
     result: dict[str, Any] = {"result": found}
     if not as_json:
         click.echo(text)
     if fix:
-        done = initialize_(net, inputs, generator=generator)
         before = found
-        text, trainable, found = _look(net, inputs, seed)
+        with running("initialising the model"):
+            with _user_errors(path):
+                done = initialize_(net, inputs, generator=generator)
+            text, trainable, found = _look(path, net, inputs, seed)
         result = {"result": found, "before": before, "initialization": done.to_dict()}
         if not as_json:
             click.echo(f"\nInitialised by theory:\n\n{done}\n\n{text}\n\n{_ADVICE}")
@@ -108,7 +120,44 @@ def command(
 _ADVICE = "To keep this, call chione.torch.initialize_(model, batch) where you make the model."
 
 
-def _look(net: Any, inputs: Any, seed: int) -> tuple[str, bool, dict[str, Any]]:
+_LARGEST = 2**63 - 1  # sizes and token numbers are 64-bit integers in PyTorch
+
+
+def _check_size(batch: int, input_shape: tuple[int, ...], tokens: int | None) -> None:
+    """Refuse inputs that do not fit into memory, or into PyTorch's integers."""
+    from chione.base import cost
+
+    numbers = batch * math.prod(input_shape)
+    if max(numbers, tokens or 0) > _LARGEST:
+        raise click.UsageError(
+            "--batch, --input-shape and --tokens must stay below 2^63 numbers; choose smaller ones."
+        )
+    # the inputs, and a first layer of their size forward and backward; 3e7 numbers a second
+    one = numbers / batch
+    cost.check(
+        f"a batch of {batch} inputs of shape {','.join(map(str, input_shape))}",
+        gigabytes=3 * (4 if tokens is None else 8) * numbers / 1e9,
+        seconds=numbers / 3e7,
+        fits=f"a batch of {max(1, int(3e8 // one))} fits" if one < 3e8 else "smaller inputs fit",
+    )
+
+
+@contextmanager
+def _user_errors(path: Path) -> Iterator[None]:
+    """The model's own code runs contained; chione's errors about the model keep their words."""
+    from chione.base import ChioneError
+
+    kept: list[Exception] = []
+    with contained(path):
+        try:
+            yield
+        except (ChioneError, ValueError, TypeError) as err:
+            kept.append(err)
+    if kept:
+        raise kept[0]
+
+
+def _look(path: Path, net: Any, inputs: Any, seed: int) -> tuple[str, bool, dict[str, Any]]:
     """The report as text, whether the model can train, and the report as plain data.
 
     A model whose signals overflow cannot train either, but has no report beyond that sentence.
@@ -116,9 +165,10 @@ def _look(net: Any, inputs: Any, seed: int) -> tuple[str, bool, dict[str, Any]]:
     from chione.torch import NonFiniteError, inspect
 
     try:
-        report = inspect(net, inputs, seed=seed)
+        with _user_errors(path):
+            report = inspect(net, inputs, seed=seed)
     except NonFiniteError as err:
-        verdict = {"trainable": False, "sentence": str(err), "warnings": []}
+        verdict = {"trains": "no", "trainable": False, "sentence": str(err), "warnings": []}
         return f"Not trainable: {err}", False, {"layers": [], "verdict": verdict}
     return str(report), report.verdict.trainable, report.to_dict()
 
@@ -137,12 +187,12 @@ def _split(model: str) -> tuple[Path, str]:
 
 
 def _make(path: Path, factory: str, module_class: type) -> Any:
-    """Run the file and make the model; an error in either is a usage error with its own text."""
+    """Run the file and make the model."""
     spec = spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise click.UsageError(f"{str(path)!r} is no Python file; its name must end in .py.")
     module = module_from_spec(spec)
-    folder = str(path.resolve().parent)
+    folder, before = str(path.resolve().parent), list(sys.path)
     sys.path.insert(0, folder)  # so that the file can import its neighbours, as when it is run
     try:
         sys.modules[spec.name] = module
@@ -152,14 +202,9 @@ def _make(path: Path, factory: str, module_class: type) -> Any:
             raise click.UsageError(f"{str(path)!r} defines no {factory!r}.")
         if not isinstance(made, module_class) and callable(made):
             made = made()
-    except click.UsageError:
-        raise
-    except Exception as err:
-        raise click.UsageError(
-            f"{str(path)!r} could not make the model ({type(err).__name__}: {err})."
-        ) from err
     finally:
-        sys.path.remove(folder)
+        # what the file has added stays, what it has taken away comes back
+        sys.path[:] = before + [p for p in sys.path if p not in (folder, *before)]
         sys.modules.pop(spec.name, None)
     if not isinstance(made, module_class):
         raise click.UsageError(

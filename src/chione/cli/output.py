@@ -1,19 +1,22 @@
-"""What a command writes: one JSON object on stdout, files that are whole or not there."""
+"""What a command writes: one JSON object or sentences on stdout, pictures, files."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 import chione
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from chione.base import AbstractResult
 
 
 def echo_json(
@@ -28,6 +31,8 @@ def echo_json(
     Numbers that are not finite become null (JSON has no NaN); the status beside each value says
     why it is missing.
     """
+    from chione.base import plain  # NumPy comes with it, which a listing can do without
+
     document = {
         "command": command,
         "version": chione.__version__,
@@ -38,38 +43,28 @@ def echo_json(
     click.echo(json.dumps(plain(document), allow_nan=False))
 
 
-def plain(x: Any) -> Any:
-    """`x` as JSON types: arrays become lists, what is not finite becomes None."""
-    if x is None or isinstance(x, bool | str):
-        return x
-    if isinstance(x, Mapping):
-        return {str(k): plain(v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return [plain(v) for v in x]
-    if isinstance(x, int):
-        return int(x)
-    if isinstance(x, float):
-        return float(x) if math.isfinite(x) else None
-    if isinstance(x, Path):
-        return str(x)
-    if isinstance(x, np.generic | np.ndarray):
-        return plain(x.tolist())
-    raise TypeError(f"no JSON form for {type(x).__name__}.")
+def say(text: str) -> None:
+    """A sentence on stdout, folded where a screen says how wide it is; a file gets one line."""
+    from chione.base import paragraph
+
+    screen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    click.echo(paragraph(text) if screen else text)
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file beside `path`, then move it into place in one step.
+def save(path: Path, result: AbstractResult) -> None:
+    """Write a result as data and say so on stderr."""
+    result.save(path)
+    tell(path)
 
-    A run that is stopped half-way leaves no half-written file and no change to an old one.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    part = Path(name)
-    try:
-        write(part)
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)  # mkstemp makes files private; a result is an ordinary file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+
+def draw(path: Path, figure: Figure) -> None:
+    """Write a picture and say so on stderr."""
+    from chione.plotting import save
+
+    save(figure, path)
+    tell(path)
+
+
+def tell(path: Path) -> None:
+    """One line on stderr: the file is there."""
+    click.echo(f"Wrote {path}", err=True)

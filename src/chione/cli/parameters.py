@@ -1,12 +1,16 @@
-"""Kinds of command-line values: finite numbers, ranges, output files."""
+"""Kinds of command-line values: finite numbers, ranges, names, files to write, the effort."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 
 class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
@@ -14,14 +18,14 @@ class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 
     Parameters
     ----------
-    minimum : float, optional
-        Smallest accepted value.
+    minimum, maximum : float, optional
+        Smallest and largest accepted value.
     """
 
     name = "number"
 
-    def __init__(self, minimum: float = -math.inf) -> None:
-        self.minimum = minimum
+    def __init__(self, minimum: float = -math.inf, maximum: float = math.inf) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -35,6 +39,8 @@ class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only fr
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         if x < self.minimum:
             self.fail(f"{x!r} is below {self.minimum:g}, the smallest accepted value.", param, ctx)
+        if x > self.maximum:
+            self.fail(f"{x!r} is above {self.maximum:g}, the largest accepted value.", param, ctx)
         return x
 
 
@@ -43,8 +49,8 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 
     name = "from:to:count"
 
-    def __init__(self, minimum: float = -math.inf) -> None:
-        self.minimum = minimum
+    def __init__(self, minimum: float = -math.inf, maximum: float = math.inf) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -62,6 +68,8 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
         if not (math.isfinite(low) and math.isfinite(high) and self.minimum <= low < high):
             bound = "" if math.isinf(self.minimum) else f" and FROM at least {self.minimum:g}"
             self.fail(f"{value!r}: the ends must be finite, FROM below TO{bound}.", param, ctx)
+        if high > self.maximum:
+            self.fail(f"{value!r}: TO must be at most {self.maximum:g}.", param, ctx)
         if not 2 <= count <= 100_000:
             self.fail(f"{value!r}: COUNT must lie between 2 and 100000.", param, ctx)
         return low, high, count
@@ -81,16 +89,81 @@ class OutputFile(click.ParamType):  # type: ignore[type-arg]  # generic only fro
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, or a click error that says what is accepted."""
+        from chione.base import MissingExtraError, check_writable
+
         path = Path(value)
         if path.suffix.lower() not in self.endings:
             self.fail(f"{value!r} must end in one of {', '.join(self.endings)}.", param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"the folder {str(path.parent)!r} does not exist.", param, ctx)
-        if path.is_dir():
-            self.fail(f"{value!r} is a folder.", param, ctx)
-        return path
+        if path.suffix.lower() == ".nc" and find_spec("xarray") is None:
+            raise MissingExtraError("xarray", "data", "writing .nc")
+        try:
+            return check_writable(path)
+        except (ValueError, OSError) as err:
+            self.fail(str(err), param, ctx)
 
 
+class _Named(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
+    """A word; the shell completes it from a list that is read only then."""
+
+    def __init__(self, name: str, words: Callable[[], Iterable[str]]) -> None:
+        self.name, self._words = name, words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word as it is; the command judges it."""
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The words of the list that begin like this."""
+        return [CompletionItem(word) for word in self._words() if word.startswith(incomplete)]
+
+
+def _activations() -> Iterable[str]:
+    from chione.activations import catalogue
+
+    return catalogue()
+
+
+def _entries() -> Iterable[str]:
+    from chione.gallery import ENTRIES
+
+    return ENTRIES
+
+
+def with_effort(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--effort``: how many times the limits on time and memory it may take."""
+
+    @wraps(function)
+    def within(*args: Any, effort: float, **options: Any) -> None:
+        from chione.base import cost
+
+        with cost.allowing(effort):
+            function(*args, **options)
+
+    option = click.option(
+        "--effort",
+        type=FiniteFloat(minimum=0.0),
+        default=1.0,
+        show_default=True,
+        help="How many times the limits of 60 s of work and 4 GB it may take.",
+    )
+    return option(within)
+
+
+ACTIVATION = _Named("activation", _activations)
+ENTRY = _Named("name", _entries)
 FIGURE = OutputFile(".png", ".svg", ".pdf")
+DATA = OutputFile(".npz", ".csv", ".nc", ".json")
 NON_NEGATIVE = FiniteFloat(minimum=0.0)
+LARGEST_SIGMA = 1e75  # fourth powers must stay in the range of float64
+SIGMA = FiniteFloat(minimum=0.0, maximum=LARGEST_SIGMA)
 COUNT = click.IntRange(min=1)
+LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+
+data_option = click.option(
+    "--out",
+    type=DATA,
+    help="Write the result as data: .npz, .nc, .json (chione show reads these back) or .csv, "
+    "its table.",
+)

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from chione.base import check_writable
+from chione.cli.parameters import ENTRY, with_effort
+from chione.cli.progress import counting
 from chione.gallery import ENTRIES, Entry, Reproduction, find, write
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", type=ENTRY, required=False)
 @click.option("--list", "listing", is_flag=True, help="List the entries and stop.")
 @click.option("--all", "everything", is_flag=True, help="Make every entry.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the files "
+    help="Folder of the data, and of picture and caption beside them "
     "(default: gallery); with --check alone nothing is written unless it is given.",
 )
 @click.option("--quick", is_flag=True, help="Small networks and few points.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a numerical check fails.")
 @click.pass_context
+@with_effort
 def command(
     ctx: click.Context,
     name: str | None,
@@ -53,14 +54,17 @@ def command(
     folder = out if out is not None or check else Path("gallery")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder / f"{chosen[0].name}.npz")
     failed = 0
-    with _progress(chosen) as each:
-        for entry in each:
+    with counting("entries", len(chosen)) as advance:
+        for done, entry in enumerate(chosen, 1):
             made = entry.make(quick)
             if folder is not None:
                 write(entry, made, folder)
             _report(entry, made)
             failed += sum(not c.passed for c in made.checks)
+            if advance is not None:
+                advance(done, len(chosen))
     if folder is not None:
         click.echo(f"Wrote {len(chosen)} entries to {folder}", err=True)
     if failed:
@@ -72,24 +76,3 @@ def _report(entry: Entry, made: Reproduction) -> None:
     click.echo(f"{entry.name}: {entry.title}")
     for c in made.checks:
         click.echo(f"  {c.sentence}")
-
-
-@contextmanager
-def _progress(chosen: list[Entry]) -> Iterator[Iterator[Entry]]:
-    """The entries one by one, with a bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield iter(chosen)
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("entries", total=len(chosen))
-
-        def each() -> Iterator[Entry]:
-            for entry in chosen:
-                bar.update(task, description=entry.name)
-                yield entry
-                bar.advance(task)
-
-        yield each()

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, FiniteFloat, OutputFile
+from chione.cli.output import draw, echo_json, save, say
+from chione.cli.parameters import (
+    ACTIVATION,
+    COUNT,
+    FIGURE,
+    LAWS,
+    NON_NEGATIVE,
+    SIGMA,
+    FiniteFloat,
+    data_option,
+    with_effort,
+)
+from chione.cli.progress import counting, running
 
 if TYPE_CHECKING:
     from chione.diagnosis.compare import Comparison
     from chione.networks import MLP
     from chione.simulation import SimulationResult
 
-_LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+_INTERRUPTED = 130  # as shells have it
 
 
 class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
@@ -40,14 +48,14 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 
 
 @click.command()
-@click.argument("activation")
-@click.option("--sigma-w", type=NON_NEGATIVE, required=True, help="Weights ~ sigma_w^2 / fan_in.")
-@click.option("--sigma-b", type=NON_NEGATIVE, default=0.0, show_default=True, help="Biases.")
+@click.argument("activation", type=ACTIVATION)
+@click.option("--sigma-w", type=SIGMA, required=True, help="Weights ~ sigma_w^2 / fan_in.")
+@click.option("--sigma-b", type=SIGMA, default=0.0, show_default=True, help="Biases.")
 @click.option("--depth", type=COUNT, help="Number of layers.  [default: 20, or from --widths]")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option("--widths", type=_List(int, "n,n,..."), help="Units of each layer, if unequal.")
 @click.option("--input-width", type=COUNT, help="Units of the input.  [default: the first width]")
-@click.option("--weights", type=click.Choice(_LAWS), default="gaussian", show_default=True)
+@click.option("--weights", type=click.Choice(LAWS), default="gaussian", show_default=True)
 @click.option("--networks", type=COUNT, default=50, show_default=True, help="How many to draw.")
 @click.option(
     "--q0", type=NON_NEGATIVE, default=1.0, show_default=True, help="Mean square of the inputs."
@@ -72,13 +80,14 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--device", default="cpu", show_default=True, help="Device of the torch backend.")
 @click.option("--workers", type=COUNT, default=1, show_default=True, help="Threads.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--out", type=OutputFile(".npz", ".csv", ".nc"), help="Write means and errors.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw theory as lines, networks as points.")
 @click.option("--circle", type=FIGURE, help="Draw a great circle of inputs bending in the layers.")
 @click.option("--limit", type=FIGURE, help="Draw how outputs become Gaussian with the width.")
 @click.option("--check", is_flag=True, help="Exit with 1 if networks contradict the theory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
+@with_effort
 def command(
     ctx: click.Context,
     activation: str,
@@ -116,15 +125,18 @@ def command(
     \b
     Example: chione simulate tanh --sigma-w 1.5 --sigma-b 0.1 --depth 20 --figure run.png --check
     """
+    from chione.diagnosis.compare import compare
     from chione.simulation import NAMES, simulate
+    from chione.simulation.costs import first_width
     from chione.simulation.inputs import input_pair
 
     network = _network(activation, sigma_w, sigma_b, depth, width, widths, input_width, weights)
     names = NAMES if observe == ("all",) else observe
-    with _progress(networks) as advance:
+    alone = _without_theory(network, check)
+    with counting("networks", networks) as advance:
         result = simulate(
             network,
-            input_pair(network.widths[0], q0=q0, c0=c0, seed=seed),
+            input_pair(first_width(network), q0=q0, c0=c0, seed=seed),
             n_networks=networks,
             seed=seed,
             observe=names,
@@ -135,18 +147,21 @@ def command(
             device=device,
             progress=advance,
         )
-    comparison = _compare(result, check)
+    comparison = None
+    if not alone:
+        with running("comparing with the theory"):
+            comparison = compare(result)
     if out is not None:
-        result.save(out)
-        click.echo(f"Wrote {out}", err=True)
+        save(out, result)
     if figure is not None:
         _draw(figure, result, comparison)
-        click.echo(f"Wrote {figure}", err=True)
-    if circle is not None:
+    if circle is not None and not result.interrupted:
         _draw_circle(circle, network, networks, seed, q0)
-    if limit is not None:
+    if limit is not None and not result.interrupted:
         _draw_limit(limit, network, seed, q0, c0)
     _report(result, comparison, as_json)
+    if result.interrupted:
+        ctx.exit(_INTERRUPTED)
     if check and comparison is not None:
         ctx.exit(_verdict(comparison))
 
@@ -180,61 +195,53 @@ def _network(
     )
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr where that is a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+def _without_theory(network: MLP, check: bool) -> bool:
+    """Whether networks are measured alone: no limit exists, or it would take too long.
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("networks", total=total)
-        yield lambda done, _: bar.update(task, completed=done)
+    Asked before the simulation, so that ``--check`` does not fail after it.
+    """
+    from chione.base import CostError
+    from chione.diagnosis.compare import check_cost
 
-
-def _compare(result: SimulationResult, check: bool) -> Comparison | None:
-    from chione.diagnosis.compare import compare
-
-    if result.network.weights == "delta" and not check:
-        return None
-    return compare(result)
+    if network.weights == "delta":
+        return not check
+    try:
+        check_cost(network, 1)
+    except CostError as err:
+        if check:
+            raise
+        click.echo(f"Without the theory: {err}".replace(": effort=", ": --effort "), err=True)
+        return True
+    return False
 
 
 def _draw(path: Path, result: SimulationResult, comparison: Comparison | None) -> None:
-    from chione.plotting import save
     from chione.plotting.simulation import simulation_figure
 
-    theory = None if comparison is None else comparison.theory
-    picture = simulation_figure(result, theory)
-    write_atomically(path, lambda part: save(picture, part))
+    draw(path, simulation_figure(result, None if comparison is None else comparison.theory))
 
 
 def _draw_circle(path: Path, network: MLP, networks: int, seed: int, q0: float) -> None:
     """The circle through at most 10 networks: their matrices are explicit, which takes time."""
     from chione.diagnosis.infinite_geometry import circle_geometry
-    from chione.plotting import save
     from chione.plotting.geometry import geometry_figure
     from chione.simulation import great_circle
 
-    curve = great_circle(network, q0=q0, n_networks=min(networks, 10), seed=seed, n_points=100)
-    picture = geometry_figure(curve, circle_geometry(network, q0=q0))
-    write_atomically(path, lambda part: save(picture, part))
-    click.echo(f"Wrote {path}", err=True)
+    with running("a circle of inputs"):
+        curve = great_circle(network, q0=q0, n_networks=min(networks, 10), seed=seed, n_points=100)
+        limit = circle_geometry(network, q0=q0)
+    draw(path, geometry_figure(curve, limit))
 
 
 def _draw_limit(path: Path, network: MLP, seed: int, q0: float, c0: float) -> None:
-    from chione.plotting import save
     from chione.plotting.geometry import gaussian_limit_figure
     from chione.simulation import gaussian_limit, input_pair
     from chione.theory import nngp
 
     x = input_pair(network.widths[0], q0=q0, c0=c0, seed=seed)
-    result = gaussian_limit(network, x, kernel=nngp(network, x).value, seed=seed)
-    picture = gaussian_limit_figure(result)
-    write_atomically(path, lambda part: save(picture, part))
-    click.echo(f"Wrote {path}", err=True)
+    with running("networks of growing width"):
+        result = gaussian_limit(network, x, kernel=nngp(network, x).value, seed=seed)
+    draw(path, gaussian_limit_figure(result))
 
 
 def _report(result: SimulationResult, comparison: Comparison | None, as_json: bool) -> None:
@@ -257,23 +264,29 @@ def _report(result: SimulationResult, comparison: Comparison | None, as_json: bo
 
 
 def _table(comparison: Comparison) -> None:
+    from chione.base import text_table
     from chione.diagnosis.numbers import measured_text
 
-    click.echo(f"\n{'observable':<24}{'layer':>6}{'theory':>14}   {'simulated':<24}{'z':>6}")
+    rows = []
     for row in comparison.rows():
         theory = f"{row['theory']:.6g}" if row["theory"] == row["theory"] else "none"
         exact = row["stderr"] < 1e-12 * abs(row["simulated"])  # the same in every network
         z = "" if exact or row["z"] != row["z"] else f"{row['z']:.1f}"
         simulated = measured_text(row["simulated"], 0.0 if exact else row["stderr"])
-        layer = row["layer"] or ""
-        click.echo(f"{row['observable']:<24}{layer:>6}{theory:>14}   {simulated:<24}{z:>6}")
+        rows.append((row["observable"], str(row["layer"] or ""), theory, simulated, z))
+    head = ("observable", "layer", "theory", "simulated", "z")
+    click.echo(f"\n{text_table(head, rows, align='<>><>')}")
     for name in comparison.without_theory:
-        click.echo(f"{name:<24} measured; it has no infinite-width value here")
-    count = comparison.n_comparisons
+        say(f"{name}: measured; it has no infinite-width value here")
+    count, held = comparison.n_comparisons, comparison.result
+    of = f" of the {held.n_networks} networks that were run" if held.interrupted else ""
     if comparison.agrees and count:
-        click.echo(f"\nAll {count} comparisons agree with the theory within finite width.")
+        text = f"All {count} comparisons{of} agree with the theory within finite width."
+        click.echo()
+        say(text)
     for sentence in comparison.contradictions:
-        click.echo(f"\nContradiction in {sentence}")
+        click.echo()
+        say(f"Contradiction in {sentence}")
 
 
 def _verdict(comparison: Comparison) -> int:

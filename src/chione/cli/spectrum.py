@@ -7,19 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, OutputFile
+from chione.cli.output import draw, echo_json, save, say
+from chione.cli.parameters import (
+    ACTIVATION,
+    COUNT,
+    FIGURE,
+    NON_NEGATIVE,
+    SIGMA,
+    data_option,
+    with_effort,
+)
+from chione.cli.progress import Advance, counting
 
 if TYPE_CHECKING:
+    from chione.base import Table
+    from chione.plotting.spectra import Scale
     from chione.simulation.spectra import SimulatedSpectrum
     from chione.theory.jacobian import JacobianSpectrum
 
 
 @click.command()
-@click.argument("activation")
+@click.argument("activation", type=ACTIVATION)
 @click.option("--depth", type=COUNT, required=True, help="Number of layers.")
-@click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ sigma_w^2 / fan_in.")
-@click.option("--sigma-b", type=NON_NEGATIVE, help="Biases.")
+@click.option("--sigma-w", type=SIGMA, help="Weights ~ sigma_w^2 / fan_in.")
+@click.option("--sigma-b", type=SIGMA, help="Biases.")
 @click.option("--q-star", type=NON_NEGATIVE, help="Mean square of the pre-activations.")
 @click.option(
     "--variance",
@@ -30,16 +41,18 @@ if TYPE_CHECKING:
     "--weights", type=click.Choice(("gaussian", "orthogonal")), default="gaussian",
     show_default=True,
 )  # fmt: skip
-@click.option("--points", type=click.IntRange(min=8), default=200, show_default=True)
+@click.option("--points", type=click.IntRange(8, 100_000), default=200, show_default=True,
+              help="Of the curve in a .csv.")  # fmt: skip
 @click.option("--networks", type=click.IntRange(min=0), default=0, show_default=True,
               help="Networks to sample beside the theory.")  # fmt: skip
 @click.option("--width", type=COUNT, default=500, show_default=True, help="Units of a layer.")
 @click.option("--stabilised", is_flag=True, help="Sample small singular values right, too.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--scale", type=click.Choice(("log", "linear")), default="log", show_default=True)
-@click.option("--out", type=OutputFile(".csv"), help="Write the curve.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw the density, sampled networks beside it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_effort
 def command(
     activation: str,
     depth: int,
@@ -77,15 +90,16 @@ def command(
     )
     sampled = None
     if networks:
-        sampled = _sample(spectrum, networks, width, seed, "stabilised" if stabilised else "plain")
+        method = "stabilised" if stabilised else "plain"
+        with counting("networks", networks) as advance:
+            sampled = _sample(spectrum, networks, width, seed, method, advance)
     if out is not None:
-        write_atomically(out, lambda path: _write_csv(spectrum, points, path))
+        save(out, _curve(spectrum, points) if out.suffix.lower() == ".csv" else spectrum)
     if figure is not None:
         from chione.plotting.spectra import spectrum_figure
-        from chione.plotting.style import save
 
-        picture = spectrum_figure(spectrum, sampled, scale="log" if scale == "log" else "linear")
-        write_atomically(figure, lambda path: save(picture, path))
+        kind: Scale = "log" if scale == "log" else "linear"
+        draw(figure, spectrum_figure(spectrum, sampled, scale=kind))
     summary = _summary(spectrum)
     if found is not None:
         summary["initialization"] = {"sigma_b": found.sigma_b, "sentence": found.sentence}
@@ -99,7 +113,12 @@ def command(
 
 
 def _sample(
-    spectrum: JacobianSpectrum, networks: int, width: int, seed: int, method: str
+    spectrum: JacobianSpectrum,
+    networks: int,
+    width: int,
+    seed: int,
+    method: str,
+    progress: Advance | None,
 ) -> SimulatedSpectrum:
     from chione.networks import MLP
     from chione.simulation.spectra import simulate_spectrum
@@ -108,7 +127,12 @@ def _sample(
         spectrum.activation, spectrum.sigma_w, 0.0, spectrum.depth, width, spectrum.weights
     )
     return simulate_spectrum(
-        network, q_star=spectrum.q_star, n_networks=networks, seed=seed, method=method
+        network,
+        q_star=spectrum.q_star,
+        n_networks=networks,
+        seed=seed,
+        method=method,
+        progress=progress,
     )
 
 
@@ -142,22 +166,19 @@ def _compare(spectrum: JacobianSpectrum, sampled: SimulatedSpectrum) -> dict[str
     return {"networks": sampled.log_singular_values.shape[0], "ks_distance": distance}
 
 
-def _write_csv(spectrum: JacobianSpectrum, points: int, path: Path) -> None:
-    import csv
+def _curve(spectrum: JacobianSpectrum, points: int) -> Table:
+    """Density and distribution function on a graded grid, each with its error."""
+    from chione.base import Table
 
     c = spectrum.curve(points)
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(
-            ("log_lambda", "density_of_log_lambda", "density_error", "cdf", "cdf_error")
-        )
-        columns = (c.log_lambda, c.density_of_log, c.density_error, c.cdf, c.cdf_error)
-        writer.writerows(zip(*(x.tolist() for x in columns), strict=True))
+    columns = ("log_lambda", "density_of_log_lambda", "density_error", "cdf", "cdf_error")
+    values = (c.log_lambda, c.density_of_log, c.density_error, c.cdf, c.cdf_error)
+    return Table(columns, tuple(zip(*(x.tolist() for x in values), strict=True)))
 
 
 def _print(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> None:
     click.echo(f"{spectrum.activation.name}: {spectrum.weights}, L = {spectrum.depth}")
-    click.echo(spectrum.sentence)
+    say(spectrum.sentence)
     for key in ("sigma_w", "sigma_b", "q_star", "chi", "variance", "condition", "spread"):
         click.echo(f"  {key:<10} {summary[key]:.10g}")
     click.echo("  moments    " + "  ".join(f"{m:.8g}" for m in spectrum.moments(4).value))
@@ -166,4 +187,4 @@ def _print(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> None:
     if "simulation" in summary:
         click.echo(f"  distance to sampled networks {summary['simulation']['ks_distance']:.4f}")
     if "initialization" in summary:
-        click.echo(summary["initialization"]["sentence"])
+        say(summary["initialization"]["sentence"])

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
-from chione.cli.output import echo_json, write_atomically
-from chione.cli.parameters import FIGURE
+from chione.cli.output import draw, echo_json, save, say
+from chione.cli.parameters import ACTIVATION, FIGURE, data_option, with_effort
+from chione.cli.progress import running
 
 
 @click.command()
-@click.argument("activation")
-@click.option("--out", type=FIGURE, help="Draw activation, Hermite coefficients and field.")
+@click.argument("activation", type=ACTIVATION)
+@click.option("--figure", type=FIGURE, help="Draw activation, Hermite coefficients and field.")
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def command(activation: str, out: Path | None, as_json: bool) -> None:
+@with_effort
+def command(activation: str, figure: Path | None, out: Path | None, as_json: bool) -> None:
     """Find the fixed points of (mean, variance) -> (E phi, Var phi) and whether they attract.
 
     \b
@@ -22,14 +25,15 @@ def command(activation: str, out: Path | None, as_json: bool) -> None:
     """
     from chione.theory import norm_stability
 
-    found = norm_stability(activation)
+    with running("looking for fixed points"):
+        found = norm_stability(activation)
     if out is not None:
-        from chione.plotting import save
+        save(out, found)
+    if figure is not None:
         from chione.plotting.stability import stability_figure
 
-        figure = stability_figure(activation, result=found)
-        write_atomically(out, lambda part: save(figure, part))
+        draw(figure, stability_figure(activation, result=found))
     if as_json:
-        echo_json("stability", {"activation": activation, "out": out}, found.to_dict())
+        echo_json("stability", {"activation": activation}, found.to_dict())
     else:
-        click.echo(found.sentence)
+        say(found.sentence)

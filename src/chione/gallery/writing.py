@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from chione.base import write_text, write_whole
 from chione.gallery.entry import Entry, Reproduction
 from chione.plotting import save
 
@@ -32,18 +34,22 @@ def write(entry: Entry, made: Reproduction, folder: Path) -> tuple[Path, ...]:
     Returns
     -------
     tuple of Path
-        The files, of equal bytes in every run.
+        The files, of equal bytes in every run. Each is whole or not there.
     """
     stem = folder / entry.name
     paths = [stem.with_suffix(s) for s in (".png", ".svg", ".npz", ".txt")]
     save(made.figure, paths[0])
     save(made.figure, paths[1])
-    np.savez(paths[2], **{name: v.values for name, v in made.data.items()})  # type: ignore[arg-type]
-    paths[3].write_text(caption_text(entry, made), encoding="utf-8")
+    write_whole(paths[2], partial(_write_npz, made))
+    write_text(paths[3], caption_text(entry, made))
     if importlib.util.find_spec("xarray"):
         paths.append(stem.with_suffix(".nc"))
-        _write_netcdf(made, entry, paths[-1])
+        write_whole(paths[-1], partial(_write_netcdf, made, entry))
     return tuple(paths)
+
+
+def _write_npz(made: Reproduction, path: Path) -> None:
+    np.savez(path, **{name: v.values for name, v in made.data.items()})  # type: ignore[arg-type]
 
 
 def _write_netcdf(made: Reproduction, entry: Entry, path: Path) -> None:

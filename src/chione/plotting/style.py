@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from chione.base import write_whole
+
 # Okabe and Ito's palette: told apart in greyscale and by all common kinds of colour vision.
 BLACK, BLUE, SKY, GREEN = "#1a1a1a", "#0072B2", "#56B4E9", "#009E73"
 VERMILLION, ORANGE, PURPLE, GREY = "#D55E00", "#E69F00", "#CC79A7", "#8a8a8a"
@@ -89,6 +91,8 @@ def one_axes(width: float = 5.0, height: float = 3.8) -> tuple[Figure, Axes]:
 def save(figure: Figure, path: str | Path) -> None:
     """Write the figure as ``.png``, ``.svg`` or ``.pdf``; equal figures give equal bytes.
 
+    The file is whole or not there: a run that is killed leaves an old picture as it was.
+
     Parameters
     ----------
     figure : matplotlib.figure.Figure
@@ -106,5 +110,9 @@ def save(figure: Figure, path: str | Path) -> None:
         raise ValueError(
             f"a figure must be written as {', '.join(_NO_DATE)}, but the name is {str(path)!r}."
         )
-    with style():
-        figure.savefig(path, format=ending[1:], metadata=_NO_DATE[ending])
+
+    def write(part: Path) -> None:
+        with style():
+            figure.savefig(part, format=ending[1:], metadata=_NO_DATE[ending])
+
+    write_whole(path, write)

@@ -8,6 +8,7 @@ import numpy as np
 
 from chione.base import checks
 from chione.networks import MLP
+from chione.simulation.costs import first_width, widths_given
 from chione.simulation.dense import DenseWeights
 from chione.simulation.matrix_free import LAWS, SampledWeights
 from chione.simulation.passes import Pass
@@ -17,7 +18,7 @@ SAMPLERS = ("auto", "dense", "matrix-free")
 _UNITS_PER_INPUT = 8  # below that the small matrices of the sampler are not small
 
 
-def choose(sampler: str, backend: str, network: MLP, n_inputs: int) -> str:
+def choose(sampler: str, backend: str, network: MLP, n_inputs: int, device: str = "cpu") -> str:
     """The word for what will run: ``dense``, ``dense-torch`` or ``matrix-free``.
 
     Raises
@@ -34,7 +35,13 @@ def choose(sampler: str, backend: str, network: MLP, n_inputs: int) -> str:
                 "or backend='numpy'."
             )
         return "dense-torch"
-    wide = min(network.widths) >= _UNITS_PER_INPUT * n_inputs
+    if device != "cpu":
+        raise ValueError(
+            f"backend 'numpy' runs on the CPU, but device is {device!r}; "
+            "use backend='torch' with it, or leave device out."
+        )
+    narrowest = min(min(widths_given(network)), first_width(network))
+    wide = narrowest >= _UNITS_PER_INPUT * n_inputs
     if sampler == "auto":
         return "matrix-free" if network.weights in LAWS and wide else "dense"
     return sampler

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.theory.kernel_drop import drop_for_curves, kernel_drop, slope_expansion
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.pair_kernels import (
     between,
     derivative_kernel,

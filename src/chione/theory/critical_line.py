@@ -8,24 +8,22 @@ For each q there is at most one pair of sigmas with :math:`\chi_\perp = 1` at th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, checks
-from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, along, checks, result
+from chione.theory.moments import Moments, moments
 
 _LOWEST, _HIGHEST, _PER_DECADE = 1e-8, 1e4, 40  # of q, where the caller names none
 _LARGEST = 1e16  # of sigma_w^2: beyond, the slope is that of far tails of the Gaussian
 _BISECTIONS = 60
 
 
-@dataclass(frozen=True)
-class CriticalLine:
+@result
+class CriticalLine(AbstractResult):
     r"""Pairs of sigmas with chi_perp = 1, along increasing q.
 
     Parameters
@@ -44,6 +42,10 @@ class CriticalLine:
     sentence : str
         What the line is, or why there is none.
     """
+
+    axes = along(
+        "q", "q", "sigma_w", "sigma_b", "chi_parallel", "error_w", "error_b", "error_parallel"
+    )
 
     activation: AbstractActivation
     q: Array

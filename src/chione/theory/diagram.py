@@ -10,23 +10,27 @@ Newton steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Status, checks
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Status, along, checks, cost, result
 from chione.gaussian import Table
-from chione.gaussian.panels import EPS
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.large_lengths import large_length_slopes
+from chione.theory.length_map import variance
+from chione.theory.moments import moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
+from chione.theory.root_error import root_error
 from chione.theory.stable_lengths import LengthSolver
 
 FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
+_LARGEST = 1e12  # beyond, tables of correlations are lost in rounding
+_CELL_SECONDS = 4e-5  # a point: 1e-5 s (tanh) to 4e-5 s (hardtanh) measured on 200 x 150 points
+_CELL_BYTES = 400.0  # fourteen fields, words for the phase, and what is on the way
 _CELLS = 1 << 16  # at a time: some ten working arrays of half a megabyte each
 
 Words = NDArray[np.str_]
@@ -34,8 +38,8 @@ Codes = NDArray[np.int8]
 Values = tuple[Array, Array]  # value, error
 
 
-@dataclass(frozen=True)
-class PhaseDiagram:
+@result
+class PhaseDiagram(AbstractResult):
     """Mean-field theory of one activation over a grid; fields have shape (rows, columns).
 
     Parameters
@@ -50,7 +54,8 @@ class PhaseDiagram:
         Mean square that lengths settle at; NaN where there is none.
     chi_parallel, chi_perp : ndarray
         Slope of the length map, and factor on the mean square gradient per layer. chi_perp is NaN
-        where the activation jumps, since it is infinite there.
+        where the activation jumps, since it is infinite there. Where lengths diverge, the limits
+        that both tend to, if they exist.
     c_star, one_minus_c_star : ndarray
         Correlation that two inputs settle at, and its distance from 1 with relative accuracy. NaN
         at q* = 0 if the activation is smooth there: deep layers then keep every correlation.
@@ -63,8 +68,14 @@ class PhaseDiagram:
     reached : ndarray of bool
         False where lengths that start at the input do not get to q*.
     errors : dict of str to ndarray
-        Estimated absolute error of each field of numbers (single precision: it is an estimate).
+        Estimated absolute error of each field of numbers.
     """
+
+    axes = (
+        along("sigma_w", "sigma_w")
+        | along("sigma_b", "sigma_b")
+        | along("sigma_b sigma_w", *FIELDS, "phase", "status", "reached", "errors")
+    )
 
     activation: AbstractActivation
     sigma_w: Array
@@ -79,7 +90,7 @@ class PhaseDiagram:
     phase: Words
     status: Codes
     reached: NDArray[np.bool_]
-    errors: dict[str, NDArray[np.float32]]
+    errors: dict[str, Array]
 
 
 def phase_diagram(
@@ -123,11 +134,18 @@ def phase_diagram(
     w, b = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
     q0 = checks.positive("q0", q0)
     shape = (b.size, w.size)
+    cells_allowed = int(min(cost.SECONDS * cost.allowed() / _CELL_SECONDS, 1e15))
+    cost.check(
+        f"a phase diagram of {b.size} x {w.size} points",
+        seconds=_CELL_SECONDS * b.size * w.size,
+        gigabytes=_CELL_BYTES * b.size * w.size / 1e9,
+        fits=f"{cells_allowed} points fit",
+    )
     fields = {name: np.full(shape, np.nan) for name in FIELDS}
-    errors = {name: np.full(shape, np.nan, dtype=np.float32) for name in FIELDS}
+    errors = {name: np.full(shape, np.nan) for name in FIELDS}
     status, reached = np.empty(shape, dtype=np.int8), np.empty(shape, dtype=bool)
     phase = np.empty(shape, dtype="<U9")
-    solve = LengthSolver(moments(act), b**2, q0)
+    solve = LengthSolver(moments(act), w**2, b**2, q0)
     width = max(1, _CELLS // b.size)
     for start in range(0, w.size, width):
         part = np.s_[:, start : start + width]
@@ -137,8 +155,7 @@ def phase_diagram(
         cells = _Cells(act, np.broadcast_to(w2, lengths.q.shape), lengths.q, lengths.status)
         for name, (value, error) in cells.susceptibilities().items():
             fields[name][part] = value
-            with np.errstate(over="ignore"):
-                errors[name][part] = error
+            errors[name][part] = error
         phase[part] = cells.phase
     correlations(act, w**2, fields, errors, phase)
     return PhaseDiagram(
@@ -155,6 +172,12 @@ def _axis(name: str, x: Any) -> Array:
         )
     if a.min() < 0.0:
         raise ValueError(f"{name} must be 0 or above, but it holds {float(a.min())!r}.")
+    variance(name, float(a.max()))
+    if a.max() > _LARGEST:
+        raise ValueError(
+            f"{name} must be at most {_LARGEST:g}, but it holds {float(a.max())!r}; beyond that "
+            "correlations are lost in rounding."
+        )
     return a
 
 
@@ -178,8 +201,12 @@ class _Cells:
         if x.size:
             m = self._m
             parallel[inside], own, bend = _lookup(m.slope_table, x, w2)
-            length_error = w2 * m.square_table(x) * m.square_table.error(x) + 3.0 * EPS * x
-            of_q = _root_error(length_error, np.abs(1.0 - parallel[inside]), bend)
+            held = w2 * m.square_table(x)
+            length_error = held * m.square_table.error(x) + 4.0 * EPS * x
+            length_error += _log_rounding(x) * x * np.abs(parallel[inside])
+            of_q = root_error(
+                length_error, np.maximum(np.abs(1.0 - parallel[inside]) - own, 0.0), bend
+            )
             of_q = np.where(continuum, 4.0 * EPS * x, of_q + 2.0 * EPS * x)
             q_error[inside], parallel_error[inside] = of_q, own + bend * of_q
             if not m.has_jumps:
@@ -191,6 +218,16 @@ class _Cells:
             parallel[zero] = perp[zero] = slope
             parallel_error[zero] = perp_error[zero] = 4.0 * EPS * slope
             q_error[zero] = 0.0
+        lost = self._status == Status.DIVERGENT
+        if lost.any():  # what both tend to while lengths grow, where that exists
+            for limit, value, error in zip(
+                large_length_slopes(self._act, 1.0),
+                (parallel, perp),
+                (parallel_error, perp_error),
+                strict=True,
+            ):
+                value[lost] = self._w2[lost] * limit.value
+                error[lost] = self._w2[lost] * limit.error + 2.0 * EPS * np.abs(value[lost])
         self._set_phase(perp, perp_error)
         return {
             "q_star": (q, q_error),
@@ -213,14 +250,14 @@ def _lookup(table: Table, q: Array, w2: Array) -> tuple[Array, Array, Array]:
     """sigma_w^2 times a table: value, error, and size of the slope in q."""
     value, slope = table.with_slope(q)
     value = w2 * value
-    return value, np.abs(value) * (table.error(q) + 3.0 * EPS), np.abs(w2 * slope)
+    bend = np.abs(w2 * slope)
+    error = np.abs(value) * (table.error(q) + 3.0 * EPS) + _log_rounding(q) * q * bend
+    return value, error, bend
 
 
-def _root_error(error: Array, distance: Array, bend: Array) -> Array:
-    """Error of a root: error over slope, and at a double root the square root of the error."""
-    with np.errstate(all="ignore"):
-        simple = distance > np.sqrt(2.0 * error * bend)
-        return np.where(simple, error / distance, np.sqrt(2.0 * error / bend))
+def _log_rounding(q: Array) -> Array:
+    """Relative error of q where it is looked up by a rounded logarithm."""
+    return np.asarray(EPS * np.abs(np.log(q)))
 
 
 def critical(slope: Array, error: Array) -> NDArray[np.bool_]:
@@ -247,7 +284,7 @@ def correlations(
     act: AbstractActivation,
     w2: Array,
     fields: dict[str, Array],
-    errors: dict[str, NDArray[np.float32]],
+    errors: dict[str, Array],
     phase: Words,
 ) -> None:
     """Fill in c*, 1 - c* and xi_c of all cells."""
@@ -260,15 +297,16 @@ def correlations(
         if left == right:  # deep layers are linear and keep every correlation
             fields[name][(q == 0.0) & (w2 > 0.0)] = np.nan
             errors[name][(q == 0.0) & (w2 > 0.0)] = np.nan
-    slope, slope_error = fields["chi_perp"].copy(), errors["chi_perp"].astype(np.float64)
+    slope, slope_error = fields["chi_perp"].copy(), errors["chi_perp"].copy()
     slope[(q == 0.0) & (w2 > 0.0)] = 1.0  # the map is the identity, or that of a leaky ReLU
+    slope[~known] = np.nan
     slope[known & (w2 == 0.0)] = slope_error[known & (w2 == 0.0)] = 0.0
     chaotic = np.flatnonzero((phase == CHAOTIC) & (q > 0.0) & (w2 > 0.0))
     if chaotic.size:
         column = chaotic % w2.size
         chi = fields["chi_perp"].ravel()[chaotic]
         table = CorrelationTable(act, q.ravel()[chaotic], w2[column], chi)
-        found = table.solve(errors["q_star"].ravel()[chaotic].astype(np.float64))
+        found = table.solve(errors["q_star"].ravel()[chaotic])
         for name, field in (("c_star", found.c), ("one_minus_c_star", found.gap)):
             fields[name].ravel()[chaotic] = field
             errors[name].ravel()[chaotic] = found.error

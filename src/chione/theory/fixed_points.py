@@ -9,29 +9,32 @@ iteration runs away from unstable points and crawls near half-stable ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
+from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
+from chione.theory.root_error import root_error
 
 STABLE = "stable"
 UNSTABLE = "unstable"
 FROM_ABOVE = "half-stable from above"
 FROM_BELOW = "half-stable from below"
 
-_LOWEST, _HIGHEST = 1e-12, 1e12  # where fixed points are looked for
-_PER_OCTAVE = 8
+_STEPS = 200  # of the map, before the direction alone decides
+_BLOCK = 64  # of a scan: where eight octaves are not resolved, none beyond will be
+_FAINT = 1e-250  # smaller means are inexact for want of range, not of resolution
+_FAR = 64.0  # beyond the last bend of S / q, where its limit is read
 
 
-@dataclass(frozen=True)
-class FixedPoint:
+@result
+class FixedPoint(AbstractResult):
     """One fixed point of the length map.
 
     Parameters
@@ -58,8 +61,8 @@ class FixedPoint:
         return self.stability != UNSTABLE
 
 
-@dataclass(frozen=True)
-class FixedPoints:
+@result
+class FixedPoints(AbstractResult):
     """All fixed points of one length map.
 
     Parameters
@@ -88,7 +91,7 @@ class FixedPoints:
 
 
 def fixed_points(phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0) -> FixedPoints:
-    r"""All fixed points of the length map up to 1e12, and zero.
+    r"""All fixed points of the length map.
 
     Parameters
     ----------
@@ -108,6 +111,12 @@ def fixed_points(phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0) -
     ValueError
         If a sigma is negative or not finite.
 
+    Notes
+    -----
+    Where V can meet the diagonal is read from the sizes of the activation at all arguments
+    between 1e-145 and 1e150, so that no unit of q is preferred; that lengths diverge is said where
+    V lies above the diagonal at the largest of them.
+
     Examples
     --------
     >>> points = fixed_points("tanh", sigma_w=1.3, sigma_b=0.3).points
@@ -117,21 +126,25 @@ def fixed_points(phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0) -
     w2, b2 = variances(sigma_w, sigma_b)
     m = moments(phi)
     grid, gap, noise = _scan(m, w2, b2)
-    if _is_identity(m, w2, b2, grid, gap, noise):
+    if _is_identity(b2, gap, noise):
         sentence = "Every length is a fixed point: the length map is the identity."
         return FixedPoints((), Status.CONTINUUM, 1.0, sentence)
     roots = _roots(m, w2, b2, grid, gap, noise)
-    zero = _at_zero(m, w2, b2, grid, gap)
+    zero = _at_zero(m, w2, b2, gap)
     points = tuple(([zero] if zero else []) + [_point(m, w2, b2, *r) for r in roots])
-    growth = _growth(m, w2, b2, grid)
-    attracting = [p for p in points if p.attracts]
-    if attracting:
+    growth = w2 * growth_factor(m)
+    if any(p.attracts for p in points):
         return FixedPoints(points, Status.OK, growth, _describe(points))
-    if growth > 1.0:
+    status = Status(int(unsettled(m, np.array(w2), np.array(b2))))
+    if status == Status.DIVERGENT:
         pace = f"by {growth:.4g}x a layer" if np.isfinite(growth) else "faster than exponentially"
-        sentence = f"No length is attracting: lengths diverge, in the end {pace}."
-        return FixedPoints(points, Status.DIVERGENT, growth, sentence)
-    return FixedPoints(points, Status.NONE, growth, "The length map has no attracting fixed point.")
+        start = "every" if len(points) == 0 or points[-1].q.value == 0.0 else "every large enough"
+        sentence = f"No length attracts: from {start} input lengths diverge, in the end {pace}."
+    elif status == Status.OVERFLOW:
+        sentence = "Lengths grow beyond 1e300, ever more slowly: where they end is out of reach."
+    else:
+        sentence = "The length map has no attracting fixed point."
+    return FixedPoints(points, status, growth, sentence)
 
 
 def length_gap(m: Moments, w2: float, b2: float, q: float) -> Estimate:
@@ -141,21 +154,33 @@ def length_gap(m: Moments, w2: float, b2: float, q: float) -> Estimate:
 
 
 def _scan(m: Moments, w2: float, b2: float) -> tuple[Array, Array, Array]:
-    """Grid of q, V(q) / q - 1 on it, and the relative noise of V; cut where V is not finite."""
-    low = 0.5 * b2 if b2 > 0.0 else _LOWEST  # V is never below sigma_b^2
-    n = int(np.ceil(np.log2(_HIGHEST / low) * _PER_OCTAVE)) if low < _HIGHEST else 2
-    grid = np.geomspace(low, max(_HIGHEST, 2.0 * low), n)
-    v = m.square(grid)
-    known = (np.asarray(v.status) == Status.OK) | (np.asarray(v.status) == Status.INEXACT)
-    end = len(grid) if known.all() else int(np.argmin(known))
-    grid, value, error = grid[:end], v.value[:end], v.error[:end]
+    """Grid of q, V(q) / q - 1 on it, and the relative noise of V; cut where V is not known."""
+    grid = growth_profile(m.phi).grid(np.array([w2]), np.array([b2]))
+    value, error = resolved_squares(m, grid)
+    grid = grid[: value.size]
     return grid, (w2 * value + b2) / grid - 1.0, w2 * error / grid + 4.0 * EPS
 
 
-def _is_identity(m: Moments, w2: float, b2: float, grid: Array, gap: Array, noise: Array) -> bool:
-    if b2 > 0.0 or grid.size == 0:
-        return False
-    return bool(np.all(np.abs(gap) <= noise + 4.0 * EPS))
+def resolved_squares(m: Moments, grid: Array) -> tuple[Array, Array]:
+    """E phi^2 with its error on a rising grid, as far as it is finite and resolved.
+
+    An oscillation at q far beyond its period costs seconds and has no digits.
+    """
+    values, errors = [np.empty(0)], [np.empty(0)]
+    for start in range(0, grid.size, _BLOCK):
+        v = m.square(grid[start : start + _BLOCK])
+        known = np.asarray(v.status) <= Status.INEXACT
+        end = known.size if known.all() else int(np.argmin(known))
+        values.append(np.asarray(v.value)[:end])
+        errors.append(np.asarray(v.error)[:end])
+        lost = np.all(np.asarray(v.status) == Status.INEXACT) and np.max(v.value) > _FAINT
+        if end < known.size or lost:
+            break
+    return np.concatenate(values), np.concatenate(errors)
+
+
+def _is_identity(b2: float, gap: Array, noise: Array) -> bool:
+    return b2 == 0.0 and gap.size > 0 and bool(np.all(np.abs(gap) <= noise + 4.0 * EPS))
 
 
 def _roots(
@@ -165,42 +190,54 @@ def _roots(
     found: list[tuple[float, str]] = []
     sign = np.where(np.abs(gap) <= noise, 0.0, np.sign(gap))
 
-    def f(log_q: float) -> float:
-        return float(length_gap(m, w2, b2, float(np.exp(log_q))).value)
-
     def add(a: float, b: float, left: float) -> None:
-        root = float(np.exp(brentq(f, np.log(a), np.log(b), xtol=1e-15, rtol=4.0 * EPS)))
+        def f(u: float) -> float:
+            return float(length_gap(m, w2, b2, a * float(np.exp(u))).value) / a
+
+        root = float(a) * float(np.exp(brentq(f, 0.0, np.log(b / a), xtol=EPS, rtol=4.0 * EPS)))
         found.append((root, STABLE if left > 0.0 else UNSTABLE))
 
     nonzero = np.flatnonzero(sign)
+    slope = _slopes(m, w2, grid, gap)
     for i, j in pairwise(nonzero):
         if sign[i] != sign[j]:
             add(grid[i], grid[j], sign[i])
-            continue
-        for q, kind in _between(m, w2, b2, grid[i : j + 1], gap[i : j + 1], sign[i]):
-            if kind is not None:
-                found.append((q, kind))
-            else:
-                add(grid[i], q, sign[i])
-                add(q, grid[j], -sign[i])
+        # an extremum of V - q towards the axis: sign * (V' - 1) goes from below zero to above
+        elif sign[i] * slope[i] < 0.0 < sign[i] * slope[j]:
+            for q, kind in _between(m, w2, b2, grid[i], grid[j], sign[i]):
+                if kind is not None:
+                    found.append((q, kind))
+                else:
+                    add(grid[i], q, sign[i])
+                    add(q, grid[j], -sign[i])
     return sorted(found)
 
 
+def _slopes(m: Moments, w2: float, grid: Array, gap: Array) -> Array:
+    """V' - 1 where V is near the diagonal; NaN elsewhere.
+
+    Beyond 0.2 it is too far away to come back within a tenth of an octave.
+    """
+    out, near = np.full(grid.shape, np.nan), np.abs(gap) <= 0.2
+    near[1:] |= near[:-1]
+    near[:-1] |= near[1:]
+    if near.any():
+        out[near] = w2 * np.asarray(m.slope(grid[near]).value) - 1.0
+    return out
+
+
 def _between(
-    m: Moments, w2: float, b2: float, grid: Array, gap: Array, sign: float
+    m: Moments, w2: float, b2: float, low: float, high: float, sign: float
 ) -> list[tuple[float, str | None]]:
     """A touching point, or one beyond the axis (kind None), between grid points of one sign."""
-    if grid.size == 2 and np.abs(gap).min() > 0.2:
-        return []  # too far from the axis to come back within a tenth of an octave
 
-    def slope(log_q: float) -> float:
-        return float(w2 * m.slope(float(np.exp(log_q))).value - 1.0)
+    def slope(u: float) -> float:
+        return float(w2 * m.slope(low * float(np.exp(u))).value - 1.0)
 
-    a, b = np.log(grid[0]), np.log(grid[-1])
-    # an extremum of V - q towards the axis: sign * (V' - 1) goes from below zero to above
-    if not (sign * slope(a) < 0.0 < sign * slope(b)):
+    end = float(np.log(high / low))
+    if not slope(0.0) * slope(end) < 0.0:
         return []
-    q = float(np.exp(brentq(slope, a, b, xtol=1e-14)))
+    q = float(low) * float(np.exp(brentq(slope, 0.0, end, xtol=EPS)))
     e = length_gap(m, w2, b2, q)
     if abs(e.value) <= 4.0 * e.error:
         return [(q, FROM_BELOW if sign > 0.0 else FROM_ABOVE)]
@@ -210,19 +247,14 @@ def _between(
 def _point(m: Moments, w2: float, b2: float, q: float, kind: str) -> FixedPoint:
     parallel = affine(m.slope(q), w2, 0.0)
     perp = affine(m.derivative_square(q), w2, 0.0)
-    error = length_gap(m, w2, b2, q).error
-    distance = abs(1.0 - parallel.value)
-    curvature = _curvature(m, w2, q)
-    # simple root: error over slope; double root: V - q = V'' (q - q*)^2 / 2
-    if distance > np.sqrt(2.0 * error * curvature):
-        q_error = error / distance
-    else:
-        q_error = np.sqrt(2.0 * error / curvature) if curvature > 0.0 else float("inf")
-    q_error += 2.0 * EPS * q
+    gap, bend = length_gap(m, w2, b2, q), _curvature(m, w2, q)
+    slope = max(abs(1.0 - parallel.value) - parallel.error, 0.0)
+    error, size, curvature = (np.array(x) for x in (gap.error + abs(gap.value), slope, bend))
+    q_error = float(root_error(error, size, curvature)) + 2.0 * EPS * q
     perp_slope = abs(_difference(lambda x: float(m.derivative_square(x).value), q)) * w2
     return FixedPoint(
-        Estimate(q, q_error, Status.OK),
-        _spread(parallel, curvature * q_error),
+        Estimate(q, float(q_error), Status.OK),
+        _spread(parallel, bend * q_error),
         perp if perp.status != Status.OK else _spread(perp, perp_slope * q_error),
         kind,
     )
@@ -244,7 +276,7 @@ def _difference(f: Callable[[float], float], q: float) -> float:
     return float(value) if np.isfinite(value) else 0.0
 
 
-def _at_zero(m: Moments, w2: float, b2: float, grid: Array, gap: Array) -> FixedPoint | None:
+def _at_zero(m: Moments, w2: float, b2: float, gap: Array) -> FixedPoint | None:
     """The fixed point q = 0 of a network without biases whose activation vanishes at zero."""
     start = affine(m.square(0.0), w2, b2)
     if start.value > 4.0 * start.error and start.value > 0.0:
@@ -266,15 +298,46 @@ def zero_slope(phi: AbstractActivation, w2: float) -> float:
     return float(w2 * np.mean(one_sided**2))
 
 
-def _growth(m: Moments, w2: float, b2: float, grid: Array) -> float:
-    """Limit of V(q) / q at large q; infinite where it keeps rising."""
-    if grid.size < 2 * _PER_OCTAVE or grid[-1] < 0.5 * _HIGHEST:
-        return float("inf")  # V itself leaves float64
-    a, b = (w2 * m.square(float(x)).value + b2 for x in (grid[-1] / 16.0, grid[-1]))
-    if b == 0.0:
-        return 0.0
-    ratio = 16.0 * a / b
-    return float("inf") if ratio < 0.9 else float(b / grid[-1])
+def growth_factor(m: Moments) -> float:
+    """Limit of E phi^2 / q at large q: infinite where it keeps rising, 0 where it falls away."""
+    profile = growth_profile(m.phi)
+    power = profile.last_power
+    if power != 1.0:
+        return float("inf") if power > 1.0 else 0.0
+    bend = profile.linear_above if profile.linear_above > profile.linear_below else 1.0
+    q = min(_FAR * bend, 1e300)
+    square = m.square(q)
+    if square.status == Status.OK:
+        return float(square.value / q)
+    tail = profile.log2_square - profile.log2_q
+    return float(np.exp2(tail[-tail.size // 10 :]).mean())
+
+
+def unsettled(m: Moments, w2: Array, b2: Array) -> NDArray[np.int8]:
+    """What lengths do where none attracts: ``DIVERGENT``, ``OVERFLOW`` or ``NONE``.
+
+    They diverge if V / q stays above 1 for ever, or tends to 1 from above, or is 1 with a bias on
+    top. Where it falls but is above 1 at the largest lengths of float64, nothing can be claimed.
+    """
+    factor = growth_factor(m)
+    with np.errstate(invalid="ignore"):
+        growth = np.where(w2 > 0.0, w2 * factor, 0.0)
+    same = np.abs(growth - 1.0) <= 16.0 * EPS
+    creeps = bool(same.any()) and _tends_from_above(m, factor)
+    lasting = np.where(same, (b2 > 0.0) | creeps, growth > 1.0)
+    above = growth_profile(m.phi).is_above_at_last(w2, b2) & (growth == 0.0)
+    return np.where(
+        lasting, Status.DIVERGENT, np.where(above, Status.OVERFLOW, Status.NONE)
+    ).astype(np.int8)
+
+
+def _tends_from_above(m: Moments, factor: float) -> bool:
+    """Whether E phi^2 / q comes down to its limit, as for softplus."""
+    profile = growth_profile(m.phi)
+    if not profile.linear_below < profile.linear_above < np.inf:
+        return False
+    q = 1e-4 * profile.linear_above  # what is left there is some 1e-8
+    return bool(m.square(q).value / q / factor - 1.0 > 1e-11)
 
 
 def _describe(points: tuple[FixedPoint, ...]) -> str:
@@ -285,19 +348,42 @@ def _describe(points: tuple[FixedPoint, ...]) -> str:
     return f"One length attracts: {words}." if len(points) > 1 else f"One fixed point, {words}."
 
 
-def reached_from(phi: ActivationLike, q0: float, *, sigma_w: float, sigma_b: float) -> float:
-    """Where lengths that start at input mean square `q0` end; inf where they diverge.
+def settle(
+    phi: ActivationLike, points: FixedPoints, q: float, *, sigma_w: float, sigma_b: float
+) -> tuple[FixedPoint | None, bool]:
+    """The attracting point at which lengths settle, and whether they get there.
 
-    A few hundred steps of the map, then the nearest attracting point on the way it is going.
+    A few hundred steps of the map, then the nearest attracting point on the way it is going;
+    where there is none, the last of all, not reached.
+
+    Parameters
+    ----------
+    phi : activation
+        The activation of `points`.
+    points : FixedPoints
+        All fixed points.
+    q : float
+        Mean square of the first pre-activations.
+    sigma_w, sigma_b : float
+        Standard deviations of weights and biases.
     """
+    attracting = points.stable
+    if not attracting:
+        return None, False
     w2, b2 = variances(sigma_w, sigma_b)
-    m = moments(activation(phi))
-    q = w2 * q0 + b2
-    for _ in range(200):
+    m, step = moments(activation(phi)), 0.0
+    for _ in range(_STEPS):
         e = m.square(q)
-        if e.status not in (Status.OK, Status.INEXACT) or q > _HIGHEST:
-            return float("inf")
+        if e.status not in (Status.OK, Status.INEXACT):
+            return attracting[-1], False
         before, q = q, w2 * e.value + b2
-        if abs(q - before) <= 1e-14 * q:
+        step = q - before
+        if abs(step) <= 1e-14 * q or not np.isfinite(q):
             break
-    return q
+    places = np.array([p.q.value for p in attracting])
+    if abs(step) <= 1e-12 * q:
+        near = int(np.argmin(np.abs(places - q)))
+        if abs(places[near] - q) <= 1e-6 * max(places[near], q):
+            return attracting[near], True
+    ahead = np.flatnonzero(places > q) if step > 0.0 else np.flatnonzero(places <= q)[::-1]
+    return (attracting[ahead[0]], True) if ahead.size else (attracting[-1], False)

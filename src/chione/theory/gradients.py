@@ -11,23 +11,32 @@ with D the mean over units of the products of error signals
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from chione.activations import activation
-from chione.base import Array, ConvergenceError, Estimate, Status, checks
+from chione.activations import ActivationLike, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    along,
+    checks,
+    result,
+)
 from chione.gaussian import expectation
-from chione.gaussian.panels import EPS
 from chione.networks import MLP, as_network
 from chione.theory.kernel_mixed import two_inputs
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 STARTS = ("unit", "squared")
 
 
-@dataclass(frozen=True)
-class BackwardPass:
+@result
+class BackwardPass(AbstractResult):
     """Error signals and gradients of two inputs; columns are the entries 11, 12 and 22.
 
     Parameters
@@ -42,14 +51,16 @@ class BackwardPass:
         The same for the biases.
     """
 
+    axes = along("layer entry", "metric", "errors", "weight_gradients", "bias_gradients")
+
     metric: Estimate
     errors: Estimate
     weight_gradients: Estimate
     bias_gradients: Estimate
 
 
-@dataclass(frozen=True)
-class Tradeoff:
+@result
+class Tradeoff(AbstractResult):
     r"""How fast a centred, normalised activation parts inputs, and how fast gradients grow.
 
     Parameters
@@ -118,10 +129,11 @@ def backward(
     """
     network = as_network(network)
     checks.one_of("start", start, STARTS)
-    if start == "unit" and any(targets):
+    goals = np.array([checks.finite("targets", t) for t in _several("targets", targets, 3)])
+    if start == "unit" and goals.any():
         raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")
     act, n = network.activation, network.widths
-    first, second = (checks.positive("q0", q) for q in q0)
+    first, second = (checks.positive("q0", q) for q in _several("q0", q0, 2))
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
     if moments(act).has_jumps and network.depth > 1:
         raise ConvergenceError(
@@ -135,13 +147,24 @@ def backward(
     if start == "unit":
         d = [_exact(np.ones(3))]
     else:
-        d = [Estimate(k[-1].value + np.array(targets, dtype=np.float64), k[-1].error)]
+        d = [Estimate(k[-1].value + goals, k[-1].error)]
     for layer in range(network.depth - 2, -1, -1):
         ratio = n[layer + 2] / n[layer + 1]
-        d.insert(0, _times(d[0], slopes[layer], ratio))
-    weights = [_times(d[i], x[i], float(n[i + 1]) * float(n[i])) for i in range(network.depth)]
-    biases = [_times(d[i], _exact(np.ones(3)), float(n[i + 1])) for i in range(network.depth)]
-    return BackwardPass(_stack(k), _stack(d), _stack(weights), _stack(biases))
+        d.insert(0, ratio * d[0] * slopes[layer])
+    weights = [float(n[i + 1]) * float(n[i]) * d[i] * x[i] for i in range(network.depth)]
+    biases = [float(n[i + 1]) * d[i] for i in range(network.depth)]
+    return BackwardPass(*map(Estimate.stack, (k, d, weights, biases)))
+
+
+def _several(name: str, x: Any, n: int) -> tuple[Any, ...]:
+    """A tuple of n numbers."""
+    try:
+        out = tuple(x)
+    except TypeError:
+        raise TypeError(f"{name} must hold {n} numbers, but it is {x!r}.") from None
+    if isinstance(x, str) or len(out) != n:
+        raise ValueError(f"{name} must hold {n} numbers, but it is {x!r}.")
+    return out
 
 
 def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
@@ -169,36 +192,17 @@ def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
     act, q = activation(phi), checks.positive("q", q)
     m = moments(act)
     mean, square, slope = m.mean(q), m.square(q), m.derivative_square(q)
-    variance = square.value - mean.value**2
-    spread = square.error + 2.0 * abs(mean.value) * mean.error + 2.0 * EPS * square.value
-    if not variance > 8.0 * spread:
+    variance = square - mean**2
+    if not variance.value > 8.0 * variance.error:
         raise ConvergenceError(f"{act} is constant at variance {q:g}; it cannot be scaled.")
     # sqrt(q) E phi' = E z phi, the first Hermite coefficient
     first = expectation(lambda h: h * act.value(h), q, breakpoints=act.kinks)
-    top = first.value**2 / q
-    decorrelation = top / variance
-    d_error = (
-        2.0 * abs(first.value) * first.error / q / variance + decorrelation * spread / variance
-    )
     if not math.isfinite(slope.value):
         gradient = Estimate(float("nan"), float("nan"), slope.status)
     else:
-        value = q * slope.value / variance
-        gradient = Estimate(value, q * slope.error / variance + value * spread / variance)
-    return Tradeoff(act.name, Estimate(decorrelation, d_error + 2.0 * EPS), gradient)
+        gradient = q * slope / variance
+    return Tradeoff(act.name, first**2 / q / variance, gradient)
 
 
 def _exact(value: Array) -> Estimate:
     return Estimate(value, 2.0 * EPS * np.abs(value))
-
-
-def _times(a: Estimate, b: Estimate, factor: float) -> Estimate:
-    value = factor * a.value * b.value
-    error = factor * (np.abs(a.value) * b.error + np.abs(b.value) * a.error)
-    return Estimate(value, error + 2.0 * EPS * np.abs(value))
-
-
-def _stack(rows: list[Estimate]) -> Estimate:
-    value = np.stack([r.value for r in rows])
-    error = np.stack([r.error for r in rows])
-    return Estimate(value, error, np.zeros(value.shape, dtype=np.int8))

@@ -8,12 +8,11 @@ in :math:`t = \sqrt{1 - |c|} + \delta`, on pieces that are found from the bits o
 from __future__ import annotations
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import Array, ConvergenceError, Status
-from chione.gaussian.panels import EPS
+from chione.base import EPS, Array, ConvergenceError, Status
+from chione.base import chebyshev as kit
 from chione.theory.kernel_map import angle, kernel_map
 from chione.theory.moments import moments
 from chione.theory.pair_rules import parity
@@ -21,12 +20,9 @@ from chione.theory.pair_rules import parity
 CLOSE = 1e-3  # 1 - c below which it has to come from the difference of the inputs
 DEGREE = 5
 _BLOCK = 1 << 14  # entries at a time: the working set stays in the second-level cache
-_NODES = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
+_NODES = kit.nodes(DEGREE + 1)
 _PROBES = np.array([-0.93, -0.35, 0.21, 0.77])
-_TO_MONOMIAL = np.zeros((DEGREE + 1, DEGREE + 1))
-for _k in range(DEGREE + 1):
-    _TO_MONOMIAL[: _k + 1, _k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[_k])[: _k + 1]
-_FIT = _TO_MONOMIAL @ np.linalg.inv(chebyshev.chebvander(_NODES, DEGREE))
+_FIT = kit.monomial_matrix(DEGREE + 1) @ kit.fit_matrix(DEGREE + 1)
 _POWERS = _PROBES ** np.arange(DEGREE + 1)[:, None]  # (DEGREE + 1, probes)
 _MANTISSA = 52
 _ONE_BITS = np.float64(1.0).view(np.int64)

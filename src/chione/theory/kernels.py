@@ -9,13 +9,12 @@ r"""Kernels of infinitely wide networks for arrays of inputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from chione.base import EPS, Array, Estimate, Status, checks, cost
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, cost, result
 from chione.networks import MLP, as_network
 from chione.theory.fading import is_straight
 from chione.theory.kernel_fill import CompiledKernel, Tabulated
@@ -80,8 +79,8 @@ def ntk(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     return _kernel(network, x1, x2, True)
 
 
-@dataclass(frozen=True)
-class KernelLayers:
+@result
+class KernelLayers(AbstractResult):
     """Both kernels of a pair of inputs, layer by layer.
 
     Parameters
@@ -89,6 +88,8 @@ class KernelLayers:
     nngp, ntk : Estimate
         Shape (L, 3): the entries 11, 12 and 22 of each layer.
     """
+
+    axes = along("layer entry", "nngp", "ntk")
 
     nngp: Estimate
     ntk: Estimate

@@ -12,24 +12,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, ConvergenceError, Estimate, checks
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    along,
+    checks,
+    result,
+)
 from chione.gaussian import bivariate
-from chione.gaussian.panels import EPS
 from chione.theory.correlation_map import derivative_kernel
 from chione.theory.finite_width import LAWS
 from chione.theory.length_map import variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 PAIRS = ((0, 0), (0, 1), (1, 1))
 
 
-@dataclass(frozen=True)
-class MetricCovariance:
+@result
+class MetricCovariance(AbstractResult):
     """Metric and vertex of two inputs, layer by layer.
 
     Parameters
@@ -41,6 +48,8 @@ class MetricCovariance:
     vertex : Estimate, shape (L, 3, 3)
         V between the entries 11, 12, 22.
     """
+
+    axes = along("layer entry", "metric") | along("layer entry other_entry", "vertex")
 
     activation: str
     metric: Estimate

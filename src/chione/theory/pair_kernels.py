@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.gaussian import bivariate
 from chione.gaussian.smoothing import smooth
-from chione.theory.moments import CLOSED_ERROR, METHODS, ActivationLike, moments
+from chione.theory.moments import CLOSED_ERROR, METHODS, moments
 from chione.theory.standard_activation import is_moderate, standard, value_size
 
 
@@ -97,9 +97,22 @@ def slope_at(
 def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
     if not is_moderate(phi, q1, q2):
         return _unscaled(phi, q1, q2, c)
-    return bivariate(
-        phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks
-    )
+    e = bivariate(phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks)
+    return Estimate(e.value, e.error + _noise(phi, 0, q1, q2), e.status)
+
+
+def _noise(phi: AbstractActivation, order: int, q1: float, q2: float) -> float:
+    r"""What the noise :math:`\delta` of a user's formula adds to the error of E f(u1) f(u2).
+
+    By Cauchy and Schwarz at most :math:`\sqrt{E f(u_1)^2\,E\,\delta(u_2)^2}` and its mirror image.
+    """
+    q = np.array([q1, q2])
+    noise = phi.noise(order, q)
+    if not np.any(noise):
+        return 0.0
+    m = moments(phi)
+    size = np.sqrt(np.abs(np.nan_to_num((m.derivative_square if order else m.square)(q).value)))
+    return float(size[0] * noise[1] + size[1] * noise[0])
 
 
 def _unscaled(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
@@ -147,6 +160,8 @@ def slope_quadrature(
         one_minus_c=gap,
     )
     jumps = moments(phi).jumps
+    noise = smooth_part.error + _noise(phi, 1, q1, q2)
+    smooth_part = Estimate(smooth_part.value, noise, smooth_part.status)
     relative = 2.0 * phi.derivative_error
     if not jumps:
         error = smooth_part.error + relative * abs(smooth_part.value)
@@ -258,7 +273,9 @@ def _scale(act: AbstractActivation, q1: Array, q2: Array, value: Array) -> Array
     square = act.closed_forms.mean_square
     if square is None:
         return np.abs(value)
-    return np.maximum(np.abs(value), np.sqrt(np.abs(square(q1) * square(q2))))
+    roots = np.sqrt(np.abs(square(q1))) * np.sqrt(np.abs(square(q2)))  # the product may overflow
+    size: Array = np.maximum(np.abs(value), roots)
+    return size
 
 
 def shaped(value: Array, error: Array, status: Any) -> Estimate:

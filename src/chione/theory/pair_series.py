@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array
+from chione.base import chebyshev as kit
 from chione.gaussian import hermite_expansion
 from chione.theory.moments import moments
 
@@ -34,7 +35,7 @@ class Series:
         self.low, self.high = low, high
         middle, half = 0.5 * (np.log(low) + np.log(high)), 0.5 * (np.log(high) - np.log(low))
         n = 6 + int(np.ceil(_PER_OCTAVE * 2.0 * half / np.log(2.0)))
-        self._nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n) if half > 1e-12 else np.zeros(1)
+        self._nodes = kit.nodes(n) if half > 1e-12 else np.zeros(1)
         self._middle, self._half = float(middle), float(half) or 1.0
         n = len(self._nodes)
         self._weights = (-1.0) ** np.arange(n) * np.sin(np.pi * (np.arange(n) + 0.5) / n)

@@ -7,26 +7,25 @@ r"""Everything mean-field theory says of one choice of (sigma_w, sigma_b).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Estimate, Status, checks, missing
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Estimate, Status, checks, missing, result
 from chione.theory.correlation_fixed_point import correlation_fixed_point
-from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, reached_from
+from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
+from chione.theory.large_lengths import large_length_slopes
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law, length_power_law
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 DIVERGENT, NO_POINT = "divergent", "none"
 
 
-@dataclass(frozen=True)
-class MeanField:
+@result
+class MeanField(AbstractResult):
     """Infinite-width theory of one network at its fixed point.
 
     Parameters
@@ -75,8 +74,7 @@ class MeanField:
     reached: bool
     sentence: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         names = ("q_star", "c_star", "chi_parallel", "chi_perp", "xi_q", "xi_c")
         return {
             "activation": str(self.activation),
@@ -116,6 +114,9 @@ def mean_field(
 
     Notes
     -----
+    Where all lengths diverge and the activation is linear at large sizes, chi_parallel and
+    chi_perp are the limits that they tend to.
+
     With q* = 0 and an activation that is smooth there, deep layers are linear: the correlation
     stays where the first layers left it, so c* has no value (status ``CONTINUUM``).
 
@@ -132,10 +133,11 @@ def mean_field(
     if points.status == Status.CONTINUUM:
         point, reached = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0), True
     else:
-        chosen = _choose(act, points, sigma_w, sigma_b, q0)
+        start = sigma_w**2 * q0 + sigma_b**2
+        chosen, reached = settle(act, points, start, sigma_w=sigma_w, sigma_b=sigma_b)
         if chosen is None:
             return _without_point(act, sigma_w, sigma_b, points)
-        point, reached = chosen
+        point = chosen
     phase = _phase(point.chi_perp)
     pair = correlation_fixed_point(act, point, sigma_w, chaotic=phase == CHAOTIC)
     laws = _power_laws(act, point, sigma_w, phase)
@@ -188,25 +190,6 @@ def _phase(chi: Estimate) -> str:
     return ORDERED if chi.value < 1.0 else CHAOTIC
 
 
-def _choose(
-    act: AbstractActivation, points: FixedPoints, sigma_w: float, sigma_b: float, q0: float
-) -> tuple[FixedPoint, bool] | None:
-    """The attracting point that lengths reach from the input; else the last one, not reached."""
-    attracting = points.stable
-    if not attracting:
-        return None
-    q = reached_from(act, q0, sigma_w=sigma_w, sigma_b=sigma_b)
-    if not np.isfinite(q):
-        return attracting[-1], False
-    places = np.array([p.q.value for p in attracting])
-    near = int(np.argmin(np.abs(places - q)))
-    if abs(places[near] - q) <= 1e-6 * max(places[near], q):
-        return attracting[near], True
-    step = affine(moments(act).square(q), sigma_w**2, sigma_b**2).value - q
-    ahead = np.flatnonzero(places > q) if step > 0.0 else np.flatnonzero(places <= q)[::-1]
-    return (attracting[ahead[0]], True) if ahead.size else (attracting[-1], False)
-
-
 def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> str:
     """Why lengths from this input do not settle at the attracting point."""
     limits = [p.q.value for p in points.points if p.stability != "stable"]
@@ -232,12 +215,16 @@ def _any_point(act: AbstractActivation, sigma_w: float, sigma_b: float, q: float
 def _without_point(
     act: AbstractActivation, sigma_w: float, sigma_b: float, points: FixedPoints
 ) -> MeanField:
-    diverges = points.growth > 1.0
-    gone = missing(Status.DIVERGENT if diverges else Status.NONE)
-    rest = missing(Status.NOT_COMPUTED)
-    numbers = (gone, rest, rest, rest, rest, rest, rest)
+    diverges = points.status == Status.DIVERGENT
+    gone, rest = missing(points.status), missing(Status.NOT_COMPUTED)
+    parallel, perp, sentence = rest, rest, points.sentence
+    if diverges:
+        parallel, perp = large_length_slopes(act, sigma_w)
+        if np.isfinite(perp.value):
+            sentence += f" There gradients change by {perp.value:.4g}x a layer."
+    numbers = (gone, rest, rest, parallel, perp, missing(points.status), rest)
     phase = DIVERGENT if diverges else NO_POINT
-    return MeanField(act, sigma_w, sigma_b, *numbers, phase, points, (), False, points.sentence)
+    return MeanField(act, sigma_w, sigma_b, *numbers, phase, points, (), False, sentence)
 
 
 def _power_laws(

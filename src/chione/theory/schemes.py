@@ -6,6 +6,7 @@ import math
 
 from chione.activations import AbstractActivation, LeakyReLU
 from chione.base import checks
+from chione.theory.length_map import count
 
 SCHEMES = ("xavier", "he", "lecun", "pytorch", "calculate_gain")
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 0.75}
@@ -34,7 +35,7 @@ def scheme_sigmas(
         Sizes of the layer.
     """
     checks.one_of("scheme", scheme, SCHEMES)
-    n_in, n_out = checks.integer("fan_in", fan_in), checks.integer("fan_out", fan_out)
+    n_in, n_out = count("fan_in", fan_in), count("fan_out", fan_out)
     if scheme == "xavier":
         return math.sqrt(2.0 * n_in / (n_in + n_out)), 0.0
     if scheme == "he":

@@ -10,19 +10,18 @@ fixed points are stable, and one sorted search along each rising branch brackets
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, Status
+from chione.base import EPS, Array, Status
 from chione.gaussian import Table
-from chione.gaussian.panels import EPS
-from chione.theory.fixed_points import zero_slope
+from chione.theory.fixed_points import resolved_squares, unsettled, zero_slope
+from chione.theory.growth_profile import growth_profile
 from chione.theory.moments import Moments
 
-_LOWEST, _HIGHEST = 1e-12, 1e12  # where fixed points are looked for
-_PER_OCTAVE = 8
 _ITERATIONS = 200  # of a length map that is not monotone, before the nearest branch is taken
 _NEWTON = 80
 _FULL_STEPS = 2  # Newton steps of all cells, before those that have settled are left out
@@ -40,7 +39,7 @@ class Lengths:
     q : ndarray
         q*; NaN where there is none.
     status : ndarray of int8
-        ``OK``, ``CONTINUUM``, ``DIVERGENT`` or ``NONE``.
+        ``OK``, ``CONTINUUM``, ``DIVERGENT``, ``OVERFLOW`` or ``NONE``.
     reached : ndarray of bool
         Whether lengths that start at the input get there.
     """
@@ -66,24 +65,20 @@ class LengthSolver:
     ----------
     m : Moments
         The activation's moments.
+    w2 : ndarray
+        All variances of the weights that will be asked for.
     b2 : ndarray, shape (rows,)
         Variances of the biases, in any order.
     q0 : float
         Mean square of the inputs.
     """
 
-    def __init__(self, m: Moments, b2: Array, q0: float) -> None:
+    def __init__(self, m: Moments, w2: Array, b2: Array, q0: float) -> None:
         self._m, self._b2, self._q0 = m, b2, q0
-        low = min(_LOWEST, 0.5 * float(b2[b2 > 0.0].min(initial=1.0)))
-        high = max(_HIGHEST, 2.0 * float(b2.max(initial=0.0)))
-        n = int(np.ceil(np.log2(high / low) * _PER_OCTAVE))
-        grid = np.geomspace(low, high, n)
-        v = m.square(grid)
-        known = np.asarray(v.status) <= Status.INEXACT
-        end = n if known.all() else int(np.argmin(known))
-        self._complete = end == n
-        self._grid, self._square = grid[:end], np.asarray(v.value)[:end]
-        self._noise = np.asarray(v.error)[:end]
+        grid = growth_profile(m.phi).grid(w2, b2)
+        self._square, self._noise = resolved_squares(m, grid)
+        self._complete = self._square.size == grid.size
+        self._grid = grid[: self._square.size]
         self._monotone = bool(np.all(np.diff(self._square) >= -4.0 * self._noise[1:]))
         self._square_at_zero = float(m.square(0.0).value)
 
@@ -113,10 +108,13 @@ class LengthSolver:
     def _branches(self, w2: Array) -> list[list[_Branch]]:
         """Rising branches of B in each column; their ends are extrema found to rounding."""
         grid = self._grid
+        if grid.size == 0:
+            return [[] for _ in w2]
         b = grid[:, None] - w2 * self._square[:, None]  # (grid, columns)
         noise = w2 * self._noise[:, None] + 4.0 * EPS * grid[:, None]
         b[np.abs(b) <= noise] = 0.0
         rising = np.diff(b, axis=0) > 0.0
+        rising |= _through_zero(b)
         turn, column = np.nonzero(rising[1:] != rising[:-1])
         extremum = self._extrema(turn + 1, w2[column])
         at_extremum = self._at(extremum, w2[column])
@@ -185,7 +183,7 @@ class LengthSolver:
             part = (b2[has] - left) / (right - left)
             guess[has] = low[has] + part * (high[has] - low[has])
             found |= has
-        status = np.where(found, Status.OK, self._without(w2)).astype(np.int8)
+        status = np.where(found, Status.OK, unsettled(self._m, np.array(w2), b2)).astype(np.int8)
         if self._is_identity(w2):
             still = b2 == 0.0
             low[still] = high[still] = np.nan
@@ -197,13 +195,14 @@ class LengthSolver:
         steps = _ITERATIONS if several and not self._monotone else 0
         with np.errstate(all="ignore"):
             for _ in range(steps):
-                inside = (start > 0.0) & (start < _HIGHEST)
+                inside = (start > 0.0) & (start < self._last)
                 start[inside] = w2 * self._m.square_table(start[inside]) + self._b2[inside]
-            inside = (start > 0.0) & (start <= _HIGHEST)
             square = np.full_like(start, np.inf)
             square[start == 0.0] = self._square_at_zero
+            inside = (start > 0.0) & ((start <= self._last) | self._complete)
             if inside.any():
-                square[inside] = self._m.square_table(start[inside])
+                v = self._m.square(start[inside])
+                square[inside] = np.where(np.asarray(v.status) <= Status.INEXACT, v.value, np.inf)
             grows = ~(w2 * square + self._b2 <= start)
             return np.asarray(grows & ~((w2 == 0.0) & (start == 0.0)))
 
@@ -222,16 +221,22 @@ class LengthSolver:
         seen = np.flatnonzero(np.abs(gap) > 1e-13)
         return seen.size == 0 or bool(gap[seen[0]] < 0.0)
 
-    def _without(self, w2: float) -> Array:
-        """Why a row has no attracting length: it diverges, or there is none for another reason."""
-        if not self._complete:
-            return np.full(self._b2.shape, Status.DIVERGENT)
-        far, farther = self._grid[-1] / 16.0, self._grid[-1]
-        a = w2 * self._m.square(float(far)).value + self._b2
-        b = w2 * self._square[-1] + self._b2
-        with np.errstate(invalid="ignore"):
-            grows = (16.0 * a < 0.9 * b) | (b > farther)
-        return np.where(grows, Status.DIVERGENT, Status.NONE)
+    @property
+    def _last(self) -> float:
+        return float(self._grid[-1]) if self._grid.size else 0.0
+
+
+def _through_zero(b: Array) -> Flags:
+    """Steps inside a stretch of zeros, all that noise has left, that lead from below to above."""
+    flat: Flags = (b[1:] == 0.0) & (b[:-1] == 0.0)
+    out: Flags = np.zeros(flat.shape, dtype=np.bool_)
+    for j in np.flatnonzero(flat.any(0)):
+        signs = np.sign(b[:, j])
+        seen = np.flatnonzero(signs)
+        for i, k in itertools.pairwise(seen):
+            if k > i + 1 and signs[i] < 0.0 < signs[k]:
+                out[i:k, j] = True
+    return out
 
 
 def _cut(grid: Array, b: Array, rising: bool, ends: list[tuple[float, float]]) -> list[_Branch]:
@@ -251,13 +256,12 @@ def _cut(grid: Array, b: Array, rising: bool, ends: list[tuple[float, float]]) -
 
 def newton(table: Table, w2: Array, b2: Array, low: Array, high: Array, guess: Array) -> Array:
     """Roots of sigma_w^2 E phi^2 + sigma_b^2 - q on rising branches of B, kept in brackets."""
-    q = guess.copy()
-    active: NDArray[np.intp] | slice = slice(None)
-    low, high = low.copy(), high.copy()
+    q, low, high = guess.copy(), low.copy(), high.copy()
+    active = np.arange(q.size)
     for step in range(_NEWTON):
-        x, left, right = q[active], low[active], high[active]
-        if x.size == 0:
+        if active.size == 0:
             break
+        x, left, right = q[active], low[active], high[active]
         square, slope = table.with_slope(x)
         f = w2[active] * square + b2[active] - x  # above zero below the root
         left, right = np.where(f > 0.0, x, left), np.where(f > 0.0, right, x)
@@ -267,6 +271,7 @@ def newton(table: Table, w2: Array, b2: Array, low: Array, high: Array, guess: A
         new[outside] = np.sqrt(left[outside] * right[outside])
         q[active], low[active], high[active] = new, left, right
         if step >= _FULL_STEPS:
-            moving = np.abs(new - x) > 4.0 * EPS * x
-            active = np.flatnonzero(moving) if isinstance(active, slice) else active[moving]
+            # not the step alone: next to a fold rounding of f moves it for ever
+            noise = 2.0 * EPS * (w2[active] * square + x)
+            active = active[(np.abs(new - x) > 4.0 * EPS * x) & (np.abs(f) > noise)]
     return q

@@ -1,0 +1,114 @@
+"""Value and derivatives of a user's function with the accidents of its formula taken out.
+
+What overflows inside the formula is continued (:mod:`continuation`), what cancels is fitted
+(:mod:`steady`) or, next to zero, brought back from the second derivative (:mod:`near_zero`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from chione.activations import chebyshev
+from chione.activations.continuation import Continued, continued
+from chione.activations.near_zero import RADIUS, NearZero, is_noisy
+from chione.activations.steady import Steady, steady
+from chione.base import Array
+
+Function = Callable[[Array], Array]
+UNDERFLOW = 1e-100
+STRAIGHT = 1e-10
+BESIDE_ZERO = 1e-300  # denormals misbehave
+
+
+class Clean:
+    """A function and up to two derivatives that were given with it.
+
+    Parameters
+    ----------
+    functions : tuple of callable
+        Value, first and second derivative, (n,) -> (n,), as far as they are known.
+    kinks : tuple of float
+        Where the function breaks, ascending.
+    """
+
+    def __init__(self, functions: tuple[Function, ...], kinks: tuple[float, ...]) -> None:
+        self._functions, self._kinks = functions, kinks
+        self._steady: dict[int, Steady] = {}
+        inside = [abs(k) for k in kinks if k != 0.0]
+        self._radius = min([RADIUS, *(0.5 * k for k in inside)])
+
+    def __call__(self, order: int, x: Array) -> Array:
+        """Value (`order` 0) or derivative (1, 2) at x (n,); NaN where the formula has none."""
+        with np.errstate(all="ignore"):
+            f = self.steady(order)
+            y = f(x)
+            lost = np.flatnonzero(~np.isfinite(y) & (np.abs(x) < UNDERFLOW))
+            if lost.size:  # the square of x was zero on the way, as in sqrt(x*x)
+                y = np.array(y)
+                y[lost] = f(np.copysign(UNDERFLOW, x[lost]))
+            for near in self._near(order):
+                here = np.flatnonzero((near.side * x > 0.0) & (np.abs(x) < near.radius))
+                if here.size:
+                    y = np.array(y)
+                    y[here] = near(x[here])
+        return y
+
+    def steady(self, order: int) -> Steady:
+        """The steadied function of one order, made when it is first asked for."""
+        if order not in self._steady:
+            lower = self.steady(order - 1) if order else None
+            f = chebyshev.subject(self._continued(order))
+            self._steady[order] = steady(f, self._kinks, lower, self._around_zero(order, f))
+        return self._steady[order]
+
+    def _continued(self, order: int) -> Continued:
+        lower = self._continued(order - 1) if order else None
+        return continued(self._functions[order], lower)
+
+    def _around_zero(self, order: int, f: chebyshev.Subject) -> tuple[float, float] | None:
+        """The interval next to zero that has to be fitted, because nothing better is known."""
+        sides = [s for s in (-1, 1) if is_noisy(f, s, self._radius)]
+        if not sides or (order < 2 and self._bend_is_sharp):
+            return None
+        return (-self._radius if -1 in sides else 0.0, self._radius if 1 in sides else 0.0)
+
+    @cached_property
+    def _bend_is_sharp(self) -> bool:
+        """Whether the second derivative keeps its digits next to zero."""
+        if len(self._functions) < 3:
+            return False
+        try:
+            bend = chebyshev.subject(self._functions[2])
+            x = self._radius * np.linspace(-1.0, 1.0, 40)
+            with np.errstate(all="ignore"):
+                size, steep = (np.abs(self._functions[order](x)).max() for order in (2, 1))
+            if not size > STRAIGHT * steep:
+                return False  # a straight line, whose bend is all rounding
+            return not any(is_noisy(bend, side, self._radius) for side in (-1, 1))
+        except Exception:  # torch has no second derivative of some functions
+            return False
+
+    def _near(self, order: int) -> tuple[NearZero, ...]:
+        if order == 2 or not self._bend_is_sharp:
+            return ()
+        return self._beside_zero[order]
+
+    @cached_property
+    def _beside_zero(self) -> tuple[tuple[NearZero, ...], tuple[NearZero, ...]]:
+        """What replaces the value and the slope next to zero, where they lose digits."""
+        found: tuple[list[NearZero], list[NearZero]] = ([], [])
+        for order in (0, 1):
+            f = chebyshev.subject(self._functions[order])
+            for side in (-1, 1):
+                if not is_noisy(f, side, self._radius):
+                    continue
+                at = np.array([0.0 if 0.0 not in self._kinks else side * BESIDE_ZERO])
+                with np.errstate(all="ignore"):
+                    value, slope = (float(self.steady(k)(at)[0]) for k in (0, 1))
+                near = NearZero(side, order, (value, slope), self.steady(2), self._radius)
+                if near.agrees(self.steady(order)):
+                    found[order].append(near)
+        return tuple(found[0]), tuple(found[1])

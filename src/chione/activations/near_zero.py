@@ -1,0 +1,79 @@
+r"""A user's formula next to zero, where cancellation leaves it few digits of its own size.
+
+:math:`e^x - 1` loses all of them at x = 1e-16, :math:`1 - \cos x` at 1e-8. Their second derivative
+does not, and Taylor's theorem with the remainder as an integral brings it back:
+
+.. math:: f(x) = f(0) + f'(0)\,x + x^2 \int_0^1 (1 - s) f''(s x)\,ds, \qquad
+   f'(x) = f'(0) + x \int_0^1 f''(s x)\,ds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from chione.activations import chebyshev
+from chione.activations.chebyshev import EPS, Subject
+from chione.activations.steady import noise_of
+from chione.base import Array
+
+RADIUS = 0.125  # beyond it the cancellation costs three bits at most
+OCTAVES = np.arange(4.0, 45.0, 4.0)
+NOISY = 16.0 * EPS
+_X, _W = np.polynomial.legendre.leggauss(10)
+_S, _W = 0.5 * (_X + 1.0), 0.5 * _W
+
+
+@dataclass(frozen=True)
+class NearZero:
+    """Value or derivative of a function on one side of zero.
+
+    Parameters
+    ----------
+    side : {-1, 1}
+        The side.
+    order : {0, 1}
+        The value, or the first derivative.
+    at_zero : tuple of float
+        f(0) and f'(0) from this side.
+    bend : callable
+        The second derivative.
+    radius : float
+        How far this goes.
+    """
+
+    side: int
+    order: int
+    at_zero: tuple[float, float]
+    bend: Callable[[Array], Array]
+    radius: float
+
+    def __call__(self, x: Array) -> Array:
+        """At points x (n,) of this side, closer to zero than the radius."""
+        value, slope = self.at_zero
+        with np.errstate(under="ignore"):
+            bends = self.bend((x[:, None] * _S).ravel()).reshape(len(x), len(_S))
+            if self.order:
+                return np.asarray(slope + x * (bends @ _W))
+            return np.asarray(value + x * (slope + x * (bends @ (_W * (1.0 - _S)))))
+
+    def agrees(self, f: Callable[[Array], Array]) -> bool:
+        """Whether this is what the formula gives where that still has its digits."""
+        x = self.side * self.radius * np.linspace(0.5, 1.0, 20)
+        with np.errstate(all="ignore"):
+            ours, theirs = self(x), f(x)
+        size = abs(self.at_zero[self.order]) + np.abs(ours) + np.abs(x * self.at_zero[1])
+        return bool(np.all(np.abs(ours - theirs) <= 64.0 * EPS * np.maximum(size, 0.1)))
+
+
+def is_noisy(f: Subject, side: int, radius: float = RADIUS) -> bool:
+    """Whether f loses digits of its own size on some octave between 2^-44 and the radius."""
+    high = radius * 2.0 ** (OCTAVES[0] - OCTAVES)
+    ends = np.stack([0.5 * high, high])
+    low, high = ends if side > 0 else -ends[::-1]
+    panels = chebyshev.fit(f, low, high)
+    noise, _ = noise_of(panels)
+    size = np.max(np.abs(panels.coefficients), axis=1)
+    return bool(np.any(panels.finite & (noise > NOISY * size + 1e-290)))

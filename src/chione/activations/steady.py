@@ -1,0 +1,222 @@
+r"""A user's formula without the rounding noise that cancellation leaves in it.
+
+In :math:`x (1 + \mathrm{erf}(x / \sqrt 2)) / 2` the sum cancels: at x = -7 the formula is a
+staircase with steps of 1e-15, a hundred thousandth of its value. To quadrature that bisects until
+it sees a polynomial such steps are structure without an end. Here the line is covered with short
+overlapping cells; on those where the noise is large beside the function, it is replaced by a
+Chebyshev fit without the coefficients that are noise. Neighbouring fits are blended smoothly, so
+that no step remains. Everywhere else the formula itself is evaluated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from chione.activations import chebyshev
+from chione.activations.chebyshev import EPS, Panels, Subject
+from chione.base import Array
+
+CELL = 0.25  # half the width of a cell; every point lies in two of them
+LINEAR = 64.0  # beyond it the cells grow in proportion to x
+FAR = 1e4
+NOISY = 8.0 * EPS  # of the largest value in a cell: what a sum of positive terms never leaves
+QUICK = 1e-6
+FAINT = 20.0  # times the noise: a fit below that would be a shape without a meaning
+POINTWISE = 6.0  # error of a value for noise 1 in each of 24 coefficients, of random signs
+LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
+_PER_UNIT = round(1.0 / CELL)
+
+
+@dataclass(frozen=True)
+class Steady:
+    """One function, steadied.
+
+    Parameters
+    ----------
+    f : Subject
+        The formula itself.
+    kinks : ndarray
+        Where it breaks; no fit reaches across.
+    cells : Panels
+        The fits of all cells, those of one stretch between two kinks after the other.
+    noisy : ndarray of bool
+        Cells whose fit takes the place of the formula.
+    first, offset : ndarray of int
+        Number of the first cell of each stretch on the scale of `_place`, and its index.
+    """
+
+    f: Subject
+    kinks: Array
+    cells: Panels
+    noisy: NDArray[np.bool_]
+    first: NDArray[np.intp]
+    offset: NDArray[np.intp]
+
+    def __call__(self, x: Array) -> Array:
+        """The function at x (n,)."""
+        y = self.f(x)
+        if not np.any(self.noisy):
+            return y
+        place = _place(x)
+        lower = np.floor(place).astype(np.intp)
+        stretch = np.searchsorted(self.kinks, x)
+        left = self.offset[stretch] + lower - self.first[stretch]
+        usable = (left >= self.offset[stretch]) & (left + 1 < self.offset[stretch + 1])
+        left = np.where(usable, left, 0)
+        chosen = np.flatnonzero(usable & (self.noisy[left] | self.noisy[left + 1]))
+        if not chosen.size:
+            return y
+        left, t = left[chosen], place[chosen] - lower[chosen]
+        share = t**4 * (35.0 + t * (-84.0 + t * (70.0 - 20.0 * t)))  # from 0 to 1, three times flat
+        out = np.array(y)
+        out[chosen] = (1.0 - share) * self._of(left, x[chosen], y[chosen]) + share * self._of(
+            left + 1, x[chosen], y[chosen]
+        )
+        return out
+
+    def noise(self, q: Array, mean: float = 0.0) -> Array:
+        r"""Root mean square error of the fits under N(mean, q), for each q.
+
+        .. math:: \sqrt{\textstyle\sum_i \delta_i^2\, P(h \in \mathrm{cell}_i)}
+        """
+        flat = np.ravel(q)[:, None]
+        if not np.any(self.noisy):
+            return np.zeros(np.shape(q))
+        low, high = self.cells.low[self.noisy] - mean, self.cells.high[self.noisy] - mean
+        sigma = np.sqrt(np.maximum(flat, 1e-300))
+        mass = special.ndtr(high / sigma) - special.ndtr(low / sigma)
+        deviation = POINTWISE * self.cells.noise[self.noisy]
+        return np.asarray(np.sqrt(mass @ deviation**2)).reshape(np.shape(q))
+
+    @property
+    def relative_noise(self) -> float:
+        """The largest noise of a fit, beside what the function reaches within that distance."""
+        reach = np.maximum(np.abs(self.cells.low), np.abs(self.cells.high))
+        size = np.maximum(self.f.floor(reach), 1e-300)
+        return float(np.max(np.where(self.noisy, self.cells.noise / size, 0.0), initial=0.0))
+
+    def _of(self, cell: NDArray[np.intp], x: Array, y: Array) -> Array:
+        """The fit of a noisy cell, the formula in a clean one."""
+        out = np.array(y)
+        noisy = np.flatnonzero(self.noisy[cell])
+        if noisy.size:
+            out[noisy] = _clenshaw(self.cells, cell[noisy], x[noisy])
+        return out
+
+
+def steady(
+    f: Subject,
+    kinks: tuple[float, ...],
+    lower: Steady | None = None,
+    also: tuple[float, float] | None = None,
+) -> Steady:
+    """Find the cells on which rounding noise hides the function, and fit it there.
+
+    Parameters
+    ----------
+    f : Subject
+        The function, silenced.
+    kinks : tuple of float
+        Where it breaks, ascending.
+    lower : Steady, optional
+        The function whose derivative `f` is, on the same cells: where its fit knows the slope
+        better than `f` does, as for sin(x)/x next to 0, that is used.
+    also : tuple of float, optional
+        An interval on which the noise is known to be large, though no cell shows it as a whole.
+    """
+    ends = np.array([-FAR, *(k for k in kinks if abs(k) < FAR), FAR])
+    low, high, first, offset = [], [], [], [0]
+    for a, b in pairwise(ends):
+        number = np.arange(float(np.floor(_place(a))), float(np.ceil(_place(b))) + 1.0)
+        low.append(np.clip(_unplace(number - 1.0), a, b))
+        high.append(np.clip(_unplace(number + 1.0), a, b))
+        first.append(int(number[0]))
+        offset.append(offset[-1] + len(number))
+    cells = chebyshev.fit(f, np.concatenate(low), np.concatenate(high))
+    noise, settled = noise_of(cells)
+    noisy = settled & (noise > allowed(cells))
+    if also is not None:
+        noisy |= cells.finite & (cells.low < also[1]) & (cells.high > also[0])
+    coefficients = _without(cells.coefficients, noise)
+    if lower is not None:
+        half = 0.5 * (cells.high - cells.low)[:, None]
+        slope = np.polynomial.chebyshev.chebder(lower.cells.coefficients, axis=1) / half
+        slope = np.pad(slope, ((0, 0), (0, 1)))
+        inherited = lower.cells.noise * chebyshev.N / half[:, 0]
+        better = noisy & (inherited < noise)
+        coefficients = np.where(better[:, None], slope, coefficients)
+        noise = np.where(better, inherited, noise)
+    # what is hardly more than noise is known to be small, and no more than that
+    size = np.max(np.abs(coefficients), axis=1)
+    faint = noisy & (size < FAINT * noise)
+    noise = np.where(faint, np.maximum(noise, size), noise)
+    # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
+    around = _around(np.where(faint, noise, 0.0))
+    hidden = ~noisy & cells.finite & (size <= around)
+    noisy, faint = noisy | hidden, faint | hidden
+    noise = np.where(hidden, around, noise)
+    coefficients = np.where(faint[:, None], 0.0, coefficients)
+    cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
+    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset))
+
+
+def _around(noise: Array) -> Array:
+    """The largest value within three cells."""
+    padded = np.pad(noise, 3)
+    return np.asarray(np.max([padded[k : k + len(noise)] for k in range(7)], axis=0))
+
+
+def noise_of(cells: Panels) -> tuple[Array, NDArray[np.bool_]]:
+    """Size of the coefficients that are rounding, and whether the last ones are nothing else."""
+    c = np.abs(cells.coefficients)
+    noise, before = np.max(c[:, -LAST:], axis=1), np.max(c[:, -2 * LAST : -LAST], axis=1)
+    # those of a function fall by a factor of ten or more over five degrees, those of noise do not;
+    # coefficients that are large and do not fall are a function too quick for the cell
+    small = noise <= np.maximum(3.0 * cells.noise, QUICK * np.max(c, axis=1))
+    return noise, cells.finite & small & (noise > 0.1 * before)
+
+
+def allowed(cells: Panels) -> Array:
+    """Noise that any formula has: some units in the last place of the value and the argument."""
+    c = np.abs(cells.coefficients)
+    slope = np.max(c[:, 1:9], axis=1) / (cells.high - cells.low)
+    reach = np.maximum(np.abs(cells.low), np.abs(cells.high))
+    return np.asarray(NOISY * np.max(c, axis=1) + 8.0 * EPS * reach * slope)
+
+
+def _clenshaw(cells: Panels, cell: NDArray[np.intp], x: Array) -> Array:
+    """Values of the fits, no longer than the longest of them."""
+    low, high = cells.low[cell], cells.high[cell]
+    t = (2.0 * x - low - high) / (high - low)
+    c = cells.coefficients[cell]  # (n, 24)
+    length = int(np.max(np.flatnonzero(np.any(c != 0.0, axis=0)), initial=0)) + 1
+    return np.asarray(np.polynomial.chebyshev.chebval(t, c[:, :length].T, tensor=False))
+
+
+def _without(c: Array, noise: Array) -> Array:
+    """The coefficients up to the last one that stands out of the noise."""
+    outstanding = np.abs(c) > 2.0 * noise[:, None]
+    last = c.shape[1] - np.argmax(outstanding[:, ::-1], axis=1)
+    last = np.where(np.any(outstanding, axis=1), last, 0)
+    return np.where(np.arange(c.shape[1]) < last[:, None], c, 0.0)
+
+
+def _place(x: Array | float) -> Array:
+    """Position on the scale of cells: linear up to 64, logarithmic beyond."""
+    x = np.asarray(x, dtype=np.float64)
+    size = np.abs(x)
+    far = LINEAR * (1.0 + np.log(np.maximum(size, LINEAR) / LINEAR))
+    near: Array = np.sign(x) * np.where(size <= LINEAR, size, far) * _PER_UNIT
+    return near
+
+
+def _unplace(u: Array) -> Array:
+    size = np.abs(u) / _PER_UNIT
+    far = LINEAR * np.exp(np.minimum(size / LINEAR - 1.0, 100.0))
+    out: Array = np.sign(u) * np.where(size <= LINEAR, size, far)
+    return out

@@ -1,0 +1,41 @@
+"""Progress on stderr where that is a terminal, and nothing elsewhere. The one place with rich."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[[int, int], None]
+"""Takes (done, in total)."""
+
+
+@contextmanager
+def counting(words: str, total: int) -> Iterator[Advance | None]:
+    """A bar that counts to `total`; the block gets a function to move it, or None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+@contextmanager
+def running(words: str) -> Iterator[None]:
+    """A sign of life, and the seconds so far, for work whose parts cannot be counted."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as sign:
+        sign.add_task(words, total=None)
+        yield

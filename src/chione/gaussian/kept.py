@@ -1,0 +1,19 @@
+"""Which functions stay as they are, so that what was found about them may be kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+
+def is_unchanging(f: Callable[..., Any]) -> bool:
+    """Whether `f` is a method of a frozen dataclass, as every activation is.
+
+    A bare function or module of a user may change between two calls; a description may not.
+    """
+    if not isinstance(f, MethodType) or not dataclasses.is_dataclass(f.__self__):
+        return False
+    parameters = getattr(f.__self__, "__dataclass_params__", None)
+    return parameters is not None and bool(parameters.frozen)
