@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -60,11 +61,17 @@ def kernel_of_pairs(
     with_ntk : bool
         Whether the tangent kernel is wanted.
     """
-    side = np.array([q]), np.array([relative])
-    layers = pair_layers(network, Scale.of(network.sigma_w, network.sigma_b), side, side)
+    side, layers = _one_length(network, q, relative)
     block = Pairs(*(x[None, :] for x in pairs.parts))
     value, error = _through((side, side), layers, block, slice(0, 1), with_ntk)
     return value[0], error[0]
+
+
+@lru_cache(maxsize=8)
+def _one_length(network: MLP, q: float, relative: float) -> tuple[Lengths, list[PairLayer]]:
+    """The layers for one length, kept for the next block of pairs."""
+    side = np.array([q]), np.array([relative])
+    return side, pair_layers(network, Scale.of(network.sigma_w, network.sigma_b), side, side)
 
 
 def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[PairLayer]:
