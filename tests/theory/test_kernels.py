@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chione.activations import activation
-from chione.base import ConvergenceError
+from chione.base import ConvergenceError, CostError
 from chione.networks import MLP
 from chione.theory import kernel_diagonal, kernel_layers, nngp, ntk, process_kernel
 
@@ -247,3 +247,11 @@ def test_close_inputs_of_equal_norm_agree_with_the_pair_through_its_layers():
     for ours, rows in ((nngp(net, x), pair.nngp), (ntk(net, x), pair.ntk)):
         assert abs(ours.value[0, 1] - rows.value[-1, 1]) < 1e-11
         assert ours.value[0, 0] - ours.value[0, 1] > 1e-6
+
+
+def test_kernels_that_would_take_hours_are_refused_before_they_begin():
+    x = _inputs(200, 8)
+    with pytest.raises(CostError, match=r"Double integrals for 40000 entries in 18 layers"):
+        ntk(MLP("tanh", 2.5, 0.2, 20), x)
+    with pytest.raises(CostError, match="at depth 1000000000 would take"):
+        nngp(MLP("relu", 1.0, depth=10**9), x)

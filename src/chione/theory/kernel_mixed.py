@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from chione.networks import MLP
 from chione.theory.moments import moments
 from chione.theory.pair_inputs import FirstLayer, Pairs
 from chione.theory.pair_layers import PairLayer, Scale
+from chione.theory.pair_rules import QuadratureRule
 
 Lengths = tuple[Array, Array]  # mean squares and their relative errors, (n,) each
 
@@ -59,11 +61,17 @@ def kernel_of_pairs(
     with_ntk : bool
         Whether the tangent kernel is wanted.
     """
-    side = np.array([q]), np.array([relative])
-    layers = pair_layers(network, Scale.of(network.sigma_w, network.sigma_b), side, side)
+    side, layers = _one_length(network, q, relative)
     block = Pairs(*(x[None, :] for x in pairs.parts))
     value, error = _through((side, side), layers, block, slice(0, 1), with_ntk)
     return value[0], error[0]
+
+
+@lru_cache(maxsize=8)
+def _one_length(network: MLP, q: float, relative: float) -> tuple[Lengths, list[PairLayer]]:
+    """The layers for one length, kept for the next block of pairs."""
+    side = np.array([q]), np.array([relative])
+    return side, pair_layers(network, Scale.of(network.sigma_w, network.sigma_b), side, side)
 
 
 def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[PairLayer]:
@@ -74,6 +82,7 @@ def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[
             raise ConvergenceError(f"Kernels leave the range of float64 at layer {layer}.")
         if layer == network.depth:
             break
+        _check_cost(layers[-1:], len(one[0]) * len(two[0]), network.depth - layer)
         layers.append(
             PairLayer(network.activation, scale, one, two, layers[-1] if layers else None)
         )
@@ -171,6 +180,17 @@ def _through(
             theta = k + step.slope * theta
     value, found = (theta, theta_error) if with_ntk else (k, error)
     return value, found + 2.0 * EPS * np.abs(value) + _UNDERFLOW
+
+
+def _check_cost(before: list[PairLayer], entries: int, layers: int) -> None:
+    """Refuse double integrals that would take too long, once a layer was found to need them."""
+    if before and isinstance(before[0].rule, QuadratureRule):
+        seconds = 0.03 * entries * layers
+        cost.check(
+            f"Double integrals for {entries} entries in {layers} layers",
+            seconds=seconds,
+            fits=f"{int(cost.SECONDS / (0.03 * layers))} entries fit",
+        )
 
 
 def _equal_inputs(pairs: Pairs, rows: slice) -> None:
