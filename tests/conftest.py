@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_screen(monkeypatch):
-    """Text is folded to COLUMNS where a shell exports it, and pages are compared letter by letter."""
+    """Text is folded to COLUMNS where a shell exports it, and pages are compared by the letter."""
     monkeypatch.delenv("COLUMNS", raising=False)

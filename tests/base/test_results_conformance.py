@@ -1,5 +1,6 @@
 """Every result class, from a real call: print, compare, pickle, label, save and load."""
 
+import copy
 import csv
 import dataclasses
 import inspect as python_inspect
@@ -98,6 +99,10 @@ CALLS = {
     "network_hessian": network_hessian,
     "analyze": lambda: ch.analyze("tanh", sigma_w=1.5, sigma_b=0.1, depth=6, width=16),
     "analyze without networks": lambda: ch.analyze("relu", sigma_w=1.4, depth=5, simulate=False),
+    "analyze with picture": lambda: ch.analyze(
+        "tanh", sigma_w=1.5, sigma_b=0.1, depth=4, simulate=False, picture=True
+    ),
+    "picture": lambda: made("analyze with picture").picture,
     "compare": lambda: ch.compare(ch.simulate(small_network(), n_networks=3)),
     "gain_table": lambda: ch.gain_table("tanh"),
     "compare_finite_width": lambda: compare_finite_width(small_network(), n_networks=20),
@@ -302,6 +307,34 @@ def test_a_function_of_the_users_own_comes_back_by_name_and_says_so(tmp_path):
     assert pickle.loads(pickle.dumps(back)) == back
 
 
+def module_level(x):
+    return np.tanh(x) + 0.1 * x
+
+
+def test_results_of_the_users_own_functions_are_pickled(tmp_path):
+    found = ch.mean_field(lambda x: np.tanh(x) + 0.1 * x, sigma_w=1.1, sigma_b=0.1)
+    back = pickle.loads(pickle.dumps(found))
+    assert back == found
+    with pytest.raises(ch.SpecError, match="was a function of the program"):
+        back.activation(1.0)
+    assert copy.deepcopy(found).activation(1.0) == found.activation(1.0)
+    run = ch.simulate(ch.MLP(lambda x: np.tanh(2 * x), 1.2, depth=2, width=8), n_networks=2)
+    assert pickle.loads(pickle.dumps(run)) == run
+    assert ch.load(run.save(tmp_path / "run.npz")) == run
+    kept = ch.mean_field(module_level, sigma_w=1.1, sigma_b=0.1)
+    again = pickle.loads(pickle.dumps(kept))
+    assert again == kept
+    assert again.activation(0.5) == kept.activation(0.5)
+
+
+def test_a_simulated_formula_is_not_evaluated_by_loading(tmp_path, monkeypatch):
+    run = ch.simulate(ch.MLP("x*tanh(x)+0.25*x", 1.2, depth=2, width=8), n_networks=2)
+    path = run.save(tmp_path / "run.json")
+    monkeypatch.setattr("chione.activations.own.from_expression", None)  # would fail if called
+    assert ch.load(path) == run
+    assert str(ch.load(path)) == str(run)
+
+
 def test_a_formula_comes_back_as_an_activation_that_computes(tmp_path):
     found = made("own formula")
     back = ch.load(found.save(tmp_path / "own.json"))
@@ -320,3 +353,39 @@ def test_a_loaded_spectrum_computes_on(tmp_path):
 def test_every_public_annotation_of_a_result_resolves():
     for cls in all_subclasses():
         assert python_inspect.get_annotations(cls, eval_str=True) is not None
+
+
+DRAWN = {
+    "mean_field", "no fixed point", "power laws", "fixed_points", "phase_diagram", "critical_line",
+    "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
+    "backward", "kernel_layers", "norm_stability", "basins", "jacobian", "jacobian curve",
+    "limit law", "hessian", "hermite", "simulate", "great_circle", "gaussian_limit",
+    "simulate_spectrum", "network_hessian", "analyze", "analyze without networks", "compare",
+    "picture", "inspect", "model jacobian",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(DRAWN))
+def test_a_result_draws_itself_whole_on_given_axes_and_by_field(name, tmp_path):
+    from matplotlib.figure import Figure
+
+    found = made(name)
+    whole = ch.plot(found)
+    assert isinstance(whole, Figure)
+    assert whole.axes
+    ch.plotting.save(whole, tmp_path / "a.png")
+    ch.plotting.save(ch.load(found.save(tmp_path / "r.npz")).plot(), tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with pytest.raises(ch.SpecError, match=r"field must be one of .*, but") as caught:
+        found.plot(field="no such field")
+    for field in str(caught.value).split("one of ")[1].split(", but")[0].split(", "):
+        ax = Figure().add_subplot()
+        assert found.plot(ax=ax, field=field) is ax.figure
+        assert ax.has_data() or ax.texts
+        assert ax.get_xlabel() or not ax.get_xticks().size
+
+
+@pytest.mark.parametrize("name", ["gain", "trust", "universality", "table"])
+def test_a_result_without_a_picture_says_so(name):
+    with pytest.raises(TypeError, match="there is no picture for a"):
+        made(name).plot()

@@ -68,14 +68,30 @@ def test_damage_absence_and_wrong_endings_are_one_sentence(tmp_path, diagram):
 
 
 def test_numbers_that_contradict_each_other_are_refused_when_they_are_printed(tmp_path):
-    found = ch.analyze("tanh", sigma_w=1.5, depth=4, simulate=False)
-    tree = json.loads(found.save(tmp_path / "a.json").read_text())
-    fields = tree["result"]["fields"]["curves"]["fields"]
-    for name, value in list(fields.items()):
-        if isinstance(value, dict) and value["$"] == "array":
-            fields[name] = {"$": "array", "dtype": "f8", "shape": [0], "data": []}
+    network = ch.MLP(ch.activation("tanh"), 1.5, 0.1, 2, 8)
+    run_ = ch.simulate(network, n_networks=2)
+    tree = json.loads(run_.save(tmp_path / "a.json").read_text())
+    tree["result"]["fields"]["stderr"] = {}
     path = tmp_path / "a.json"
     path.write_text(json.dumps(tree))
-    out = run("show", path)
+    for options in (["--json"], ["--figure", tmp_path / "a.png"]):
+        out = run("show", path, *options)
+        assert out.exit_code == 2
+        assert "contradict" in out.stderr
+
+
+def test_an_unknown_field_is_answered_with_those_there_are(tmp_path, diagram):
+    path = diagram.save(tmp_path / "d.npz")
+    out = run("show", path, "--figure", tmp_path / "d.png", "--field", "banana")
     assert out.exit_code == 2
-    assert "contradict" in out.stderr
+    assert "q_star, chi_parallel" in out.stderr
+    out = run("show", path, "--figure", tmp_path / "d.png", "--field", "xi_c")
+    assert out.exit_code == 0
+    assert (tmp_path / "d.png").stat().st_size > 5000
+
+
+def test_a_result_without_a_picture_says_so(tmp_path):
+    path = ch.universality_class("relu").save(tmp_path / "u.json")
+    out = run("show", path, "--figure", tmp_path / "u.png")
+    assert out.exit_code == 2
+    assert "no picture for a Universality" in out.stderr

@@ -2,6 +2,7 @@
 
 import itertools
 
+import mpmath as mp
 import numpy as np
 import pytest
 from scipy import integrate
@@ -17,6 +18,11 @@ from chione.theory import (
 from chione.theory.moments import length_slope, second_moment
 
 LAM, ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def pair(phi, mu, nu):
+    image = norm_map(phi, [mu], nu)
+    return image.mean.value, image.variance.value
 
 
 def _selu(x):
@@ -53,7 +59,7 @@ def test_selu_is_a_saddle_with_the_eigenvalues_of_the_literature():
 
 @pytest.mark.parametrize(("mu", "nu"), [(0.0, 1.0), (0.3, 0.5), (-1.0, 2.0)])
 def test_the_map_agrees_with_another_quadrature(mu, nu):
-    mean, variance = norm_map("selu", [mu], nu)
+    mean, variance = pair("selu", mu, nu)
     assert np.allclose([mean[0], variance[0]], _quad_map(_selu, mu, nu), rtol=1e-11, atol=1e-12)
 
 
@@ -70,7 +76,7 @@ def test_the_jacobian_is_the_slope_of_the_map():
 def test_iterating_selu_leaves_the_saddle_as_its_eigenvalue_says():
     mu, nu = 0.01, 1.0
     for _ in range(50):
-        mean, variance = norm_map("selu", [mu], nu)
+        mean, variance = pair("selu", mu, nu)
         mu, nu = float(mean[0]), float(variance[0])
     assert mu == pytest.approx(0.288, abs=5e-4)
 
@@ -117,7 +123,7 @@ def test_basins_agree_with_iterating_from_single_points():
         for j, mu0 in enumerate((-0.6, 0.0, 0.5)):
             mu, nu = mu0, nu0
             for _ in range(150):
-                mean, variance = norm_map("selu", [mu], max(nu, 1e-12))
+                mean, variance = pair("selu", mu, max(nu, 1e-12))
                 mu, nu = float(mean[0]), float(variance[0])
                 if abs(mu) > 4 or nu > 30 or nu < 1e-6:
                     break
@@ -146,10 +152,33 @@ def test_point_masses_at_kinks_off_the_axis_are_in_the_jacobian():
     step, columns = 1e-4, []
     for dm, dv in ((step, 0.0), (0.0, step)):
         up, down = (
-            np.concatenate(
-                norm_map(phi, [point.mean.value + s * dm], point.variance.value + s * dv)
-            )
+            np.concatenate(pair(phi, point.mean.value + s * dm, point.variance.value + s * dv))
             for s in (1.0, -1.0)
         )
         columns.append((up - down) / (2 * step))
     assert np.allclose(np.stack(columns, axis=1), point.jacobian, atol=1e-7)
+
+
+@pytest.mark.parametrize("nu", [1e-3, 0.7, 30.0])
+def test_the_errors_of_the_norm_map_cover_what_mpmath_finds(nu):
+    means = [-3.7, -0.4, 0.0, 2.2]
+    with mp.workdps(30):
+        exact = []
+        for mu in means:
+            s = mp.sqrt(nu)
+            first, second = (
+                mp.quad(
+                    lambda z, p=p, mu=mu, s=s: mp.tanh(mu + s * z) ** p * mp.npdf(z),
+                    [-13, -6, -3, -1, 0, 1, 3, 6, 13],
+                )
+                for p in (1, 2)
+            )
+            exact.append((first, second - first**2))
+        whole = norm_map("tanh", means, nu)
+        for k, (first, second) in enumerate(exact):
+            assert abs(whole.mean.value[k] - first) <= whole.mean.error[k] < 1e-12
+            assert abs(whole.variance.value[k] - second) <= whole.variance.error[k] < 1e-12
+        for m, (first, second) in zip(means, exact, strict=True):
+            one = norm_map("tanh", [m], nu)
+            assert abs(one.mean.value[0] - first) <= one.mean.error[0] < 1e-12
+            assert abs(one.variance.value[0] - second) <= one.variance.error[0] < 1e-12

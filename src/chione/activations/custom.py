@@ -16,6 +16,7 @@ from chione.activations import chebyshev, jets
 from chione.activations.clean import Clean
 from chione.activations.kinks import REACH, Kink, KinkSearch, find_kinks
 from chione.activations.limits import Limits, limits
+from chione.activations.poles import refuse_what_no_integral_follows
 from chione.activations.protocol import AbstractActivation, sides
 from chione.base import Array, SpecError
 
@@ -151,7 +152,7 @@ class Custom(AbstractActivation):
             out = interpolated(_slope(derivatives), self.kinks, flat, 1)
             return out.reshape(np.shape(z))
         out = self._clean(order, flat)
-        broken = ~np.isfinite(out)
+        broken = np.isnan(out)  # infinite is the slope of a cube root at 0: that is no accident
         if np.any(broken):
             # a huge value is no accident of the formula: its derivative does overflow
             where = np.flatnonzero(broken)[np.abs(self._clean(0, flat[broken])) < 1e150]
@@ -273,8 +274,10 @@ def assemble(
     Raises
     ------
     SpecError
-        If derivatives that were given, or that autograd returned, contradict the values.
+        If `f` has a pole, turns too fast for any integral, or contradicts the derivatives that
+        were given or that autograd returned.
     """
+    refuse_what_no_integral_follows(label, f)
     search = _searched(f)
     if kinks is not None:
         declared = tuple(Kink(k, _order_at(search, k), 0.0) for k in kinks)

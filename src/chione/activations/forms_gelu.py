@@ -51,7 +51,7 @@ def _angle_alone(q: Array) -> Array:
 
 
 def _mean_square(q: Array) -> Array:
-    rational = 2.0 * q * q / ((1.0 + q) * np.sqrt(1.0 + 2.0 * q))
+    rational = 2.0 * q * (q / (1.0 + q)) / np.sqrt(1.0 + 2.0 * q)
     return (q * _angle_alone(q) + rational) / TWO_PI
 
 
@@ -61,28 +61,29 @@ def _derivative_mean_square(q: Array) -> Array:
 
 
 def _length_slope(q: Array) -> Array:
-    rational = q * (5.0 + q * (11.0 + 4.0 * q)) / ((1.0 + q) ** 2 * (1.0 + 2.0 * q) ** 1.5)
+    y, free = q / (1.0 + q), 1.0 / (1.0 + q)
+    rational = y * (5.0 * free + y * (11.0 + 4.0 * q)) / (1.0 + 2.0 * q) ** 1.5
     return (_angle_alone(q) + rational) / TWO_PI
 
 
-def _parts(q1: Array, q2: Array, c: Array) -> tuple[Array, Array, Array, Array]:
-    """Covariance, product of variances, E and D as sums of positive terms."""
-    product = q1 * q2
-    covariance = np.sqrt(q1) * np.sqrt(q2) * c
-    free = 1.0 + q1 + q2
-    return covariance, product, free + product, free + product * ((1.0 - c) * (1.0 + c))
+def _parts(q1: Array, q2: Array, sine_squared: Array) -> tuple[Array, Array, Array]:
+    """Q / (1 + Q) of both variances, and D / E as a sum of positive terms."""
+    y1, y2 = q1 / (1.0 + q1), q2 / (1.0 + q2)
+    return y1, y2, 1.0 / (1.0 + q1) + y1 / (1.0 + q2) + y1 * y2 * sine_squared
 
 
 def _kernel(q1: Array, q2: Array, c: Array) -> Array:
-    q12, product, e, d = _parts(q1, q2, c)
-    root = np.sqrt(d)
-    plain = q12 * np.arctan2(root, -q12) + (product / e) * root + (q12 / e) * (q12 / root)
+    q12, scale = np.sqrt(q1) * np.sqrt(q2) * c, np.sqrt(1.0 + q1) * np.sqrt(1.0 + q2)
+    y1, y2, share = _parts(q1, q2, (1.0 - c) * (1.0 + c))
+    root, y12 = scale * np.sqrt(share), np.sqrt(y1) * np.sqrt(y2) * c
+    plain = q12 * np.arctan2(root, -q12) + y1 * y2 * root + y12 * (y12 / root)
     # For large negative covariance both terms grow like sqrt(q) and their sum falls like
     # 1/sqrt(q): subtract sqrt(D) from one, add it to the other, analytically.
     m = np.maximum(-q12, 1e-300)
     t = np.minimum(root / m, 1.0)
-    opposed = (q12 / e) * (q12 / root) - root * ((1.0 + q1 + q2) / e) + m * _arctan_defect(t)
-    return np.where(-q12 > root, opposed, plain) / TWO_PI
+    opposed = y12 * (y12 / root) - root * (1.0 / (1.0 + q1) + y1 / (1.0 + q2))
+    opposed = opposed + m * _arctan_defect(t)
+    return np.asarray(np.where(-q12 > root, opposed, plain) / TWO_PI)
 
 
 def _derivative_kernel(q1: Array, q2: Array, c: Array) -> Array:
@@ -90,11 +91,10 @@ def _derivative_kernel(q1: Array, q2: Array, c: Array) -> Array:
 
 
 def _slope_from(q1: Array, q2: Array, c: Array, sine_squared: Array) -> Array:
-    q12 = np.sqrt(q1) * np.sqrt(q2) * c
-    d = 1.0 + q1 + q2 + q1 * q2 * sine_squared
-    root = np.sqrt(d)
-    rational = q12 / root * (1.0 / (1.0 + q1) + 1.0 / (1.0 + q2) + 1.0 / d)
-    return (np.arctan2(root, -q12) + rational) / TWO_PI
+    q12, scale = np.sqrt(q1) * np.sqrt(q2) * c, np.sqrt(1.0 + q1) * np.sqrt(1.0 + q2)
+    root = scale * np.sqrt(_parts(q1, q2, sine_squared)[2])
+    rational = q12 / root * (1.0 / (1.0 + q1) + 1.0 / (1.0 + q2) + (1.0 / root) / root)
+    return np.asarray((np.arctan2(root, -q12) + rational) / TWO_PI)
 
 
 def _difference(q1: Array, q2: Array, step: Array, gap: Array) -> Array:

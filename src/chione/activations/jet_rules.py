@@ -69,12 +69,13 @@ def _log1p(v: Array) -> Three:
 
 def _sqrt(v: Array) -> Three:
     root = np.sqrt(v)
-    return root, 0.5 / root, -0.25 / (root * v)
+    return root, 0.5 / root, -0.25 / root / v
 
 
 def _cbrt(v: Array) -> Three:
     root = np.cbrt(v)
-    return root, 1.0 / (3.0 * root**2), -2.0 / (9.0 * root**2 * v)
+    slope = np.where(v == 0.0, np.inf, root / v / 3.0)  # the square of the root would underflow
+    return root, slope, -2.0 / 3.0 * slope / v
 
 
 def _reciprocal(v: Array) -> Three:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class AbstractActivation(ABC):
         # the two points are a few ulps apart, over which a continuous function moves as little
         scale = max(abs(left), abs(right), abs(at) if order == 0 else 0.0, 1e-280)
         step = right - left
-        blur = 64.0 * np.finfo(np.float64).eps * scale + 2.0 * self.one_sided_error(order, at)
+        blur = 64.0 * EPS * scale + 2.0 * self.one_sided_error(order, at)
         return step if abs(step) > blur else 0.0
 
     def __call__(self, z: Array) -> Array:
@@ -155,3 +156,7 @@ def sides(at: float) -> tuple[float, float]:
     if at == 0.0:
         return -1e-300, 1e-300
     return float(np.nextafter(at, -np.inf)), float(np.nextafter(at, np.inf))
+
+
+ActivationLike: TypeAlias = str | AbstractActivation | Callable[[Any], Any]
+"""What :func:`chione.activation` takes: a name, a formula, a function or torch module, or one."""

@@ -3,8 +3,10 @@
 # ruff: noqa: D102  (the methods are documented once, in AbstractActivation)
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import FunctionType
 from typing import Any, NoReturn
 
 from chione.activations.affine import Affine
@@ -127,3 +129,23 @@ def recall(kept: dict[str, Any], depth: int = 0) -> AbstractActivation:
     if "function" in kept:
         return Recorded(kept["function"])
     return from_name(kept["name"])
+
+
+def portable(x: AbstractActivation) -> AbstractActivation:
+    """`x` if another process can make it again, else what a file would keep of it."""
+    if isinstance(x, Affine):
+        inner = portable(x.activation)
+        return x if inner is x.activation else replace(x, activation=inner)
+    if isinstance(x, Custom) and not isinstance(x.origin, str) and not _importable(x.origin):
+        return Recorded(x.name)
+    return x
+
+
+def _importable(f: Any) -> bool:
+    """Whether pickle finds the function by its name; objects such as modules carry themselves."""
+    if not isinstance(f, FunctionType):
+        return f is not None
+    found: Any = sys.modules.get(f.__module__)
+    for part in f.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is f

@@ -26,6 +26,7 @@ LINEAR = 64.0  # beyond it the cells grow in proportion to x
 FAR = 1e4
 NOISY = 8.0 * EPS  # of the largest value in a cell: what a sum of positive terms never leaves
 QUICK = 1e-6
+FAINT = 20.0  # times the noise: a fit below that would be a shape without a meaning
 POINTWISE = 6.0  # error of a value for noise 1 in each of 24 coefficients, of random signs
 LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
 _PER_UNIT = round(1.0 / CELL)
@@ -150,8 +151,24 @@ def steady(
         better = noisy & (inherited < noise)
         coefficients = np.where(better[:, None], slope, coefficients)
         noise = np.where(better, inherited, noise)
+    # what is hardly more than noise is known to be small, and no more than that
+    size = np.max(np.abs(coefficients), axis=1)
+    faint = noisy & (size < FAINT * noise)
+    noise = np.where(faint, np.maximum(noise, size), noise)
+    # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
+    around = _around(np.where(faint, noise, 0.0))
+    hidden = ~noisy & cells.finite & (size <= around)
+    noisy, faint = noisy | hidden, faint | hidden
+    noise = np.where(hidden, around, noise)
+    coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
     return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset))
+
+
+def _around(noise: Array) -> Array:
+    """The largest value within three cells."""
+    padded = np.pad(noise, 3)
+    return np.asarray(np.max([padded[k : k + len(noise)] for k in range(7)], axis=0))
 
 
 def noise_of(cells: Panels) -> tuple[Array, NDArray[np.bool_]]:

@@ -6,6 +6,7 @@ from chione.base.errors import (
     ConvergenceError,
     CostError,
     MissingExtraError,
+    NoPictureError,
     SpecError,
     UnsupportedModuleError,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "CostError",
     "Estimate",
     "MissingExtraError",
+    "NoPictureError",
     "SpecError",
     "Status",
     "Table",

@@ -57,6 +57,7 @@ _RESULTS = {
     "theory.MeanField": "theory.phase",
     "theory.MetricCovariance": "theory.metric_covariance",
     "theory.NormFixedPoint": "theory.stability",
+    "theory.NormMap": "theory.stability",
     "theory.NormStability": "theory.stability",
     "theory.PhaseDiagram": "theory.diagram",
     "theory.PowerLaw": "theory.power_laws",

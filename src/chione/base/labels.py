@@ -123,7 +123,9 @@ def table(x: Any) -> Rows:
     for f in dataclasses.fields(x):
         parts = getattr(x, f.name)
         if isinstance(parts, tuple) and parts and all(isinstance(p, AbstractData) for p in parts):
-            return _of_parts(parts)
+            columns, rows = _of_parts(parts)
+            if columns:
+                return columns, rows
     return _scalars(x)
 
 

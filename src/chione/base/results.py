@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from chione.base import labels
 from chione.base.estimate import Estimate
 from chione.base.leaves import AbstractData, key, short, words
-from chione.base.plain import plain
+from chione.base.plain import Named, plain
 from chione.base.text import page_width, paragraph, text_table
 
 _LONGEST = 300  # characters of a repr: three lines of a usual screen
@@ -58,8 +58,17 @@ class AbstractResult(AbstractData, ABC):
         return hash(key(self))
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields alone: what was computed on demand is computed again."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        """The fields alone: what was computed on demand is computed again.
+
+        An activation that no other process could import goes by its name, as into a file.
+        """
+        return {name: _portable(x) for name, x in _fields(self)}
+
+    def __copy__(self) -> Self:
+        return self  # frozen
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     # ---- printing ----------------------------------------------------------------------------
 
@@ -197,8 +206,8 @@ class AbstractResult(AbstractData, ABC):
 
         Raises
         ------
-        TypeError
-            If there is no picture for this kind of result.
+        NoPictureError
+            If there is no picture for this kind of result; a TypeError.
         """
         # pictures live upstairs; the ground floor knows the door by its name alone
         return import_module("chione.plotting.plot").draw(self, ax=ax, field=field)
@@ -206,3 +215,15 @@ class AbstractResult(AbstractData, ABC):
 
 def _fields(x: Any) -> list[tuple[str, Any]]:
     return [(f.name, getattr(x, f.name)) for f in dataclasses.fields(x)]
+
+
+def _portable(x: Any) -> Any:
+    """`x` with every activation in a form that can be pickled."""
+    if isinstance(x, Named):
+        return import_module("chione.activations.recorded").portable(x)
+    if dataclasses.is_dataclass(x) and not isinstance(x, type | AbstractData | Estimate):
+        phi = getattr(x, "activation", None)
+        if isinstance(phi, Named):  # a network
+            other = _portable(phi)
+            return x if other is phi else dataclasses.replace(x, activation=other)
+    return x

@@ -63,4 +63,4 @@ def _draw(result: Any, file: Path, figure: Path, field: str | None) -> None:
             f"{str(file)!r} is a table, which cannot be drawn; save the result as .npz, .nc or "
             ".json to draw it later."
         )
-    draw(figure, plot(result, field=field))
+    draw(figure, _checked(file, lambda: plot(result, field=field)))

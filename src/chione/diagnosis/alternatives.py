@@ -129,13 +129,14 @@ def log10_error(log10: float, relative_error: float) -> float:
 def log10_gradient(field: MeanField, curves: Trajectory) -> float:
     """Decades by which the mean square gradient changes through all layers.
 
-    Infinite for an activation that jumps, NaN where lengths leave the range of numbers.
+    Infinite for an activation that jumps, minus infinity where the signal is exactly zero from
+    some layer on, NaN where lengths leave the range of numbers.
     """
     if field.chi_perp.status == Status.INFINITE:
         return math.inf
     factors = np.asarray(curves.chi, dtype=np.float64)
-    if np.any(np.isnan(factors)):
-        return math.nan
+    if np.any(np.isnan(factors)):  # lengths left float64: at the top, or the signal has died
+        return -math.inf if curves.status == Status.UNDEFINED else math.nan
     with np.errstate(divide="ignore"):
         return float(np.sum(np.log10(factors)))
 
@@ -147,7 +148,7 @@ def gradient_estimate(log10: float, relative_error: float) -> Estimate:
     if log10 == math.inf:
         return missing(Status.INFINITE)
     if log10 == -math.inf:
-        return Estimate(0.0, 0.0)
+        return Estimate(0.0, 5e-324)  # zero, or below the smallest float64
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     factor = 10.0**log10

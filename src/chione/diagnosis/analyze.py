@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
     AbstractResult,
     Array,
@@ -147,6 +147,10 @@ class Analysis(AbstractResult):
             out["xi_c"] = depth_scale(slopes.correlation_slope)
         return {name: m for name, m in out.items() if np.isfinite(m.value)}
 
+    def to_text(self, *, width: int | None = None) -> str:
+        """The page for a screen of `width` columns; by default as wide as it is, at most 98."""
+        return as_text(self, width=width)
+
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types: each quantity with value, error and status.
 
@@ -165,19 +169,22 @@ class Analysis(AbstractResult):
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """The page as one picture, by :meth:`with_picture` if there is none yet.
 
-        With `ax` or `field` one curve over the depth. `chione.plotting.save` writes it.
+        With `ax` or `field` one of its panels. `chione.plotting.save` writes it.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw the one curve.
-        field : {"q", "c", "gradient"}, optional
-            Which curve; the gradient if only `ax` is given.
+            Where to draw the one panel.
+        field : {"gradient", "q", "c", "lengths", "correlations", "diagram"}, optional
+            Which panel; the gradient if only `ax` is given.
         """
         picture = self.picture or picture_of(self)
-        return picture.plot()
+        return picture.plot(ax=ax, field=field)
 
     def __repr__(self) -> str:
+        return as_text(self)
+
+    def __str__(self) -> str:
         return as_text(self)
 
     def _repr_html_(self) -> str:
@@ -185,7 +192,7 @@ class Analysis(AbstractResult):
 
 
 def analyze(
-    phi: object,
+    phi: ActivationLike,
     sigma_w: float | None = None,
     sigma_b: float | None = None,
     *,
@@ -354,7 +361,7 @@ def _assemble(
 def _trust(network: MLP) -> Trust | None:
     """How far infinite width holds; None where lengths leave float64, as the verdict says."""
     try:
-        return trust(
+        found = trust(
             network.activation,
             sigma_w=network.sigma_w,
             sigma_b=network.sigma_b,
@@ -364,6 +371,8 @@ def _trust(network: MLP) -> Trust | None:
         )
     except ConvergenceError:
         return None
+    known = np.isfinite(found.relative_spread) and not np.isnan(found.ratio)
+    return found if known else None  # a signal that dies has no relative spread
 
 
 def _layer_log10_gradient(curves: Trajectory) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtr
 
-from chione.base import AbstractResult, Array, cost, result
+from chione.base import AbstractResult, Array, cost, plain, result
 from chione.diagnosis.expected_errors import error_floor
 from chione.diagnosis.infinite_width import infinite_width
 from chione.diagnosis.twins import TWINS
@@ -117,9 +117,10 @@ class Comparison(AbstractResult):
 
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """Simulated points with error bars on the lines of the theory, a panel an observable."""
-        from chione.plotting.simulation import simulation_figure  # matplotlib takes 0.3 s to load
+        from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
+        from chione.plotting.plot import simulation_picture
 
-        return simulation_figure(self.result, self.theory)
+        return assemble(simulation_picture(self.result, self.theory), ax=ax, field=field)
 
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; what does not exist is None."""
@@ -130,10 +131,10 @@ class Comparison(AbstractResult):
             "without_theory": list(self.without_theory),
             "observables": {
                 name: {
-                    "theory": _plain(self.theory[name]),
-                    "bias": _plain(self.bias[name]),
-                    "allowance": _plain(self.allowance[name]),
-                    "z": _plain(self.z[name]),
+                    "theory": plain(self.theory[name]),
+                    "bias": plain(self.bias[name]),
+                    "allowance": plain(self.allowance[name]),
+                    "z": plain(self.z[name]),
                 }
                 for name in self.theory
             },
@@ -232,9 +233,3 @@ def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
     return Comparison(
         result, parts["theory"], parts["bias"], parts["allowance"], parts["z"], parts["p"]
     )
-
-
-def _plain(a: Array) -> Any:
-    if np.ndim(a) == 0:
-        return float(a) if np.isfinite(a) else None
-    return [_plain(x) for x in a]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chione.diagnosis.picture import AnalysisPicture, CurveData, DiagramData, MapData
-from chione.plotting import DepthCurve, DiagramPicture, MapPicture, Page, page_figure, wants_log
+from chione.plotting import DepthCurve, DiagramPicture, MapPicture, Page, wants_log
+from chione.plotting.page import page_picture
+from chione.plotting.panels import assemble
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,9 +20,9 @@ _AXES = (
 )
 
 
-def draw(picture: AnalysisPicture) -> Figure:
-    """The one-page figure."""
-    return page_figure(page_of(picture))
+def draw(picture: AnalysisPicture, *, ax: Any = None, field: str | None = None) -> Figure:
+    """The one-page figure, or one of its panels."""
+    return assemble(page_picture(page_of(picture)), ax=ax, field=field)
 
 
 def page_of(picture: AnalysisPicture) -> Page:

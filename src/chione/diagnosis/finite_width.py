@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import AbstractResult, Array, Estimate, along, checks, result
+from chione.base import (
+    AbstractResult,
+    Array,
+    Estimate,
+    along,
+    checks,
+    paragraph,
+    result,
+    text_table,
+)
 from chione.networks import MLP
 from chione.simulation import simulate
 from chione.theory import Trust, finite_width, trust
@@ -56,12 +65,13 @@ class WidthComparison(AbstractResult):
         }
 
     def __str__(self) -> str:
-        lines = ["layer  theory  measured  stderr"]
-        for i, (t, m, s) in enumerate(
-            zip(self.theory.value, self.measured, self.stderr, strict=True), start=1
-        ):
-            lines.append(f"{i:>5}  {t:.6g}  {m:.6g}  {s:.2g}")
-        return "\n".join([*lines, self.trust.sentence])
+        table = zip(self.theory.value, self.measured, self.stderr, strict=True)
+        rows = [
+            (str(layer), f"{t:.6g}", f"{m:.6g}", f"{s:.2g}")
+            for layer, (t, m, s) in enumerate(table, start=1)
+        ]
+        head = ("layer", "theory", "measured", "stderr")
+        return f"{text_table(head, rows, align='>')}\n{paragraph(self.trust.sentence)}"
 
 
 def compare_finite_width(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chione.activations import AbstractActivation, activation, catalogue
-from chione.base import AbstractResult, checks, cost, result
+from chione.activations import AbstractActivation, ActivationLike, activation, catalogue
+from chione.base import AbstractResult, checks, cost, result, text_table
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
 
@@ -74,29 +74,27 @@ class GainTable(AbstractResult):
         return {"depth": self.depth, "rows": [row.to_dict() for row in self.rows]}
 
     def __repr__(self) -> str:
-        lines = [
-            (
-                "activation",
-                "sigma_w",
-                "sigma_b",
-                "kind",
-                "chi_parallel",
-                "chi_perp",
-                f"gradient / {self.depth}",
-                "calculate_gain",
-                f"gradient / {self.depth}",
-            ),
-            *(row.cells() for row in self.rows),
-        ]
-        wide = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-        text = ["  ".join(f"{c:<{w}}" for c, w in zip(line, wide, strict=True)) for line in lines]
-        return "\n".join(line.rstrip() for line in (text[0], "-" * len(text[0]), *text[1:]))
+        head = (
+            "activation",
+            "sigma_w",
+            "sigma_b",
+            "kind",
+            "chi_parallel",
+            "chi_perp",
+            f"gradient / {self.depth}",
+            "calculate_gain",
+            f"gradient / {self.depth}",
+        )
+        return text_table(head, [row.cells() for row in self.rows])
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 _LAYER_SECONDS = 6e-4  # s a layer for the recommendation and three schemes: 5e-4 with gelu
 
 
-def gain_table(phi: object = None, *, depth: int = 50) -> GainTable:
+def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTable:
     r"""Tabulate sigmas on the edge of chaos and what they do, beside ``calculate_gain``.
 
     The gradient is followed layer by layer from an input of mean square 1:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from chione.base import AbstractResult, Array, plain, result
+from chione.base import AbstractResult, Array, along, plain, result
 from chione.theory import correlation_map, critical_line, length_map, phase_diagram
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class MapData(AbstractResult):
         What is particular about it; empty for nothing.
     """
 
+    axes = along("x", "x", "y", "error")
+
     x: Array
     y: Array
     error: Array
@@ -65,11 +68,17 @@ class DiagramData(AbstractResult):
         sigma_w and sigma_b of the critical line.
     """
 
+    axes = (
+        along("sigma_w", "sigma_w")
+        | along("sigma_b", "sigma_b")
+        | along("sigma_b sigma_w", "q_star", "error", "phase")
+    )
+
     sigma_w: Array
     sigma_b: Array
     q_star: Array
     error: Array
-    phase: Any
+    phase: NDArray[np.str_]
     line: Array
 
 
@@ -84,6 +93,8 @@ class CurveData(AbstractResult):
     measured, stderr : ndarray, shape (L,) or (0,)
         Mean over simulated networks and its standard error.
     """
+
+    axes = along("layer", "theory", "error")
 
     theory: Array
     error: Array
@@ -124,13 +135,13 @@ class AnalysisPicture(AbstractResult):
     diagram: DiagramData | str
     curves: tuple[CurveData, ...]
 
-    def plot(self) -> Figure:
-        """Draw it; nothing is computed. `chione.plotting.save` writes the figure."""
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
+        """Draw it; nothing is computed. With `ax` or `field` one panel, see `Analysis.plot`."""
         from chione.diagnosis.drawing import draw  # loads matplotlib: only when asked for
 
-        return draw(self)
+        return draw(self, ax=ax, field=field)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Plain JSON types; :meth:`from_dict` gives the picture back."""
         out = {name: getattr(self, name) for name in _NUMBERS}
         for name in ("lengths", "correlations", "diagram"):

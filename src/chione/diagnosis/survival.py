@@ -48,7 +48,7 @@ def survival(field: MeanField, curves: Trajectory) -> Estimate:
         gone = field.phase == NO_POINT or not np.all(np.isfinite(curves.q))
         return missing(Status.NOT_COMPUTED if gone else Status.DIVERGENT)
     angle = _by_correlation(field, curves)
-    if float(field.q_star.value) == 0.0 and field.xi_q.ok:
+    if float(field.q_star.value) == 0.0 and field.xi_q.status in (Status.OK, Status.INSTANT):
         length = Estimate(DEPTHS * field.xi_q.value, DEPTHS * field.xi_q.error, field.xi_q.status)
         if not math.isfinite(angle.value) or length.value < angle.value:
             return length

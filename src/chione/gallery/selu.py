@@ -66,8 +66,8 @@ def figure(quick: bool) -> Reproduction:
 def _orbit(mean: float, layers: int) -> Array:
     rows = [(mean, 1.0)]
     for _ in range(layers):
-        mu, nu = theory.norm_map("selu", rows[-1][0], rows[-1][1])
-        rows.append((float(np.ravel(mu)[0]), float(np.ravel(nu)[0])))
+        image = theory.norm_map("selu", rows[-1][0], rows[-1][1])
+        rows.append((float(image.mean.value[0]), float(image.variance.value[0])))
     return np.array(rows)
 
 

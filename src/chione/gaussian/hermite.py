@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.gaussian.expectation import Integrator
-from chione.gaussian.panels import EPS, build_rule
+from chione.gaussian.panels import build_rule
 
 
 def hermite_functions(z: Array, n: int) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.gaussian import hermite_expansion
 from chione.plotting.style import BLACK, BLUE, GREY, VERMILLION, new_figure, style
 from chione.theory import NormStability, norm_map, norm_stability
@@ -14,7 +14,7 @@ _TERMS = 12
 
 
 def stability_figure(
-    phi: object,
+    phi: ActivationLike,
     *,
     means: tuple[float, float] = (-1.0, 1.0),
     variances: tuple[float, float] = (0.05, 3.0),
@@ -37,8 +37,8 @@ def stability_figure(
     coefficients = hermite_expansion(act.value, 1.0, _TERMS, breakpoints=act.kinks).coefficients
     mu, nu = np.linspace(*means, 17), np.linspace(*variances, 15)
     images = [norm_map(act, mu, float(v)) for v in nu]
-    step_mean = np.stack([i[0] for i in images]) - mu
-    step_variance = np.stack([i[1] for i in images]) - nu[:, None]
+    step_mean = np.stack([i.mean.value for i in images]) - mu
+    step_variance = np.stack([i.variance.value for i in images]) - nu[:, None]
     with style():
         figure = new_figure(10.2, 3.3)
         left, middle, right = figure.subplots(1, 3)

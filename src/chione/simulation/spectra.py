@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from chione.base import AbstractResult, Array, along, checks, cost, result
+from chione.base import EPS, AbstractResult, Array, along, checks, cost, result
 from chione.networks import MLP, Dense, as_network
 from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
@@ -17,7 +17,6 @@ from chione.simulation.streams import Purpose, entropy, stream
 from chione.simulation.weights import dense_weights
 
 Method = Literal["plain", "stabilised"]
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @result
@@ -185,7 +184,7 @@ def _plain(factors: Iterator[Array]) -> tuple[Array, Array]:
     assert product is not None
     s = np.linalg.svd(product, compute_uv=False)
     with np.errstate(divide="ignore"):
-        return np.log(s) + log, s > max(product.shape) * _EPS * s[0]
+        return np.log(s) + log, s > max(product.shape) * EPS * s[0]
 
 
 def _stabilised(factors: Iterator[Array]) -> tuple[Array, Array]:

@@ -40,6 +40,7 @@ from chione.theory.recommendation import Recommendation
 from chione.theory.stability import (
     Basins,
     NormFixedPoint,
+    NormMap,
     NormStability,
     basins,
     norm_map,
@@ -63,6 +64,7 @@ __all__ = [
     "MeanField",
     "MetricCovariance",
     "NormFixedPoint",
+    "NormMap",
     "NormStability",
     "PhaseDiagram",
     "PowerLaw",

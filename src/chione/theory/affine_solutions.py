@@ -16,11 +16,19 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, Affine, activation
-from chione.base import AbstractResult, Array, ConvergenceError, Estimate, Status, checks, result
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, Affine, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    checks,
+    result,
+)
 from chione.gaussian.smoothing import WIDE, smooth
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.taylor import slope_in_q
 
 _REACH, _PER_UNIT = 6.0, 10  # shifts that are searched, in standard deviations of h, and how finely
@@ -202,7 +210,13 @@ def normalizing_parameter(
     (1.673263242, 1.050700987)
     """
     mu, nu = checks.finite("mean", mean), checks.positive("variance", variance)
-    target = mu / math.sqrt(nu + mu**2)
+    target = mu / math.hypot(math.sqrt(nu), mu)
+    if not callable(family):
+        raise TypeError(f"family must take alpha and return an activation, but it is {family!r}.")
+    try:
+        low, high = (checks.finite("bracket", x) for x in bracket)
+    except (TypeError, ValueError) as err:
+        raise type(err)(f"bracket must hold two values of alpha, but it is {bracket!r}.") from err
 
     def both(alpha: float) -> tuple[float, float]:
         m = moments(Affine(activation(family(alpha)), shift=mu))
@@ -212,7 +226,6 @@ def normalizing_parameter(
         first, second = both(alpha)
         return first / math.sqrt(second) - target
 
-    low, high = (checks.finite("bracket", x) for x in bracket)
     if mismatch(low) * mismatch(high) > 0.0:
         raise ConvergenceError(
             f"No parameter between {low:g} and {high:g} gives the fixed point ({mu:g}, {nu:g}); "

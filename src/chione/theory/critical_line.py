@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.activations import AbstractActivation, activation
-from chione.base import AbstractResult, Array, along, checks, result
-from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, along, checks, result
+from chione.theory.moments import Moments, moments
 
 _LOWEST, _HIGHEST, _PER_DECADE = 1e-8, 1e4, 40  # of q, where the caller names none
 _LARGEST = 1e16  # of sigma_w^2: beyond, the slope is that of far tails of the Gaussian

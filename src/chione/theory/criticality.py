@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
-from chione.base import AbstractResult, Array, Estimate, Status, result
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
 from chione.theory.fading import Fading, fading, is_straight
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import Origin, origin, slope_in_q
 
 K_MIN, K_MAX = 1e-8, 1e8
@@ -201,10 +200,9 @@ def _preference(p: CriticalPoint) -> tuple[int, float]:
 
 def _scale_invariant(at: Origin) -> CriticalPoint:
     v2 = at.small_lengths()[0]
-    variance = 1.0 / v2.value
     return CriticalPoint(
         Estimate(float("nan"), float("nan"), Status.CONTINUUM),
-        Estimate(variance, variance**2 * v2.error),
+        1.0 / v2,
         Estimate(0.0, 0.0),
         "scale-invariant",
         "neutral",
@@ -218,11 +216,10 @@ def _at_zero(phi: AbstractActivation, at: Origin) -> list[CriticalPoint]:
     if not at.is_zero or not at.has_slope:
         return []
     law = fading(phi, at)
-    variance = 1.0 / v2.value
     return [
         CriticalPoint(
             Estimate(0.0, 0.0),
-            Estimate(variance, variance**2 * v2.error + EPS * variance),
+            1.0 / v2,
             Estimate(0.0, 0.0),
             "K* = 0",
             "none" if law.law == "grows" else "both",
@@ -236,20 +233,18 @@ def _finite(m: Moments, k: Estimate) -> CriticalPoint:
     """Variances and stability at a root of the ratio."""
     q = float(k.value)
     d, s = m.derivative_square(q), m.square(q)
-    weight = 1.0 / d.value
     d_slope = slope_in_q(m.derivative_square, q).value
-    weight_error = weight * (abs(d_slope) * k.error + d.error) / d.value + EPS * weight
+    variance = 1.0 / Estimate(d.value, d.error + abs(d_slope) * k.error)
+    weight = float(variance.value)
     bias = q - weight * s.value
-    # dC_b / dK at the root, where d(E phi^2)/dK = E phi'^2: only the change of E phi'^2 is left
+    # both terms move with K, so their errors are correlated; as d(E phi^2)/dK = E phi'^2 at the
+    # root, only the change of E phi'^2 is left in dC_b / dK
     bias_slope = weight**2 * s.value * d_slope
     bias_error = abs(bias_slope) * k.error + weight * (s.error + weight * s.value * d.error)
     bias_error += 2.0 * EPS * q
-    curvature = slope_in_q(m.slope, q)
-    curvature = Estimate(weight * curvature.value, weight * curvature.error, curvature.status)
+    curvature = variance * slope_in_q(m.slope, q)
     name, attracts = _stability(m, q, weight, bias, curvature)
-    return CriticalPoint(
-        k, Estimate(weight, weight_error), Estimate(bias, bias_error), name, attracts, curvature
-    )
+    return CriticalPoint(k, variance, Estimate(bias, bias_error), name, attracts, curvature)
 
 
 def _stability(

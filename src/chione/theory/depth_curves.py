@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import AbstractResult, Array, Status, along, checks, result
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import AbstractResult, Array, Status, along, checks, cost, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
-from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.length_map import affine, count, variances
+from chione.theory.moments import moments
+from chione.theory.scale_free import anchor
+from chione.theory.trajectory_errors import trajectory_errors
 
 _SETTLED = 1e-13  # relative change of q below which one compiled map serves all further layers
+_LAYER, _UNSETTLED = 1e-4, 4e-3  # CPU seconds of a layer: one look-up, or a double integral
+_SILENT = 1e-300  # mean squares below are rounded to a few digits
+_EARLY = 200  # layers after which lengths that still move are taken to move on
 
 
 @result
@@ -34,6 +39,8 @@ class Trajectory(AbstractResult):
         Mean square of dLoss/dh relative to the last layer, and its decimal logarithm.
     status : Status
         ``OK``, or why the curves end: entries beyond are NaN.
+    errors : dict of str to ndarray
+        Estimated absolute error of each of the curves, by its name.
     """
 
     axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient")
@@ -45,6 +52,7 @@ class Trajectory(AbstractResult):
     gradient: Array
     log10_gradient: Array
     status: Status
+    errors: dict[str, Array]
 
 
 def trajectory(
@@ -77,37 +85,61 @@ def trajectory(
     ------
     ValueError
         If a sigma is negative, q0 not above zero, c0 outside [-1, 1] or depth below 1.
+    CostError
+        If the depth asks for more than a minute of work.
+
+    Notes
+    -----
+    Lengths that fall below the range of float64 become 0; correlations and gradients go on with
+    the moments of small lengths, which do not depend on them.
     """
     act = activation(phi)
     w2, b2 = variances(sigma_w, sigma_b)
-    depth = checks.integer("depth", depth)
+    depth = count("depth", depth)
     q0 = checks.positive("q0", q0)
     c0 = float(checks.correlation("c0", checks.finite("c0", c0)))
-    m = moments(act)
+    _check_cost(depth, _LAYER)
+    m, small = moments(act), anchor(act, b2)
     q, gap, chi = (np.full(depth, np.nan) for _ in range(3))
+    places = np.full(depth, np.nan)  # the lengths at which moments are taken
     q[0] = w2 * q0 + b2
     gap[0] = w2 * q0 * (1.0 - c0) / q[0] if q[0] > 0.0 else np.nan
     status = Status.OK
     for l in range(depth):
-        chi[l] = affine(m.derivative_square(float(q[l])), w2, 0.0).value
+        at = places[l] = small.of(float(q[l]))
+        chi[l] = affine(m.derivative_square(at), w2, 0.0).value
         if l + 1 == depth:
             break
-        length = affine(m.square(float(q[l])), w2, b2)
+        if l == _EARLY and abs(places[l] - places[l - 1]) > _SETTLED * places[l]:
+            _check_cost(depth, _UNSETTLED)
+        length = affine(m.square(at), w2, b2)
         if length.status not in (Status.OK, Status.INEXACT) or length.value > 1e300:
             status = Status.DIVERGENT
             break
-        q[l + 1] = length.value
-        if q[l + 1] == 0.0:
-            status = Status.UNDEFINED  # a network whose signal is exactly zero
+        if length.value <= _SILENT:
+            status = Status.UNDEFINED  # a network whose signal is zero, or too faint for squares
+            q[l + 1] = length.value
             break
-        gap[l + 1] = w2 * _drop(act, q[: l + 1], float(gap[l])) / q[l + 1]
+        q[l + 1] = length.value if at == q[l] else length.value * (q[l] / at)
+        gap[l + 1] = w2 * _drop(act, places[: l + 1], float(gap[l])) / length.value
     log_gradient = np.zeros(depth)
     with np.errstate(divide="ignore"):
         steps = np.log10(chi[:-1])
     log_gradient[:-1] = np.cumsum(steps[::-1])[::-1]
     with np.errstate(over="ignore", under="ignore"):
         gradient = 10.0**log_gradient
-    return Trajectory(q, 1.0 - gap, gap, chi, gradient, log_gradient, status)
+    errors = trajectory_errors(act, q, places, gap, chi, log_gradient, w2=w2, b2=b2)
+    return Trajectory(q, 1.0 - gap, gap, chi, gradient, log_gradient, status, errors)
+
+
+def _check_cost(depth: int, layer: float) -> None:
+    layers = float(depth)
+    cost.check(
+        f"a trajectory through {layers:.6g} layers",
+        seconds=layer * layers,
+        gigabytes=1.5e-7 * layers,
+        fits=f"a depth of {int(cost.SECONDS / layer):,} fits; gain and large_depth take any depth",
+    )
 
 
 def _drop(act: AbstractActivation, lengths: Array, gap: float) -> float:

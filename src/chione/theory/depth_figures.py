@@ -7,21 +7,25 @@ r"""What sigmas do over a given depth: where lengths end, what becomes of gradie
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation
-from chione.base import Array, Estimate, Status, missing
+from chione.base import EPS, Array, ConvergenceError, Estimate, Status, missing
 from chione.gaussian import Integrator, Table
-from chione.gaussian.panels import EPS
 from chione.theory.fading import fading, is_straight
-from chione.theory.moments import Moments, moments
+from chione.theory.far_layers import carry
+from chione.theory.fixed_points import fixed_points, settle
+from chione.theory.growth_profile import growth_profile
+from chione.theory.moments import moments
+from chione.theory.scale_free import anchor
 from chione.theory.taylor import origin
 
 FIRST_DISTANCE = 0.1  # 1 - c of the pair that is followed: correlation 0.9
-_Q_MIN, _Q_MAX = 1e-12, 1e12
+_LOOP = 2000  # layers followed one by one; what still changes after them changes slowly
+_LN10 = math.log(10.0)
 
 
 @dataclass(frozen=True)
@@ -50,28 +54,84 @@ def follow(
     phi: AbstractActivation, *, sigma_w: float, sigma_b: float, depth: int, q0: float
 ) -> DepthFigures:
     """Follow lengths, gradients and the distance of a close pair through the layers."""
-    m, pair = moments(phi), ClosePair(phi)
     w2, b2 = sigma_w**2, sigma_b**2
-    q, gap = w2 * q0 + b2, FIRST_DISTANCE
-    decades, relative = 0.0, 0.0
-    for layer in range(depth):
-        d, s = m.derivative_square(q), m.square(q)
+    walk = _Walk(phi, w2, b2)
+    q = w2 * q0 + b2
+    log_q, log_gap = (math.log(q) if q > 0.0 else -math.inf), math.log(FIRST_DISTANCE)
+    decades, relative, last_error = 0.0, 0.0, 0.0
+    lost = DepthFigures(float("nan"), float("nan"), float("inf"), float("nan"))
+    for _ in range(min(depth, _LOOP)):
+        step = walk.step(log_q, log_gap)
+        if step is None:
+            return lost
+        log_q, log_gap = step.log_q, step.log_gap
+        decades, last_error = decades + step.decades, step.error
+        relative += last_error
+        if log_q == -math.inf or decades == -math.inf:
+            return DepthFigures(decades, (log_gap - math.log(FIRST_DISTANCE)) / _LN10, 0.0, 0.0)
+    far = np.zeros(3)
+    if depth > _LOOP:
+        try:
+            state = np.array([log_q, log_gap, decades])
+            (log_q, log_gap, decades), far = carry(walk.layer, state, _LOOP, depth)
+        except (ConvergenceError, ArithmeticError):
+            return lost
+        relative += last_error * (depth - _LOOP) + far[2] * _LN10
+    distance = (log_gap - math.log(FIRST_DISTANCE)) / _LN10
+    with np.errstate(over="ignore"):
+        last = float(np.exp(log_q))
+    rounding = EPS * float(depth)
+    return DepthFigures(float(decades), float(distance), last, float(relative + rounding))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """State after one layer, the decades that the gradient changed by, and their error."""
+
+    log_q: float
+    log_gap: float
+    decades: float
+    error: float
+
+
+class _Walk:
+    """One layer as a map of log q, log(1 - c) and the decades of the gradient."""
+
+    def __init__(self, phi: AbstractActivation, w2: float, b2: float) -> None:
+        self._m, self._pair = moments(phi), ClosePair(phi)
+        self._w2, self._b2 = w2, b2
+        self._small = anchor(phi, b2)
+        bend = growth_profile(phi).linear_above
+        # V / q is one number out there
+        self._large = max(1e8 * bend, 1e17 * b2) if 0.0 < bend < 1e100 else math.inf
+
+    def step(self, log_q: float, log_gap: float) -> _Step | None:
+        """One layer on; None where a moment has no value."""
+        q = min(self._small.of(math.exp(min(log_q, 709.0))), self._large)
+        d, s = self._m.derivative_square(q), self._m.square(q)
         if not (np.isfinite(d.value) and np.isfinite(s.value)):
-            return DepthFigures(float("nan"), float("nan"), float("inf"), float("nan"))
-        after = w2 * s.value + b2
-        with np.errstate(divide="ignore"):
-            step = float(np.log10(w2 * d.value))
-        decades, relative = decades + step, relative + d.error / max(d.value, 1e-300)
-        gap = float(pair.step(np.array([gap]), np.array([q]), w2, after)[0])
-        settled = abs(after - q) <= 2.0 * EPS * q
-        q = after
-        if settled and gap < 1e-12:  # nothing but the gradient changes from here on
-            decades += step * (depth - 1 - layer)
-            relative += d.error / max(d.value, 1e-300) * (depth - 1 - layer)
-            break
-    with np.errstate(divide="ignore"):
-        distance = float(np.log10(gap / FIRST_DISTANCE))
-    return DepthFigures(decades, distance, q, relative + depth * EPS)
+            return None
+        after = self._w2 * s.value + self._b2
+        if after <= 0.0 or q <= 0.0:
+            return _Step(-math.inf, log_gap, _log10(self._w2 * d.value), 0.0)
+        return _Step(
+            log_q + math.log(after / q),
+            log_gap + self._pair.log_ratio(log_gap, q, self._w2, after),
+            _log10(self._w2 * d.value),
+            d.error / max(d.value, 1e-300),
+        )
+
+    def layer(self, state: Array) -> Array:
+        """What one layer adds to all three, for :func:`carry`."""
+        step = self.step(float(state[0]), float(state[1]))
+        if step is None:
+            raise ConvergenceError("A moment has no value.")
+        before: Array = np.array([state[0], state[1], 0.0])
+        return np.array([step.log_q, step.log_gap, step.decades]) - before
+
+
+def _log10(x: float) -> float:
+    return math.log10(x) if x > 0.0 else -math.inf
 
 
 class ClosePair:
@@ -106,6 +166,12 @@ class ClosePair:
         r"""Coefficient of :math:`\epsilon^2` at sigma_w = 1, relative to q: half q E phi''^2."""
         return np.asarray(0.5 * q * self._table(q)) if self._bends else np.zeros_like(q)
 
+    def log_ratio(self, log_gap: float, q: float, w2: float, q_after: float) -> float:
+        """Logarithm of the factor on 1 - c in one layer, also where 1 - c underflows."""
+        gap, at = np.array([math.exp(max(log_gap, -600.0))]), np.array([q])
+        after = float(self.step(gap, at, w2, q_after)[0])
+        return math.log(after / float(gap[0])) if after > 0.0 else -math.inf
+
     def step(self, gap: Array, q: Array, w2: float | Array, q_after: float | Array) -> Array:
         """1 - c one layer on."""
         if np.all(q == 0.0):
@@ -120,37 +186,16 @@ class ClosePair:
 
 def limit(phi: AbstractActivation, *, sigma_w: float, sigma_b: float, q1: float) -> Estimate:
     """The fixed point that lengths reach from q1; status DIVERGENT where they grow for ever."""
-    m, w2, b2 = moments(phi), sigma_w**2, sigma_b**2
+    w2, b2 = sigma_w**2, sigma_b**2
     if b2 == 0.0 and _fades_at_zero(phi, w2):
         return Estimate(0.0, 0.0)
-
-    def drift(u: float) -> float:
-        q = float(np.exp(u))
-        s = m.square(q).value
-        return float(w2 * s + b2 - q) if np.isfinite(s) else float("inf")
-
-    def noise(u: float) -> float:
-        q = float(np.exp(u))
-        return float(w2 * m.square(q).error + 8.0 * EPS * q)
-
-    u = float(np.log(min(max(q1, _Q_MIN), _Q_MAX)))
-    first = drift(u)
-    if abs(first) <= noise(u):
-        return Estimate(float(np.exp(u)), _limit_error(m, w2, float(np.exp(u))))
-    sign = 1.0 if first > 0.0 else -1.0
-    low = u
-    while np.log(_Q_MIN) < u < np.log(_Q_MAX):
-        u += 0.05 * sign
-        there = drift(u)
-        if sign * there > 0.0 or abs(there) <= noise(u):  # a drift that only fades is no root
-            low = u if sign * there > noise(u) else low
-            continue
-        root = brentq(drift, min(low, u), max(low, u), xtol=4.0 * EPS, rtol=4.0 * EPS)
-        q = float(np.exp(root))
-        return Estimate(q, _limit_error(m, w2, q))
-    if sign > 0.0:
-        return missing(Status.DIVERGENT)
-    return Estimate(0.0, 0.0 if b2 == 0.0 else _Q_MIN)
+    points = fixed_points(phi, sigma_w=sigma_w, sigma_b=sigma_b)
+    if points.status == Status.CONTINUUM:
+        return Estimate(q1, 4.0 * EPS * q1)
+    point, reached = settle(phi, points, q1, sigma_w=sigma_w, sigma_b=sigma_b)
+    if point is None:
+        return missing(points.status)
+    return point.q if reached else missing(Status.DIVERGENT)
 
 
 def _fades_at_zero(phi: AbstractActivation, w2: float) -> bool:
@@ -167,17 +212,6 @@ def susceptibilities(phi: AbstractActivation, q: float, sigma_w: float) -> tuple
     m, w2 = moments(phi), sigma_w**2
     if q == 0.0:
         v2 = origin(phi).small_lengths()[0]
-        same = Estimate(w2 * v2.value, w2 * v2.error + EPS * w2 * v2.value)
+        same = w2 * v2
         return same, same
-    out = []
-    for e in (m.slope(q), m.derivative_square(q)):
-        out.append(
-            Estimate(w2 * e.value, w2 * e.error + 2.0 * EPS * abs(w2 * e.value), Status(e.status))
-        )
-    return tuple(out)
-
-
-def _limit_error(m: Moments, w2: float, q: float) -> float:
-    s, slope = m.square(q), m.slope(q)
-    steep = abs(1.0 - w2 * slope.value)
-    return float((w2 * s.error + 4.0 * EPS * q) / max(steep, 1e-8))
+    return w2 * m.slope(q), w2 * m.derivative_square(q)

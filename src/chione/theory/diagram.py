@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.activations import AbstractActivation, activation
-from chione.base import AbstractResult, Array, Status, along, checks, cost, result
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Status, along, checks, cost, result
 from chione.gaussian import Table
-from chione.gaussian.panels import EPS
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.length_map import variance
+from chione.theory.moments import moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
 from chione.theory.root_error import root_error
 from chione.theory.stable_lengths import LengthSolver
@@ -172,6 +172,7 @@ def _axis(name: str, x: Any) -> Array:
         )
     if a.min() < 0.0:
         raise ValueError(f"{name} must be 0 or above, but it holds {float(a.min())!r}.")
+    variance(name, float(a.max()))
     if a.max() > _LARGEST:
         raise ValueError(
             f"{name} must be at most {_LARGEST:g}, but it holds {float(a.max())!r}; beyond that "

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.base import (
+    EPS,
     AbstractResult,
     Array,
     ConvergenceError,
@@ -22,12 +23,12 @@ from chione.base import (
     Status,
     along,
     checks,
+    cost,
     result,
 )
-from chione.gaussian.panels import EPS
-from chione.networks import MLP, as_network
-from chione.theory.length_map import variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.networks import MLP, WEIGHT_LAWS, as_network
+from chione.theory.length_map import count, variances
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
 LAWS = ("gaussian", "orthogonal")
@@ -35,6 +36,8 @@ LAWS = ("gaussian", "orthogonal")
 # itself: beyond, an expansion in 1 / n says little.
 _TRUST = 0.25
 _RATE_LAYERS = 30
+_FOLLOWED = 300  # layers after which the growth of V / K^2 is taken to go on
+_LAYER = 1e-3  # CPU seconds of one layer
 
 
 @result
@@ -71,18 +74,13 @@ class FiniteWidth(AbstractResult):
 
     def variance(self, width: int) -> Estimate:
         """Variance over networks of the mean square of a layer, (2 K^2 + V) / n."""
-        n = checks.integer("width", width)
-        k = self.length
-        value = (2.0 * k.value**2 + self.vertex.value) / n
-        error = (4.0 * np.abs(k.value) * k.error + self.vertex.error) / n + EPS * np.abs(value)
-        return Estimate(value, error, self.vertex.status)
+        n = count("width", width)
+        return (2.0 * self.length**2 + self.vertex) / n
 
     def mean(self, width: int) -> Estimate:
         """Mean over networks of the mean square of a layer, K + G_1 / n."""
-        n = checks.integer("width", width)
-        value = self.length.value + self.mean_correction.value / n
-        error = self.length.error + self.mean_correction.error / n
-        return Estimate(value, error, self.mean_correction.status)
+        n = count("width", width)
+        return self.length + self.mean_correction / n
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -180,8 +178,14 @@ def finite_width(
     """
     act, q0 = activation(phi), checks.positive("q0", q0)
     w2, b2 = variances(sigma_w, sigma_b)
-    depth = checks.integer("depth", depth)
+    depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)
+    layers = float(depth)
+    cost.check(
+        f"the vertex through {layers:.6g} layers",
+        seconds=_LAYER * layers,
+        fits=f"a depth of {int(cost.SECONDS / _LAYER):,} fits; trust takes any depth",
+    )
     m, haar = moments(act), weights == "orthogonal"
     k = Estimate(w2 * q0 + b2, 2.0 * EPS * (w2 * q0 + b2))
     v = Estimate(-2.0 * (w2 * q0) ** 2 if haar else 0.0, 0.0)
@@ -191,7 +195,7 @@ def finite_width(
         step = _Step(m, k, w2, haar, layer)
         k, v, g = step.length(b2), step.vertex(v), step.correction(v, g)
         rows.append((k, v, g))
-    return FiniteWidth(act.name, weights, *(_column(rows, i) for i in range(3)))
+    return FiniteWidth(act.name, weights, *map(Estimate.stack, zip(*rows, strict=True)))
 
 
 def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
@@ -221,16 +225,15 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths
     k = Estimate(w2 * q0 + b2, 2.0 * EPS * (w2 * q0 + b2))
     u = Estimate(-2.0 * (w2 * q0) ** 2 / max(n[0], n[1]) if haar else 0.0, 0.0)
-    value, error = [], []
+    rows = []
     for layer in range(1, network.depth + 1):
-        value.append(2.0 * k.value**2 / n[layer] + u.value)
-        error.append(4.0 * k.value * k.error / n[layer] + u.error + EPS * abs(value[-1]))
+        rows.append(2.0 * k**2 / n[layer] + u)
         if layer == network.depth:
             break
         step = _Step(m, k, w2, haar, layer)
         u = step.vertex(u, 1.0 / n[layer], 1.0 / max(n[layer], n[layer + 1]))
         k = step.length(b2)
-    return Estimate(np.array(value), np.array(error), np.zeros(len(value), dtype=np.int8))
+    return Estimate.stack(rows)
 
 
 def trust(
@@ -248,7 +251,8 @@ def trust(
     Parameters as :func:`finite_width`; `width` is the number of units of each layer. Weight laws
     other than orthogonal are treated as Gaussian, which differs from them by terms of order 1/n.
     """
-    n, depth = checks.integer("width", width), checks.integer("depth", depth)
+    n, depth = count("width", width), count("depth", depth)
+    checks.one_of("weights", weights, WEIGHT_LAWS)
     law = weights if weights in LAWS else "gaussian"
 
     def run(layers: int) -> Array:
@@ -256,14 +260,17 @@ def trust(
             phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=layers, weights=law, q0=q0
         ).relative_vertex
 
+    followed = min(depth, _FOLLOWED)
     try:  # the rate of growth wants some layers, also where the network has few
-        relative = run(max(depth, _RATE_LAYERS))
+        relative = run(max(followed, _RATE_LAYERS))
     except ConvergenceError:
-        relative = run(max(depth, 2))
+        relative = run(max(followed, 2))
     last, middle = float(relative[-1]), float(relative[len(relative) // 2 - 1])
-    spread = math.sqrt(max(2.0 + float(relative[depth - 1]), 0.0) / n)
     growth = (last - middle) / (len(relative) - len(relative) // 2)
     bounded = growth * len(relative) < 0.1 * max(1.0, abs(last))
+    # at criticality V / K^2 goes on along a straight line
+    beyond = 0.0 if bounded else growth * float(depth - followed)
+    spread = math.sqrt(max(2.0 + float(relative[followed - 1]) + beyond, 0.0) / n)
     ratio = math.inf if bounded or growth <= 0.0 else _TRUST / growth
     return Trust(n, depth, spread, ratio, _trust_sentence(n, depth, spread, ratio))
 
@@ -321,7 +328,7 @@ class _Step:
     def correction(self, v: Estimate, g: Estimate) -> Estimate:
         chi = self._chi()
         if self._k.value == 0.0:
-            return Estimate(chi.value * g.value, abs(chi.value) * g.error)
+            return chi * g
         bend = slope_in_q(self._m.slope, float(self._k.value))
         value = chi.value * g.value + 0.5 * self._w2 * bend.value * v.value
         error = abs(chi.value) * g.error + chi.error * abs(g.value)
@@ -332,10 +339,4 @@ class _Step:
     def _chi(self) -> Estimate:
         if self._slope is None:
             return Estimate(0.0, 0.0)
-        return Estimate(self._w2 * self._slope.value, self._w2 * self._slope.error)
-
-
-def _column(rows: list[tuple[Estimate, Estimate, Estimate]], i: int) -> Estimate:
-    value = np.array([float(r[i].value) for r in rows])
-    error = np.array([float(r[i].error) for r in rows])
-    return Estimate(value, error, np.zeros(len(rows), dtype=np.int8))
+        return self._w2 * self._slope

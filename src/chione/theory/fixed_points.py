@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
-from chione.base import AbstractResult, Array, Estimate, Status, result
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.root_error import root_error
 
 STABLE = "stable"
@@ -317,18 +316,28 @@ def growth_factor(m: Moments) -> float:
 def unsettled(m: Moments, w2: Array, b2: Array) -> NDArray[np.int8]:
     """What lengths do where none attracts: ``DIVERGENT``, ``OVERFLOW`` or ``NONE``.
 
-    They diverge if V / q stays above 1 for ever, or at 1 with a bias on top. Where it falls but is
-    above 1 at the largest lengths of float64, nothing beyond can be claimed.
+    They diverge if V / q stays above 1 for ever, or tends to 1 from above, or is 1 with a bias on
+    top. Where it falls but is above 1 at the largest lengths of float64, nothing can be claimed.
     """
     factor = growth_factor(m)
     with np.errstate(invalid="ignore"):
         growth = np.where(w2 > 0.0, w2 * factor, 0.0)
     same = np.abs(growth - 1.0) <= 16.0 * EPS
-    lasting = np.where(same, b2 > 0.0, growth > 1.0)
+    creeps = bool(same.any()) and _tends_from_above(m, factor)
+    lasting = np.where(same, (b2 > 0.0) | creeps, growth > 1.0)
     above = growth_profile(m.phi).is_above_at_last(w2, b2) & (growth == 0.0)
     return np.where(
         lasting, Status.DIVERGENT, np.where(above, Status.OVERFLOW, Status.NONE)
     ).astype(np.int8)
+
+
+def _tends_from_above(m: Moments, factor: float) -> bool:
+    """Whether E phi^2 / q comes down to its limit, as for softplus."""
+    profile = growth_profile(m.phi)
+    if not profile.linear_below < profile.linear_above < np.inf:
+        return False
+    q = 1e-4 * profile.linear_above  # what is left there is some 1e-8
+    return bool(m.square(q).value / q / factor - 1.0 > 1e-11)
 
 
 def _describe(points: tuple[FixedPoint, ...]) -> str:

@@ -112,11 +112,13 @@ class GrowthProfile:
 @lru_cache(maxsize=128)
 def growth_profile(phi: AbstractActivation) -> GrowthProfile:
     """The profile of an activation, kept for the next call."""
-    u = np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1) * _STEP
+    steps = np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1, dtype=np.float64)
+    u: Array = np.asarray(steps * _STEP, dtype=np.float64)
     h = np.exp2(u)
     with np.errstate(all="ignore"):
-        sides = [_repaired(np.log2(np.abs(np.asarray(phi.value(x)))), u) for x in (h, -h)]
-        square = _mean_square(u, np.logaddexp2(2.0 * sides[0], 2.0 * sides[1]) - 1.0)
+        sides = [_repaired(np.asarray(np.log2(np.abs(phi.value(x)))), u) for x in (h, -h)]
+        both = np.logaddexp2(2.0 * sides[0], 2.0 * sides[1]) - 1.0
+        square = _mean_square(u, np.asarray(both))
         keep = slice(4 * _PER_OCTAVE, None)
         return GrowthProfile(2.0 * u[keep], square[keep], *_linear(2.0 * u[keep], square[keep]))
 
@@ -164,7 +166,7 @@ def _mean_square(u: Array, both: Array) -> Array:
     small[shift:] = total[:-shift] - shift * _STEP
     top = np.maximum(terms.max(0), small)
     finite = np.isfinite(top)
-    out = top.copy()
+    out: Array = top.copy()
     rest = np.exp2(terms[:, finite] - top[finite]).sum(0) + np.exp2(small[finite] - top[finite])
     out[finite] += np.log2(rest)
     return out
@@ -173,7 +175,7 @@ def _mean_square(u: Array, both: Array) -> Array:
 def _beyond(both: Array) -> Array:
     """Further values of the last power, for the Gaussian tail beyond the end of the grid."""
     last = both[-16 * _PER_OCTAVE :]
-    slope = _slope(np.arange(last.size), last) if np.all(np.isfinite(last)) else 0.0
+    slope = _slope(np.arange(float(last.size)), last) if np.all(np.isfinite(last)) else 0.0
     return np.asarray(both[-1] + slope * np.arange(1, 65))
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import AbstractResult, Array, Estimate, Status, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, result
 
-_EPS = float(np.finfo(np.float64).eps)
 # Over these ranges 1200 random densities and distribution functions lay within their stated errors
 # of the roots of the cubic at 40 digits.
 RATIOS = (1e-8, 1e4)
@@ -88,7 +88,7 @@ class HessianSpectrum(AbstractResult):
         # z is known to rounding; near an edge that moves G by eps |dG/dz|.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             slope = 1.0 / abs(self._z_slope(g))
-        error = np.where(inside, 16.0 * _EPS * ((1.0 + abs(flat)) * slope + abs(g)), 0.0)
+        error = np.where(inside, 16.0 * EPS * ((1.0 + abs(flat)) * slope + abs(g)), 0.0)
         return _result(value.reshape(x.shape), error.reshape(x.shape))
 
     def cdf(self, x: Any) -> Estimate:
@@ -106,7 +106,7 @@ class HessianSpectrum(AbstractResult):
             value[i] = self._cdf(float(v)) if lo < v < hi else float(v >= hi)
             if v < lo:
                 value[i] = sum(m for a, m in self.atoms if a <= v)
-        error = np.where((flat > lo) & (flat < hi), 64.0 * _EPS * (1.0 + 1.0 / self.ratio), 0.0)
+        error = np.where((flat > lo) & (flat < hi), 64.0 * EPS * (1.0 + 1.0 / self.ratio), 0.0)
         return _result(value.reshape(x.shape), error.reshape(x.shape))
 
     @property
@@ -212,18 +212,21 @@ def _critical_values(p: float, e: float) -> list[float]:
         first, second = 2.0 * np.logaddexp(0.0, -x), weight + 2.0 * np.logaddexp(0.0, x)
         return float(np.logaddexp(first, second) - level)
 
-    far, exact = 1500.0, {"xtol": 1e-15, "rtol": 4.0 * _EPS}
-    x = brentq(within, -far, far, **exact)
+    def root(f: Callable[[float], float], a: float, b: float) -> float:
+        return float(brentq(f, min(a, b), max(a, b), xtol=1e-15, rtol=4.0 * EPS))
+
+    far = 1500.0
+    x = root(within, -far, far)
     t = 1.0 / (1.0 + np.exp(-x))
     z = [p / t + 1.0 + np.exp(x) + 2.0 * e * t / p]
-    u = np.exp(brentq(below, -far, far, **exact))
+    u = np.exp(root(below, -far, far))
     z.append(-p / u + 1.0 / (1.0 + u) - 2.0 * e * u / p)
     if p > 1.0:
-        root = np.expm1(level / 3.0)
-        lowest = -np.log(root)
-        if np.log(2.0 * e) < level + 3.0 * np.log(root) and beyond(lowest) < 0.0:
+        cube_root = np.expm1(level / 3.0)
+        lowest = -np.log(cube_root)
+        if np.log(2.0 * e) < level + 3.0 * np.log(cube_root) and beyond(lowest) < 0.0:
             for far_end in (-far, far):
-                y = np.exp(brentq(beyond, *sorted((lowest, far_end)), **exact))
+                y = np.exp(root(beyond, lowest, far_end))
                 z.append(p / (1.0 + y) - 1.0 / y + 2.0 * e * (1.0 + y) / p)
     return [float(v) for v in z]
 
@@ -269,7 +272,7 @@ def critical_energy(ratio: Any, *, method: str = "closed") -> Estimate:
     s = np.sqrt(1.0 + 8.0 * below)
     three_minus_s = 8.0 * (1.0 - below) / (3.0 + s)
     value = three_minus_s**3 * (1.0 + s) / 128.0
-    return _result(value, 8.0 * _EPS * value)
+    return _result(value, 8.0 * EPS * value)
 
 
 def critical_amplitude(ratio: float) -> Estimate:

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, checks, missing
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.length_map import count
+from chione.theory.moments import moments
 from chione.theory.recommendation import Recommendation
 from chione.theory.schemes import SCHEMES, scheme_sigmas
 
@@ -25,6 +26,7 @@ from chione.theory.schemes import SCHEMES, scheme_sigmas
 # of gradient and distance over the depth: chi_parallel = 1 is worth something by itself.
 _PREFERENCE = 0.5
 _LOG10_MAX = math.log10(np.finfo(np.float64).max)
+_RANKED = 1000  # layers that are followed to rank points of the edge of chaos
 _STABLE = 1.0 - 1e-9  # chi_parallel below which a fixed point is called stable
 
 
@@ -80,8 +82,8 @@ def gain(
     'none'
     """
     act = activation(phi)
-    depth, q0 = checks.integer("depth", depth), checks.positive("q0", q0)
-    fan = 512 if width is None else checks.integer("width", width)
+    depth, q0 = count("depth", depth), checks.positive("q0", q0)
+    fan = 512 if width is None else count("width", width)
     checks.one_of("weights", weights, WEIGHT_LAWS)
     found = criticality(act)
     options = [_critical(act, p, depth, q0) for p in found.points if p.is_reached]
@@ -135,8 +137,14 @@ def describe_scheme(
     -------
     Recommendation or None
         None where the scheme does not cover the activation.
+
+    Raises
+    ------
+    ValueError, TypeError, SpecError
+        If an argument is not as described.
     """
     act = activation(phi)
+    depth, q0 = count("depth", depth), checks.positive("q0", q0)
     sigmas = scheme_sigmas(
         scheme, act, fan_in=fan_in, fan_out=fan_in if fan_out is None else fan_out
     )
@@ -156,6 +164,7 @@ def option(
     q0: float,
     q_star: Estimate | None = None,
     status: Status = Status.OK,
+    sigma_errors: tuple[float, float] = (0.0, 0.0),
 ) -> Recommendation:
     """Put sigmas into the terms of a recommendation, with figures over the depth."""
     figures = follow(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth, q0=q0)
@@ -180,13 +189,24 @@ def option(
         status=status,
         kind=kind,
         reason="",
+        errors={
+            "sigma_w": sigma_errors[0] + EPS * sigma_w,
+            "sigma_b": sigma_errors[1] + EPS * sigma_b,
+            "log10_gradient": figures.relative_error / math.log(10.0),
+        },
     )
     return replace(made, reason=_figures_words(made))
 
 
+def _root_error(variance: Estimate) -> float:
+    """Error of the root of a variance; of a variance that may be zero, the root of its error."""
+    v, error = max(float(variance.value), 0.0), float(variance.error)
+    return error / math.sqrt(v) if v > error else math.sqrt(v + error)
+
+
 def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
     if p.universality == "scale-invariant":
-        q_star = Estimate(p.weight_variance.value * q0, p.weight_variance.error * q0)
+        q_star = p.weight_variance * q0
     else:
         q_star = p.k_star
     status = Status.HALF_STABLE if p.universality == "half-stable" else Status.OK
@@ -200,6 +220,7 @@ def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) 
         q0=q0,
         q_star=q_star,
         status=status,
+        sigma_errors=(_root_error(p.weight_variance), _root_error(p.bias_variance)),
     )
 
 
@@ -253,7 +274,15 @@ def _edge(act: AbstractActivation, depth: int, q0: float) -> Recommendation | No
         depth=depth,
         q0=q0,
         q_star=Estimate(float(q[best]), 0.0),
+        sigma_errors=_edge_errors(act, float(q[best])),
     )
+
+
+def _edge_errors(act: AbstractActivation, q: float) -> tuple[float, float]:
+    """Errors of sigma_w and sigma_b of the edge of chaos at q."""
+    m = moments(act)
+    w2 = 1.0 / m.derivative_square(q)
+    return _root_error(w2), _root_error(q - w2 * m.square(q))
 
 
 def _edge_variances(act: AbstractActivation, q: Array) -> tuple[Array, Array, Array]:
@@ -268,16 +297,20 @@ def _edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: f
     """Decades of gradient and distance over the depth, for many points at once."""
     m, pair = moments(act), ClosePair(act)
     q, gap, decades = w2 * q0 + b2, np.full(w2.shape, FIRST_DISTANCE), np.zeros(w2.shape)
-    for layer in range(depth):
+    far = 0.0
+    for layer in range(min(depth, _RANKED)):
         after = w2 * m.square_table(q) + b2
         step = np.log10(w2 * m.derivative_table(q))
-        gap = pair.step(gap, q, w2, after)
+        before, gap = gap, pair.step(gap, q, w2, after)
         decades += step
         if np.all(np.abs(after - q) <= 1e-12 * q) and layer > 200:
-            decades += step * (depth - 1 - layer)
+            decades += step * (min(depth, 10**300) - 1 - layer)
             break
         q = after
-    return np.asarray(np.abs(decades) + np.abs(np.log10(gap / FIRST_DISTANCE)))
+    if depth > layer + 1:  # on the edge of chaos 1 - c falls as a power of the depth
+        power = layer * np.log(gap / before)
+        far = power * math.log10(depth / (layer + 1))
+    return np.asarray(np.abs(decades) + np.abs(np.log10(gap / FIRST_DISTANCE) + far))
 
 
 def _cost(o: Recommendation) -> float:
@@ -366,7 +399,7 @@ def _factor(log10: float, relative: float) -> Estimate:
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     value = 10.0**log10
-    rounding = (2.0 + abs(log10) * math.log(10.0)) * np.finfo(np.float64).eps
+    rounding = (2.0 + abs(log10) * math.log(10.0)) * EPS
     return Estimate(value, value * (relative + rounding))
 
 

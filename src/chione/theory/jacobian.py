@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
 from chione.base import SpecError, Status, checks
 from chione.theory.jacobian_law import derivative_law
@@ -23,7 +22,7 @@ __all__ = ["JacobianSpectrum", "SpectrumCurve", "jacobian_spectrum"]
 
 
 def jacobian_spectrum(
-    phi: Any,
+    phi: ActivationLike,
     *,
     depth: int,
     sigma_w: float | None = None,

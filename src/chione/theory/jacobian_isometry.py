@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
 from chione.base import AbstractResult, ConvergenceError, Status, checks, result
 from chione.gaussian import gaussian_nodes
@@ -68,7 +67,7 @@ class IsometricInitialization(AbstractResult):
 
 
 def q_star_for_variance(
-    phi: Any, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
+    phi: ActivationLike, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
 ) -> IsometricInitialization:
     r"""The q_star at which the spectrum of a critical network has a given variance.
 
@@ -112,7 +111,7 @@ def q_star_for_variance(
 
 
 def dynamical_isometry(
-    phi: Any, depth: int, *, variance: float = 0.25
+    phi: ActivationLike, depth: int, *, variance: float = 0.25
 ) -> tuple[IsometricInitialization, JacobianSpectrum]:
     """The initialisation that holds the variance, and the spectrum that it has.
 

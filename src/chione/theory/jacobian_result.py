@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.jacobian_equation import MasterEquation
 from chione.theory.jacobian_law import derivative_law
@@ -17,7 +17,6 @@ from chione.theory.jacobian_solvers import AbstractSolver, OneOrthogonalLayer, W
 from chione.theory.jacobian_widths import WidthsSolver
 
 Ensemble = Literal["gaussian", "orthogonal"]
-_EPS = float(np.finfo(np.float64).eps)
 _MAX_LOG = 709.0  # beyond this exp overflows
 _QUANTILE_STEPS = 60
 _LOST_MASS = 1e-6  # miss in the distribution function at which a quantile counts as not found
@@ -185,7 +184,7 @@ class JacobianSpectrum(AbstractResult):
         scaled, log_m1 = self.solver.scaled_moments(n)
         k = np.arange(1, n + 1)
         value = np.asarray(scaled * _exp(k * log_m1))
-        error = abs(value) * _EPS * (16.0 + 8.0 * k * (self.depth + abs(log_m1)))
+        error = abs(value) * EPS * (16.0 + 8.0 * k * (self.depth + abs(log_m1)))
         status = np.where(np.isfinite(value), Status.OK, Status.DIVERGENT)
         return Estimate(value, error, status)
 
@@ -327,12 +326,12 @@ class JacobianSpectrum(AbstractResult):
             new = np.where(inside, new, 0.5 * (low[active] + high[active]))
             step = abs(new - x[active])
             x[active] = new
-            active = active[(step > 4.0 * _EPS * np.maximum(1.0, abs(new)))]
+            active = active[(step > 4.0 * EPS * np.maximum(1.0, abs(new)))]
             if active.size == 0 or bool(np.all(step <= error[active].max(initial=0.0) * 1e-3)):
                 break
         # Beyond the range that the sums can follow there is no answer, rather than a wrong one.
         x = np.where(abs(self.solver.values(x).cdf - p) <= _LOST_MASS, x, np.nan)
-        return x, np.nan_to_num(error, nan=0.0) + 8.0 * _EPS * np.maximum(1.0, abs(x))
+        return x, np.nan_to_num(error, nan=0.0) + 8.0 * EPS * np.maximum(1.0, abs(x))
 
 
 def _estimate(value: Any, error: Any) -> Estimate:

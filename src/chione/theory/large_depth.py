@@ -16,13 +16,26 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import AbstractResult, Array, Estimate, Status, along, checks, missing, result
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    Estimate,
+    Status,
+    along,
+    checks,
+    cost,
+    missing,
+    result,
+)
 from chione.theory.criticality import CriticalPoint, criticality
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.length_map import count, variances
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
+
+_LAYER = 1e-4  # CPU seconds of one layer
 
 
 @result
@@ -141,9 +154,10 @@ def iterate_lengths(
     q0 : float
         Mean square of the input.
     """
-    act, depth = activation(phi), checks.integer("depth", depth)
-    w2 = checks.non_negative("sigma_w", sigma_w) ** 2
-    b2 = checks.non_negative("sigma_b", sigma_b) ** 2
+    act, depth = activation(phi), count("depth", depth)
+    w2, b2 = variances(sigma_w, sigma_b)
+    fits = f"a depth of {int(cost.SECONDS / _LAYER):,} fits; large_depth gives the laws beyond"
+    cost.check(f"iterating {depth:.6g} layers", seconds=_LAYER * depth, fits=fits)
     m, q, log = moments(act), w2 * checks.positive("q0", q0) + b2, 0.0
     noted = set(np.unique(np.geomspace(1, depth, 10 * len(str(depth))).astype(int)).tolist())
     rows = []
@@ -198,10 +212,10 @@ def _half_stable(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
     if p.universality != "half-stable" or abs(p.curvature.value) <= 8.0 * p.curvature.error:
         return LargeDepth(p, None, None, correlation_power_law(act, p.k_star.value, p.sigma_w))
     bend = p.curvature
-    amplitude = -2.0 / bend.value
+    law = -2.0 / bend
+    amplitude = float(law.value)
     late = f", far beyond layer {abs(amplitude) / p.k_star.value:.3g}"
-    error = abs(amplitude * bend.error / bend.value)
-    length = _law("q - K*", 1.0, Estimate(amplitude, error), late)
+    length = _law("q - K*", 1.0, law, late)
     q, w2 = float(p.k_star.value), p.weight_variance.value
     drift = slope_in_q(moments(act).derivative_square, q)
     growth = w2 * drift.value * amplitude  # chi_perp - 1 = growth / l on the attracted side

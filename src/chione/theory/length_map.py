@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Estimate, checks
-from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, moments
+from chione.activations import ActivationLike
+from chione.base import EPS, Estimate, checks
+from chione.theory.moments import moments
+
+LARGEST_COUNT = 10**300
+LARGEST_SIGMA = 1e100  # its square, times a mean square of 1e100, is still a float64
 
 
 def length_map(
@@ -68,8 +71,26 @@ def chi_perp(phi: ActivationLike, q: Any, *, sigma_w: float, method: str = "auto
 
 def variances(sigma_w: float, sigma_b: float) -> tuple[float, float]:
     """Checked squares of the two standard deviations."""
-    w, b = checks.non_negative("sigma_w", sigma_w), checks.non_negative("sigma_b", sigma_b)
-    return w * w, b * b
+    return variance("sigma_w", sigma_w), variance("sigma_b", sigma_b)
+
+
+def variance(name: str, sigma: float) -> float:
+    """Checked square of a standard deviation."""
+    value = checks.non_negative(name, sigma)
+    if value > LARGEST_SIGMA:
+        raise ValueError(
+            f"{name} must be at most {LARGEST_SIGMA:g}, because its square enters, "
+            f"but it is {value!r}."
+        )
+    return value * value
+
+
+def count(name: str, x: Any) -> int:
+    """A number of layers or units: an integer from 1 to 1e300, which a float64 still holds."""
+    n = checks.integer(name, x)
+    if n > LARGEST_COUNT:
+        raise ValueError(f"{name} must be at most 1e300, but it has {len(str(n))} digits.")
+    return n
 
 
 def affine(e: Estimate, scale: float, offset: float) -> Estimate:

@@ -14,17 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, checks
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, Array, Estimate, Status, checks
 from chione.gaussian import Integrator, Table
-from chione.gaussian.panels import EPS
 
 METHODS = ("auto", "closed", "quadrature")
 # The closed forms are written so that no digits cancel; their tests hold them to this.
 CLOSED_ERROR = 64.0 * EPS
-
-ActivationLike = Any
-"""A name, an expression, a callable, a torch module, or an AbstractActivation."""
 
 
 class Moments:

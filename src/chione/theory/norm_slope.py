@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from chione.activations import activation
-from chione.base import Estimate, Status, checks
+from chione.activations import ActivationLike, activation
+from chione.base import EPS, Estimate, Status, checks, cost
 from chione.gaussian import hermite_expansion
-from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 
 def normalized_slope(phi: ActivationLike) -> Estimate:
@@ -53,6 +52,12 @@ def first_order_slope(phi: ActivationLike, *, terms: int = 400) -> Estimate:
         converge slowly.
     """
     act, n = activation(phi), checks.integer("terms", terms, minimum=8)
+    cost.check(
+        f"{n:.6g} Hermite coefficients" if n < 10**300 else "so many Hermite coefficients",
+        seconds=1e-9 * float(min(n, 10**150)) ** 2,
+        gigabytes=2e-6 * float(min(n, 10**150)),
+        fits="some ten thousand fit",
+    )
     e = hermite_expansion(act.value, 1.0, n, breakpoints=act.kinks)
     c, k = e.coefficients, np.arange(n)
     parts = k * c**2  # orthonormal coefficients: c_n sqrt(n!)

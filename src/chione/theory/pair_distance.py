@@ -14,7 +14,8 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Array, Estimate, missing
 from chione.base.status import Status
 from chione.gaussian import Integrator
-from chione.theory.correlation_map import kernel_drop, slope_quadrature
+from chione.theory.kernel_drop import kernel_drop
+from chione.theory.pair_kernels import slope_quadrature
 
 NEAR = 1e-3  # 1 - c beyond which the plain difference of moments loses next to nothing
 

@@ -48,6 +48,11 @@ class Pairs:
     ratio_error: Array
 
     @property
+    def parts(self) -> tuple[Array, ...]:
+        """All five arrays."""
+        return self.gap, self.sign, self.gap_error, self.ratio, self.ratio_error
+
+    @property
     def correlation(self) -> Array:
         """C itself, rounded."""
         return self.sign * (1.0 - self.gap)
@@ -66,7 +71,7 @@ class FirstLayer:
 
     def __init__(self, a: Array, b: Array, sigma_w: float, sigma_b: float) -> None:
         self._d = d = a.shape[1]
-        self._noise = (8.0 + np.sqrt(d)) * EPS
+        self.noise = (8.0 + np.sqrt(d)) * EPS
         with np.errstate(over="ignore", divide="ignore"):
             column = np.sqrt(d) * (sigma_b / sigma_w if sigma_w else np.inf)
         beside = not np.isfinite(column)  # weights that count for nothing
@@ -80,7 +85,7 @@ class FirstLayer:
         self.lengths = tuple(
             _square_of(unit * n / np.sqrt(d), k) for n, k in ((self._na, ka), (self._nb, kb))
         )
-        self.relative = 2.0 * self._noise
+        self.relative = 2.0 * self.noise
 
     def pairs(self, rows: slice) -> Pairs:
         """Angles of the inputs `rows` of a with all of b."""
@@ -95,19 +100,19 @@ class FirstLayer:
         ratio[~np.isfinite(ratio)] = 0.0  # an input of zero: no angle depends on it
         c = ua @ ub.T
         gap, sign = np.maximum(1.0 - np.abs(c), 0.0), np.where(c < 0.0, -1.0, 1.0)
-        gap_error = np.full_like(gap, self._noise)
-        ratio_error = 2.0 * self._noise + 2.0 * EPS * np.abs(ratio)
+        gap_error = np.full_like(gap, self.noise)
+        ratio_error = 2.0 * self.noise + 2.0 * EPS * np.abs(ratio)
         near = np.nonzero(gap < NEAR)
         step = max(1, _BLOCK // self._a.shape[1])
         for start in range(0, len(near[0]), step):
             i, j = (x[start : start + step] for x in near)
-            gap[i, j] = g = self._gap(i + (rows.start or 0), j)
-            gap_error[i, j] = 4.0 * self._noise * g
+            gap[i, j] = g = self.gap(i + (rows.start or 0), j)
+            gap_error[i, j] = 4.0 * self.noise * g
             ratio[i, j], ratio_error[i, j] = self._ratio(i + (rows.start or 0), j)
         return Pairs(gap, sign, gap_error, ratio, ratio_error)
 
-    def _gap(self, i: Index, j: Index) -> Array:
-        """1 - |c| of pairs that are nearly parallel or opposite."""
+    def gap(self, i: Index, j: Index) -> Array:
+        """1 - |c| of pairs that are nearly parallel or opposite, to a few times `noise`."""
         x, y = self._a[i], self._b[j]
         xx = np.einsum("ij,ij->i", x, x)
         factor = np.einsum("ij,ij->i", x, y) / xx
@@ -123,14 +128,14 @@ class FirstLayer:
         x, y = np.ldexp(self._a[i], shift[:, None]), self._b[j]
         parts = (x - y) * (x + y)
         step = parts.sum(axis=1) / self._nb[j] ** 2
-        noise = self._noise * np.abs(parts).sum(axis=1) / self._nb[j] ** 2
+        noise = self.noise * np.abs(parts).sum(axis=1) / self._nb[j] ** 2
         far = np.abs(step) > 0.1
         with np.errstate(divide="ignore", invalid="ignore"):
             direct = 2.0 * (
                 np.log(self._na[i] / self._nb[j]) + np.log(2.0) * (self._ka[i] - self._kb[j])
             )
             ratio = np.where(far, direct, np.log1p(step))
-        error = np.where(far, 2.0 * self._noise + 2.0 * EPS * np.abs(ratio), 2.0 * noise)
+        error = np.where(far, 2.0 * self.noise + 2.0 * EPS * np.abs(ratio), 2.0 * noise)
         return ratio, error + 4.0 * EPS * np.abs(ratio)
 
 

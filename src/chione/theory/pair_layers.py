@@ -101,6 +101,8 @@ class Step:
     ----------
     value, value_error : ndarray
         Covariance of the next pre-activations.
+    product, product_error : ndarray
+        E phi phi.
     slope, slope_error : ndarray
         :math:`\sigma_w^2 R`, zero where it was not asked for.
     pairs : Pairs
@@ -109,6 +111,8 @@ class Step:
 
     value: Array
     value_error: Array
+    product: Array
+    product_error: Array
     slope: Array
     slope_error: Array
     pairs: Pairs
@@ -125,6 +129,8 @@ class PairLayer:
         Weights and biases.
     one, two : tuple of ndarray
         Lengths and their relative errors on both sides.
+    before : PairLayer, optional
+        The layer before, whose preparations serve again where they can.
     """
 
     def __init__(
@@ -133,9 +139,12 @@ class PairLayer:
         scale: Scale,
         one: tuple[Array, Array],
         two: tuple[Array, Array],
+        before: PairLayer | None = None,
     ) -> None:
         self._scale = scale
-        self.rule = pair_rule(act, one[0], two[0])
+        self.rule: AbstractPairRule = pair_rule(
+            act, one[0], two[0], before.rule if before else None
+        )
         self.one = _lengths(act, self.rule, scale, *one)
         self.two = self.one if two is one else _lengths(act, self.rule, scale, *two)
 
@@ -166,6 +175,8 @@ class PairLayer:
         return Step(
             s.times(covariance),
             s.times(value_error),
+            k,
+            value_error / s.w2 if s.w2 else k_error,
             s.times(s.w2 * slope),
             s.times(s.w2 * slope_own),
             after,
@@ -196,10 +207,11 @@ class PairLayer:
         """Replace 1 - |c'| of nearly equal and opposite pairs, where that is more accurate."""
         s, (i, j) = self._scale, near
         first = i + (rows.start or 0)
-        one, two = _of(self.one, first), _of(self.two, j)
+        second = np.minimum(j, len(self.two.q) - 1)  # one length may stand for all
+        one, two = _of(self.one, first), _of(self.two, second)
         d, d_error = self.rule.distance(
             Side(one.q, one.square, first),
-            Side(two.q, two.square, j),
+            Side(two.q, two.square, second),
             pairs.ratio[i, j],
             pairs.gap[i, j],
             pairs.sign[i, j],

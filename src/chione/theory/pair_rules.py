@@ -21,9 +21,9 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.base import Array
 from chione.gaussian import Integrator
-from chione.theory.correlation_map import derivative_kernel, kernel
 from chione.theory.moments import CLOSED_ERROR, moments
 from chione.theory.pair_distance import pair_distance
+from chione.theory.pair_kernels import derivative_kernel, kernel
 from chione.theory.pair_series import Series
 
 _TINY_STEP = 2.0**-10  # relative step of q at which turns are measured
@@ -136,7 +136,7 @@ class SeriesRule(AbstractPairRule):
     """Hermite series of smooth activations."""
 
     def __init__(self, series: Series, sides: tuple[Array, Array]) -> None:
-        self._series = series
+        self.series = series
         same = sides[0] is sides[1]
         first = series.rows(sides[0])
         self._rows = (first, first if same else series.rows(sides[1]))
@@ -144,25 +144,25 @@ class SeriesRule(AbstractPairRule):
     def kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
         size = np.sqrt(one.square) * np.sqrt(two.square)
-        return self._series.sum(a, b, c), (1e-14 + self._series.tail) * size
+        return self.series.sum(a, b, c), (1e-14 + self.series.tail) * size
 
     def slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
         root = np.sqrt(one.q) * np.sqrt(two.q)
-        value = self._series.slope_sum(a, b, sign * (1.0 - gap)) / root
-        top = np.sqrt(self._series.steepness(a)[:, None] * self._series.steepness(b)) / root
-        return value, (2e-14 + self._series.tail) * np.maximum(np.abs(value), top)
+        value = self.series.slope_sum(a, b, sign * (1.0 - gap)) / root
+        top = np.sqrt(self.series.steepness(a)[:, None] * self.series.steepness(b)) / root
+        return value, (2e-14 + self.series.tail) * np.maximum(np.abs(value), top)
 
     def distance(
         self, one: Side, two: Side, ratio: Array, gap: Array, sign: Array, kept: Array
     ) -> tuple[Array, Array]:
         first, second = self._rows
-        return self._series.distance(
+        return self.series.distance(
             (first, one.index), (second, two.index), ratio, gap, (sign, kept)
         )
 
     def turn(self, side: Side) -> Array:
-        first = self._series.rows(side.q)[1]
+        first = self.series.rows(side.q)[1]
         return np.asarray(np.einsum("ij,ij->i", first, first))
 
 
@@ -198,11 +198,14 @@ class QuadratureRule(AbstractPairRule):
         return _turn(self._act, side.q)
 
 
-def pair_rule(act: AbstractActivation, q1: Array, q2: Array) -> AbstractPairRule:
-    """The quickest rule that holds for these lengths."""
+def pair_rule(
+    act: AbstractActivation, q1: Array, q2: Array, before: AbstractPairRule | None = None
+) -> AbstractPairRule:
+    """The quickest rule that holds for these lengths; `before` is that of the layer before."""
     if act.closed_forms.kernel is not None and act.closed_forms.difference is not None:
         return ClosedRule(act)
-    series = Series.of(act, np.concatenate([q1, q2]))
+    known = before.series if isinstance(before, SeriesRule) else None
+    series = Series.of(act, np.concatenate([q1, q2]), known)
     return QuadratureRule(act) if series is None else SeriesRule(series, (q1, q2))
 
 

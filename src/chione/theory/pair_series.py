@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array
+from chione.base import chebyshev as kit
 from chione.gaussian import hermite_expansion
 from chione.theory.moments import moments
 
@@ -30,11 +31,11 @@ Index = NDArray[np.intp]
 class Series:
     """Coefficients on Chebyshev nodes in log q, with the part that the series leaves out."""
 
-    def __init__(self, act: AbstractActivation, q: Array) -> None:
-        low, high = float(q.min()), float(q.max())
+    def __init__(self, act: AbstractActivation, low: float, high: float) -> None:
+        self.low, self.high = low, high
         middle, half = 0.5 * (np.log(low) + np.log(high)), 0.5 * (np.log(high) - np.log(low))
         n = 6 + int(np.ceil(_PER_OCTAVE * 2.0 * half / np.log(2.0)))
-        self._nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n) if half > 1e-12 else np.zeros(1)
+        self._nodes = kit.nodes(n) if half > 1e-12 else np.zeros(1)
         self._middle, self._half = float(middle), float(half) or 1.0
         n = len(self._nodes)
         self._weights = (-1.0) ** np.arange(n) * np.sin(np.pi * (np.arange(n) + 0.5) / n)
@@ -63,11 +64,18 @@ class Series:
         self._table = table[:, self._k]
 
     @classmethod
-    def of(cls, act: AbstractActivation, q: Array) -> Series | None:
-        """The series, or None where it has not converged or there are lengths of zero."""
-        if q.min() <= 0.0 or moments(act).has_jumps:
+    def of(cls, act: AbstractActivation, q: Array, known: Series | None = None) -> Series | None:
+        """The series, or None where it has not converged or there are lengths of zero.
+
+        One that is `known` serves again where the lengths lie in its range, as they do where they
+        settle.
+        """
+        low, high = float(q.min()), float(q.max())
+        if low <= 0.0 or moments(act).has_jumps:
             return None
-        series = cls(act, q)
+        if known is not None and known.low <= low <= high <= known.high:
+            return known
+        series = cls(act, low, high)
         return series if series.tail <= _TAIL else None
 
     def rows(self, q: Array) -> Rows:

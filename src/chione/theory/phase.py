@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import AbstractResult, Estimate, Status, checks, missing, result
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Estimate, Status, checks, missing, result
 from chione.theory.correlation_fixed_point import correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.large_lengths import large_length_slopes
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law, length_power_law
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"

@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import AbstractResult, Estimate, Status, result
+from chione.base import EPS, AbstractResult, Estimate, Status, result
 from chione.gaussian import Integrator
-from chione.gaussian.panels import EPS
 from chione.theory.fading import fading
 from chione.theory.fixed_points import FixedPoint
 from chione.theory.moments import moments
@@ -67,8 +66,7 @@ def correlation_power_law(act: AbstractActivation, q: float, sigma_w: float) -> 
     bend = w2 * q * second.value
     if not np.isfinite(bend) or bend <= 0.0:
         return None  # a linear activation: correlations do not move
-    value = 2.0 / bend
-    return _law("1 - c", 1.0, Estimate(value, value * second.error / second.value, Status.OK))
+    return _law("1 - c", 1.0, 2.0 / (w2 * q * second))
 
 
 def length_power_law(act: AbstractActivation, point: FixedPoint, sigma_w: float) -> PowerLaw | None:

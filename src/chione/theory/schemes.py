@@ -6,6 +6,7 @@ import math
 
 from chione.activations import AbstractActivation, LeakyReLU
 from chione.base import checks
+from chione.theory.length_map import count
 
 SCHEMES = ("xavier", "he", "lecun", "pytorch", "calculate_gain")
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 0.75}
@@ -34,7 +35,7 @@ def scheme_sigmas(
         Sizes of the layer.
     """
     checks.one_of("scheme", scheme, SCHEMES)
-    n_in, n_out = _size("fan_in", fan_in), _size("fan_out", fan_out)
+    n_in, n_out = count("fan_in", fan_in), count("fan_out", fan_out)
     if scheme == "xavier":
         return math.sqrt(2.0 * n_in / (n_in + n_out)), 0.0
     if scheme == "he":
@@ -47,15 +48,3 @@ def scheme_sigmas(
         return math.sqrt(2.0 / (1.0 + phi.slope**2)), 0.0
     known = _GAINS.get(phi.name)
     return None if known is None else (known, 0.0)
-
-
-def _size(name: str, n: int) -> int:
-    """A whole number from 1 to 2^53, beyond which floats do not hold it."""
-    size = checks.integer(name, n)
-    if size > 2**53:
-        raise ValueError(
-            f"{name} must be at most 2^53, but it is {size:.3g}; choose a smaller one."
-            if size < 10**300
-            else f"{name} must be at most 2^53, but it is larger."
-        )
-    return size

@@ -10,14 +10,14 @@ fixed points are stable, and one sorted search along each rising branch brackets
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, Status
+from chione.base import EPS, Array, Status
 from chione.gaussian import Table
-from chione.gaussian.panels import EPS
 from chione.theory.fixed_points import resolved_squares, unsettled, zero_slope
 from chione.theory.growth_profile import growth_profile
 from chione.theory.moments import Moments
@@ -228,12 +228,12 @@ class LengthSolver:
 
 def _through_zero(b: Array) -> Flags:
     """Steps inside a stretch of zeros, all that noise has left, that lead from below to above."""
-    flat = (b[1:] == 0.0) & (b[:-1] == 0.0)
-    out = np.zeros_like(flat)
+    flat: Flags = (b[1:] == 0.0) & (b[:-1] == 0.0)
+    out: Flags = np.zeros(flat.shape, dtype=np.bool_)
     for j in np.flatnonzero(flat.any(0)):
         signs = np.sign(b[:, j])
         seen = np.flatnonzero(signs)
-        for i, k in zip(seen[:-1], seen[1:], strict=True):
+        for i, k in itertools.pairwise(seen):
             if k > i + 1 and signs[i] < 0.0 < signs[k]:
                 out[i:k, j] = True
     return out

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from chione.base import AbstractResult, result
+from chione.base import AbstractResult, paragraph, result, text_table
 
 
 @result
@@ -68,7 +68,7 @@ class InitializationReport(AbstractResult):
 
     def __str__(self) -> str:
         head = ("layer", "then", "sigma_w", "sigma_b", "q", "factor", "why")
-        rows = [head] + [
+        rows = [
             (
                 c.name,
                 c.activation or "",
@@ -80,14 +80,10 @@ class InitializationReport(AbstractResult):
             )
             for c in self.changes
         ]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        lines = [
-            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        lines.insert(1, "  ".join("-" * w for w in widths))
-        lines += [f"left alone: {name}: {reason}." for name, reason in self.left]
+        lines = [text_table(head, rows)]
+        lines += [paragraph(f"left alone: {name}: {reason}.") for name, reason in self.left]
         if self.note:
-            lines.append(f"note: {self.note}")
+            lines.append(paragraph(f"note: {self.note}"))
         return "\n".join(lines)
 
     def _parts(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, field
 from typing import Any
 
-from chione.base import AbstractResult, result
+from chione.base import AbstractResult, plain, result
 
 
 @result
@@ -197,30 +197,25 @@ class InspectionReport(AbstractResult):
 
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types, numbers that are not finite as None."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        plain["verdict"]["trainable"] = self.verdict.trainable
-        plain["verdict"]["sentence"] = self.verdict.sentence
-        for row, layer in zip(plain["layers"], self.layers, strict=True):
-            row["correlation"] = _plain(layer.correlation)
-        return plain
+        out: dict[str, Any] = plain(asdict(self))
+        out["verdict"]["trainable"] = self.verdict.trainable
+        out["verdict"]["sentence"] = self.verdict.sentence
+        for row, layer in zip(out["layers"], self.layers, strict=True):
+            row["correlation"] = plain(layer.correlation)
+        return out
 
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw mean square, correlation and gradient over the layers, theory as lines."""
-        from chione.plotting.torch_report import plot_layers
+        from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
+        from chione.plotting.style import save
+        from chione.plotting.torch_report import layers_picture
 
-        return plot_layers(self.to_dict(), path=path)
+        figure = assemble(layers_picture(self.to_dict()), ax=ax, field=field)
+        if path is not None:
+            save(figure, path)
+        return figure
 
     def assert_trainable(self) -> None:
         """Raise AssertionError with the verdict if the model cannot train, for a test suite."""
         if not self.verdict.trainable:
             raise AssertionError(self.verdict.sentence)
-
-
-def _plain(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {k: _plain(v) for k, v in x.items()}
-    if isinstance(x, (tuple, list)):
-        return [_plain(v) for v in x]
-    if isinstance(x, float):
-        return x if math.isfinite(x) else None
-    return x

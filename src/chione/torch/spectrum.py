@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.special import stdtrit
 
-from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.theory.jacobian import JacobianSpectrum
 from chione.torch.chains import theory_of_chain
 from chione.torch.inspection import check_model
@@ -18,7 +18,6 @@ from chione.torch.jacobian import JacobianOperator, check_input, jacobian_operat
 from chione.torch.lanczos import GaussRule, gauss_rule
 
 _DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @result
@@ -108,13 +107,19 @@ class ModelJacobian(AbstractResult):
 
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Distribution function of log eigenvalues, measured and by theory."""
-        from chione.plotting.torch_report import plot_spectrum
+        from chione.plotting.panels import Panel, Picture, assemble  # matplotlib is slow to load
+        from chione.plotting.style import save
+        from chione.plotting.torch_report import draw_distribution
 
         theory = None
         if self.theory is not None and self.theory.support:
             curve = self.theory.curve()
             theory = (np.asarray(curve.log_lambda), np.asarray(curve.cdf))
-        return plot_spectrum(self.nodes, self.weights, theory, path=path)
+        panel = Panel(lambda axes: draw_distribution(axes, self.nodes, self.weights, theory))
+        figure = assemble(Picture({"cdf": panel}), ax=ax, field=field)
+        if path is not None:
+            save(figure, path)
+        return figure
 
 
 def jacobian_spectrum(
@@ -216,7 +221,7 @@ def _dense(
         method="dense",
         largest=Estimate(float(s[0]), rounding),
         smallest=Estimate(float(s[-1]), rounding),
-        moments=Estimate(m, error + 8.0 * _EPS * m, np.zeros(count, dtype=int)),
+        moments=Estimate(m, error + 8.0 * EPS * m, np.zeros(count, dtype=int)),
         probes=0,
         steps=0,
         products=operator.products,
