@@ -91,9 +91,6 @@ class GainTable(AbstractResult):
         return repr(self)
 
 
-_LAYER_SECONDS = 6e-4  # s a layer for the recommendation and three schemes: 5e-4 with gelu
-
-
 def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTable:
     r"""Tabulate sigmas on the edge of chaos and what they do, beside ``calculate_gain``.
 
@@ -119,12 +116,6 @@ def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTab
     """
     depth = checks.integer("depth", depth)
     chosen = tuple(catalogue().values()) if phi is None else (activation(phi),)
-    fit = int(min(cost.SECONDS * cost.allowed() / (_LAYER_SECONDS * len(chosen)), 1e15))
-    cost.check(
-        f"following gradients of {len(chosen)} activation(s) through {depth} layers",
-        seconds=_LAYER_SECONDS * len(chosen) * float(min(depth, 10**60)),
-        fits=f"a depth of {fit} fits",
-    )
     return GainTable(tuple(_row(act, depth) for act in chosen), depth)
 
 

@@ -29,7 +29,7 @@ from chione.theory.sine_slopes import as_sine, depth_scales_of_logs
 from chione.theory.stable_lengths import LengthSolver
 
 FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
-_LARGEST = 1e12  # beyond, tables of correlations are lost in rounding
+_LARGEST = 1e9  # beyond, tables of correlations are lost in rounding
 _CELL_SECONDS = 4e-5  # a point: 1e-5 s (tanh) to 4e-5 s (hardtanh) measured on 200 x 150 points
 _CELL_BYTES = 400.0  # fourteen fields, words for the phase, and what is on the way
 _CELLS = 1 << 16  # at a time: some ten working arrays of half a megabyte each
