@@ -172,3 +172,10 @@ def test_far_tails_need_no_more_nodes_than_the_middle(name):
     exact = oracle.expectation(oracle.CATALOGUE[name], 3e-4, derivative=True, power=2)
     assert covers(res, exact)
     assert integrate._rule(3e-4).w.size < 2000
+
+
+def test_a_function_with_poles_has_no_mean_square_and_no_mean_that_is_known():
+    assert expectation(np.tan, 1.0, power=2).status == Status.INFINITE
+    first = expectation(np.tan, 1.0)
+    assert first.status in (Status.INFINITE, Status.RESOLUTION)
+    assert not first.error < 1e3

@@ -97,6 +97,11 @@ class Affine(AbstractActivation):
             total=_times(a * a, inner.total),
         )
 
+    @property
+    def known(self) -> bool:
+        # far from zero the width of the catalogue's functions is a narrow one
+        return self.activation.known and self.shift == 0.0
+
     def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
         return abs(self.scale) * self.activation.noise(order, q, mean + self.shift)
 

@@ -125,6 +125,10 @@ class Custom(AbstractActivation):
     def second_derivative(self, z: Array) -> Array:
         return self._derivative(z, 2)
 
+    @property
+    def known(self) -> bool:
+        return False
+
     def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
         if order > self.highest:
             return np.zeros(np.shape(q))  # derivative_error holds for what is interpolated

@@ -79,10 +79,9 @@ def _kernel(q1: Array, q2: Array, c: Array) -> Array:
     plain = q12 * np.arctan2(root, -q12) + y1 * y2 * root + y12 * (y12 / root)
     # For large negative covariance both terms grow like sqrt(q) and their sum falls like
     # 1/sqrt(q): subtract sqrt(D) from one, add it to the other, analytically.
-    m = np.maximum(-q12, 1e-300)
-    t = np.minimum(root, m) / m
+    m = np.maximum(-q12, root)
     opposed = y12 * (y12 / root) - root * (1.0 / (1.0 + q1) + y1 / (1.0 + q2))
-    opposed = opposed + m * _arctan_defect(t)
+    opposed = opposed + m * _arctan_defect(root / m)
     return np.asarray(np.where(-q12 > root, opposed, plain) / TWO_PI)
 
 

@@ -112,6 +112,11 @@ class AbstractActivation(ABC):
         """
         return 0.0
 
+    @property
+    def known(self) -> bool:
+        """Whether the formula is known not to hide features narrower than nodes would show."""
+        return True
+
     def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
         """Root mean square error of the value (`order` 0) or of a derivative under N(mean, q).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chione.activations import AbstractActivation, ActivationLike, activation, catalogue
-from chione.base import AbstractResult, checks, cost, result, text_table
+from chione.base import AbstractResult, checks, result, text_table
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
 

@@ -17,6 +17,7 @@ _WORDS = {
     Status.NOT_COMPUTED: "not computed",
     Status.INSTANT: "0",
     Status.OVERFLOW: "beyond float64",
+    Status.RESOLUTION: "not resolved",
 }
 
 

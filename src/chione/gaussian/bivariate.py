@@ -13,8 +13,9 @@ import numpy as np
 
 from chione.base import Array, Estimate, Status, checks
 from chione.gaussian.expectation import Integrator
+from chione.gaussian.features import Features, features_of
 from chione.gaussian.growth import growth
-from chione.gaussian.kept import is_unchanging
+from chione.gaussian.kept import is_known, is_unchanging
 from chione.gaussian.outer import Budget, integrate
 from chione.gaussian.panels import NODES, WEIGHTS
 from chione.gaussian.resolution import Resolution, resolve
@@ -22,7 +23,7 @@ from chione.gaussian.smoothing import NARROW, WIDE, smooth
 
 _REACH = 85.0  # standard deviations: the outer integral goes to 40, a wide window 40 beyond
 _INDEPENDENT = 1e-100  # a correlation below this changes nothing, but dividing by it overflows
-_MOST_PANELS = 5e6  # inner panels, about two seconds: beyond, both factors oscillate too fast
+_MOST_PANELS = 2e6  # inner panels, about a second: beyond, both factors oscillate too fast
 _GAUSSIAN = np.array([0.0, 1.5, 3.0, 4.5, 6.5, 9.5, 14.0, 20.0, 29.0, 40.0])
 _GAUSSIAN = np.r_[-_GAUSSIAN[:0:-1], _GAUSSIAN]
 
@@ -79,7 +80,8 @@ def bivariate(
         f, g, q1, q2 = g, f, q2, q1
         breakpoints_f, breakpoints_g = breakpoints_g, breakpoints_f
     if q2 == 0.0:
-        return _times(Integrator(f, breakpoints_f)(q1), Integrator(g, breakpoints_g)(0.0))
+        wide = Integrator(f, breakpoints_f, features=features_of(f, breakpoints_f))
+        return _times(wide(q1), Integrator(g, breakpoints_g)(0.0))
     v = q2 * ((1.0 - c) * (1.0 + c) if one_minus_c is None else gap * (2.0 - gap))
     rho = c * np.sqrt(q2 / q1)
     if abs(c) < _INDEPENDENT:
@@ -87,7 +89,7 @@ def bivariate(
     if v == 0.0:
         mapped = tuple(k / rho for k in breakpoints_g) if rho else ()
         every = tuple(sorted({*breakpoints_f, *(k for k in mapped if np.isfinite(k))}))
-        return Integrator(lambda x: f(x) * g(rho * x), every)(q1)
+        return _degenerate(f, g, rho, every, q1)
     if _is_infinite(f, g, q1, q2, c):
         return Estimate(float("nan"), float("nan"), Status.INFINITE)
     inner = _resolved(g, breakpoints_g, q2)
@@ -101,10 +103,67 @@ def bivariate(
         enough = size > 1e-4 * product or error > 1e-18 * product
         if not np.isfinite(value) or (enough and lost < max(1e-11 * size, error)) or budget.gone:
             break
+    if np.isinf(error):
+        value, error = 0.0, _largest(f, breakpoints_f, q1, g, breakpoints_g, q2)
     if not np.isfinite(value) or not np.isfinite(error):
         return Estimate(float("nan"), float("nan"), Status.OVERFLOW)
     status = Status.OK if error <= 1e-9 * abs(value) or error < 1e-14 else Status.INEXACT
-    return Estimate(value, error, status)
+    missed = _missed(f, breakpoints_f, q1, g, breakpoints_g, q2)
+    if not np.isfinite(missed):  # poles, beside which nothing is certain
+        return Estimate(float("nan"), float("nan"), Status.INFINITE)
+    return Estimate(value, error + missed, Status.RESOLUTION if missed else status)
+
+
+def _largest(
+    f: Function,
+    breakpoints_f: tuple[float, ...],
+    q1: float,
+    g: Function,
+    breakpoints_g: tuple[float, ...],
+    q2: float,
+) -> float:
+    """Bound on the kernel by Cauchy and Schwarz, where the panels would be too many."""
+    one = Integrator(f, breakpoints_f, power=2)(q1)
+    two = Integrator(g, breakpoints_g, power=2)(q2)
+    return float(np.sqrt(one.value + one.error) * np.sqrt(two.value + two.error))
+
+
+def _degenerate(
+    f: Function, g: Function, rho: float, breakpoints: tuple[float, ...], q: float
+) -> Estimate:
+    """E f(x) g(rho x): both variables are one."""
+
+    def product(x: Array) -> Array:
+        return f(x) * g(rho * x)
+
+    if is_known(f) and is_known(g):
+        return Integrator(product, breakpoints)(q)
+    return Integrator(product, breakpoints, features=Features(product, breakpoints))(q)
+
+
+def _missed(
+    f: Function,
+    breakpoints_f: tuple[float, ...],
+    q1: float,
+    g: Function,
+    breakpoints_g: tuple[float, ...],
+    q2: float,
+) -> float:
+    r"""Bound on what features too narrow to be found may add, by Cauchy and Schwarz.
+
+    .. math:: |\delta K| \le \sqrt{E (\delta f)^2\, E g^2} + \sqrt{E f^2\, E (\delta g)^2}
+    """
+    squares, unsure = [], []
+    for h, breakpoints, q in ((f, breakpoints_f, q1), (g, breakpoints_g, q2)):
+        features = features_of(h, breakpoints)
+        found = None if features is None else features.at(float(np.sqrt(q)))
+        unsure.append(found is not None and (found.silent or bool(found.lucky)))
+        squares.append((h, breakpoints, q, features))
+    if not any(unsure):
+        return 0.0
+    both = [Integrator(h, b, power=2, features=look)(q) for h, b, q, look in squares]
+    sizes = [np.sqrt(e.value + e.error) for e in both]
+    return float(sum(np.sqrt(both[i].error) * sizes[1 - i] for i in range(2) if unsure[i]))
 
 
 @np.errstate(under="ignore", over="ignore", invalid="ignore")
@@ -135,8 +194,8 @@ def _nested(
     # panels of g in one window, at the density they have where the Gaussian has its mass
     near = 9.0 * float(np.sqrt(rho * rho * q1 + v))
     cuts = float(np.sum(np.abs(inner.edges) < near) * min(1.0, window * np.sqrt(v) / near))
-    if 4.0 * len(edges) * (8.0 + cuts) > _MOST_PANELS:  # 16 nodes, of which some are empty
-        return float("nan"), float("nan"), float("nan"), float("inf")
+    if 16.0 * len(edges) * (8.0 + cuts) > 2.0 * _MOST_PANELS:
+        return 0.0, float("inf"), 0.0, 0.0
     value, error, size, ends = integrate(integrand, edges, q1, budget)
     # what the inner windows leave out counts once it is more than their rounding
     return value, error, size, 1e4 * ends + (error if beyond > inside else 0.0)
@@ -176,7 +235,9 @@ def _kept(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
 
 def _found(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
     sigma = float(np.sqrt(q))
-    return resolve(f, breakpoints, sigma, _REACH * sigma)
+    features = features_of(f, breakpoints)
+    extra = None if features is None else features.at(sigma).edges
+    return resolve(f, breakpoints, sigma, _REACH * sigma, extra_edges=extra)
 
 
 @np.errstate(all="ignore")

@@ -21,6 +21,7 @@ from chione.gaussian.panels import binade_of, binade_variances, build_rule
 
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _DEEP = 8.0  # standard deviations
+_POLE = 1e9  # gap over width, of a feature that holds all of the mass: no needle, a pole
 _BLOCK = 1 << 20  # weights held at a time (8 MB)
 
 
@@ -173,9 +174,11 @@ class Integrator:
         status = Status.OK if rule.truncation[0] < 1e-9 else Status.INEXACT
         status = Status.INFINITE if np.isinf(rule.truncation[0]) else status
         missed = 0.0
-        if found is not None and (found.silent or found.lucky):
-            status = max(status, Status.RESOLUTION)
+        if found is not None and (found.silent or found.lucky) and status != Status.INFINITE:
+            status = Status.RESOLUTION
             missed = _missed(found, rule.h, np.abs(rule.w * rule.g[0] ** self.power), q_ref)
+            if missed > _POLE:
+                status = Status.INFINITE
         return _Compiled(
             sigma,
             -0.5 * (rule.h / sigma) ** 2,
@@ -251,7 +254,8 @@ def _missed(found: Found, h: Array, size: Array, q: Array) -> float:
                 near = np.abs(h - f.at) < 4.0 * f.width
                 share += float(mass[near].sum()) * max(1.0, f.gap / max(f.width, 1e-300))
             total = float(mass.sum())
-            worst = max(worst, share / total if total > 0.0 else 0.0)
+            part = share / total if total > 0.0 else 0.0
+            worst = max(worst, part if np.isfinite(part) else float("inf"))  # a pole among them
     return worst
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import Array
+from chione.gaussian.kept import is_known, is_unchanging
 
 PROBES = 4079  # per octave and side where most of the mass is: 4e-4 apart near h = 1
 # Octaves, counted from the standard deviation, and the part of the probes that they get: what
@@ -26,8 +27,10 @@ _FAR = 16.0  # standard deviations
 _FINER = 8  # times as many where g says nothing, or where a feature was met by luck
 _STENCIL = 7
 _SMOOTH = 1e-13  # of the values: a divided difference below this is rounding
+_DENORMAL = 1e-300
 _FLAT = 1e-12  # of the largest value of the octave: a feature below this changes no digit
 _MOST_RUNS = 24  # more places in one octave: the function is rough there, not smooth but for them
+_SCALES = np.concatenate([-(2.0 ** np.arange(-20.0, 21.0)), 2.0 ** np.arange(-20.0, 21.0)])
 _ZOOM = np.linspace(-1.0, 1.0, 129)
 _ZOOMS = 12
 _VISIBLE = 6.0  # widths at half height over which a bump shows above rounding
@@ -169,24 +172,17 @@ class Features:
         unit, stencil = _places(probes)
         h = side * 2.0**j * unit
         y = np.asarray(self.g(h), dtype=np.float64)
-        rest = stencil[0] * y[: 1 - _STENCIL]
-        for i in range(1, _STENCIL):
-            rest += stencil[i] * y[i : len(y) - _STENCIL + 1 + i]
-        size = np.abs(y)
-        local = np.maximum(size[: 1 - _STENCIL], size[_STENCIL - 1 :])
-        np.maximum(local, size[3 : 4 - _STENCIL], out=local)
-        broken = np.abs(rest) > _SMOOTH * local  # False where g overflows
+        broken = _bent(y, stencil) > 0.0
         if len(self.breakpoints):
-            low, high = np.sort([h[: 1 - _STENCIL], h[_STENCIL - 1 :]], axis=0)
-            inside = np.searchsorted(self.breakpoints, high) - np.searchsorted(
-                self.breakpoints, low
-            )
-            broken &= inside == 0
+            ends = np.searchsorted(self.breakpoints, h)
+            broken &= ends[: 1 - _STENCIL] == ends[_STENCIL - 1 :]  # no window across a breakpoint
+        if np.sum(broken) > 0.25 * len(y):  # perhaps it falls or grows as fast as a Gaussian does
+            broken &= ~(_bent(np.log(np.abs(y)), stencil) <= 0.0)
         features, edges = self._examine(h, y, np.flatnonzero(broken))
         three = np.array([0, len(y) // 3, len(y) - 1])
         bend = np.interp(unit[three[1]], unit[three[[0, 2]]], y[three[[0, 2]]]) - y[three[1]]
-        linear = not broken.any() and bool(abs(bend) <= 1e-12 * size.max())
-        zero = bool(size.max(initial=0.0) == 0.0)
+        linear = not broken.any() and bool(abs(bend) <= 1e-12 * np.abs(y).max())
+        zero = not np.any(y)
         return _Octave(probes, features, edges, y[three], h[three], linear or zero, zero)
 
     def _examine(
@@ -233,6 +229,36 @@ class Features:
         inside = h[np.linspace(first, last, min(last - first + 1, 65)).astype(int)]
         edges = np.concatenate([peak - steps, [peak], peak + steps, inside])
         return Feature(peak, width, gap, edges)
+
+
+@np.errstate(all="ignore")
+def _bent(y: Array, stencil: Array) -> Array:
+    """Divided differences of order six beyond rounding; NaN or below 0 where y is smooth."""
+    rest = stencil[0] * y[: 1 - _STENCIL]
+    for i in range(1, _STENCIL):
+        rest += stencil[i] * y[i : len(y) - _STENCIL + 1 + i]
+    size = np.abs(y)
+    local = np.maximum(size[: 1 - _STENCIL], size[_STENCIL - 1 :])
+    np.maximum(local, size[3 : 4 - _STENCIL], out=local)
+    local *= _SMOOTH
+    np.maximum(local, _DENORMAL, out=local)  # not 1e-13 of it: bells on zero show by their tails
+    return np.asarray(np.abs(rest) - local)
+
+
+def features_of(
+    f: Callable[[Array], Array], breakpoints: tuple[float, ...] = ()
+) -> Features | None:
+    """Features of a function that nobody vouches for; kept for a user's activation."""
+    if is_known(f):
+        return None
+    return _kept(f, breakpoints) if is_unchanging(f) else Features(f, breakpoints)
+
+
+@lru_cache(maxsize=64)
+def _kept(f: Callable[[Array], Array], breakpoints: tuple[float, ...]) -> Features:
+    with np.errstate(all="ignore"):
+        nonzero = bool(np.any(f(_SCALES)))
+    return Features(f, breakpoints, nonzero=nonzero)
 
 
 def _on_one_line(octaves: list[_Octave]) -> bool:

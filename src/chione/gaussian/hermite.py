@@ -13,6 +13,7 @@ import numpy as np
 
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.gaussian.expectation import Integrator
+from chione.gaussian.features import features_of
 from chione.gaussian.panels import build_rule
 
 
@@ -174,19 +175,27 @@ def hermite_expansion(
         psi = _last_function(h / root, n)
         return np.asarray(f(h) * np.stack([np.exp(-0.25 * h**2 / q), psi]))
 
+    features = features_of(f, breakpoints)
+    square = Integrator(f, breakpoints, power=2, features=features)(q)
+    if not np.isfinite(square.value):  # no expansion, or none that float64 can hold
+        nothing = np.full(n, np.nan)
+        return HermiteExpansion(q, nothing, nothing, square)
+    edges = None if features is None else features.at(root * np.sqrt(2.0)).edges
     # half of the Gaussian weight sits in the Hermite functions, so the rule sees variance 2 q
-    rule = build_rule(first_and_last, breakpoints, 1, np.array([2.0 * q]))
+    rule = build_rule(first_and_last, breakpoints, 1, np.array([2.0 * q]), extra_edges=edges)
     psi = hermite_functions(rule.h / root, n)
     p = rule.w * np.exp(-0.25 * rule.h**2 / q) * f(rule.h) / np.sqrt(2.0 * np.pi * q)
     coefficients = psi @ p
     size = np.abs(psi) @ np.abs(p)
-    rounding = EPS * (8.0 + 0.5 * np.sqrt(np.arange(n)))
-    error = (rule.truncation.max() + rounding) * size
+    rounding = EPS * 0.5 * np.sqrt(np.arange(n))  # of the recurrence
+    error = (rule.truncation.max() + rule.rounding.max() + rounding) * size
     coefficients[np.abs(coefficients) < 0.1 * error] = 0.0  # exact zeros of even and odd functions
-    square = Integrator(f, breakpoints, power=2)(q)
+    if square.status == Status.RESOLUTION:  # by Cauchy and Schwarz
+        error += np.sqrt(square.error)
     tail = square.value - float(coefficients @ coefficients)
     tail_error = square.error + float(2.0 * np.abs(coefficients) @ error) + 4.0 * EPS * square.value
-    return HermiteExpansion(q, coefficients, error, Estimate(tail, tail_error, Status.OK))
+    status = Status.RESOLUTION if square.status == Status.RESOLUTION else Status.OK
+    return HermiteExpansion(q, coefficients, error, Estimate(tail, tail_error, status))
 
 
 def _last_function(z: Array, n: int) -> Array:

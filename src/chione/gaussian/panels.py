@@ -276,8 +276,9 @@ def _blur(low: Array, high: Array, g: Array, power: int, size: Array) -> Array:
     """
     largest = np.abs(g).max(-1)
     variation = np.abs(np.diff(g)).sum(-1) / np.where(largest > 0.0, largest, 1.0)  # (m, P)
-    width = np.maximum(high - low, np.finfo(np.float64).tiny)
-    steepness: Array = variation * (np.maximum(np.abs(low), np.abs(high)) / width)
+    far = np.maximum(np.abs(low), np.abs(high))
+    width = np.maximum(high - low, np.maximum(EPS * far, np.finfo(np.float64).tiny))
+    steepness: Array = variation * (far / width)
     return np.asarray(2.0 * EPS * power * size * steepness)
 
 

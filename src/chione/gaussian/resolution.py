@@ -60,7 +60,12 @@ class Resolution:
 
 @np.errstate(all="ignore")
 def resolve(
-    g: Callable[[Array], Array], breakpoints: tuple[float, ...], sigma: float, reach: float
+    g: Callable[[Array], Array],
+    breakpoints: tuple[float, ...],
+    sigma: float,
+    reach: float,
+    *,
+    extra_edges: Array | None = None,
 ) -> Resolution:
     """Resolve `g` on [-reach, reach]; `sigma` is the scale on which it will be used.
 
@@ -71,13 +76,16 @@ def resolve(
     half = 0.5 * np.diff(graded)
     near = (0.5 * (graded[1:] + graded[:-1]) + half * NODES[::2, None]).ravel()
     wide = np.linspace(-10.0, 10.0, _PROBES) * min(sigma, reach / 10.0)
-    probes = np.sort(np.concatenate([near, wide]))
+    first = np.empty(0) if extra_edges is None else extra_edges[np.abs(extra_edges) < reach]
+    probes = np.sort(np.concatenate([near, wide, first]))
     at_probes = np.asarray(g(probes), dtype=np.float64)
     inside = tuple(k for k in breakpoints if abs(k) < reach)
-    edges, rough, found = _bisect(g, probes, at_probes, inside, sigma, reach)
+    first = np.concatenate([first, [-reach, *inside, reach]])
+    edges, rough, found = _bisect(g, probes, at_probes, first, sigma, reach)
     if found:
         inside = tuple(sorted({*inside, *found}))
-        edges, rough, _ = _bisect(g, probes, at_probes, inside, sigma, reach)
+        first = np.concatenate([first, inside])
+        edges, rough, _ = _bisect(g, probes, at_probes, first, sigma, reach)
     return Resolution(edges, rough, tuple(sorted({*breakpoints, *inside})))
 
 
@@ -85,12 +93,12 @@ def _bisect(
     g: Callable[[Array], Array],
     probes: Array,
     at_probes: Array,
-    breakpoints: tuple[float, ...],
+    first: Array,
     sigma: float,
     reach: float,
 ) -> tuple[Array, NDArray[np.bool_], list[float]]:
     """Panel edges, unresolved panels, and the places at which bisection did not end."""
-    edges = np.unique([-reach, *breakpoints, reach])
+    edges = np.unique(first)
     low, high, before = edges[:-1], edges[1:], np.full(len(edges) - 1, np.inf)
     near = np.isfinite(at_probes) & (np.abs(probes) <= 10.0 * sigma)
     floor = _NEGLIGIBLE * float(np.abs(at_probes[near]).max(initial=0.0))

@@ -64,7 +64,10 @@ class Table:
             own = self._function(flat[bad])
             with np.errstate(all="ignore"):
                 relative = np.abs(np.asarray(own.error) / np.asarray(own.value))
-            e[bad] = np.where(np.asarray(own.error) == 0.0, 0.0, relative)
+            # a zero that is right to the smallest numbers of float64
+            e[bad] = np.where(
+                np.asarray(own.error) < 1e-300, np.nan_to_num(relative, posinf=0.0), relative
+            )
         return e.reshape(np.shape(q))
 
     def _evaluate(self, q: Array, slope: bool) -> tuple[Array, Array]:

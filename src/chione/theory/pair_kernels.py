@@ -14,7 +14,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.gaussian import bivariate
 from chione.gaussian.smoothing import smooth
-from chione.theory.moments import CLOSED_ERROR, METHODS, moments
+from chione.theory.moments import CLOSED_ERROR, METHODS, closed_error, moments
 from chione.theory.standard_activation import is_moderate, standard, value_size
 
 
@@ -255,7 +255,7 @@ def each(
         scale = _scale(act, q1, q2, value)
         status = np.where(np.isfinite(value), Status.OK, Status.INFINITE).astype(np.int8)
         value = np.where(np.isfinite(value), value, np.nan)
-        return shaped(value, CLOSED_ERROR * scale, status)
+        return shaped(value, closed_error(scale), status)
     parts = [
         quadrature(act, float(a), float(b), float(x))
         for a, b, x in zip(q1.ravel(), q2.ravel(), c.ravel(), strict=True)
