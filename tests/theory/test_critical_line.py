@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from chione.theory import critical_line, mean_field, phase_diagram
+from chione.theory import critical_line, criticality, mean_field, phase_diagram
 
 
 def test_homogeneous_activations_have_one_critical_point():
@@ -111,3 +111,25 @@ def test_the_end_of_the_line_of_sigmoid_is_within_its_error():
         k = int(np.flatnonzero(line.error_q > 0.0)[0])
         exact = mp.findroot(bias, (float(line.q[k]), float(line.q[k]) * 1.001), solver="secant")
         assert abs(mp.mpf(float(line.q[k])) - exact) <= line.error_q[k] < 1e-9 * line.q[k]
+
+
+@pytest.mark.parametrize(("a", "k"), [(1e7, 1e-7), (1e-7, 1e7), (1e-9, 1.0), (3e5, 2e4)])
+def test_the_line_of_a_scaled_erf_is_found_on_its_own_scale(a, k):
+    line = critical_line(f"{a!r}*erf({k!r}*x)")
+    inside = line.q > 0.0
+    q = line.q[inside] * k**2  # lengths in units of erf
+    assert q.min() < 1e-5
+    assert q.max() > 1e2
+    exact = np.sqrt(np.pi * np.sqrt(1 + 4 * q) / 4) / (a * k)
+    assert np.all(np.abs(line.sigma_w[inside] - exact) <= line.error_w[inside] + 1e-13 * exact)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_a_scaled_gelu_keeps_its_half_stable_point(unit):
+    # K* = (3 + sqrt 17) / 2 in units of gelu, with the same sigma_w
+    point = criticality(f"{unit!r}*gelu({1 / unit!r}*x)").best
+    plain = criticality("gelu").best
+    assert point.universality == plain.universality
+    assert abs(point.k_star.value / unit**2 - (3 + 17**0.5) / 2) < 1e-8
+    assert abs(point.weight_variance.value / plain.weight_variance.value - 1) < 1e-9
+    assert abs(point.bias_variance.value / unit**2 / plain.bias_variance.value - 1) < 1e-7
