@@ -100,7 +100,7 @@ def test_check_needs_something_to_compare():
         (["--sigma-w", "-1"], "below 0"),
         (["--weights", "delta", "--check"], "no Gaussian limit"),
         (["--weights", "uniform", "--sampler", "matrix-free"], "sampler='dense'"),
-        (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc"),
+        (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc, .json"),
         (["--input-width", "1"], "width"),
     ],
 )
@@ -160,7 +160,21 @@ def interrupted(*arguments):
     return process.returncode, stdout, stderr
 
 
-MANY = ("tanh", "--sigma-w", "1.5", "--width", "40", "--depth", "3", "--networks", "2000000")
+MANY = (
+    *[
+        "tanh",
+        "--sigma-w",
+        "1.5",
+        "--width",
+        "40",
+        "--depth",
+        "3",
+        "--networks",
+        "2000000",
+        "--effort",
+        "100",
+    ],
+)
 
 
 def test_an_interrupt_reports_the_networks_that_were_finished(tmp_path):

@@ -31,6 +31,52 @@ def test_longer_entry_holds_its_checks(name):
     assert [c.sentence for c in made.checks if not c.passed] == []
 
 
+# What a check of these kinds compares has no size of its own: distances of distributions, signs.
+WITHOUT_SIZE = ("largest distance", "epsilon_c", "sigma_b = 0", "has no critical point",
+                "lengths diverge", "falls below the diagonal", "no activation is below",
+                "of the three regimes", "V / K^2", "simulated", "sigma_w^2 q / 2")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_theory_that_is_off_by_a_tenth_would_be_noticed(name):
+    for check in find(name).make(True).checks:
+        if not any(words in check.claim for words in WITHOUT_SIZE):
+            assert check.tolerance < 0.1 * abs(check.expected), check.sentence
+
+
+FACTORS = {
+    "poole-figure-1": ("chione.theory.length_map", "simulated lengths", 1.1),
+    "poole-figure-2": ("chione.theory.correlation_map", "simulated correlations", 0.8),
+    "four-point-vertex": ("chione.theory.finite_width", "tanh, and relu", 1.3),
+    "hessian-index": ("chione.gallery.hessian.hessian_spectrum", "counted", 1.2),
+}
+
+
+class Scaled:
+    """A result whose numbers are all off by a factor."""
+
+    def __init__(self, result, factor):
+        self._result, self._factor = result, factor
+
+    def __getattr__(self, name):
+        found = getattr(self._result, name)
+        if name == "negative_fraction":
+            return Scaled(found, self._factor)
+        return self._factor * found if name in ("value", "relative_vertex") else found
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_simulations_contradict_a_theory_that_is_off_by_a_factor(monkeypatch, name):
+    import importlib
+
+    where, claim, factor = FACTORS[name]
+    room, function = where.rsplit(".", 1)
+    honest = getattr(importlib.import_module(room), function)
+    monkeypatch.setattr(where, lambda *a, **o: Scaled(honest(*a, **o), factor))
+    (check,) = (c for c in find(name).make(True).checks if claim in c.claim)
+    assert not check.passed, check.sentence
+
+
 def test_a_check_notices_what_is_wrong_and_what_is_missing():
     assert Check("", 1.0, 1.0 + 1e-9, 1e-8).passed
     assert not Check("", 1.0, 1.1, 1e-8).passed
@@ -43,6 +89,8 @@ def test_the_worst_element_is_the_one_shown():
     assert not check.passed
     assert not worst("x", [1.0, np.nan], [1.0, 1.0], 10.0).passed
     assert worst("x", [1.0], [1.0], 0.0).passed
+    equal = worst("2 (l - 1)", [0.0, 2.0, 4.0], [0.0, 2.0, 4.0], 1e-10)
+    assert equal.expected == 4.0  # 0 against 0 would say nothing
 
 
 def test_data_of_every_variable_is_labelled():

@@ -22,6 +22,7 @@ from chione.theory import (
     normalizing_parameter,
     one_minus_correlation_map,
     second_moment,
+    trajectory,
 )
 from chione.theory.depth_figures import ClosePair
 
@@ -212,3 +213,43 @@ def test_without_offset_the_shift_alone_makes_the_point_that_criticality_finds()
 def test_a_length_that_creeps_up_for_ever_is_not_taken_for_a_fixed_point():
     # softplus at sigma_w^2 = 2 grows by about 1 / sqrt(q) a layer, below rounding at large q
     assert describe_scheme("softplus", "he", depth=3).q_star.status.word == "divergent"
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu", "tanh", "silu", "elu", "erf", "selu", "mish"])
+def test_the_sigmas_of_a_recommendation_carry_errors_that_hold(name):
+    mpmath = pytest.importorskip("mpmath")
+    functions = {  # slope and value, for 30 digits
+        "relu": (lambda x: mpmath.mpf(x > 0), lambda x: max(x, 0)),
+        "tanh": (lambda x: mpmath.sech(x) ** 2, mpmath.tanh),
+        "erf": (lambda x: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-x * x), mpmath.erf),
+        "gelu": (lambda x: mpmath.ncdf(x) + x * mpmath.npdf(x), lambda x: x * mpmath.ncdf(x)),
+    }
+    best = gain(name, depth=20)
+    options = [o for o in (best, *best.alternatives) if o.kind == "edge of chaos"]
+    for made in (best, *best.alternatives):
+        assert set(made.errors) == {"sigma_w", "sigma_b", "log10_gradient"}
+        assert 0.0 < made.errors["sigma_w"] < 1e-9 * made.sigma_w
+    if name not in functions:
+        return
+    slope, value = functions[name]
+    with mpmath.workdps(30):
+        for made in options:
+            q = mpmath.mpf(made.q_star.value)
+            parts = [-12, -4, -1, 0, 1, 4, 12]
+            d, s = (
+                mpmath.quad(lambda z, f=f, q=q: f(mpmath.sqrt(q) * z) ** 2 * mpmath.npdf(z), parts)
+                for f in (slope, value)
+            )
+            assert abs(made.sigma_w - 1 / mpmath.sqrt(d)) <= made.errors["sigma_w"]
+            assert abs(made.sigma_b - mpmath.sqrt(max(q - s / d, 0))) <= made.errors["sigma_b"]
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu", "silu", "tanh"])
+def test_a_distance_goes_on_shrinking_where_it_is_too_small_for_a_sum(name):
+    (made,) = (o for o in gain(name, depth=40).alternatives if o.name == "pytorch")
+    w2, b2 = made.sigma_w**2, made.sigma_b**2
+    c0 = (0.9 * (w2 + b2) - b2) / w2  # so that the first layer has correlation 0.9
+    curves = trajectory(name, sigma_w=made.sigma_w, sigma_b=made.sigma_b, depth=41, c0=c0)
+    exact = float(np.log10(curves.one_minus_c[-1] / 0.1))
+    assert exact < -15.0
+    assert abs(made.log10_distance - exact) < 0.05

@@ -35,7 +35,7 @@ def test_one_layer_with_tiny_weights_is_named(broken):
     with torch.no_grad():
         model[broken].weight.mul_(1e-4)
     verdict = inspect(model, inputs()).verdict
-    assert not verdict.trainable
+    assert verdict.trains == "doubtful"  # it does train: see benchmarks/bench_training.py --broken
     assert verdict.layer == str(broken)
     assert verdict.problem == "vanishing gradient"
     assert float(re.search("sigma_w = ([^,]*),", verdict.cause)[1]) == pytest.approx(1e-4, rel=0.1)

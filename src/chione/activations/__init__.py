@@ -19,7 +19,7 @@ from chione.activations.piecewise_linear import (
     SoftShrink,
 )
 from chione.activations.piecewise_polynomial import Cubic, HardSwish, Quadratic, SquaredReLU
-from chione.activations.protocol import AbstractActivation, ClosedForms
+from chione.activations.protocol import AbstractActivation, ActivationLike, ClosedForms
 from chione.activations.registry import catalogue
 from chione.activations.resolve import activation
 from chione.activations.sigmoidal import (
@@ -41,6 +41,7 @@ __all__ = [
     "SELU",
     "Abs",
     "AbstractActivation",
+    "ActivationLike",
     "Affine",
     "Arcsinh",
     "Arctan",

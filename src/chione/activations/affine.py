@@ -97,13 +97,24 @@ class Affine(AbstractActivation):
             total=_times(a * a, inner.total),
         )
 
+    def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
+        return abs(self.scale) * self.activation.noise(order, q, mean + self.shift)
+
     def one_sided(self, order: int, at: float) -> tuple[float, float]:
-        # a shifted kink is rounded, so the inner activation is asked at its own
-        own = min(self.activation.kinks, key=lambda k: abs(k - self.shift - at), default=at)
-        inner = own if abs(own - self.shift - at) <= 1e-12 * (1.0 + abs(own)) else at + self.shift
-        left, right = self.activation.one_sided(order, inner)
+        left, right = self.activation.one_sided(order, self._inner(at))
         offset = self.offset if order == 0 else 0.0
         return self.scale * left + offset, self.scale * right + offset
+
+    def one_sided_error(self, order: int, at: float) -> float:
+        return abs(self.scale) * self.activation.one_sided_error(order, self._inner(at))
+
+    def kink_error(self, at: float) -> float:
+        return self.activation.kink_error(self._inner(at))
+
+    def _inner(self, at: float) -> float:
+        # a shifted kink is rounded, so the inner activation is asked at its own
+        own = min(self.activation.kinks, key=lambda k: abs(k - self.shift - at), default=at)
+        return own if abs(own - self.shift - at) <= 1e-12 * (1.0 + abs(own)) else at + self.shift
 
     def value(self, z: Array) -> Array:
         return self.scale * self.activation.value(z + self.shift) + self.offset

@@ -18,6 +18,8 @@ from chione.activations.steady import Steady, steady
 from chione.base import Array
 
 Function = Callable[[Array], Array]
+UNDERFLOW = 1e-100
+STRAIGHT = 1e-10
 BESIDE_ZERO = 1e-300  # denormals misbehave
 
 
@@ -41,7 +43,12 @@ class Clean:
     def __call__(self, order: int, x: Array) -> Array:
         """Value (`order` 0) or derivative (1, 2) at x (n,); NaN where the formula has none."""
         with np.errstate(all="ignore"):
-            y = self.steady(order)(x)
+            f = self.steady(order)
+            y = f(x)
+            lost = np.flatnonzero(~np.isfinite(y) & (np.abs(x) < UNDERFLOW))
+            if lost.size:  # the square of x was zero on the way, as in sqrt(x*x)
+                y = np.array(y)
+                y[lost] = f(np.copysign(UNDERFLOW, x[lost]))
             for near in self._near(order):
                 here = np.flatnonzero((near.side * x > 0.0) & (np.abs(x) < near.radius))
                 if here.size:
@@ -75,6 +82,11 @@ class Clean:
             return False
         try:
             bend = chebyshev.subject(self._functions[2])
+            x = self._radius * np.linspace(-1.0, 1.0, 40)
+            with np.errstate(all="ignore"):
+                size, steep = (np.abs(self._functions[order](x)).max() for order in (2, 1))
+            if not size > STRAIGHT * steep:
+                return False  # a straight line, whose bend is all rounding
             return not any(is_noisy(bend, side, self._radius) for side in (-1, 1))
         except Exception:  # torch has no second derivative of some functions
             return False

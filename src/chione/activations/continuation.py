@@ -20,6 +20,7 @@ DEGREES = (0, 1, 2, 3)  # x^3 times a sigmoid is the steepest that people write
 SAMPLES = 41
 STRAIGHT = 1e-13  # of the largest value: what the polynomial may miss
 DIED = 8.0 * EPS  # of the largest value anywhere: below it the rest is taken as zero
+LEAVES = 1e-9  # of its size: a derivative that is off by more has underflowed on the way
 SURE = 0.98  # of the last finite point: next to it a factor may have overflowed already
 
 
@@ -94,8 +95,7 @@ def _beyond(f: Callable[[Array], Array], side: float, lower: Continuation) -> Co
     if limit is None:
         return NONE
     if lower.coefficients:
-        slope = np.polynomial.polynomial.polyder(lower.coefficients)
-        return Continuation(min(SURE * limit, lower.start), tuple(float(x) for x in slope))
+        return _slope(f, side, limit, lower)
     t = np.linspace(0.25, SURE, SAMPLES)
     y = f(side * limit * t)
     near = np.abs(f(np.linspace(-4.0, 4.0, SAMPLES)))
@@ -109,6 +109,25 @@ def _beyond(f: Callable[[Array], Array], side: float, lower: Continuation) -> Co
             scaled = c / (side * limit) ** np.arange(degree + 1)
             return Continuation(SURE * limit, tuple(float(x) for x in scaled))
     return NONE
+
+
+def _slope(
+    f: Callable[[Array], Array], side: float, limit: float, lower: Continuation
+) -> Continuation:
+    """The derivative of a continuation, from where the formula of the derivative leaves it.
+
+    That may be long before it stops to be finite: the square of e^400 is infinite, and one over it
+    a zero that means nothing.
+    """
+    slope = np.polynomial.polynomial.polyder(lower.coefficients)
+    t = np.linspace(0.25, SURE, SAMPLES)
+    x = side * lower.start / SURE * t
+    true = np.polynomial.polynomial.polyval(x, slope)
+    size = np.max(np.abs(true)) + np.max(np.abs(f(np.linspace(-4.0, 4.0, SAMPLES))))
+    wrong = np.flatnonzero(~(np.abs(f(x) - true) <= LEAVES * size))
+    last = t[max(int(wrong[0]) - 1, 0)] if wrong.size else SURE
+    start = min(SURE * limit, float(last) * lower.start / SURE)
+    return Continuation(start, tuple(float(c) for c in slope))
 
 
 def _last_finite(f: Callable[[Array], Array], side: float) -> float | None:

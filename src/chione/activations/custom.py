@@ -15,6 +15,8 @@ import numpy as np
 from chione.activations import chebyshev, jets
 from chione.activations.clean import Clean
 from chione.activations.kinks import REACH, Kink, KinkSearch, find_kinks
+from chione.activations.limits import Limits, limits
+from chione.activations.poles import refuse_what_no_integral_follows
 from chione.activations.protocol import AbstractActivation, sides
 from chione.base import Array, SpecError
 
@@ -24,6 +26,7 @@ Derivatives = Callable[[Array, int], Array]  # (points, order 1 or 2) -> derivat
 INTERPOLATION_ERROR = 1e-8  # of phi'' from fits; phi' is better by three digits
 SLOPE_TOLERANCE = 1e-9
 CURVATURE_TOLERANCE = 1e-6
+MOST_NOISE = 5e-9  # of the values: what computes in single precision has more
 WIDEST = 4.0  # half the width of the widest fit tried for a derivative
 
 
@@ -122,20 +125,23 @@ class Custom(AbstractActivation):
     def second_derivative(self, z: Array) -> Array:
         return self._derivative(z, 2)
 
+    def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
+        if order > self.highest:
+            return np.zeros(np.shape(q))  # derivative_error holds for what is interpolated
+        return self._clean.steady(order).noise(q, mean)
+
     def one_sided(self, order: int, at: float) -> tuple[float, float]:
-        """Limits on both sides of `at`; a kink known to 1e-10 only is straddled farther off."""
-        f = (self.value, self.derivative, self.second_derivative)[order]
-        known = [k for k in self.search.kinks if k.at == at and k.order > 0]
-        if not known:
-            left, right = f(np.array(sides(at)))
-            return float(left), float(right)
-        # linear extrapolation from both sides to the kink itself
-        step = max(1e-7 * max(1.0, abs(at)), 4.0 * known[0].error)
-        left1, left2, right1, right2 = f(at + step * np.array([-1.0, -2.0, 1.0, 2.0]))
-        left, right = float(2.0 * left1 - left2), float(2.0 * right1 - right2)
-        if order < known[0].order:  # continuous there: the two differ by rounding only
-            left = right = 0.5 * (left + right)
-        return left, right
+        found = self._limits(order, at)
+        return found.left, found.right
+
+    def one_sided_error(self, order: int, at: float) -> float:
+        return self._limits(order, at).error
+
+    def kink_error(self, at: float) -> float:
+        return max((k.error for k in self.search.kinks if k.at == at), default=0.0)
+
+    def _limits(self, order: int, at: float) -> Limits:
+        return limits_at(self, order, at)
 
     def _derivative(self, z: Array, order: int) -> Array:
         flat = np.array(z, dtype=np.float64).ravel()
@@ -146,12 +152,35 @@ class Custom(AbstractActivation):
             out = interpolated(_slope(derivatives), self.kinks, flat, 1)
             return out.reshape(np.shape(z))
         out = self._clean(order, flat)
-        broken = ~np.isfinite(out)
+        broken = np.isnan(out)  # infinite is the slope of a cube root at 0: that is no accident
         if np.any(broken):
             # a huge value is no accident of the formula: its derivative does overflow
             where = np.flatnonzero(broken)[np.abs(self._clean(0, flat[broken])) < 1e150]
             out[where] = interpolated(self.f, self.kinks, flat[where], order)
         return out.reshape(np.shape(z))
+
+
+@lru_cache(maxsize=1024)
+def limits_at(phi: Custom, order: int, at: float) -> Limits:
+    """Limits of the value or a derivative at one place, from fits of the highest known order."""
+    f = (phi.value, phi.derivative, phi.second_derivative)[min(order, phi.highest)]
+    missing = order - min(order, phi.highest)
+    known = [k for k in phi.search.kinks if k.at == at]
+    if not known:
+        left, right = (phi.value, phi.derivative, phi.second_derivative)[order](np.array(sides(at)))
+        return Limits(float(left), float(right), 0.0)
+    others = np.array([k - at for k in phi.kinks if k != at])
+    room = (
+        float(np.min(-others[others < 0.0], initial=np.inf)),
+        float(np.min(others[others > 0.0], initial=np.inf)),
+    )
+    # a snapped place is exact, but only the search knows that: it is not asked again
+    margin = 0.0 if known[0].error <= 4.0 * chebyshev.EPS * abs(at) else 2.0 * known[0].error
+    found = limits(f, missing, at, room, margin)
+    if order < known[0].order:  # continuous there: the two differ by rounding only
+        middle = 0.5 * (found.left + found.right)
+        return Limits(middle, middle, found.error)
+    return found
 
 
 def interpolated(
@@ -245,11 +274,14 @@ def assemble(
     Raises
     ------
     SpecError
-        If derivatives that were given, or that autograd returned, contradict the values.
+        If `f` has a pole, turns too fast for any integral, or contradicts the derivatives that
+        were given or that autograd returned.
     """
-    search = find_kinks(f)
+    refuse_what_no_integral_follows(label, f)
+    search = _searched(f)
     if kinks is not None:
-        search = KinkSearch(tuple(Kink(k, 1, 0.0) for k in kinks), search.smooth, search.panels)
+        declared = tuple(Kink(k, _order_at(search, k), 0.0) for k in kinks)
+        search = KinkSearch(declared, search.smooth, search.panels)
     plain = Custom(label, f, None, 0, "interpolation", search, origin)
     if derivatives is None:
         return plain
@@ -268,6 +300,24 @@ def assemble(
         f"The derivative of {label} ({method}) contradicts its values at {wrong:.6g}; "
         f"a straight-through gradient has no place here. Pass a function with its true derivative."
     )
+
+
+def _order_at(search: KinkSearch, at: float) -> int:
+    """First derivative that jumps at a declared kink, as far as the search saw it; else 0."""
+    near = [k.order for k in search.kinks if abs(k.at - at) <= 1e-9 + 10.0 * k.error]
+    return near[0] if near else 0
+
+
+def _searched(f: Callable[[Array], Array]) -> KinkSearch:
+    """The kinks of `f`; where its noise hides them, those of the steadied function."""
+    search = find_kinks(f)
+    if search.smooth:
+        return search
+    steadied = Clean((lambda x: f(x.copy()),), ()).steady(0)
+    if steadied.relative_noise > MOST_NOISE:
+        return search
+    again = find_kinks(steadied)
+    return again if again.smooth else search
 
 
 def _contradiction(own: Custom, plain: Custom, order: int, tolerance: float) -> float | None:

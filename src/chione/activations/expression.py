@@ -56,6 +56,7 @@ _UNARY: dict[str, Callable[[Any], Any]] = {
     "round": np.rint,
     "erfc": special.erfc,
     "ndtr": special.ndtr,
+    "sinc": np.sinc,
 }
 
 _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {

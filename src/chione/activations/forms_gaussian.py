@@ -34,8 +34,8 @@ def error_function(a: float) -> ClosedForms:
     """
 
     def kernel(q1: Array, q2: Array, c: Array) -> Array:
-        x12 = 2.0 * a * np.sqrt(q1) * np.sqrt(q2) * c
-        return (2.0 / math.pi) * np.arctan2(x12, np.sqrt(_determinant(a, q1, q2, c)))
+        y1, y2, rest = _parts(a, q1, q2, (1.0 - c) * (1.0 + c))
+        return (2.0 / math.pi) * np.arctan2(np.sqrt(y1) * np.sqrt(y2) * c, np.sqrt(rest))
 
     return ClosedForms(
         mean=lambda q: 0.0 * q,
@@ -45,12 +45,12 @@ def error_function(a: float) -> ClosedForms:
             4.0 * a / math.pi / ((1.0 + 2.0 * a * q) * np.sqrt(1.0 + 4.0 * a * q))
         ),
         kernel=kernel,
-        derivative_kernel=lambda q1, q2, c: 4.0 * a / math.pi / np.sqrt(_determinant(a, q1, q2, c)),
+        derivative_kernel=lambda q1, q2, c: (
+            4.0 * a / math.pi / _root(a, q1, q2, (1.0 - c) * (1.0 + c))
+        ),
         difference=lambda q1, q2, step, gap: _arcsine_gap(a, q1, q2, step, gap),
         total=lambda q1, q2, step, plus: _arcsine_gap(a, q1, q2, step, plus),
-        near_slope=lambda q1, q2, gap, plus: (
-            4.0 * a / math.pi / np.sqrt(_determinant_from(a, q1, q2, gap * plus))
-        ),
+        near_slope=lambda q1, q2, gap, plus: 4.0 * a / math.pi / _root(a, q1, q2, gap * plus),
         source="Williams (1997)",
     )
 
@@ -73,22 +73,32 @@ def bell(a: float) -> ClosedForms:
         mean_square=lambda q: 1.0 / np.sqrt(1.0 + 4.0 * a * q),
         derivative_mean_square=lambda q: 4.0 * a * a * q / (1.0 + 4.0 * a * q) ** 1.5,
         length_slope=lambda q: -2.0 * a / (1.0 + 4.0 * a * q) ** 1.5,
-        kernel=lambda q1, q2, c: 1.0 / np.sqrt(_determinant(a, q1, q2, c)),
+        kernel=lambda q1, q2, c: 1.0 / _root(a, q1, q2, (1.0 - c) * (1.0 + c)),
         derivative_kernel=lambda q1, q2, c: (
-            4.0 * a * a * np.sqrt(q1) * np.sqrt(q2) * c / _determinant(a, q1, q2, c) ** 1.5
+            4.0
+            * a
+            * a
+            * np.sqrt(q1)
+            * np.sqrt(q2)
+            * c
+            / _root(a, q1, q2, (1.0 - c) * (1.0 + c)) ** 3
         ),
         difference=lambda q1, q2, step, gap: _bell_gap(a, q1, q2, step, gap),
         source="Gaussian integral",
     )
 
 
-def _determinant(a: float, q1: Array, q2: Array, c: Array) -> Array:
-    return _determinant_from(a, q1, q2, (1.0 - c) * (1.0 + c))
-
-
-def _determinant_from(a: float, q1: Array, q2: Array, sine_squared: Array) -> Array:
+def _parts(a: float, q1: Array, q2: Array, sine_squared: Array) -> tuple[Array, Array, Array]:
+    """Y = X / (1 + X) of both lengths and D / (1 + X_1)(1 + X_2), which cannot overflow."""
     x1, x2 = 2.0 * a * q1, 2.0 * a * q2
-    return 1.0 + x1 + x2 + x1 * x2 * sine_squared
+    y1, y2 = x1 / (1.0 + x1), x2 / (1.0 + x2)
+    return y1, y2, 1.0 / (1.0 + x1) + y1 / (1.0 + x2) + y1 * y2 * sine_squared
+
+
+def _root(a: float, q1: Array, q2: Array, sine_squared: Array) -> Array:
+    """Root of D."""
+    rest = _parts(a, q1, q2, sine_squared)[2]
+    return np.sqrt(1.0 + 2.0 * a * q1) * np.sqrt(1.0 + 2.0 * a * q2) * np.sqrt(rest)
 
 
 def _arcsine_gap(a: float, q1: Array, q2: Array, step: Array, gap: Array) -> Array:
@@ -102,13 +112,13 @@ def _arcsine_gap(a: float, q1: Array, q2: Array, step: Array, gap: Array) -> Arr
     x1, x2 = 2.0 * a * q1, 2.0 * a * q2
     sine_squared = gap * (2.0 - gap)
     r1, r2 = np.sqrt(1.0 + 2.0 * x1), np.sqrt(1.0 + 2.0 * x2)
-    d = np.sqrt(1.0 + x1 + x2 + x1 * x2 * sine_squared)
-    x12 = np.sqrt(x1) * np.sqrt(x2) * (1.0 - gap)
+    y1, y2, rest = _parts(a, q1, q2, sine_squared)
+    d, x12 = np.sqrt(rest), np.sqrt(y1) * np.sqrt(y2) * (1.0 - gap)
     # sin(A + beta) from the complements, which keep their digits where all angles near pi / 2
     mean = 0.5 * (np.arctan2(x1, r1) + np.arctan2(x2, r2)) + np.arctan2(x12, d)
-    rest = 0.5 * (np.arctan2(r1, x1) + np.arctan2(r2, x2)) + np.arctan2(d, x12)
-    sine = np.where(mean < 0.5 * math.pi, np.sin(mean), np.sin(rest))
-    parts = 2.0 * (x1 / (1.0 + x1)) * (x2 / (1.0 + x2)) * sine_squared
+    beside = 0.5 * (np.arctan2(r1, x1) + np.arctan2(r2, x2)) + np.arctan2(d, x12)
+    sine = np.where(mean < 0.5 * math.pi, np.sin(mean), np.sin(beside))
+    parts = 2.0 * y1 * y2 * sine_squared
     step = 2.0 * a * step
     parts = parts + step / (1.0 + x1) * (step / (1.0 + x2)) / (1.0 + x1 + x2 + r1 * r2)
     with np.errstate(divide="ignore", invalid="ignore"):

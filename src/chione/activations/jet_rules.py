@@ -69,12 +69,13 @@ def _log1p(v: Array) -> Three:
 
 def _sqrt(v: Array) -> Three:
     root = np.sqrt(v)
-    return root, 0.5 / root, -0.25 / (root * v)
+    return root, 0.5 / root, -0.25 / root / v
 
 
 def _cbrt(v: Array) -> Three:
     root = np.cbrt(v)
-    return root, 1.0 / (3.0 * root**2), -2.0 / (9.0 * root**2 * v)
+    slope = np.where(v == 0.0, np.inf, root / v / 3.0)  # the square of the root would underflow
+    return root, slope, -2.0 / 3.0 * slope / v
 
 
 def _reciprocal(v: Array) -> Three:
@@ -167,6 +168,24 @@ def _log_ndtr(v: Array) -> Three:
 
 def _absolute(v: Array) -> Three:
     return np.abs(v), np.where(v < 0.0, -1.0, 1.0), np.zeros_like(v)
+
+
+def sinc(v: Array) -> Three:
+    r"""NumPy's :math:`\sin(\pi v) / \pi v`; next to zero the derivatives from their series."""
+    u = math.pi * v
+    near = np.abs(u) < 1.0
+    apart = np.where(near, 1.0, u)
+    f = np.sinc(v)
+    first = (np.cos(apart) - f) / apart
+    second = -f - 2.0 * first / apart
+    square = np.where(near, u, 0.0) ** 2
+    # sin(u)/u = sum (-1)^k u^2k / (2k+1)!; twelve terms leave 1e-26 at |u| = 1
+    slope, bend = np.zeros_like(u), np.zeros_like(u)
+    for k in range(12, 0, -1):
+        term = (-1.0) ** k * 2.0 * k / math.factorial(2 * k + 1)
+        slope, bend = slope * square + term, bend * square + (2.0 * k - 1.0) * term
+    first, second = np.where(near, slope * u, first), np.where(near, bend, second)
+    return f, math.pi * first, math.pi**2 * second
 
 
 UNARY: dict[str, Callable[[Array], Three]] = {

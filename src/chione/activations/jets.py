@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations.jet_rules import BINARY, LOCALLY_CONSTANT, PLAIN, UNARY
+from chione.activations.jet_rules import BINARY, LOCALLY_CONSTANT, PLAIN, UNARY, sinc
 from chione.base import Array
 
 
@@ -259,6 +259,7 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.select: _select,
     np.piecewise: _piecewise,
     np.polyval: _polyval,
+    np.sinc: lambda x: lift(x).compose(*sinc(lift(x).value)),
     np.zeros_like: lambda x: lift(np.zeros(lift(x).shape)),
     np.ones_like: lambda x: lift(np.ones(lift(x).shape)),
     np.full_like: lambda x, fill: lift(np.full(lift(x).shape, fill)),

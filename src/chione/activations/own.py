@@ -12,6 +12,7 @@ import numpy as np
 from chione.activations import torch_callable
 from chione.activations.custom import Custom, Derivatives, Method, assemble, jet_derivatives
 from chione.activations.expression import compile_expression
+from chione.activations.holes import filled
 from chione.activations.validation import SAMPLE, checked_values, validate
 from chione.base import Array, SpecError, checks
 
@@ -51,8 +52,9 @@ def _from_expression(text: str) -> Custom:
         y = np.asarray(closure(z), dtype=np.float64)
         return np.array(np.broadcast_to(y, np.shape(z)))
 
-    validate(f"The formula {text!r}", values)
-    return assemble(text, values, jet_derivatives(closure), "jets", origin=text)
+    whole = filled(values)
+    validate(f"The formula {text!r}", whole)
+    return assemble(text, whole, jet_derivatives(closure), "jets", origin=text)
 
 
 def from_callable(
@@ -122,7 +124,7 @@ def _make(
         own = torch_callable.autograd(inner)
         method: Method = "autograd"
     else:
-        values, own, method = f, jet_derivatives(f), "jets"
+        values, own, method = filled(f), jet_derivatives(f), "jets"
     validate(label, values)
     if derivative is not None:
         given, highest = _given(label, derivative, second), 1 if second is None else 2

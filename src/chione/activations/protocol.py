@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,27 @@ class AbstractActivation(ABC):
         """
         return 0.0
 
+    def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
+        """Root mean square error of the value (`order` 0) or of a derivative under N(mean, q).
+
+        Zero for formulas that keep their digits; a user's own may cancel, and the fits that stand
+        for it there know it to so much only. It enters every error estimate.
+        """
+        return np.zeros(np.shape(q))
+
     def one_sided(self, order: int, at: float) -> tuple[float, float]:
         """Limits of the value (`order` 0), or of a derivative (1, 2), left and right of `at`."""
         f = (self.value, self.derivative, self.second_derivative)[order]
         left, right = f(np.array(sides(at)))
         return float(left), float(right)
+
+    def one_sided_error(self, order: int, at: float) -> float:
+        """Bound on the error of each of the limits beyond rounding; zero for exact formulas."""
+        return 0.0
+
+    def kink_error(self, at: float) -> float:
+        """Bound on the error of the place of a kink; zero for exact formulas."""
+        return 0.0
 
     def jump(self, order: int, at: float) -> float:
         """Jump of the value (`order` 0), or of a derivative (1, 2), from left to right of `at`."""
@@ -123,7 +140,8 @@ class AbstractActivation(ABC):
         # the two points are a few ulps apart, over which a continuous function moves as little
         scale = max(abs(left), abs(right), abs(at) if order == 0 else 0.0, 1e-280)
         step = right - left
-        return step if abs(step) > 64.0 * np.finfo(np.float64).eps * scale else 0.0
+        blur = 64.0 * EPS * scale + 2.0 * self.one_sided_error(order, at)
+        return step if abs(step) > blur else 0.0
 
     def __call__(self, z: Array) -> Array:
         """The value, for use as a plain function."""
@@ -138,3 +156,7 @@ def sides(at: float) -> tuple[float, float]:
     if at == 0.0:
         return -1e-300, 1e-300
     return float(np.nextafter(at, -np.inf)), float(np.nextafter(at, np.inf))
+
+
+ActivationLike: TypeAlias = str | AbstractActivation | Callable[[Any], Any]
+"""What :func:`chione.activation` takes: a name, a formula, a function or torch module, or one."""

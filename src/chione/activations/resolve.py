@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from chione.activations.affine import Affine
 from chione.activations.expression import looks_like_formula
 from chione.activations.own import from_callable, from_expression
-from chione.activations.protocol import AbstractActivation
+from chione.activations.protocol import AbstractActivation, ActivationLike
 from chione.activations.registry import from_name, numbers_in_call
 from chione.base import SpecError
 
 
-def activation(spec: Any) -> AbstractActivation:
+def activation(spec: ActivationLike) -> AbstractActivation:
     """The activation that `spec` describes.
 
     Parameters

@@ -10,15 +10,17 @@ that no step remains. Everywhere else the formula itself is evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from chione.activations import chebyshev
 from chione.activations.chebyshev import EPS, Panels, Subject
+from chione.activations.tails import Tail, tails
 from chione.base import Array
 
 CELL = 0.25  # half the width of a cell; every point lies in two of them
@@ -26,6 +28,8 @@ LINEAR = 64.0  # beyond it the cells grow in proportion to x
 FAR = 1e4
 NOISY = 8.0 * EPS  # of the largest value in a cell: what a sum of positive terms never leaves
 QUICK = 1e-6
+FAINT = 20.0  # times the noise: a fit below that would be a shape without a meaning
+POINTWISE = 6.0  # error of a value for noise 1 in each of 24 coefficients, of random signs
 LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
 _PER_UNIT = round(1.0 / CELL)
 
@@ -36,8 +40,8 @@ class Steady:
 
     Parameters
     ----------
-    f : callable
-        (n,) -> (n,), float64; the formula itself.
+    f : Subject
+        The formula itself.
     kinks : ndarray
         Where it breaks; no fit reaches across.
     cells : Panels
@@ -46,43 +50,88 @@ class Steady:
         Cells whose fit takes the place of the formula.
     first, offset : ndarray of int
         Number of the first cell of each stretch on the scale of `_place`, and its index.
+    member : ndarray of int
+        The tail that takes the place of the fit of a cell, or -1.
+    tails : tuple of Tail
+        Smooth curves for tails that die away.
     """
 
-    f: Callable[[Array], Array]
+    f: Subject
     kinks: Array
     cells: Panels
     noisy: NDArray[np.bool_]
     first: NDArray[np.intp]
     offset: NDArray[np.intp]
+    member: NDArray[np.intp]
+    tails: tuple[Tail, ...]
 
     def __call__(self, x: Array) -> Array:
         """The function at x (n,)."""
         y = self.f(x)
-        if not np.any(self.noisy):
+        low, high = self._span
+        inside = np.flatnonzero((x > low) & (x < high))
+        if not inside.size:
             return y
-        place = _place(x)
+        place = _place(x[inside])
         lower = np.floor(place).astype(np.intp)
-        stretch = np.searchsorted(self.kinks, x)
+        stretch = np.searchsorted(self.kinks, x[inside])
         left = self.offset[stretch] + lower - self.first[stretch]
         usable = (left >= self.offset[stretch]) & (left + 1 < self.offset[stretch + 1])
         left = np.where(usable, left, 0)
         chosen = np.flatnonzero(usable & (self.noisy[left] | self.noisy[left + 1]))
         if not chosen.size:
             return y
-        left, t = left[chosen], place[chosen] - lower[chosen]
-        share = t**4 * (35.0 + t * (-84.0 + t * (70.0 - 20.0 * t)))  # from 0 to 1, three times flat
+        left, t, where = left[chosen], (place - lower)[chosen], inside[chosen]
         out = np.array(y)
-        out[chosen] = (1.0 - share) * self._of(left, x[chosen], y[chosen]) + share * self._of(
-            left + 1, x[chosen], y[chosen]
-        )
+        # both cells in one tail: nothing to blend
+        tail = np.where(self.member[left] == self.member[left + 1], self.member[left], -1)
+        for k in np.unique(tail[tail >= 0]):
+            out[where[tail == k]] = self.tails[k](x[where[tail == k]])
+        rest = tail < 0
+        left, t, where = left[rest], t[rest], where[rest]
+        share = t**4 * (35.0 + t * (-84.0 + t * (70.0 - 20.0 * t)))  # from 0 to 1, three times flat
+        before, after = (self._of(left + k, x[where], y[where]) for k in (0, 1))
+        out[where] = (1.0 - share) * before + share * after
         return out
+
+    @cached_property
+    def _span(self) -> tuple[float, float]:
+        """The interval outside which the formula itself stands."""
+        if not np.any(self.noisy):
+            return np.inf, -np.inf
+        return float(self.cells.low[self.noisy].min()), float(self.cells.high[self.noisy].max())
+
+    def noise(self, q: Array, mean: float = 0.0) -> Array:
+        r"""Root mean square error of the fits under N(mean, q), for each q.
+
+        .. math:: \sqrt{\textstyle\sum_i \delta_i^2\, P(h \in \mathrm{cell}_i)}
+        """
+        flat = np.ravel(q)[:, None]
+        if not np.any(self.noisy):
+            return np.zeros(np.shape(q))
+        low, high = self.cells.low[self.noisy] - mean, self.cells.high[self.noisy] - mean
+        sigma = np.sqrt(np.maximum(flat, 1e-300))
+        mass = special.ndtr(high / sigma) - special.ndtr(low / sigma)
+        deviation = POINTWISE * self.cells.noise[self.noisy]
+        return np.asarray(np.sqrt(mass @ deviation**2)).reshape(np.shape(q))
+
+    @property
+    def relative_noise(self) -> float:
+        """The largest noise of a fit, beside what the function reaches within that distance."""
+        reach = np.maximum(np.abs(self.cells.low), np.abs(self.cells.high))
+        size = np.maximum(self.f.floor(reach), 1e-300)
+        return float(np.max(np.where(self.noisy, self.cells.noise / size, 0.0), initial=0.0))
 
     def _of(self, cell: NDArray[np.intp], x: Array, y: Array) -> Array:
         """The fit of a noisy cell, the formula in a clean one."""
         out = np.array(y)
-        noisy = np.flatnonzero(self.noisy[cell])
+        noisy = np.flatnonzero(self.noisy[cell] & (self.member[cell] < 0))
         if noisy.size:
             out[noisy] = _clenshaw(self.cells, cell[noisy], x[noisy])
+        member = np.where(self.noisy[cell], self.member[cell], -1)
+        for k in np.unique(member[member >= 0]):
+            here = np.flatnonzero(member == k)
+            out[here] = self.tails[k](x[here])
         return out
 
 
@@ -118,16 +167,35 @@ def steady(
     noise, settled = noise_of(cells)
     noisy = settled & (noise > allowed(cells))
     if also is not None:
-        noisy |= settled & (cells.low < also[1]) & (cells.high > also[0])
+        noisy |= cells.finite & (cells.low < also[1]) & (cells.high > also[0])
     coefficients = _without(cells.coefficients, noise)
     if lower is not None:
         half = 0.5 * (cells.high - cells.low)[:, None]
         slope = np.polynomial.chebyshev.chebder(lower.cells.coefficients, axis=1) / half
         slope = np.pad(slope, ((0, 0), (0, 1)))
-        better = noisy & (noise_of(lower.cells)[0] * chebyshev.N / half[:, 0] < noise)
+        inherited = lower.cells.noise * chebyshev.N / half[:, 0]
+        better = noisy & (inherited < noise)
         coefficients = np.where(better[:, None], slope, coefficients)
+        noise = np.where(better, inherited, noise)
+    # what is hardly more than noise is known to be small, and no more than that
+    size = np.max(np.abs(coefficients), axis=1)
+    faint = noisy & (size < FAINT * noise)
+    noise = np.where(faint, np.maximum(noise, size), noise)
+    # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
+    around = _around(np.where(faint, noise, 0.0))
+    hidden = ~noisy & cells.finite & (around > 0.0) & (size <= around)
+    noisy, faint = noisy | hidden, faint | hidden
+    noise = np.where(hidden, around, noise)
+    coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
-    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset))
+    member, found = tails(cells, noisy, faint)
+    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset), member, found)
+
+
+def _around(noise: Array) -> Array:
+    """The largest value within three cells."""
+    padded = np.pad(noise, 3)
+    return np.asarray(np.max([padded[k : k + len(noise)] for k in range(7)], axis=0))
 
 
 def noise_of(cells: Panels) -> tuple[Array, NDArray[np.bool_]]:

@@ -66,12 +66,11 @@ def autograd(f: Callable[[Any], Any]) -> Derivatives:
             if not y.requires_grad:
                 return np.asarray(zero.detach().numpy())
             again = order == 2
-            (slope,) = torch.autograd.grad(y.sum(), x, create_graph=again, allow_unused=True)
+            found = torch.autograd.grad(y.sum(), x, create_graph=again, allow_unused=True)
+            slope: torch.Tensor | None = found[0]
             if again and slope is not None:
                 flat = not slope.requires_grad or slope.grad_fn is None
-                (slope,) = (
-                    (None,) if flat else torch.autograd.grad(slope.sum(), x, allow_unused=True)
-                )
+                slope = None if flat else torch.autograd.grad(slope.sum(), x, allow_unused=True)[0]
         return np.asarray((zero if slope is None else slope).detach().numpy())
 
     return derivatives

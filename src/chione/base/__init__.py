@@ -6,26 +6,34 @@ from chione.base.errors import (
     ConvergenceError,
     CostError,
     MissingExtraError,
+    NoPictureError,
     SpecError,
     UnsupportedModuleError,
 )
 from chione.base.estimate import EPS, Array, Estimate, missing
 from chione.base.files import check_writable, write_text, write_whole
+from chione.base.labels import along
 from chione.base.plain import plain
+from chione.base.results import AbstractResult, result
 from chione.base.status import Status
+from chione.base.table import Table
 from chione.base.text import page_width, paragraph, text_table
 
 __all__ = [
     "EPS",
+    "AbstractResult",
     "Array",
     "ChioneError",
     "ConvergenceError",
     "CostError",
     "Estimate",
     "MissingExtraError",
+    "NoPictureError",
     "SpecError",
     "Status",
+    "Table",
     "UnsupportedModuleError",
+    "along",
     "check_writable",
     "checks",
     "cost",
@@ -33,6 +41,7 @@ __all__ = [
     "page_width",
     "paragraph",
     "plain",
+    "result",
     "text_table",
     "write_text",
     "write_whole",

@@ -39,6 +39,11 @@ def allowing(effort: float) -> Iterator[None]:
         _allowed.reset(token)
 
 
+def allowed(effort: float = 1.0) -> float:
+    """How many times the limits a call may take: `effort`, or more where the surroundings do."""
+    return max(checks.positive("effort", effort), _allowed.get())
+
+
 def check(
     what: str, *, seconds: float = 0.0, gigabytes: float = 0.0, fits: str = "", effort: float = 1.0
 ) -> None:
@@ -60,11 +65,11 @@ def check(
     CostError
         With the estimate, the limit, what would fit, and the effort that would do.
     """
-    allowed = max(checks.positive("effort", effort), _allowed.get())
+    effort = allowed(effort)
     needed = max(seconds / SECONDS, gigabytes / GIGABYTES)
-    if needed <= allowed:
+    if needed <= effort:
         return
-    limit = f"{duration(allowed * SECONDS)} and {size(allowed * GIGABYTES)}"
+    limit = f"{duration(effort * SECONDS)} and {size(effort * GIGABYTES)}"
     fit = f" {fits[0].upper()}{fits[1:].rstrip('.')}." if fits else ""
     raise CostError(
         f"{what} would take about {duration(seconds)} and {size(gigabytes)}, "

@@ -31,6 +31,10 @@ class SpecError(ChioneError, ValueError):
     """The description of an activation, a network or a plot cannot be understood."""
 
 
+class NoPictureError(ChioneError, TypeError):
+    """There is no picture for this kind of object."""
+
+
 class UnsupportedModuleError(ChioneError, TypeError):
     """A module of a framework that chione has no rule for."""
 

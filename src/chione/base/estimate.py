@@ -77,7 +77,7 @@ class Estimate:
         return Estimate(
             np.array([p.value for p in parts], dtype=np.float64),
             np.array([p.error for p in parts], dtype=np.float64),
-            np.array([p.status for p in parts], dtype=np.int8),
+            np.array([np.broadcast_to(np.asarray(p.status), p.shape) for p in parts], np.int8),
         )
 
     # ---- reading -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from enum import Enum
@@ -21,6 +22,21 @@ class Convertible(Protocol):
         """The object as a mapping of JSON types."""
 
 
+@runtime_checkable
+class Named(Protocol):
+    """A function known by its name: an activation."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    def value(self, z: Any) -> Any:
+        """The function."""
+
+    def derivative(self, z: Any) -> Any:
+        """Its derivative."""
+
+
 def plain(x: Any) -> Any:
     """`x` as JSON types, so that ``json.dumps(plain(x), allow_nan=False)`` never fails.
 
@@ -28,14 +44,14 @@ def plain(x: Any) -> Any:
     ----------
     x : object
         Numbers, text, None, statuses, paths, NumPy scalars and arrays, objects with ``to_dict``,
-        and mappings and sequences of these.
+        activations, dataclasses, and mappings and sequences of these.
 
     Returns
     -------
     object
         Arrays become nested lists, a number that is not finite becomes None (JSON knows neither
         infinity nor NaN; a status beside it says why), a :class:`~chione.base.Status` its word, a
-        complex number ``[real, imaginary]``.
+        complex number ``[real, imaginary]``, an activation its name.
 
     Raises
     ------
@@ -64,4 +80,8 @@ def plain(x: Any) -> Any:
         return plain(x.tolist())
     if isinstance(x, Convertible):
         return plain(x.to_dict())
+    if isinstance(x, Named):
+        return x.name
+    if dataclasses.is_dataclass(x) and not isinstance(x, type):
+        return {f.name: plain(getattr(x, f.name)) for f in dataclasses.fields(x)}
     raise TypeError(f"there is no JSON form for a {type(x).__name__}.")

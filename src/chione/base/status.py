@@ -25,6 +25,7 @@ class Status(IntEnum):
     NOT_COMPUTED = 10
     INSTANT = 11
     OVERFLOW = 12
+    RESOLUTION = 13
 
     @property
     def word(self) -> str:
@@ -51,4 +52,6 @@ _SENTENCES = {
     Status.NOT_COMPUTED: "Not computed, because a quantity that it rests on has no value.",
     Status.INSTANT: "The perturbation is gone after one layer: the slope is zero.",
     Status.OVERFLOW: "Finite, but outside the range that float64 can hold or integrate over.",
+    Status.RESOLUTION: "The function may hold features too narrow to be found by sampling it; the "
+    "stated error is a guess at what they add. Pass their places as breakpoints.",
 }

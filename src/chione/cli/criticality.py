@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chione.cli.output import draw, echo_json, say
-from chione.cli.parameters import ACTIVATION, FIGURE, with_effort
+from chione.cli.output import draw, echo_json, save, say
+from chione.cli.parameters import ACTIVATION, FIGURE, data_option, with_effort
 from chione.cli.progress import counting, running
 
 if TYPE_CHECKING:
+    from chione.base import Table
     from chione.theory import Criticality
 
 _HEAD = ("activation", "class", "K*", "sigma_w^2", "sigma_b^2", "attracts", "fades")
@@ -22,10 +23,13 @@ _HEAD = ("activation", "class", "K*", "sigma_w^2", "sigma_b^2", "attracts", "fad
 @click.option(
     "--figure", type=FIGURE, help="Draw both susceptibilities against K (one ACTIVATION)."
 )
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 @with_effort
-def command(ctx: click.Context, activation: str | None, figure: Path | None, as_json: bool) -> None:
+def command(
+    ctx: click.Context, activation: str | None, figure: Path | None, out: Path | None, as_json: bool
+) -> None:
     """Find every K* with chi_parallel = chi_perp = 1, and the universality class with its reason.
 
     For one ACTIVATION, or a table for all of the catalogue.
@@ -45,6 +49,8 @@ def command(ctx: click.Context, activation: str | None, figure: Path | None, as_
                 table.append(criticality(phi))
                 if advance is not None:
                     advance(len(table), len(catalogue()))
+        if out is not None:
+            save(out, _joined(table))
         if as_json:
             rows = [found.to_dict() for found in table]
             echo_json("criticality", {"activation": None}, {"activations": rows})
@@ -53,6 +59,8 @@ def command(ctx: click.Context, activation: str | None, figure: Path | None, as_
         return
     with running("looking for critical points"):
         found, laws = criticality(activation), large_depth(activation)
+    if out is not None:
+        save(out, found)
     if figure is not None:
         from chione.plotting.criticality import criticality_figure
 
@@ -78,6 +86,23 @@ def _echo_table(table: list[Criticality]) -> None:
     from chione.base import text_table
 
     click.echo(text_table(_HEAD, [row for found in table for row in _rows(found)]))
+
+
+def _joined(table: list[Criticality]) -> Table:
+    """The points of all activations as one table; those without a point have a line of gaps."""
+    from chione.base import Table
+
+    numbers = ("k_star", "weight_variance", "bias_variance")
+    columns = ("activation", "universality", *(f"{n}{e}" for n in numbers for e in ("", "_error")))
+    rows: list[tuple[str | float | None, ...]] = []
+    for found in table:
+        for p in found.points:
+            estimates = (p.k_star, p.weight_variance, p.bias_variance)
+            values = (float(x) for e in estimates for x in (e.value, e.error))
+            rows.append((found.activation, p.universality, *values))
+        if not found.points:
+            rows.append((found.activation, "none", *(None,) * (2 * len(numbers))))
+    return Table(columns, tuple(rows))
 
 
 def _rows(found: Criticality) -> list[tuple[str, ...]]:

@@ -168,7 +168,7 @@ def _look(path: Path, net: Any, inputs: Any, seed: int) -> tuple[str, bool, dict
         with _user_errors(path):
             report = inspect(net, inputs, seed=seed)
     except NonFiniteError as err:
-        verdict = {"trainable": False, "sentence": str(err), "warnings": []}
+        verdict = {"trains": "no", "trainable": False, "sentence": str(err), "warnings": []}
         return f"Not trainable: {err}", False, {"layers": [], "verdict": verdict}
     return str(report), report.verdict.trainable, report.to_dict()
 

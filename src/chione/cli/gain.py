@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from chione.cli.output import echo_json, say
-from chione.cli.parameters import ACTIVATION, COUNT, with_effort
+from chione.cli.output import echo_json, save, say
+from chione.cli.parameters import ACTIVATION, COUNT, data_option, with_effort
 from chione.cli.progress import running
 
 
 @click.command()
 @click.argument("activation", type=ACTIVATION, required=False)
 @click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 @with_effort
-def command(ctx: click.Context, activation: str | None, depth: int, as_json: bool) -> None:
+def command(
+    ctx: click.Context, activation: str | None, depth: int, out: Path | None, as_json: bool
+) -> None:
     """Tabulate sigma_w and sigma_b on the edge of chaos beside PyTorch's calculate_gain.
 
     For one ACTIVATION, or for all of the catalogue: the sigmas, chi_parallel and chi_perp there,
@@ -29,6 +34,8 @@ def command(ctx: click.Context, activation: str | None, depth: int, as_json: boo
 
     with running("tabulating"):
         table = gain_table(activation, depth=depth)
+    if out is not None:
+        save(out, table)
     if as_json:
         echo_json("gain", {"activation": activation, "depth": depth}, table.to_dict())
     else:

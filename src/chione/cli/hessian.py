@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from chione.cli.output import draw, echo_json, tell
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, OutputFile, with_effort
+from chione.cli.output import draw, echo_json, save
+from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, data_option, with_effort
 from chione.cli.progress import running
+
+if TYPE_CHECKING:
+    from chione.base import Table
+    from chione.theory.hessian import HessianSpectrum
 
 
 @click.command()
 @click.option("--ratio", type=NON_NEGATIVE, required=True, help="Parameters per datum.")
 @click.option("--energy", type=NON_NEGATIVE, required=True, help="Mean loss.")
-@click.option("--points", type=click.IntRange(min=8), default=200, show_default=True)
+@click.option("--points", type=click.IntRange(8, 100_000), default=200, show_default=True,
+              help="Of the curve in a .csv.")  # fmt: skip
 @click.option("--sample", type=COUNT, help="Size of one sampled matrix to draw beside the theory.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--out", type=OutputFile(".csv"), help="Write density and distribution function.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw the density.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort
@@ -39,7 +44,6 @@ def command(
     """
     import numpy as np
 
-    from chione.base import write_whole
     from chione.simulation.hessian import sample_model_hessian
     from chione.theory.hessian import critical_energy, hessian_spectrum
 
@@ -49,22 +53,7 @@ def command(
         with running("sampling a matrix"):
             sampled = sample_model_hessian(ratio=ratio, energy=energy, size=sample, seed=seed)
     if out is not None:
-        low, high = spectrum.edges
-        x = low + (high - low) * np.sin(np.linspace(0.0, np.pi / 2, points)) ** 2
-        table = np.stack([x, spectrum.density(x).value, spectrum.cdf(x).value], axis=1)
-
-        def write(path: Path) -> None:
-            np.savetxt(
-                path,
-                table,
-                delimiter=",",
-                header="eigenvalue,density,cdf",
-                comments="",
-                fmt="%.17g",
-            )
-
-        write_whole(out, write)
-        tell(out)
+        save(out, _curve(spectrum, points) if out.suffix.lower() == ".csv" else spectrum)
     if figure is not None:
         from chione.plotting.spectra import hessian_figure
 
@@ -87,3 +76,17 @@ def command(
     click.echo(f"  critical energy  {critical_energy(ratio).value:.8g}")
     if sampled is not None:
         click.echo(f"  negative share of the sampled matrix {np.mean(sampled < 0.0):.4g}")
+
+
+def _curve(spectrum: HessianSpectrum, points: int) -> Table:
+    """Density and distribution function on a grid that is finer at the lower edge."""
+    import numpy as np
+
+    from chione.base import Table
+
+    low, high = spectrum.edges
+    x = low + (high - low) * np.sin(np.linspace(0.0, np.pi / 2, points)) ** 2
+    density, cdf = spectrum.density(x), spectrum.cdf(x)
+    columns = ("eigenvalue", "density", "density_error", "cdf", "cdf_error")
+    values = (x, density.value, density.error, cdf.value, cdf.error)
+    return Table(columns, tuple(zip(*(np.asarray(v).tolist() for v in values), strict=True)))

@@ -16,6 +16,8 @@ import chione
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from chione.base import AbstractResult
+
 
 def echo_json(
     command: str,
@@ -47,6 +49,12 @@ def say(text: str) -> None:
 
     screen = sys.stdout.isatty() or "COLUMNS" in os.environ
     click.echo(paragraph(text) if screen else text)
+
+
+def save(path: Path, result: AbstractResult) -> None:
+    """Write a result as data and say so on stderr."""
+    result.save(path)
+    tell(path)
 
 
 def draw(path: Path, figure: Figure) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 
     Parameters
     ----------
-    minimum : float, optional
-        Smallest accepted value.
+    minimum, maximum : float, optional
+        Smallest and largest accepted value.
     """
 
     name = "number"
 
-    def __init__(self, minimum: float = -math.inf) -> None:
-        self.minimum = minimum
+    def __init__(self, minimum: float = -math.inf, maximum: float = math.inf) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -38,6 +39,8 @@ class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only fr
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         if x < self.minimum:
             self.fail(f"{x!r} is below {self.minimum:g}, the smallest accepted value.", param, ctx)
+        if x > self.maximum:
+            self.fail(f"{x!r} is above {self.maximum:g}, the largest accepted value.", param, ctx)
         return x
 
 
@@ -46,8 +49,8 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 
     name = "from:to:count"
 
-    def __init__(self, minimum: float = -math.inf) -> None:
-        self.minimum = minimum
+    def __init__(self, minimum: float = -math.inf, maximum: float = math.inf) -> None:
+        self.minimum, self.maximum = minimum, maximum
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -65,6 +68,8 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
         if not (math.isfinite(low) and math.isfinite(high) and self.minimum <= low < high):
             bound = "" if math.isinf(self.minimum) else f" and FROM at least {self.minimum:g}"
             self.fail(f"{value!r}: the ends must be finite, FROM below TO{bound}.", param, ctx)
+        if high > self.maximum:
+            self.fail(f"{value!r}: TO must be at most {self.maximum:g}.", param, ctx)
         if not 2 <= count <= 100_000:
             self.fail(f"{value!r}: COUNT must lie between 2 and 100000.", param, ctx)
         return low, high, count
@@ -84,11 +89,13 @@ class OutputFile(click.ParamType):  # type: ignore[type-arg]  # generic only fro
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, or a click error that says what is accepted."""
-        from chione.base import check_writable
+        from chione.base import MissingExtraError, check_writable
 
         path = Path(value)
         if path.suffix.lower() not in self.endings:
             self.fail(f"{value!r} must end in one of {', '.join(self.endings)}.", param, ctx)
+        if path.suffix.lower() == ".nc" and find_spec("xarray") is None:
+            raise MissingExtraError("xarray", "data", "writing .nc")
         try:
             return check_writable(path)
         except (ValueError, OSError) as err:
@@ -147,6 +154,16 @@ def with_effort(function: Callable[..., None]) -> Callable[..., None]:
 ACTIVATION = _Named("activation", _activations)
 ENTRY = _Named("name", _entries)
 FIGURE = OutputFile(".png", ".svg", ".pdf")
+DATA = OutputFile(".npz", ".csv", ".nc", ".json")
 NON_NEGATIVE = FiniteFloat(minimum=0.0)
+LARGEST_SIGMA = 1e75  # fourth powers must stay in the range of float64
+SIGMA = FiniteFloat(minimum=0.0, maximum=LARGEST_SIGMA)
 COUNT = click.IntRange(min=1)
 LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
+
+data_option = click.option(
+    "--out",
+    type=DATA,
+    help="Write the result as data: .npz, .nc, .json (chione show reads these back) or .csv, "
+    "its table.",
+)

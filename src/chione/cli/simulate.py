@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chione.cli.output import draw, echo_json, say, tell
+from chione.cli.output import draw, echo_json, save, say
 from chione.cli.parameters import (
     ACTIVATION,
     COUNT,
     FIGURE,
     LAWS,
     NON_NEGATIVE,
+    SIGMA,
     FiniteFloat,
-    OutputFile,
+    data_option,
     with_effort,
 )
 from chione.cli.progress import counting, running
@@ -48,8 +49,8 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 
 @click.command()
 @click.argument("activation", type=ACTIVATION)
-@click.option("--sigma-w", type=NON_NEGATIVE, required=True, help="Weights ~ sigma_w^2 / fan_in.")
-@click.option("--sigma-b", type=NON_NEGATIVE, default=0.0, show_default=True, help="Biases.")
+@click.option("--sigma-w", type=SIGMA, required=True, help="Weights ~ sigma_w^2 / fan_in.")
+@click.option("--sigma-b", type=SIGMA, default=0.0, show_default=True, help="Biases.")
 @click.option("--depth", type=COUNT, help="Number of layers.  [default: 20, or from --widths]")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option("--widths", type=_List(int, "n,n,..."), help="Units of each layer, if unequal.")
@@ -79,7 +80,7 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--device", default="cpu", show_default=True, help="Device of the torch backend.")
 @click.option("--workers", type=COUNT, default=1, show_default=True, help="Threads.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--out", type=OutputFile(".npz", ".csv", ".nc"), help="Write means and errors.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw theory as lines, networks as points.")
 @click.option("--circle", type=FIGURE, help="Draw a great circle of inputs bending in the layers.")
 @click.option("--limit", type=FIGURE, help="Draw how outputs become Gaussian with the width.")
@@ -124,15 +125,18 @@ def command(
     \b
     Example: chione simulate tanh --sigma-w 1.5 --sigma-b 0.1 --depth 20 --figure run.png --check
     """
+    from chione.diagnosis.compare import compare
     from chione.simulation import NAMES, simulate
+    from chione.simulation.costs import first_width
     from chione.simulation.inputs import input_pair
 
     network = _network(activation, sigma_w, sigma_b, depth, width, widths, input_width, weights)
     names = NAMES if observe == ("all",) else observe
+    alone = _without_theory(network, check)
     with counting("networks", networks) as advance:
         result = simulate(
             network,
-            input_pair(network.widths[0], q0=q0, c0=c0, seed=seed),
+            input_pair(first_width(network), q0=q0, c0=c0, seed=seed),
             n_networks=networks,
             seed=seed,
             observe=names,
@@ -143,11 +147,12 @@ def command(
             device=device,
             progress=advance,
         )
-    with running("comparing with the theory"):
-        comparison = _compare(result, check)
+    comparison = None
+    if not alone:
+        with running("comparing with the theory"):
+            comparison = compare(result)
     if out is not None:
-        result.save(out)
-        tell(out)
+        save(out, result)
     if figure is not None:
         _draw(figure, result, comparison)
     if circle is not None and not result.interrupted:
@@ -190,12 +195,24 @@ def _network(
     )
 
 
-def _compare(result: SimulationResult, check: bool) -> Comparison | None:
-    from chione.diagnosis.compare import compare
+def _without_theory(network: MLP, check: bool) -> bool:
+    """Whether networks are measured alone: no limit exists, or it would take too long.
 
-    if result.network.weights == "delta" and not check:
-        return None
-    return compare(result)
+    Asked before the simulation, so that ``--check`` does not fail after it.
+    """
+    from chione.base import CostError
+    from chione.diagnosis.compare import check_cost
+
+    if network.weights == "delta":
+        return not check
+    try:
+        check_cost(network, 1)
+    except CostError as err:
+        if check:
+            raise
+        click.echo(f"Without the theory: {err}".replace(": effort=", ": --effort "), err=True)
+        return True
+    return False
 
 
 def _draw(path: Path, result: SimulationResult, comparison: Comparison | None) -> None:

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chione.cli.output import draw, echo_json, say, tell
+from chione.cli.output import draw, echo_json, save, say
 from chione.cli.parameters import (
     ACTIVATION,
     COUNT,
     FIGURE,
     NON_NEGATIVE,
-    OutputFile,
+    SIGMA,
+    data_option,
     with_effort,
 )
 from chione.cli.progress import Advance, counting
 
 if TYPE_CHECKING:
+    from chione.base import Table
     from chione.plotting.spectra import Scale
     from chione.simulation.spectra import SimulatedSpectrum
     from chione.theory.jacobian import JacobianSpectrum
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("activation", type=ACTIVATION)
 @click.option("--depth", type=COUNT, required=True, help="Number of layers.")
-@click.option("--sigma-w", type=NON_NEGATIVE, help="Weights ~ sigma_w^2 / fan_in.")
-@click.option("--sigma-b", type=NON_NEGATIVE, help="Biases.")
+@click.option("--sigma-w", type=SIGMA, help="Weights ~ sigma_w^2 / fan_in.")
+@click.option("--sigma-b", type=SIGMA, help="Biases.")
 @click.option("--q-star", type=NON_NEGATIVE, help="Mean square of the pre-activations.")
 @click.option(
     "--variance",
@@ -39,14 +41,15 @@ if TYPE_CHECKING:
     "--weights", type=click.Choice(("gaussian", "orthogonal")), default="gaussian",
     show_default=True,
 )  # fmt: skip
-@click.option("--points", type=click.IntRange(min=8), default=200, show_default=True)
+@click.option("--points", type=click.IntRange(8, 100_000), default=200, show_default=True,
+              help="Of the curve in a .csv.")  # fmt: skip
 @click.option("--networks", type=click.IntRange(min=0), default=0, show_default=True,
               help="Networks to sample beside the theory.")  # fmt: skip
 @click.option("--width", type=COUNT, default=500, show_default=True, help="Units of a layer.")
 @click.option("--stabilised", is_flag=True, help="Sample small singular values right, too.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--scale", type=click.Choice(("log", "linear")), default="log", show_default=True)
-@click.option("--out", type=OutputFile(".csv"), help="Write the curve.")
+@data_option
 @click.option("--figure", type=FIGURE, help="Draw the density, sampled networks beside it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort
@@ -73,7 +76,6 @@ def command(
     \b
     Example: chione spectrum tanh --depth 32 --q-star 0.1 --weights orthogonal --figure s.png
     """
-    from chione.base import write_whole
     from chione.theory.jacobian import jacobian_spectrum
     from chione.theory.jacobian_isometry import q_star_for_variance
 
@@ -92,8 +94,7 @@ def command(
         with counting("networks", networks) as advance:
             sampled = _sample(spectrum, networks, width, seed, method, advance)
     if out is not None:
-        write_whole(out, lambda path: _write_csv(spectrum, points, path))
-        tell(out)
+        save(out, _curve(spectrum, points) if out.suffix.lower() == ".csv" else spectrum)
     if figure is not None:
         from chione.plotting.spectra import spectrum_figure
 
@@ -160,22 +161,22 @@ def _compare(spectrum: JacobianSpectrum, sampled: SimulatedSpectrum) -> dict[str
 
     own = sampled.log_eigenvalues
     own = own[np.isfinite(own)]
+    count = sampled.log_singular_values.shape[0]
+    if own.size == 0:  # units that are all off: only zeros were drawn
+        return {"networks": count, "ks_distance": spectrum.rank_fraction}
     y = np.linspace(float(np.quantile(own, 0.01)), float(own[-1]) + 0.1, 400)
     distance = sampled.ks_distance(y, spectrum.solver.values(y).cdf)
-    return {"networks": sampled.log_singular_values.shape[0], "ks_distance": distance}
+    return {"networks": count, "ks_distance": distance}
 
 
-def _write_csv(spectrum: JacobianSpectrum, points: int, path: Path) -> None:
-    import csv
+def _curve(spectrum: JacobianSpectrum, points: int) -> Table:
+    """Density and distribution function on a graded grid, each with its error."""
+    from chione.base import Table
 
     c = spectrum.curve(points)
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(
-            ("log_lambda", "density_of_log_lambda", "density_error", "cdf", "cdf_error")
-        )
-        columns = (c.log_lambda, c.density_of_log, c.density_error, c.cdf, c.cdf_error)
-        writer.writerows(zip(*(x.tolist() for x in columns), strict=True))
+    columns = ("log_lambda", "density_of_log_lambda", "density_error", "cdf", "cdf_error")
+    values = (c.log_lambda, c.density_of_log, c.density_error, c.cdf, c.cdf_error)
+    return Table(columns, tuple(zip(*(x.tolist() for x in values), strict=True)))
 
 
 def _print(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import Estimate, Status, missing
+from chione.base import EPS, AbstractResult, Estimate, Status, missing, plain, result
+from chione.diagnosis.curve_errors import curve_errors
 from chione.diagnosis.numbers import power_text, value_text
-from chione.diagnosis.survival import survival
-from chione.theory import MeanField, Trajectory, mean_field, trajectory
+from chione.diagnosis.phases import phase_of
+from chione.diagnosis.survival import survival, survival_reason
+from chione.theory import MeanField, Recommendation, Trajectory, mean_field, trajectory
 
 _LOG10_MAX = math.log10(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True)
-class Alternative:
+@result
+class Alternative(AbstractResult):
     """One choice of sigmas and what it does.
 
     Parameters
@@ -29,67 +30,113 @@ class Alternative:
         The choice.
     phase : str
         Its phase.
-    log10_gradient : float
-        Decades by which the mean square gradient changes over all layers.
+    reached : bool
+        Whether lengths from mean square 1 settle.
+    log10_gradient, log10_error : float
+        Decades by which the mean square gradient changes over all layers, and the error of that.
     survives : Estimate
         Layers through which a signal survives.
+    survives_reason : str
+        Why that has no value; empty where it has.
     """
 
     name: str
     sigma_w: float
     sigma_b: float
     phase: str
+    reached: bool
     log10_gradient: float
+    log10_error: float
     survives: Estimate
+    survives_reason: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Plain JSON types."""
+        survives = self.survives.to_dict()
+        if self.survives_reason:
+            survives["reason"] = self.survives_reason
         return {
             "name": self.name,
             "sigma_w": self.sigma_w,
             "sigma_b": self.sigma_b,
             "phase": self.phase,
-            "log10_gradient": finite_or_none(self.log10_gradient),
-            "survives": self.survives.to_dict(),
+            "reached": self.reached,
+            "log10_gradient": plain(self.log10_gradient),
+            "log10_gradient_error": plain(self.log10_error),
+            "survives": survives,
         }
 
     def row(self) -> tuple[str, str, str, str, str, str]:
         """The cells of a table."""
+        settles = self.phase in ("ordered", "critical", "chaotic")
         return (
             self.name,
             f"{self.sigma_w:.6g}",
             f"{self.sigma_b:.6g}",
-            self.phase,
+            self.phase if self.reached or not settles else f"{self.phase}, not reached",
             power_text(self.log10_gradient),
             layers_text(self.survives),
         )
 
 
 def compare(
-    name: str, phi: AbstractActivation, *, sigma_w: float, sigma_b: float, depth: int
+    name: str,
+    phi: AbstractActivation,
+    *,
+    sigma_w: float,
+    sigma_b: float,
+    depth: int,
+    recommended: Recommendation | None = None,
 ) -> Alternative:
     """What one choice of sigmas does over the depth."""
     field = mean_field(phi, sigma_w=sigma_w, sigma_b=sigma_b)
     curves = trajectory(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth)
+    relative = curve_errors(phi, curves, sigma_w=sigma_w).gradient
+    return alternative(name, field, curves, relative, recommended)
+
+
+def alternative(
+    name: str,
+    field: MeanField,
+    curves: Trajectory,
+    relative_error: float,
+    recommended: Recommendation | None,
+) -> Alternative:
+    """The line of a network whose theory is known, with the relative error of its gradient."""
+    phase = phase_of(field, recommended)
     decades = log10_gradient(field, curves)
-    return Alternative(name, sigma_w, sigma_b, phase_text(field), decades, survival(field, curves))
+    layers = survival(field, curves)
+    return Alternative(
+        name,
+        field.sigma_w,
+        field.sigma_b,
+        phase.word,
+        phase.reached,
+        decades,
+        log10_error(decades, relative_error),
+        layers,
+        survival_reason(layers, field, curves),
+    )
 
 
-def phase_text(field: MeanField) -> str:
-    """The phase, or "divergent" where lengths do not reach the fixed point that has one."""
-    return field.phase if field.reached else "divergent"
+def log10_error(log10: float, relative_error: float) -> float:
+    """Error of the decades of a factor with that relative error; NaN where they have no value."""
+    if not math.isfinite(log10):
+        return math.nan
+    return relative_error / math.log(10.0) + 2.0 * EPS * abs(log10)
 
 
 def log10_gradient(field: MeanField, curves: Trajectory) -> float:
     """Decades by which the mean square gradient changes through all layers.
 
-    Infinite for an activation that jumps, NaN where lengths leave the range of numbers.
+    Infinite for an activation that jumps, minus infinity where the signal is exactly zero from
+    some layer on, NaN where lengths leave the range of numbers.
     """
     if field.chi_perp.status == Status.INFINITE:
         return math.inf
     factors = np.asarray(curves.chi, dtype=np.float64)
-    if np.any(np.isnan(factors)):
-        return math.nan
+    if np.any(np.isnan(factors)):  # lengths left float64: at the top, or the signal has died
+        return -math.inf if curves.status == Status.UNDEFINED else math.nan
     with np.errstate(divide="ignore"):
         return float(np.sum(np.log10(factors)))
 
@@ -101,20 +148,17 @@ def gradient_estimate(log10: float, relative_error: float) -> Estimate:
     if log10 == math.inf:
         return missing(Status.INFINITE)
     if log10 == -math.inf:
-        return Estimate(0.0, 0.0)
+        return Estimate(0.0, 5e-324)  # zero, or below the smallest float64
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     factor = 10.0**log10
     # the logarithm itself is rounded: a relative error of |log| ulps in the factor
-    rounding = (2.0 + abs(log10) * math.log(10.0)) * np.finfo(np.float64).eps
+    rounding = (2.0 + abs(log10) * math.log(10.0)) * EPS
     return Estimate(factor, factor * (relative_error + rounding))
 
 
 def layers_text(layers: Estimate) -> str:
     """A number of layers, or the word that says why there is none."""
-    return f"{layers.value:.3g}" if math.isfinite(layers.value) else value_text(layers)
-
-
-def finite_or_none(x: float) -> float | None:
-    """`x`, or None where it is not finite, because JSON knows neither infinity nor NaN."""
-    return x if math.isfinite(x) else None
+    if math.isfinite(layers.value):
+        return f"{layers.value:.3g}"
+    return "none" if layers.status == Status.DIVERGENT else value_text(layers)

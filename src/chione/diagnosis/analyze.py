@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import ConvergenceError, Estimate, Status, checks
-from chione.diagnosis.alternatives import (
-    Alternative,
-    compare,
-    gradient_estimate,
-    log10_gradient,
-    phase_text,
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import (
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    checks,
+    cost,
+    result,
 )
+from chione.diagnosis.alternatives import Alternative, alternative, compare, gradient_estimate
 from chione.diagnosis.curve_errors import CurveErrors, curve_errors
-from chione.diagnosis.measure import Measured, Slopes, depth_scale, measure_depth, measure_slopes
+from chione.diagnosis.measure import (
+    Measured,
+    Slopes,
+    check_cost,
+    depth_scale,
+    measure_depth,
+    measure_slopes,
+)
+from chione.diagnosis.phases import Phase, phase_of
+from chione.diagnosis.picture import AnalysisPicture, picture_of
 from chione.diagnosis.report import as_dict, as_html, as_text
-from chione.diagnosis.survival import survival
-from chione.diagnosis.verdict import Verdict, judge
+from chione.diagnosis.verdict import Verdict, judge, passage, rule
 from chione.networks import MLP, Weights
 from chione.simulation import SimulationResult
 from chione.theory import (
     MeanField,
     Recommendation,
     Trajectory,
+    Trust,
     gain,
     mean_field,
     second_moment,
     trajectory,
+    trust,
 )
 from chione.theory.schemes import scheme_sigmas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LAYER_SECONDS = 3e-3  # s a layer of the theory and its alternatives: 1.2e-3 (erf) to 2.7e-3 (gelu)
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
 
 
-@dataclass(frozen=True)
-class Analysis:
+@result
+class Analysis(AbstractResult):
     """Theory, measurement, verdict and advice for one network.
 
     Parameters
@@ -56,10 +70,16 @@ class Analysis:
         Bounds on the errors of these curves.
     gradient : Estimate
         Factor on the mean square gradient through all layers.
-    log10_gradient : float
-        The same in decades, also where float64 cannot hold the factor.
+    log10_gradient, log10_error : float
+        The same in decades, also where float64 cannot hold the factor, and the error of that.
+    layer_log10_gradient : ndarray, shape (L,)
+        Decades between the mean square gradient in layer l and at the read-out.
     survives : Estimate
         Layers through which a signal survives (six depth scales).
+    survives_reason : str
+        Why that has no value; empty where it has.
+    phase : Phase
+        The phase in the one word that headline, table and data have.
     verdict : Verdict
         The answer in words.
     recommendation : Recommendation
@@ -70,8 +90,12 @@ class Analysis:
         Finite networks layer by layer; their last row is a linear read-out.
     slopes : Slopes or None
         Slopes measured on finite networks put at the fixed point.
+    finite_width : Trust or None
+        How far infinite width holds at this width; None where lengths leave float64.
     chosen_here : bool
         Whether the sigmas are the recommended ones because none were given.
+    picture : AnalysisPicture or None
+        What the picture shows beyond the text, if it was asked for; see :meth:`with_picture`.
     """
 
     network: MLP
@@ -80,20 +104,24 @@ class Analysis:
     errors: CurveErrors
     gradient: Estimate
     log10_gradient: float
+    log10_error: float
+    layer_log10_gradient: Array
     survives: Estimate
+    survives_reason: str
+    phase: Phase
     verdict: Verdict
     recommendation: Recommendation
     alternatives: tuple[Alternative, ...]
     simulation: SimulationResult | None
     slopes: Slopes | None
+    finite_width: Trust | None
     chosen_here: bool
+    picture: AnalysisPicture | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether lengths settle anywhere; if not, the network has no fixed point to speak of."""
-        if np.isfinite(self.theory.q_star.value):
-            return True
-        return bool(self.theory.fixed_points.stable) and not np.isnan(self.log10_gradient)
+        """Whether lengths settle anywhere, be it from other inputs than those of mean square 1."""
+        return bool(np.isfinite(self.theory.q_star.value))
 
     def measured(self) -> dict[str, Measured]:
         """What the finite networks gave for each row of the table; only what was measured."""
@@ -119,18 +147,44 @@ class Analysis:
             out["xi_c"] = depth_scale(slopes.correlation_slope)
         return {name: m for name, m in out.items() if np.isfinite(m.value)}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON types: each quantity with value, error and status."""
+    def to_text(self, *, width: int | None = None) -> str:
+        """The page for a screen of `width` columns; by default as wide as it is, at most 98."""
+        return as_text(self, width=width)
+
+    def _parts(self) -> dict[str, Any]:
+        """Everything as plain JSON types: each quantity with value, error and status.
+
+        The data of the picture is apart: ``.picture.to_dict()``.
+        """
         return as_dict(self)
 
-    def plot(self) -> Figure:
-        """The page as one picture; `chione.plotting.save` writes it."""
-        from chione.diagnosis.picture import page_of  # loads matplotlib: only when asked for
-        from chione.plotting import page_figure
+    def with_picture(self) -> Analysis:
+        """The same analysis with what the picture shows: both maps and the phase diagram.
 
-        return page_figure(page_of(self))
+        That is computed here, once, and kept in :attr:`picture`, which stands by itself: its
+        ``to_dict`` can be saved, and ``from_dict`` draws it again without any computation.
+        """
+        return self if self.picture is not None else replace(self, picture=picture_of(self))
+
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
+        """The page as one picture, by :meth:`with_picture` if there is none yet.
+
+        With `ax` or `field` one of its panels. `chione.plotting.save` writes it.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw the one panel.
+        field : {"gradient", "q", "c", "lengths", "correlations", "diagram"}, optional
+            Which panel; the gradient if only `ax` is given.
+        """
+        picture = self.picture or picture_of(self)
+        return picture.plot(ax=ax, field=field)
 
     def __repr__(self) -> str:
+        return as_text(self)
+
+    def __str__(self) -> str:
         return as_text(self)
 
     def _repr_html_(self) -> str:
@@ -138,7 +192,7 @@ class Analysis:
 
 
 def analyze(
-    phi: object,
+    phi: ActivationLike,
     sigma_w: float | None = None,
     sigma_b: float | None = None,
     *,
@@ -148,6 +202,7 @@ def analyze(
     n_networks: int = 50,
     seed: int = 0,
     simulate: bool = True,
+    picture: bool = False,
 ) -> Analysis:
     r"""Tell whether a network can train at its depth, why not, and what to use instead.
 
@@ -177,6 +232,9 @@ def analyze(
         Seed of the simulation.
     simulate : bool
         Whether finite networks are simulated at all.
+    picture : bool
+        Whether the data of the picture (maps, phase diagram) is computed as well, so that it is
+        part of the result; :meth:`Analysis.with_picture` does it later.
 
     Returns
     -------
@@ -193,8 +251,9 @@ def analyze(
 
     Notes
     -----
-    "A signal survives" for six depth scales [1]_. The verdict on training is a rule of thumb for
-    plain networks without normalisation or skip connections; the numbers are not.
+    "A signal survives" for six depth scales [1]_. The verdict on training is the rule of
+    :mod:`chione.theory.trainability` for plain networks without normalisation or skip connections,
+    the same that :func:`chione.torch.inspect` applies to what it measures.
 
     References
     ----------
@@ -211,8 +270,15 @@ def analyze(
     act = activation(phi)
     depth = checks.integer("depth", depth)
     checks.integer("width", width)
+    cost.check(
+        f"the theory of {depth} layers",
+        seconds=_LAYER_SECONDS * float(min(depth, 10**60)),
+        fits=f"a depth of {int(min(cost.SECONDS * cost.allowed() / _LAYER_SECONDS, 1e15))} fits",
+    )
     if simulate:
-        checks.integer("n_networks", n_networks, minimum=2)
+        count = checks.integer("n_networks", n_networks, minimum=2)
+        plan = MLP(act, 1.0, 0.0, depth, int(width), weights)  # sigmas cost nothing
+        check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
     if sigma_w is None and sigma_b is not None:
         raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
     chosen_here = sigma_w is None
@@ -224,7 +290,8 @@ def analyze(
         w, b = _recommended(advice, act, width)
         _require_finite(act, w * w + b * b)
     network = MLP(act, w, b, depth, int(width), weights)
-    return _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
+    found = _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
+    return found.with_picture() if picture else found
 
 
 def _require_finite(act: AbstractActivation, q: float) -> None:
@@ -251,8 +318,6 @@ def _assemble(
     field = mean_field(act, sigma_w=sigma_w, sigma_b=sigma_b)
     curves = trajectory(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=network.depth)
     errors = curve_errors(act, curves, sigma_w=sigma_w)
-    decades = log10_gradient(field, curves)
-    survives = survival(field, curves)
     slopes = None
     if n_networks:
         slopes = measure_slopes(
@@ -262,32 +327,59 @@ def _assemble(
             n_networks=SLOPE_NETWORKS * n_networks,
             seed=seed,
         )
-    name = _own_name(advice, chosen_here)
-    own = Alternative(name, sigma_w, sigma_b, phase_text(field), decades, survives)
+    phase = phase_of(field, advice)
+    own = alternative(_own_name(advice, chosen_here), field, curves, errors.gradient, advice)
+    way = passage(act, curves, sigma_w=sigma_w, sigma_b=sigma_b)
     return Analysis(
         network=network,
         theory=field,
         curves=curves,
         errors=errors,
-        gradient=gradient_estimate(decades, errors.gradient),
-        log10_gradient=decades,
-        survives=survives,
+        gradient=gradient_estimate(own.log10_gradient, errors.gradient),
+        log10_gradient=own.log10_gradient,
+        log10_error=own.log10_error,
+        layer_log10_gradient=_layer_log10_gradient(curves),
+        survives=own.survives,
+        survives_reason=own.survives_reason,
+        phase=phase,
         verdict=judge(
-            field.phase,
-            log10_gradient=decades,
+            phase,
+            rule(way, own.log10_gradient),
+            log10_gradient=own.log10_gradient,
             depth=network.depth,
-            survives=survives,
-            c_star=float(field.c_star.value),
-            growth=float(field.fixed_points.growth),
-            reached=field.reached,
             settled=_near(float(curves.q[-1]), float(field.q_star.value)),
         ),
         recommendation=advice,
         alternatives=(own, *_alternatives(network, advice, chosen_here)),
         simulation=measure_depth(network, n_networks=n_networks, seed=seed) if n_networks else None,
         slopes=slopes,
+        finite_width=_trust(network),
         chosen_here=chosen_here,
     )
+
+
+def _trust(network: MLP) -> Trust | None:
+    """How far infinite width holds; None where lengths leave float64, as the verdict says."""
+    try:
+        found = trust(
+            network.activation,
+            sigma_w=network.sigma_w,
+            sigma_b=network.sigma_b,
+            depth=network.depth,
+            width=network.widths[1],
+            weights=network.weights,
+        )
+    except ConvergenceError:
+        return None
+    known = np.isfinite(found.relative_spread) and not np.isnan(found.ratio)
+    return found if known else None  # a signal that dies has no relative spread
+
+
+def _layer_log10_gradient(curves: Trajectory) -> Array:
+    """Decades between the mean square gradient in layer l and at the read-out, for each l."""
+    with np.errstate(divide="ignore"):
+        logs = np.log10(np.asarray(curves.chi, dtype=np.float64))
+    return np.asarray(np.cumsum(logs[::-1])[::-1])
 
 
 def _recommended(
@@ -321,7 +413,14 @@ def _alternatives(
     }
     first = _own_name(advice, chosen_here)
     return tuple(
-        compare(name, act, sigma_w=sigmas[0], sigma_b=sigmas[1], depth=network.depth)
+        compare(
+            name,
+            act,
+            sigma_w=sigmas[0],
+            sigma_b=sigmas[1],
+            depth=network.depth,
+            recommended=advice,
+        )
         for name, sigmas in choices.items()
         if sigmas is not None and not (chosen_here and name == first)
     )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import stdtr
 
-from chione.base import Array
+from chione.base import AbstractResult, Array, cost, plain, result
 from chione.diagnosis.expected_errors import error_floor
 from chione.diagnosis.infinite_width import infinite_width
 from chione.diagnosis.twins import TWINS
+from chione.networks import MLP
 from chione.simulation import SimulationResult
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ FAMILY_ERROR = 1e-3  # chance of a false alarm over all comparisons of one run (
 _ROUNDING = {"float64": 1e-10, "float32": 1e-4}
 
 
-@dataclass(frozen=True)
-class Comparison:
+@result
+class Comparison(AbstractResult):
     r"""Simulated means beside their infinite-width values.
 
     Parameters
@@ -115,13 +115,14 @@ class Comparison:
                 )
         return out
 
-    def plot(self) -> Figure:
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """Simulated points with error bars on the lines of the theory, a panel an observable."""
-        from chione.plotting.simulation import simulation_figure  # matplotlib takes 0.3 s to load
+        from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
+        from chione.plotting.plot import simulation_picture
 
-        return simulation_figure(self.result, self.theory)
+        return assemble(simulation_picture(self.result, self.theory), ax=ax, field=field)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; what does not exist is None."""
         return {
             "agrees": self.agrees,
@@ -130,17 +131,44 @@ class Comparison:
             "without_theory": list(self.without_theory),
             "observables": {
                 name: {
-                    "theory": _plain(self.theory[name]),
-                    "bias": _plain(self.bias[name]),
-                    "allowance": _plain(self.allowance[name]),
-                    "z": _plain(self.z[name]),
+                    "theory": plain(self.theory[name]),
+                    "bias": plain(self.bias[name]),
+                    "allowance": plain(self.allowance[name]),
+                    "z": plain(self.z[name]),
                 }
                 for name in self.theory
             },
         }
 
 
-def compare(result: SimulationResult) -> Comparison:
+_CLOSED = 4e-3  # s a layer where kernels are closed forms: 0.3 ms, 16 ms with all observables
+_SMOOTH = 1.2e-2  # s a layer and pair of inputs: 10 to 14 ms measured with tanh and mish
+_KINKED = 0.2  # s a layer and pair of inputs, kinks and no closed form: abs(x) + sin(x)
+
+
+def check_cost(network: MLP, pairs: int, *, effort: float = 1.0) -> None:
+    """Refuse a comparison whose theory would take longer than `effort` allows.
+
+    Raises
+    ------
+    CostError
+        With the estimate and the depth that would fit.
+    """
+    phi = network.activation
+    if phi.closed_forms.kernel is not None and phi.closed_forms.derivative_kernel is not None:
+        layer = _CLOSED
+    else:
+        layer = max(pairs, 1) * (_KINKED if phi.kinks else _SMOOTH)
+    fit = int(min(cost.SECONDS * cost.allowed(effort) / layer, 1e15))
+    cost.check(
+        f"the theory of {network.depth} layers for {max(pairs, 1)} pairs of inputs",
+        seconds=layer * float(min(network.depth, 10**60)),
+        fits=f"a depth of {fit} fits" if fit else "fewer inputs fit",
+        effort=effort,
+    )
+
+
+def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
     r"""Put the infinite-width theory beside simulated networks.
 
     .. math:: z = \frac{\bar x - x_\infty - b / n}{s / \sqrt{N}}
@@ -149,6 +177,8 @@ def compare(result: SimulationResult) -> Comparison:
     ----------
     result : SimulationResult
         What :func:`chione.simulate` returned.
+    effort : float
+        How many times the limit of a laptop (60 s of work) the theory may take.
 
     Returns
     -------
@@ -156,6 +186,8 @@ def compare(result: SimulationResult) -> Comparison:
 
     Raises
     ------
+    CostError
+        For more layers and pairs of inputs than `effort` allows.
     ValueError
         For ``delta`` weights: each unit has one input, so no Gaussian limit exists.
 
@@ -177,6 +209,7 @@ def compare(result: SimulationResult) -> Comparison:
             "delta weights have no Gaussian limit to compare with: each unit has a single input; "
             "choose weights 'gaussian', 'orthogonal', 'uniform' or 'truncated'."
         )
+    check_cost(result.network, len(result.pairs), effort=effort)
     limit = infinite_width(result.network, result.input_gram, result.pairs)
     parts: dict[str, dict[str, Array]] = {k: {} for k in ("theory", "bias", "allowance", "z", "p")}
     for name, mean in result.mean.items():
@@ -200,9 +233,3 @@ def compare(result: SimulationResult) -> Comparison:
     return Comparison(
         result, parts["theory"], parts["bias"], parts["allowance"], parts["z"], parts["p"]
     )
-
-
-def _plain(a: Array) -> Any:
-    if np.ndim(a) == 0:
-        return float(a) if np.isfinite(a) else None
-    return [_plain(x) for x in a]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Array
+from chione.base import AbstractResult, Array, along, result
 from chione.theory import Trajectory
 
 
-@dataclass(frozen=True)
-class CurveErrors:
+@result
+class CurveErrors(AbstractResult):
     """Bounds on the errors of curves over the layers.
 
     Parameters
@@ -22,6 +20,8 @@ class CurveErrors:
     gradient : float
         Relative error of the factor on the mean square gradient through all layers.
     """
+
+    axes = along("layer", "q", "c")
 
     q: Array
     c: Array

@@ -80,7 +80,7 @@ def _gradient_variance(limit: InfiniteWidth) -> Array:
 
     .. math:: \frac{1}{n_m} \left(\frac{3 E\,\phi'^4}{(E\,\phi'^2)^2} - 1\right)
     """
-    mean_square = limit.slope / limit.network.sigma_w**2
+    mean_square = limit.slope / limit.network.sigma_w / limit.network.sigma_w
     ratio = limit.slope_fourth / mean_square**2
     if limit.network.weights == "orthogonal":  # an isometry adds no variance of its own
         added = (ratio - 1.0) / _widths(limit)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, Estimate, checks
+from chione.base import (
+    AbstractResult,
+    Array,
+    Estimate,
+    along,
+    checks,
+    result,
+)
 from chione.networks import MLP
 from chione.simulation import simulate
 from chione.theory import Trust, finite_width, trust
 
 
-@dataclass(frozen=True)
-class WidthComparison:
+@result
+class WidthComparison(AbstractResult):
     r"""Fluctuations of the mean square over networks, layer by layer.
 
     Parameters
@@ -31,6 +37,8 @@ class WidthComparison:
         Number of simulated networks.
     """
 
+    axes = along("layer", "theory", "measured", "stderr")
+
     network: MLP
     theory: Estimate
     measured: Array
@@ -45,8 +53,7 @@ class WidthComparison:
         rounding = self.theory.error + 1e-12
         return np.where(np.abs(gap) <= rounding, 0.0, gap / np.maximum(self.stderr, rounding))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "theory": self.theory.to_dict(),
             "measured": [float(x) for x in self.measured],

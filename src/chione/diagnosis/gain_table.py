@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from chione.activations import AbstractActivation, activation, catalogue
-from chione.base import checks
+from chione.activations import AbstractActivation, ActivationLike, activation, catalogue
+from chione.base import AbstractResult, checks, cost, result, text_table
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
 
 
-@dataclass(frozen=True)
-class GainRow:
+@result
+class GainRow(AbstractResult):
     """One activation: the recommended sigmas, PyTorch's gain, and what either does to gradients.
 
     Parameters
@@ -29,8 +28,7 @@ class GainRow:
     recommended: Recommendation
     calculate_gain: Recommendation | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         rule = self.calculate_gain
         return {
             "activation": self.activation,
@@ -57,8 +55,8 @@ class GainRow:
         return (self.activation, *ours, *theirs)
 
 
-@dataclass(frozen=True)
-class GainTable:
+@result
+class GainTable(AbstractResult):
     """Rows for several activations at one depth; prints as a table.
 
     Parameters
@@ -72,31 +70,31 @@ class GainTable:
     rows: tuple[GainRow, ...]
     depth: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {"depth": self.depth, "rows": [row.to_dict() for row in self.rows]}
 
     def __repr__(self) -> str:
-        lines = [
-            (
-                "activation",
-                "sigma_w",
-                "sigma_b",
-                "kind",
-                "chi_parallel",
-                "chi_perp",
-                f"gradient / {self.depth}",
-                "calculate_gain",
-                f"gradient / {self.depth}",
-            ),
-            *(row.cells() for row in self.rows),
-        ]
-        wide = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-        text = ["  ".join(f"{c:<{w}}" for c, w in zip(line, wide, strict=True)) for line in lines]
-        return "\n".join(line.rstrip() for line in (text[0], "-" * len(text[0]), *text[1:]))
+        head = (
+            "activation",
+            "sigma_w",
+            "sigma_b",
+            "kind",
+            "chi_parallel",
+            "chi_perp",
+            f"gradient / {self.depth}",
+            "calculate_gain",
+            f"gradient / {self.depth}",
+        )
+        return text_table(head, [row.cells() for row in self.rows])
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
-def gain_table(phi: object = None, *, depth: int = 50) -> GainTable:
+_LAYER_SECONDS = 6e-4  # s a layer for the recommendation and three schemes: 5e-4 with gelu
+
+
+def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTable:
     r"""Tabulate sigmas on the edge of chaos and what they do, beside ``calculate_gain``.
 
     The gradient is followed layer by layer from an input of mean square 1:
@@ -120,7 +118,13 @@ def gain_table(phi: object = None, *, depth: int = 50) -> GainTable:
         If `phi` or `depth` cannot be understood.
     """
     depth = checks.integer("depth", depth)
-    chosen = catalogue().values() if phi is None else (activation(phi),)
+    chosen = tuple(catalogue().values()) if phi is None else (activation(phi),)
+    fit = int(min(cost.SECONDS * cost.allowed() / (_LAYER_SECONDS * len(chosen)), 1e15))
+    cost.check(
+        f"following gradients of {len(chosen)} activation(s) through {depth} layers",
+        seconds=_LAYER_SECONDS * len(chosen) * float(min(depth, 10**60)),
+        fits=f"a depth of {fit} fits",
+    )
     return GainTable(tuple(_row(act, depth) for act in chosen), depth)
 
 

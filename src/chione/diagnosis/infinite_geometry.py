@@ -42,10 +42,10 @@ def circle_geometry(network: MLP, *, q0: float = 1.0) -> dict[str, Array]:
     .. [1] B. Poole et al., Exponential expressivity in deep neural networks through transient
        chaos, NeurIPS 2016, eqs. 10-11.
     """
-    phi, w2 = network.activation, network.sigma_w**2
+    phi, w2 = network.activation, network.sigma_w * network.sigma_w
     corners = any(phi.jump(order, k) != 0.0 for k in phi.kinks for order in (0, 1))
     bend = Integrator(phi.second_derivative, phi.kinks, power=2)
-    q, g, a = w2 * q0 + network.sigma_b**2, w2 * q0, w2 * q0
+    q, g, a = w2 * q0 + network.sigma_b * network.sigma_b, w2 * q0, w2 * q0
     rows = []
     for _ in range(network.depth):
         root = math.nan if corners or g <= 0.0 else math.sqrt(a)
@@ -56,7 +56,7 @@ def circle_geometry(network: MLP, *, q0: float = 1.0) -> dict[str, Array]:
         slope = derivative_second_moment(phi, q)
         chi_1 = w2 * float(slope.value) if slope.status == Status.OK else math.nan
         chi_2 = math.nan if corners else w2 * float(bend(q).value)
-        g, a = chi_1 * g, 3.0 * chi_2 * g**2 + chi_1 * a
+        g, a = chi_1 * g, 3.0 * chi_2 * g * g + chi_1 * a
         q = float(length_map(phi, q, sigma_w=network.sigma_w, sigma_b=network.sigma_b).value)
         if not math.isfinite(q):
             break

@@ -99,7 +99,8 @@ class InfiniteWidth:
 
     @cached_property
     def _variances(self) -> tuple[Array, Array]:
-        net, phi, w4 = self.network, self.network.activation, self.network.sigma_w**4
+        net, phi, w4 = self.network, self.network.activation, _square(self.network.sigma_w)
+        w4 *= w4
         kernels, squares = np.zeros_like(self.q), np.zeros_like(self.q)
         before = np.diagonal(self.input_gram)
         for l, q in enumerate(self.q):
@@ -129,7 +130,7 @@ class InfiniteWidth:
 
     @cached_property
     def _biases(self) -> tuple[Array, Array]:
-        phi, w2, v = self.network.activation, self.network.sigma_w**2, self._variances[0]
+        phi, w2, v = self.network.activation, _square(self.network.sigma_w), self._variances[0]
         lengths, squares = np.zeros_like(self.q), np.zeros_like(self.q)
         for l, q in enumerate(self.q):
             if not np.all(np.isfinite(q)):
@@ -171,7 +172,7 @@ def infinite_width(
 
     Where an expectation does not exist its entries are NaN, and so is what rests on them.
     """
-    phi, w2, b2 = network.activation, network.sigma_w**2, network.sigma_b**2
+    phi, w2, b2 = network.activation, _square(network.sigma_w), _square(network.sigma_b)
     i, j = [a for a, _ in pairs], [b for _, b in pairs]
     q, p = w2 * np.diagonal(input_gram) + b2, w2 * input_gram[i, j] + b2
     rows: dict[str, list[Array]] = {k: [] for k in ("q", "p", "square", "slope", "cross")}
@@ -197,6 +198,11 @@ def infinite_width(
         cross_slope=stacked["cross"],
         input_gram=input_gram,
     )
+
+
+def _square(sigma: float) -> float:
+    """A product, which becomes infinite where it overflows; a power of floats raises there."""
+    return sigma * sigma
 
 
 def _moments(

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import AbstractResult, Array, result
 from chione.networks import MLP
 from chione.simulation import SimulationResult, correlated_inputs, simulate
+from chione.simulation.costs import check_simulation, output_width
+from chione.simulation.ensemble import DEFAULT_MEMORY
+from chione.simulation.samplers import choose
 
 _LENGTH_STEP = 0.05  # relative step in q: its square is far below the error of the simulation
 _ANGLE_STEP = 0.02  # step in c where c* < 1
 _ONE_MINUS_C = 1e-6  # start at c* = 1: kinks bend the map by a relative sqrt(1 - c) only
 
 
-@dataclass(frozen=True)
-class Measured:
+@result
+class Measured(AbstractResult):
     """A mean over simulated networks and its standard error; NaN where nothing was measured."""
 
     value: float = math.nan
     stderr: float = math.nan
 
-    def to_dict(self) -> dict[str, float | None]:
+    def _parts(self) -> dict[str, float | None]:
         """Plain JSON types; None where nothing was measured."""
         return {
             "value": self.value if math.isfinite(self.value) else None,
@@ -31,8 +34,8 @@ class Measured:
         }
 
 
-@dataclass(frozen=True)
-class Slopes:
+@result
+class Slopes(AbstractResult):
     """Slopes of the maps at the fixed point, measured on pairs of nearby inputs.
 
     Parameters
@@ -48,6 +51,28 @@ class Slopes:
     chi_perp: Measured
     correlation_slope: Measured
     n_networks: int
+
+
+def check_cost(network: MLP, *, n_networks: int, slope_networks: int) -> None:
+    """Refuse measurements that would go beyond what is allowed, before anything is computed.
+
+    Raises
+    ------
+    CostError
+        With the estimate and what would fit.
+    """
+    two = replace(network, depth=2, width=output_width(network), input_width=None)
+    for net, inputs, count in ((replace(network, depth=network.depth + 1), 2, n_networks),
+                               (two, 5, slope_networks)):  # fmt: skip
+        check_simulation(
+            net,
+            inputs=inputs,
+            networks=count,
+            observed=3,
+            sampler=choose("auto", "numpy", net, inputs),
+            backward=True,
+            memory=DEFAULT_MEMORY,
+        )
 
 
 def measure_depth(network: MLP, *, n_networks: int, seed: int) -> SimulationResult:

@@ -1,18 +1,24 @@
-"""An analysis as the data of a one-page picture."""
+"""What the one-page picture of an analysis shows, as plain data: computed once, drawn at any time.
+
+:func:`picture_of` computes, :func:`draw` only draws. The data stands by itself: saved as JSON and
+read back it gives the same picture.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from chione.base import Array
-from chione.diagnosis.report import layer_log10_gradient
-from chione.plotting import DepthCurve, DiagramPicture, MapPicture, Page, wants_log
+from chione.base import AbstractResult, Array, along, plain, result
 from chione.theory import correlation_map, critical_line, length_map, phase_diagram
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from chione.diagnosis.analyze import Analysis
 
 _CURVE = 161  # points of a map
@@ -20,22 +26,173 @@ _COLUMNS, _ROWS = 161, 121  # cells of the phase diagram
 _ORBIT = 60  # layers drawn as a staircase
 
 
-def page_of(analysis: Analysis) -> Page:
-    """The content of the page; a part that does not exist is a sentence instead."""
-    net = analysis.network
-    title = (
-        f"{net.activation.name},  $\\sigma_w = {net.sigma_w:.6g}$,  "
-        f"$\\sigma_b = {net.sigma_b:.6g}$,  {net.depth} layers of width {net.widths[1]}"
+@result
+class MapData(AbstractResult):
+    """A map from layer to layer with one orbit and its fixed points.
+
+    Parameters
+    ----------
+    x, y, error : ndarray, shape (K,)
+        Argument, image, and bound on the error of the image.
+    orbit : ndarray, shape (M,)
+        Successive values from layer to layer.
+    fixed_points : tuple of (float, bool)
+        Place of each, and whether it is stable.
+    note : str
+        What is particular about it; empty for nothing.
+    """
+
+    axes = along("x", "x", "y", "error")
+
+    x: Array
+    y: Array
+    error: Array
+    orbit: Array
+    fixed_points: tuple[tuple[float, bool], ...] = ()
+    note: str = ""
+
+
+@result
+class DiagramData(AbstractResult):
+    """A phase diagram with the critical line.
+
+    Parameters
+    ----------
+    sigma_w, sigma_b : ndarray, shapes (n,) and (m,)
+        Columns and rows.
+    q_star, error : ndarray, shape (m, n)
+        Fixed points and bounds on their errors; NaN where lengths diverge.
+    phase : ndarray of str, shape (m, n)
+        A word for each cell.
+    line : ndarray, shape (2, K)
+        sigma_w and sigma_b of the critical line.
+    """
+
+    axes = (
+        along("sigma_w", "sigma_w")
+        | along("sigma_b", "sigma_b")
+        | along("sigma_b sigma_w", "q_star", "error", "phase")
     )
-    verdict = analysis.verdict
+
+    sigma_w: Array
+    sigma_b: Array
+    q_star: Array
+    error: Array
+    phase: NDArray[np.str_]
+    line: Array
+
+
+@result
+class CurveData(AbstractResult):
+    """A quantity over the layers: theory with its error, measured means with standard errors.
+
+    Parameters
+    ----------
+    theory, error : ndarray, shape (L,)
+        Value at infinite width, and bound on its error.
+    measured, stderr : ndarray, shape (L,) or (0,)
+        Mean over simulated networks and its standard error.
+    """
+
+    axes = along("layer", "theory", "error")
+
+    theory: Array
+    error: Array
+    measured: Array
+    stderr: Array
+
+
+@result
+class AnalysisPicture(AbstractResult):
+    """All that the page shows as a picture; a part that does not exist is a sentence instead.
+
+    Parameters
+    ----------
+    activation : str
+        Its name.
+    sigma_w, sigma_b : float
+        The network's own point.
+    depth, width : int
+        Its size.
+    verdict : str
+        The sentence below the title.
+    lengths, correlations : MapData or str
+        The two maps.
+    diagram : DiagramData or str
+        The phase diagram around the point.
+    curves : tuple of CurveData
+        Mean square, correlation and mean square gradient over the layers.
+    """
+
+    activation: str
+    sigma_w: float
+    sigma_b: float
+    depth: int
+    width: int
+    verdict: str
+    lengths: MapData | str
+    correlations: MapData | str
+    diagram: DiagramData | str
+    curves: tuple[CurveData, ...]
+
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
+        """Draw it; nothing is computed. With `ax` or `field` one panel, see `Analysis.plot`."""
+        from chione.diagnosis.drawing import draw  # loads matplotlib: only when asked for
+
+        return draw(self, ax=ax, field=field)
+
+    def _parts(self) -> dict[str, Any]:
+        """Plain JSON types; :meth:`from_dict` gives the picture back."""
+        out = {name: getattr(self, name) for name in _NUMBERS}
+        for name in ("lengths", "correlations", "diagram"):
+            part = getattr(self, name)
+            out[name] = part if isinstance(part, str) else vars(part)
+        out["curves"] = [vars(curve) for curve in self.curves]
+        return dict(plain(out))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> AnalysisPicture:
+        """The picture that :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If `data` was not written by it.
+        """
+        return cls(
+            **{name: data[name] for name in _NUMBERS},
+            lengths=_map_back(data["lengths"]),
+            correlations=_map_back(data["correlations"]),
+            diagram=_diagram_back(data["diagram"]),
+            curves=tuple(CurveData(**{k: _array(v) for k, v in c.items()}) for c in data["curves"]),
+        )
+
+    def __repr__(self) -> str:
+        return f"AnalysisPicture({self.activation}, {self.depth} layers; .plot() draws it)"
+
+
+_NUMBERS = ("activation", "sigma_w", "sigma_b", "depth", "width", "verdict")
+
+
+def picture_of(analysis: Analysis) -> AnalysisPicture:
+    """Compute what the picture of an analysis shows beyond what the analysis holds."""
+    net, verdict = analysis.network, analysis.verdict
     sentence = f"{verdict.sentence[0].upper()}{verdict.sentence[1:]}. {verdict.reason}"
-    return Page(
-        title, sentence, _lengths(analysis), _correlations(analysis), _diagram(analysis),
-        _depth(analysis),
-    )  # fmt: skip
+    return AnalysisPicture(
+        activation=net.activation.name,
+        sigma_w=net.sigma_w,
+        sigma_b=net.sigma_b,
+        depth=net.depth,
+        width=net.widths[1],
+        verdict=sentence,
+        lengths=_lengths(analysis),
+        correlations=_correlations(analysis),
+        diagram=_diagram(analysis),
+        curves=_curves(analysis),
+    )
 
 
-def _lengths(analysis: Analysis) -> MapPicture | str:
+def _lengths(analysis: Analysis) -> MapData | str:
     net = analysis.network
     orbit = np.asarray(analysis.curves.q)[:_ORBIT]
     orbit = orbit[np.isfinite(orbit)]
@@ -50,70 +207,83 @@ def _lengths(analysis: Analysis) -> MapPicture | str:
     if not (math.isfinite(top) and top > 0.0):
         return "Mean squares are not finite, so there is no map to draw."
     q = np.linspace(0.0, top, _CURVE)
-    image = length_map(net.activation, q[1:], sigma_w=net.sigma_w, sigma_b=net.sigma_b).value
+    image = length_map(net.activation, q[1:], sigma_w=net.sigma_w, sigma_b=net.sigma_b)
     at_zero = net.sigma_b**2 + (net.sigma_w * float(net.activation(np.zeros(1))[0])) ** 2
-    return MapPicture(q, np.concatenate([[at_zero], image]), orbit, points)
+    value = np.concatenate([[at_zero], np.asarray(image.value)])
+    return MapData(q, value, np.concatenate([[0.0], np.asarray(image.error)]), orbit, points)
 
 
-def _correlations(analysis: Analysis) -> MapPicture | str:
+def _correlations(analysis: Analysis) -> MapData | str:
     net, theory = analysis.network, analysis.theory
     q, c_star = float(theory.q_star.value), float(theory.c_star.value)
-    if not math.isfinite(q):
-        return "Mean squares do not settle, so there is no correlation map at a fixed point."
-    if q == 0.0:
-        return "The fixed point is q* = 0: signals die, and correlations with them."
-    c = np.linspace(-1.0, 1.0, _CURVE)
-    image = correlation_map(net.activation, c, q=q, sigma_w=net.sigma_w, sigma_b=net.sigma_b).value
-    orbit = np.asarray(analysis.curves.c)[:_ORBIT]
-    points = [(1.0, theory.phase != "chaotic")]
+    note, points = "", [(1.0, theory.phase != "chaotic")]
     if math.isfinite(c_star) and c_star < 1.0:
         points.append((c_star, True))
-    return MapPicture(c, np.asarray(image), orbit[np.isfinite(orbit)], tuple(points))
+    if not (analysis.phase.reached and q > 0.0):  # no fixed point, or none with a map of its own
+        q = float(analysis.curves.q[-1])
+        why = "q* = 0" if analysis.phase.reached else "lengths settle nowhere"
+        note, points = f"{why}: at q of layer {net.depth}", []
+    if not (math.isfinite(q) and q > 0.0):
+        return f"In layer {net.depth} mean squares are beyond float64: there is no map to draw."
+    c = np.linspace(-1.0, 1.0, _CURVE)
+    image = correlation_map(net.activation, c, q=q, sigma_w=net.sigma_w, sigma_b=net.sigma_b)
+    orbit = np.asarray(analysis.curves.c)[:_ORBIT]
+    value, error = np.asarray(image.value), np.asarray(image.error)
+    return MapData(c, value, error, orbit[np.isfinite(orbit)], tuple(points), note)
 
 
-def _diagram(analysis: Analysis) -> DiagramPicture | str:
+def _diagram(analysis: Analysis) -> DiagramData | str:
     net = analysis.network
     line = critical_line(net.activation)
     choices = [(a.sigma_w, a.sigma_b) for a in analysis.alternatives]
     wide = 1.25 * max(max(w for w, _ in choices), net.sigma_w, 1.6)
     high = max(1.25 * max(b for _, b in choices), 1.25 * net.sigma_b, 0.3 * wide)
-    return diagram_picture(
-        net.activation,
-        np.linspace(wide / _COLUMNS, wide, _COLUMNS),
-        np.linspace(0.0, high, _ROWS),
-        (np.asarray(line.sigma_w), np.asarray(line.sigma_b)),
-        (net.sigma_w, net.sigma_b),
+    sigma_w = np.linspace(wide / _COLUMNS, wide, _COLUMNS)
+    sigma_b = np.linspace(0.0, high, _ROWS)
+    found = phase_diagram(net.activation, sigma_w=sigma_w, sigma_b=sigma_b)
+    return DiagramData(
+        sigma_w,
+        sigma_b,
+        np.asarray(found.q_star),
+        np.asarray(found.errors["q_star"], dtype=np.float64),
+        np.asarray(found.phase),
+        np.array([line.sigma_w, line.sigma_b], dtype=np.float64),
     )
 
 
-def diagram_picture(
-    phi: object,
-    sigma_w: Array,
-    sigma_b: Array,
-    line: tuple[Array, Array],
-    point: tuple[float, float] | None = None,
-) -> DiagramPicture:
-    """The phase diagram over a grid, ready to be drawn."""
-    diagram = phase_diagram(phi, sigma_w=sigma_w, sigma_b=sigma_b)
-    return DiagramPicture(
-        sigma_w, sigma_b, np.asarray(diagram.q_star), np.asarray(diagram.phase), line, point
-    )
-
-
-def _depth(analysis: Analysis) -> tuple[DepthCurve, ...]:
+def _curves(analysis: Analysis) -> tuple[CurveData, ...]:
     run, depth = analysis.simulation, analysis.network.depth
-    empty = np.empty(0)
-    measured = dict.fromkeys(("lengths", "correlations", "gradients"), (empty, empty))
-    if run is not None:
-        for name in measured:
-            measured[name] = (run.mean[name][:depth, 0], run.stderr[name][:depth, 0])
-    with np.errstate(over="ignore"):
-        gradient = 10.0 ** np.array(layer_log10_gradient(analysis))
-    q = np.asarray(analysis.curves.q)
-    return (
-        DepthCurve(q, "mean square", "$q^l$", *measured["lengths"], log=wants_log(q)),
-        DepthCurve(np.asarray(analysis.curves.c), "correlation", "$c^l$",
-                   *measured["correlations"]),
-        DepthCurve(gradient, "mean square gradient", "$d^{\\,l} / d^{\\,out}$",
-                   *measured["gradients"], log=wants_log(gradient, factor=3.0)),
-    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):
+        gradient = 10.0**analysis.layer_log10_gradient
+        error = gradient * analysis.errors.gradient  # of all layers: a bound for each
+    theory = {
+        "lengths": (np.asarray(analysis.curves.q), analysis.errors.q),
+        "correlations": (np.asarray(analysis.curves.c), analysis.errors.c),
+        "gradients": (gradient, error),
+    }
+    out = []
+    for name, (value, bound) in theory.items():
+        mean = stderr = np.empty(0)
+        if run is not None:
+            mean, stderr = run.mean[name][:depth, 0], run.stderr[name][:depth, 0]
+        out.append(CurveData(value, np.asarray(bound), np.asarray(mean), np.asarray(stderr)))
+    return tuple(out)
+
+
+def _map_back(data: Any) -> MapData | str:
+    if isinstance(data, str):
+        return data
+    arrays = {k: _array(data[k]) for k in ("x", "y", "error", "orbit")}
+    points = tuple((float(x), bool(stable)) for x, stable in data["fixed_points"])
+    return MapData(**arrays, fixed_points=points, note=str(data["note"]))
+
+
+def _diagram_back(data: Any) -> DiagramData | str:
+    if isinstance(data, str):
+        return data
+    arrays = {k: _array(data[k]) for k in ("sigma_w", "sigma_b", "q_star", "error", "line")}
+    return DiagramData(**arrays, phase=np.asarray(data["phase"], dtype=np.str_))
+
+
+def _array(data: Any) -> Array:
+    return np.asarray(data, dtype=np.float64)  # None, which stands for NaN, becomes NaN

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import html
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.base import Array, ConvergenceError, Estimate, Status, missing
-from chione.diagnosis.alternatives import finite_or_none
+from chione.base import Array, Estimate, Status, missing, page_width, paragraph, plain, text_table
+from chione.diagnosis.alternatives import layers_text
 from chione.diagnosis.measure import Measured
 from chione.diagnosis.numbers import error_text, measured_text, power_text, value_text
-from chione.theory import trust
+from chione.diagnosis.reasons import grouped, reason
 
 if TYPE_CHECKING:
     from chione.diagnosis.analyze import Analysis
 
-_WIDTH = 98
 _SOURCE = (
     "Error: bound on the numerical error of the theory. +-: standard error over the simulated "
     "networks."
@@ -29,21 +27,35 @@ _SOURCE = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what it is, the theory, the measurement."""
+    """One line of the table: what it is, the theory, the measurement, and why there is none."""
 
     key: str
     words: str
     theory: Estimate
     measured: Measured
+    reason: str
+
+    @property
+    def symbol(self) -> str:
+        """What the row is called in a sentence."""
+        return " ".join(self.words.split()) if self.key in _NAMED else self.words.split()[0]
 
     def cells(self) -> tuple[str, str, str, str]:
         """The line as text."""
         return (
             self.words,
-            value_text(self.theory),
+            self._value(),
             error_text(self.theory),
             measured_text(self.measured.value, self.measured.stderr),
         )
+
+    def _value(self) -> str:
+        if self.key == "survives" and not math.isfinite(self.theory.value):
+            return layers_text(self.theory)
+        return value_text(self.theory)
+
+
+_NAMED = ("q_depth", "c_depth", "gradient_per_layer", "gradient", "survives")
 
 
 def rows(analysis: Analysis) -> list[Row]:
@@ -64,85 +76,96 @@ def rows(analysis: Analysis) -> list[Row]:
         ("gradient", f"gradient      over {depth} layers", analysis.gradient),
         ("survives", "a signal survives, layers", analysis.survives),
     ]
-    return [Row(key, words, value, measured.get(key, Measured())) for key, words, value in lines]
+    own = {"survives": analysis.survives_reason}
+    return [
+        Row(key, words, value, measured.get(key, Measured()),
+            own.get(key, reason(key, value, theory)))
+        for key, words, value in lines
+    ]  # fmt: skip
 
 
-def as_text(analysis: Analysis) -> str:
-    """The page for a terminal."""
+def as_text(analysis: Analysis, *, width: int | None = None) -> str:
+    """The page for a terminal of `width` columns, by default as wide as it is, at most 98."""
+    width = page_width() if width is None else width
     run = analysis.simulation
-    heading = ["", "theory", "error"]
-    lines = [row.cells() for row in rows(analysis)]
-    if run is None:
-        table = _columns([heading, *[line[:3] for line in lines]])
-    else:
-        networks = f"{run.n_networks} networks, width {analysis.network.widths[1]}"
-        table = _columns([[*heading, networks], *lines])
-    depth = analysis.network.depth
-    choices = [
-        ["", "sigma_w", "sigma_b", "phase", f"gradient over {depth}", "survives"],
-        *[other.row() for other in analysis.alternatives],
-    ]
+    lines = rows(analysis)
+    cells = [row.cells() for row in lines]
+    table, choices = _heads(analysis)
     parts = [
         title(analysis),
         "",
-        *_wrap(analysis.verdict.sentence),
-        *_wrap(_training(analysis)),
+        analysis.verdict.sentence,
+        _training(analysis),
         *_notes(analysis),
         "",
-        *table,
-        f"{'':16}gradient: {_decades(analysis)}",
+        text_table(table, [line[: len(table)] for line in cells], width=width),
+        f"gradient: {_decades(analysis)}",
+        *grouped({row.symbol: row.reason for row in lines}),
         "",
-        *_columns(choices),
+        text_table(choices, [other.row() for other in analysis.alternatives], width=width),
         "",
-        *_wrap(advice(analysis)),
-        *_wrap(_SOURCE if run is not None else _SOURCE.split(" +-")[0]),
+        advice(analysis),
+        _SOURCE if run is not None else _SOURCE.split(" +-")[0],
     ]
-    return "\n".join(line.rstrip() for line in parts)
+    return "\n".join(part if "\n" in part else paragraph(part, width=width) for part in parts)
 
 
 def as_html(analysis: Analysis) -> str:
     """The page for a notebook."""
-    head = ["", "theory", "error"]
-    cells = [row.cells() for row in rows(analysis)]
-    if analysis.simulation is not None:
-        run = analysis.simulation
-        head.append(f"{run.n_networks} networks, width {analysis.network.widths[1]}")
-    else:
-        cells = [line[:3] for line in cells]  # type: ignore[misc]  # one column fewer
-    depth = analysis.network.depth
-    choices = ["", "sigma_w", "sigma_b", "phase", f"gradient over {depth}", "survives"]
+    table, choices = _heads(analysis)
+    lines = rows(analysis)
+    cells = [row.cells()[: len(table)] for row in lines]
+    why = [*_notes(analysis), *grouped({row.symbol: row.reason for row in lines})]
     return (
         f"<p><b>{html.escape(title(analysis))}</b><br>{html.escape(analysis.verdict.sentence)}<br>"
         f"{html.escape(_training(analysis))}</p>"
-        f"{_html_table(head, cells)}"
+        f"{_html_table(table, cells)}"
+        f"<p>{'<br>'.join(html.escape(line) for line in why)}</p>"
         f"{_html_table(choices, [other.row() for other in analysis.alternatives])}"
         f"<p>{html.escape(advice(analysis))}</p>"
     )
 
 
+def _heads(analysis: Analysis) -> tuple[list[str], list[str]]:
+    """Heads of the two tables; without networks that were measured the first has no column."""
+    table = ["", "theory", "error"]
+    run, depth = analysis.simulation, analysis.network.depth
+    if run is not None:
+        table.append(f"{run.n_networks} networks, width {analysis.network.widths[1]}")
+    choices = ["", "sigma_w", "sigma_b", "phase", f"gradient over {depth}", "survives"]
+    return table, choices
+
+
 def as_dict(analysis: Analysis) -> dict[str, Any]:
     """Everything as plain JSON types."""
-    measured = analysis.measured()
     out: dict[str, Any] = {}
+    reasons = {}
     for row in rows(analysis):
         out[row.key] = row.theory.to_dict()
-        if row.key in measured:
-            out[row.key]["measured"] = measured[row.key].to_dict()
-    net, run = analysis.network, analysis.simulation
+        if math.isfinite(row.measured.value):
+            out[row.key]["measured"] = row.measured.to_dict()
+        if row.reason:
+            reasons[row.key] = row.reason
+    if analysis.survives_reason:
+        out["survives"]["reason"] = analysis.survives_reason
+    net, run, width = analysis.network, analysis.simulation, analysis.finite_width
     return {
         **out,
         "activation": net.activation.name,
         "sigma_w": net.sigma_w,
         "sigma_b": net.sigma_b,
-        "phase": analysis.theory.phase,
+        "phase": analysis.phase.word,
         "sentence": analysis.verdict.sentence,
         "trains": analysis.verdict.trains,
+        "problem": analysis.verdict.problem,
         "reason": analysis.verdict.reason,
-        "log10_gradient": finite_or_none(analysis.log10_gradient),
+        "reasons": reasons,
+        "log10_gradient": plain(analysis.log10_gradient),
+        "log10_gradient_error": plain(analysis.log10_error),
         "theory_sentence": analysis.theory.sentence,
         "reached": analysis.theory.reached,
         "power_laws": [law.sentence for law in analysis.theory.power_laws],
-        "finite_width": width_sentence(analysis),
+        "finite_width": None if width is None else width.sentence,
         "fixed_points": [
             {
                 "q": point.q.to_dict(),
@@ -153,9 +176,11 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
             for point in analysis.theory.fixed_points.points
         ],
         "layers": {
-            "q": _plain(analysis.curves.q),
-            "c": _plain(analysis.curves.c),
-            "log10_gradient": _plain(np.asarray(layer_log10_gradient(analysis))),
+            "q": plain(analysis.curves.q),
+            "q_error": plain(analysis.errors.q),
+            "c": plain(analysis.curves.c),
+            "c_error": plain(analysis.errors.c),
+            "log10_gradient": plain(analysis.layer_log10_gradient),
         },
         "recommendation": analysis.recommendation.to_dict(),
         "alternatives": [other.to_dict() for other in analysis.alternatives],
@@ -179,13 +204,6 @@ def advice(analysis: Analysis) -> str:
     return analysis.recommendation.sentence
 
 
-def layer_log10_gradient(analysis: Analysis) -> list[float]:
-    """Decades between the error signal in layer l and at the read-out, for each l."""
-    with np.errstate(divide="ignore"):
-        logs = np.log10(np.asarray(analysis.curves.chi, dtype=np.float64))
-    return [float(x) for x in np.cumsum(logs[::-1])[::-1]]
-
-
 def _training(analysis: Analysis) -> str:
     depth, verdict = analysis.network.depth, analysis.verdict
     answer = {
@@ -203,25 +221,7 @@ def _notes(analysis: Analysis) -> list[str]:
         places = [f"{p.q.value:.6g} ({p.stability})" for p in theory.fixed_points.points]
         out.append(f"Fixed points of the lengths: {', '.join(places)}.")
     out += [f"Power law: {law.sentence}." for law in theory.power_laws]
-    width = width_sentence(analysis)
-    out += [] if width is None else [width]
-    return [line for note in out for line in _wrap(note)]
-
-
-def width_sentence(analysis: Analysis) -> str | None:
-    """How far infinite-width figures hold at this width; None where lengths leave float64."""
-    net = analysis.network
-    try:
-        return trust(
-            net.activation,
-            sigma_w=net.sigma_w,
-            sigma_b=net.sigma_b,
-            depth=net.depth,
-            width=net.widths[1],
-            weights=net.weights,
-        ).sentence
-    except ConvergenceError:  # the verdict says so already
-        return None
+    return out if analysis.finite_width is None else [*out, analysis.finite_width.sentence]
 
 
 def _decades(analysis: Analysis) -> str:
@@ -247,17 +247,6 @@ def _root(gradient: Estimate, depth: int) -> Estimate:
     return Estimate(rate, rate * gradient.error / gradient.value / depth + 4e-16 * rate)
 
 
-def _columns(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Cells padded into columns, with a rule below the first line."""
-    wide = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    out = ["  ".join(f"{cell:<{w}}" for cell, w in zip(line, wide, strict=True)) for line in lines]
-    return [out[0], "-" * len(out[0].rstrip()), *out[1:]]
-
-
-def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, break_long_words=False)
-
-
 def _html_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join(
@@ -265,7 +254,3 @@ def _html_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         for line in lines
     )
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _plain(x: Any) -> list[float | None]:
-    return [finite_or_none(float(v)) for v in x]

@@ -8,6 +8,7 @@ import numpy as np
 
 from chione.base import Estimate, Status, missing
 from chione.theory import MeanField, Trajectory
+from chione.theory.phase import NO_POINT
 
 # Networks were seen to train down to about this many correlation depths: [1] figure 5.
 DEPTHS = 6.0
@@ -44,13 +45,40 @@ def survival(field: MeanField, curves: Trajectory) -> Estimate:
        propagation", ICLR 2017.
     """
     if not field.reached:
-        return missing(Status.NOT_COMPUTED)
+        gone = field.phase == NO_POINT or not np.all(np.isfinite(curves.q))
+        return missing(Status.NOT_COMPUTED if gone else Status.DIVERGENT)
     angle = _by_correlation(field, curves)
-    if float(field.q_star.value) == 0.0 and field.xi_q.ok:
+    if float(field.q_star.value) == 0.0 and field.xi_q.status in (Status.OK, Status.INSTANT):
         length = Estimate(DEPTHS * field.xi_q.value, DEPTHS * field.xi_q.error, field.xi_q.status)
         if not math.isfinite(angle.value) or length.value < angle.value:
             return length
     return angle
+
+
+def survival_reason(layers: Estimate, field: MeanField, curves: Trajectory) -> str:
+    """Why there is no number of layers; empty where there is one.
+
+    Where correlations approach nothing it says what is left of the distance of two inputs instead.
+    """
+    if math.isfinite(float(layers.value)):
+        return ""
+    status, depth = Status(int(layers.status)), curves.q.size
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = float(curves.one_minus_c[-1] / curves.one_minus_c[0])
+    kept = ""
+    if math.isfinite(left) and depth > 1:
+        kept = f"; after {depth} layers 1 - c is {left:.2g} times what it was in the first"
+    if not field.reached:
+        if not np.all(np.isfinite(curves.q)):
+            return f"lengths leave the range of numbers within {depth} layers"
+        return f"lengths diverge, so correlations settle nowhere{kept}"
+    if status == Status.CRITICAL:
+        return f"at criticality correlations settle only as a power of the depth{kept}"
+    if status == Status.CONTINUUM:
+        return f"correlations stay where the first layers leave them{kept}"
+    if status == Status.INFINITE:
+        return "the activation jumps, so nearby inputs part at once"
+    return f"the depth scale of correlations has no value{kept}"
 
 
 def _by_correlation(field: MeanField, curves: Trajectory) -> Estimate:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from chione.base import Estimate, Status
-from chione.diagnosis.numbers import factor_text, power_text, status_of
+import numpy as np
 
-# Decades by which the mean square gradient may change over the depth: below the first nothing is
-# felt, beyond the second single-precision optimisers lose one end of the network (a rule of thumb).
-MILD_DECADES = 2.0
-FATAL_DECADES = 8.0
+from chione.activations import AbstractActivation
+from chione.base import AbstractResult, result
+from chione.diagnosis.numbers import factor_text, power_text
+from chione.diagnosis.phases import Phase
+from chione.theory import Trajectory, length_map
+from chione.theory.trainability import Passage, Trainability, trainability
+
+_FLAT = 1e-9  # decades of gradient that are called none
 
 
-@dataclass(frozen=True)
-class Verdict:
+@result
+class Verdict(AbstractResult):
     """What a person should know, in words.
 
     Parameters
@@ -23,111 +25,113 @@ class Verdict:
     sentence : str
         Phase, gradient a layer, gradient over the depth.
     trains : {"yes", "doubtful", "no"}
-        Whether a plain network of this depth can be expected to train.
+        Whether a plain network of this depth can be expected to train, by the one rule of
+        :mod:`chione.theory.trainability`.
     reason : str
         Why, in one sentence.
+    problem : str
+        What is wrong in two words, "none" if nothing is: as :func:`chione.torch.inspect` says it.
     """
 
     sentence: str
     trains: str
     reason: str
+    problem: str = "none"
 
 
 def judge(
-    phase: str,
-    *,
-    log10_gradient: float,
-    depth: int,
-    survives: Estimate,
-    c_star: float,
-    growth: float = math.nan,
-    settled: bool = True,
-    reached: bool = True,
+    phase: Phase, found: Trainability, *, log10_gradient: float, depth: int, settled: bool = True
 ) -> Verdict:
     """The verdict on a network.
 
     Parameters
     ----------
-    phase : str
-        "ordered", "critical", "chaotic", "divergent" or "none".
+    phase : Phase
+        Its phase and where lengths go.
+    found : Trainability
+        What the rule says of it.
     log10_gradient : float
         Decades by which the mean square gradient changes over all layers.
     depth : int
         Number of layers.
-    survives : Estimate
-        Layers through which a signal survives.
-    c_star : float
-        Correlation on which two inputs end.
-    growth : float
-        Factor by which the mean square of the signal grows a layer where it diverges.
     settled : bool
         Whether lengths have come close to their fixed point within the depth.
-    reached : bool
-        Whether they ever do, from an input of mean square 1.
     """
     clause = _gradient_clause(phase, log10_gradient, depth)
-    sentence = f"{phase}: {clause}"
-    if not reached:
-        sentence = (
-            f"{phase} for small inputs only: from mean square 1 lengths diverge, in the end "
-            f"{growth:.4g}x a layer; {clause}"
-        )
-    elif phase == "divergent" and math.isfinite(growth):
-        sentence += f"; mean squares in the end grow {growth:.4g}x a layer without bound"
-    elif not settled:
-        sentence += f"; lengths have not settled after {depth} layers"
-    shape = phase if reached else "divergent"
-    trains, reason = _trains(shape, log10_gradient, depth, survives, c_star)
-    return Verdict(sentence, trains, reason)
+    sentence = f"{phase.word}: {clause}"
+    if phase.word in ("ordered", "critical", "chaotic"):
+        if not phase.reached:
+            sentence = f"{phase.word} {phase.where}: from mean square 1 lengths diverge"
+            sentence += f"{_growth(phase.growth)}; {clause}"
+        elif phase.where:
+            sentence = f"{phase.word} {phase.where}: {clause}"
+        if phase.reached and not settled:
+            sentence += f"; lengths have not settled after {_layers(depth)}"
+        sentence += _turn(phase, log10_gradient)
+    elif math.isfinite(log10_gradient):
+        sentence += f"; mean squares grow without bound{_growth(phase.growth)}"
+    return Verdict(sentence, found.answer, found.reason, found.problem)
 
 
-def _gradient_clause(phase: str, log10_gradient: float, depth: int) -> str:
+def passage(phi: AbstractActivation, curves: Trajectory, *, sigma_w: float, sigma_b: float,
+            c0: float = 0.5) -> Passage:  # fmt: skip
+    """What infinite width says of a network with a linear read-out, in the terms of the rule."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.asarray(curves.chi, dtype=np.float64))
+        gradient = np.append(np.cumsum(logs[::-1])[::-1], 0.0)
+        lengths = np.append(np.log(curves.q), -math.inf)
+        difference = np.log(curves.one_minus_c[-1] / (1.0 - c0))
+        if np.isfinite(curves.q[-1]):
+            after = length_map(phi, float(curves.q[-1]), sigma_w=sigma_w, sigma_b=sigma_b)
+            lengths[-1] = np.log(after.value)
+    return Passage.of(gradient, lengths, float(difference))
+
+
+def rule(way: Passage, log10_gradient: float) -> Trainability:
+    """The rule, told of what a curve cannot hold: gradients that are infinite or have no value."""
+    if math.isfinite(log10_gradient):
+        return trainability(way)
+    return trainability(Passage(log10_gradient, math.nan, math.nan, math.nan))
+
+
+def _growth(growth: float) -> str:
+    if math.isfinite(growth):
+        return f", in the end {growth:.4g}x a layer"
+    return ", faster than exponentially"
+
+
+def _layers(depth: int) -> str:
+    return f"{depth} layer{'s' if depth > 1 else ''}"
+
+
+def _gradient_clause(phase: Phase, log10_gradient: float, depth: int) -> str:
+    layers = _layers(depth)
     if math.isnan(log10_gradient):
-        return f"lengths leave the range of numbers within {depth} layers"
+        return f"lengths leave the range of numbers within {layers}"
     if log10_gradient == math.inf:
         return "the activation jumps, so the mean square gradient is infinite"
     if log10_gradient == -math.inf:
-        return f"no gradient is left after {depth} layers"
+        return f"no gradient is left after {layers}"
     total = power_text(log10_gradient)
-    layers = f"{depth} layer{'s' if depth > 1 else ''}"
-    if abs(log10_gradient) < 1e-9:
+    if abs(log10_gradient) < _FLAT:
         return f"gradients keep their size over {layers}"
     verb = "grow" if log10_gradient > 0 else "shrink"
-    if phase == "critical":
-        return f"gradients {verb} only as a power of the depth, {total} over {layers}"
+    if phase.word == "critical" and phase.reached and not phase.where:
+        if phase.lengths_critical:
+            return f"gradients {verb} only as a power of the depth, {total} over {layers}"
+        return f"gradients {verb} {total} over {layers} while lengths settle, then keep their size"
     return f"gradients {verb} {factor_text(10 ** (log10_gradient / depth))} a layer, " + (
         f"{total} over {layers}"
     )
 
 
-def _trains(
-    phase: str, log10_gradient: float, depth: int, survives: Estimate, c_star: float
-) -> tuple[str, str]:
-    if phase == "none" or math.isnan(log10_gradient):
-        return "no", "The mean squares of a wide network are not finite."
-    if math.isinf(log10_gradient):
-        return "no", "There is no gradient to follow."
-    decades = abs(log10_gradient)
-    layers = float(survives.value)
-    lost = math.isfinite(layers) and layers < depth
-    gone = status_of(survives) == Status.INSTANT or (math.isfinite(layers) and 2 * layers < depth)
-    flow = "explode" if log10_gradient > 0 else "vanish"
-    if decades > FATAL_DECADES:
-        return "no", f"Gradients {flow}: their mean square changes by {decades:.0f} decades."
-    if gone:
-        return "no", f"After about {layers:.0f} layers {_fate(c_star)}."
-    if lost:
-        return "doubtful", f"After about {layers:.0f} of {depth} layers {_fate(c_star)}."
-    if phase == "divergent":
-        return "doubtful", "Lengths grow without bound, so the result depends on the input's size."
-    if decades > MILD_DECADES:
-        return "doubtful", f"The mean square gradient changes by {decades:.1f} decades."
-    return "yes", "Signals and gradients both pass through all layers."
-
-
-def _fate(c_star: float) -> str:
-    if c_star > 1.0 - 1e-6:
-        return "all inputs look the same to the network"
-    if math.isnan(c_star):
-        return "nothing is left of the difference of two inputs"
-    return f"any two inputs have correlation {c_star:.2g}, however close they were"
+def _turn(phase: Phase, log10_gradient: float) -> str:
+    """A remark where the layers so far do the opposite of what the phase says of all later ones."""
+    chi = phase.chi_perp
+    if not (phase.reached and math.isfinite(log10_gradient) and math.isfinite(chi)):
+        return ""
+    if phase.word == "ordered" and log10_gradient > _FLAT:
+        return f"; once lengths have settled they shrink {factor_text(chi)} a layer"
+    if phase.word == "chaotic" and log10_gradient < -_FLAT:
+        return f"; once lengths have settled they grow {factor_text(chi)} a layer"
+    return ""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.polynomial import chebyshev, legendre
 from numpy.typing import NDArray
 
-from chione.base import Array, ConvergenceError
+from chione.base import EPS, Array, ConvergenceError
 
 NODES = 16  # per piece: a series that ends at eps there is analytic well beyond the piece
 _TAIL = 3  # coefficients at the end of a series that must have died out
@@ -22,7 +22,6 @@ _FLAT = 1e-13  # a piece that varies by less, relative to its size, counts as co
 _MAX_PIECES = 4000  # beyond this the function is not piecewise smooth at any useful scale
 _MIN_WIDTH = 1e-13  # of the whole range; narrower pieces are accepted as they are
 
-_EPS = float(np.finfo(np.float64).eps)
 _X, _W = legendre.leggauss(NODES)
 _TO_SERIES = np.linalg.inv(chebyshev.chebvander(_X, NODES - 1))  # values at nodes -> coefficients
 
@@ -108,7 +107,7 @@ def _resolve(f: Callable[[Array], Array], lo: Array, hi: Array) -> tuple[Array, 
         # A rounded h moves v by eps |h v'|: a series cannot be cleaner than that.
         h = _nodes(lo, hi)
         slope = np.max(abs(np.diff(v, axis=1) / np.diff(h, axis=1)), axis=1)
-        noise = _RELATIVE * size + _GLOBAL * scale + _EPS * abs(h).max(axis=1) * slope
+        noise = _RELATIVE * size + _GLOBAL * scale + EPS * abs(h).max(axis=1) * slope
         fine = (tail <= noise) | (hi - lo <= _MIN_WIDTH * span)
         done.append((lo[fine], hi[fine]))
         count += int(fine.sum())

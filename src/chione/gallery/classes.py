@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.integrate import quad
+from scipy.special import ndtr
 
 from chione import theory
 from chione.activations import activation, catalogue
+from chione.base import Array
 from chione.gallery import plain
 from chione.gallery.drawing import finish, points
 from chione.gallery.drawing import theory as line
@@ -85,12 +88,12 @@ def decay(quick: bool) -> Reproduction:
     k = np.array([r.q for r in runs])
     exponent = np.array([f.exponent for f in laws])
     amplitude = np.array([float(f.amplitude.value) for f in laws])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        asymptote = np.where(
-            exponent[:, None] > 0,
-            amplitude[:, None] * layer ** -exponent[:, None],
-            amplitude[:, None] / np.log(layer),
-        )
+    asymptote = np.array(
+        [
+            amp * layer**-p if p > 0 else _logarithmic(layer)
+            for amp, p in zip(amplitude, exponent, strict=True)
+        ]
+    )
     tail = layer > 30
     with style():
         figure = new_figure(6.2, 4.6)
@@ -109,23 +112,64 @@ def decay(quick: bool) -> Reproduction:
         "asymptote": Variable(("activation", "layer"), asymptote, "the law at large depth"),
     }
     power = exponent > 0
-    ratio = k[power, -1] / asymptote[power, -1]
+    ratio = k / asymptote
+    # deviations fade like a power of l: three depths give the limit and what is left of it
+    # deviations fade about like 1 / l, up to logarithms: two depths give the limit
+    half = int(np.argmin(abs(layer - depth / 2.0)))
+    early, end = ratio[power, half], ratio[power, -1]
+    limit = (depth * end - layer[half] * early) / (depth - layer[half])
+    y = 0.5 / k[~power, -1]
     orbit = 1.0
     for _ in range(200):
         orbit = plain.average(lambda h: np.tanh(h) ** 2, orbit)
     mine = theory.iterate_lengths("tanh", sigma_w=1.0, depth=201).q[-1]
     checks = (
-        # the next term of the expansion is of relative order log(l) / l
-        worst("K over its law at the last layer", ratio, 1.0, 4.0 * np.log(depth) / depth + 4e-3),
+        worst("K over its power law, extrapolated", limit, 1.0, 0.5 * abs(end - early)),
+        worst("K over its power law at the last layer", end, 1.0, 3.0 * abs(end - early)),
+        # three terms of the expansion are drawn; the next one is of relative order 1 / y^3
+        worst("hardtanh: K over its logarithmic law", ratio[~power, -1], 1.0, 6.0 / y**3),
+        worst(
+            "hardtanh: the factor 1/2 of the law, layers from K by quadrature",
+            _layers_between(float(k[~power, 0][0]), float(k[~power, -1][0])) / (depth - 1.0),
+            1.0,
+            8.0 / depth,
+        ),
         Check("tanh after 200 maps, by plain sums", float(mine), orbit, 1e-10),
     )
     return Reproduction(figure, data, checks)
 
 
+def _logarithmic(layer: Array) -> Array:
+    r"""K of hardtanh in layer l, with y = 1 / (2 K).
+
+    .. math:: \log l = y - \tfrac12 \log y + \log\frac{\sqrt\pi}{2} + \frac{3}{2 y} + O(y^{-2})
+
+    from :math:`dK/dl = -4 K^{3/2} e^{-1/(2K)} (1 - 2 K + ...) / \sqrt{2\pi}`. The leading
+    term alone, K = 1 / (2 log l), is 12 % off at the depth of the picture.
+    """
+    y = np.maximum(np.log(layer), 1.0)
+    for _ in range(60):
+        y = np.maximum(
+            np.log(layer) + 0.5 * np.log(y) - np.log(np.sqrt(np.pi) / 2.0) - 1.5 / y, 1.0
+        )
+    return np.asarray(0.5 / y)
+
+
+def _layers_between(first: float, last: float) -> float:
+    """Layers that hardtanh needs from one K to another: the integral of 1 / (K - E phi^2)."""
+
+    def slowness(y: float) -> float:  # over y = 1 / (2 K)
+        k = 0.5 / y
+        loss = 2.0 * ((k - 1.0) * ndtr(-(k**-0.5)) + np.sqrt(k / (2 * np.pi)) * np.exp(-0.5 / k))
+        return 2.0 * k * k / float(loss)
+
+    return float(quad(slowness, 0.5 / first, 0.5 / last, epsrel=1e-9, limit=200)[0])
+
+
 def vertex(quick: bool) -> Reproduction:
     """V / K^2 over depth for Gaussian and orthogonal weights."""
     names, laws = ("relu", "tanh", "linear"), ("gaussian", "orthogonal")
-    depth, width, networks = (16, 100, 600) if quick else (30, 200, 6000)
+    depth, width, networks = (12, 400, 1500) if quick else (30, 800, 6000)
     w = {"relu": np.sqrt(2.0), "tanh": 1.0, "linear": 1.0}
     shape = (len(names), len(laws), depth)
     v, sim, error = np.empty(shape), np.empty(shape), np.empty(shape)
@@ -156,15 +200,39 @@ def vertex(quick: bool) -> Reproduction:
         "simulated": Variable(("activation", "law", "layer"), sim, "the same, simulated"),
         "stderr": Variable(("activation", "law", "layer"), error, "its standard error"),
     }
-    # corrections of order (l / n) V, beside the standard error
-    bias = 4.0 * (layer + 2.0) / width * (abs(v) + 2.0)
+    finite = np.stack([_vertex_at(width, layer, 5.0), _vertex_at(width, layer, 2.0)])
+    others = [(1, 0), (0, 1), (1, 1)]  # tanh, and orthogonal weights: no formula at finite width
+    at, of = (list(k) for k in zip(*others, strict=True))
+    bias = 2.0 * layer / width * (abs(v[at, of]) + 2.0)
     checks = (
         worst("relu, Gaussian: 5 (l - 1)", v[0, 0], 5.0 * (layer - 1), 1e-10 * layer),
         worst("linear, Gaussian: 2 (l - 1)", v[2, 0], 2.0 * (layer - 1), 1e-10 * layer),
         worst("linear, orthogonal: lengths never change", v[2, 1], -2.0, 1e-10),
-        worst("simulated V / K^2", sim, v, 4.5 * error + bias),
+        worst(
+            "relu and linear, simulated: n ((1 + 2/n) (1 + a/n)^(l-1) - 1) - 2",
+            sim[[0, 2], 0],
+            finite,
+            4.5 * error[[0, 2], 0],
+        ),
+        worst("linear, orthogonal, simulated", sim[2, 1], -2.0, 1e-9),
+        worst(
+            "tanh, and relu with orthogonal weights, simulated",
+            sim[at, of],
+            v[at, of],
+            4.5 * error[at, of] + bias,
+        ),
     )
     return Reproduction(figure, data, checks)
+
+
+def _vertex_at(width: int, layer: Array, growth: float) -> Array:
+    """V / K^2 of scale-invariant Gaussian networks of any width: a product of exact factors.
+
+    Each layer multiplies E q^2 by 1 + a / n, where a = E phi^4 / (E phi^2)^2 - 1 (relu 5, linear
+    2), and the last draw by 1 + 2 / n; the mean stays.
+    """
+    second = (1.0 + 2.0 / width) * (1.0 + growth / width) ** (layer - 1.0)
+    return np.asarray(width * (second - 1.0) - 2.0)
 
 
 ENTRIES = (
@@ -176,8 +244,8 @@ ENTRIES = (
     Entry("length-decay", "PDLT lecture 2, class K* = 0",
           "Decay of K at criticality, by sub-class",
           "1/l for tanh and its kin, 1/l^2 where the second derivative jumps at 0 (elu, "
-          "softsign), 1 / (2 log l) where the activation is straight around 0 (hardtanh). Dotted: "
-          "the laws.",
+          "softsign), 1 / (2 log l) where the activation is straight around 0 (hardtanh, drawn "
+          "with two more terms). Dotted: the laws.",
           decay),
     Entry("four-point-vertex", "PDLT lecture 2, fluctuations",
           "Four-point vertex over depth, Gaussian and orthogonal weights",

@@ -80,7 +80,9 @@ def worst(claim: str, found: Any, expected: Any, tolerance: Any) -> Check:
     # a NaN counts as the worst of all; a zero tolerance asks for equality
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(a == b, 0.0, abs(a - b) / t)
-    i = int(np.argmax(np.where(np.isnan(share), np.inf, share)))
+    used = np.where(np.isnan(share), np.inf, share)
+    # where all agree to the last digit the largest number says most, not a 0 against 0
+    i = int(np.flatnonzero(used == used.max())[np.argmax(abs(b[used == used.max()]))])
     return Check(claim, float(a.flat[i]), float(b.flat[i]), float(t.flat[i]))
 
 

@@ -15,14 +15,14 @@ from chione.base import Array, Estimate, Status, checks
 from chione.gaussian.expectation import Integrator
 from chione.gaussian.growth import growth
 from chione.gaussian.kept import is_unchanging
-from chione.gaussian.outer import integrate
+from chione.gaussian.outer import Budget, integrate
 from chione.gaussian.panels import NODES, WEIGHTS
 from chione.gaussian.resolution import Resolution, resolve
 from chione.gaussian.smoothing import NARROW, WIDE, smooth
 
 _REACH = 85.0  # standard deviations: the outer integral goes to 40, a wide window 40 beyond
 _INDEPENDENT = 1e-100  # a correlation below this changes nothing, but dividing by it overflows
-_MOST_PANELS = 1e6  # outer times inner, some seconds: beyond, both factors oscillate too fast
+_MOST_PANELS = 5e6  # inner panels, about two seconds: beyond, both factors oscillate too fast
 _GAUSSIAN = np.array([0.0, 1.5, 3.0, 4.5, 6.5, 9.5, 14.0, 20.0, 29.0, 40.0])
 _GAUSSIAN = np.r_[-_GAUSSIAN[:0:-1], _GAUSSIAN]
 
@@ -94,11 +94,12 @@ def bivariate(
     same = f == g and q1 == q2 and breakpoints_f == breakpoints_g
     outer = inner if same else _resolved(f, breakpoints_f, q1)
     product = _mean_size(f, outer, q1) * _mean_size(g, inner, q2)
+    budget = Budget(_MOST_PANELS)
     for window in (NARROW, WIDE):
-        value, error, size, lost = _nested(f, g, q1, v, rho, outer, inner, window)
+        value, error, size, lost = _nested(f, g, q1, v, rho, outer, inner, window, budget)
         # a window of 9 deviations leaves out 1e-18 of the product: is that below the error?
         enough = size > 1e-4 * product or error > 1e-18 * product
-        if not np.isfinite(value) or (enough and lost < max(1e-11 * size, error)):
+        if not np.isfinite(value) or (enough and lost < max(1e-11 * size, error)) or budget.gone:
             break
     if not np.isfinite(value) or not np.isfinite(error):
         return Estimate(float("nan"), float("nan"), Status.OVERFLOW)
@@ -116,13 +117,14 @@ def _nested(
     outer: Resolution,
     inner: Resolution,
     window: float,
+    budget: Budget,
 ) -> tuple[float, float, float, float]:
     """Double integral: value, error, size, and what a wider window might still change."""
     inside = beyond = 0.0
 
     def integrand(x: Array) -> tuple[Array, Array]:
         nonlocal inside, beyond
-        mean, error, tail = smooth(g, rho * x, v, window=window, resolution=inner)
+        mean, error, tail = smooth(g, rho * x, v, window=window, resolution=inner, budget=budget)
         fx = f(x)
         weight = np.abs(fx) * np.exp(-0.5 * x**2 / q1)
         inside, beyond = inside + float(weight @ error), beyond + float(weight @ tail)
@@ -133,9 +135,9 @@ def _nested(
     # panels of g in one window, at the density they have where the Gaussian has its mass
     near = 9.0 * float(np.sqrt(rho * rho * q1 + v))
     cuts = float(np.sum(np.abs(inner.edges) < near) * min(1.0, window * np.sqrt(v) / near))
-    if len(edges) * (8.0 + cuts) > _MOST_PANELS:
+    if 4.0 * len(edges) * (8.0 + cuts) > _MOST_PANELS:  # 16 nodes, of which some are empty
         return float("nan"), float("nan"), float("nan"), float("inf")
-    value, error, size, ends = integrate(integrand, edges, q1)
+    value, error, size, ends = integrate(integrand, edges, q1, budget)
     # what the inner windows leave out counts once it is more than their rounding
     return value, error, size, 1e4 * ends + (error if beyond > inside else 0.0)
 

@@ -7,14 +7,13 @@ r"""Hermite expansions of a function of one Gaussian variable.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, Estimate, Status, checks
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.gaussian.expectation import Integrator
-from chione.gaussian.panels import EPS, build_rule
+from chione.gaussian.panels import build_rule
 
 
 def hermite_functions(z: Array, n: int) -> Array:
@@ -36,8 +35,8 @@ def hermite_functions(z: Array, n: int) -> Array:
     return psi
 
 
-@dataclass(frozen=True)
-class HermiteExpansion:
+@result
+class HermiteExpansion(AbstractResult):
     r"""The first coefficients of a function in orthonormal Hermite polynomials.
 
     Parameters
@@ -53,6 +52,8 @@ class HermiteExpansion:
         is left out. It decays slowly where f has a kink (like :math:`n^{-3/2}`) or a jump
         (like :math:`n^{-1/2}`), and exponentially in :math:`\sqrt n` where f is analytic.
     """
+
+    axes = along("order", "coefficients", "error")
 
     q: float
     coefficients: Array

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from chione.base import Array
-from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS
+from chione.base import EPS, Array
+from chione.gaussian.panels import LAST, NODES, WEIGHTS
 
 _RESOLVED = 1e-17  # square of the last coefficients over the size of the whole
 _MAX_LEVELS = 30
@@ -15,8 +16,30 @@ _MAX_LEVELS = 30
 Function = Callable[[Array], Array]
 
 
+@dataclass
+class Budget:
+    """Panels that nested integrals may still lay; when none are left nothing more is bisected.
+
+    What is then unresolved is in the stated error, so a hard question ends in a status.
+    """
+
+    panels: float
+
+    def spend(self, panels: int) -> None:
+        """Count panels that were evaluated."""
+        self.panels -= panels
+
+    @property
+    def gone(self) -> bool:
+        """Whether bisection has to end."""
+        return self.panels <= 0.0
+
+
 def integrate(
-    integrand: Callable[[Array], tuple[Array, Array]], edges: Array, q: float
+    integrand: Callable[[Array], tuple[Array, Array]],
+    edges: Array,
+    q: float,
+    budget: Budget | None = None,
 ) -> tuple[float, float, float, float]:
     """Integral under N(0, q) of a costly function that knows its own noise.
 
@@ -28,6 +51,8 @@ def integrate(
         First panels; bisected until the last Legendre coefficients are small or below the noise.
     q : float
         Variance.
+    budget : Budget, optional
+        What the integrand spends on inner panels; once it is gone bisection ends.
 
     Returns
     -------
@@ -50,7 +75,7 @@ def integrate(
         fine = (missed <= _RESOLVED * total) | (last <= noise)
         if level == 0:
             ends = float(panel_size[0] + panel_size[-1])
-        if level == _MAX_LEVELS:
+        if level == _MAX_LEVELS or (budget is not None and budget.gone):
             fine[:] = True
         value += float(panel[fine].sum())
         size += float(panel_size[fine].sum())

@@ -15,23 +15,43 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from chione.base import EPS as EPS  # some rooms read it here
 from chione.base import Array
 
 Mask = NDArray[np.bool_]
 
 N_NODES = 16  # per panel; with ratio 2 enough for 1e-15 on analytic integrands (see benchmarks)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(N_NODES)
-EPS = float(np.finfo(np.float64).eps)
 # (16, 2): node values -> Legendre coefficients of degree 14 and 15, as parts of the integral
 LAST: Array = np.stack(
     [(2 * k + 1) * WEIGHTS * np.polynomial.legendre.Legendre.basis(k)(NODES) for k in (14, 15)], 1
 )
 
+# Ends of a panel, a little inside, because on a breakpoint the value belongs to one side: a jump
+# between the last node and the edge is seen there only
+_ENDS = np.array([-1.0, 1.0]) * (1.0 - 2.0**-40)
+# (16, 2): node values -> values of the interpolant at the ends
+_TO_ENDS: Array = (
+    (2.0 * np.arange(N_NODES) + 1.0)
+    / 2.0
+    * WEIGHTS[:, None]
+    * np.polynomial.legendre.legvander(NODES, N_NODES - 1)
+) @ np.polynomial.legendre.legvander(_ENDS, N_NODES - 1).T
+# (16, 4): weighted node values -> the last two coefficients, the two ends
+_CHECKS: Array = np.concatenate([LAST, _TO_ENDS], axis=1) / WEIGHTS[:, None]
+_POINTS = np.concatenate([NODES, _ENDS])
+_POINT_WEIGHTS = np.concatenate([WEIGHTS, [1.0, 1.0]])
+_BEYOND_NODES = float(1.0 - NODES[-1])  # between the last node and the edge, in half widths
+_TRUNCATED = 30.0  # last coefficients that the remainder of a geometric series may amount to
+_STEEPEST = 8.0  # largest jump that is looked for, in twice the mean of the panel
+_ROUNDED = 1e-13  # of the panel
+_SMOOTH = 1e-9  # of the panel: last coefficients of a function that its halves can judge
+
 _WINDOW = 40.0  # standard deviations: exp(-800) is below the smallest float64
 _FINEST = 2.0**-10  # panels at 0 are at least this fine, so that narrow features are seen
 _NEGLIGIBLE = 1e-19  # panels that contribute less than this fraction are dropped
 _LARGEST = float(np.finfo(np.float64).max)
-_MAX_LEVELS = 40
+_MAX_LEVELS = 50
 _MAX_PANELS = 30_000
 
 
@@ -118,19 +138,25 @@ def build_rule(
     # short panels towards a limit, so that the last one can tell whether the tail has died out
     ends = [x * (1.0 - 2.0**-k) for x in limits if abs(x) < reach for k in range(1, 8)]
     extra = np.empty(0) if extra_edges is None else extra_edges[np.abs(extra_edges) < reach]
-    edges = np.unique(np.clip(np.r_[edges, ends, extra], *limits))
+    edges = np.unique(np.clip(np.concatenate([edges, ends, extra]), *limits))
     done: list[_Panels] = []
     todo = _evaluate(f, edges[:-1], edges[1:], power, q_ref)
     n_panels = len(edges)
     before = np.empty((len(q_ref), len(todo.g), 0))
     for level in range(_MAX_LEVELS + 1):
-        middle = 0.5 * (todo.low + todo.high)
-        halves = _evaluate(f, np.r_[todo.low, middle], np.r_[middle, todo.high], power, q_ref)
         n = len(todo.low)
+        middle = 0.5 * (todo.low + todo.high)
+        cuts = np.concatenate([todo.low, middle, todo.high])
+        halves = _evaluate(f, cuts[: 2 * n], cuts[n:], power, q_ref)
         difference = np.abs(todo.sum - halves.sum[..., :n] - halves.sum[..., n:])
+        plain, difference = difference, np.maximum(difference, todo.hidden)
+        if level:  # a kink may look the same in a panel and its halves by accident, but not twice
+            bent = todo.last > _SMOOTH * todo.abs_sum
+            inherited = 0.125 * np.tile(before, 2)
+            difference = np.where(bent, np.maximum(difference, inherited), difference)
         total = sum((p.abs_sum.sum(-1) for p in done), todo.abs_sum.sum(-1))[..., None]
-        # 1e-17 of the whole, or the rounding of the panel itself
-        allowed = 1e-17 * total + 4.0 * EPS * todo.abs_sum
+        # 1e-17 of the whole, or the rounding of the panel itself and of its exponents
+        allowed = 1e-17 * total + EPS * (4.0 * todo.abs_sum + todo.exponent)
         if noisy:
             allowed = allowed + todo.abs_sum[:, -1:]
             difference[:, -1] = 0.0
@@ -138,13 +164,14 @@ def build_rule(
         fine = np.all(~(difference > allowed), axis=(0, 1))
         n_panels += int(2 * np.sum(~fine))
         if level == _MAX_LEVELS:
-            difference = _beyond(difference, np.tile(before, 2), fine, total)
+            rest = _beyond(plain, np.tile(before, 2), fine, total)
+            difference = np.where(fine, difference, np.maximum(rest, todo.hidden))
         if level == _MAX_LEVELS or n_panels > _MAX_PANELS:
             fine[:] = True
         done.append(todo.take(fine, difference[..., fine]))
         if np.all(fine):
             break
-        todo, before = halves.take(np.r_[~fine, ~fine]), difference[..., ~fine]
+        todo, before = halves.take(np.concatenate([~fine, ~fine])), plain[..., ~fine]
     return _assemble(done, power)
 
 
@@ -173,6 +200,8 @@ class _Panels:
     sum: Array  # (R, m, P)
     abs_sum: Array
     exponent: Array  # (R, m, P), E |g|^p h^2 / 2q over the panel: how rounding grows
+    last: Array  # (R, m, P), the last two Legendre coefficients, as parts of the integral
+    hidden: Array  # (R, m, P), what a jump between the last node and an edge would change
     overflow: Mask  # (m, P)
     difference: Array | None = None
 
@@ -184,6 +213,8 @@ class _Panels:
             self.sum[..., mask],
             self.abs_sum[..., mask],
             self.exponent[..., mask],
+            self.last[..., mask],
+            self.hidden[..., mask],
             self.overflow[:, mask],
             difference,
         )
@@ -193,7 +224,9 @@ def _evaluate(
     f: Callable[[Array], Array], low: Array, high: Array, power: int, q_ref: Array
 ) -> _Panels:
     half = 0.5 * (high - low)
-    h = 0.5 * (low + high)[:, None] + half[:, None] * NODES  # (P, 16)
+    h = 0.5 * (low + high)[:, None] + half[:, None] * _POINTS  # (P, 18)
+    h[:, -2] = np.maximum(h[:, -2], np.nextafter(low, np.inf))  # a narrow panel has rounded it
+    h[:, -1] = np.minimum(h[:, -1], np.nextafter(high, -np.inf))
     g = np.atleast_2d(np.asarray(f(h.ravel()), dtype=np.float64))
     g = g.reshape(len(g), *h.shape)
     infinite: Mask = np.asarray(~np.isfinite(g))
@@ -201,13 +234,24 @@ def _evaluate(
     if overflow.any():
         _refuse_nan(h, g, infinite)
         g = np.where(overflow[..., None], 0.0, g)
-    # (R, 1, P, 16): the weight is split over the p factors, so that g^p cannot overflow alone
+    # (R, 1, P, 18): the weight is split over the p factors, so that g^p cannot overflow alone
     sigma = np.sqrt(q_ref)[:, None, None, None]
     exponent = 0.5 * (h / sigma) ** 2
     # in units of sigma, or panels of width 1e-150 would underflow
-    terms = (g * np.exp(-exponent / power)) ** power * (half[:, None] / sigma[0] * WEIGHTS)
+    unit = half / sigma[0, 0, 0]
+    terms = (g * np.exp(-exponent / power)) ** power * (unit[:, None] * _POINT_WEIGHTS)
+    terms, at_ends = terms[..., :N_NODES], terms[..., N_NODES:]
     size = np.abs(terms)
-    return _Panels(low, high, g, terms.sum(-1), size.sum(-1), (size * exponent).sum(-1), overflow)
+    checks = terms @ _CHECKS  # (R, m, P, 4)
+    last, absolute = np.abs(checks[..., :2]).sum(-1), size.sum(-1)
+    off = np.abs(checks[..., 2:] - at_ends).max(-1)
+    # a singularity at the edge is not a jump of the size of the last value before it
+    off = np.where(absolute > 0.0, np.minimum(off, _STEEPEST * absolute), off)
+    hidden = np.where(off > _TRUNCATED * last + _ROUNDED * absolute, _BEYOND_NODES * off, 0.0)
+    exponents = (size * exponent[..., :N_NODES]).sum(-1)
+    return _Panels(
+        low, high, g[..., :N_NODES], terms.sum(-1), absolute, exponents, last, hidden, overflow
+    )
 
 
 def _refuse_nan(h: Array, g: Array, infinite: Mask) -> None:
@@ -223,6 +267,20 @@ def _refuse_nan(h: Array, g: Array, infinite: Mask) -> None:
         )
 
 
+def _blur(low: Array, high: Array, g: Array, power: int, size: Array) -> Array:
+    r"""What rounding h, once here and once inside g, does to each panel: (R, m, P).
+
+    .. math:: \epsilon \int |h|\,\Bigl|\frac{d g^p}{dh}\Bigr|\,e^{-h^2/2q}\,dh,
+
+    with the variation of g over the panel taken at the mean of the integrand, twice for its peak.
+    """
+    largest = np.abs(g).max(-1)
+    variation = np.abs(np.diff(g)).sum(-1) / np.where(largest > 0.0, largest, 1.0)  # (m, P)
+    width = np.maximum(high - low, np.finfo(np.float64).tiny)
+    steepness: Array = variation * (np.maximum(np.abs(low), np.abs(high)) / width)
+    return np.asarray(2.0 * EPS * power * size * steepness)
+
+
 def _assemble(done: list[_Panels], power: int) -> Rule:
     low = np.concatenate([p.low for p in done])
     order = np.argsort(low)
@@ -236,7 +294,8 @@ def _assemble(done: list[_Panels], power: int) -> Rule:
     scale = np.where(total > 0.0, total, 1.0)
     truncation = (difference.sum(-1) / scale).max(0)
     # weights carry |exponent| eps from the argument of exp, g^p a few eps for each factor
-    rounding = EPS * (4.0 + 4.0 * power + 2.0 * (exponent.sum(-1) / scale).max(0))
+    exponent = 2.0 * EPS * exponent.sum(-1) + _blur(low, high, g, power, size).sum(-1)
+    rounding = EPS * (4.0 + 4.0 * power) + (exponent / scale).max(0)
     keep = np.any(size > _NEGLIGIBLE * total[..., None], axis=(0, 1))
     half = 0.5 * (high - low)[keep]
     return Rule(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array
-from chione.gaussian.panels import EPS, NODES, WEIGHTS, graded_edges
+from chione.base import EPS, Array
+from chione.gaussian.panels import NODES, WEIGHTS, graded_edges
 
 # Interpolation in 16 nodes to this accuracy integrates to its square, that is to 1e-18
 _RESOLVED = 1e-9

@@ -10,14 +10,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array
-from chione.gaussian.panels import EPS, LAST, NODES, WEIGHTS
+from chione.base import EPS, Array
+from chione.gaussian.outer import Budget
+from chione.gaussian.panels import LAST, NODES, WEIGHTS
 from chione.gaussian.resolution import Resolution, resolve
 
 NARROW = 9.0  # standard deviations that hold all but 1e-18 of a Gaussian
 WIDE = 40.0  # all that float64 can hold
 _MAX_LEVELS = 8
 _PANELS = 40_000  # at a time: 16 nodes each, a few MB an array
+_MOST_PANELS = 6 * _PANELS  # of one block, after bisection: 30 MB an array
 _RESOLVED = 2e-17
 
 
@@ -30,6 +32,7 @@ def smooth(
     breakpoints: tuple[float, ...] = (),
     window: float = NARROW,
     resolution: Resolution | None = None,
+    budget: Budget | None = None,
 ) -> tuple[Array, Array, Array]:
     r"""Mean of g under N(x_i, v) for each i.
 
@@ -47,6 +50,8 @@ def smooth(
         Reach of the integral in standard deviations.
     resolution : Resolution, optional
         Panels that resolve g wherever the windows reach; found here if not given.
+    budget : Budget, optional
+        Counts the panels; once it is gone none is bisected.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def smooth(
         part = slice(start, start + n)
         panels = _cut_panels(x[part], sigma, first[part], count[part], resolution, window)
         mean[part], error[part], size[part], tail[part] = _smooth_block(
-            g, x[part], v, window, *panels
+            g, x[part], v, window, *panels, budget or Budget(np.inf)
         )
     return mean, error + 12.0 * EPS * size, tail
 
@@ -117,11 +122,13 @@ def _smooth_block(
     high: Array,
     index: NDArray[np.intp],
     rough: NDArray[np.bool_],
+    budget: Budget,
 ) -> tuple[Array, Array, Array, Array]:
     sigma, n = float(np.sqrt(v)), len(x)
     mean, error, size, tail = (np.zeros(n) for _ in range(4))
     for level in range(_MAX_LEVELS + 1):
         value, absolute, last, blur = _panel_sums(g, low, high, x[index], v)
+        budget.spend(len(low))
         if level == 0:
             edge = np.maximum(-low, high) >= window * sigma
             tail += np.bincount(index[edge], absolute[edge], minlength=n)
@@ -132,7 +139,7 @@ def _smooth_block(
         missed = np.where(rough, last, np.minimum(square, last))
         # not <=: where g overflows (NaN here) there is nothing to resolve
         fine = rough | ~(missed > _RESOLVED * whole)
-        if level == _MAX_LEVELS:
+        if level == _MAX_LEVELS or budget.gone or 2 * np.sum(~fine) > _MOST_PANELS:
             fine[:] = True
         mean += np.bincount(index[fine], value[fine], minlength=n)
         size += np.bincount(index[fine], absolute[fine], minlength=n)

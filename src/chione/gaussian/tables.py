@@ -8,22 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from chione.base import Array, Estimate
+from chione.base import chebyshev as kit
 
 DEGREE = 11
 WIDTH = 0.25 * np.log(2.0)  # of a piece in log q; degree 11 then leaves 1e-15 for tanh and GELU
 _BLOCK = 1 << 14  # points at a time: the working set stays in the second-level cache
-_NODES = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
+_NODES = kit.nodes(DEGREE + 1)
 _PROBES = np.array([-0.97, -0.4, 0.17, 0.71])  # between the nodes, where the fit is checked
 # Node values -> Chebyshev coefficients -> monomial coefficients in s. Two steps: the high Chebyshev
 # coefficients are tiny, so the large entries of the second matrix amplify nothing.
-_TO_CHEBYSHEV = np.linalg.inv(chebyshev.chebvander(_NODES, DEGREE))
-_TO_MONOMIAL = np.zeros((DEGREE + 1, DEGREE + 1))
-for _k in range(DEGREE + 1):
-    _TO_MONOMIAL[: _k + 1, _k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[_k])[: _k + 1]
+_TO_CHEBYSHEV, _TO_MONOMIAL = kit.fit_matrix(DEGREE + 1), kit.monomial_matrix(DEGREE + 1)
 
 
 class Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import checks
 from chione.networks.layers import WEIGHT_LAWS, AbstractLayer, Dense, Nonlinearity, Weights
 
@@ -62,7 +62,7 @@ class MLP:
 
         def __init__(
             self,
-            activation: Any,
+            activation: ActivationLike,
             sigma_w: float,
             sigma_b: float = 0.0,
             depth: int = 50,

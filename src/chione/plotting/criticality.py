@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from chione.activations import ActivationLike
 from chione.base import Array
 from chione.plotting.style import BLACK, BLUE, GREEN, GREY, VERMILLION, new_figure, style
 from chione.theory import criticality, derivative_second_moment, length_slope, second_moment
@@ -40,7 +41,9 @@ class CriticalityPicture:
     title: str
 
 
-def criticality_picture(phi: object, *, low: float = 1e-3, high: float = 1e3) -> CriticalityPicture:
+def criticality_picture(
+    phi: ActivationLike, *, low: float = 1e-3, high: float = 1e3
+) -> CriticalityPicture:
     """Compute the curves for an activation without jumps; K from `low` to `high`."""
     found = criticality(phi)
     k = np.geomspace(low, high, 241)
@@ -55,7 +58,7 @@ def criticality_picture(phi: object, *, low: float = 1e-3, high: float = 1e3) ->
     )
 
 
-def criticality_figure(phi: object) -> Figure:
+def criticality_figure(phi: ActivationLike | CriticalityPicture) -> Figure:
     """Two panels over K: the ratio of the susceptibilities, and the bias variance that is needed.
 
     Parameters

@@ -7,17 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from chione.base import Array
 from chione.plotting.style import HEAT, ORANGE, new_figure, style
+from chione.theory import PhaseDiagram
 
 _OUTLINE: list[patheffects.AbstractPathEffect] = [
     patheffects.withStroke(linewidth=2.6, foreground="#111111")
 ]
+FIELD_WORDS = {
+    "chi_parallel": r"slope of the length map $\chi_\parallel$",
+    "chi_perp": r"factor on the mean square gradient $\chi_\perp$",
+    "c_star": "correlation $c^*$ that inputs settle at",
+    "one_minus_c_star": "distance $1 - c^*$",
+    "xi_q": r"depth scale of lengths $\xi_q$",
+    "xi_c": r"depth scale of correlations $\xi_c$",
+}
 _DECADES = 4.0  # the heat map spans at most so many: below, the colour is the darkest
 
 
@@ -91,6 +100,36 @@ def draw_diagram(figure: Figure, ax: Axes, picture: DiagramPicture) -> None:
     ax.set_ylim(picture.sigma_b[0], picture.sigma_b[-1])
     ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
     ax.set_ylabel(r"standard deviation of the biases $\sigma_b$")
+
+
+def draw_field(ax: Axes, diagram: PhaseDiagram, name: str) -> None:
+    """One quantity of a phase diagram as a heat map, with the line between order and chaos."""
+    values = np.asarray(getattr(diagram, name))
+    known = values[np.isfinite(values)]
+    positive = known[known > 0.0]
+    log = bool(positive.size) and positive.size == known.size and name != "c_star"
+    if log and positive.max() > 4.0 * positive.min():
+        low = max(float(positive.min()), float(positive.max()) * 10.0**-_DECADES)
+        norm: Normalize = LogNorm(low, float(positive.max()))
+    else:
+        low = float(known.min(initial=np.inf)) if known.size else 0.0
+        norm = Normalize(low, float(known.max(initial=low)) if known.size else 1.0)
+    mesh = ax.pcolormesh(
+        diagram.sigma_w, diagram.sigma_b, np.ma.masked_invalid(values),
+        cmap=HEAT, norm=norm, shading="nearest", rasterized=True,
+    )  # fmt: skip
+    mesh.set_edgecolor("face")
+    if known.size < values.size:
+        ax.patch.set(facecolor="#e6e6e6", hatch="////", edgecolor="#b5b5b5")
+    chi = np.asarray(diagram.chi_perp)
+    if min(chi.shape) > 1 and np.any(chi > 1.0) and np.any(chi < 1.0):
+        ax.contour(diagram.sigma_w, diagram.sigma_b, chi, [1.0], colors="white", linewidths=1.6)
+    figure = ax.get_figure(root=True)
+    if figure is not None:
+        figure.colorbar(mesh, ax=ax, pad=0.02).set_label(FIELD_WORDS[name])
+    ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
+    ax.set_ylabel(r"standard deviation of the biases $\sigma_b$")
+    ax.set_title(f"Phase diagram of {diagram.activation.name}")
 
 
 def _explain(ax: Axes, picture: DiagramPicture) -> None:

@@ -39,15 +39,15 @@ def geometry_figure(curve: CurveGeometry, theory: Mapping[str, Array] | None = N
         figure = new_figure(3.0 * _PICTURES, 5.6)
         for k, l in enumerate(chosen):
             ax = figure.add_subplot(2, _PICTURES, k + 1)
-            _draw_curve(ax, curve.components[l], float(curve.explained[l, :2].sum()))
+            draw_curve(ax, curve.components[l], float(curve.explained[l, :2].sum()))
             ax.set_title(f"layer {l + 1}")
         for k, name in enumerate(curve.mean):
             ax = figure.add_subplot(2, _PICTURES, _PICTURES + k + 1)
-            _draw_quantity(ax, curve, name, (theory or {}).get(name))
+            draw_quantity(ax, curve, name, (theory or {}).get(name))
     return figure
 
 
-def _draw_curve(ax: Axes, components: Array, share: float) -> None:
+def draw_curve(ax: Axes, components: Array, share: float) -> None:
     """Two principal components; points shaded by the angle, so that the order can be followed."""
     closed = np.vstack([components, components[:1]])
     ax.plot(closed[:, 0], closed[:, 1], color=GREY, lw=0.8, zorder=1)
@@ -59,7 +59,8 @@ def _draw_curve(ax: Axes, components: Array, share: float) -> None:
     ax.set_yticks([])
 
 
-def _draw_quantity(ax: Axes, curve: CurveGeometry, name: str, theory: Array | None) -> None:
+def draw_quantity(ax: Axes, curve: CurveGeometry, name: str, theory: Array | None) -> None:
+    """One quantity of the curve over the layers."""
     layers = np.arange(1, curve.network.depth + 1)
     mean, stderr = curve.mean[name], np.nan_to_num(curve.stderr[name])
     if theory is not None:
@@ -83,31 +84,43 @@ def gaussian_limit_figure(limit: GaussianLimit) -> Figure:
     """Excess kurtosis and MMD against the width, with the fitted powers."""
     with style():
         figure = new_figure(7.6, 3.2)
-        panels = (
-            (limit.kurtosis.mean(axis=1), limit.kurtosis_stderr.max(axis=1), limit.kurtosis_rate),
-            (*_root(limit.mmd2, limit.mmd2_stderr), limit.mmd_rate),
-        )
-        words = ("excess kurtosis", "maximum mean discrepancy")
-        for k, (values, errors, rate) in enumerate(panels):
-            ax = figure.add_subplot(1, 2, k + 1)
-            shown = values > 0.0
-            ax.errorbar(
-                limit.widths[shown], values[shown], yerr=errors[shown], fmt="o", ms=4,
-                mfc="white", mec=VERMILLION, ecolor=VERMILLION,
-            )  # fmt: skip
-            if np.isfinite(rate[0]) and shown.any():
-                weight = (values[shown] / errors[shown]) ** 2
-                middle = np.average(np.log(limit.widths[shown]), weights=weight)
-                height = np.average(np.log(values[shown]), weights=weight)
-                line = np.exp(height - rate[0] * (np.log(limit.widths) - middle))
-                label = f"$n^{{-{rate[0]:.2f} \\pm {rate[1]:.2f}}}$"
-                ax.plot(limit.widths, line, color=BLUE, label=label)
-                ax.legend()
-            ax.set_xscale("log")
-            ax.set_yscale("log")
-            ax.set_xlabel("width $n$")
-            ax.set_ylabel(words[k])
+        draw_kurtosis(figure.add_subplot(1, 2, 1), limit)
+        draw_mmd(figure.add_subplot(1, 2, 2), limit)
     return figure
+
+
+def draw_kurtosis(ax: Axes, limit: GaussianLimit) -> None:
+    """Excess kurtosis against the width."""
+    values, errors = limit.kurtosis.mean(axis=1), limit.kurtosis_stderr.max(axis=1)
+    _draw_power(ax, limit, values, errors, limit.kurtosis_rate)
+    ax.set_ylabel("excess kurtosis")
+
+
+def draw_mmd(ax: Axes, limit: GaussianLimit) -> None:
+    """Maximum mean discrepancy against the width."""
+    _draw_power(ax, limit, *_root(limit.mmd2, limit.mmd2_stderr), limit.mmd_rate)
+    ax.set_ylabel("maximum mean discrepancy")
+
+
+def _draw_power(
+    ax: Axes, limit: GaussianLimit, values: Array, errors: Array, rate: tuple[float, float]
+) -> None:
+    shown = values > 0.0
+    ax.errorbar(
+        limit.widths[shown], values[shown], yerr=errors[shown], fmt="o", ms=4,
+        mfc="white", mec=VERMILLION, ecolor=VERMILLION,
+    )  # fmt: skip
+    if np.isfinite(rate[0]) and shown.any():
+        weight = (values[shown] / errors[shown]) ** 2
+        middle = np.average(np.log(limit.widths[shown]), weights=weight)
+        height = np.average(np.log(values[shown]), weights=weight)
+        line = np.exp(height - rate[0] * (np.log(limit.widths) - middle))
+        label = f"$n^{{-{rate[0]:.2f} \\pm {rate[1]:.2f}}}$"
+        ax.plot(limit.widths, line, color=BLUE, label=label)
+        ax.legend()
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("width $n$")
 
 
 def _root(squares: Array, errors: Array) -> tuple[Array, Array]:

@@ -27,12 +27,15 @@ class MapPicture:
         Successive values from layer to layer; empty for none.
     fixed_points : tuple of (float, bool)
         Place of each fixed point, and whether it is stable.
+    note : str
+        What is particular about the map, written below its title; empty for nothing.
     """
 
     x: Array
     y: Array
     orbit: Array
     fixed_points: tuple[tuple[float, bool], ...] = ()
+    note: str = ""
 
 
 def cobweb(orbit: Array | Sequence[float]) -> tuple[Array, Array]:
@@ -70,6 +73,8 @@ def draw_map(ax: Axes, picture: MapPicture, *, symbol: str, words: str) -> None:
     ax.set_ylim(min(low, float(finite.min(initial=low))), top)
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    if picture.note:
+        ax.text(0.02, 0.98, picture.note, transform=ax.transAxes, va="top", fontsize=8, color=BLACK)
     ax.set_xlabel(f"{words} ${symbol}^l$")
     ax.set_ylabel(f"in the next layer ${symbol}^{{l+1}}$")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from chione.plotting.depth import DepthCurve, draw_depth
 from chione.plotting.diagram import DiagramPicture, draw_diagram
 from chione.plotting.maps import MapPicture, draw_map, explain_discs
+from chione.plotting.panels import Panel, Picture
 from chione.plotting.style import BLACK, GREY, new_figure, style
 
 
@@ -54,11 +56,7 @@ def page_figure(page: Page) -> Figure:
         axes = figure.subplots(2, 3, gridspec_kw={"width_ratios": (1.0, 1.0, 1.25)})
         _map(axes[0, 0], page.lengths, "q", "mean square", "Length map")
         _map(axes[0, 1], page.correlations, "c", "correlation", "Correlation map")
-        axes[0, 2].set_title("Phase diagram")
-        if isinstance(page.diagram, str):
-            _empty(axes[0, 2], page.diagram)
-        else:
-            draw_diagram(figure, axes[0, 2], page.diagram)
+        _diagram(axes[0, 2], page.diagram)
         for ax, curve, title in zip(axes[1], page.depth, _DEPTH_TITLES, strict=True):
             ax.set_title(title)
             draw_depth(ax, curve)
@@ -67,6 +65,31 @@ def page_figure(page: Page) -> Figure:
         if isinstance(page.lengths, MapPicture):
             explain_discs(axes[0, 0])
     return figure
+
+
+def page_picture(page: Page) -> Picture:
+    """The panels of the page by name; drawn whole they are the page."""
+    panels = {
+        name: Panel(partial(draw_depth, curve=curve))
+        for name, curve in zip(("q", "c", "gradient"), page.depth, strict=True)
+    }
+    panels["lengths"] = Panel(
+        lambda ax: _map(ax, page.lengths, "q", "mean square", "Length map"), (4.2, 4.0)
+    )
+    panels["correlations"] = Panel(
+        lambda ax: _map(ax, page.correlations, "c", "correlation", "Correlation map"), (4.2, 4.0)
+    )
+    panels["diagram"] = Panel(lambda ax: _diagram(ax, page.diagram), (5.6, 4.0))
+    return Picture(panels, shown=("gradient",), whole=lambda: page_figure(page))
+
+
+def _diagram(ax: Axes, picture: DiagramPicture | str) -> None:
+    ax.set_title("Phase diagram")
+    figure = ax.get_figure(root=True)
+    if isinstance(picture, str) or figure is None:
+        _empty(ax, str(picture))
+    else:
+        draw_diagram(figure, ax, picture)
 
 
 _DEPTH_TITLES = ("Lengths over the depth", "Correlation of two inputs", "Gradient")

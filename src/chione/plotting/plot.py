@@ -1,39 +1,72 @@
-"""One door to the pictures: `plot(result)` for any result."""
+"""One door to the pictures: `plot(result)` for any result, a whole figure or one panel of it."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from functools import partial, singledispatch
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from chione.plotting.depth import DepthCurve, depth_figure, wants_log
-from chione.plotting.diagram import DiagramPicture, phase_diagram_figure
-from chione.plotting.geometry import gaussian_limit_figure, geometry_figure
-from chione.plotting.simulation import simulation_figure
-from chione.plotting.spectra import hessian_figure, spectrum_figure
+from chione.base import AbstractResult, NoPictureError
+from chione.gaussian import HermiteExpansion
+from chione.plotting import points, series
+from chione.plotting.depth import DepthCurve, depth_figure, draw_depth, wants_log
+from chione.plotting.diagram import DiagramPicture, draw_diagram, draw_field, phase_diagram_figure
+from chione.plotting.geometry import (
+    draw_curve,
+    draw_kurtosis,
+    draw_mmd,
+    draw_quantity,
+    geometry_figure,
+)
+from chione.plotting.panels import Panel, Picture, assemble
+from chione.plotting.simulation import draw_observable, simulation_figure
+from chione.plotting.spectra import (
+    draw_curve_of_spectrum,
+    draw_hessian,
+    draw_limit_law,
+    draw_network_hessian,
+    draw_simulated,
+    draw_spectrum,
+)
 from chione.plotting.style import BLUE, VERMILLION, one_axes, style
 from chione.simulation import CurveGeometry, GaussianLimit, SimulationResult
-from chione.theory import CriticalLine, PhaseDiagram, Trajectory
+from chione.simulation.hessian import NetworkHessian
+from chione.simulation.spectra import SimulatedSpectrum
+from chione.theory import (
+    BackwardPass,
+    Basins,
+    Criticality,
+    CriticalLine,
+    DeepRun,
+    FiniteWidth,
+    FixedPoints,
+    KernelLayers,
+    MeanField,
+    MetricCovariance,
+    NormStability,
+    PhaseDiagram,
+    Trajectory,
+)
 from chione.theory.hessian import HessianSpectrum
-from chione.theory.jacobian import JacobianSpectrum
+from chione.theory.jacobian import JacobianSpectrum, SpectrumCurve
+from chione.theory.jacobian_limits import LimitLaw
 
 
-@runtime_checkable
-class Plottable(Protocol):
-    """A result that knows its own picture, as those of the upper floors do."""
-
-    def plot(self) -> Figure:
-        """The picture."""
-
-
-def plot(result: Any) -> Figure:
+def plot(result: Any, *, ax: Axes | None = None, field: str | None = None) -> Figure:
     """Draw a result.
 
     Parameters
     ----------
-    result : PhaseDiagram, CriticalLine, Trajectory, or any result with a method ``plot``
-        What a function of chione returned.
+    result : AbstractResult
+        What a function of chione returned, or :func:`chione.load`.
+    ax : matplotlib Axes, optional
+        Where to draw, in the style that it has: the panel of `field`, by default the first one.
+    field : str, optional
+        Which quantity, where a result has several, as in ``plot(diagram, field="xi_c")``.
 
     Returns
     -------
@@ -42,77 +75,338 @@ def plot(result: Any) -> Figure:
 
     Raises
     ------
-    TypeError
+    NoPictureError
+        If there is no picture for this kind of object; a TypeError.
+    SpecError
+        If the result has no such field; the message lists those it has.
+    """
+    if isinstance(result, AbstractResult):
+        figure = result.plot(ax=ax, field=field)
+        if isinstance(figure, Figure):
+            return figure
+    return draw(result, ax=ax, field=field)
+
+
+def draw(result: Any, *, ax: Axes | None = None, field: str | None = None) -> Figure:
+    """The picture of a result of theory or simulation; those of upper floors draw themselves."""
+    return assemble(picture_of(result), ax=ax, field=field)
+
+
+@singledispatch
+def picture_of(result: Any) -> Picture:
+    """The panels of a result.
+
+    Raises
+    ------
+    NoPictureError
         If there is no picture for this kind of object.
     """
-    if isinstance(result, PhaseDiagram):
-        return phase_figure(result, None)
-    if isinstance(result, CriticalLine):
-        return critical_line_figure(result)
-    if isinstance(result, Trajectory):
-        return trajectory_figure(result)
-    if isinstance(result, SimulationResult):
-        return simulation_figure(result)
-    if isinstance(result, CurveGeometry):
-        return geometry_figure(result)
-    if isinstance(result, GaussianLimit):
-        return gaussian_limit_figure(result)
-    if isinstance(result, JacobianSpectrum):
-        return spectrum_figure(result)
-    if isinstance(result, HessianSpectrum):
-        return hessian_figure(result)
-    if isinstance(result, Plottable):
-        return result.plot()
-    raise TypeError(
+    raise NoPictureError(
         f"there is no picture for a {type(result).__name__}; plot() takes results of chione, "
         "such as those of phase_diagram, critical_line, trajectory, analyze or simulate."
     )
+
+
+# ---- theory ----------------------------------------------------------------------------------
+
+
+@picture_of.register
+def _(found: MeanField) -> Picture:
+    return Picture(
+        {
+            "decays": Panel(lambda ax: points.draw_decays(ax, found), (5.2, 3.6)),
+            "fixed_points": Panel(
+                lambda ax: points.draw_fixed_points(ax, found.fixed_points), (5.2, 3.6)
+            ),
+        },
+        columns=2,
+    )
+
+
+@picture_of.register
+def _(found: FixedPoints) -> Picture:
+    return Picture({"points": Panel(lambda ax: points.draw_fixed_points(ax, found), (5.6, 2.6))})
+
+
+@picture_of.register
+def _(found: Criticality) -> Picture:
+    return Picture({"points": Panel(lambda ax: points.draw_criticality(ax, found), (5.6, 2.6))})
+
+
+@picture_of.register
+def _(found: NormStability) -> Picture:
+    return Picture({"points": Panel(lambda ax: points.draw_norm_stability(ax, found), (4.8, 3.6))})
+
+
+@picture_of.register
+def _(found: Basins) -> Picture:
+    return Picture({"target": Panel(lambda ax: points.draw_basins(ax, found), (5.0, 3.6))})
+
+
+@picture_of.register
+def _(diagram: PhaseDiagram) -> Picture:
+    def panel(name: str) -> Panel:
+        return Panel(lambda ax: draw_field(ax, diagram, name), (5.6, 4.0))
+
+    def main(ax: Axes) -> None:
+        figure = ax.get_figure(root=True)
+        if figure is not None:
+            draw_diagram(figure, ax, _diagram_picture(diagram, None))
+        ax.set_title("Phase diagram")
+
+    others = ("chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
+    return Picture(
+        {"q_star": Panel(main, (5.6, 4.0)), **{name: panel(name) for name in others}},
+        shown=("q_star",),
+    )
+
+
+@picture_of.register
+def _(line: CriticalLine) -> Picture:
+    return Picture(
+        {
+            "sigma_b": Panel(lambda ax: _draw_line(ax, line), (5.0, 3.8)),
+            "chi_parallel": Panel(lambda ax: _draw_slope(ax, line), (5.0, 3.8)),
+        },
+        shown=("sigma_b",),
+    )
+
+
+@picture_of.register
+def _(curves: Trajectory) -> Picture:
+    return Picture(
+        {
+            name: Panel(partial(draw_depth, curve=curve), (3.7, 3.1))
+            for name, curve in _depth_curves(curves).items()
+        },
+        shown=("q", "c", "gradient"),
+    )
+
+
+def _layers(found: Any, names: Mapping[str, str]) -> Picture:
+    columns = 2 if len(names) == 4 else 3
+    return Picture(
+        {
+            name: Panel(partial(series.draw_layers, x=getattr(found, name), words=words))
+            for name, words in names.items()
+        },
+        columns=columns,
+    )
+
+
+@picture_of.register
+def _(found: KernelLayers) -> Picture:
+    return _layers(found, {"nngp": "kernel of the output $K$", "ntk": r"tangent kernel $\Theta$"})
+
+
+@picture_of.register
+def _(found: BackwardPass) -> Picture:
+    return _layers(
+        found,
+        {
+            "metric": "mean products of $h$",
+            "errors": r"mean products of $\delta$",
+            "weight_gradients": r"products of $\partial L/\partial W$",
+            "bias_gradients": r"products of $\partial L/\partial b$",
+        },
+    )
+
+
+@picture_of.register
+def _(found: FiniteWidth) -> Picture:
+    return _layers(
+        found,
+        {
+            "length": "mean square $K^l$",
+            "vertex": "four-point vertex $V^l$",
+            "mean_correction": "first correction $G_1^l$",
+        },
+    )
+
+
+@picture_of.register
+def _(found: MetricCovariance) -> Picture:
+    return _layers(found, {"metric": "metric $K_{ab}$", "vertex": "vertex $V_{abcd}$"})
+
+
+@picture_of.register
+def _(run: DeepRun) -> Picture:
+    return Picture(
+        {
+            "q": Panel(lambda ax: series.draw_deep(ax, run.layer, run.q, "length $q^l$")),
+            "log_gradient": Panel(
+                lambda ax: series.draw_deep(
+                    ax, run.layer, run.log_gradient, "log of the gradient", log=False
+                )
+            ),
+        }
+    )
+
+
+@picture_of.register
+def _(found: HermiteExpansion) -> Picture:
+    return Picture(
+        {
+            "coefficients": Panel(lambda ax: series.draw_stems(ax, found)),
+            "power": Panel(lambda ax: series.draw_power(ax, found)),
+        }
+    )
+
+
+@picture_of.register
+def _(spectrum: JacobianSpectrum) -> Picture:
+    return Picture(
+        {
+            "log": Panel(lambda ax: draw_spectrum(ax, spectrum), (5.6, 3.8)),
+            "linear": Panel(lambda ax: draw_spectrum(ax, spectrum, scale="linear"), (5.6, 3.8)),
+        },
+        shown=("log",),
+    )
+
+
+@picture_of.register
+def _(curve: SpectrumCurve) -> Picture:
+    return Picture(
+        {
+            name: Panel(partial(draw_curve_of_spectrum, curve=curve, field=name), (5.0, 3.6))
+            for name in ("density_of_log", "cdf")
+        },
+        shown=("density_of_log",),
+    )
+
+
+@picture_of.register
+def _(law: LimitLaw) -> Picture:
+    return Picture({"density": Panel(lambda ax: draw_limit_law(ax, law), (5.0, 3.6))})
+
+
+@picture_of.register
+def _(spectrum: HessianSpectrum) -> Picture:
+    return Picture({"density": Panel(lambda ax: draw_hessian(ax, spectrum), (5.2, 3.6))})
+
+
+# ---- simulation ------------------------------------------------------------------------------
+
+
+@picture_of.register
+def _(result: SimulationResult) -> Picture:
+    return simulation_picture(result)
+
+
+def simulation_picture(
+    result: SimulationResult, theory: Mapping[str, Any] | None = None
+) -> Picture:
+    """A panel for each observable of a simulation, with lines of theory where there are some."""
+    known = theory or {}
+    return Picture(
+        {
+            name: Panel(
+                partial(draw_observable, result=result, name=name, theory=known.get(name)),
+                (4.8, 3.6),
+            )
+            for name in result.mean
+        },
+        whole=lambda: simulation_figure(result, theory),
+    )
+
+
+@picture_of.register
+def _(curve: CurveGeometry) -> Picture:
+    last = len(curve.components) - 1
+    panels = {
+        name: Panel(partial(draw_quantity, curve=curve, name=name, theory=None))
+        for name in curve.mean
+    }
+    share = float(curve.explained[last, :2].sum())
+    panels["curve"] = Panel(lambda ax: draw_curve(ax, curve.components[last], share))
+    return Picture(panels, whole=lambda: geometry_figure(curve))
+
+
+@picture_of.register
+def _(limit: GaussianLimit) -> Picture:
+    return Picture(
+        {
+            "kurtosis": Panel(lambda ax: draw_kurtosis(ax, limit), (3.8, 3.2)),
+            "mmd2": Panel(lambda ax: draw_mmd(ax, limit), (3.8, 3.2)),
+        }
+    )
+
+
+@picture_of.register
+def _(simulated: SimulatedSpectrum) -> Picture:
+    return Picture({"singular_values": Panel(lambda ax: draw_simulated(ax, simulated), (5.2, 3.6))})
+
+
+@picture_of.register
+def _(hessian: NetworkHessian) -> Picture:
+    return Picture({"eigenvalues": Panel(lambda ax: draw_network_hessian(ax, hessian), (5.2, 3.6))})
+
+
+# ---- pictures that others ask for by name ----------------------------------------------------
 
 
 def phase_figure(
     diagram: PhaseDiagram, line: CriticalLine | None, *, title: str = "Phase diagram"
 ) -> Figure:
     """A phase diagram with its critical line."""
-    empty = np.empty(0)
-    curve = (empty, empty) if line is None else (np.asarray(line.sigma_w), np.asarray(line.sigma_b))
-    picture = DiagramPicture(
-        np.asarray(diagram.sigma_w),
-        np.asarray(diagram.sigma_b),
-        np.asarray(diagram.q_star),
-        np.asarray(diagram.phase),
-        curve,
-    )
-    return phase_diagram_figure(picture, title=title)
+    return phase_diagram_figure(_diagram_picture(diagram, line), title=title)
 
 
 def critical_line_figure(line: CriticalLine) -> Figure:
     """The critical line in the plane of sigmas, and chi_parallel along it."""
     with style():
         figure, ax = one_axes(5.0, 3.8)
-        ax.plot(line.sigma_w, line.sigma_b, color=BLUE)
-        ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
-        ax.set_ylabel(r"standard deviation of the biases $\sigma_b$")
-        unstable = np.asarray(line.chi_parallel) > 1.0
-        if np.any(unstable):
-            there = np.where(unstable, line.sigma_b, np.nan)
-            ax.plot(line.sigma_w, there, color=VERMILLION, ls="--", label="$q^*$ unstable")
-            ax.legend()
-        ax.set_title("Critical line")
+        _draw_line(ax, line)
     return figure
 
 
 def trajectory_figure(curves: Trajectory) -> Figure:
     """Lengths, correlations and the gradient over the depth."""
-    gradient = np.asarray(curves.gradient)
-    return depth_figure(
-        [
-            DepthCurve(curves.q, "mean square", "$q^l$", log=wants_log(curves.q)),
-            DepthCurve(curves.c, "correlation", "$c^l$"),
-            DepthCurve(
-                gradient,
-                "mean square gradient",
-                "$d^{\\,l} / d^L$",
-                log=wants_log(gradient, factor=3.0),
-            ),
-        ]
+    known = _depth_curves(curves)
+    return depth_figure([known[name] for name in ("q", "c", "gradient")])
+
+
+def _diagram_picture(diagram: PhaseDiagram, line: CriticalLine | None) -> DiagramPicture:
+    empty = np.empty(0)
+    curve = (empty, empty) if line is None else (np.asarray(line.sigma_w), np.asarray(line.sigma_b))
+    return DiagramPicture(
+        np.asarray(diagram.sigma_w),
+        np.asarray(diagram.sigma_b),
+        np.asarray(diagram.q_star),
+        np.asarray(diagram.phase),
+        curve,
     )
+
+
+def _draw_line(ax: Axes, line: CriticalLine) -> None:
+    ax.plot(line.sigma_w, line.sigma_b, color=BLUE)
+    ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
+    ax.set_ylabel(r"standard deviation of the biases $\sigma_b$")
+    unstable = np.asarray(line.chi_parallel) > 1.0
+    if np.any(unstable):
+        there = np.where(unstable, line.sigma_b, np.nan)
+        ax.plot(line.sigma_w, there, color=VERMILLION, ls="--", label="$q^*$ unstable")
+        ax.legend()
+    ax.set_title("Critical line")
+
+
+def _draw_slope(ax: Axes, line: CriticalLine) -> None:
+    ax.plot(line.sigma_w, line.chi_parallel, color=BLUE)
+    ax.axhline(1.0, color=VERMILLION, ls="--", lw=1.0)
+    ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
+    ax.set_ylabel(r"slope of the length map $\chi_\parallel$")
+    ax.set_title("Along the critical line")
+
+
+def _depth_curves(curves: Trajectory) -> dict[str, DepthCurve]:
+    gradient = np.asarray(curves.gradient)
+    log = wants_log(gradient, factor=3.0)
+    distance = np.asarray(curves.one_minus_c)
+    return {
+        "q": DepthCurve(curves.q, "mean square", "$q^l$", log=wants_log(curves.q)),
+        "c": DepthCurve(curves.c, "correlation", "$c^l$"),
+        "gradient": DepthCurve(gradient, "mean square gradient", "$d^{\\,l} / d^L$", log=log),
+        "one_minus_c": DepthCurve(distance, "distance", "$1 - c^l$", log=wants_log(distance)),
+        "chi": DepthCurve(curves.chi, "factor on the gradient", r"$\chi_\perp^l$"),
+        "log10_gradient": DepthCurve(curves.log10_gradient, "decimal log of the gradient", ""),
+    }

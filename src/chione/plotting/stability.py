@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.gaussian import hermite_expansion
 from chione.plotting.style import BLACK, BLUE, GREY, VERMILLION, new_figure, style
 from chione.theory import NormStability, norm_map, norm_stability
@@ -14,7 +14,7 @@ _TERMS = 12
 
 
 def stability_figure(
-    phi: object,
+    phi: ActivationLike,
     *,
     means: tuple[float, float] = (-1.0, 1.0),
     variances: tuple[float, float] = (0.05, 3.0),

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chione.base import Array
+from chione.plotting.panels import Panel, Picture
 from chione.plotting.style import BLUE, GREY, VERMILLION, new_figure, one_axes, save, style
 
 # Key of a layer, what the axis says, whether it is drawn on a logarithmic scale.
@@ -45,11 +46,28 @@ def plot_layers(report: Mapping[str, Any], *, path: str | None = None) -> Figure
                 axes.legend(loc="best")
             _name_layers(axes, layers, last=i + 1 == len(_PANELS))
         verdict = report["verdict"]
-        state = "trainable" if verdict["trainable"] else f"not trainable: {verdict['problem']}"
+        words = {"yes": "trainable", "doubtful": "doubtful", "no": "not trainable"}
+        state = words[verdict["trains"]]
+        state += "" if verdict["trains"] == "yes" else f": {verdict['problem']}"
         figure.suptitle(f"{report['model']}: {state}", x=0.02, ha="left", fontsize=10.5)
     if path is not None:
         save(figure, path)
     return figure
+
+
+def layers_picture(report: Mapping[str, Any]) -> Picture:
+    """The three panels of :func:`plot_layers` by the name of their quantity."""
+
+    def panel(key: str, label: str, log: bool) -> Panel:
+        def draw(axes: Axes) -> None:
+            _draw(axes, report["layers"], key, label, log=log)
+            axes.legend(loc="best")
+            _name_layers(axes, report["layers"], last=True)
+
+        return Panel(draw, (6.4, 3.2))
+
+    panels = {key: panel(key, label, log) for key, label, log in _PANELS}
+    return Picture(panels, whole=lambda: plot_layers(report))
 
 
 def _draw(axes: Axes, layers: Any, key: str, label: str, *, log: bool) -> None:
@@ -104,25 +122,32 @@ def plot_spectrum(
     path : str, optional
         Where to write the figure as well.
     """
+    with style():
+        figure, axes = one_axes()
+        draw_distribution(axes, nodes, weights, theory)
+    if path is not None:
+        save(figure, path)
+    return figure
+
+
+def draw_distribution(
+    axes: Axes, nodes: Array, weights: Array, theory: tuple[Array, Array] | None
+) -> None:
+    """Draw what :func:`plot_spectrum` shows."""
     order = np.argsort(nodes, axis=None)
     values = np.ravel(nodes)[order]
     cdf = np.cumsum(np.ravel(weights)[order]) / nodes.shape[0]
     positive = values > max(float(values[-1]), 1e-300) * 1e-16
-    with style():
-        figure, axes = one_axes()
-        axes.step(values[positive], cdf[positive], where="post", color=BLUE, label="measured")
-        if theory is not None:
-            axes.plot(np.exp(theory[0]), theory[1], color=VERMILLION, label="infinite width")
-        axes.set_xscale("log")
-        if np.any(positive):
-            axes.set_xlim(float(values[positive][0]) / 2.0, float(values[-1]) * 2.0)
-        axes.set_ylim(0.0, 1.02)
-        axes.set_xlabel(r"eigenvalue $\lambda$ of $J J^\top$")
-        axes.set_ylabel("fraction at or below")
-        axes.legend(loc="best")
-    if path is not None:
-        save(figure, path)
-    return figure
+    axes.step(values[positive], cdf[positive], where="post", color=BLUE, label="measured")
+    if theory is not None:
+        axes.plot(np.exp(theory[0]), theory[1], color=VERMILLION, label="infinite width")
+    axes.set_xscale("log")
+    if np.any(positive):
+        axes.set_xlim(float(values[positive][0]) / 2.0, float(values[-1]) * 2.0)
+    axes.set_ylim(0.0, 1.02)
+    axes.set_xlabel(r"eigenvalue $\lambda$ of $J J^\top$")
+    axes.set_ylabel("fraction at or below")
+    axes.legend(loc="best")
 
 
 def _numbers(values: list[Any]) -> Array:

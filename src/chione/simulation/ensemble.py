@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
+from chione.base import Array, checks, cost
 from chione.networks import MLP, as_network
-from chione.simulation import fluctuations, histograms, samplers
+from chione.simulation import costs, fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, input_pair
 from chione.simulation.moments import Moments
 from chione.simulation.normals import FloatArray
@@ -22,6 +22,8 @@ from chione.simulation.result import SimulationResult
 from chione.simulation.streams import entropy
 
 DEFAULT_MEMORY = 256 * 2**20  # bytes of kept weights and signals, all workers together
+
+_MOST_THREADS = 256  # more would only wait for each other
 
 #: Every word that ``observe=`` accepts.
 NAMES: tuple[str, ...] = (*OBSERVABLES, *fluctuations.NAMES, *histograms.SIGNALS)
@@ -43,6 +45,7 @@ def simulate(
     backend: str = "numpy",
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
+    effort: float = 1.0,
 ) -> SimulationResult:
     r"""Draw random networks, send inputs forward and errors backward, and average.
 
@@ -80,6 +83,8 @@ def simulate(
         Device of the torch backend, such as ``"cuda"``; NumPy runs on the CPU and refuses others.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
+    effort : float
+        How many times the limits of a laptop (60 s of work on one core, 4 GB) it may take.
 
     Returns
     -------
@@ -92,6 +97,8 @@ def simulate(
     ------
     TypeError, ValueError
         For inputs of the wrong size, unknown observables, zero networks and the like.
+    CostError
+        If it would take more work or memory than `effort` allows; nothing has begun then.
     MissingExtraError
         If torch is asked for and not installed.
 
@@ -109,11 +116,25 @@ def simulate(
     >>> run.mean["lengths"].shape
     (10, 2)
     """
-    plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, device, bins)
     count = checks.integer("n_networks", n_networks)
-    threads = min(checks.integer("workers", workers), count)
+    threads = min(checks.integer("workers", workers), count, _MOST_THREADS)
     checks.integer("batch", batch)
     share = checks.integer("memory", memory) // threads
+    with cost.allowing(effort):
+        network = as_network(network)
+        plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, device, bins)
+        costs.check_simulation(
+            network,
+            inputs=len(plan.inputs),
+            networks=count,
+            observed=len(plan.layered) + len(plan.histograms) * (1 + bins // 20),
+            sampler=plan.sampler,
+            backward=any(o.backward for o in plan.layered) or "gradient_histogram" in plan.asked,
+            memory=memory,
+            workers=threads,
+            waiting=1 if threads == 1 else max(min(batch, count), threads),
+            on_device=device != "cpu",
+        )
     passes = [
         samplers.make_pass(network, plan.sampler, len(plan.inputs), plan.dtype, share, device)
         for _ in range(threads)
@@ -163,9 +184,8 @@ def _plan(
     device: str,
     bins: int,
 ) -> _Plan:
-    network = as_network(network)
     start = entropy(seed)
-    width = network.widths[0]
+    width = costs.first_width(network)
     if inputs is None and width < 2:
         raise ValueError("inputs must be given where input_width is 1: a pair needs two units.")
     x = input_pair(width, seed=start) if inputs is None else check_inputs(inputs, width)
@@ -270,10 +290,13 @@ def _result(
     dims |= dict.fromkeys(plan.histograms, ("layer", "bin"))
     widths = np.array(plan.network.widths[1:], np.float64)[:, None]
     for name in set(plan.asked) & set(fluctuations.NAMES):
-        derived = getattr(fluctuations, name)(moments["lengths"], widths)
+        with _quiet():
+            derived = getattr(fluctuations, name)(moments["lengths"], widths)
         mean[name], stderr[name] = derived.mean, derived.stderr
         dims[name] = ("layer", "input")
     i, j = pairs(len(plan.inputs))
+    with _quiet():
+        gram = mean_products(plan.inputs)
     return SimulationResult(
         network=plan.network,
         mean={name: mean[name] for name in plan.asked},
@@ -286,6 +309,6 @@ def _result(
         seed=plan.seed,
         sampler=plan.sampler,
         dtype=str(plan.dtype),
-        input_gram=mean_products(plan.inputs),
+        input_gram=gram,
         edges=edges,
     )

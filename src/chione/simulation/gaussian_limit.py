@@ -3,13 +3,14 @@ r"""How the outputs of random networks approach a Gaussian process as the width 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks, plain
+from chione.base import AbstractResult, Array, along, checks, cost, plain, result
 from chione.networks import MLP, as_network
+from chione.simulation.costs import check_limit, first_width
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
 from chione.simulation.samplers import choose, make_pass
@@ -25,8 +26,8 @@ _NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class GaussianLimit:
+@result
+class GaussianLimit(AbstractResult):
     r"""Distance of the output distribution from its limit at each width.
 
     Parameters
@@ -45,6 +46,10 @@ class GaussianLimit:
         Networks at each width, and the seed.
     """
 
+    axes = along("widths", "widths", "mmd2", "mmd2_stderr") | along(
+        "widths input", "kurtosis", "kurtosis_stderr"
+    )
+
     widths: Array
     kurtosis: Array
     kurtosis_stderr: Array
@@ -55,7 +60,7 @@ class GaussianLimit:
     n_networks: int
     seed: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; NaN becomes None."""
         return {
             "widths": [int(n) for n in self.widths],
@@ -75,6 +80,7 @@ def gaussian_limit(
     n_networks: int = 400,
     n_frequencies: int = 64,
     seed: int | None = 0,
+    effort: float = 1.0,
 ) -> GaussianLimit:
     r"""Compare outputs of random networks of several widths with a Gaussian of given covariance.
 
@@ -102,6 +108,8 @@ def gaussian_limit(
         so this is the MMD of a Gaussian kernel of that bandwidth, at fixed random features.
     seed : int or None
         Seed.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Returns
     -------
@@ -111,9 +119,12 @@ def gaussian_limit(
     ------
     TypeError, ValueError
         If an argument is out of range or shapes disagree.
+    CostError
+        If it would take more than `effort` allows.
     """
     network = as_network(network)
-    x = check_inputs(inputs, network.widths[0])
+    first = first_width(network)
+    x = check_inputs(inputs, first)
     k = checks.real_array("kernel", kernel)
     if k.shape != (len(x), len(x)) or np.trace(k) <= 0.0:
         raise ValueError(
@@ -122,28 +133,40 @@ def gaussian_limit(
         )
     count = checks.integer("n_networks", n_networks, minimum=4)
     outputs = checks.integer("n_outputs", n_outputs)
+    tried = [checks.integer("widths", n) for n in widths]
+    if not tried:
+        raise ValueError("widths must name at least one hidden width, such as (8, 16, 32).")
+    frequencies = checks.integer("n_frequencies", n_frequencies)
+    with cost.allowing(effort):
+        check_limit(
+            network,
+            inputs=len(x),
+            widths=tried,
+            outputs=outputs,
+            frequencies=frequencies,
+            networks=count,
+        )
     start = entropy(seed)
     rng = stream(start, 0, 0, Purpose.PROBES)
-    size = (checks.integer("n_frequencies", n_frequencies), len(x))
+    size = (frequencies, len(x))
     omega = rng.standard_normal(size) * np.sqrt(len(x) / np.trace(k))
     limit = np.exp(-0.5 * np.einsum("fa,ab,fb->f", omega, k, omega))
     target = np.concatenate([limit, np.zeros(len(limit))])
     rows = []
-    for place, n in enumerate(widths):
-        hidden = (checks.integer("widths", n),) * (network.depth - 1)
-        net = replace(network, width=(*hidden, outputs), input_width=network.widths[0])
+    for place, n in enumerate(tried):
+        net = replace(network, width=(*(n,) * (network.depth - 1), outputs), input_width=first)
         numbers = range(place * count, (place + 1) * count)  # other networks at each width
         samples = _statistics(net, x, omega, start, numbers)
         rows.append(
             (*_kurtosis(samples[:, : 2 * len(x)]), *_mmd2(samples[:, 2 * len(x) :], target))
         )
     kurtosis, kurtosis_error, mmd2, mmd2_error = (np.array(r) for r in zip(*rows, strict=True))
-    tried = np.array(widths, np.float64)
+    n_hidden = np.array(tried, np.float64)
     pooled = kurtosis_error.max(axis=1)  # inputs share their networks: no gain from averaging
-    p, dp = _rate(tried, mmd2, mmd2_error)
+    p, dp = _rate(n_hidden, mmd2, mmd2_error)
     return GaussianLimit(
-        tried, kurtosis, kurtosis_error, mmd2, mmd2_error,
-        kurtosis_rate=_rate(tried, kurtosis.mean(axis=1), pooled),
+        n_hidden, kurtosis, kurtosis_error, mmd2, mmd2_error,
+        kurtosis_rate=_rate(n_hidden, kurtosis.mean(axis=1), pooled),
         mmd_rate=(p / 2.0, dp / 2.0),
         n_networks=count,
         seed=start,

@@ -10,13 +10,13 @@ Its image in a layer, :math:`h(\theta)`, is followed together with the exact vel
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks, plain
+from chione.base import AbstractResult, Array, along, checks, cost, plain, result
 from chione.networks import MLP, as_network
+from chione.simulation.costs import check_circle, first_width
 from chione.simulation.dense import DenseWeights
 from chione.simulation.inputs import correlated_inputs
 from chione.simulation.moments import Moments
@@ -26,8 +26,8 @@ QUANTITIES = ("metric", "euclidean_length", "curvature", "grassmannian_length")
 _MEMORY = 64 * 2**20  # bytes of weights: there is no backward pass that would reuse them
 
 
-@dataclass(frozen=True)
-class CurveGeometry:
+@result
+class CurveGeometry(AbstractResult):
     r"""Geometry of the image of a great circle, layer by layer.
 
     Parameters
@@ -52,6 +52,13 @@ class CurveGeometry:
         Mean square of the inputs.
     """
 
+    axes = (
+        along("layer", "mean", "stderr")
+        | along("theta", "theta")
+        | along("layer theta component", "components")
+        | along("layer component", "explained")
+    )
+
     network: MLP
     mean: Mapping[str, Array]
     stderr: Mapping[str, Array]
@@ -62,7 +69,7 @@ class CurveGeometry:
     seed: int
     q0: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything but the picture as plain JSON types; NaN becomes None."""
         return {
             "n_networks": self.n_networks,
@@ -83,6 +90,7 @@ def great_circle(
     n_points: int = 60,
     n_networks: int = 10,
     seed: int | None = 0,
+    effort: float = 1.0,
 ) -> CurveGeometry:
     r"""Send a great circle of inputs through random networks and measure its image.
 
@@ -100,6 +108,8 @@ def great_circle(
         Number of networks.
     seed : int or None
         Seed; None draws one, which the result holds.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Returns
     -------
@@ -107,6 +117,8 @@ def great_circle(
 
     Raises
     ------
+    CostError
+        If it would take more than `effort` allows.
     TypeError, ValueError
         If an argument is out of range.
 
@@ -119,8 +131,10 @@ def great_circle(
     points = checks.integer("n_points", n_points, minimum=3)
     count = checks.integer("n_networks", n_networks)
     radius, start = checks.positive("q0", q0), entropy(seed)
-    width = checks.integer("input_width", network.widths[0], minimum=2)
-    frame = correlated_inputs(width, radius * np.eye(2), seed=start)
+    width = checks.integer("input_width", first_width(network), minimum=2)
+    with cost.allowing(effort):
+        check_circle(network, points=points, networks=count)
+        frame = correlated_inputs(width, radius * np.eye(2), seed=start)
     theta = 2.0 * np.pi * np.arange(points) / points
     cos, sin = np.cos(theta)[:, None], np.sin(theta)[:, None]
     circle = cos * frame[0] + sin * frame[1]
@@ -187,7 +201,7 @@ def _layers(
         h, v, a = np.split(np.asarray(weights.forward(l, x), np.float64), 3)
         if network.sigma_b > 0.0:  # the bias moves the curve and leaves its derivatives alone
             rng = stream(seed, index, l, Purpose.BIASES)
-            h = h + network.sigma_b * rng.standard_normal(network.widths[l])
+            h = h + network.sigma_b * rng.standard_normal(h.shape[1])
         yield h, v, a
         slope = phi.derivative(h)
         x = np.vstack([phi.value(h), slope * v, phi.second_derivative(h) * v**2 + slope * a])

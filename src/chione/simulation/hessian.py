@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import Array, checks
+from chione.base import AbstractResult, Array, along, checks, cost, result
+from chione.simulation.costs import check_hessian, check_matrix, number
 from chione.simulation.streams import Purpose, entropy, stream
 
 
 def sample_model_hessian(
-    *, ratio: float, energy: float, size: int = 1000, seed: int | None = 0
+    *,
+    ratio: float,
+    energy: float,
+    size: int = 1000,
+    seed: int | None = 0,
+    effort: float = 1.0,
 ) -> Array:
     r"""Eigenvalues of one sampled matrix :math:`H_0 + H_1` of the model, rising.
 
@@ -29,20 +33,30 @@ def sample_model_hessian(
         Number n of parameters.
     seed : int or None
         Seed.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
+
+    Raises
+    ------
+    CostError
+        If the matrix, or that of its data, would take more than `effort` allows.
     """
     ratio = checks.positive("ratio", ratio)
     energy = checks.non_negative("energy", energy)
     n = checks.integer("size", size)
+    columns = number(n) / ratio if number(n) < 1e300 * min(ratio, 1.0) else np.inf
+    with cost.allowing(effort):
+        check_matrix(n, columns)
     rng = stream(entropy(seed), 0, 0, Purpose.WEIGHTS)
-    m = max(1, round(n / ratio))
+    m = max(1, round(columns))
     x = rng.standard_normal((n, m))
     a = rng.standard_normal((n, n))
     wigner = (a + a.T) * np.sqrt(energy / n)  # off the diagonal of variance 2 energy / n
     return np.asarray(np.linalg.eigvalsh(x @ x.T / m + wigner), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class NetworkHessian:
+@result
+class NetworkHessian(AbstractResult):
     r"""The Hessian of a two-layer network under half the mean squared error, split in two.
 
     .. math::
@@ -59,6 +73,8 @@ class NetworkHessian:
     ratio : float
         Parameters per residual, P / (m n_out).
     """
+
+    axes = along("parameter other_parameter", "h0", "h1")
 
     h0: Array
     h1: Array
@@ -77,7 +93,13 @@ class NetworkHessian:
 
 
 def network_hessian(
-    activation: AbstractActivation, w1: Array, w2: Array, x: Array, y: Array
+    activation: AbstractActivation,
+    w1: Array,
+    w2: Array,
+    x: Array,
+    y: Array,
+    *,
+    effort: float = 1.0,
 ) -> NetworkHessian:
     r"""Hessian of :math:`\hat y = W_2\, \phi(W_1 x)` at given weights and data.
 
@@ -89,6 +111,8 @@ def network_hessian(
         Weights.
     x, y : ndarray, shapes (m, n_in) and (m, n_out)
         Data.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Raises
     ------
@@ -104,6 +128,9 @@ def network_hessian(
             f"w1 {w1.shape}, w2 {w2.shape}, x {x.shape} and y {y.shape} do not fit; they must be "
             "(h, n_in), (n_out, h), (m, n_in) and (m, n_out)."
         )
+    parameters = h * n_in + n_out * h
+    with cost.allowing(effort):
+        check_hessian(parameters, m * n_out)
     z = x @ w1.T  # (m, h)
     a, d1, d2 = activation.value(z), activation.derivative(z), activation.second_derivative(z)
     e = a @ w2.T - y  # (m, n_out)

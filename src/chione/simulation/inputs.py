@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array, checks
+from chione.simulation.costs import check_inputs as check_cost
 from chione.simulation.streams import Purpose, entropy, stream
 
 
@@ -49,6 +50,7 @@ def correlated_inputs(width: int, gram: Any, *, seed: int | None = 0) -> Array:
     if rank > n:
         raise ValueError(f"gram has rank {rank}, so inputs need width {rank} or more, not {n}.")
     root = np.sqrt(values[kept])[:, None] * vectors[:, kept].T  # (rank, B), root^T root = G
+    check_cost(n, max(rank, 1))
     directions = stream(entropy(seed), 0, 0, Purpose.INPUTS).standard_normal((n, rank))
     frame, _ = np.linalg.qr(directions)  # (N, rank)
     return np.asarray(np.sqrt(n) * (frame @ root).T)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import Array
+from chione.simulation.costs import output_width
 from chione.simulation.normals import FloatArray
 from chione.simulation.passes import Snapshot
 
@@ -110,8 +111,10 @@ def ntk_term(s: Snapshot) -> Array:
     random direction, so the expectation is the mean over output units of their kernels.
     """
     net = s.network
-    errors = mean_products(_delta(s)) * (net.widths[s.layer] / net.widths[-1])
-    return errors * (net.sigma_w**2 * mean_products(s.x_in) + net.sigma_b**2)
+    errors = mean_products(_delta(s)) * (s.h.shape[1] / output_width(net))
+    return np.asarray(
+        errors * (net.sigma_w * net.sigma_w * mean_products(s.x_in) + net.sigma_b * net.sigma_b)
+    )
 
 
 def _delta(s: Snapshot) -> FloatArray:

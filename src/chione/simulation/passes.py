@@ -77,6 +77,7 @@ class Pass:
         self, network: MLP, weights: Weights, *, dtype: np.dtype[Any], keep: bool = True
     ) -> None:
         self._network, self._weights, self._dtype, self._keep = network, weights, dtype, keep
+        self._widths = network.widths  # a property that makes a new tuple each time
         self._seed = self._index = 0
         self._signals: dict[int, tuple[FloatArray, FloatArray]] = {}  # layer -> (h, x)
 
@@ -119,13 +120,13 @@ class Pass:
         """Add the biases, which are the same for all inputs."""
         if self._network.sigma_b > 0.0:
             rng = stream(self._seed, self._index, l, Purpose.BIASES)
-            b = rng.standard_normal(self._network.widths[l])
+            b = rng.standard_normal(self._widths[l])
             h += (self._network.sigma_b * b).astype(self._dtype)
         return h
 
     def _output_error(self, rows: int) -> FloatArray:
         rng = stream(self._seed, self._index, self._network.depth, Purpose.ERROR)
-        e = rng.standard_normal(self._network.widths[-1])
+        e = rng.standard_normal(self._widths[-1])
         e /= np.sqrt(np.mean(e**2))
         return np.tile(e.astype(self._dtype), (rows, 1))
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, plain
+from chione.base import AbstractResult, Array, plain, result
+from chione.base.labels import Labelled
 from chione.networks import MLP
 from chione.simulation import saving
 
 
-@dataclass(frozen=True)
-class SimulationResult:
+@result
+class SimulationResult(AbstractResult):
     r"""Means over random networks of what was observed, layer by layer.
 
     Parameters
@@ -117,7 +117,7 @@ class SimulationResult:
             "dtype": self.dtype,
         }
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types; non-finite numbers become None."""
         return {
             **self.parameters(),
@@ -134,27 +134,17 @@ class SimulationResult:
             },
         }
 
-    def to_xarray(self) -> Any:
-        """A labelled dataset with variables ``NAME`` and ``NAME_stderr`` (extra ``data``).
+    def _labelled(self) -> Labelled:
+        """Variables ``NAME`` and ``NAME_stderr`` with their axes."""
+        return saving.labelled(self)
 
-        Raises
-        ------
-        MissingExtraError
-            If xarray is not installed.
-        """
-        return saving.dataset(self)
+    def _table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """One row a number: observable, layer, index, mean, stderr, n_networks, status."""
+        return saving.table(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write to ``.npz``, ``.csv`` or ``.nc``; a file of that name is replaced at once or not.
-
-        Raises
-        ------
-        ValueError
-            If the ending is another one.
-        MissingExtraError
-            If ``.nc`` is asked for and the extra ``data`` is missing.
-        """
-        return saving.save(self, Path(path))
+    def _extra_arrays(self) -> dict[str, Any]:
+        """The axes of each observable and the parameters, for readers of the .npz alone."""
+        return saving.legend(self)
 
     def __repr__(self) -> str:
         net = self.network

@@ -8,6 +8,7 @@ import numpy as np
 
 from chione.base import checks
 from chione.networks import MLP
+from chione.simulation.costs import first_width, widths_given
 from chione.simulation.dense import DenseWeights
 from chione.simulation.matrix_free import LAWS, SampledWeights
 from chione.simulation.passes import Pass
@@ -39,7 +40,8 @@ def choose(sampler: str, backend: str, network: MLP, n_inputs: int, device: str 
             f"backend 'numpy' runs on the CPU, but device is {device!r}; "
             "use backend='torch' with it, or leave device out."
         )
-    wide = min(network.widths) >= _UNITS_PER_INPUT * n_inputs
+    narrowest = min(min(widths_given(network)), first_width(network))
+    wide = narrowest >= _UNITS_PER_INPUT * n_inputs
     if sampler == "auto":
         return "matrix-free" if network.weights in LAWS and wide else "dense"
     return sampler

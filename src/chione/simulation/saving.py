@@ -1,82 +1,49 @@
-"""Results as files, each of them whole or not there."""
+"""A simulation with named axes: as arrays, as a table, as a dataset."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+import math
+from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chione.base import MissingExtraError, write_whole
+from chione.base import Status
+from chione.base.labels import Labelled
 
 if TYPE_CHECKING:
     from chione.simulation.result import SimulationResult
 
-ENDINGS = (".npz", ".csv", ".nc")
+COLUMNS = ("observable", "layer", "index", "mean", "stderr", "n_networks", "status")
 
 
-def save(result: SimulationResult, path: Path) -> Path:
-    """Write the result in the format that the ending of `path` names."""
-    writers: dict[str, Callable[[SimulationResult, Path], None]] = {
-        ".npz": _write_npz,
-        ".csv": _write_csv,
-        ".nc": _write_netcdf,
-    }
-    ending = path.suffix.lower()
-    if ending not in writers:
-        raise ValueError(
-            f"path must end in {', '.join(ENDINGS)}, but it is {str(path)!r}; choose one of these."
-        )
-    return write_whole(path, partial(writers[ending], result))
+def legend(result: SimulationResult) -> dict[str, Any]:
+    """What a reader of the arrays needs besides them: parameters, pairs, names of the axes."""
+    out: dict[str, Any] = {"parameters": np.array(json.dumps(result.parameters()))}
+    out["pairs"] = np.array(result.pairs, np.int64).reshape(-1, 2)
+    return out | {f"{name}_dims": np.array(dims) for name, dims in result.dims.items()}
 
 
-def _write_npz(result: SimulationResult, path: Path) -> None:
-    arrays: dict[str, Any] = {"parameters": np.array(json.dumps(result.parameters()))}
-    arrays["pairs"] = np.array(result.pairs, np.int64).reshape(-1, 2)
-    arrays["input_gram"] = result.input_gram
-    for name, mean in result.mean.items():
-        arrays[name] = mean
-        arrays[f"{name}_stderr"] = result.stderr[name]
-        arrays[f"{name}_dims"] = np.array(result.dims[name])
-    for name, edges in result.edges.items():
-        arrays[f"{name}_edges"] = edges
-    with path.open("wb") as f:
-        np.savez_compressed(f, allow_pickle=False, **arrays)
+def table(result: SimulationResult) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Columns and rows, one row a number."""
+    return COLUMNS, list(_rows(result))
 
 
-def _write_csv(result: SimulationResult, path: Path) -> None:
-    with path.open("w", newline="") as f:
-        writer = csv.writer(f)
-        writer.writerow(["observable", "layer", "index", "mean", "stderr", "n_networks"])
-        writer.writerows(_rows(result))
-
-
-def _rows(result: SimulationResult) -> Iterator[list[Any]]:
+def _rows(result: SimulationResult) -> Iterator[tuple[Any, ...]]:
     for name, mean in result.mean.items():
         layered = result.dims[name][:1] == ("layer",)
         for place in product(*(range(n) for n in mean.shape)):
             layer = place[0] + 1 if layered else ""
             rest = " ".join(map(str, place[1:] if layered else place))
-            numbers = (repr(float(mean[place])), repr(float(result.stderr[name][place])))
-            yield [name, layer, rest, *numbers, result.n_networks]
+            value, error = float(mean[place]), float(result.stderr[name][place])
+            status = Status.OK if math.isfinite(value) else Status.OVERFLOW
+            yield name, layer, rest, value, error, result.n_networks, status.word
 
 
-def _write_netcdf(result: SimulationResult, path: Path) -> None:
-    # NetCDF 3 through SciPy: readable everywhere, and no HDF5 library is needed
-    dataset(result).to_netcdf(path, engine="scipy")
-
-
-def dataset(result: SimulationResult) -> Any:
-    """The result as an :class:`xarray.Dataset`."""
-    try:
-        import xarray
-    except ImportError as err:
-        raise MissingExtraError("xarray", "data", "a labelled dataset") from err
+def labelled(result: SimulationResult) -> Labelled:
+    """The observables with their axes, coordinates of layers and pairs, parameters."""
     variables: dict[str, Any] = {}
     for name, mean in result.mean.items():
         variables[name] = (result.dims[name], mean)
@@ -92,4 +59,4 @@ def dataset(result: SimulationResult) -> Any:
     attributes = {
         key: json.dumps(v) if isinstance(v, list) else v for key, v in result.parameters().items()
     }
-    return xarray.Dataset(variables, coords=coordinates, attrs=attributes)
+    return Labelled(variables, coordinates, attributes)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from chione.base import Array, checks
+from chione.base import EPS, AbstractResult, Array, along, checks, cost, result
 from chione.networks import MLP, Dense, as_network
+from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
 from chione.simulation.streams import Purpose, entropy, stream
 from chione.simulation.weights import dense_weights
 
 Method = Literal["plain", "stabilised"]
-_EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class SimulatedSpectrum:
+@result
+class SimulatedSpectrum(AbstractResult):
     r"""Singular values of :math:`J = D^L W^L \cdots D^1 W^1` of sampled networks.
 
     Parameters
@@ -38,9 +38,11 @@ class SimulatedSpectrum:
         The seed used.
     """
 
+    axes = along("network rank", "log_singular_values", "resolved")
+
     log_singular_values: Array
     output_width: int
-    resolved: Array
+    resolved: NDArray[np.bool_]
     method: Method
     seed: int
 
@@ -75,6 +77,7 @@ def simulate_spectrum(
     seed: int | None = 0,
     method: str = "plain",
     progress: Callable[[int, int], None] | None = None,
+    effort: float = 1.0,
 ) -> SimulatedSpectrum:
     r"""Singular values of the input-output Jacobian of sampled networks.
 
@@ -98,11 +101,15 @@ def simulate_spectrum(
         in graded form, right for all of them at up to six times the cost.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Raises
     ------
     ValueError
         For an unknown method, a wrong input or q_star <= 0.
+    CostError
+        If it would take more than `effort` allows.
     """
     network = as_network(network)
     how: Method = (
@@ -111,6 +118,8 @@ def simulate_spectrum(
         else "stabilised"
     )
     n = checks.integer("n_networks", n_networks)
+    with cost.allowing(effort):
+        check_spectrum(network, networks=n, stabilised=how == "stabilised")
     start = None if x is None else _input(x, network.widths[0])
     q = None if q_star is None else checks.positive("q_star", q_star)
     seed = entropy(seed)
@@ -175,7 +184,7 @@ def _plain(factors: Iterator[Array]) -> tuple[Array, Array]:
     assert product is not None
     s = np.linalg.svd(product, compute_uv=False)
     with np.errstate(divide="ignore"):
-        return np.log(s) + log, s > max(product.shape) * _EPS * s[0]
+        return np.log(s) + log, s > max(product.shape) * EPS * s[0]
 
 
 def _stabilised(factors: Iterator[Array]) -> tuple[Array, Array]:

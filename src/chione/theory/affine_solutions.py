@@ -16,18 +16,26 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, Affine, activation
-from chione.base import Array, ConvergenceError, Estimate, Status, checks
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, Affine, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    checks,
+    result,
+)
 from chione.gaussian.smoothing import WIDE, smooth
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.taylor import slope_in_q
 
 _REACH, _PER_UNIT = 6.0, 10  # shifts that are searched, in standard deviations of h, and how finely
 
 
-@dataclass(frozen=True)
-class AffineSolution:
+@result
+class AffineSolution(AbstractResult):
     r"""An affine change with both susceptibilities 1 at q = K for the given sigmas.
 
     Parameters

@@ -8,22 +8,20 @@ if chi_1 > 1, and none otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation
-from chione.base import Estimate, Status, missing
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Estimate, Status, missing, result
 from chione.theory.correlation_map import kernel, kernel_drop, slope_at
 from chione.theory.fixed_points import FixedPoint
 from chione.theory.kernel_map import compiles_quickly, kernel_map
 from chione.theory.moments import moments
 
 
-@dataclass(frozen=True)
-class CorrelationPoint:
+@result
+class CorrelationPoint(AbstractResult):
     """c*, 1 - c* with relative accuracy, and the slope of the correlation map there."""
 
     c: Estimate
@@ -115,11 +113,10 @@ def _direct(act: AbstractActivation, q: float, singular: bool) -> tuple[Curve, C
     def average(theta: float) -> Estimate:
         gap = float(2.0 * np.sin(0.5 * theta) ** 2)
         if singular:
-            top, rest = moments(act).square(q), kernel(act, q, q, 1.0 - gap)
-            drop = Estimate(top.value - rest.value, top.error + rest.error, Status.OK)
+            drop = moments(act).square(q) - kernel(act, q, q, 1.0 - gap)
         else:
             drop = kernel_drop(act, q, gap)
-        return Estimate(drop.value / (q * gap), drop.error / (q * gap), drop.status)
+        return drop / (q * gap)
 
     def slope(theta: float) -> Estimate:
         gap, plus = 2.0 * np.sin(0.5 * theta) ** 2, 2.0 * np.cos(0.5 * theta) ** 2

@@ -21,15 +21,15 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import Array, ConvergenceError
-from chione.gaussian.panels import EPS, NODES, WEIGHTS
+from chione.base import EPS, Array, ConvergenceError
+from chione.base import chebyshev as kit
+from chione.gaussian.panels import NODES, WEIGHTS
 from chione.theory.correlation_map import slope_at
 from chione.theory.moments import moments
 from chione.theory.slope_flow import SlopeFlow
 
 N_FIT = 16
-_X = np.cos(np.pi * (np.arange(N_FIT) + 0.5) / N_FIT)
-_TO_CHEBYSHEV = np.linalg.inv(chebyshev.chebvander(_X, N_FIT - 1))
+_X, _TO_CHEBYSHEV = kit.nodes(N_FIT), kit.fit_matrix(N_FIT)
 _TO_CHEBYSHEV_INVERSE = chebyshev.chebvander(_X, N_FIT - 1)  # coefficients -> node values
 _AT_START = (-1.0) ** np.arange(N_FIT)  # the polynomials at the lower end
 _END = 0.5 * np.pi
@@ -179,7 +179,7 @@ class CorrelationTable:
             except ConvergenceError:
                 r = np.full((N_FIT, N_FIT), np.nan)
             scale = np.maximum(scale, np.abs(r).max(0))
-            rest = float((np.abs((_TO_CHEBYSHEV @ r)[-2:]) / scale).max())
+            rest = float((kit.left_out(_TO_CHEBYSHEV @ r) / scale).max())
             short = b - a <= _END * 2.0**-_MAX_HALVINGS or len(done) + len(todo) > _MAX_PIECES
             noise = 0.3 * before < rest <= _ACCEPTED  # it no longer falls
             if rest > _RESOLVED and not short and not noise:
@@ -305,7 +305,7 @@ class CorrelationTable:
         low, high = np.full_like(s, -1.0), np.ones_like(s)
         noise = 8.0 * EPS * (1.0 + factor * np.abs(average[0]))  # of the excess itself
         for _ in range(_NEWTON):
-            value, slope = _clenshaw(average, s)
+            value, slope = kit.series_and_slope(average, s)
             excess, tilt = factor * value - 1.0, factor * slope
             if self._jumps:
                 theta = a + half * (1.0 + s)
@@ -320,7 +320,7 @@ class CorrelationTable:
             s = new
             if np.all(settled):
                 break
-        value, tilt = _clenshaw(patch.slope[k] @ basis, s)
+        value, tilt = kit.series_and_slope(patch.slope[k] @ basis, s)
         return a + half * (1.0 + s), value, tilt / half
 
 
@@ -347,13 +347,3 @@ def _averages(edges: Array, slope: Array, jumps: bool) -> tuple[Array, Array]:
         out[k] = integral[:-1] / (2.0 * drop if jumps else 2.0 * drop**2)
         total = integral[-1]
     return out, total * (np.sqrt(0.5) if jumps else 1.0)
-
-
-def _clenshaw(coefficients: Array, x: Array) -> tuple[Array, Array]:
-    """Chebyshev sums, coefficients (N_FIT, n), and their derivatives."""
-    b1, b2, d1, d2 = (np.zeros_like(x) for _ in range(4))
-    twice = 2.0 * x
-    for k in range(len(coefficients) - 1, 0, -1):
-        d1, d2 = twice * d1 - d2 + 2.0 * b1, d1
-        b1, b2 = twice * b1 - b2 + coefficients[k], b1
-    return x * b1 - b2 + coefficients[0], x * d1 - d2 + b1

@@ -8,27 +8,23 @@ For each q there is at most one pair of sigmas with :math:`\chi_\perp = 1` at th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, checks
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, along, checks, result
 from chione.theory.growth_profile import own_unit
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 
 _LOWEST, _HIGHEST, _PER_DECADE = 1e-8, 1e4, 40  # of q, where the caller names none
-_LARGEST = (
-    1e16  # of sigma_w^2 over its smallest: beyond, the slope is that of far tails of the Gaussian
-)
+_LARGEST = 1e16  # of sigma_w^2 over its smallest: beyond, the slope is that of far tails
 _BISECTIONS = 60
 
 
-@dataclass(frozen=True)
-class CriticalLine:
+@result
+class CriticalLine(AbstractResult):
     r"""Pairs of sigmas with chi_perp = 1, along increasing q.
 
     Parameters
@@ -49,6 +45,18 @@ class CriticalLine:
     sentence : str
         What the line is, or why there is none.
     """
+
+    axes = along(
+        "q",
+        "q",
+        "sigma_w",
+        "sigma_b",
+        "chi_parallel",
+        "error_w",
+        "error_b",
+        "error_parallel",
+        "error_q",
+    )
 
     activation: AbstractActivation
     q: Array

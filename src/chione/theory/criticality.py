@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
 from chione.theory.fading import Fading, fading, is_straight
 from chione.theory.growth_profile import own_unit
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import Origin, origin, slope_in_q
 
 K_MIN, K_MAX = 1e-8, 1e8
@@ -29,8 +27,8 @@ _SETTLED = 1e-9
 _PER_DECADE = 8  # a Gaussian mean hardly changes within an eighth of a decade of q
 
 
-@dataclass(frozen=True)
-class CriticalPoint:
+@result
+class CriticalPoint(AbstractResult):
     r"""One K* with both susceptibilities equal to 1, and what it asks of the variances.
 
     Parameters
@@ -77,8 +75,7 @@ class CriticalPoint:
         """Whether lengths stay at K*, or come to it at least from one side."""
         return self.attracts != "none"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "k_star": self.k_star.to_dict(),
             "weight_variance": self.weight_variance.to_dict(),
@@ -96,8 +93,8 @@ class CriticalPoint:
         return out
 
 
-@dataclass(frozen=True)
-class Criticality:
+@result
+class Criticality(AbstractResult):
     """All critical points of an activation and its universality class.
 
     Parameters
@@ -125,8 +122,7 @@ class Criticality:
         """The point that gives the class its name; None where there is none."""
         return self.points[0] if self.points else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "activation": self.activation,
             "universality": self.universality,
@@ -159,9 +155,10 @@ def criticality(phi: ActivationLike) -> Criticality:
     -----
     Scale-invariant activations are recognised by their two straight lines, K* = 0 by the Taylor
     coefficients at zero. Finite K* are sign changes of :math:`1 - \chi_\parallel / \chi_\perp`
-    between 1e-8 and 1e8 of the unit of the activation, bracketed on a grid of eight values a decade and refined with the
-    moments themselves. Errors are those of the moments divided by the slope. A pair of roots
-    closer to each other than the grid is not seen. Where the slopes agree at every K without phi
+    between 1e-8 and 1e8 of the unit of the activation, bracketed on a grid of eight values a
+    decade and refined with the moments themselves. Errors are those of the moments divided by the
+    slope. A pair of roots closer to each other than the grid is not seen. Where the slopes agree at
+    every K without phi
     being homogeneous (``softshrink``, whose kinks lie on the axis), each K > 0 has its own
     variances; the point at K = 1 is given for all of them, and the reason says so.
 
@@ -205,10 +202,9 @@ def _preference(p: CriticalPoint) -> tuple[int, float]:
 
 def _scale_invariant(at: Origin) -> CriticalPoint:
     v2 = at.small_lengths()[0]
-    variance = 1.0 / v2.value
     return CriticalPoint(
         Estimate(float("nan"), float("nan"), Status.CONTINUUM),
-        Estimate(variance, variance**2 * v2.error),
+        1.0 / v2,
         Estimate(0.0, 0.0),
         "scale-invariant",
         "neutral",
@@ -222,11 +218,10 @@ def _at_zero(phi: AbstractActivation, at: Origin) -> list[CriticalPoint]:
     if not at.is_zero or not at.has_slope:
         return []
     law = fading(phi, at)
-    variance = 1.0 / v2.value
     return [
         CriticalPoint(
             Estimate(0.0, 0.0),
-            Estimate(variance, variance**2 * v2.error + EPS * variance),
+            1.0 / v2,
             Estimate(0.0, 0.0),
             "K* = 0",
             "none" if law.law == "grows" else "both",
@@ -240,20 +235,18 @@ def _finite(m: Moments, k: Estimate) -> CriticalPoint:
     """Variances and stability at a root of the ratio."""
     q = float(k.value)
     d, s = m.derivative_square(q), m.square(q)
-    weight = 1.0 / d.value
     d_slope = slope_in_q(m.derivative_square, q).value
-    weight_error = weight * (abs(d_slope) * k.error + d.error) / d.value + EPS * weight
+    variance = 1.0 / Estimate(d.value, d.error + abs(d_slope) * k.error)
+    weight = float(variance.value)
     bias = q - weight * s.value
-    # dC_b / dK at the root, where d(E phi^2)/dK = E phi'^2: only the change of E phi'^2 is left
+    # both terms move with K, so their errors are correlated; as d(E phi^2)/dK = E phi'^2 at the
+    # root, only the change of E phi'^2 is left in dC_b / dK
     bias_slope = weight**2 * s.value * d_slope
     bias_error = abs(bias_slope) * k.error + weight * (s.error + weight * s.value * d.error)
     bias_error += 2.0 * EPS * q
-    curvature = slope_in_q(m.slope, q)
-    curvature = Estimate(weight * curvature.value, weight * curvature.error, curvature.status)
+    curvature = variance * slope_in_q(m.slope, q)
     name, attracts = _stability(m, q, weight, bias, curvature)
-    return CriticalPoint(
-        k, Estimate(weight, weight_error), Estimate(bias, bias_error), name, attracts, curvature
-    )
+    return CriticalPoint(k, variance, Estimate(bias, bias_error), name, attracts, curvature)
 
 
 def _stability(

@@ -6,16 +6,14 @@ r"""Lengths, correlations and gradients layer by layer, at infinite width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Status, checks, cost
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import AbstractResult, Array, Status, along, checks, cost, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import affine, count, mean_square, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.scale_free import anchor
 from chione.theory.trajectory_errors import trajectory_errors
 
@@ -25,8 +23,8 @@ _SILENT = 1e-300  # mean squares below are rounded to a few digits
 _EARLY = 200  # layers after which lengths that still move are taken to move on
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@result
+class Trajectory(AbstractResult):
     """Infinite-width curves over the layers l = 1 .. L.
 
     Parameters
@@ -44,6 +42,8 @@ class Trajectory:
     errors : dict of str to ndarray
         Estimated absolute error of each of the curves, by its name.
     """
+
+    axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient", "errors")
 
     q: Array
     c: Array

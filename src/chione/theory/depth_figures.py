@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Array, ConvergenceError, Estimate, Status, missing
+from chione.base import EPS, Array, ConvergenceError, Estimate, Status, missing
 from chione.gaussian import Integrator, Table
-from chione.gaussian.panels import EPS
 from chione.theory.fading import fading, is_straight
 from chione.theory.far_layers import carry
 from chione.theory.fixed_points import fixed_points, settle
@@ -216,11 +215,6 @@ def susceptibilities(phi: AbstractActivation, q: float, sigma_w: float) -> tuple
     m, w2 = moments(phi), sigma_w**2
     if q == 0.0:
         v2 = origin(phi).small_lengths()[0]
-        same = Estimate(w2 * v2.value, w2 * v2.error + EPS * w2 * v2.value)
+        same = w2 * v2
         return same, same
-    out = []
-    for e in (m.slope(q), m.derivative_square(q)):
-        out.append(
-            Estimate(w2 * e.value, w2 * e.error + 2.0 * EPS * abs(w2 * e.value), Status(e.status))
-        )
-    return tuple(out)
+    return w2 * m.slope(q), w2 * m.derivative_square(q)

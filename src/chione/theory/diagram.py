@@ -10,27 +10,28 @@ Newton steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Status, checks
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Status, along, checks, cost, result
 from chione.gaussian import Table
-from chione.gaussian.panels import EPS
 from chione.theory.correlation_table import CorrelationTable
 from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes
 from chione.theory.length_map import mean_square, variance
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
 from chione.theory.root_error import root_error
 from chione.theory.sine_slopes import as_sine, depth_scales_of_logs
 from chione.theory.stable_lengths import LengthSolver
 
 FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
+_LARGEST = 1e12  # beyond, tables of correlations are lost in rounding
+_CELL_SECONDS = 4e-5  # a point: 1e-5 s (tanh) to 4e-5 s (hardtanh) measured on 200 x 150 points
+_CELL_BYTES = 400.0  # fourteen fields, words for the phase, and what is on the way
 _CELLS = 1 << 16  # at a time: some ten working arrays of half a megabyte each
 
 Words = NDArray[np.str_]
@@ -38,8 +39,8 @@ Codes = NDArray[np.int8]
 Values = tuple[Array, Array]  # value, error
 
 
-@dataclass(frozen=True)
-class PhaseDiagram:
+@result
+class PhaseDiagram(AbstractResult):
     """Mean-field theory of one activation over a grid; fields have shape (rows, columns).
 
     Parameters
@@ -70,6 +71,12 @@ class PhaseDiagram:
     errors : dict of str to ndarray
         Estimated absolute error of each field of numbers.
     """
+
+    axes = (
+        along("sigma_w", "sigma_w")
+        | along("sigma_b", "sigma_b")
+        | along("sigma_b sigma_w", *FIELDS, "phase", "status", "reached", "errors")
+    )
 
     activation: AbstractActivation
     sigma_w: Array
@@ -128,6 +135,13 @@ def phase_diagram(
     w, b = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
     q0 = mean_square("q0", q0)
     shape = (b.size, w.size)
+    cells_allowed = int(min(cost.SECONDS * cost.allowed() / _CELL_SECONDS, 1e15))
+    cost.check(
+        f"a phase diagram of {b.size} x {w.size} points",
+        seconds=_CELL_SECONDS * b.size * w.size,
+        gigabytes=_CELL_BYTES * b.size * w.size / 1e9,
+        fits=f"{cells_allowed} points fit",
+    )
     fields = {name: np.full(shape, np.nan) for name in FIELDS}
     errors = {name: np.full(shape, np.nan) for name in FIELDS}
     status, reached = np.empty(shape, dtype=np.int8), np.empty(shape, dtype=bool)
@@ -160,6 +174,11 @@ def _axis(name: str, x: Any) -> Array:
     if a.min() < 0.0:
         raise ValueError(f"{name} must be 0 or above, but it holds {float(a.min())!r}.")
     variance(name, float(a.max()))
+    if a.max() > _LARGEST:
+        raise ValueError(
+            f"{name} must be at most {_LARGEST:g}, but it holds {float(a.max())!r}; beyond that "
+            "correlations are lost in rounding."
+        )
     return a
 
 

@@ -9,21 +9,18 @@ so the leading term of D decides: lengths fade where it is negative and grow whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Estimate
-from chione.gaussian.panels import EPS
+from chione.base import EPS, AbstractResult, Estimate, result
 from chione.theory.moments import moments
 from chione.theory.taylor import Origin
 
 _STRAIGHT = 1e-12  # relative departure from a straight line that counts as none
 
 
-@dataclass(frozen=True)
-class Fading:
+@result
+class Fading(AbstractResult):
     r"""Leading law of q at large depth l, at the critical point K* = 0.
 
     .. math:: q \sim A\,l^{-p} \qquad\text{or}\qquad q \sim A / \log l
@@ -61,18 +58,15 @@ def fading(phi: AbstractActivation, at: Origin) -> Fading:
     """The law by which lengths leave or reach zero; phi(0) = 0 and a slope there are needed."""
     v2, v3, v4, _ = at.small_lengths()
     if abs(v3.value) > 8.0 * v3.error:
-        kappa = _ratio(v3, v2)
+        kappa = v3 / v2
         if kappa.value > 0.0:
             return _grows(2.0, kappa)
-        amplitude = 4.0 / kappa.value**2
-        error = 2.0 * amplitude * kappa.error / abs(kappa.value)
-        return Fading("1/l^2", 2.0, Estimate(amplitude, error), kappa)
+        return Fading("1/l^2", 2.0, 4.0 / kappa**2, kappa)
     if abs(v4.value) > 8.0 * v4.error:
-        a1 = _ratio(v4, v2)
+        a1 = v4 / v2
         if a1.value > 0.0:
             return _grows(1.0, a1)
-        amplitude = -1.0 / a1.value
-        return Fading("1/l", 1.0, Estimate(amplitude, amplitude**2 * a1.error), a1)
+        return Fading("1/l", 1.0, -1.0 / a1, a1)
     straight = _straight_until(phi, at)
     if straight > 0.0:
         return _logarithmic(phi, v2.value, straight)
@@ -124,8 +118,3 @@ def _straight_until(phi: AbstractActivation, at: Origin) -> float:
 
 def _grows(exponent: float, rate: Estimate) -> Fading:
     return Fading("grows", exponent, Estimate(float("nan"), float("nan")), rate)
-
-
-def _ratio(a: Estimate, b: Estimate) -> Estimate:
-    value = a.value / b.value
-    return Estimate(value, (a.error + abs(value) * b.error) / abs(b.value) + EPS * abs(value))

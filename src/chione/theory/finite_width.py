@@ -9,17 +9,26 @@ r"""The first correction to infinite width: how the mean square varies from netw
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.activations import activation
-from chione.base import Array, ConvergenceError, Estimate, Status, checks, cost
-from chione.gaussian.panels import EPS
+from chione.activations import ActivationLike, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    along,
+    checks,
+    cost,
+    result,
+)
 from chione.networks import MLP, WEIGHT_LAWS, as_network
 from chione.theory.length_map import LARGEST_LENGTH, count, mean_square, variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
 LAWS = ("gaussian", "orthogonal")
@@ -31,8 +40,8 @@ _FOLLOWED = 300  # layers after which the growth of V / K^2 is taken to go on
 _LAYER = 1e-3  # CPU seconds of one layer
 
 
-@dataclass(frozen=True)
-class FiniteWidth:
+@result
+class FiniteWidth(AbstractResult):
     r"""Lengths, four-point vertex and first correction of the mean, layer by layer.
 
     Parameters
@@ -49,6 +58,8 @@ class FiniteWidth:
         :math:`G_1^l`: the mean over networks of the mean square is :math:`K^l + G_1^l / n`.
     """
 
+    axes = along("layer", "length", "vertex", "mean_correction")
+
     activation: str
     weights: str
     length: Estimate
@@ -58,26 +69,20 @@ class FiniteWidth:
     @property
     def relative_vertex(self) -> Array:
         """V / K^2 of each layer; NaN where K = 0."""
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             return np.asarray(self.vertex.value / self.length.value**2)
 
     def variance(self, width: int) -> Estimate:
         """Variance over networks of the mean square of a layer, (2 K^2 + V) / n."""
         n = count("width", width)
-        k = self.length
-        value = (2.0 * k.value**2 + self.vertex.value) / n
-        error = (4.0 * np.abs(k.value) * k.error + self.vertex.error) / n + EPS * np.abs(value)
-        return Estimate(value, error, self.vertex.status)
+        return (2.0 * self.length**2 + self.vertex) / n
 
     def mean(self, width: int) -> Estimate:
         """Mean over networks of the mean square of a layer, K + G_1 / n."""
         n = count("width", width)
-        value = self.length.value + self.mean_correction.value / n
-        error = self.length.error + self.mean_correction.error / n
-        return Estimate(value, error, self.mean_correction.status)
+        return self.length + self.mean_correction / n
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "activation": self.activation,
             "weights": self.weights,
@@ -87,8 +92,8 @@ class FiniteWidth:
         }
 
 
-@dataclass(frozen=True)
-class Trust:
+@result
+class Trust(AbstractResult):
     """How far infinite-width theory can be trusted at a width.
 
     Parameters
@@ -190,7 +195,7 @@ def finite_width(
         step = _Step(m, k, w2, haar, layer)
         k, v, g = step.length(b2), step.vertex(v), step.correction(v, g)
         rows.append((k, v, g))
-    return FiniteWidth(act.name, weights, *(_column(rows, i) for i in range(3)))
+    return FiniteWidth(act.name, weights, *map(Estimate.stack, zip(*rows, strict=True)))
 
 
 def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
@@ -220,16 +225,15 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths
     k = _first_length(w2, b2, q0)
     u = Estimate(-2.0 * (w2 * q0) ** 2 / max(n[0], n[1]) if haar else 0.0, 0.0)
-    value, error = [], []
+    rows = []
     for layer in range(1, network.depth + 1):
-        value.append(2.0 * k.value**2 / n[layer] + u.value)
-        error.append(4.0 * k.value * k.error / n[layer] + u.error + EPS * abs(value[-1]))
+        rows.append(2.0 * k**2 / n[layer] + u)
         if layer == network.depth:
             break
         step = _Step(m, k, w2, haar, layer)
         u = step.vertex(u, 1.0 / n[layer], 1.0 / max(n[layer], n[layer + 1]))
         k = step.length(b2)
-    return Estimate(np.array(value), np.array(error), np.zeros(len(value), dtype=np.int8))
+    return Estimate.stack(rows)
 
 
 def trust(
@@ -332,7 +336,7 @@ class _Step:
     def correction(self, v: Estimate, g: Estimate) -> Estimate:
         chi = self._chi()
         if self._k.value == 0.0:
-            return Estimate(chi.value * g.value, abs(chi.value) * g.error)
+            return chi * g
         bend = slope_in_q(self._m.slope, float(self._k.value))
         value = chi.value * g.value + 0.5 * self._w2 * bend.value * v.value
         error = abs(chi.value) * g.error + chi.error * abs(g.value)
@@ -343,10 +347,4 @@ class _Step:
     def _chi(self) -> Estimate:
         if self._slope is None:
             return Estimate(0.0, 0.0)
-        return Estimate(self._w2 * self._slope.value, self._w2 * self._slope.error)
-
-
-def _column(rows: list[tuple[Estimate, Estimate, Estimate]], i: int) -> Estimate:
-    value = np.array([float(r[i].value) for r in rows])
-    error = np.array([float(r[i].error) for r in rows])
-    return Estimate(value, error, np.zeros(len(rows), dtype=np.int8))
+        return self._w2 * self._slope

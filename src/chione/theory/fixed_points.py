@@ -9,19 +9,17 @@ iteration runs away from unstable points and crawls near half-stable ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
-from chione.theory.moments import ActivationLike, Moments, moments
+from chione.theory.moments import Moments, moments
 from chione.theory.root_error import root_error
 
 STABLE = "stable"
@@ -35,8 +33,8 @@ _FAINT = 1e-250  # smaller means are inexact for want of range, not of resolutio
 _FAR = 64.0  # beyond the last bend of S / q, where its limit is read
 
 
-@dataclass(frozen=True)
-class FixedPoint:
+@result
+class FixedPoint(AbstractResult):
     """One fixed point of the length map.
 
     Parameters
@@ -63,8 +61,8 @@ class FixedPoint:
         return self.stability != UNSTABLE
 
 
-@dataclass(frozen=True)
-class FixedPoints:
+@result
+class FixedPoints(AbstractResult):
     """All fixed points of one length map.
 
     Parameters

@@ -11,24 +11,32 @@ with D the mean over units of the products of error signals
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, ConvergenceError, Estimate, Status, checks
+from chione.activations import ActivationLike, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    Status,
+    along,
+    checks,
+    result,
+)
 from chione.gaussian import expectation
-from chione.gaussian.panels import EPS
 from chione.networks import MLP, as_network
-from chione.theory.correlation_map import derivative_kernel, kernel
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.kernel_mixed import two_inputs
+from chione.theory.moments import moments
 
 STARTS = ("unit", "squared")
 
 
-@dataclass(frozen=True)
-class BackwardPass:
+@result
+class BackwardPass(AbstractResult):
     """Error signals and gradients of two inputs; columns are the entries 11, 12 and 22.
 
     Parameters
@@ -43,14 +51,16 @@ class BackwardPass:
         The same for the biases.
     """
 
+    axes = along("layer entry", "metric", "errors", "weight_gradients", "bias_gradients")
+
     metric: Estimate
     errors: Estimate
     weight_gradients: Estimate
     bias_gradients: Estimate
 
 
-@dataclass(frozen=True)
-class Tradeoff:
+@result
+class Tradeoff(AbstractResult):
     r"""How fast a centred, normalised activation parts inputs, and how fast gradients grow.
 
     Parameters
@@ -123,28 +133,27 @@ def backward(
     if start == "unit" and goals.any():
         raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")
     act, n = network.activation, network.widths
-    w2, b2 = network.sigma_w**2, network.sigma_b**2
     first, second = (checks.positive("q0", q) for q in _several("q0", q0, 2))
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
-    x = [_exact(np.array([first, c * math.sqrt(first * second), second]))]
-    k: list[Estimate] = []
-    slopes: list[Estimate] = []
-    for layer in range(network.depth):
-        k.append(Estimate(w2 * x[-1].value + b2, w2 * x[-1].error + 2.0 * EPS * abs(x[-1].value)))
-        if layer < network.depth - 1:
-            after, slope = _pair(act, k[-1], layer + 1)
-            x.append(after)
-            slopes.append(slope)
+    if moments(act).has_jumps and network.depth > 1:
+        raise ConvergenceError(
+            f"A moment of {act} has no value at layer 1: {Status.INFINITE.sentence}"
+        )
+    run = two_inputs(network, (first, second), c, with_slope=True)
+    inputs = np.array([first, c * math.sqrt(first) * math.sqrt(second), second])
+    x = [_exact(inputs), *(run.product[l] for l in range(network.depth - 1))]
+    k = [run.metric[l] for l in range(network.depth)]
+    slopes = [run.slope[l] for l in range(network.depth - 1)]
     if start == "unit":
         d = [_exact(np.ones(3))]
     else:
         d = [Estimate(k[-1].value + goals, k[-1].error)]
     for layer in range(network.depth - 2, -1, -1):
-        ratio = w2 * n[layer + 2] / n[layer + 1]
-        d.insert(0, _times(d[0], slopes[layer], ratio))
-    weights = [_times(d[i], x[i], float(n[i + 1]) * float(n[i])) for i in range(network.depth)]
-    biases = [_times(d[i], _exact(np.ones(3)), float(n[i + 1])) for i in range(network.depth)]
-    return BackwardPass(_stack(k), _stack(d), _stack(weights), _stack(biases))
+        ratio = n[layer + 2] / n[layer + 1]
+        d.insert(0, ratio * d[0] * slopes[layer])
+    weights = [float(n[i + 1]) * float(n[i]) * d[i] * x[i] for i in range(network.depth)]
+    biases = [float(n[i + 1]) * d[i] for i in range(network.depth)]
+    return BackwardPass(*map(Estimate.stack, (k, d, weights, biases)))
 
 
 def _several(name: str, x: Any, n: int) -> tuple[Any, ...]:
@@ -183,64 +192,17 @@ def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
     act, q = activation(phi), checks.positive("q", q)
     m = moments(act)
     mean, square, slope = m.mean(q), m.square(q), m.derivative_square(q)
-    variance = square.value - mean.value**2
-    spread = square.error + 2.0 * abs(mean.value) * mean.error + 2.0 * EPS * square.value
-    if not variance > 8.0 * spread:
+    variance = square - mean**2
+    if not variance.value > 8.0 * variance.error:
         raise ConvergenceError(f"{act} is constant at variance {q:g}; it cannot be scaled.")
     # sqrt(q) E phi' = E z phi, the first Hermite coefficient
     first = expectation(lambda h: h * act.value(h), q, breakpoints=act.kinks)
-    top = first.value**2 / q
-    decorrelation = top / variance
-    d_error = (
-        2.0 * abs(first.value) * first.error / q / variance + decorrelation * spread / variance
-    )
     if not math.isfinite(slope.value):
         gradient = Estimate(float("nan"), float("nan"), slope.status)
     else:
-        value = q * slope.value / variance
-        gradient = Estimate(value, q * slope.error / variance + value * spread / variance)
-    return Tradeoff(act.name, Estimate(decorrelation, d_error + 2.0 * EPS), gradient)
-
-
-def _pair(act: AbstractActivation, k: Estimate, layer: int) -> tuple[Estimate, Estimate]:
-    """Mean products of the activations and of the slopes, entries 11, 12, 22."""
-    q1, q12, q2 = (float(v) for v in k.value)
-    m = moments(act)
-    ends = [(m.square(q), m.derivative_square(q)) for q in (q1, q2)]
-    norm = math.sqrt(q1 * q2)
-    c = min(1.0, max(-1.0, q12 / norm)) if norm > 0.0 else 0.0
-    if c == 1.0 and q1 == q2:
-        middle = ends[0]
-    else:
-        middle = kernel(act, q1, q2, c), derivative_kernel(act, q1, q2, c)
-    out = []
-    for i in range(2):
-        parts = (ends[0][i], middle[i], ends[1][i])
-        value = np.array([float(p.value) for p in parts])
-        if not np.all(np.isfinite(value)):
-            bad = next(p for p in parts if not math.isfinite(float(p.value)))
-            raise ConvergenceError(
-                f"A moment of {act} has no value at layer {layer}: "
-                f"{Status(int(bad.status)).sentence}",
-                result=bad,
-            )
-        # an error of the lengths moves each moment by about the same relative amount
-        carried = np.abs(value) * 2.0 * float(np.max(k.error)) / max(q1, q2, 1e-300)
-        out.append(Estimate(value, np.array([float(p.error) for p in parts]) + carried))
-    return out[0], out[1]
+        gradient = q * slope / variance
+    return Tradeoff(act.name, first**2 / q / variance, gradient)
 
 
 def _exact(value: Array) -> Estimate:
     return Estimate(value, 2.0 * EPS * np.abs(value))
-
-
-def _times(a: Estimate, b: Estimate, factor: float) -> Estimate:
-    value = factor * a.value * b.value
-    error = factor * (np.abs(a.value) * b.error + np.abs(b.value) * a.error)
-    return Estimate(value, error + 2.0 * EPS * np.abs(value))
-
-
-def _stack(rows: list[Estimate]) -> Estimate:
-    value = np.stack([r.value for r in rows])
-    error = np.stack([r.error for r in rows])
-    return Estimate(value, error, np.zeros(value.shape, dtype=np.int8))

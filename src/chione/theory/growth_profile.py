@@ -194,7 +194,7 @@ def _mean_square(u: Array, both: Array) -> Array:
     small[shift:] = total[:-shift] - shift * _STEP
     top = np.maximum(terms.max(0), small)
     finite = np.isfinite(top)
-    out = top.copy()
+    out: Array = top.copy()
     rest = np.exp2(terms[:, finite] - top[finite]).sum(0) + np.exp2(small[finite] - top[finite])
     out[finite] += np.log2(rest)
     return np.asarray(out)

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, checks, missing
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
 from chione.theory.growth_profile import own_unit
 from chione.theory.length_map import count, mean_square
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.recommendation import Recommendation
 from chione.theory.schemes import SCHEMES, scheme_sigmas
 
@@ -165,6 +165,7 @@ def option(
     q0: float,
     q_star: Estimate | None = None,
     status: Status = Status.OK,
+    sigma_errors: tuple[float, float] = (0.0, 0.0),
 ) -> Recommendation:
     """Put sigmas into the terms of a recommendation, with figures over the depth."""
     figures = follow(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth, q0=q0)
@@ -189,13 +190,24 @@ def option(
         status=status,
         kind=kind,
         reason="",
+        errors={
+            "sigma_w": sigma_errors[0] + EPS * sigma_w,
+            "sigma_b": sigma_errors[1] + EPS * sigma_b,
+            "log10_gradient": figures.relative_error / math.log(10.0),
+        },
     )
     return replace(made, reason=_figures_words(made))
 
 
+def _root_error(variance: Estimate) -> float:
+    """Error of the root of a variance; of a variance that may be zero, the root of its error."""
+    v, error = max(float(variance.value), 0.0), float(variance.error)
+    return error / math.sqrt(v) if v > error else math.sqrt(v + error)
+
+
 def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
     if p.universality == "scale-invariant":
-        q_star = Estimate(p.weight_variance.value * q0, p.weight_variance.error * q0)
+        q_star = p.weight_variance * q0
     else:
         q_star = p.k_star
     status = Status.HALF_STABLE if p.universality == "half-stable" else Status.OK
@@ -209,6 +221,7 @@ def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) 
         q0=q0,
         q_star=q_star,
         status=status,
+        sigma_errors=(_root_error(p.weight_variance), _root_error(p.bias_variance)),
     )
 
 
@@ -262,7 +275,15 @@ def _edge(act: AbstractActivation, depth: int, q0: float) -> Recommendation | No
         depth=depth,
         q0=q0,
         q_star=Estimate(float(q[best]), 0.0),
+        sigma_errors=_edge_errors(act, float(q[best])),
     )
+
+
+def _edge_errors(act: AbstractActivation, q: float) -> tuple[float, float]:
+    """Errors of sigma_w and sigma_b of the edge of chaos at q."""
+    m = moments(act)
+    w2 = 1.0 / m.derivative_square(q)
+    return _root_error(w2), _root_error(q - w2 * m.square(q))
 
 
 def _edge_variances(act: AbstractActivation, q: Array) -> tuple[Array, Array, Array]:
@@ -379,7 +400,7 @@ def _factor(log10: float, relative: float) -> Estimate:
     if abs(log10) > _LOG10_MAX:
         return missing(Status.OVERFLOW)
     value = 10.0**log10
-    rounding = (2.0 + abs(log10) * math.log(10.0)) * np.finfo(np.float64).eps
+    rounding = (2.0 + abs(log10) * math.log(10.0)) * EPS
     return Estimate(value, value * (relative + rounding))
 
 

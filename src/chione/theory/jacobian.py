@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
 from chione.base import SpecError, Status, checks
-from chione.freeprob.squares import GaussianSquare
-from chione.theory.jacobian_equation import MasterEquation
 from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_result import Ensemble, JacobianSpectrum, SpectrumCurve
-from chione.theory.jacobian_solvers import AbstractSolver, OneOrthogonalLayer, WFormSolver
-from chione.theory.jacobian_widths import WidthsSolver
 from chione.theory.moments import second_moment
 from chione.theory.phase import mean_field
+
+_DEEPEST = 10**12  # logarithms of lambda grow with L; at 1e12 they keep four digits of a decade
+_SIGMAS = (1e-100, 1e100)
+_LENGTHS = (1e-100, 1e100)
 
 __all__ = ["JacobianSpectrum", "SpectrumCurve", "jacobian_spectrum"]
 
 
 def jacobian_spectrum(
-    phi: Any,
+    phi: ActivationLike,
     *,
     depth: int,
     sigma_w: float | None = None,
@@ -83,23 +82,23 @@ def jacobian_spectrum(
     """
     phi = activation(phi)
     L = checks.integer("depth", depth)
+    for name, x, (low, high) in (
+        ("depth", L, (1, _DEEPEST)), ("sigma_w", sigma_w, _SIGMAS), ("sigma_b", sigma_b, _SIGMAS),
+        ("q_star", q_star, _LENGTHS),
+    ):  # fmt: skip
+        if isinstance(x, int | float | np.number) and x != 0.0 and not low <= abs(x) <= high:
+            raise ValueError(
+                f"{name} must lie between {low:g} and {high:g}, but it is {x!r}: the spectrum "
+                "cannot be followed beyond that in double precision."
+            )
     ensemble: Ensemble = (
         "gaussian"
         if checks.one_of("weights", weights, ("gaussian", "orthogonal")) == "gaussian"
         else "orthogonal"
     )
-    sw, sb, q, law = _parameters(phi, sigma_w, sigma_b, q_star)
+    sw, sb, q = _parameters(phi, sigma_w, sigma_b, q_star)
     ratios = _ratios(widths, L, ensemble)
-    gain = 2.0 * float(np.log(sw))
-    slack = 2.0 * phi.derivative_error
-    solver: AbstractSolver
-    if ratios is not None:
-        solver = WidthsSolver(law, gain, ratios, slack)
-    elif L == 1 and ensemble == "orthogonal":
-        solver = OneOrthogonalLayer(law, gain, slack)
-    else:
-        solver = WFormSolver(MasterEquation(law, gain, L, ensemble == "gaussian", slack))
-    return JacobianSpectrum(phi, sw, sb, q, L, ensemble, ratios, law, solver)
+    return JacobianSpectrum(phi, sw, sb, q, L, ensemble, ratios)
 
 
 def _parameters(
@@ -107,7 +106,7 @@ def _parameters(
     sigma_w: float | None,
     sigma_b: float | None,
     q_star: float | None,
-) -> tuple[float, float, float, GaussianSquare]:
+) -> tuple[float, float, float]:
     sw = None if sigma_w is None else checks.positive("sigma_w", sigma_w)
     sb = None if sigma_b is None else checks.non_negative("sigma_b", sigma_b)
     if q_star is not None:
@@ -115,10 +114,10 @@ def _parameters(
         if sw is None:
             sw = float(law.moments(1)[0]) ** -0.5
         if sb is None:  # what makes q_star the fixed point, where anything does
-            square = float(q_star) - sw**2 * float(second_moment(phi, q_star).value)
+            square = float(q_star) - sw * sw * float(second_moment(phi, q_star).value)
             slack = 1e-12 * float(q_star)
             sb = float(np.sqrt(max(square, 0.0))) if square >= -slack else float("nan")
-        return sw, sb, float(q_star), law
+        return sw, sb, float(q_star)
     if sw is None:
         raise SpecError(
             "the spectrum needs sigma_w (and sigma_b), or q_star, or both; for example "
@@ -126,7 +125,8 @@ def _parameters(
         )
     sb = 0.0 if sb is None else sb
     q = _fixed_point(phi, sw, sb)
-    return sw, sb, q, derivative_law(phi, q)
+    derivative_law(phi, q)  # refuses an activation that has no such law
+    return sw, sb, q
 
 
 def _fixed_point(phi: AbstractActivation, sigma_w: float, sigma_b: float) -> float:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from chione.base import Array
+from chione.base import EPS, Array
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian_bands import Band
 from chione.theory.jacobian_equation import MasterEquation
 
 _COARSE = 32  # points per band of the first pass, which only places the second
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,11 @@ def errors(eq: MasterEquation, check: MasterEquation, curve: Curve) -> tuple[Arr
     y, c = eq.at(curve.log_w), check.at(curve.log_w)
     terms = 4.0 + abs(curve.log_w) + abs(eq.log_gain) + abs(np.log(y.p)) + abs(np.log(y.p - 1.0))
     zero = sum(m for a, m in eq.law.atoms if a == 0.0)
-    rounding = 8.0 * _EPS * eq.depth * terms
+    rounding = 8.0 * EPS * eq.depth * terms
     d_log_z = abs(c.log_z - y.log_z) + rounding + eq.slack * eq.depth
     with np.errstate(divide="ignore", invalid="ignore"):
-        d_p = abs((c.p - y.p).imag) + 8.0 * _EPS * abs(y.p - zero)
+        d_p = abs((c.p - y.p).imag) + 8.0 * EPS * abs(y.p - zero)
         d_p = d_p + abs(y.p_slope / y.slope) * d_log_z
         relative = d_p / np.maximum(abs(y.p.imag), 1e-300)
     d_cdf = abs((1.0 - curve.cdf) - check.above(curve.log_w, c.m))
-    return relative, d_cdf + d_log_z * abs(y.p) / np.pi + 8.0 * _EPS * eq.depth
+    return relative, d_cdf + d_log_z * abs(y.p) / np.pi + 8.0 * EPS * eq.depth

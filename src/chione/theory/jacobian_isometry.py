@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
-from chione.base import ConvergenceError, Status, checks
+from chione.base import AbstractResult, ConvergenceError, Status, checks, result
 from chione.gaussian import gaussian_nodes
 from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
 from chione.theory.jacobian_law import derivative_law
@@ -22,8 +20,8 @@ _SCAN = 42
 _FIT = (1e-4, 1e-3)  # where the power law of the spread at small q is read off
 
 
-@dataclass(frozen=True)
-class IsometricInitialization:
+@result
+class IsometricInitialization(AbstractResult):
     r"""Critical orthogonal initialisation with a given variance of the spectrum.
 
     Parameters
@@ -69,7 +67,7 @@ class IsometricInitialization:
 
 
 def q_star_for_variance(
-    phi: Any, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
+    phi: ActivationLike, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
 ) -> IsometricInitialization:
     r"""The q_star at which the spectrum of a critical network has a given variance.
 
@@ -113,7 +111,7 @@ def q_star_for_variance(
 
 
 def dynamical_isometry(
-    phi: Any, depth: int, *, variance: float = 0.25
+    phi: ActivationLike, depth: int, *, variance: float = 0.25
 ) -> tuple[IsometricInitialization, JacobianSpectrum]:
     """The initialisation that holds the variance, and the spectrum that it has.
 

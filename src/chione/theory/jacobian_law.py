@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from chione.activations import activation
+from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
 from chione.base import checks
 from chione.freeprob import GaussianSquare, gaussian_square
 from chione.theory.moments import moments as theory_moments
 
 
-def derivative_law(phi: Any, q: float) -> GaussianSquare:
+def derivative_law(phi: ActivationLike, q: float) -> GaussianSquare:
     r"""Law of :math:`t = \phi'(h)^2` with :math:`h \sim N(0, q)`.
 
     .. math:: \mu_k = E\,t^k, \qquad M_{D^2}(w) = E\,\frac{t}{w - t}

@@ -12,26 +12,24 @@ to -1 (t leaves its value rarely, and then for zero).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from scipy.special import lambertw
 
-from chione.activations import activation
-from chione.base import Array, Estimate, checks
+from chione.activations import ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, checks, result
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian import JacobianSpectrum
 from chione.theory.jacobian_law import derivative_law
 
 Kind = Literal["smooth", "bernoulli", "two-valued", "none"]
-_EPS = float(np.finfo(np.float64).eps)
 _SMALL_Q = (0.1, 0.05, 0.025, 1e-3, 1e-4)  # where the limit q -> 0 is looked at
 _TABLE = 4001
 
 
-@dataclass(frozen=True)
-class LimitLaw:
+@result
+class LimitLaw(AbstractResult):
     r"""Limit of the squared singular values at variance s and critical :math:`\sigma_w`.
 
     Parameters
@@ -87,7 +85,7 @@ class LimitLaw:
         value = np.where(inside, np.maximum(-x.imag, 0.0) / (np.pi * safe), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = abs(1.0 / self._slope(x))
-        error = np.where(inside, 32.0 * _EPS * (slope + abs(x)) / safe, 0.0)
+        error = np.where(inside, 32.0 * EPS * (slope + abs(x)) / safe, 0.0)
         return Estimate(value, error, np.zeros(lam.shape, dtype=int))
 
     def cdf(self, eigenvalue: Any) -> Estimate:
@@ -108,7 +106,7 @@ class LimitLaw:
         value = np.where(inside, below, np.where(lam >= high, top, 0.0))
         for place, mass in self.atoms:
             value = value + np.where(lam >= place, mass, 0.0)
-        return Estimate(value, np.where(inside, 64.0 * _EPS, 0.0), np.zeros(lam.shape, dtype=int))
+        return Estimate(value, np.where(inside, 64.0 * EPS, 0.0), np.zeros(lam.shape, dtype=int))
 
     def _slope(self, x: Complex) -> Complex:
         s = self.variance
@@ -148,8 +146,8 @@ class LimitLaw:
         return np.asarray(x)
 
 
-@dataclass(frozen=True)
-class Universality:
+@result
+class Universality(AbstractResult):
     """Which limit a deep orthogonal network with this activation approaches.
 
     Parameters
@@ -174,7 +172,7 @@ class Universality:
         return LimitLaw("bernoulli", variance) if self.kind == "bernoulli" else None
 
 
-def universality_class(phi: Any) -> Universality:
+def universality_class(phi: ActivationLike) -> Universality:
     """The universality class of an activation, from the law of phi'(h)^2 at small q."""
     phi = activation(phi)
     shapes = [_shape(phi, q) for q in _SMALL_Q]
@@ -208,7 +206,7 @@ def distance_to_limit(spectrum: JacobianSpectrum, limit: LimitLaw, *, points: in
     return float(np.nansum(abs(own - limit.cdf(middle).value)) * (lam[1] - lam[0]))
 
 
-def _shape(phi: Any, q: float) -> tuple[float, float]:
+def _shape(phi: ActivationLike, q: float) -> tuple[float, float]:
     """Var(t) / mu_1^2, and third over second central moment of t / mu_1."""
     law = derivative_law(phi, q)
     u = law.nodes[0] / law.moments(1)[0] - 1.0
@@ -218,7 +216,7 @@ def _shape(phi: Any, q: float) -> tuple[float, float]:
     return second, law.mean_of(u**3) / second
 
 
-def spread_of(phi: Any, q: float) -> float:
+def spread_of(phi: ActivationLike, q: float) -> float:
     r""":math:`E t^2 / \mu_1^2 - 1`: variance of the spectrum per orthogonal layer."""
     law = derivative_law(phi, q)
     return law.mean_of((law.nodes[0] / law.moments(1)[0] - 1.0) ** 2)

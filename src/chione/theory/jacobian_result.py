@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
-from chione.base import Array, Estimate, Status, checks
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.freeprob.squares import GaussianSquare
+from chione.theory.jacobian_equation import MasterEquation
+from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_outlier import Outlier, outliers
-from chione.theory.jacobian_solvers import AbstractSolver, WFormSolver
+from chione.theory.jacobian_solvers import AbstractSolver, OneOrthogonalLayer, WFormSolver
+from chione.theory.jacobian_widths import WidthsSolver
 
 Ensemble = Literal["gaussian", "orthogonal"]
-_EPS = float(np.finfo(np.float64).eps)
 _MAX_LOG = 709.0  # beyond this exp overflows
 _QUANTILE_STEPS = 60
 _LOST_MASS = 1e-6  # miss in the distribution function at which a quantile counts as not found
 
 
-@dataclass(frozen=True)
-class SpectrumCurve:
+@result
+class SpectrumCurve(AbstractResult):
     r"""The continuous part of a spectrum on a graded grid, from below.
 
     Parameters
@@ -40,6 +41,11 @@ class SpectrumCurve:
     cdf_error : ndarray, shape (n,)
         Estimated error of `cdf`.
     """
+
+    axes = along(
+        "log_lambda",
+        *("log_lambda", "log_density", "density_of_log", "cdf", "density_error", "cdf_error"),
+    )
 
     log_lambda: Array
     log_density: Array
@@ -69,8 +75,8 @@ class SpectrumCurve:
         return np.asarray(2.0 * self.density_of_log * _exp(-0.5 * self.log_lambda))
 
 
-@dataclass(frozen=True)
-class JacobianSpectrum:
+@result
+class JacobianSpectrum(AbstractResult):
     r"""Limit law of the eigenvalues :math:`\lambda` of :math:`J J^T` at infinite width.
 
     .. math:: J = D^L W^L \cdots D^1 W^1, \qquad D^l = \mathrm{diag}\,\phi'(h^l)
@@ -102,15 +108,30 @@ class JacobianSpectrum:
     depth: int
     weights: Ensemble
     widths: tuple[float, ...] | None
-    law: GaussianSquare = field(repr=False, compare=False)
-    solver: AbstractSolver = field(repr=False, compare=False)
+
+    @cached_property
+    def law(self) -> GaussianSquare:
+        """The law of phi'(h)^2 over the units of a layer."""
+        return derivative_law(self.activation, self.q_star)
+
+    @cached_property
+    def solver(self) -> AbstractSolver:
+        """The master equation, in the form that fits weights and widths."""
+        gain = 2.0 * float(np.log(self.sigma_w))
+        slack = 2.0 * self.activation.derivative_error
+        if self.widths is not None:
+            return WidthsSolver(self.law, gain, self.widths, slack)
+        if self.depth == 1 and self.weights == "orthogonal":
+            return OneOrthogonalLayer(self.law, gain, slack)
+        gaussian = self.weights == "gaussian"
+        return WFormSolver(MasterEquation(self.law, gain, self.depth, gaussian, slack))
 
     # ------------------------------------------------------------------------- whole numbers
 
     @property
     def chi(self) -> float:
         r"""Mean squared singular value of one layer, :math:`\sigma_w^2 E\,\phi'(h)^2`."""
-        return self.sigma_w**2 * float(self.law.moments(1)[0])
+        return self.sigma_w * self.sigma_w * float(self.law.moments(1)[0])
 
     @property
     def atoms(self) -> tuple[tuple[float, float], ...]:
@@ -163,7 +184,7 @@ class JacobianSpectrum:
         scaled, log_m1 = self.solver.scaled_moments(n)
         k = np.arange(1, n + 1)
         value = np.asarray(scaled * _exp(k * log_m1))
-        error = abs(value) * _EPS * (16.0 + 8.0 * k * (self.depth + abs(log_m1)))
+        error = abs(value) * EPS * (16.0 + 8.0 * k * (self.depth + abs(log_m1)))
         status = np.where(np.isfinite(value), Status.OK, Status.DIVERGENT)
         return Estimate(value, error, status)
 
@@ -305,12 +326,12 @@ class JacobianSpectrum:
             new = np.where(inside, new, 0.5 * (low[active] + high[active]))
             step = abs(new - x[active])
             x[active] = new
-            active = active[(step > 4.0 * _EPS * np.maximum(1.0, abs(new)))]
+            active = active[(step > 4.0 * EPS * np.maximum(1.0, abs(new)))]
             if active.size == 0 or bool(np.all(step <= error[active].max(initial=0.0) * 1e-3)):
                 break
         # Beyond the range that the sums can follow there is no answer, rather than a wrong one.
         x = np.where(abs(self.solver.values(x).cdf - p) <= _LOST_MASS, x, np.nan)
-        return x, np.nan_to_num(error, nan=0.0) + 8.0 * _EPS * np.maximum(1.0, abs(x))
+        return x, np.nan_to_num(error, nan=0.0) + 8.0 * EPS * np.maximum(1.0, abs(x))
 
 
 def _estimate(value: Any, error: Any) -> Estimate:

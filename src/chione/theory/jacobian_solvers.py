@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
 from chione.freeprob import series
 from chione.freeprob.measures import Booleans, Complex, Integers
 from chione.freeprob.squares import GaussianSquare
@@ -18,7 +18,6 @@ from chione.theory.jacobian_bands import Band, bands, product_atoms
 from chione.theory.jacobian_curve import Curve, curve_at, errors, trace
 from chione.theory.jacobian_equation import MasterEquation
 
-_EPS = float(np.finfo(np.float64).eps)
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 
 
@@ -126,7 +125,7 @@ class WFormSolver(AbstractSolver):
                 below[inside] = 0.0
         outside = out.density == 0.0
         out.cdf[outside] += below[outside]
-        out.cdf_error[outside] = 8.0 * _EPS * self.equation.depth
+        out.cdf_error[outside] = 8.0 * EPS * self.equation.depth
         np.clip(out.cdf, 0.0, 1.0, out=out.cdf)
         return out
 
@@ -240,9 +239,9 @@ class OneOrthogonalLayer(AbstractSolver):
         # The place is known to rounding; how much that moves the density is measured.
         h = 1e-6
         moved = abs(self.law.density(t * (1 + h)) - self.law.density(t * (1 - h))) * t / (2 * h)
-        loose = 16.0 * _EPS * (1.0 + abs(x)) + self.slack
-        error = (moved + density) * loose + 100.0 * _EPS * density
-        return Values(density, cdf, error, density * loose + 100.0 * _EPS)
+        loose = 16.0 * EPS * (1.0 + abs(x)) + self.slack
+        error = (moved + density) * loose + 100.0 * EPS * density
+        return Values(density, cdf, error, density * loose + 100.0 * EPS)
 
     def curve(self, n: int) -> tuple[Array, Values]:
         t, p = self.law.nodes

@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import Array, ConvergenceError
+from chione.base import EPS, Array, ConvergenceError
 from chione.freeprob import series
 from chione.freeprob.measures import Booleans, Complex
 from chione.freeprob.squares import GaussianSquare
@@ -31,7 +31,6 @@ _AXIS = 250.0  # reach in log |w| of the table on the negative axis
 _NEWTON = 40
 _SCAN = 600  # points of log lambda at which bands are looked for
 _VANISHED = 1e-9  # density by log lambda that counts as none in the scan for bands
-_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -192,14 +191,14 @@ class WidthsSolver(AbstractSolver):
         density = np.where(inside, density, 0.0)
         _, slope, _ = self._log_z(state)
         with np.errstate(all="ignore"):
-            rounding = 64.0 * _EPS * len(self.ratios) * (8.0 + abs(y)) + self.slack
-            error = abs(rounding / slope) + 64.0 * _EPS * abs(state.x)
+            rounding = 64.0 * EPS * len(self.ratios) * (8.0 + abs(y)) + self.slack
+            error = abs(rounding / slope) + 64.0 * EPS * abs(state.x)
         # Off the bands the logarithms of negative numbers have no side; the mass is known.
         cdf = np.where(y <= self.support[0][0], 1.0 - self.rank, cdf)
         cdf = np.where(y >= self.support[-1][1], 1.0, cdf)
         bad = ~good & inside
         density[bad], cdf[bad] = np.nan, np.nan
-        return Values(density, cdf, np.where(inside, error, 0.0), error + 64.0 * _EPS)
+        return Values(density, cdf, np.where(inside, error, 0.0), error + 64.0 * EPS)
 
     @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:

@@ -15,18 +15,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import Array
-from chione.gaussian.panels import EPS, NODES, WEIGHTS
+from chione.base import EPS, Array
+from chione.base import chebyshev as kit
+from chione.gaussian.panels import NODES, WEIGHTS
 from chione.theory.correlation_map import slope_at, slope_expansion
 from chione.theory.moments import moments
 
 N_COEFFICIENTS = 16  # of each Chebyshev piece
-_X = np.cos(np.pi * (np.arange(N_COEFFICIENTS) + 0.5) / N_COEFFICIENTS)
-_TO_CHEBYSHEV = np.linalg.inv(chebyshev.chebvander(_X, N_COEFFICIENTS - 1))
+_X, _TO_CHEBYSHEV = kit.nodes(N_COEFFICIENTS), kit.fit_matrix(N_COEFFICIENTS)
 _END = (
     0.4  # of the angle: beyond it the Hermite series, cos(0.4)^320 < 1e-11 of its tail, is enough
 )
@@ -89,7 +88,7 @@ class KernelMap:
         piece = np.clip(np.searchsorted(edges, theta, side="right") - 1, 0, len(edges) - 2)
         low, high = edges[piece], edges[piece + 1]
         x = (2.0 * theta - low - high) / (high - low)
-        return np.asarray(_clenshaw(coefficients[piece], x))
+        return kit.series(np.moveaxis(coefficients[piece], -1, 0), x)
 
     def _fit(self) -> tuple[Array, Array]:
         """Pieces of R (or R sin theta), halved until their last coefficients are rounding."""
@@ -101,7 +100,7 @@ class KernelMap:
             values = self._samples(0.5 * (low + high) + 0.5 * (high - low) * _X)
             self._scale = max(self._scale, float(np.abs(values).max()))
             coefficients = _TO_CHEBYSHEV @ values
-            rest = float(np.abs(coefficients[-2:]).max())
+            rest = float(kit.left_out(coefficients))
             allowed = max(4e-15 * self._scale, 2.0 * self._sample_error * self._scale)
             if rest > allowed and len(done) + len(todo) < _MAX_PIECES:
                 middle = 0.5 * (low + high)
@@ -212,11 +211,3 @@ def angle(one_minus_c: Any) -> Array:
 def kernel_map(phi: AbstractActivation, q: float) -> KernelMap:
     """The compiled map of an activation at one q, kept for the next call."""
     return KernelMap(phi, q)
-
-
-def _clenshaw(coefficients: Array, x: Array) -> Array:
-    """Sum of a Chebyshev series whose coefficients (..., n) differ from point to point."""
-    b1, b2 = np.zeros_like(x), np.zeros_like(x)
-    for k in range(coefficients.shape[-1] - 1, 0, -1):
-        b1, b2 = 2.0 * x * b1 - b2 + coefficients[..., k], b1
-    return x * b1 - b2 + coefficients[..., 0]

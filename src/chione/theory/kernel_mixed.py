@@ -1,160 +1,181 @@
-"""Kernels of inputs with different norms, through the layers one by one.
-
-Each layer needs E phi(u1) phi(u2) for every pair of lengths and every correlation. It comes from
-the closed form where one is known, else from the Hermite coefficients of phi at each length where
-their series has converged, else from one two-dimensional integral an entry (milliseconds each).
-"""
+"""Kernels of inputs with different norms, through the layers one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from chione.activations import AbstractActivation
-from chione.base import Array, ConvergenceError, Estimate, Status
-from chione.gaussian import hermite_expansion
+from chione.base import EPS, Array, ConvergenceError, Estimate, Status, cost
 from chione.networks import MLP
-from chione.theory.correlation_map import derivative_kernel, kernel
-from chione.theory.moments import CLOSED_ERROR, moments
+from chione.theory.moments import moments
+from chione.theory.pair_inputs import FirstLayer, Pairs
+from chione.theory.pair_layers import PairLayer, Scale
 
-_BLOCK = 1 << 16  # entries at a time: the working set of the Hermite sums stays in the cache
-_N_HERMITE = 320
-_TAIL = 1e-13  # part of the mean square that the Hermite series may leave out
-_PER_OCTAVE = 24  # nodes in log q for the interpolation of Hermite coefficients
+Lengths = tuple[Array, Array]  # mean squares and their relative errors, (n,) each
 
-Pair = tuple[Array, Array, float]
+_UNDERFLOW = 1e-307  # what becomes of products that float64 cannot hold
+_ENTRIES = 1 << 14  # of a block, which goes through all layers while it is in the cache
 
 
 def mixed_kernels(network: MLP, a: Array, b: Array, *, same: bool, with_ntk: bool) -> Estimate:
-    """NNGP or tangent kernel of the rows of `a` with those of `b`, of any norms."""
-    act, w2, b2 = network.activation, network.sigma_w**2, network.sigma_b**2
-    m, d = moments(act), a.shape[1]
-    k = w2 * (a @ b.T) / d + b2
-    q = [w2 * np.einsum("ij,ij->i", x, x) / d + b2 for x in (a, b)]
-    theta, error = k.copy() if with_ntk else k, 8.0 * np.finfo(float).eps
-    for layer in range(1, network.depth):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            c = np.clip(np.nan_to_num(k / np.sqrt(np.outer(q[0], q[1]))), -1.0, 1.0)
+    """NNGP or tangent kernel of the rows of `a` with those of `b`, of any norms.
+
+    Each entry has an error of its own: those of all layers, sent through the layers that follow.
+    """
+    if with_ntk and moments(network.activation).has_jumps and network.depth > 1:
+        raise ConvergenceError(
+            f"{network.activation} jumps, so its tangent kernel is infinite for equal inputs."
+        )
+    scale = Scale.of(network.sigma_w, network.sigma_b)
+    first = FirstLayer(a, b, network.sigma_w, network.sigma_b)
+    one, two = ((q, np.full(q.shape, first.relative)) for q in first.lengths)
+    layers = pair_layers(network, scale, one, one if same else two)
+    value, error = (np.empty((len(a), len(b))) for _ in range(2))
+    step = max(1, _ENTRIES // len(b))
+    for start in range(0, len(a), step):
+        rows = slice(start, min(start + step, len(a)))
+        pairs = first.pairs(rows)
         if same:
-            np.fill_diagonal(c, 1.0)
-        value, slope, step = _layer(act, q[0], q[1], c, with_ntk)
-        k = w2 * value + b2
-        q = [w2 * np.asarray(m.square(x).value) + b2 for x in q]
-        if not all(np.all(np.isfinite(x)) for x in (k, *q)):
-            raise ConvergenceError(f"Kernels leave the range of float64 at layer {layer + 1}.")
-        theta = k + w2 * slope * theta if with_ntk else k
-        error += step
-    error *= float(np.abs(theta).max())
-    return Estimate(
-        theta,
-        np.broadcast_to(error, theta.shape),
-        np.broadcast_to(np.int8(Status.OK), theta.shape),
+            _equal_inputs(pairs, rows)
+        value[rows], error[rows] = _through((one, two), layers, pairs, rows, with_ntk)
+    return Estimate(value, error, np.broadcast_to(np.int8(Status.OK), value.shape))
+
+
+def kernel_of_pairs(
+    network: MLP, q: float, relative: float, pairs: Pairs, *, with_ntk: bool
+) -> tuple[Array, Array]:
+    """Kernel and its error of pairs of inputs, all of one length.
+
+    Parameters
+    ----------
+    network : MLP
+        The network.
+    q, relative : float
+        Mean square of the first pre-activations, and its relative error.
+    pairs : Pairs, shape (k,)
+        Their angles in the first layer.
+    with_ntk : bool
+        Whether the tangent kernel is wanted.
+    """
+    side = np.array([q]), np.array([relative])
+    layers = pair_layers(network, Scale.of(network.sigma_w, network.sigma_b), side, side)
+    block = Pairs(*(x[None, :] for x in pairs.parts))
+    value, error = _through((side, side), layers, block, slice(0, 1), with_ntk)
+    return value[0], error[0]
+
+
+def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[PairLayer]:
+    """All layers but the first, from the lengths in the first and their relative errors."""
+    layers: list[PairLayer] = []
+    for layer in range(1, network.depth + 1):
+        if not all(np.all(np.isfinite(q)) for q, _ in (one, two)):
+            raise ConvergenceError(f"Kernels leave the range of float64 at layer {layer}.")
+        if layer == network.depth:
+            break
+        layers.append(
+            PairLayer(network.activation, scale, one, two, layers[-1] if layers else None)
+        )
+        last = layers[-1]
+        one = last.one.next(scale)
+        two = one if last.two is last.one else last.two.next(scale)
+    return layers
+
+
+@dataclass(frozen=True)
+class PairLayers:
+    """Two inputs layer by layer; columns are the entries 11, 12 and 22.
+
+    Parameters
+    ----------
+    metric : Estimate, shape (L, 3)
+        Covariance of the pre-activations.
+    product : Estimate, shape (L - 1, 3)
+        E phi phi behind each layer but the last.
+    slope : Estimate, shape (L - 1, 3)
+        sigma_w^2 E phi' phi' there; zero where slopes are not wanted.
+    """
+
+    metric: Estimate
+    product: Estimate
+    slope: Estimate
+
+
+def two_inputs(network: MLP, q0: tuple[float, float], c0: float, *, with_slope: bool) -> PairLayers:
+    """Two inputs of mean squares `q0` and correlation `c0` through all layers of a network."""
+    cost.check(
+        f"Two inputs through {network.depth} layers",
+        seconds=5e-3 * network.depth,
+        fits=f"depth {int(cost.SECONDS / 5e-3)} fits",
     )
+    roots = [math.sqrt(2.0) * math.sqrt(q) for q in q0]
+    x = np.array([[roots[0], 0.0], [c0 * roots[1], math.sqrt((1.0 - c0) * (1.0 + c0)) * roots[1]]])
+    scale = Scale.of(network.sigma_w, network.sigma_b)
+    first = FirstLayer(x, x, network.sigma_w, network.sigma_b)
+    side = first.lengths[0], np.full(2, first.relative)
+    pairs = first.pairs(slice(0, 2))
+    _equal_inputs(pairs, slice(0, 2))
+    root = np.sqrt(side[0])[:, None] * np.sqrt(side[0])
+    value = root * pairs.correlation
+    rows = [[value, root * pairs.gap_error + np.abs(value) * (first.relative + 2.0 * EPS)]]
+    behind = []
+    for number, layer in enumerate(pair_layers(network, scale, side, side)):
+        with np.errstate(all="ignore"):
+            step = layer.advance(pairs, slice(0, 2), with_slope)
+        pairs = step.pairs
+        rows.append([step.value, step.value_error + _UNDERFLOW])
+        behind.append([step.product, step.product_error + _UNDERFLOW, step.slope, step.slope_error])
+        if not np.all(np.isfinite([step.value, step.product, step.slope])):
+            raise ConvergenceError(
+                f"A moment of {network.activation} has no value at layer {number + 1}: "
+                f"{Status.INFINITE.sentence}"
+            )
+    return PairLayers(_columns(rows, 0), _columns(behind, 0), _columns(behind, 2))
 
 
-def _layer(act: AbstractActivation, q1: Array, q2: Array, c: Array, with_ntk: bool) -> Pair:
-    """E phi phi, E phi' phi' (or zero) and their relative error, for all pairs."""
-    closed = act.closed_forms
-    if closed.kernel is not None and (closed.derivative_kernel is not None or not with_ntk):
-        value = _by_rows(closed.kernel, q1, q2, c)
-        slope = _by_rows(closed.derivative_kernel, q1, q2, c) if with_ntk else np.zeros(())
-        return value, slope, CLOSED_ERROR
-    series = _Series.of(act, np.concatenate([q1, q2]))
-    if series is not None:
-        return series.kernels(q1, q2, c, with_ntk)
-    return _one_by_one(act, q1, q2, c, with_ntk)
+def _columns(rows: list[list[Array]], start: int) -> Estimate:
+    """Entries 11, 12 and 22 of every layer as an estimate."""
+    parts = [
+        np.array([[r[k][0, 0], r[k][0, 1], r[k][1, 1]] for r in rows]).reshape(-1, 3)
+        for k in (start, start + 1)
+    ]
+    return Estimate(parts[0], parts[1], np.zeros(parts[0].shape, dtype=np.int8))
 
 
-def _by_rows(f: Callable[..., Array] | None, q1: Array, q2: Array, c: Array) -> Array:
-    if f is None:
-        raise ValueError("No closed form of this kernel is known.")
-    out = np.empty_like(c)
-    step = max(1, _BLOCK // max(1, c.shape[1]))
-    for start in range(0, len(q1), step):
-        part = slice(start, start + step)
-        out[part] = f(q1[part, None], q2[None, :], c[part])
-    return out
+def _through(
+    sides: tuple[Lengths, Lengths],
+    layers: list[PairLayer],
+    pairs: Pairs,
+    rows: slice,
+    with_ntk: bool,
+) -> tuple[Array, Array]:
+    """The kernel of the last layer and its error."""
+    (q1, e1), (q2, e2) = sides
+    root = np.sqrt(q1)[rows, None] * np.sqrt(q2)
+    k = root * pairs.correlation
+    error = root * pairs.gap_error + np.abs(k) * (0.5 * (e1[rows, None] + e2) + 2.0 * EPS)
+    theta, theta_error = k, error
+    for number, layer in enumerate(layers):
+        with np.errstate(all="ignore"):
+            step = layer.advance(pairs, rows, with_ntk)
+        if not np.all(np.isfinite(step.value)):
+            raise ConvergenceError(f"Kernels leave the range of float64 at layer {number + 2}.")
+        k, error, pairs = step.value, step.value_error, step.pairs
+        if with_ntk:
+            theta_error = (
+                error
+                + np.abs(step.slope) * theta_error
+                + np.abs(theta) * (step.slope_error + 4.0 * EPS * np.abs(step.slope))
+            )
+            theta = k + step.slope * theta
+    value, found = (theta, theta_error) if with_ntk else (k, error)
+    return value, found + 2.0 * EPS * np.abs(value) + _UNDERFLOW
 
 
-class _Series:
-    """Hermite coefficients of phi over a range of lengths, interpolated in log q."""
-
-    def __init__(self, act: AbstractActivation, q: Array) -> None:
-        low, high = float(q.min()), float(q.max())
-        middle, half = 0.5 * np.log(low * high), 0.5 * np.log(high / low)
-        n = 6 + int(np.ceil(_PER_OCTAVE * 2.0 * half / np.log(2.0)))
-        self._nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n) if half > 1e-12 else np.zeros(1)
-        self._middle, self._half = float(middle), float(half) or 1.0
-        n = len(self._nodes)
-        self._weights = (-1.0) ** np.arange(n) * np.sin(np.pi * (np.arange(n) + 0.5) / n)
-        m = moments(act)
-        rows, self.tail = [], 0.0
-        for x in self._nodes:
-            at = float(np.exp(self._middle + half * x))
-            e = hermite_expansion(act.value, at, _N_HERMITE, breakpoints=act.kinks)
-            square = e.coefficients @ e.coefficients
-            rest = max(e.tail.value, 0.0) / square
-            k = np.arange(_N_HERMITE)
-            steep = float(k @ e.coefficients**2) / at
-            whole = m.derivative_square(at).value
-            self.tail = max(self.tail, rest, abs(whole - steep) / whole)
-            rows.append(e.coefficients)
-            if self.tail > _TAIL:
-                break
-        self._rows = np.stack(rows)  # (nodes, K)
-
-    @classmethod
-    def of(cls, act: AbstractActivation, q: Array) -> _Series | None:
-        """The series, or None where it has not converged or there are lengths of zero."""
-        if q.min() <= 0.0 or moments(act).has_jumps:
-            return None
-        series = cls(act, q)
-        return series if series.tail <= _TAIL else None
-
-    def _at(self, q: Array) -> Array:
-        """Coefficients at each length, (n, K), by barycentric interpolation."""
-        x = (np.log(q) - self._middle) / self._half
-        distance = x[:, None] - self._nodes
-        exact = np.abs(distance) < 1e-15
-        distance[exact] = 1.0
-        weights = self._weights / distance
-        weights[exact.any(axis=1)] = 0.0
-        weights[exact] = 1.0
-        return np.asarray((weights / weights.sum(axis=1, keepdims=True)) @ self._rows)
-
-    def kernels(self, q1: Array, q2: Array, c: Array, with_ntk: bool) -> Pair:
-        """Both kernels by Horner's rule in c, block by block."""
-        a, b = self._at(q1), self._at(q2)
-        used = np.flatnonzero(np.abs(self._rows).max(axis=0) > 1e-18 * np.abs(self._rows).max())
-        last = int(used[-1]) + 1
-        value = np.empty_like(c)
-        slope = np.empty_like(c) if with_ntk else np.zeros(())
-        step = max(1, _BLOCK // max(1, c.shape[1]))
-        for start in range(0, len(q1), step):
-            part = slice(start, start + step)
-            x = c[part]
-            v, s = np.zeros_like(x), np.zeros_like(x)
-            for k in range(last - 1, -1, -1):
-                if with_ntk:
-                    s *= x
-                    s += v
-                v *= x
-                v += np.outer(a[part, k], b[:, k])
-            value[part] = v
-            if with_ntk:
-                slope[part] = s / np.sqrt(np.outer(q1[part], q2))
-        return value, slope, 4e-14 + self.tail
-
-
-def _one_by_one(act: AbstractActivation, q1: Array, q2: Array, c: Array, with_ntk: bool) -> Pair:
-    pairs = np.broadcast_arrays(q1[:, None], q2[None, :], c)
-    value: Any = kernel(act, *pairs)
-    slope: Any = derivative_kernel(act, *pairs) if with_ntk else None
-    scale = float(np.abs(value.value).max())
-    error = float(np.max(value.error)) / scale
-    if slope is None:
-        return value.value, np.zeros(()), error
-    error += float(np.max(slope.error)) / max(float(np.abs(slope.value).max()), 1e-300)
-    return value.value, slope.value, error
+def _equal_inputs(pairs: Pairs, rows: slice) -> None:
+    """An input and itself have no angle at all."""
+    i = np.arange(rows.start, rows.stop)
+    for part in (pairs.gap, pairs.gap_error, pairs.ratio, pairs.ratio_error):
+        part[i - rows.start, i] = 0.0
+    pairs.sign[i - rows.start, i] = 1.0

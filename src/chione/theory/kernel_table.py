@@ -8,23 +8,21 @@ in :math:`t = \sqrt{1 - |c|} + \delta`, on pieces that are found from the bits o
 from __future__ import annotations
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import Array, ConvergenceError, Status
-from chione.gaussian.panels import EPS
+from chione.base import EPS, Array, ConvergenceError, Status
+from chione.base import chebyshev as kit
 from chione.theory.kernel_map import angle, kernel_map
 from chione.theory.moments import moments
+from chione.theory.pair_rules import parity
 
+CLOSE = 1e-3  # 1 - c below which it has to come from the difference of the inputs
 DEGREE = 5
 _BLOCK = 1 << 14  # entries at a time: the working set stays in the second-level cache
-_NODES = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
+_NODES = kit.nodes(DEGREE + 1)
 _PROBES = np.array([-0.93, -0.35, 0.21, 0.77])
-_TO_MONOMIAL = np.zeros((DEGREE + 1, DEGREE + 1))
-for _k in range(DEGREE + 1):
-    _TO_MONOMIAL[: _k + 1, _k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[_k])[: _k + 1]
-_FIT = _TO_MONOMIAL @ np.linalg.inv(chebyshev.chebvander(_NODES, DEGREE))
+_FIT = kit.monomial_matrix(DEGREE + 1) @ kit.fit_matrix(DEGREE + 1)
 _POWERS = _PROBES ** np.arange(DEGREE + 1)[:, None]  # (DEGREE + 1, probes)
 _MANTISSA = 52
 _ONE_BITS = np.float64(1.0).view(np.int64)
@@ -59,13 +57,13 @@ class Layers:
         homogeneous: bool,
     ) -> None:
         self.phi, self.depth = phi, depth
-        self.w2, self.b2 = sigma_w**2, sigma_b**2
+        self.w2, b2 = sigma_w**2, sigma_b**2
         m = moments(phi)
         self.q = np.empty(depth)
         self.q[0], relative = q1, 2.0 * EPS
         for layer in range(1, depth):
             s = m.square(float(self.q[layer - 1]))
-            self.q[layer] = self.w2 * s.value + self.b2
+            self.q[layer] = self.w2 * s.value + b2
             if not np.isfinite(self.q[layer]):
                 raise ConvergenceError(
                     f"Lengths leave the range of float64 at layer {layer + 1}: "
@@ -74,9 +72,23 @@ class Layers:
             step = abs(self.q[layer] - self.q[layer - 1])
             if step <= 4.0 * EPS * self.q[layer]:  # settled: later layers share one map
                 self.q[layer] = self.q[layer - 1]
-            relative += s.error / max(abs(s.value), 1e-300) + 2.0 * EPS
+            pull = 1.0  # d log q' / d log q
+            if not homogeneous:
+                pull = self.w2 * abs(m.slope(float(self.q[layer - 1])).value) * self.q[layer - 1]
+                pull = pull / self.q[layer] if self.q[layer] > 0.0 else 1.0
+            own = s.error / max(abs(s.value), 1e-300) + 2.0 * EPS
+            relative = (pull if np.isfinite(pull) else 1.0) * relative + own
         self.length_error = relative
-        self._at = np.ones(depth) if homogeneous else self.q
+        if homogeneous:
+            self._at = np.ones(depth)
+            unit = float(m.square(1.0).value)
+            self._gain = np.full(depth, 1.0 / unit if unit > 0.0 else np.nan)
+        else:
+            self._at = self.q
+            with np.errstate(divide="ignore", invalid="ignore"):
+                self._gain = self.w2 * self.q[:-1] / self.q[1:]
+        # a signal of zero has no correlation, and denormal lengths have few digits
+        self.vanishes = bool(np.any(np.isnan(self._gain)) or np.any(self._at < 1e-290))
         self.has_jumps = m.has_jumps
         self.map_error = 0.0
 
@@ -91,25 +103,20 @@ class Layers:
             Whether the tangent kernel is wanted; it is zero otherwise.
         """
         out = np.array(gap, dtype=np.float64)
-        ntk = self.q[0] * (1.0 - out) if with_ntk else np.zeros_like(out)
+        ntk = 1.0 - out if with_ntk else np.zeros_like(out)  # over the length of the layer
         for layer in range(self.depth - 1):
-            q, after = self._at[layer], self.q[layer + 1]
-            if q == 0.0:
-                raise ConvergenceError(
-                    f"At layer {layer + 1} the mean square is 0, so inputs have no correlation."
-                )
-            compiled = kernel_map(self.phi, float(q))
+            gain = self._gain[layer]
+            compiled = kernel_map(self.phi, float(self._at[layer]))
             self.map_error = max(self.map_error, compiled.error)
             theta = angle(np.clip(out, 0.0, 2.0))
             if with_ntk:
-                slope = self.w2 * compiled.slope(theta)
-            scale = self.w2 * self.q[layer] / after
+                slope = compiled.slope(theta)
             average = compiled.average(theta)
             with np.errstate(invalid="ignore"):
-                out = np.where(out > 0.0, scale * average * out, 0.0)
+                out = np.where(out > 0.0, gain * average * out, 0.0)
             if with_ntk:
-                ntk = after * (1.0 - out) + slope * ntk
-        return out, ntk / self.q[-1]
+                ntk = (1.0 - out) + gain * slope * ntk
+        return out, ntk
 
 
 class DepthKernel:
@@ -125,7 +132,12 @@ class DepthKernel:
     Attributes
     ----------
     error : float
-        Absolute error of the values, which are of order 1 for the NNGP kernel.
+        Absolute error of the values for 1 - c >= `CLOSE` and 1 + c >= `opposite`; they are of
+        order 1 for the NNGP kernel.
+    close_error : float
+        The same for 1 - c < `CLOSE`, where chaos may be steeper than any piece is short.
+    opposite : float
+        1 + c below which values are not to be used: 2 - (1 + c) holds too few digits of it.
 
     Notes
     -----
@@ -135,19 +147,26 @@ class DepthKernel:
     """
 
     def __init__(self, layers: Layers, with_ntk: bool) -> None:
-        self._layers, self._with_ntk = layers, with_ntk
+        self._layers, self.with_ntk = layers, with_ntk
         if with_ntk and layers.has_jumps:
             raise ConvergenceError(
                 f"{layers.phi} jumps, so its tangent kernel is infinite for equal inputs."
             )
+        # an odd map is as steep at c = -1 as at c = 1, and 1 + c is all rounding there
+        self.opposite = 3e-2 if parity(layers.phi) == -1 else CLOSE
         self._delta = self._smooth_below()
+        goal = max(_GOAL, 0.25 * layers.map_error)
         for bits in range(5, _FINEST + 1):
-            fit_error = self._build(bits)
-            if fit_error <= max(_GOAL, 0.25 * layers.map_error) * max(self._scale, 1.0):
+            far, close = self._build(bits)
+            if far[0] <= goal * far[1] and not goal < close[0] / close[1] < 1e3 * goal:
                 break
         # a relative error of 1 - c is passed on undiminished at most: one map error a layer
         relative = layers.depth * (layers.map_error + 4.0 * EPS) + layers.length_error
-        self.error = fit_error + relative * max(self._scale, 1.0)
+        self.error, self.scale = far[0] + relative * far[1], far[1]
+        # chaos can fall from c = 1 within less than float64 tells from 1, which no node sees
+        at_one = np.zeros(1)
+        missed = float(np.abs(self.close(at_one) - self._function(at_one))[0])
+        self.close_error = close[0] + relative * close[1] + missed
 
     def values(self, c: Array, out: Array | None = None) -> Array:
         """Kernel over the last length, at correlations of any shape."""
@@ -194,8 +213,11 @@ class DepthKernel:
             good &= departure <= 1e-10 * np.abs(values).max()
         return float(edges[np.flatnonzero(good)[0]]) if good.any() else float(edges[-1])
 
-    def _build(self, bits: int) -> float:
-        """Fit all pieces; returns the largest departure at the probes."""
+    def _build(self, bits: int) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Fit all pieces; the largest departure at the probes and the largest value, far and close.
+
+        Values below 1 count as 1.
+        """
         self._bits, self._shift = bits, _MANTISSA - bits
         self._mask = np.int64((1 << self._shift) - 1)
         ends = np.array([self._delta, 1.0 + self._delta]).view(np.int64) >> self._shift
@@ -208,9 +230,16 @@ class DepthKernel:
         values = np.concatenate([self._function(y**2), self._function(2.0 - y**2)])
         coefficients = values[:, : DEGREE + 1] @ _FIT.T
         self._coefficients = np.ascontiguousarray(coefficients.T)
-        self._scale = float(np.abs(values).max())
-        return float(np.abs(coefficients @ _POWERS - values[:, DEGREE + 1 :]).max())
+        off = np.abs(coefficients @ _POWERS - values[:, DEGREE + 1 :]).max(axis=1)
+        size = np.maximum(np.abs(values).max(axis=1), 1.0)
+        top = (edges[1:] - self._delta) ** 2  # 1 - |c| at the far end of each piece
+        far = np.concatenate([top > CLOSE, top > self.opposite])
+        close = np.concatenate([top <= 2.0 * CLOSE, np.zeros(len(top), dtype=bool)])
+        return (
+            (float(off[far].max()), float(size[far].max())),
+            (float(off[close].max(initial=0.0)), float(size[close].max(initial=1.0))),
+        )
 
     def _function(self, gap: Array) -> Array:
-        value, tangent = self._layers.follow(gap.ravel(), self._with_ntk)
-        return (tangent if self._with_ntk else 1.0 - value).reshape(gap.shape)
+        value, tangent = self._layers.follow(gap.ravel(), self.with_ntk)
+        return (tangent if self.with_ntk else 1.0 - value).reshape(gap.shape)

@@ -12,25 +12,33 @@ At a critical point nothing decays exponentially. With :math:`q^l` the length an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, cost, missing
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    Estimate,
+    Status,
+    along,
+    cost,
+    missing,
+    result,
+)
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.length_map import count, mean_square, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
 
 _LAYER = 1e-4  # CPU seconds of one layer
 
 
-@dataclass(frozen=True)
-class LargeDepth:
+@result
+class LargeDepth(AbstractResult):
     """Laws at one critical point.
 
     Parameters
@@ -52,8 +60,7 @@ class LargeDepth:
     gradient: PowerLaw | None
     distance: PowerLaw | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         laws = {"length": self.length, "gradient": self.gradient, "distance": self.distance}
         return {
             "universality": self.point.universality,
@@ -71,8 +78,8 @@ class LargeDepth:
         }
 
 
-@dataclass(frozen=True)
-class DeepRun:
+@result
+class DeepRun(AbstractResult):
     """The length map iterated through very many layers.
 
     Parameters
@@ -84,6 +91,8 @@ class DeepRun:
     log_gradient : ndarray
         Natural logarithm of the product of chi_perp over the layers before it.
     """
+
+    axes = along("layer", "layer", "q", "log_gradient")
 
     layer: Array
     q: Array
@@ -202,10 +211,10 @@ def _half_stable(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
     if p.universality != "half-stable" or abs(p.curvature.value) <= 8.0 * p.curvature.error:
         return LargeDepth(p, None, None, correlation_power_law(act, p.k_star.value, p.sigma_w))
     bend = p.curvature
-    amplitude = -2.0 / bend.value
+    law = -2.0 / bend
+    amplitude = float(law.value)
     late = f", far beyond layer {abs(amplitude) / p.k_star.value:.3g}"
-    error = abs(amplitude * bend.error / bend.value)
-    length = _law("q - K*", 1.0, Estimate(amplitude, error), late)
+    length = _law("q - K*", 1.0, law, late)
     q, w2 = float(p.k_star.value), p.weight_variance.value
     drift = slope_in_q(moments(act).derivative_square, q)
     growth = w2 * drift.value * amplitude  # chi_perp - 1 = growth / l on the attracted side

@@ -15,8 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Estimate, Status, missing
-from chione.gaussian.panels import EPS
+from chione.base import EPS, Estimate, Status, missing
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine
 from chione.theory.moments import moments

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Estimate, checks
-from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, moments
+from chione.activations import ActivationLike
+from chione.base import EPS, Estimate, checks
+from chione.theory.moments import moments
 
 LARGEST_COUNT = 10**300
 LARGEST_LENGTH = 1e100

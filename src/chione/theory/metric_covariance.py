@@ -12,24 +12,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, ConvergenceError, Estimate, checks
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ConvergenceError,
+    Estimate,
+    along,
+    checks,
+    result,
+)
 from chione.gaussian import bivariate
-from chione.gaussian.panels import EPS
 from chione.theory.correlation_map import derivative_kernel
 from chione.theory.finite_width import LAWS
 from chione.theory.length_map import variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 PAIRS = ((0, 0), (0, 1), (1, 1))
 
 
-@dataclass(frozen=True)
-class MetricCovariance:
+@result
+class MetricCovariance(AbstractResult):
     """Metric and vertex of two inputs, layer by layer.
 
     Parameters
@@ -41,6 +48,8 @@ class MetricCovariance:
     vertex : Estimate, shape (L, 3, 3)
         V between the entries 11, 12, 22.
     """
+
+    axes = along("layer entry", "metric") | along("layer entry other_entry", "vertex")
 
     activation: str
     metric: Estimate
@@ -100,7 +109,7 @@ def metric_covariance(
     if moments(act).has_jumps:
         raise ValueError(f"{act} jumps, so the metric has no Jacobian; use a continuous one.")
     q = [checks.positive("q0", x) for x in q0]
-    inner = np.array([q[0], c0 * math.sqrt(q[0] * q[1]), q[1]])
+    inner = np.array([q[0], c0 * math.sqrt(q[0]) * math.sqrt(q[1]), q[1]])
     k = w2 * inner + b2
     v = -_wick(w2 * inner) if weights == "orthogonal" else np.zeros((3, 3))
     k_error, v_error = 2.0 * EPS * np.abs(k), np.zeros((3, 3))
@@ -124,7 +133,7 @@ def metric_covariance(
 def _layer(act: AbstractActivation, k: Array) -> tuple[Array, Array, Array, float]:
     """Mean metric, covariance of products, Jacobian (all at sigma_w = 1), relative error."""
     q1, q12, q2 = (float(x) for x in k)
-    c = min(1.0, max(-1.0, q12 / math.sqrt(q1 * q2)))
+    c = min(1.0, max(-1.0, q12 / (math.sqrt(q1) * math.sqrt(q2))))
     noise = [8.0 * EPS]
 
     def mean(f: Callable[[Array], Array], g: Callable[[Array], Array]) -> float:
@@ -150,7 +159,9 @@ def _layer(act: AbstractActivation, k: Array) -> tuple[Array, Array, Array, floa
     def tilted(h: Array) -> Array:
         return h * act.derivative(h)
 
-    slope = float(derivative_kernel(act, q1, q2, c).value)
+    turned = derivative_kernel(act, q1, q2, c)
+    slope = float(turned.value)
+    noise.append(float(turned.error) / max(abs(slope), 1e-300))
     m = moments(act)
     jacobian = np.zeros((3, 3))
     jacobian[0, 0], jacobian[2, 2] = m.slope(q1).value, m.slope(q2).value

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from chione.activations import activation
-from chione.base import Estimate, Status, checks, cost
+from chione.activations import ActivationLike, activation
+from chione.base import EPS, Estimate, Status, checks, cost
 from chione.gaussian import hermite_expansion
-from chione.gaussian.panels import EPS
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 
 
 def normalized_slope(phi: ActivationLike) -> Estimate:

@@ -7,19 +7,17 @@ r"""Everything mean-field theory says of one choice of (sigma_w, sigma_b).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, Status, missing
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, missing, result
 from chione.theory.correlation_fixed_point import CorrelationPoint, correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.large_lengths import large_length_slopes
 from chione.theory.length_map import affine, mean_square, variances
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law, length_power_law
 from chione.theory.sine_slopes import as_sine, depth_scales_of_logs
 
@@ -27,8 +25,8 @@ ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 DIVERGENT, NO_POINT = "divergent", "none"
 
 
-@dataclass(frozen=True)
-class MeanField:
+@result
+class MeanField(AbstractResult):
     """Infinite-width theory of one network at its fixed point.
 
     Parameters
@@ -77,8 +75,7 @@ class MeanField:
     reached: bool
     sentence: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         names = ("q_star", "c_star", "chi_parallel", "chi_perp", "xi_q", "xi_c")
         return {
             "activation": str(self.activation),

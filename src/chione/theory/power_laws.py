@@ -6,22 +6,19 @@ A map :math:`\epsilon' = \epsilon - \kappa\,\epsilon^{1 + 1/p}` leads to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Estimate, Status
+from chione.base import EPS, AbstractResult, Estimate, Status, result
 from chione.gaussian import Integrator
-from chione.gaussian.panels import EPS
 from chione.theory.fading import fading
 from chione.theory.fixed_points import FixedPoint
 from chione.theory.moments import moments
 from chione.theory.taylor import origin
 
 
-@dataclass(frozen=True)
-class PowerLaw:
+@result
+class PowerLaw(AbstractResult):
     r"""Leading law :math:`A\,l^{-p}` of a quantity at large depth l.
 
     Parameters
@@ -69,8 +66,7 @@ def correlation_power_law(act: AbstractActivation, q: float, sigma_w: float) -> 
     bend = w2 * q * second.value
     if not np.isfinite(bend) or bend <= 0.0:
         return None  # a linear activation: correlations do not move
-    value = 2.0 / bend
-    return _law("1 - c", 1.0, Estimate(value, value * second.error / second.value, Status.OK))
+    return _law("1 - c", 1.0, 2.0 / (w2 * q * second))
 
 
 def length_power_law(act: AbstractActivation, point: FixedPoint, sigma_w: float) -> PowerLaw | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 
-from chione.base import Estimate, Status
+from chione.base import AbstractResult, Estimate, Status, plain, result
 
 
-@dataclass(frozen=True)
-class Recommendation:
+@result
+class Recommendation(AbstractResult):
     r"""An initialisation with its figures over the depth.
 
     Parameters
@@ -44,6 +44,9 @@ class Recommendation:
         What it controls and what it trades, in words.
     alternatives : tuple of Recommendation
         Other options in the same terms; empty for an option itself.
+    errors : dict of str to float
+        Estimated absolute errors of `sigma_w`, `sigma_b` and `log10_gradient`, by name; empty where
+        nothing can be recommended. `log10_distance` is a figure by leading terms, without a bound.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Recommendation:
     kind: str
     reason: str
     alternatives: tuple[Recommendation, ...] = ()
+    errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -77,29 +81,25 @@ class Recommendation:
             f"({self.kind}). {self.reason}"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "activation": self.activation,
             "depth": self.depth,
-            "sigma_w": _finite(self.sigma_w),
-            "sigma_b": _finite(self.sigma_b),
+            "sigma_w": plain(self.sigma_w),
+            "sigma_b": plain(self.sigma_b),
             "q_star": self.q_star.to_dict(),
             "chi_parallel": self.chi_parallel.to_dict(),
             "chi_perp": self.chi_perp.to_dict(),
             "gradient": self.gradient.to_dict(),
-            "log10_gradient": _finite(self.log10_gradient),
-            "log10_distance": _finite(self.log10_distance),
+            "log10_gradient": plain(self.log10_gradient),
+            "log10_distance": plain(self.log10_distance),
             "status": self.status.word,
             "kind": self.kind,
             "reason": self.reason,
             "alternatives": [a.to_dict() for a in self.alternatives],
+            "errors": {name: plain(error) for name, error in self.errors.items()},
         }
 
     def __str__(self) -> str:
         return self.sentence
-
-
-def _finite(x: float) -> float | None:
-    return x if math.isfinite(x) else None

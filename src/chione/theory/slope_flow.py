@@ -19,15 +19,15 @@ from numpy.polynomial import chebyshev
 from numpy.polynomial.hermite_e import hermegauss
 
 from chione.activations import AbstractActivation
-from chione.base import Array, ConvergenceError
-from chione.gaussian.panels import EPS, NODES, WEIGHTS
+from chione.base import EPS, Array, ConvergenceError
+from chione.base import chebyshev as kit
+from chione.gaussian.panels import NODES, WEIGHTS
 from chione.gaussian.resolution import resolve
 from chione.gaussian.smoothing import NARROW
 from chione.theory.moments import moments
 
 N_FIT = 16  # an octave of v then leaves 1e-15: phi'_v is analytic for |arg v| < pi / 2
-_X = np.cos(np.pi * (np.arange(N_FIT) + 0.5) / N_FIT)
-_TO_CHEBYSHEV = np.linalg.inv(chebyshev.chebvander(_X, N_FIT - 1))
+_X, _TO_CHEBYSHEV = kit.nodes(N_FIT), kit.fit_matrix(N_FIT)
 _REACH = 11.0  # standard deviations of h: polynomial growth of phi' included, 1e-22 is left
 _RESOLVED = 2e-14  # last coefficients over the largest value
 _OCTAVE = float(np.log(2.0))
@@ -133,7 +133,7 @@ class SlopeFlow:
         scale = max(float((np.abs(values) * heavy).max()), _FAINT * self._size) or 1.0
         coefficients = _TO_CHEBYSHEV @ values
         size = (np.abs(coefficients) * heavy).max(1) / scale
-        piece = _Piece(low, high, h, w, coefficients, float(size[-2:].max()))
+        piece = _Piece(low, high, h, w, coefficients, float(kit.left_out(size)))
         return piece, bool(size[10:].max() <= _RESOLVED)
 
     def _panels(self, flow: _Flow) -> Array:

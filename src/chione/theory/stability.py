@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, activation
-from chione.base import Array, Estimate, checks, cost
-from chione.gaussian.panels import EPS
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, along, checks, cost, result
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.length_map import LARGEST_LENGTH, count, mean_square
-from chione.theory.moments import ActivationLike, moments
+from chione.theory.moments import moments
 from chione.theory.norm_slope import normalized_slope
 
 MEANS, VARIANCES = (-4.0, 4.0), (1e-3, 30.0)
@@ -32,8 +30,8 @@ _MAX_STARTS = 60
 _NEUTRAL = 1e-9  # distance of an eigenvalue's size from 1 that counts as neutral
 
 
-@dataclass(frozen=True)
-class NormFixedPoint:
+@result
+class NormFixedPoint(AbstractResult):
     r"""A fixed point of the map of mean and variance.
 
     Parameters
@@ -55,8 +53,8 @@ class NormFixedPoint:
     stability: str
 
 
-@dataclass(frozen=True)
-class NormStability:
+@result
+class NormStability(AbstractResult):
     r"""Fixed points of the map of mean and variance, and the second moment beside them.
 
     Parameters
@@ -78,8 +76,7 @@ class NormStability:
     second_moment_slope: Estimate
     sentence: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         return {
             "activation": self.activation,
             "points": [
@@ -97,8 +94,8 @@ class NormStability:
         }
 
 
-@dataclass(frozen=True)
-class NormMap:
+@result
+class NormMap(AbstractResult):
     r"""Image of means and one variance under the map of both.
 
     Parameters
@@ -106,6 +103,8 @@ class NormMap:
     mean, variance : Estimate, shape (n,)
         :math:`E\,\phi(X)` and :math:`\mathrm{Var}\,\phi(X)` for each mean.
     """
+
+    axes = along("start", "mean", "variance")
 
     mean: Estimate
     variance: Estimate
@@ -207,8 +206,8 @@ def norm_stability(phi: ActivationLike) -> NormStability:
     return NormStability(act.name, tuple(found), slope, _sentence(act, tuple(found), slope))
 
 
-@dataclass(frozen=True)
-class Basins:
+@result
+class Basins(AbstractResult):
     """Where iterating the map leads from each mean and variance.
 
     Parameters
@@ -219,6 +218,12 @@ class Basins:
         Index of the fixed point that is reached, in the order of
         :attr:`NormStability.points`; -1 where none is reached within the range and steps.
     """
+
+    axes = (
+        along("means", "means")
+        | along("variances", "variances")
+        | along("variances means", "target")
+    )
 
     means: Array
     variances: Array

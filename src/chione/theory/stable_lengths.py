@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, Status
+from chione.base import EPS, Array, Status
 from chione.gaussian import Table
-from chione.gaussian.panels import EPS
 from chione.theory.fixed_points import resolved_squares, unsettled, zero_slope
 from chione.theory.growth_profile import growth_profile
 from chione.theory.moments import Moments

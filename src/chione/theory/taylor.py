@@ -14,8 +14,8 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from chione.activations import AbstractActivation
-from chione.base import Array, Estimate
-from chione.gaussian.panels import EPS
+from chione.base import EPS, Array, Estimate
+from chione.base import chebyshev as kit
 
 _ROOT = float(np.sqrt(2.0 / np.pi))  # E|z|, and half of E|z|^3
 _NOTHING = 1e-250  # the sides of zero are 1e-300 away from it, and leave such remainders
@@ -115,10 +115,10 @@ def _reach(phi: AbstractActivation, side: float) -> float:
 
 def _slope_at_zero(f: Callable[[Array], Array], reach: float) -> tuple[float, float]:
     """One-sided derivative of f at zero and its error; shrinks the interval until f is resolved."""
-    nodes = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+    nodes = kit.nodes(_DEGREE + 1)
     for _ in range(40):
         values = f(0.5 * reach * (nodes + 1.0))
-        coefficients = chebyshev.chebfit(nodes, values, _DEGREE)
+        coefficients = kit.fit_matrix(_DEGREE + 1) @ values
         scale = float(np.max(np.abs(values)))
         tail = float(np.max(np.abs(coefficients[-3:])))
         if tail <= 8.0 * EPS * scale:
@@ -140,13 +140,13 @@ def slope_in_q(f: Callable[[Array], Estimate], q: float) -> Estimate:
     q : float
         Variance, above zero.
     """
-    nodes = np.cos(np.pi * (np.arange(_LOG_DEGREE + 1) + 0.5) / (_LOG_DEGREE + 1))
+    nodes = kit.nodes(_LOG_DEGREE + 1)
     e: Any = f(q * np.exp(_LOG_STEP * nodes))
     values = np.asarray(e.value, dtype=np.float64)
-    coefficients = chebyshev.chebfit(nodes, values, _LOG_DEGREE)
+    coefficients = kit.fit_matrix(_LOG_DEGREE + 1) @ values
     slope = float(chebyshev.chebval(0.0, chebyshev.chebder(coefficients)))
     noise = float(np.max(np.asarray(e.error))) + 4.0 * EPS * float(np.max(np.abs(values)))
-    missed = float(np.max(np.abs(coefficients[-2:])))
+    missed = float(kit.left_out(coefficients))
     scale = 1.0 / (_LOG_STEP * q)
     error = (_LOG_DEGREE * (noise + missed)) * scale
     return Estimate(slope * scale, error, max(np.max(np.asarray(e.status)), 0))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from chione.base import AbstractResult, paragraph, result, text_table
 
-@dataclass(frozen=True)
-class LayerChange:
+
+@result
+class LayerChange(AbstractResult):
     r"""One weight that was set.
 
     Parameters
@@ -38,8 +40,8 @@ class LayerChange:
     reason: str
 
 
-@dataclass(frozen=True)
-class InitializationReport:
+@result
+class InitializationReport(AbstractResult):
     """What was set, what was left alone and why.
 
     Parameters
@@ -66,7 +68,7 @@ class InitializationReport:
 
     def __str__(self) -> str:
         head = ("layer", "then", "sigma_w", "sigma_b", "q", "factor", "why")
-        rows = [head] + [
+        rows = [
             (
                 c.name,
                 c.activation or "",
@@ -78,18 +80,13 @@ class InitializationReport:
             )
             for c in self.changes
         ]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        lines = [
-            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        lines.insert(1, "  ".join("-" * w for w in widths))
-        lines += [f"left alone: {name}: {reason}." for name, reason in self.left]
+        lines = [text_table(head, rows)]
+        lines += [paragraph(f"left alone: {name}: {reason}.") for name, reason in self.left]
         if self.note:
-            lines.append(f"note: {self.note}")
+            lines.append(paragraph(f"note: {self.note}"))
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+    def _parts(self) -> dict[str, Any]:
         out = asdict(self)
         for change in out["changes"]:
             for key, value in change.items():

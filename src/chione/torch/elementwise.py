@@ -106,7 +106,7 @@ def saturation(
         y = function(x.clone())  # a function that works in place must not meet a leaf
         if not y.requires_grad:
             return None
-        (slope,) = torch.autograd.grad(y.sum(), x, allow_unused=True)
+        slope: torch.Tensor | None = torch.autograd.grad(y.sum(), x, allow_unused=True)[0]
     if slope is None:
         return None
     flat = slope.abs() < SATURATED

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
-from chione.activations import AbstractActivation
+from chione.activations import AbstractActivation, ActivationLike
 from chione.activations import activation as make_activation
 from chione.base import ConvergenceError, SpecError, checks
 from chione.torch.identify import identify
 from chione.torch.recipes import Recipe, recipe
-
-AnyActivation = str | Callable[..., Any]
 
 # What torch.nn.init.calculate_gain accepts besides activations: layers, which are linear.
 _LINEAR = frozenset(["linear", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))])
 
 
 def calculate_gain(
-    activation: AnyActivation, param: float | None = None, *, depth: int | None = None
+    activation: ActivationLike, param: float | None = None, *, depth: int | None = None
 ) -> float:
     r"""The gain of an activation: a drop-in for ``torch.nn.init.calculate_gain``.
 
@@ -69,7 +64,7 @@ def calculate_gain(
 
 
 def recommended(
-    activation: AnyActivation, *, param: float | None = None, depth: int = 50
+    activation: ActivationLike, *, param: float | None = None, depth: int = 50
 ) -> Recipe:
     """The recommendation, or ConvergenceError with the reason where there is none."""
     depth = checks.integer("depth", depth)
@@ -79,7 +74,7 @@ def recommended(
     return found
 
 
-def as_activation(spec: AnyActivation, param: float | None = None) -> AbstractActivation:
+def as_activation(spec: ActivationLike, param: float | None = None) -> AbstractActivation:
     """The activation of a name, a module or a function on tensors."""
     if isinstance(spec, str):
         name = spec.strip().lower()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
+from chione.base import AbstractResult, plain, result
 
-@dataclass(frozen=True)
-class Expected:
+
+@result
+class Expected(AbstractResult):
     """What the theory of wide networks expects of one layer; NaN where it cannot tell.
 
     Parameters
@@ -26,8 +28,8 @@ class Expected:
     chi_perp: float = math.nan
 
 
-@dataclass(frozen=True)
-class LayerReport:
+@result
+class LayerReport(AbstractResult):
     r"""One executed layer.
 
     Parameters
@@ -97,13 +99,15 @@ class LayerReport:
         return 1.0 - self.one_minus_c
 
 
-@dataclass(frozen=True)
-class Verdict:
+@result
+class Verdict(AbstractResult):
     """Whether the model can train as it is, and if not where, why and what to do.
 
     Parameters
     ----------
-    trainable : bool
+    trains : {"yes", "doubtful", "no"}
+        The answer of the rule in :mod:`chione.theory.trainability`: plain gradient descent trains
+        it; it depends on the optimiser; neither does.
     problem : str
         "none", "vanishing gradient", "exploding gradient", "vanishing signal", "exploding signal",
         "collapsed inputs", "dead units" or "no gradient".
@@ -115,7 +119,7 @@ class Verdict:
         What does not prevent training but is worth knowing.
     """
 
-    trainable: bool
+    trains: str
     problem: str = "none"
     layer: str | None = None
     cause: str = ""
@@ -123,16 +127,22 @@ class Verdict:
     warnings: tuple[str, ...] = ()
 
     @property
+    def trainable(self) -> bool:
+        """Whether some optimiser may train it: not a "no"."""
+        return self.trains != "no"
+
+    @property
     def sentence(self) -> str:
         """The verdict for a reader."""
-        if self.trainable:
+        if self.trains == "yes":
             return "Trainable: signals, gradients and differences between inputs survive the depth."
         where = f" at layer {self.layer!r}" if self.layer else ""
-        return f"Not trainable, {self.problem}{where}. {self.cause} {self.fix}".strip()
+        word = "Not trainable" if self.trains == "no" else "Doubtful"
+        return f"{word}, {self.problem}{where}. {self.cause} {self.fix}".strip()
 
 
-@dataclass(frozen=True)
-class InspectionReport:
+@result
+class InspectionReport(AbstractResult):
     """Signals and gradients of a real model on a real batch.
 
     Parameters
@@ -185,31 +195,27 @@ class InspectionReport:
 
         return report_text(self)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types, numbers that are not finite as None."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        plain["verdict"]["sentence"] = self.verdict.sentence
-        for row, layer in zip(plain["layers"], self.layers, strict=True):
-            row["correlation"] = _plain(layer.correlation)
-        return plain
+        out: dict[str, Any] = plain(asdict(self))
+        out["verdict"]["trainable"] = self.verdict.trainable
+        out["verdict"]["sentence"] = self.verdict.sentence
+        for row, layer in zip(out["layers"], self.layers, strict=True):
+            row["correlation"] = plain(layer.correlation)
+        return out
 
-    def plot(self, path: str | None = None) -> Any:
+    def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw mean square, correlation and gradient over the layers, theory as lines."""
-        from chione.plotting.torch_report import plot_layers
+        from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
+        from chione.plotting.style import save
+        from chione.plotting.torch_report import layers_picture
 
-        return plot_layers(self.to_dict(), path=path)
+        figure = assemble(layers_picture(self.to_dict()), ax=ax, field=field)
+        if path is not None:
+            save(figure, path)
+        return figure
 
     def assert_trainable(self) -> None:
         """Raise AssertionError with the verdict if the model cannot train, for a test suite."""
         if not self.verdict.trainable:
             raise AssertionError(self.verdict.sentence)
-
-
-def _plain(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {k: _plain(v) for k, v in x.items()}
-    if isinstance(x, (tuple, list)):
-        return [_plain(v) for v in x]
-    if isinstance(x, float):
-        return x if math.isfinite(x) else None
-    return x

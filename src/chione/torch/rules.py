@@ -228,7 +228,8 @@ class Rules:
                 inner = node.detail
 
                 def function(h: torch.Tensor, f: Any = inner.function) -> torch.Tensor:
-                    return h * f(h)
+                    gated: torch.Tensor = h * f(h)
+                    return gated
 
                 call = Applied(function, f"x * {inner.label}", False)
                 node.origin = None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import stdtrit
 
-from chione.base import Array, Estimate, Status, checks
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.theory.jacobian import JacobianSpectrum
 from chione.torch.chains import theory_of_chain
 from chione.torch.inspection import check_model
@@ -18,11 +18,10 @@ from chione.torch.jacobian import JacobianOperator, check_input, jacobian_operat
 from chione.torch.lanczos import GaussRule, gauss_rule
 
 _DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB
-_EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class ModelJacobian:
+@result
+class ModelJacobian(AbstractResult):
     r"""Spectrum of :math:`J J^\top`, :math:`J = \partial y / \partial x`, of a model at one input.
 
     Parameters
@@ -46,6 +45,8 @@ class ModelJacobian:
         Why there is no theory, or what it rests on.
     """
 
+    axes = along("moment", "moments") | along("probe node", "nodes", "weights")
+
     outputs: int
     inputs: int
     method: str
@@ -58,8 +59,8 @@ class ModelJacobian:
     theory: JacobianSpectrum | None
     note: str
     # Spectral measures of the probes: eigenvalues of J J^T and weights, (probes, k), weight sum 1.
-    nodes: Array = field(repr=False, compare=False)
-    weights: Array = field(repr=False, compare=False)
+    nodes: Array = field(repr=False)
+    weights: Array = field(repr=False)
 
     def cdf(self, eigenvalue: Any) -> Estimate:
         """Fraction of the eigenvalues of J J^T at or below a value, or several.
@@ -89,7 +90,7 @@ class ModelJacobian:
         each = np.sum(self.weights[:, :, None] * inside, axis=1) / np.diff(e)
         return Estimate(each.mean(axis=0), _interval(each), np.zeros(e.size - 1, dtype=int))
 
-    def to_dict(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, Any]:
         """Everything but the raw measures as plain JSON types."""
         return {
             "outputs": self.outputs,
@@ -104,15 +105,21 @@ class ModelJacobian:
             "note": self.note,
         }
 
-    def plot(self, path: str | None = None) -> Any:
+    def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Distribution function of log eigenvalues, measured and by theory."""
-        from chione.plotting.torch_report import plot_spectrum
+        from chione.plotting.panels import Panel, Picture, assemble  # matplotlib is slow to load
+        from chione.plotting.style import save
+        from chione.plotting.torch_report import draw_distribution
 
         theory = None
         if self.theory is not None and self.theory.support:
             curve = self.theory.curve()
             theory = (np.asarray(curve.log_lambda), np.asarray(curve.cdf))
-        return plot_spectrum(self.nodes, self.weights, theory, path=path)
+        panel = Panel(lambda axes: draw_distribution(axes, self.nodes, self.weights, theory))
+        figure = assemble(Picture({"cdf": panel}), ax=ax, field=field)
+        if path is not None:
+            save(figure, path)
+        return figure
 
 
 def jacobian_spectrum(
@@ -214,7 +221,7 @@ def _dense(
         method="dense",
         largest=Estimate(float(s[0]), rounding),
         smallest=Estimate(float(s[-1]), rounding),
-        moments=Estimate(m, error + 8.0 * _EPS * m, np.zeros(count, dtype=int)),
+        moments=Estimate(m, error + 8.0 * EPS * m, np.zeros(count, dtype=int)),
         probes=0,
         steps=0,
         products=operator.products,

@@ -48,10 +48,10 @@ def preserved(model: torch.nn.Module, *, weights: bool = True) -> Iterator[None]
         with torch.no_grad():
             for parameter, value in zip(parameters, kept, strict=False):
                 _restore(parameter, value)
-            for module, name, buffer, value in buffers:
+            for module, name, buffer, held in buffers:
                 module._buffers[name] = buffer
-                if buffer is not None:
-                    _restore(buffer, value)
+                if buffer is not None and held is not None:
+                    _restore(buffer, held)
         for parameter, requires_grad, grad in flags:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad

@@ -90,4 +90,5 @@ def moments(numbers: list[float]) -> Moments:
 def mean_square(tensor: torch.Tensor) -> torch.Tensor:
     """Mean of the squares in float64 as a 0-d tensor, without underflow in low precision."""
     norm = torch.linalg.vector_norm(tensor.detach(), dtype=torch.float64)
-    return norm * norm / max(tensor.numel(), 1)
+    out: torch.Tensor = norm * norm / max(tensor.numel(), 1)
+    return out

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import torch
 
+from chione.activations import ActivationLike
 from chione.base import checks
-from chione.torch.gains import AnyActivation, recommended
+from chione.torch.gains import recommended
 from chione.torch.layouts import Layout, layout_of
 
 
@@ -137,7 +138,7 @@ def normal_(
 
 def critical_normal_(
     tensor: torch.Tensor,
-    activation: AnyActivation = "tanh",
+    activation: ActivationLike = "tanh",
     *,
     depth: int = 50,
     groups: int = 1,
@@ -186,7 +187,7 @@ def critical_normal_(
 
 def critical_uniform_(
     tensor: torch.Tensor,
-    activation: AnyActivation = "tanh",
+    activation: ActivationLike = "tanh",
     *,
     depth: int = 50,
     groups: int = 1,
@@ -215,8 +216,8 @@ def haar(rows: int, columns: int, generator: torch.Generator | None = None) -> t
     q, r = torch.linalg.qr(a)
     # Without the signs of the diagonal of R the law of Q is not Haar ([1] of orthogonal_).
     diagonal = torch.diagonal(r)
-    q = q * torch.where(diagonal < 0, -1.0, 1.0)
-    return q if rows >= columns else q.T.contiguous()
+    signed: torch.Tensor = q * torch.where(diagonal < 0, -1.0, 1.0)
+    return signed if rows >= columns else signed.T.contiguous()
 
 
 def _write(tensor: torch.Tensor, blocks: list[torch.Tensor], layout: Layout) -> torch.Tensor:

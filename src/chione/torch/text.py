@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from chione.base import paragraph, text_table
 from chione.torch.report import InspectionReport, LayerReport
 
 _HEAD = ("layer", "does", "then", "sigma_w", "sigma_b", "q", "theory", "c", "theory",
@@ -12,16 +13,7 @@ _HEAD = ("layer", "does", "then", "sigma_w", "sigma_b", "q", "theory", "c", "the
 
 def report_text(report: InspectionReport) -> str:
     """A table with one line for each layer, and the verdict below it."""
-    rows = [_HEAD, *(_row(layer) for layer in report.layers)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(w) if i < 3 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * w for w in widths))
+    table = text_table(_HEAD, [_row(layer) for layer in report.layers], align="<<<" + ">" * 11)
     mode = "training" if report.training else "evaluation"
     title = (
         f"{report.model}: {len(report.layers)} layers, batch of {report.batch}, {mode} mode, "
@@ -34,7 +26,8 @@ def report_text(report: InspectionReport) -> str:
     tail = [f"warning: {w}" for w in report.verdict.warnings]
     tail += [f"note: {n}" for n in report.notes]
     tail += [f"shared: {' = '.join(names)}" for names in report.shared]
-    return "\n".join([title, "", *lines, "", legend, *tail, "", report.verdict.sentence])
+    say = [paragraph(line) if line else "" for line in (legend, *tail, "", report.verdict.sentence)]
+    return "\n".join([paragraph(title), "", table, "", *say])
 
 
 def _row(layer: LayerReport) -> tuple[str, ...]:

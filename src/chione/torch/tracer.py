@@ -20,7 +20,7 @@ from chione.torch.nodes import Applied, Graph, Kind
 from chione.torch.rules import Rules
 
 
-class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for the checker
+class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where torch is not installed
     """Record the graph of a forward pass and measure its rows.
 
     Parameters
@@ -62,7 +62,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
             )
             self._handles.append(module.register_forward_hook(self._after(path), with_kwargs=True))
         self._active = True
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call, unused-ignore]
         return self
 
     def __exit__(
@@ -73,7 +73,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped for t
     ) -> None:
         self._active = False
         try:
-            super().__exit__(kind, error, traceback)
+            super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call, unused-ignore]
         finally:
             for handle in self._handles:
                 handle.remove()

@@ -7,13 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
+from chione.theory.trainability import CAREFUL, YES, Passage, Trainability, trainability
 from chione.torch.gains import advice
 from chione.torch.report import LayerReport, Verdict
 
-# A network trains to about 6 depth scales and, with effort, 12 (Schoenholz et al. 2017, section 5):
-# gradients within e^12 of one another, inputs no closer than e^-12 of where they began.
-LIMIT = 12.0
-MARGIN = 6.0
 _NOTHING = -745.0  # log of the smallest positive double: stands for the log of zero
 
 
@@ -30,39 +29,65 @@ def judge(
     rows: tuple[TrunkRow, ...],
     input_one_minus_c: float,
 ) -> Verdict:
-    r"""The verdict on a network.
+    r"""The verdict on a network, by the rule of :mod:`chione.theory.trainability`.
 
-    Along the trunk, with :math:`G_l = n_l g_l` (times :math:`q_l` where a normalisation follows on
-    every path), all :math:`|\log G_l / G_L|` must stay within 12, so must
-    :math:`|\log q_l / q_1|` where no normalisation follows, and
-    :math:`\log (1 - c_L) / (1 - c_0)` must stay above -12; beyond 6 there is a warning.
+    Along the trunk, with :math:`G_l = n_l g_l` the squared gradient of all units of a layer
+    (times :math:`q_l` where a normalisation follows on every path). What is added here is the layer
+    where it goes wrong, why, and what to do.
     """
     usable = [row for row in rows if math.isfinite(row.layer.gradient)]
-    remedy = advice(_main_activation(layers))
     if len(usable) == 0:
         if not any(math.isfinite(layer.gradient) for layer in layers):
             return Verdict(
-                False,
+                "no",
                 "no gradient",
                 layers[0].name if layers else None,
                 "No gradient reaches any layer: the output is detached from them.",
                 "Remove no_grad or detach between the layers and the output.",
             )
-        return Verdict(True, warnings=_unit_warnings(layers))
-    found = (
-        _zero_signal(usable)
-        or _gradient(usable, remedy)
-        or _signal(usable, remedy)
-        or _collapse(usable, input_one_minus_c, remedy)
+        return Verdict(YES, warnings=_unit_warnings(layers))
+    zero = _zero_signal(usable)
+    if zero is not None:
+        return zero
+    way = passage(usable, input_one_minus_c)
+    found = trainability(way)
+    if found.answer == YES:
+        return Verdict(YES, warnings=_unit_warnings(layers))
+    layer, cause = _locate(found, way, usable, input_one_minus_c)
+    remedy = advice(_main_activation(layers))
+    why = f"{found.reason} {cause}"
+    return Verdict(found.answer, found.problem, layer.name, why, remedy, _unit_warnings(layers))
+
+
+def passage(rows: list[TrunkRow], input_one_minus_c: float) -> Passage:
+    """What was measured along the trunk, in the terms of the rule."""
+    first, _ = _first_gap(rows, input_one_minus_c)
+    last = rows[-1].layer.one_minus_c
+    told = first > 0.0 and math.isfinite(last)
+    return Passage.of(
+        [_log(math.prod(row.layer.shape) * row.layer.gradient) for row in rows],
+        [_log(row.layer.mean_square) for row in rows],
+        _log(last / first) if told else math.nan,
+        normalised=[row.relative for row in rows],
     )
-    return found or Verdict(True, warnings=_warnings(layers, usable, input_one_minus_c))
+
+
+def _locate(
+    found: Trainability, way: Passage, rows: list[TrunkRow], start: float
+) -> tuple[LayerReport, str]:
+    """The layer to blame for what the rule has found, and what happens there."""
+    if found.problem == "collapsed inputs":
+        return _collapse(rows, start)
+    if found.problem.endswith("signal"):
+        return _signal(rows)
+    return _gradient(rows, relative=found.size == way.relative)
 
 
 def _zero_signal(rows: list[TrunkRow]) -> Verdict | None:
     for row in rows:
         if row.layer.mean_square == 0.0:
             return Verdict(
-                False,
+                "no",
                 "vanishing signal",
                 row.layer.name,
                 f"Its output is exactly zero (sigma_w = {_short(row.layer.sigma_w)}).",
@@ -71,75 +96,58 @@ def _zero_signal(rows: list[TrunkRow]) -> Verdict | None:
     return None
 
 
-def _logs(rows: list[TrunkRow]) -> list[float]:
-    """Log G_l along the trunk."""
+def _logs(rows: list[TrunkRow], *, relative: bool) -> list[float]:
+    """Log G_l along the trunk, or log G_l q_l where the gradient is judged by the signal."""
     out = []
     for row in rows:
         layer = row.layer
         value = math.prod(layer.shape) * layer.gradient
-        value *= layer.mean_square if row.relative else 1.0
+        value *= layer.mean_square if relative or row.relative else 1.0
         out.append(_log(value))
     return out
 
 
-def _gradient(rows: list[TrunkRow], remedy: str) -> Verdict | None:
-    logs = _logs(rows)
+def _gradient(rows: list[TrunkRow], *, relative: bool) -> tuple[LayerReport, str]:
+    logs = _logs(rows, relative=relative)
     spans = [value - logs[-1] for value in logs]
-    worst = max(range(len(spans)), key=lambda i: abs(spans[i]))
-    if abs(spans[worst]) <= LIMIT:
-        return None
-    vanishes = spans[worst] < 0.0
+    worst = int(np.argmax(spans if relative else np.abs(spans)))
     part = rows[worst:]
     steps = [a - b for a, b in zip(logs[worst:-1], logs[worst + 1 :], strict=True)]
     k = _culprit(steps)
     if k is not None:
         layer = _blame(part, k)
-        cause = (
+        return layer, (
             f"This one step multiplies the mean-square gradient by {_exp(steps[k])}"
             f"{_describe(layer)}."
         )
-    else:
-        layer = part[0].layer
-        rate = math.exp((logs[worst] - logs[-1]) / max(len(steps), 1))
-        cause = (
-            f"From here on each layer multiplies the mean-square gradient by {rate:.3g} on its way "
-            f"back, so after {len(steps)} layers {_exp(spans[worst])} of it arrives"
-            f"{_describe(_typical(part))}."
-        )
-    problem = "vanishing gradient" if vanishes else "exploding gradient"
-    return Verdict(False, problem, layer.name, cause, remedy)
+    rate = math.exp((logs[worst] - logs[-1]) / max(len(steps), 1))
+    return part[0].layer, (
+        f"From here on each layer multiplies the mean-square gradient by {rate:.3g} on its way "
+        f"back, so after {len(steps)} layers {_exp(spans[worst])} of it arrives"
+        f"{_describe(_typical(part))}."
+    )
 
 
-def _signal(rows: list[TrunkRow], remedy: str) -> Verdict | None:
+def _signal(rows: list[TrunkRow]) -> tuple[LayerReport, str]:
     free = [row for row in rows if not row.relative]
     logs = [_log(row.layer.mean_square) for row in free]
-    if len(logs) < 2 or max(abs(v - logs[0]) for v in logs) <= LIMIT:
-        return None
     worst = max(range(len(logs)), key=lambda i: abs(logs[i] - logs[0]))
-    steps = [b - a for a, b in pairwise(logs)][:worst]
-    k = _culprit(steps)
+    k = _culprit([b - a for a, b in pairwise(logs)][:worst])
     layer = free[k + 1 if k is not None else 0].layer
-    word = "vanishing signal" if logs[worst] < logs[0] else "exploding signal"
-    cause = (
+    return layer, (
         f"The mean square of the signal changes by {_exp(logs[worst] - logs[0])} from "
         f"{free[0].layer.name!r} to {free[worst].layer.name!r}{_describe(layer)}."
     )
-    return Verdict(False, word, layer.name, cause, remedy)
 
 
-def _collapse(rows: list[TrunkRow], start: float, remedy: str) -> Verdict | None:
+def _collapse(rows: list[TrunkRow], start: float) -> tuple[LayerReport, str]:
     first, at = _first_gap(rows, start)
-    last = rows[-1].layer.one_minus_c
-    if not (first > 0.0 and math.isfinite(last)) or _log(last / first) >= -LIMIT:
-        return None
-    for row in rows[at:]:
-        if _log(row.layer.one_minus_c / first) < -MARGIN:
-            cause = (
-                f"Different inputs become alike: 1 - c falls from {first:.3g} to {last:.3g} at the "
-                f"end{_describe(row.layer)}."
-            )
-            return Verdict(False, "collapsed inputs", row.layer.name, cause, remedy)
-    return None
+    last = rows[-1].layer
+    known = (row.layer for row in rows[at:] if row.layer.one_minus_c >= 0.0)
+    layer = next((x for x in known if _log(x.one_minus_c / first) < -CAREFUL), last)
+    return layer, (
+        f"1 - c falls from {first:.3g} to {last.one_minus_c:.3g} at the end{_describe(layer)}."
+    )
 
 
 def _first_gap(rows: list[TrunkRow], start: float) -> tuple[float, int]:
@@ -192,21 +200,6 @@ def _describe(layer: LayerReport) -> str:
 def _main_activation(layers: tuple[LayerReport, ...]) -> str | None:
     counted = Counter(layer.activation for layer in layers if layer.activation)
     return counted.most_common(1)[0][0] if counted else None
-
-
-def _warnings(
-    layers: tuple[LayerReport, ...], rows: list[TrunkRow], start: float
-) -> tuple[str, ...]:
-    out = []
-    logs = _logs(rows)
-    span = max(abs(v - logs[-1]) for v in logs)
-    if span > MARGIN:
-        out.append(f"Gradients differ by {_exp(span)} along the depth; training will be slow.")
-    first, _ = _first_gap(rows, start)
-    last = rows[-1].layer.one_minus_c
-    if first > 0.0 and math.isfinite(last) and _log(last / first) < -MARGIN:
-        out.append(f"Inputs become alike: 1 - c falls from {first:.3g} to {last:.3g}.")
-    return (*out, *_unit_warnings(layers))
 
 
 def _unit_warnings(layers: tuple[LayerReport, ...]) -> tuple[str, ...]:

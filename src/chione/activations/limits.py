@@ -1,0 +1,78 @@
+"""One-sided limits of a user's function at a kink, each with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from chione.activations import chebyshev
+from chione.activations.chebyshev import EPS
+from chione.activations.protocol import sides
+from chione.base import Array
+
+WIDEST = 1.0
+NARROWEST = 1e-5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits from both sides of one place.
+
+    Parameters
+    ----------
+    left, right : float
+        The limits.
+    error : float
+        Bound on the error of each.
+    """
+
+    left: float
+    right: float
+    error: float
+
+
+def limits(
+    f: Callable[[Array], Array],
+    order: int,
+    at: float,
+    room: tuple[float, float],
+    margin: float,
+) -> Limits:
+    """Limits of f (`order` 0) or of a derivative of it, taken from fits that end at the kink.
+
+    Parameters
+    ----------
+    f : callable
+        (n,) -> (n,), smooth on both sides of `at`.
+    order : {0, 1, 2}
+        0 where `f` itself is wanted; 1 or 2 where only f is known but a derivative is wanted.
+    at : float
+        The kink.
+    room : tuple of float
+        How far f is smooth to the left and to the right.
+    margin : float
+        Uncertainty of the place: f is not asked closer to it than that.
+    """
+    subject = chebyshev.subject(f)
+    beside = np.array(sides(at))
+    direct = subject(beside)
+    found, errors = [], []
+    for k, direction in enumerate((-1, 1)):
+        start = at + direction * margin if margin else float(beside[k])
+        widest = min(WIDEST, room[k])
+        side = chebyshev.side_fit(subject, start, direction, widest, NARROWEST * widest)
+        if side is None:  # no smooth side, as of the square root at zero
+            found.append(float(direct[k]) if order == 0 else float("nan"))
+            errors.append(float("inf"))
+            continue
+        value = float(side.derivative(np.array([at]), order)[0])
+        error = float(side.error(np.array([at]), order)[0])
+        if order == 0 and margin == 0.0 and abs(direct[k] - value) <= error:
+            # two ways to one number: the formula beside the kink has the fewer roundings
+            error = min(error, abs(direct[k] - value) + 4.0 * EPS * abs(value))
+            value = float(direct[k])
+        found.append(value)
+        errors.append(error)
+    return Limits(found[0], found[1], float(max(errors)))

@@ -1,0 +1,101 @@
+"""Every class that a file of chione may hold, by name: nothing else is ever made from a file.
+
+The kind of a class is its room and its name. Modules are imported when a file asks for them, so
+that the ground floor knows the floors above by name alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from chione.base.errors import SpecError
+
+_DATA = {"networks.MLP": "networks.mlp"}
+
+_RESULTS = {
+    "base.Table": "base.table",
+    "diagnosis.Alternative": "diagnosis.alternatives",
+    "diagnosis.Analysis": "diagnosis.analyze",
+    "diagnosis.AnalysisPicture": "diagnosis.picture",
+    "diagnosis.Comparison": "diagnosis.compare",
+    "diagnosis.CurveErrors": "diagnosis.curve_errors",
+    "diagnosis.CurveData": "diagnosis.picture",
+    "diagnosis.DiagramData": "diagnosis.picture",
+    "diagnosis.GainRow": "diagnosis.gain_table",
+    "diagnosis.GainTable": "diagnosis.gain_table",
+    "diagnosis.MapData": "diagnosis.picture",
+    "diagnosis.Measured": "diagnosis.measure",
+    "diagnosis.Phase": "diagnosis.phases",
+    "diagnosis.Slopes": "diagnosis.measure",
+    "diagnosis.Verdict": "diagnosis.verdict",
+    "diagnosis.WidthComparison": "diagnosis.finite_width",
+    "gaussian.HermiteExpansion": "gaussian.hermite",
+    "simulation.CurveGeometry": "simulation.geometry",
+    "simulation.GaussianLimit": "simulation.gaussian_limit",
+    "simulation.NetworkHessian": "simulation.hessian",
+    "simulation.SimulatedSpectrum": "simulation.spectra",
+    "simulation.SimulationResult": "simulation.result",
+    "theory.AffineSolution": "theory.affine_solutions",
+    "theory.BackwardPass": "theory.gradients",
+    "theory.Basins": "theory.stability",
+    "theory.CorrelationPoint": "theory.correlation_fixed_point",
+    "theory.CriticalLine": "theory.critical_line",
+    "theory.CriticalPoint": "theory.criticality",
+    "theory.Criticality": "theory.criticality",
+    "theory.DeepRun": "theory.large_depth",
+    "theory.Fading": "theory.fading",
+    "theory.FiniteWidth": "theory.finite_width",
+    "theory.FixedPoint": "theory.fixed_points",
+    "theory.FixedPoints": "theory.fixed_points",
+    "theory.HessianSpectrum": "theory.hessian",
+    "theory.IsometricInitialization": "theory.jacobian_isometry",
+    "theory.JacobianSpectrum": "theory.jacobian_result",
+    "theory.KernelLayers": "theory.kernels",
+    "theory.LargeDepth": "theory.large_depth",
+    "theory.LimitLaw": "theory.jacobian_limits",
+    "theory.MeanField": "theory.phase",
+    "theory.MetricCovariance": "theory.metric_covariance",
+    "theory.NormFixedPoint": "theory.stability",
+    "theory.NormMap": "theory.stability",
+    "theory.NormStability": "theory.stability",
+    "theory.PhaseDiagram": "theory.diagram",
+    "theory.PowerLaw": "theory.power_laws",
+    "theory.Recommendation": "theory.recommendation",
+    "theory.SpectrumCurve": "theory.jacobian_result",
+    "theory.Tradeoff": "theory.gradients",
+    "theory.Trajectory": "theory.depth_curves",
+    "theory.Trust": "theory.finite_width",
+    "theory.Universality": "theory.jacobian_limits",
+    "torch.Expected": "torch.report",
+    "torch.InitializationReport": "torch.changes",
+    "torch.InspectionReport": "torch.report",
+    "torch.LayerChange": "torch.changes",
+    "torch.LayerReport": "torch.report",
+    "torch.ModelJacobian": "torch.spectrum",
+    "torch.Verdict": "torch.report",
+}
+
+KINDS = {kind: f"chione.{module}" for kind, module in (_DATA | _RESULTS).items()}
+"""Kind -> module that defines the class."""
+
+
+def kind_of(cls: type) -> str:
+    """Room and name of a class, as in ``theory.MeanField``."""
+    return f"{cls.__module__.split('.')[1]}.{cls.__name__}"
+
+
+def class_of(kind: Any) -> type[Any]:
+    """The class of a kind.
+
+    Raises
+    ------
+    SpecError
+        If there is no such kind.
+    """
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise SpecError(
+            f"it holds a {str(kind)[:60]!r}, which this version of chione does not know."
+        )
+    cls: type[Any] = getattr(import_module(KINDS[kind]), kind.split(".")[1])
+    return cls

@@ -1,0 +1,285 @@
+r"""Kernels of two correlated inputs, by closed forms or quadrature.
+
+.. math:: K(q_1, q_2, c) = E\,\phi(u_1)\phi(u_2), \qquad
+   R(q_1, q_2, c) = \frac{\partial K}{\partial q_{12}} = E\,\phi'(u_1)\phi'(u_2)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, Array, Estimate, Status, checks, missing
+from chione.gaussian import bivariate
+from chione.gaussian.smoothing import smooth
+from chione.theory.moments import CLOSED_ERROR, METHODS, moments
+from chione.theory.standard_activation import is_moderate, standard, value_size
+
+
+def kernel(
+    phi: ActivationLike,
+    q1: Any,
+    q2: Any,
+    c: Any,
+    *,
+    method: str = "auto",
+) -> Estimate:
+    r"""Kernel of two inputs, :math:`E\,\phi(u_1)\,\phi(u_2)`.
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    q1, q2 : float or array_like
+        Variances of the Gaussians, zero or above.
+    c : float or array_like
+        Their correlation, in [-1, 1]. The three broadcast.
+    method : {"auto", "closed", "quadrature"}
+        ``auto`` takes the closed form where one is known.
+
+    Returns
+    -------
+    Estimate
+        Of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        If a variance is negative or a correlation outside [-1, 1].
+
+    Examples
+    --------
+    >>> round(kernel("relu", 1.0, 1.0, 0.0).value, 12)  # 1 / (2 pi)
+    0.159154943092
+    """
+    act = activation(phi)
+    return each(act, act.closed_forms.kernel, _kernel_quadrature, q1, q2, c, method)
+
+
+def derivative_kernel(
+    phi: ActivationLike, q1: Any, q2: Any, c: Any, *, method: str = "auto"
+) -> Estimate:
+    r"""Kernel of the slopes, :math:`E\,\phi'(u_1)\,\phi'(u_2) = \partial K / \partial q_{12}`.
+
+    Point masses of phi' at jumps of phi are included, so that the second equality always holds;
+    at c = 1 it is then infinite. Parameters as :func:`kernel`.
+    """
+    act = activation(phi)
+    return each(act, act.closed_forms.derivative_kernel, slope_quadrature, q1, q2, c, method)
+
+
+def slope_at(
+    phi: AbstractActivation, q: float, gap: float, one_plus_c: float | None = None
+) -> Estimate:
+    """R at equal variance q, with 1 - c given, and 1 + c where it is known more accurately."""
+    forms = phi.closed_forms
+    plus = 2.0 - gap if one_plus_c is None else one_plus_c
+    if forms.near_slope is not None:
+        value = float(forms.near_slope(*(np.array(x) for x in (q, q, gap, plus))))
+        return Estimate(value, abs(value) * CLOSED_ERROR, Status.OK)
+    closed = forms.derivative_kernel
+    # with kinks R has a square root at c = 1, and there 1 - c must not be rounded
+    if closed is not None and (gap > 1e-6 or not phi.kinks):
+        value = float(closed(np.array(q), np.array(q), np.array(1.0 - gap)))
+        error = abs(value) * CLOSED_ERROR
+        if phi.kinks:
+            error += abs(value) * EPS / np.sqrt(gap)
+        else:
+            step = 1e-7
+            beside = float(closed(np.array(q), np.array(q), np.array(1.0 - gap - step)))
+            error += abs(value - beside) / step * EPS  # rounding of 1 - c
+        return Estimate(value, error, Status.OK)
+    return slope_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
+
+
+def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
+    if not is_moderate(phi, q1, q2):
+        return _unscaled(phi, q1, q2, c)
+    e = bivariate(phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks)
+    return Estimate(e.value, e.error + _noise(phi, 0, q1, q2), e.status)
+
+
+def _noise(phi: AbstractActivation, order: int, q1: float, q2: float) -> float:
+    r"""What the noise :math:`\delta` of a user's formula adds to the error of E f(u1) f(u2).
+
+    By Cauchy and Schwarz at most :math:`\sqrt{E f(u_1)^2\,E\,\delta(u_2)^2}` and its mirror image.
+    """
+    q = np.array([q1, q2])
+    noise = phi.noise(order, q)
+    if not np.any(noise):
+        return 0.0
+    m = moments(phi)
+    size = np.sqrt(np.abs(np.nan_to_num((m.derivative_square if order else m.square)(q).value)))
+    return float(size[0] * noise[1] + size[1] * noise[0])
+
+
+def _unscaled(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
+    """E phi phi by way of units of its own, where squares of values or lengths leave float64."""
+    sizes = [1.0 if q == 0.0 else value_size(phi, q) for q in (q1, q2)]
+    if not np.all(np.isfinite(sizes)):
+        return missing(Status.OVERFLOW)
+    if q1 == 0.0 or q2 == 0.0:
+        ends = [
+            moments(standard(phi, q)).mean(1.0) if q else moments(phi).mean(0.0) for q in (q1, q2)
+        ]
+        k = Estimate(
+            ends[0].value * ends[1].value,
+            abs(ends[0].value) * ends[1].error + abs(ends[1].value) * ends[0].error,
+            max(ends[0].status, ends[1].status),
+        )
+    else:
+        k = between(standard(phi, q1), standard(phi, q2), c)
+    with np.errstate(over="ignore", under="ignore"):
+        value, error = (float(np.float64(x) * sizes[0] * sizes[1]) for x in (k.value, k.error))
+    if not np.isfinite(value):
+        return missing(Status.OVERFLOW)
+    return Estimate(value, error + 5e-324, k.status)
+
+
+def slope_quadrature(
+    phi: AbstractActivation,
+    q1: float,
+    q2: float,
+    c: float,
+    gap: float | None = None,
+    one_plus_c: float | None = None,
+) -> Estimate:
+    """R by quadrature at any two variances; 1 - c and 1 + c where they are known better than c."""
+    if not is_moderate(phi, q1, q2) and q1 > 0.0 and q2 > 0.0:
+        return _unscaled_slope(phi, q1, q2, 1.0 - c if gap is None else gap)
+    smooth_part = bivariate(
+        phi.derivative,
+        phi.derivative,
+        q1,
+        q2,
+        c,
+        breakpoints_f=phi.kinks,
+        breakpoints_g=phi.kinks,
+        one_minus_c=gap,
+    )
+    jumps = moments(phi).jumps
+    noise = smooth_part.error + _noise(phi, 1, q1, q2)
+    smooth_part = Estimate(smooth_part.value, noise, smooth_part.status)
+    relative = 2.0 * phi.derivative_error
+    if not jumps:
+        error = smooth_part.error + relative * abs(smooth_part.value)
+        return Estimate(smooth_part.value, error, smooth_part.status)
+    g = 1.0 - c if gap is None else gap
+    if q1 == 0.0 or q2 == 0.0 or g == 0.0 or g == 2.0:
+        return Estimate(float("nan"), float("nan"), Status.INFINITE)
+    s2 = g * (1.0 + c if one_plus_c is None else one_plus_c)
+    masses, mass_error = _point_masses(phi, jumps, q1, q2, g, s2)
+    error = smooth_part.error + mass_error + relative * abs(smooth_part.value + masses)
+    return Estimate(smooth_part.value + masses, error, smooth_part.status)
+
+
+def _unscaled_slope(phi: AbstractActivation, q1: float, q2: float, gap: float) -> Estimate:
+    """R by way of standard normals; point masses of phi' are not in it."""
+    if moments(phi).has_jumps or not np.all(np.isfinite([value_size(phi, q) for q in (q1, q2)])):
+        return missing(Status.OVERFLOW)
+    one = standard(phi, q1)
+    two = one if q1 == q2 else standard(phi, q2)
+    found = bivariate(
+        one.derivative,
+        two.derivative,
+        1.0,
+        1.0,
+        1.0 - gap,
+        breakpoints_f=one.kinks,
+        breakpoints_g=two.kinks,
+        one_minus_c=gap,
+    )
+    with np.errstate(over="ignore", under="ignore"):
+        sizes = [x.size / x.root for x in (one, two)]
+        value, error = (
+            float(np.float64(x) * sizes[0] * sizes[1]) for x in (found.value, found.error)
+        )
+    error += 2.0 * phi.derivative_error * abs(value)
+    return Estimate(value, error, found.status) if np.isfinite(value) else missing(Status.OVERFLOW)
+
+
+def _point_masses(
+    phi: AbstractActivation,
+    jumps: tuple[tuple[float, float], ...],
+    q1: float,
+    q2: float,
+    gap: float,
+    s2: float,
+) -> tuple[float, float]:
+    """What the point masses of phi' at jumps add to E phi'(u1) phi'(u2); `s2` is 1 - c^2."""
+    c = 1.0 - gap
+    total, error = 0.0, 0.0
+    for k, size in jumps:
+        for qa, qb in ((q1, q2), (q2, q1)):
+            density = np.exp(-0.5 * k * k / qa) / np.sqrt(2.0 * np.pi * qa)
+            centre = np.array([c * np.sqrt(qb / qa) * k])
+            mean, inner, _ = smooth(phi.derivative, centre, qb * s2, breakpoints=phi.kinks)
+            total += float(size * density * mean[0])
+            error += float(abs(size) * density * (inner[0] + 8.0 * EPS * abs(mean[0])))
+        for k2, size2 in jumps:
+            a, b = k / np.sqrt(q1), k2 / np.sqrt(q2)
+            form = (
+                ((a - b) ** 2 + 2.0 * a * b * gap) / s2
+                if c >= 0.0
+                else ((a + b) ** 2 - 2.0 * a * b * s2 / gap) / s2
+            )
+            density = np.exp(-0.5 * form) / (2.0 * np.pi * np.sqrt(q1) * np.sqrt(q2) * np.sqrt(s2))
+            total += size * size2 * density
+            error += abs(size * size2) * density * EPS * (8.0 + 4.0 * abs(form))
+    return total, error
+
+
+def between(one: AbstractActivation, two: AbstractActivation, c: float) -> Estimate:
+    """E of the product of two activations of standard normals."""
+    return bivariate(
+        one.value, two.value, 1.0, 1.0, c, breakpoints_f=one.kinks, breakpoints_g=two.kinks
+    )
+
+
+def each(
+    act: AbstractActivation, closed: Any, quadrature: Any, q1: Any, q2: Any, c: Any, method: str
+) -> Estimate:
+    """Closed form at once, quadrature element by element."""
+    checks.one_of("method", method, METHODS)
+    if method == "closed" and closed is None:
+        raise ValueError(f"No closed form of this kernel is known for {act}; use 'quadrature'.")
+    q1, q2 = checks.real_array("q1", q1), checks.real_array("q2", q2)
+    c = checks.correlation("c", c)
+    if np.any(q1 < 0.0) or np.any(q2 < 0.0):
+        raise ValueError("q1 and q2 must be variances, 0 or above, but one of them is negative.")
+    q1, q2, c = np.broadcast_arrays(q1, q2, c)
+    if closed is not None and method != "quadrature":
+        value = np.asarray(closed(q1, q2, c), dtype=np.float64)
+        scale = _scale(act, q1, q2, value)
+        status = np.where(np.isfinite(value), Status.OK, Status.INFINITE).astype(np.int8)
+        value = np.where(np.isfinite(value), value, np.nan)
+        return shaped(value, CLOSED_ERROR * scale, status)
+    parts = [
+        quadrature(act, float(a), float(b), float(x))
+        for a, b, x in zip(q1.ravel(), q2.ravel(), c.ravel(), strict=True)
+    ]
+    shape = q1.shape
+    return shaped(
+        np.array([p.value for p in parts]).reshape(shape),
+        np.array([p.error for p in parts]).reshape(shape),
+        np.array([int(p.status) for p in parts], dtype=np.int8).reshape(shape),
+    )
+
+
+def _scale(act: AbstractActivation, q1: Array, q2: Array, value: Array) -> Array:
+    """Size against which a closed form is exact: the geometric mean of the two lengths."""
+    square = act.closed_forms.mean_square
+    if square is None:
+        return np.abs(value)
+    roots = np.sqrt(np.abs(square(q1))) * np.sqrt(np.abs(square(q2)))  # the product may overflow
+    size: Array = np.maximum(np.abs(value), roots)
+    return size
+
+
+def shaped(value: Array, error: Array, status: Any) -> Estimate:
+    """An estimate of plain numbers where the value has no dimension."""
+    if np.ndim(value):
+        return Estimate(value, error, status)
+    return Estimate(float(value), float(error), Status(int(status)))

@@ -1,0 +1,147 @@
+"""What people write by hand gives the numbers of the catalogue, or of mpmath, within the errors."""
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+from written_by_hand import EXACT, TWINS
+
+import chione as ch
+from chione.activations import activation, from_callable
+from chione.base import SpecError, Status
+from chione.theory import mean_field, trajectory
+from chione.theory.moments import moments
+
+LENGTHS = (1e-6, 0.3, 1.0, 30.0, 1e5)
+PAIRS = ((1.0, 1.0, 0.3), (1e-4, 2.0, -0.9), (5.0, 5.0, 0.999), (50.0, 0.2, -0.2))
+BY_TWIN = sorted(name for name, form in TWINS.items() if form.twin)
+BY_MPMATH = sorted(EXACT)
+
+
+def _agree(ours, theirs, what):
+    """Both have a value and differ by the sum of their errors at most, or neither has one."""
+    a, b = float(ours.value), float(theirs.value)
+    assert np.isfinite(a) == np.isfinite(b), (what, ours, theirs)
+    if np.isfinite(a):
+        assert abs(a - b) <= float(ours.error) + float(theirs.error), (what, ours, theirs)
+
+
+@pytest.mark.parametrize("name", BY_TWIN)
+def test_moments_are_those_of_the_twin(name):
+    ours, theirs = (moments(activation(f)) for f in (TWINS[name].written, TWINS[name].twin))
+    for q in LENGTHS:
+        for kind in ("mean", "square", "fourth", "derivative_square", "slope"):
+            _agree(getattr(ours, kind)(q), getattr(theirs, kind)(q), (kind, q))
+
+
+@pytest.mark.parametrize("name", BY_TWIN)
+def test_kernels_are_those_of_the_twin(name):
+    ours, theirs = (activation(f) for f in (TWINS[name].written, TWINS[name].twin))
+    for pair in PAIRS:
+        _agree(ch.kernel(ours, *pair), ch.kernel(theirs, *pair), pair)
+
+
+@pytest.mark.slow  # 60 fixed points in two variables
+@pytest.mark.parametrize("name", BY_TWIN)
+def test_the_mean_field_is_that_of_the_twin(name):
+    ours, theirs = (
+        mean_field(activation(f), sigma_w=1.3, sigma_b=0.2)
+        for f in (TWINS[name].written, TWINS[name].twin)
+    )
+    assert ours.phase == theirs.phase
+    for kind in ("q_star", "c_star", "chi_parallel", "chi_perp"):
+        _agree(getattr(ours, kind), getattr(theirs, kind), kind)
+
+
+@pytest.mark.slow  # double integrals layer by layer
+@pytest.mark.parametrize("name", ["gelu, erf", "softplus", "mish", "elu", "tanh, sigmoid", "selu"])
+def test_trajectories_are_those_of_the_twin(name):
+    ours, theirs = (
+        trajectory(activation(f), sigma_w=1.3, sigma_b=0.2, depth=8)
+        for f in (TWINS[name].written, TWINS[name].twin)
+    )
+    np.testing.assert_allclose(ours.q, theirs.q, rtol=1e-12)
+    np.testing.assert_allclose(ours.one_minus_c, theirs.one_minus_c, rtol=1e-9)
+    np.testing.assert_allclose(ours.chi, theirs.chi, rtol=1e-12)
+
+
+def _exact_square(form, q):
+    """E f^2 in mpmath, cut at the kinks and where a Gaussian changes its face."""
+    sigma = mp.sqrt(mpf(q))
+    cuts = sorted({*(mpf(k) / sigma for k in form.breaks), *map(mpf, range(-16, 17, 2))})
+
+    def integrand(z):
+        return form.exact(sigma * z) ** 2 * mp.exp(-z * z / 2)
+
+    return mp.quad(integrand, cuts) / mp.sqrt(2 * mp.pi)
+
+
+@pytest.mark.parametrize("name", BY_MPMATH)
+def test_mean_squares_are_those_of_mpmath(name):
+    form = EXACT[name]
+    phi = activation(form.written)
+    for q in (1e-5, 0.4, 3.0):
+        got = moments(phi).square(q)
+        true = _exact_square(form, q)
+        assert got.status == Status.OK
+        assert abs(mpf(got.value) - true) <= got.error, (q, got, true)
+
+
+def _exact_slope(form, q):
+    """d/dq E f^2 by Stein's lemma, which needs no derivative: no line is shared with ours."""
+    q = mpf(q)
+    sigma = mp.sqrt(q)
+    cuts = sorted({*(mpf(k) / sigma for k in form.breaks), *map(mpf, range(-16, 17, 2))})
+
+    def integrand(z):
+        return (z * z - 1) * form.exact(sigma * z) ** 2 * mp.exp(-z * z / 2)
+
+    return mp.quad(integrand, cuts) / mp.sqrt(2 * mp.pi) / (2 * q)
+
+
+@pytest.mark.parametrize("name", ["islru", "jump and bend", "two powers"])
+@pytest.mark.parametrize("declared", [False, True])
+def test_slopes_with_masses_at_kinks_are_within_a_tight_error(name, declared):
+    form = EXACT[name]
+    kinks = list(form.breaks) if declared else None
+    phi = from_callable(form.written, kinks=kinks)
+    for q in (1e-6, 1e-3, 0.1, 2.0):
+        got = moments(phi).slope(q)
+        true = _exact_slope(form, q)
+        assert abs(mpf(got.value) - true) <= got.error, (q, got, true)
+        assert got.error <= 1e-12 * abs(got.value) + 1e-14
+
+
+@pytest.mark.parametrize("name", ["gelu, erf", "silu, tanh", "softplus", "tanh, exponentials"])
+def test_noise_of_a_formula_costs_no_flood_of_evaluations(name):
+    form = TWINS[name]
+    count = 0
+    base = activation(form.written).f
+
+    def counted(x):
+        nonlocal count
+        count += x.size
+        return base(x)
+
+    phi = from_callable(lambda x: np.asarray(counted(np.asarray(x))))
+    ch.kernel(phi, 1.0, 1.0, 0.3)
+    moments(phi).square(1.0)
+    assert count < 1_500_000  # formula points, not panels
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("tan(x)", r"pole at -1\.5707963"),
+        ("1/(x-1.5)", r"pole at 1\.5,"),
+        ("1/cos(x)", "pole at"),
+        ("sin(1e6*x)", "turns many times"),
+    ],
+)
+def test_what_no_integral_follows_is_refused_with_the_place(text, match):
+    with pytest.raises(SpecError, match=match):
+        activation(text)
+
+
+@pytest.mark.parametrize("text", ["exp(x)*sin(x)", "exp(x**2/9)", "1/(1e-6+(x-1)**2)", "x**3"])
+def test_steep_functions_are_no_poles(text):
+    assert activation(text).piecewise_smooth
