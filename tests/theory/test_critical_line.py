@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mpmath as mp
 import numpy as np
 import pytest
 
-from chione.theory import critical_line, mean_field, phase_diagram
+from chione.activations import AbstractActivation, activation
+from chione.theory import critical_line, criticality, mean_field, phase_diagram
+
+
+@dataclass(frozen=True)
+class Scaled(AbstractActivation):
+    """a * phi(k x) of a smooth phi, exactly."""
+
+    inner: str
+    a: float
+    k: float
+
+    @property
+    def name(self):
+        return f"{self.a!r}*{self.inner}({self.k!r}*x)"
+
+    def value(self, z):
+        return self.a * activation(self.inner).value(self.k * z)
+
+    def derivative(self, z):
+        return self.a * self.k * activation(self.inner).derivative(self.k * z)
+
+    def second_derivative(self, z):
+        return self.a * self.k**2 * activation(self.inner).second_derivative(self.k * z)
 
 
 def test_homogeneous_activations_have_one_critical_point():
@@ -111,3 +136,25 @@ def test_the_end_of_the_line_of_sigmoid_is_within_its_error():
         k = int(np.flatnonzero(line.error_q > 0.0)[0])
         exact = mp.findroot(bias, (float(line.q[k]), float(line.q[k]) * 1.001), solver="secant")
         assert abs(mp.mpf(float(line.q[k])) - exact) <= line.error_q[k] < 1e-9 * line.q[k]
+
+
+@pytest.mark.parametrize(("a", "k"), [(1e7, 1e-7), (1e-7, 1e7), (1e-9, 1.0), (3e5, 2e4)])
+def test_the_line_of_a_scaled_erf_is_found_on_its_own_scale(a, k):
+    line = critical_line(Scaled("erf", a, k))
+    inside = line.q > 0.0
+    q = line.q[inside] * k**2  # lengths in units of erf
+    assert q.min() < 1e-5
+    assert q.max() > 1e2
+    exact = np.sqrt(np.pi * np.sqrt(1 + 4 * q) / 4) / (a * k)
+    assert np.all(np.abs(line.sigma_w[inside] - exact) <= line.error_w[inside] + 1e-13 * exact)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_a_scaled_gelu_keeps_its_half_stable_point(unit):
+    # K* = (3 + sqrt 17) / 2 in units of gelu, with the same sigma_w
+    point = criticality(Scaled("gelu", unit, 1 / unit)).best
+    plain = criticality("gelu").best
+    assert point.universality == plain.universality
+    assert abs(point.k_star.value / unit**2 - (3 + 17**0.5) / 2) < 1e-8
+    assert abs(point.weight_variance.value / plain.weight_variance.value - 1) < 1e-9
+    assert abs(point.bias_variance.value / unit**2 / plain.bias_variance.value - 1) < 1e-7

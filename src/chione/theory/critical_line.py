@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, AbstractResult, Array, along, checks, result
+from chione.theory.growth_profile import own_unit
 from chione.theory.moments import Moments, moments
 
 _LOWEST, _HIGHEST, _PER_DECADE = 1e-8, 1e4, 40  # of q, where the caller names none
-_LARGEST = 1e16  # of sigma_w^2: beyond, the slope is that of far tails of the Gaussian
+_LARGEST = 1e16  # of sigma_w^2 over its smallest: beyond, the slope is that of far tails
 _BISECTIONS = 60
 
 
@@ -46,7 +47,15 @@ class CriticalLine(AbstractResult):
     """
 
     axes = along(
-        "q", "q", "sigma_w", "sigma_b", "chi_parallel", "error_w", "error_b", "error_parallel"
+        "q",
+        "q",
+        "sigma_w",
+        "sigma_b",
+        "chi_parallel",
+        "error_w",
+        "error_b",
+        "error_parallel",
+        "error_q",
     )
 
     activation: AbstractActivation
@@ -69,7 +78,8 @@ def critical_line(phi: ActivationLike, *, q: Any = None) -> CriticalLine:
     phi : activation
         Anything :func:`chione.activation` accepts.
     q : array_like, shape (n,), optional
-        Mean squares above zero, in any order; by default 40 a decade from 1e-8 to 1e4, and the
+        Mean squares above zero, in any order; by default 40 a decade from 1e-8 to 1e4 of the
+        unit of the activation, and the
         limit q = 0 where the line starts there. Values without a real sigma_b are left out, and
         the ends of the line are put where sigma_b = 0.
 
@@ -98,11 +108,14 @@ def critical_line(phi: ActivationLike, *, q: Any = None) -> CriticalLine:
     """
     act = activation(phi)
     m = moments(act)
-    grid = _grid(q)
+    grid = _grid(q, own_unit(act))
     if m.has_jumps:
         return _empty(act, "The activation jumps, so chi_perp is infinite and never 1.")
     w2, b2, noise = _sigmas(m, grid)
-    known = np.isfinite(b2) & (w2 <= _LARGEST) & np.isfinite(np.asarray(m.slope(grid).value))
+    smallest = float(np.min(w2[np.isfinite(w2) & (w2 > 0.0)], initial=np.inf))
+    known = (
+        np.isfinite(b2) & (w2 <= _LARGEST * smallest) & np.isfinite(np.asarray(m.slope(grid).value))
+    )
     grid, w2, b2, noise = (a[known] for a in (grid, w2, b2, noise))
     if grid.size == 0:
         return _empty(act, "chi_perp is zero or has no value at every length.")
@@ -125,10 +138,10 @@ def critical_line(phi: ActivationLike, *, q: Any = None) -> CriticalLine:
     return _line(m, parts, sentence)
 
 
-def _grid(q: Any) -> Array:
+def _grid(q: Any, unit: float) -> Array:
     if q is None:
         n = round(np.log10(_HIGHEST / _LOWEST) * _PER_DECADE) + 1
-        return np.geomspace(_LOWEST, _HIGHEST, n)
+        return np.geomspace(_LOWEST * unit, _HIGHEST * unit, n)
     grid = np.unique(np.atleast_1d(checks.real_array("q", q)))
     if grid.size == 0 or grid[0] <= 0.0:
         bad = "is empty" if grid.size == 0 else f"holds {float(grid[0])!r}"

@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
 from chione.theory.fading import Fading, fading, is_straight
+from chione.theory.growth_profile import own_unit
 from chione.theory.moments import Moments, moments
 from chione.theory.taylor import Origin, origin, slope_in_q
 
@@ -154,9 +155,10 @@ def criticality(phi: ActivationLike) -> Criticality:
     -----
     Scale-invariant activations are recognised by their two straight lines, K* = 0 by the Taylor
     coefficients at zero. Finite K* are sign changes of :math:`1 - \chi_\parallel / \chi_\perp`
-    between 1e-8 and 1e8, bracketed on a grid of eight values a decade and refined with the
-    moments themselves. Errors are those of the moments divided by the slope. A pair of roots
-    closer to each other than the grid is not seen. Where the slopes agree at every K without phi
+    between 1e-8 and 1e8 of the unit of the activation, bracketed on a grid of eight values a
+    decade and refined with the moments themselves. Errors are those of the moments divided by the
+    slope. A pair of roots closer to each other than the grid is not seen. Where the slopes agree at
+    every K without phi
     being homogeneous (``softshrink``, whose kinks lie on the axis), each K > 0 has its own
     variances; the point at K = 1 is given for all of them, and the reason says so.
 
@@ -184,7 +186,7 @@ def criticality(phi: ActivationLike) -> Criticality:
         ratio = None
     else:
         ratio = _RatioScan(m)
-        roots = [Estimate(1.0, 0.0)] if ratio.is_empty else ratio.roots()
+        roots = [Estimate(own_unit(act), 0.0)] if ratio.is_empty else ratio.roots()
         points = [*_at_zero(act, at), *(_finite(m, k) for k in roots)]
     kept = tuple(sorted((p for p in points if p.is_physical), key=_preference))
     gone = tuple(p for p in points if not p.is_physical)
@@ -284,10 +286,11 @@ class _RatioScan:
     def __init__(self, m: Moments) -> None:
         self._m = m
         n = round(np.log10(K_MAX / K_MIN) * _PER_DECADE)
-        k: Array = np.geomspace(K_MIN, K_MAX, n + 1)
+        unit = own_unit(m.phi)
+        k: Array = np.geomspace(K_MIN, K_MAX, n + 1) * unit
         gap, error = np.full(n + 1, np.nan), np.full(n + 1, np.nan)
         done = 0
-        while done <= n and not _is_over(k[:done], gap[:done]):
+        while done <= n and not _is_over(k[:done] / unit, gap[:done]):
             part = slice(done, done + _PER_DECADE)
             gap[part], error[part] = self._difference(k[part])
             done = min(done + _PER_DECADE, n + 1)

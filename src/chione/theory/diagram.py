@@ -203,7 +203,7 @@ class _Cells:
             m = self._m
             parallel[inside], own, bend = _lookup(m.slope_table, x, w2)
             held = w2 * m.square_table(x)
-            length_error = held * m.square_table.error(x) + 4.0 * EPS * x
+            length_error = _share(held, m.square_table.error(x)) + 4.0 * EPS * x
             length_error += _log_rounding(x) * x * np.abs(parallel[inside])
             of_q = root_error(
                 length_error, np.maximum(np.abs(1.0 - parallel[inside]) - own, 0.0), bend
@@ -252,8 +252,14 @@ def _lookup(table: Table, q: Array, w2: Array) -> tuple[Array, Array, Array]:
     value, slope = table.with_slope(q)
     value = w2 * value
     bend = np.abs(w2 * slope)
-    error = np.abs(value) * (table.error(q) + 3.0 * EPS) + _log_rounding(q) * q * bend
+    error = _share(np.abs(value), table.error(q) + 3.0 * EPS) + _log_rounding(q) * q * bend
     return value, error, bend
+
+
+def _share(value: Array, relative: Array) -> Array:
+    """Absolute error; a value that has underflowed has none to speak of."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(value == 0.0, 0.0, value * relative))
 
 
 def _log_rounding(q: Array) -> Array:

@@ -27,6 +27,7 @@ _SETTLED = 1e-12  # of log2 S / q: its own rounding is a tenth of that
 _NEAR = 1.0  # of log2 V / q: where the profile cannot tell on which side of the diagonal V is
 _TAIL = 400  # octaves of q from which the power at infinity is read
 _LINEAR = 1.5e-3  # of that power: sampling x sin x leaves 2e-4, x log x is 4e-3 from 1
+_BENT = 0.3  # of log2 phi'^2: a slope has left the power it follows towards an end
 _FINE = 8  # an octave: E phi^2 has no feature narrower than about one octave of q
 
 
@@ -107,6 +108,33 @@ class GrowthProfile:
             return float("inf") if y[-1] > 0.0 else 0.0
         power = _slope(x, y)
         return 1.0 if abs(power - 1.0) <= _LINEAR else power
+
+
+@lru_cache(maxsize=128)
+def own_unit(phi: AbstractActivation) -> float:
+    """The q about which the slope of phi changes; 1 where that is within four decades of 1.
+
+    Scans over q that are made for activations of unit size are moved there.
+    """
+    u = np.asarray(np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1) * _STEP)
+    h = np.asarray(np.exp2(u), dtype=np.float64)
+    with np.errstate(all="ignore"):
+        sides = [_repaired(np.asarray(np.log2(np.abs(phi.derivative(x)))), u) for x in (h, -h)]
+        size = np.asarray(np.logaddexp2(2.0 * sides[0], 2.0 * sides[1]))
+    ends = []
+    for order in (1, -1):
+        y = size[::order]
+        n = 50 * _PER_OCTAVE
+        if not np.all(np.isfinite(y[:n])):
+            continue
+        x = np.arange(float(y.size))
+        off = np.abs(y - y[0] - _slope(x[:n], y[:n]) * x)
+        if off[:n].max() <= 0.1 and np.any(off > _BENT):  # not the noise of an oscillation
+            ends.append(2.0 * float(u[::order][int(np.argmax(off > _BENT))]))
+    if not ends:
+        return 1.0
+    unit = float(np.exp2(np.mean(ends)))
+    return 1.0 if 1e-4 <= unit <= 1e4 else unit
 
 
 @lru_cache(maxsize=128)

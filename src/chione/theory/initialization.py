@@ -17,6 +17,7 @@ from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
 from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
+from chione.theory.growth_profile import own_unit
 from chione.theory.length_map import count, mean_square
 from chione.theory.moments import moments
 from chione.theory.recommendation import Recommendation
@@ -257,7 +258,7 @@ def _edge(act: AbstractActivation, depth: int, q0: float) -> Recommendation | No
         return None
     grid = np.array(
         [a * 10.0**k for k in range(-3, 3) for a in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
-    )
+    ) * own_unit(act)
     w2, b2, chi = _edge_variances(act, grid)
     with np.errstate(invalid="ignore"):
         good = (b2 >= 0.0) & (chi < _STABLE) & np.isfinite(w2)

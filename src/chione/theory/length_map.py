@@ -90,7 +90,9 @@ def count(name: str, x: Any) -> int:
     """A number of layers or units: an integer from 1 to 1e300, which a float64 still holds."""
     n = checks.integer(name, x)
     if n > LARGEST_COUNT:
-        raise ValueError(f"{name} must be at most 1e300, but it has {len(str(n))} digits.")
+        raise ValueError(
+            f"{name} must be at most 1e300, but it has some {n.bit_length() * 0.30103:.0f} digits."
+        )
     return n
 
 
