@@ -38,7 +38,7 @@ _RESULTS = {
     "simulation.SimulationResult": "simulation.result",
     "theory.AffineSolution": "theory.affine_solutions",
     "theory.BackwardPass": "theory.gradients",
-    "theory.Basins": "theory.stability",
+    "theory.Basins": "theory.basins",
     "theory.CorrelationPoint": "theory.correlation_fixed_point",
     "theory.CriticalLine": "theory.critical_line",
     "theory.CriticalPoint": "theory.criticality",

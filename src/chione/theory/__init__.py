@@ -6,6 +6,7 @@ from chione.theory.affine_solutions import (
     normalizing_affine,
     normalizing_parameter,
 )
+from chione.theory.basins import Basins, basins
 from chione.theory.correlation_map import (
     correlation_map,
     derivative_kernel,
@@ -38,11 +39,9 @@ from chione.theory.power_laws import PowerLaw
 from chione.theory.process_kernel import process_kernel
 from chione.theory.recommendation import Recommendation
 from chione.theory.stability import (
-    Basins,
     NormFixedPoint,
     NormMap,
     NormStability,
-    basins,
     norm_map,
     norm_stability,
 )

@@ -9,26 +9,21 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, Array, Estimate, Status, checks, missing
+from chione.base import Estimate, Status, checks, missing
 from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
-from chione.theory.depth_figures import FIRST_DISTANCE, ClosePair, follow, limit, susceptibilities
-from chione.theory.growth_profile import own_unit
+from chione.theory.edge_of_chaos import edge_option
 from chione.theory.length_map import count, mean_square
 from chione.theory.moments import moments
+from chione.theory.options import option, root_error
 from chione.theory.recommendation import Recommendation
 from chione.theory.schemes import SCHEMES, scheme_sigmas
 
 # A critical point is preferred unless the edge of chaos does better by more than this, in decades
 # of gradient and distance over the depth: chi_parallel = 1 is worth something by itself.
 _PREFERENCE = 0.5
-_LOG10_MAX = math.log10(np.finfo(np.float64).max)
-_RANKED = 1000  # layers that are followed to rank points of the edge of chaos
-_STABLE = 1.0 - 1e-9  # chi_parallel below which a fixed point is called stable
 
 
 def gain(
@@ -88,7 +83,7 @@ def gain(
     checks.one_of("weights", weights, WEIGHT_LAWS)
     found = criticality(act)
     options = [_critical(act, p, depth, q0) for p in found.points if p.is_reached]
-    edge = _edge(act, depth, q0)
+    edge = edge_option(act, depth, q0)
     options += [] if edge is None else [edge]
     schemes = tuple(
         s
@@ -154,57 +149,6 @@ def describe_scheme(
     return option(act, scheme, "scheme", sigmas[0], sigmas[1], depth=depth, q0=q0)
 
 
-def option(
-    act: AbstractActivation,
-    name: str,
-    kind: str,
-    sigma_w: float,
-    sigma_b: float,
-    *,
-    depth: int,
-    q0: float,
-    q_star: Estimate | None = None,
-    status: Status = Status.OK,
-    sigma_errors: tuple[float, float] = (0.0, 0.0),
-) -> Recommendation:
-    """Put sigmas into the terms of a recommendation, with figures over the depth."""
-    figures = follow(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth, q0=q0)
-    if q_star is None:
-        q_star = limit(act, sigma_w=sigma_w, sigma_b=sigma_b, q1=sigma_w**2 * q0 + sigma_b**2)
-    if math.isfinite(q_star.value):
-        chi_parallel, chi_perp = susceptibilities(act, q_star.value, sigma_w)
-    else:
-        chi_parallel = chi_perp = missing(Status.NOT_COMPUTED)
-    made = Recommendation(
-        name=name,
-        activation=act.name,
-        depth=depth,
-        sigma_w=sigma_w,
-        sigma_b=sigma_b,
-        q_star=q_star,
-        chi_parallel=chi_parallel,
-        chi_perp=chi_perp,
-        gradient=_factor(figures.log10_gradient, figures.relative_error),
-        log10_gradient=figures.log10_gradient,
-        log10_distance=figures.log10_distance,
-        status=status,
-        kind=kind,
-        reason="",
-        errors={
-            "sigma_w": sigma_errors[0] + EPS * sigma_w,
-            "sigma_b": sigma_errors[1] + EPS * sigma_b,
-            "log10_gradient": figures.relative_error / math.log(10.0),
-        },
-    )
-    return replace(made, reason=_figures_words(made))
-
-
-def _root_error(variance: Estimate) -> float:
-    """Error of the root of a variance; of a variance that may be zero, the root of its error."""
-    v, error = max(float(variance.value), 0.0), float(variance.error)
-    return error / math.sqrt(v) if v > error else math.sqrt(v + error)
-
-
 def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
     if p.universality == "scale-invariant":
         q_star = p.weight_variance * q0
@@ -221,7 +165,7 @@ def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) 
         q0=q0,
         q_star=q_star,
         status=status,
-        sigma_errors=(_root_error(p.weight_variance), _root_error(p.bias_variance)),
+        sigma_errors=(root_error(p.weight_variance), root_error(p.bias_variance)),
     )
 
 
@@ -250,68 +194,6 @@ def _affine_options(act: AbstractActivation, depth: int, q0: float) -> tuple[Rec
         )
         out.append(replace(made, reason=f"{words} {made.reason}"))
     return tuple(out)
-
-
-def _edge(act: AbstractActivation, depth: int, q0: float) -> Recommendation | None:
-    """The best stable point on the edge of chaos, q* rounded to two digits; None without one."""
-    if moments(act).has_jumps:
-        return None
-    grid = np.array(
-        [a * 10.0**k for k in range(-3, 3) for a in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)]
-    ) * own_unit(act)
-    w2, b2, chi = _edge_variances(act, grid)
-    with np.errstate(invalid="ignore"):
-        good = (b2 >= 0.0) & (chi < _STABLE) & np.isfinite(w2)
-    if not np.any(good):
-        return None
-    q, w2, b2 = grid[good], w2[good], b2[good]
-    best = int(np.argmin(_edge_costs(act, w2, b2, depth, q0)))
-    return option(
-        act,
-        "edge of chaos",
-        "edge of chaos",
-        math.sqrt(w2[best]),
-        math.sqrt(b2[best]),
-        depth=depth,
-        q0=q0,
-        q_star=Estimate(float(q[best]), 0.0),
-        sigma_errors=_edge_errors(act, float(q[best])),
-    )
-
-
-def _edge_errors(act: AbstractActivation, q: float) -> tuple[float, float]:
-    """Errors of sigma_w and sigma_b of the edge of chaos at q."""
-    m = moments(act)
-    w2 = 1.0 / m.derivative_square(q)
-    return _root_error(w2), _root_error(q - w2 * m.square(q))
-
-
-def _edge_variances(act: AbstractActivation, q: Array) -> tuple[Array, Array, Array]:
-    """sigma_w^2, sigma_b^2 and chi_parallel of the edge of chaos at each q."""
-    m = moments(act)
-    with np.errstate(all="ignore"):
-        w2 = 1.0 / m.derivative_square(q).value
-        return w2, q - w2 * m.square(q).value, w2 * m.slope(q).value
-
-
-def _edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: float) -> Array:
-    """Decades of gradient and distance over the depth, for many points at once."""
-    m, pair = moments(act), ClosePair(act)
-    q, gap, decades = w2 * q0 + b2, np.full(w2.shape, FIRST_DISTANCE), np.zeros(w2.shape)
-    far = 0.0
-    for layer in range(min(depth, _RANKED)):
-        after = w2 * m.square_table(q) + b2
-        step = np.log10(w2 * m.derivative_table(q))
-        before, gap = gap, pair.step(gap, q, w2, after)
-        decades += step
-        if np.all(np.abs(after - q) <= 1e-12 * q) and layer > 200:
-            decades += step * (min(depth, 10**300) - 1 - layer)
-            break
-        q = after
-    if depth > layer + 1:  # on the edge of chaos 1 - c falls as a power of the depth
-        power = layer * np.log(gap / before)
-        far = power * math.log10(depth / (layer + 1))
-    return np.asarray(np.abs(decades) + np.abs(np.log10(gap / FIRST_DISTANCE) + far))
 
 
 def _cost(o: Recommendation) -> float:
@@ -366,20 +248,6 @@ def _words(best: Recommendation, others: tuple[Recommendation, ...], why: str) -
     return text
 
 
-def _figures_words(o: Recommendation) -> str:
-    """The figures over the depth as a sentence."""
-    if not math.isfinite(o.log10_gradient):
-        if o.log10_gradient == -math.inf:
-            return f"No gradient is left after {o.depth} layers."
-        return f"Lengths leave the range of numbers within {o.depth} layers."
-    lengths = "lengths grow without bound" if o.q_star.status == Status.DIVERGENT else ""
-    text = (
-        f"Over {o.depth} layers the mean square gradient changes by "
-        f"10^{o.log10_gradient:+.2f}, the distance of a close pair by 10^{o.log10_distance:+.2f}"
-    )
-    return f"{text}; {lengths}." if lengths else f"{text}."
-
-
 def _width_words(best: Recommendation, act: AbstractActivation, width: int, weights: str) -> str:
     """Whether the infinite-width figures hold at this width."""
     from chione.theory.finite_width import trust  # finite width rests on nothing in this file
@@ -392,16 +260,6 @@ def _width_words(best: Recommendation, act: AbstractActivation, width: int, weig
         width=width,
         weights=weights,
     ).sentence
-
-
-def _factor(log10: float, relative: float) -> Estimate:
-    if not math.isfinite(log10):
-        return missing(Status.NOT_COMPUTED)
-    if abs(log10) > _LOG10_MAX:
-        return missing(Status.OVERFLOW)
-    value = 10.0**log10
-    rounding = (2.0 + abs(log10) * math.log(10.0)) * EPS
-    return Estimate(value, value * (relative + rounding))
 
 
 def _signed(x: float) -> str:
