@@ -230,7 +230,8 @@ def _line(m: Moments, parts: list[Array], sentence: str) -> CriticalLine:
 def _slope_of_bias(m: Moments, q: Array) -> Array:
     """d(sigma_b^2)/dq along the line, by a difference: only an error rests on it."""
     high, low = (_sigmas(m, q * f)[1] for f in (1.0 + 1e-4, 1.0 - 1e-4))
-    return np.asarray((high - low) / (2e-4 * q))
+    with np.errstate(all="ignore"):  # a q whose steps underflow has no difference
+        return np.nan_to_num(np.asarray((high - low) / (2e-4 * q)))
 
 
 def _empty(act: AbstractActivation, sentence: str) -> CriticalLine:
