@@ -54,7 +54,7 @@ def test_three_hundred_hostile_commands_end_in_a_sentence_or_an_answer(tmp_path)
     check(tmp_path, seed=1, count=300, seconds=900)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_three_thousand_hostile_commands_end_in_a_sentence_or_an_answer(tmp_path, seed):
     check(tmp_path, seed=seed, count=300, seconds=3000)

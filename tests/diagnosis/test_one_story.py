@@ -96,14 +96,14 @@ def test_a_page_tells_one_story(network):
     check(analyze(name, sigma_w, sigma_b, depth=depth, simulate=False))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("network", list(networks(92, seed=6, depths=(40, 90))), ids=str)
 def test_a_page_of_a_deep_network_tells_one_story(network):
     name, sigma_w, sigma_b, depth = network
     check(analyze(name, sigma_w, sigma_b, depth=depth, simulate=False))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", catalogue())
 def test_every_page_over_a_grid_tells_one_story(name):
     for sigma_w in (0.1, 0.6, 1.0, 1.45, 2.2, 6.0):

@@ -97,7 +97,7 @@ def test_no_true_error_above_a_stated_one(seed):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(20))
 def test_no_true_error_above_a_stated_one_in_ten_thousand_values(seed):
     rng = np.random.default_rng(2000 + seed)

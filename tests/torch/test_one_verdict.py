@@ -91,7 +91,7 @@ def test_theory_and_a_real_model_give_one_verdict(network):
     assert (seen.trains, seen.problem) == (told.trains, told.problem)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", MODULES)
 def test_over_a_grid_they_differ_only_within_the_noise_of_finite_width(name):
     compared, answers = 0, set()
