@@ -78,3 +78,10 @@ def test_units_are_powers_of_two_so_that_no_digit_changes():
     assert np.frexp(units.argument)[0] == np.frexp(units.value)[0] == 0.5
     x = np.linspace(-3e-7, 3e-7, 101)
     assert np.array_equal(units.inside(f)(x / units.argument) * units.value, f(x))
+
+
+def test_a_sine_far_quicker_than_its_gaussian_ends_in_a_status_and_holds_one_half():
+    found = ch.second_moment("sin(1e6*x)", 1.0)
+    assert found.status == ch.Status.INEXACT
+    assert abs(found.value - 0.5) <= found.error < 0.1
+    assert abs(ch.second_moment("sin(1e6*x)", 1e-8).value - 0.5) < 1e-13

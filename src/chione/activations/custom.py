@@ -307,8 +307,8 @@ def assemble(
         were given or that autograd returned.
     """
     units = natural_units(f)
-    refuse_what_no_integral_follows(label, f, units.argument)
     f = units.inside(f)
+    refuse_what_no_integral_follows(label, f, units.argument)
     derivatives = None if derivatives is None else units.derivatives(derivatives)
     search = _searched(f)
     if kinks is not None:

@@ -24,14 +24,14 @@ NEAR = 4.0
 def refuse_what_no_integral_follows(
     label: str, f: Callable[[Array], Array], unit: float = 1.0
 ) -> None:
-    """Raise if `f` has a pole in [-64, 64], or turns many times within 1/64, the pole in 64 units.
+    """Raise if `f` has a pole in [-64, 64], or turns many times within 1/64, in its `unit`.
 
     Raises
     ------
     SpecError
         With the place.
     """
-    at = _pole(lambda t: f(unit * t))
+    at = _pole(f)
     if at is not None:
         raise SpecError(
             f"{label} has a pole at {at * unit:.9g}, so its mean square is infinite at every "
@@ -40,7 +40,7 @@ def refuse_what_no_integral_follows(
         )
     if _is_too_quick(f):
         raise SpecError(
-            f"{label} turns many times within {NARROWEST:.3g}, faster than any integral "
+            f"{label} turns many times within {NARROWEST * unit:.3g}, faster than any integral "
             f"here follows; write it in a slower variable, phi(a*x) at sigma_w and sigma_b is "
             f"phi(x) at a*sigma_w and a*sigma_b."
         )
