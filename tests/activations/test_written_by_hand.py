@@ -134,7 +134,7 @@ def test_noise_of_a_formula_costs_no_flood_of_evaluations(name):
         ("tan(x)", r"pole at -1\.5707963"),
         ("1/(x-1.5)", r"pole at 1\.5,"),
         ("1/cos(x)", "pole at"),
-        ("sin(1e6*x)", "turns many times"),
+        ("sin(1e6*x)+x", "turns many times"),
     ],
 )
 def test_what_no_integral_follows_is_refused_with_the_place(text, match):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import Any, Literal, final
 
@@ -18,6 +18,7 @@ from chione.activations.kinks import REACH, Kink, KinkSearch, find_kinks
 from chione.activations.limits import Limits, limits
 from chione.activations.poles import refuse_what_no_integral_follows
 from chione.activations.protocol import AbstractActivation, sides
+from chione.activations.units import Units, natural_units
 from chione.base import Array, SpecError
 
 Method = Literal["given", "autograd", "jets", "interpolation"]
@@ -43,7 +44,7 @@ class Custom(AbstractActivation):
     label : str
         The name.
     f : callable
-        (n,) -> (n,), float64.
+        (n,) -> (n,), float64; in natural units, as is all that follows.
     derivatives : callable or None
         (points (n,), order) -> derivative (n,).
     highest : {0, 1, 2}
@@ -54,6 +55,8 @@ class Custom(AbstractActivation):
         What was found about kinks.
     origin : object
         What the user handed in, if that alone is enough to make the activation again.
+    units : Units
+        The natural units of the argument and of the values.
     """
 
     label: str
@@ -63,6 +66,7 @@ class Custom(AbstractActivation):
     method: Method
     search: KinkSearch = field(repr=False)
     origin: Any = field(default=None, repr=False)
+    units: Units = field(default=Units(), repr=False)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         if self.origin is None:
@@ -77,6 +81,10 @@ class Custom(AbstractActivation):
 
     @property
     def kinks(self) -> tuple[float, ...]:
+        return tuple(self.units.argument * k for k in self._places)
+
+    @property
+    def _places(self) -> tuple[float, ...]:
         return tuple(k.at for k in self.search.kinks)
 
     @property
@@ -104,7 +112,7 @@ class Custom(AbstractActivation):
             return np.asarray(self.f(x.copy()), dtype=np.float64)
 
         orders = () if self.derivatives is None else (1, 2)[: self.highest]
-        return Clean((values, *(self._given(order) for order in orders)), self.kinks)
+        return Clean((values, *(self._given(order) for order in orders)), self._places)
 
     def _given(self, order: int) -> Callable[[Array], Array]:
         derivatives = self.derivatives
@@ -116,14 +124,25 @@ class Custom(AbstractActivation):
         return slope
 
     def value(self, z: Array) -> Array:
-        flat = np.array(z, dtype=np.float64).ravel()
-        return self._clean(0, flat).reshape(np.shape(z))
+        return self._scaled(0, z)
 
     def derivative(self, z: Array) -> Array:
-        return self._derivative(z, 1)
+        return self._scaled(1, z)
 
     def second_derivative(self, z: Array) -> Array:
-        return self._derivative(z, 2)
+        return self._scaled(2, z)
+
+    def _scaled(self, order: int, z: Array) -> Array:
+        units = self.units
+        flat = np.array(z, dtype=np.float64).ravel()
+        if units.argument != 1.0:
+            with np.errstate(over="ignore", under="ignore"):
+                flat = flat / units.argument
+        out, factor = self.natural(order, flat), units.factor(order)
+        if factor != 1.0:
+            with np.errstate(over="ignore", under="ignore"):
+                out = out * factor
+        return out.reshape(np.shape(z))
 
     @property
     def known(self) -> bool:
@@ -132,55 +151,61 @@ class Custom(AbstractActivation):
     def noise(self, order: int, q: Array, mean: float = 0.0) -> Array:
         if order > self.highest:
             return np.zeros(np.shape(q))  # derivative_error holds for what is interpolated
-        return self._clean.steady(order).noise(q, mean)
+        s = self.units.argument
+        with np.errstate(over="ignore", under="ignore"):
+            inside = self._clean.steady(order).noise(q / s / s, mean / s)
+            return np.asarray(inside * self.units.factor(order))
 
     def one_sided(self, order: int, at: float) -> tuple[float, float]:
-        found = self._limits(order, at)
-        return found.left, found.right
+        found, factor = self._limits(order, at), self.units.factor(order)
+        return found.left * factor, found.right * factor
 
     def one_sided_error(self, order: int, at: float) -> float:
-        return self._limits(order, at).error
+        return self._limits(order, at).error * self.units.factor(order)
 
     def kink_error(self, at: float) -> float:
-        return max((k.error for k in self.search.kinks if k.at == at), default=0.0)
+        s = self.units.argument
+        return max((k.error * s for k in self.search.kinks if k.at == at / s), default=0.0)
 
     def _limits(self, order: int, at: float) -> Limits:
-        return limits_at(self, order, at)
+        return limits_at(self, order, at / self.units.argument)
 
-    def _derivative(self, z: Array, order: int) -> Array:
-        flat = np.array(z, dtype=np.float64).ravel()
+    def natural(self, order: int, x: Array) -> Array:
+        """Value or derivative at x (n,), both in natural units."""
+        if order == 0:
+            return self._clean(0, x)
         if self.derivatives is None or self.highest == 0:
-            return interpolated(self.f, self.kinks, flat, order).reshape(np.shape(z))
-        derivatives = self.derivatives
+            return interpolated(self.f, self._places, x, order)
         if order > self.highest:
-            out = interpolated(_slope(derivatives), self.kinks, flat, 1)
-            return out.reshape(np.shape(z))
-        out = self._clean(order, flat)
+            return interpolated(_slope(self.derivatives), self._places, x, 1)
+        out = self._clean(order, x)
         broken = np.isnan(out)  # infinite is the slope of a cube root at 0: that is no accident
         if np.any(broken):
             # a huge value is no accident of the formula: its derivative does overflow
-            where = np.flatnonzero(broken)[np.abs(self._clean(0, flat[broken])) < 1e150]
-            out[where] = interpolated(self.f, self.kinks, flat[where], order)
-        return out.reshape(np.shape(z))
+            where = np.flatnonzero(broken)[np.abs(self._clean(0, x[broken])) < 1e150]
+            out[where] = interpolated(self.f, self._places, x[where], order)
+        return out
 
 
 @lru_cache(maxsize=1024)
 def limits_at(phi: Custom, order: int, at: float) -> Limits:
-    """Limits of the value or a derivative at one place, from fits of the highest known order."""
-    f = (phi.value, phi.derivative, phi.second_derivative)[min(order, phi.highest)]
-    missing = order - min(order, phi.highest)
+    """Limits of the value or a derivative at one place, from fits of the highest known order.
+
+    All in the natural units of `phi`.
+    """
+    highest = min(order, phi.highest)
     known = [k for k in phi.search.kinks if k.at == at]
     if not known:
-        left, right = (phi.value, phi.derivative, phi.second_derivative)[order](np.array(sides(at)))
+        left, right = phi.natural(order, np.array(sides(at)))
         return Limits(float(left), float(right), 0.0)
-    others = np.array([k - at for k in phi.kinks if k != at])
+    others = np.array([k.at - at for k in phi.search.kinks if k.at != at])
     room = (
         float(np.min(-others[others < 0.0], initial=np.inf)),
         float(np.min(others[others > 0.0], initial=np.inf)),
     )
     # a snapped place is exact, but only the search knows that: it is not asked again
     margin = 0.0 if known[0].error <= 4.0 * chebyshev.EPS * abs(at) else 2.0 * known[0].error
-    found = limits(f, missing, at, room, margin)
+    found = limits(partial(phi.natural, highest), order - highest, at, room, margin)
     if order < known[0].order:  # continuous there: the two differ by rounding only
         middle = 0.5 * (found.left + found.right)
         return Limits(middle, middle, found.error)
@@ -281,15 +306,19 @@ def assemble(
         If `f` has a pole, turns too fast for any integral, or contradicts the derivatives that
         were given or that autograd returned.
     """
-    refuse_what_no_integral_follows(label, f)
+    units = natural_units(f)
+    f = units.inside(f)
+    refuse_what_no_integral_follows(label, f, units.argument)
+    derivatives = None if derivatives is None else units.derivatives(derivatives)
     search = _searched(f)
     if kinks is not None:
-        declared = tuple(Kink(k, _order_at(search, k), 0.0) for k in kinks)
+        places = [k / units.argument for k in kinks]
+        declared = tuple(Kink(k, _order_at(search, k), 0.0) for k in places)
         search = KinkSearch(declared, search.smooth, search.panels)
-    plain = Custom(label, f, None, 0, "interpolation", search, origin)
+    plain = Custom(label, f, None, 0, "interpolation", search, origin, units)
     if derivatives is None:
         return plain
-    own = Custom(label, f, derivatives, highest, method, search, origin)
+    own = Custom(label, f, derivatives, highest, method, search, origin, units)
     if not search.smooth:
         return own
     wrong = _contradiction(own, plain, 1, SLOPE_TOLERANCE)
@@ -301,7 +330,8 @@ def assemble(
     if method == "jets" or (slightly and method == "autograd"):
         return plain
     raise SpecError(
-        f"The derivative of {label} ({method}) contradicts its values at {wrong:.6g}; "
+        f"The derivative of {label} ({method}) contradicts its values at "
+        f"{wrong * units.argument:.6g}; "
         f"a straight-through gradient has no place here. Pass a function with its true derivative."
     )
 
@@ -325,18 +355,18 @@ def _searched(f: Callable[[Array], Array]) -> KinkSearch:
 
 
 def _contradiction(own: Custom, plain: Custom, order: int, tolerance: float) -> float | None:
-    """A point where the derivative of `order` differs from that of the fits, or None."""
+    """A point, in natural units, where the derivative differs from that of the fits, or None."""
     x = np.concatenate([np.linspace(-9.7, 9.9, 57), np.linspace(-0.97, 1.03, 23)])
-    kinks = np.array(own.kinks)
+    kinks = np.array([k.at for k in own.search.kinks])
     if len(kinks):
         x = x[np.min(np.abs(x[:, None] - kinks), axis=1) > 0.05]
     try:
-        a = own._derivative(x, order)
+        a = own.natural(order, x)
     except Exception:  # a rule that is missing in the user's framework
         return float("nan") if not len(x) else float(x[0])
-    b = plain._derivative(x, order)
+    b = plain.natural(order, x)
     usable = np.isfinite(b)
-    value = np.abs(own.value(x))  # the fits are noisy to rounding of the value itself
+    value = np.abs(own.natural(0, x))  # the fits are noisy to rounding of the value itself
     size = np.abs(b) + value + min(1.0, float(np.max(value[usable], initial=0.0)))
     off = usable & ~(np.abs(a - b) <= tolerance * size)
     return float(x[off][0]) if np.any(off) else None

@@ -21,8 +21,10 @@ UNFOLLOWED = 1e-3  # of its own size in the last coefficients: not noise, the fu
 NEAR = 4.0
 
 
-def refuse_what_no_integral_follows(label: str, f: Callable[[Array], Array]) -> None:
-    """Raise if `f` has a pole in [-64, 64], or turns many times within 1/64.
+def refuse_what_no_integral_follows(
+    label: str, f: Callable[[Array], Array], unit: float = 1.0
+) -> None:
+    """Raise if `f` has a pole in [-64, 64], or turns many times within 1/64, in its `unit`.
 
     Raises
     ------
@@ -32,14 +34,15 @@ def refuse_what_no_integral_follows(label: str, f: Callable[[Array], Array]) -> 
     at = _pole(f)
     if at is not None:
         raise SpecError(
-            f"{label} has a pole at {at:.9g}, so its mean square is infinite at every variance; "
+            f"{label} has a pole at {at * unit:.9g}, so its mean square is infinite at every "
+            f"variance; "
             f"an activation must be square integrable (clip it, or use a bounded function)."
         )
     if _is_too_quick(f):
         raise SpecError(
-            f"{label} turns many times within {NARROWEST:.3g}, faster than any integral here "
-            f"follows; write it in a slower variable, phi(a*x) at sigma_w and sigma_b is phi(x) "
-            f"at a*sigma_w and a*sigma_b."
+            f"{label} turns many times within {NARROWEST * unit:.3g}, faster than any integral "
+            f"here follows; write it in a slower variable, phi(a*x) at sigma_w and sigma_b is "
+            f"phi(x) at a*sigma_w and a*sigma_b."
         )
 
 
