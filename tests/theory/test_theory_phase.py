@@ -293,3 +293,7 @@ def test_silent_and_nearly_silent_networks_have_their_small_lengths():
     assert mean_field("tanh", sigma_w=0.0, sigma_b=0.0).q_star.value == 0.0
     (point,) = fixed_points("tanh", sigma_w=1e-3, sigma_b=1e-7).points
     assert abs(point.q.value / (1e-14 / (1 - 1e-6)) - 1) < 1e-12
+
+
+def test_sigmas_may_stand_in_their_places_as_in_analyze():
+    assert mean_field("tanh", 1.5, 0.1) == mean_field("tanh", sigma_w=1.5, sigma_b=0.1)

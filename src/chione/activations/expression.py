@@ -121,8 +121,7 @@ def _parse(text: str) -> ast.expr:
             f"The formula has {len(text)} characters; at most {MAX_LENGTH} are accepted. "
             f"Pass a Python function instead."
         )
-    if "^" in text:
-        raise SpecError(f"The formula {text!r} contains '^'; write ** for a power.")
+    text = text.replace("^", "**")  # as people write it; bits are no business of an activation
     level = deepest = 0
     for mark in text:
         level += (mark in "([{") - (mark in ")]}")

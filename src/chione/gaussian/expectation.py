@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array, Estimate, Status, checks
+from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.gaussian.features import Features, Found
 from chione.gaussian.growth import Growth, growth
 from chione.gaussian.panels import binade_of, binade_variances, build_rule
@@ -144,8 +144,11 @@ class Integrator:
         """No variance: the mean of the two sides of 0, which is the limit q -> 0."""
         if q != 0.0:
             raise ValueError(f"q must be a variance, 0 or above, but it is {q!r}.")
-        sides = self.g(np.array([-1e-300, 1e-300])) ** self.power
-        value = float(sides.mean())
+        with np.errstate(over="ignore", invalid="ignore"):
+            sides = self.g(np.array([-1e-300, 1e-300])) ** self.power
+            value = float(sides.mean())
+        if not math.isfinite(value):
+            return missing(Status.OVERFLOW)
         return Estimate(value, 4 * EPS * abs(value) + abs(value) * self.relative_error, Status.OK)
 
     @cached_property

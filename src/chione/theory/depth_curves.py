@@ -57,9 +57,9 @@ class Trajectory(AbstractResult):
 
 def trajectory(
     phi: ActivationLike,
-    *,
     sigma_w: float,
     sigma_b: float = 0.0,
+    *,
     depth: int,
     q0: float = 1.0,
     c0: float = 0.5,

@@ -90,7 +90,7 @@ class FixedPoints(AbstractResult):
         return tuple(p for p in self.points if p.attracts)
 
 
-def fixed_points(phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0) -> FixedPoints:
+def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> FixedPoints:
     r"""All fixed points of the length map.
 
     Parameters

@@ -90,7 +90,7 @@ class MeanField(AbstractResult):
 
 
 def mean_field(
-    phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0, q0: float = 1.0
+    phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0, *, q0: float = 1.0
 ) -> MeanField:
     r"""Fixed points, susceptibilities, depth scales and phase of one (sigma_w, sigma_b).
 
