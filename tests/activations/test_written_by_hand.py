@@ -40,7 +40,7 @@ def test_kernels_are_those_of_the_twin(name):
         _agree(ch.kernel(ours, *pair), ch.kernel(theirs, *pair), pair)
 
 
-@pytest.mark.slow  # 60 fixed points in two variables
+@pytest.mark.sweep  # 60 fixed points in two variables
 @pytest.mark.parametrize("name", BY_TWIN)
 def test_the_mean_field_is_that_of_the_twin(name):
     ours, theirs = (
@@ -52,7 +52,7 @@ def test_the_mean_field_is_that_of_the_twin(name):
         _agree(getattr(ours, kind), getattr(theirs, kind), kind)
 
 
-@pytest.mark.slow  # double integrals layer by layer
+@pytest.mark.sweep  # double integrals layer by layer
 @pytest.mark.parametrize("name", ["gelu, erf", "softplus", "mish", "elu", "tanh, sigmoid", "selu"])
 def test_trajectories_are_those_of_the_twin(name):
     ours, theirs = (
