@@ -22,7 +22,8 @@ def check(label: str, estimate: ch.Estimate, truth: mp.mpf, size: mp.mpf) -> str
         return f"{label}: {value} with status {estimate.status!r} for {truth}"
     off = abs(mp.mpf(value) - truth)
     if off > error:
-        return f"{label}: {value!r} +- {error:.1e} for {mp.nstr(truth, 20)}, ratio {off / error}"
+        ratio = mp.nstr(off / error, 3) if error else "infinite"
+        return f"{label}: {value!r} +- {error:.1e} for {mp.nstr(truth, 20)}, ratio {ratio}"
     if estimate.status == ch.Status.OK and error > LARGEST * max(abs(truth), size):
         return f"{label}: {value!r} +- {error:.1e} is hardly a value"
     return ""

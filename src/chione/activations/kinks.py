@@ -284,6 +284,10 @@ def _bisect_jump(f: Subject, low: float, high: float, left: Side, right: Side) -
             high = middle
     if low == outer[0] or high == outer[1]:
         return None  # f follows one of the fits throughout: the jump lies elsewhere
+    ends = f(np.array([low, high]))
+    gap = abs(right.derivative(np.array([low]), 0) - left.derivative(np.array([low]), 0))[0]
+    if not abs(ends[1] - ends[0]) > 0.5 * gap:
+        return None  # a steep slope that is continuous
     at = min((low, high), key=lambda v: len(repr(v)))
     if low < 0.0 < high:
         at = 0.0

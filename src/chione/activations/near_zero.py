@@ -74,6 +74,6 @@ def is_noisy(f: Subject, side: int, radius: float = RADIUS) -> bool:
     ends = np.stack([0.5 * high, high])
     low, high = ends if side > 0 else -ends[::-1]
     panels = chebyshev.fit(f, low, high)
-    noise, _ = noise_of(panels)
+    noise, settled = noise_of(panels)  # what does not settle is a steep place, not noise
     size = np.max(np.abs(panels.coefficients), axis=1)
-    return bool(np.any(panels.finite & (noise > NOISY * size + 1e-290)))
+    return bool(np.any(settled & (noise > NOISY * size + 1e-290)))

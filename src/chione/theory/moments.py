@@ -36,14 +36,14 @@ class Moments:
     def jumps(self) -> tuple[tuple[float, float], ...]:
         """Places and sizes of the discontinuities.
 
-        Steps below 1e-8 of the values nearby are left out: frameworks switch to an asymptotic
-        form with such a step (torch's softplus at 20), and its point mass means nothing.
+        Steps below 1e-8 of what the function changes nearby are left out: frameworks switch to an
+        asymptotic form with such a step (torch's softplus at 20), and its point mass means nothing.
         """
         out = []
         for k in self.phi.kinks:
             size = self.phi.jump(0, k)
-            nearby = float(np.abs(self.phi.value(np.array([k - 1.0, k + 1.0]))).max())
-            if abs(size) > 1e-8 * nearby:
+            beside = self.phi.value(np.array([k - 1.0, k + 1.0])) - self.phi.one_sided(0, k)
+            if abs(size) > 1e-8 * float(np.abs(beside).max()):
                 out.append((k, size))
         return tuple(out)
 
@@ -334,6 +334,12 @@ def closed_error(value: Array) -> Array:
     # an exponential below the smallest normal number is off by 5e-324, times the factor before it
     faint = np.where(size < 1e-290, 1e-316, 0.0)
     return np.asarray((CLOSED_ERROR + _EXPONENT_ERROR * exponent) * size + faint)
+
+
+def jump_error(phi: AbstractActivation, at: float) -> float:
+    """Error of the size of a jump: both sides are rounded, however little they differ."""
+    left, right = phi.one_sided(0, at)
+    return 2.0 * EPS * (abs(left) + abs(right)) + 2.0 * phi.one_sided_error(0, at)
 
 
 def _better(a: Estimate, b: Estimate) -> Estimate:

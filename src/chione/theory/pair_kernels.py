@@ -14,7 +14,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.gaussian import bivariate
 from chione.gaussian.smoothing import smooth
-from chione.theory.moments import CLOSED_ERROR, METHODS, closed_error, moments
+from chione.theory.moments import CLOSED_ERROR, METHODS, closed_error, jump_error, moments
 from chione.theory.standard_activation import is_moderate, standard, value_size
 
 
@@ -211,6 +211,7 @@ def _point_masses(
     """What the point masses of phi' at jumps add to E phi'(u1) phi'(u2); `s2` is 1 - c^2."""
     c = 1.0 - gap
     total, error = 0.0, 0.0
+    off = {k: jump_error(phi, k) for k, _ in jumps}
     for k, size in jumps:
         for qa, qb in ((q1, q2), (q2, q1)):
             density = np.exp(-0.5 * k * k / qa) / np.sqrt(2.0 * np.pi * qa)
@@ -218,6 +219,7 @@ def _point_masses(
             mean, inner, _ = smooth(phi.derivative, centre, qb * s2, breakpoints=phi.kinks)
             total += float(size * density * mean[0])
             error += float(abs(size) * density * (inner[0] + 8.0 * EPS * abs(mean[0])))
+            error += float(off[k] * density * abs(mean[0]))
         for k2, size2 in jumps:
             a, b = k / np.sqrt(q1), k2 / np.sqrt(q2)
             form = (
@@ -228,6 +230,7 @@ def _point_masses(
             density = np.exp(-0.5 * form) / (2.0 * np.pi * np.sqrt(q1) * np.sqrt(q2) * np.sqrt(s2))
             total += size * size2 * density
             error += abs(size * size2) * density * EPS * (8.0 + 4.0 * abs(form))
+            error += (off[k] * abs(size2) + abs(size) * off[k2]) * density
     return total, error
 
 
