@@ -7,6 +7,7 @@ r"""Expectations of products of functions of two correlated Gaussians.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from chione.base import Array, Estimate, Status, checks
 from chione.gaussian.expectation import Integrator
 from chione.gaussian.features import Features, features_of
+from chione.gaussian.flow import Grid, Local, grid_of, heat
 from chione.gaussian.growth import growth
 from chione.gaussian.kept import is_known, is_unchanging
 from chione.gaussian.outer import Budget, integrate
@@ -24,6 +26,10 @@ from chione.gaussian.smoothing import NARROW, WIDE, smooth
 _REACH = 85.0  # standard deviations: the outer integral goes to 40, a wide window 40 beyond
 _INDEPENDENT = 1e-100  # a correlation below this changes nothing, but dividing by it overflows
 _MOST_PANELS = 2e6  # inner panels, about a second: beyond, both factors oscillate too fast
+_MASS = 14.0  # standard deviations that hold the outer integral of what does not grow fast
+_MOST_EDGES = 40_000  # of the outer integral
+_FINE = 1e-13  # of the integral itself: nobody asks for more
+_NEAR_ROUNDING = 16.0  # times the rounding of sums: what interpolation may add
 _GAUSSIAN = np.array([0.0, 1.5, 3.0, 4.5, 6.5, 9.5, 14.0, 20.0, 29.0, 40.0])
 _GAUSSIAN = np.r_[-_GAUSSIAN[:0:-1], _GAUSSIAN]
 
@@ -97,10 +103,15 @@ def bivariate(
     outer = inner if same else _resolved(f, breakpoints_f, q1)
     product = _mean_size(f, outer, q1) * _mean_size(g, inner, q2)
     budget = Budget(_MOST_PANELS)
-    for window in (NARROW, WIDE):
-        value, error, size, lost = _nested(f, g, q1, v, rho, outer, inner, window, budget)
+    pair = _Pair(f, g, q1, q2, v, rho, outer, inner)
+    grid = grid_of(g, inner, q2, v)
+    flows: list[_Heat | _GridHeat] = [] if grid is None else [_GridHeat(grid, v)]
+    for flow in (*flows, _Heat(pair, NARROW, budget), _Heat(pair, WIDE, budget)):
+        value, error, size, lost, rounded = _nested(pair, flow, budget)
         # a window of 9 deviations leaves out 1e-18 of the product: is that below the error?
         enough = size > 1e-4 * product or error > 1e-18 * product
+        if isinstance(flow, _GridHeat) and not rounded:
+            continue  # far in a tail, or not resolved: the panels that adapt are the judge
         if not np.isfinite(value) or (enough and lost < max(1e-11 * size, error)) or budget.gone:
             break
     if np.isinf(error):
@@ -166,39 +177,94 @@ def _missed(
     return float(sum(np.sqrt(both[i].error) * sizes[1 - i] for i in range(2) if unsure[i]))
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """E f(u1) H(rho u1), with H the heat flow of g over v."""
+
+    f: Function
+    g: Function
+    q1: float
+    q2: float
+    v: float
+    rho: float
+    outer: Resolution
+    inner: Resolution
+
+    def edges(self, window: float) -> Array:
+        """Panels of the outer integral."""
+        reach = (_MASS if window == NARROW else WIDE) * float(np.sqrt(self.q1))
+        return _outer_edges(self.q1, self.v, self.rho, self.outer, self.inner, reach)
+
+
+class _Heat:
+    """H by panels that adapt, around every centre anew."""
+
+    def __init__(self, pair: _Pair, window: float, budget: Budget) -> None:
+        self._pair, self.window, self._budget = pair, window, budget
+
+    def fits(self, n_edges: int) -> bool:
+        """Whether the panels are few enough to begin."""
+        # panels of g in one window, at the density they have where the Gaussian has its mass
+        p = self._pair
+        near = 9.0 * float(np.sqrt(p.rho * p.rho * p.q1 + p.v))
+        in_window = min(1.0, self.window * np.sqrt(p.v) / near)
+        cuts = float(np.sum(np.abs(p.inner.edges) < near) * in_window)
+        return 16.0 * n_edges * (8.0 + cuts) <= 2.0 * _MOST_PANELS
+
+    def __call__(self, x: Array) -> tuple[Array, Array, Array, Array]:
+        """Mean, error, tail, and the part of the error that no panels take away."""
+        p = self._pair
+        mean, error, tail = smooth(
+            p.g, x, p.v, window=self.window, resolution=p.inner, budget=self._budget
+        )
+        return mean, error, tail, np.zeros(len(x))
+
+
+class _GridHeat:
+    """H from values of g on one grid."""
+
+    window = NARROW
+
+    def __init__(self, grid: Grid | Local, v: float) -> None:
+        self._grid, self._v = grid, v
+
+    def fits(self, n_edges: int) -> bool:
+        """A grid of a few thousand panels always does."""
+        return n_edges < _MOST_EDGES
+
+    def __call__(self, x: Array) -> tuple[Array, Array, Array, Array]:
+        """Mean, error, tail, and the part of the error that no panels take away."""
+        grid = self._grid.around(x, self._v) if isinstance(self._grid, Local) else self._grid
+        if grid is None:  # g overflows
+            lost = np.full(len(x), np.inf)
+            return lost, lost, lost, np.zeros(len(x))
+        found = heat(grid, x, self._v)
+        return found.mean, found.error, found.tail, found.rounding
+
+
 @np.errstate(under="ignore", over="ignore", invalid="ignore")
 def _nested(
-    f: Function,
-    g: Function,
-    q1: float,
-    v: float,
-    rho: float,
-    outer: Resolution,
-    inner: Resolution,
-    window: float,
-    budget: Budget,
-) -> tuple[float, float, float, float]:
-    """Double integral: value, error, size, and what a wider window might still change."""
-    inside = beyond = 0.0
+    pair: _Pair, flow: _Heat | _GridHeat, budget: Budget
+) -> tuple[float, float, float, float, bool]:
+    """Value, error, size, what a wider window might change, whether H errs by rounding alone."""
+    inside = beyond = rounding = 0.0
 
     def integrand(x: Array) -> tuple[Array, Array]:
-        nonlocal inside, beyond
-        mean, error, tail = smooth(g, rho * x, v, window=window, resolution=inner, budget=budget)
-        fx = f(x)
-        weight = np.abs(fx) * np.exp(-0.5 * x**2 / q1)
+        nonlocal inside, beyond, rounding
+        mean, error, tail, least = flow(pair.rho * x)
+        fx = pair.f(x)
+        weight = np.abs(fx) * np.exp(-0.5 * x**2 / pair.q1)
         inside, beyond = inside + float(weight @ error), beyond + float(weight @ tail)
+        rounding += float(weight @ least)
         return fx * mean, np.abs(fx) * (error + tail)
 
-    reach = (14.0 if window == NARROW else WIDE) * float(np.sqrt(q1))
-    edges = _outer_edges(q1, v, rho, outer, inner, reach)
-    # panels of g in one window, at the density they have where the Gaussian has its mass
-    near = 9.0 * float(np.sqrt(rho * rho * q1 + v))
-    cuts = float(np.sum(np.abs(inner.edges) < near) * min(1.0, window * np.sqrt(v) / near))
-    if 16.0 * len(edges) * (8.0 + cuts) > 2.0 * _MOST_PANELS:
-        return 0.0, float("inf"), 0.0, 0.0
-    value, error, size, ends = integrate(integrand, edges, q1, budget)
+    edges = pair.edges(flow.window)
+    if not flow.fits(len(edges)):
+        return 0.0, float("inf"), 0.0, 0.0, False
+    value, error, size, ends = integrate(integrand, edges, pair.q1, budget)
+    rounded = inside <= _NEAR_ROUNDING * rounding or error <= _FINE * size
     # what the inner windows leave out counts once it is more than their rounding
-    return value, error, size, 1e4 * ends + (error if beyond > inside else 0.0)
+    return value, error, size, 1e4 * ends + (error if beyond > inside else 0.0), rounded
 
 
 def _outer_edges(

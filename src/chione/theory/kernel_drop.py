@@ -17,6 +17,7 @@ from chione.theory.moments import CLOSED_ERROR, moments
 from chione.theory.pair_kernels import kernel, slope_at
 
 N_HERMITE = 320
+_SHORT = 1e-8  # a step below c = 1 over which R is a straight line for all but narrow features
 
 
 def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
@@ -37,6 +38,10 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
             return by_series
     if phi.closed_forms.near_slope is not None:
         return _graded_drop(phi, q, gap)
+    if gap <= _SHORT and not phi.kinks:
+        pinched = _pinched_drop(phi, q, gap)
+        if pinched.error <= 1e-11 * pinched.value:
+            return pinched
     # R may be narrower next to c = 1 than any rule resolves: the plain difference is the judge
     plain = _plain_drop(phi, q, gap)
     if plain.error <= 1e-11 * plain.value:
@@ -44,6 +49,21 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     found = _drop_by_rules(phi, q, gap, plain.error)
     beyond = abs(found.value - plain.value) > found.error + plain.error
     return plain if beyond or plain.error < found.error else found
+
+
+def _pinched_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    r"""The integral of R between two bounds, next to c = 1.
+
+    All derivatives of :math:`R = \sum_k d_k^2 c^k` are positive on [0, 1], so that its mean over
+    [c, 1] lies between its value in the middle and the mean of those at the ends.
+    """
+    top = moments(phi).derivative_square(q)
+    low, middle = slope_at(phi, q, gap), slope_at(phi, q, 0.5 * gap)
+    ends = 0.5 * (top.value + low.value)
+    error = 0.5 * abs(ends - middle.value) + max(0.5 * (top.error + low.error), middle.error)
+    value = 0.5 * (ends + middle.value)
+    status = max(top.status, low.status, middle.status)
+    return Estimate(q * gap * value, q * gap * (error + 4.0 * EPS * abs(value)), status)
 
 
 def _drop_by_rules(phi: AbstractActivation, q: float, gap: float, enough: float) -> Estimate:
