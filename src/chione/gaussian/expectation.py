@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array, Estimate, Status, checks
+from chione.base import EPS, Array, Estimate, Status, checks, missing
 from chione.gaussian.features import Features, Found
 from chione.gaussian.growth import Growth, growth
 from chione.gaussian.panels import binade_of, binade_variances, build_rule
@@ -56,7 +56,7 @@ class Integrator:
         features: Features | None = None,
     ) -> None:
         self.g = g
-        self.breakpoints = tuple(sorted(breakpoints))
+        self.breakpoints = checks.places("breakpoints", breakpoints)
         self.power = power
         self.relative_error = relative_error
         self.features = features
@@ -144,8 +144,11 @@ class Integrator:
         """No variance: the mean of the two sides of 0, which is the limit q -> 0."""
         if q != 0.0:
             raise ValueError(f"q must be a variance, 0 or above, but it is {q!r}.")
-        sides = self.g(np.array([-1e-300, 1e-300])) ** self.power
-        value = float(sides.mean())
+        with np.errstate(over="ignore", invalid="ignore"):
+            sides = self.g(np.array([-1e-300, 1e-300])) ** self.power
+            value = float(np.sum(0.5 * sides))
+        if not math.isfinite(value):
+            return missing(Status.OVERFLOW)
         return Estimate(value, 4 * EPS * abs(value) + abs(value) * self.relative_error, Status.OK)
 
     @cached_property
@@ -313,7 +316,9 @@ def expectation(
     >>> round(res.value, 12), res.error < 1e-14
     (0.394294490398, True)
     """
-    return Integrator(g, breakpoints, power=power, features=Features(g, breakpoints))(q)
+    power, places = checks.integer("power", power), checks.places("breakpoints", breakpoints)
+    checks.real_function("g", g)
+    return Integrator(g, places, power=power, features=Features(g, places))(q)
 
 
 def gaussian_nodes(
@@ -338,7 +343,9 @@ def gaussian_nodes(
     h, p : ndarray, shape (K,)
         Increasing nodes, and weights that sum to 1.
     """
-    q = checks.positive("q", q)
+    q, breakpoints = checks.positive("q", q), checks.places("breakpoints", breakpoints)
+    for f in functions:
+        checks.real_function("functions", f)
 
     def stacked(h: Array) -> Array:
         return np.stack([np.ones_like(h), *(f(h) for f in functions)])
