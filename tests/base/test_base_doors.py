@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chione import analyze, expectation, kernel, phase_diagram
+from chione import analyze, expectation, kernel, mean_field, phase_diagram, trajectory
 from chione.base import CostError, Estimate, Status, checks
 
 
@@ -53,3 +53,11 @@ def test_effort_raises_the_limit_of_an_analysis_and_of_a_diagram():
     many = np.linspace(0.1, 2.0, 10**5)
     with pytest.raises(CostError, match="limit of 10 min"):
         phase_diagram("tanh", sigma_w=many, sigma_b=many, effort=10.0)
+
+
+def test_sigmas_in_single_precision_are_followed_in_double():
+    single, double = np.float32(1.3), float(np.float32(1.3))
+    assert mean_field("tanh", sigma_w=single) == mean_field("tanh", sigma_w=double)
+    one, two = (trajectory("tanh", sigma_w=s, depth=5) for s in (single, double))
+    assert np.array_equal(one.q, two.q)
+    assert mean_field("tanh", sigma_w=1.3, sigma_b=np.int64(1)).to_dict()["sigma_b"] == 1.0

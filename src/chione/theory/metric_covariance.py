@@ -30,7 +30,7 @@ from chione.base import (
 from chione.gaussian import bivariate
 from chione.theory.correlation_map import derivative_kernel
 from chione.theory.finite_width import LAWS
-from chione.theory.length_map import count, mean_square, variances
+from chione.theory.length_map import count, mean_square, sigmas, variances
 from chione.theory.moments import moments
 
 PAIRS = ((0, 0), (0, 1), (1, 1))
@@ -105,6 +105,7 @@ def metric_covariance(
     needs no second derivative. A layer costs some ten two-dimensional integrals.
     """
     act = activation(phi)
+    sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
     w2, b2 = variances(sigma_w, sigma_b)
     depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)

@@ -109,6 +109,7 @@ class NormMap(AbstractResult):
     variance: Estimate
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the status says so
 def norm_map(phi: ActivationLike, mean: Any, variance: float) -> NormMap:
     r"""Mean and variance of phi(X), :math:`X \sim N(\mu, \nu)`, for several means.
 
