@@ -234,3 +234,13 @@ def test_fluctuations_of_orthogonal_networks_are_those_of_isometries():
     assert np.all(
         comparison.theory["fluctuations"] > 3.0
     )  # 5.1, 3.4, 3.1; without biases 0 to 0.15
+
+
+@pytest.mark.parametrize("dtype, sigma_w", [("float64", 1e-150), ("float32", 1e-20)])
+def test_signals_that_underflow_are_named_and_contradict_nothing(dtype, sigma_w):
+    net = chione.MLP("tanh", sigma_w, 0.0, depth=4, width=16)
+    found = chione.compare(chione.simulate(net, n_networks=4, observe=NAMES, dtype=dtype, seed=0))
+    assert found.contradictions == ()
+    assert any("lengths: below" in sentence for sentence in found.underflows)
+    ordinary = chione.MLP("tanh", 1.3, 0.1, depth=4, width=16)
+    assert chione.compare(chione.simulate(ordinary, n_networks=4, seed=0)).underflows == ()

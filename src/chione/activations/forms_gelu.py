@@ -117,6 +117,7 @@ def _difference(q1: Array, q2: Array, step: Array, gap: Array) -> Array:
     return np.where(short, total, np.nan)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # used where both are short only
 def _stretch(a: Array, b: Array) -> Array:
     """E z^2 phi'(a z) phi'(b z)."""
     p, q, m = 1.0 / (1.0 + a * a), 1.0 / (1.0 + b * b), 1.0 + a * a + b * b

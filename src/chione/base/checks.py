@@ -69,6 +69,50 @@ def correlation(name: str, x: Any) -> Array:
     return a
 
 
+def together(**arrays: Array) -> tuple[Array, ...]:
+    """Arrays brought to one shape by NumPy's rules.
+
+    Raises
+    ------
+    ValueError
+        With the shapes, if they do not go together.
+    """
+    try:
+        return tuple(np.broadcast_arrays(*arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {np.shape(a)}" for name, a in arrays.items())
+        raise ValueError(f"the shapes must go together, but they are {shapes}.") from None
+
+
+def places(name: str, x: Any) -> tuple[float, ...]:
+    """Places on the line, such as breakpoints: real numbers in one list, in rising order."""
+    if isinstance(x, tuple) and not x:
+        return ()
+    a = real_array(name, x, accepts="real numbers, as in (0.0, 1.0)")
+    if a.ndim != 1:
+        raise ValueError(f"{name} must be a list of numbers, but its shape is {a.shape}.")
+    return tuple(sorted(a.tolist()))
+
+
+def real_function(name: str, f: Any) -> None:
+    """Refuse what is not a vectorised real function of one array, at three places.
+
+    Raises
+    ------
+    TypeError
+        If it is not callable, or does not give one real number for each entry.
+    """
+    if not callable(f):
+        raise TypeError(f"{name} must be a function of one array, but it is {f!r:.60}.")
+    with np.errstate(all="ignore"):
+        out = np.asarray(f(np.array([-0.5, 0.25, 1.0])))
+    if out.dtype.kind not in "fiub" or out.shape not in ((), (3,)):
+        raise TypeError(
+            f"{name} must give one real number for each entry of an array, but for three entries "
+            f"it gives {out.dtype} of shape {out.shape}; write it with NumPy's functions."
+        )
+
+
 def integer(name: str, x: Any, *, minimum: int = 1) -> int:
     """One integer, at least `minimum`; booleans and floats such as 2.5 are refused."""
     if isinstance(x, bool):

@@ -20,6 +20,11 @@ EPS = float(np.finfo(np.float64).eps)
 _TINY = 5e-324  # what the rounding of a denormal can be
 
 
+def _has_nan(x: Any) -> bool:
+    a = np.asarray(x)
+    return a.dtype.kind == "f" and bool(np.isnan(a).any())
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     r"""A value, a bound on its error, and what can be said of it.
@@ -27,7 +32,8 @@ class Estimate:
     Parameters
     ----------
     value : float or ndarray
-        The computed quantity. Where it does not exist the entry is NaN and the status says why.
+        The computed quantity. Where it does not exist the entry is NaN and the status says why;
+        a NaN that comes with status ``OK`` gets ``NOT_COMPUTED``.
     error : float or ndarray
         Bound on the absolute error, of the shape of `value`.
     status : Status or ndarray of int
@@ -60,6 +66,28 @@ class Estimate:
     status: Any = Status.OK
 
     __array_ufunc__: ClassVar[None] = None  # array * estimate is ours to answer
+
+    def __post_init__(self) -> None:
+        # a missing number never calls itself OK, whichever formula it came out of
+        if isinstance(self.value, float) and isinstance(self.error, float):
+            if self.value == self.value and self.error == self.error:
+                return
+        elif not (_has_nan(self.value) or _has_nan(self.error)):
+            return
+        self._own_up()
+
+    def _own_up(self) -> None:
+        """Give NaN with status OK the status NOT_COMPUTED, an unknown error of a value inf."""
+        value, error = np.asarray(self.value), np.asarray(self.error)
+        status = np.broadcast_to(np.asarray(self.status), value.shape)
+        mute = np.isnan(value) & (status == Status.OK)
+        loose = np.broadcast_to(~np.isnan(value) & np.isnan(error), value.shape)
+        if mute.any():
+            told = np.where(mute, np.int8(Status.NOT_COMPUTED), status).astype(np.int8)
+            object.__setattr__(self, "status", told if value.ndim else Status(int(told)))
+        if loose.any():
+            bound = np.where(loose, np.inf, error)
+            object.__setattr__(self, "error", bound if value.ndim else float(bound))
 
     # ---- making ------------------------------------------------------------------------------
 

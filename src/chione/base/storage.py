@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,8 @@ def load(path: str | Path) -> AbstractResult:
     >>> ch.load(path) == result
     True
     """
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"path must be the name of a file, but it is {path!r:.60}.")
     path = Path(path)
     readers: dict[str, Callable[[Path], AbstractResult]] = {
         ".json": _read_json,

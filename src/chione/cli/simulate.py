@@ -284,6 +284,8 @@ def _table(comparison: Comparison) -> None:
         text = f"All {count} comparisons{of} agree with the theory within finite width."
         click.echo()
         say(text)
+    for sentence in comparison.underflows:
+        say(sentence)
     for sentence in comparison.contradictions:
         click.echo()
         say(f"Contradiction in {sentence}")

@@ -35,7 +35,7 @@ from chione.theory import (
 )
 from chione.theory.schemes import scheme_sigmas
 
-_LAYER_SECONDS = 3e-3  # s a layer of the theory and its alternatives: 1.2e-3 (erf) to 2.7e-3 (gelu)
+_LAYER_SECONDS = 3e-3  # s a layer of theory and alternatives: 0.2e-3 (softplus) to 2.9e-3 (relu)
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
 
 
@@ -51,6 +51,7 @@ def analyze(
     seed: int = 0,
     simulate: bool = True,
     picture: bool = False,
+    effort: float = 1.0,
 ) -> Analysis:
     r"""Tell whether a network can train at its depth, why not, and what to use instead.
 
@@ -83,6 +84,8 @@ def analyze(
     picture : bool
         Whether the data of the picture (maps, phase diagram) is computed as well, so that it is
         part of the result; :meth:`Analysis.with_picture` does it later.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Returns
     -------
@@ -96,6 +99,8 @@ def analyze(
     ConvergenceError
         If the Gaussian expectations of the activation are infinite, so that no wide network has
         a finite mean square.
+    CostError
+        If it would take more than `effort` allows.
 
     Notes
     -----
@@ -115,7 +120,25 @@ def analyze(
     >>> result.theory.phase
     'chaotic'
     """
-    act = activation(phi)
+    with cost.allowing(effort):
+        found = _analyze(
+            activation(phi), sigma_w, sigma_b, depth, width, weights, n_networks, seed, simulate
+        )
+        return found.with_picture() if picture else found
+
+
+def _analyze(
+    act: AbstractActivation,
+    sigma_w: float | None,
+    sigma_b: float | None,
+    depth: int,
+    width: int,
+    weights: Weights,
+    n_networks: int,
+    seed: int,
+    simulate: bool,
+) -> Analysis:
+    """Check the arguments and the cost, choose sigmas where none are given, and assemble."""
     depth = checks.integer("depth", depth)
     checks.integer("width", width)
     cost.check(
@@ -138,8 +161,7 @@ def analyze(
         w, b = _recommended(advice, act, width)
         _require_finite(act, w * w + b * b)
     network = MLP(act, w, b, depth, int(width), weights)
-    found = _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
-    return found.with_picture() if picture else found
+    return _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
 
 
 def _require_finite(act: AbstractActivation, q: float) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from chione.base import AbstractResult, Array, cost, plain, result
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FAMILY_ERROR = 1e-3  # chance of a false alarm over all comparisons of one run (Bonferroni)
+# Below this a value's spread over networks, or in single precision the value, underflows. The
+# square of a relative spread of 1e-7 is still a normal float64.
+_FAINT = {"float64": 1e-145, "float32": 1e-30}
 _ROUNDING = {"float64": 1e-10, "float32": 1e-4}
 
 
@@ -73,6 +77,26 @@ class Comparison(AbstractResult):
                 f"{name} ({where}): simulated {self.result.mean[name][place]:.6g} against "
                 f"{self.theory[name][place]:.6g}, z = {self.z[name][place]:.1f}, beyond the "
                 f"{self.allowance[name][place]:.2g} that finite width explains."
+            )
+        return tuple(out)
+
+    @property
+    def underflows(self) -> tuple[str, ...]:
+        """One sentence for each observable too small to be compared in some layers."""
+        out = []
+        for name in self.theory:
+            faint = _is_faint(self.theory[name], self.result.mean[name], self.result.dtype)
+            if not np.any(faint):
+                continue
+            where = "."
+            if self.result.dims[name][:1] == ("layer",):
+                at = np.flatnonzero(faint.reshape(len(faint), -1).any(axis=1)) + 1
+                where = (
+                    f" in layer {at[0]}." if len(at) == 1 else f" in layers {at[0]} to {at[-1]}."
+                )
+            out.append(
+                f"{name}: below {_FAINT[self.result.dtype]:g}, where the spread over networks "
+                f"underflows, so it is not compared{where}"
             )
         return tuple(out)
 
@@ -225,6 +249,7 @@ def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
             )
             gap = mean - theory - bias
             stderr = np.where(np.isinf(stderr) | np.isnan(allowance), np.nan, stderr)
+            stderr[_is_faint(theory, mean, result.dtype)] = np.nan
             z = gap / stderr
             excess = np.maximum(np.abs(gap) - allowance, 0.0)
             p = 2.0 * stdtr(max(result.n_networks - 1, 1), -excess / stderr)
@@ -233,3 +258,10 @@ def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
     return Comparison(
         result, parts["theory"], parts["bias"], parts["allowance"], parts["z"], parts["p"]
     )
+
+
+def _is_faint(theory: Array, mean: Array, dtype: str) -> NDArray[np.bool_]:
+    """Where a signal lives, but so small that its spread over networks has no float64."""
+    with np.errstate(invalid="ignore"):
+        size = np.fmax(np.abs(theory), np.abs(mean))
+        return np.asarray((size > 0.0) & (size < _FAINT[dtype]))

@@ -52,7 +52,7 @@ def gaussian_square(
         if np.ptp(value) <= _FLAT * np.max(abs(value)) or not np.any(value):
             lo = -np.inf if i == 0 and not even else a
             hi = np.inf if i == len(points) - 2 else b
-            place = float(np.median(value)) ** 2
+            place = float(np.square(np.median(value)))
             key = next((p for p in atoms if abs(p - place) <= _FLAT * place), place)
             mass = factor * interval(lo / np.sqrt(q), hi / np.sqrt(q))
             atoms[key] = atoms.get(key, 0.0) + mass

@@ -79,6 +79,8 @@ def bivariate(
     :math:`K = E\,f(u_1) H(\rho u_1)` with H the heat flow of g
     (:func:`chione.gaussian.smoothing.smooth`). Both integrals are adaptive.
     """
+    breakpoints_f = checks.places("breakpoints_f", breakpoints_f)
+    breakpoints_g = checks.places("breakpoints_g", breakpoints_g)
     q1, q2 = checks.non_negative("q1", q1), checks.non_negative("q2", q2)
     c = float(checks.correlation("c", checks.finite("c", c)))
     gap = 1.0 - c if one_minus_c is None else checks.finite("one_minus_c", one_minus_c)

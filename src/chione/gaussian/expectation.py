@@ -56,7 +56,7 @@ class Integrator:
         features: Features | None = None,
     ) -> None:
         self.g = g
-        self.breakpoints = tuple(sorted(breakpoints))
+        self.breakpoints = checks.places("breakpoints", breakpoints)
         self.power = power
         self.relative_error = relative_error
         self.features = features
@@ -146,7 +146,7 @@ class Integrator:
             raise ValueError(f"q must be a variance, 0 or above, but it is {q!r}.")
         with np.errstate(over="ignore", invalid="ignore"):
             sides = self.g(np.array([-1e-300, 1e-300])) ** self.power
-            value = float(sides.mean())
+            value = float(np.sum(0.5 * sides))
         if not math.isfinite(value):
             return missing(Status.OVERFLOW)
         return Estimate(value, 4 * EPS * abs(value) + abs(value) * self.relative_error, Status.OK)
@@ -316,7 +316,9 @@ def expectation(
     >>> round(res.value, 12), res.error < 1e-14
     (0.394294490398, True)
     """
-    return Integrator(g, breakpoints, power=power, features=Features(g, breakpoints))(q)
+    power, places = checks.integer("power", power), checks.places("breakpoints", breakpoints)
+    checks.real_function("g", g)
+    return Integrator(g, places, power=power, features=Features(g, places))(q)
 
 
 def gaussian_nodes(
@@ -341,7 +343,9 @@ def gaussian_nodes(
     h, p : ndarray, shape (K,)
         Increasing nodes, and weights that sum to 1.
     """
-    q = checks.positive("q", q)
+    q, breakpoints = checks.positive("q", q), checks.places("breakpoints", breakpoints)
+    for f in functions:
+        checks.real_function("functions", f)
 
     def stacked(h: Array) -> Array:
         return np.stack([np.ones_like(h), *(f(h) for f in functions)])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import AbstractResult, Array, along, checks, cost, plain, result
+from chione.base import AbstractResult, Array, ConvergenceError, along, checks, cost, plain, result
 from chione.networks import MLP, as_network
 from chione.simulation.costs import check_circle, first_width
 from chione.simulation.dense import DenseWeights
@@ -83,6 +83,7 @@ class CurveGeometry(AbstractResult):
         }
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what leaves float64 is refused below
 def great_circle(
     network: MLP,
     *,
@@ -147,6 +148,11 @@ def great_circle(
         rows = []
         for h, v, a in _layers(network, weights, start, index, curve):
             rows.append(_measure(h, v, a))
+            if not (np.all(np.isfinite(h)) and np.all(np.isfinite(rows[-1][:2]))):
+                raise ConvergenceError(
+                    f"signals leave the range of float64 in layer {len(rows)}; take a smaller q0, "
+                    "smaller sigmas or fewer layers."
+                )
             if index == 0:
                 pictures.append(principal_components(h))
         moments = moments.including(np.array(rows))
@@ -186,8 +192,9 @@ def principal_components(points: Array, count: int = 3) -> tuple[Array, Array]:
     k = min(count, len(s))
     out, share = np.zeros((len(points), count)), np.zeros(count)
     out[:, :k] = u[:, :k] * s[:k]
-    total = float(np.sum(s**2))
-    share[:k] = s[:k] ** 2 / total if total > 0.0 else 0.0
+    if s[0] > 0.0:  # in units of the largest: its square may be no float64
+        squares = (s / s[0]) ** 2
+        share[:k] = squares[:k] / np.sum(squares)
     return out, share
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from chione.base import EPS, AbstractResult, Array, along, checks, cost, result
+from chione.base import EPS, AbstractResult, Array, ConvergenceError, along, checks, cost, result
 from chione.networks import MLP, Dense, as_network
 from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
@@ -156,7 +156,13 @@ def jacobian_factors(
             h = rng.permutation(np.sqrt(q_star) * ndtri(p))
         else:
             assert x is not None
-            h = w @ x
+            with np.errstate(over="ignore", invalid="ignore"):
+                h = w @ x
+            if not np.all(np.isfinite(h)):
+                raise ConvergenceError(
+                    f"the signal leaves the range of float64 in layer {index + 1}; take smaller "
+                    "sigmas or fewer layers."
+                )
             if layer.sigma_b > 0.0:
                 rng = stream(seed, number, index, Purpose.BIASES)
                 h += layer.sigma_b * rng.standard_normal(h.size)

@@ -163,7 +163,12 @@ def normalizing_affine(
     mu, nu = checks.finite("mean", mean), checks.positive("variance", variance)
     m = moments(Affine(act, shift=checks.finite("shift", shift) + mu))
     first, second = m.mean(nu).value, m.square(nu).value
-    spread = second - first**2
+    spread = second - first * first
+    if not math.isfinite(spread):
+        raise ConvergenceError(
+            f"{act} has no finite mean and variance under N({mu:g} + shift, {nu:g}); take "
+            "a smaller shift or variance."
+        )
     if not spread > 64.0 * EPS * second:
         raise ConvergenceError(
             f"{act} has variance {spread:.3g} under N({mu:g}, {nu:g}); no scale makes it {nu:g}."

@@ -276,6 +276,8 @@ def _is_over(k: Array, gap: Array) -> bool:
         return False
     if np.all(np.isnan(last)):
         return bool(np.any(np.isfinite(gap)))
+    if not np.all(np.isfinite(last)):
+        return False
     settled = np.ptp(last) <= _SETTLED and np.abs(last).min() > 1e3 * _SETTLED
     return bool(np.all(np.abs(1.0 - last) <= _DEAD) or (k[-1] > 1e4 and settled))
 

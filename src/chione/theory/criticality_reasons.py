@@ -95,7 +95,7 @@ def _none(
 def _why_not_zero(at: Origin) -> str:
     if not at.is_zero and (at.has_slope or at.right[1] == at.left[1] == 0.0):
         slope = math.sqrt(at.small_lengths()[0].value)
-        value = 0.5 * (at.right[0] + at.left[0])
+        value = 0.5 * at.right[0] + 0.5 * at.left[0]
         if slope == 0.0:
             return f"K* = 0 is no fixed point, because phi(0) = {value:.6g} is not zero."
         return (

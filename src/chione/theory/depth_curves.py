@@ -12,7 +12,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Status, along, checks, cost, result
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
-from chione.theory.length_map import affine, count, mean_square, variances
+from chione.theory.length_map import affine, count, mean_square, sigmas, variances
 from chione.theory.moments import moments
 from chione.theory.scale_free import anchor
 from chione.theory.trajectory_errors import trajectory_errors
@@ -94,6 +94,7 @@ def trajectory(
     the moments of small lengths, which do not depend on them.
     """
     act = activation(phi)
+    sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
     w2, b2 = variances(sigma_w, sigma_b)
     depth = count("depth", depth)
     q0 = mean_square("q0", q0)

@@ -95,7 +95,7 @@ class PhaseDiagram(AbstractResult):
 
 
 def phase_diagram(
-    phi: ActivationLike, *, sigma_w: Any, sigma_b: Any, q0: float = 1.0
+    phi: ActivationLike, *, sigma_w: Any, sigma_b: Any, q0: float = 1.0, effort: float = 1.0
 ) -> PhaseDiagram:
     r"""Phase, fixed points, susceptibilities and depth scales of every (sigma_w, sigma_b).
 
@@ -107,6 +107,8 @@ def phase_diagram(
         Standard deviations of weights and biases, zero or above, in any order.
     q0 : float
         Mean square of the inputs, above zero. It decides between several attracting lengths.
+    effort : float
+        How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
     Returns
     -------
@@ -117,6 +119,8 @@ def phase_diagram(
     ------
     ValueError
         If a sigma is negative, an array is empty or has two axes, or q0 is not above zero.
+    CostError
+        If the grid would take more than `effort` allows.
 
     Notes
     -----
@@ -135,12 +139,13 @@ def phase_diagram(
     w, b = _axis("sigma_w", sigma_w), _axis("sigma_b", sigma_b)
     q0 = mean_square("q0", q0)
     shape = (b.size, w.size)
-    cells_allowed = int(min(cost.SECONDS * cost.allowed() / _CELL_SECONDS, 1e15))
+    cells_allowed = int(min(cost.SECONDS * cost.allowed(effort) / _CELL_SECONDS, 1e15))
     cost.check(
         f"a phase diagram of {b.size} x {w.size} points",
         seconds=_CELL_SECONDS * b.size * w.size,
         gigabytes=_CELL_BYTES * b.size * w.size / 1e9,
         fits=f"{cells_allowed} points fit",
+        effort=effort,
     )
     fields = {name: np.full(shape, np.nan) for name in FIELDS}
     errors = {name: np.full(shape, np.nan) for name in FIELDS}

@@ -27,7 +27,7 @@ from chione.base import (
     result,
 )
 from chione.networks import MLP, WEIGHT_LAWS, as_network
-from chione.theory.length_map import LARGEST_LENGTH, count, mean_square, variances
+from chione.theory.length_map import LARGEST_LENGTH, count, mean_square, sigmas, variances
 from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
@@ -177,6 +177,7 @@ def finite_width(
     [0.0, 5.0, 10.0, 15.0]
     """
     act, q0 = activation(phi), mean_square("q0", q0)
+    sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
     w2, b2 = variances(sigma_w, sigma_b)
     depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)

@@ -132,7 +132,7 @@ def backward(
     goals = np.array([checks.finite("targets", t) for t in _several("targets", targets, 3)])
     if start == "unit" and goals.any():
         raise ValueError("targets belong to start='squared'; leave them out for start='unit'.")
-    act, n = network.activation, network.widths
+    act = network.activation
     first, second = (checks.positive("q0", q) for q in _several("q0", q0, 2))
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
     if moments(act).has_jumps and network.depth > 1:
@@ -140,6 +140,7 @@ def backward(
             f"A moment of {act} has no value at layer 1: {Status.INFINITE.sentence}"
         )
     run = two_inputs(network, (first, second), c, with_slope=True)
+    n = network.widths  # as long as the network: only after its cost was found fit
     inputs = np.array([first, c * math.sqrt(first) * math.sqrt(second), second])
     x = [_exact(inputs), *(run.product[l] for l in range(network.depth - 1))]
     k = [run.metric[l] for l in range(network.depth)]

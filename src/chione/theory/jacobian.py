@@ -86,6 +86,7 @@ def jacobian_spectrum(
         ("depth", L, (1, _DEEPEST)), ("sigma_w", sigma_w, _SIGMAS), ("sigma_b", sigma_b, _SIGMAS),
         ("q_star", q_star, _LENGTHS),
     ):  # fmt: skip
+        x = float(x) if isinstance(x, np.floating) else x  # a float32 cannot be compared with 1e100
         if isinstance(x, int | float | np.number) and x != 0.0 and not low <= abs(x) <= high:
             raise ValueError(
                 f"{name} must lie between {low:g} and {high:g}, but it is {x!r}: the spectrum "

@@ -29,7 +29,7 @@ from chione.base import (
     result,
 )
 from chione.theory.criticality import CriticalPoint, criticality
-from chione.theory.length_map import count, mean_square, variances
+from chione.theory.length_map import count, mean_square, sigmas, variances
 from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
@@ -154,6 +154,7 @@ def iterate_lengths(
         Mean square of the input.
     """
     act, depth = activation(phi), count("depth", depth)
+    sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
     w2, b2 = variances(sigma_w, sigma_b)
     fits = f"a depth of {int(cost.SECONDS / _LAYER):,} fits; large_depth gives the laws beyond"
     cost.check(f"iterating {depth:.6g} layers", seconds=_LAYER * depth, fits=fits)

@@ -72,7 +72,14 @@ def chi_perp(phi: ActivationLike, q: Any, *, sigma_w: float, method: str = "auto
 
 def variances(sigma_w: float, sigma_b: float) -> tuple[float, float]:
     """Checked squares of the two standard deviations."""
-    return variance("sigma_w", sigma_w), variance("sigma_b", sigma_b)
+    w, b = sigmas(sigma_w, sigma_b)
+    return w * w, b * b
+
+
+def sigmas(sigma_w: float, sigma_b: float) -> tuple[float, float]:
+    """The two standard deviations as float64, also where they came in single precision."""
+    variance("sigma_w", sigma_w), variance("sigma_b", sigma_b)
+    return float(sigma_w), float(sigma_b)
 
 
 def variance(name: str, sigma: float) -> float:

@@ -252,7 +252,7 @@ def each(
     c = checks.correlation("c", c)
     if np.any(q1 < 0.0) or np.any(q2 < 0.0):
         raise ValueError("q1 and q2 must be variances, 0 or above, but one of them is negative.")
-    q1, q2, c = np.broadcast_arrays(q1, q2, c)
+    q1, q2, c = checks.together(q1=q1, q2=q2, c=c)
     if closed is not None and method != "quadrature":
         value = np.asarray(closed(q1, q2, c), dtype=np.float64)
         scale = _scale(act, q1, q2, value)

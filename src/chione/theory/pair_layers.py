@@ -262,7 +262,10 @@ def _lengths(
     above, below = above * (1.0 + _TURN_FROM_SLOPE), below * (1.0 - _TURN_FROM_SLOPE)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope_error = np.nan_to_num(np.asarray(at[0].error) / np.abs(np.asarray(at[0].value)))
-    stretch = np.nan_to_num(rule.turn(Side(q, s, slice(None))))
+    stretch = rule.turn(Side(q, s, slice(None)))
+    if q.max() > 1e150 and np.any(np.isinf(stretch)):
+        raise ConvergenceError(f"Slopes of {act} have no value in float64 at lengths {q.max():g}.")
+    stretch = np.nan_to_num(stretch)
     turn = scale.w2 * stretch / size - (0.5 * scale.w2 * first / size) ** 2
     return LayerLengths(
         q,

@@ -16,7 +16,7 @@ from chione.base import EPS, AbstractResult, Array, Estimate, Status, missing, r
 from chione.theory.correlation_fixed_point import CorrelationPoint, correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.large_lengths import large_length_slopes
-from chione.theory.length_map import affine, mean_square, variances
+from chione.theory.length_map import affine, mean_square, sigmas
 from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law, length_power_law
 from chione.theory.sine_slopes import as_sine, depth_scales_of_logs
@@ -128,7 +128,7 @@ def mean_field(
     ('ordered', 0.607047, 0.939807)
     """
     act = activation(phi)
-    variances(sigma_w, sigma_b)
+    sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
     q0 = mean_square("q0", q0)
     points = fixed_points(act, sigma_w=sigma_w, sigma_b=sigma_b)
     if points.status == Status.CONTINUUM:

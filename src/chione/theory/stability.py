@@ -109,6 +109,7 @@ class NormMap(AbstractResult):
     variance: Estimate
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the status says so
 def norm_map(phi: ActivationLike, mean: Any, variance: float) -> NormMap:
     r"""Mean and variance of phi(X), :math:`X \sim N(\mu, \nu)`, for several means.
 
@@ -149,6 +150,7 @@ def norm_map(phi: ActivationLike, mean: Any, variance: float) -> NormMap:
     return NormMap(*_image_with_errors(act, mu, nu))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # starts that leave float64 are dropped
 def norm_stability(phi: ActivationLike) -> NormStability:
     r"""Fixed points of (mean, variance) -> (E phi, Var phi), with their stability.
 
@@ -281,9 +283,9 @@ def _without_spread(act: AbstractActivation) -> list[NormFixedPoint]:
         if any(abs(at - k) < 1e-9 for k in act.kinks):
             continue
         slope, bend = (float(g(np.array([at]))[0]) for g in (act.derivative, act.second_derivative))
-        eigenvalues = np.array([slope, slope**2], dtype=np.complex128)
+        eigenvalues = np.array([slope, slope * slope], dtype=np.complex128)
         eigenvalues = eigenvalues[np.argsort(-np.abs(eigenvalues))]
-        jacobian = np.array([[slope, 0.5 * bend], [0.0, slope**2]])
+        jacobian = np.array([[slope, 0.5 * bend], [0.0, slope * slope]])
         error = 4e-12 / max(abs(1.0 - slope), 1e-6)
         out.append(
             NormFixedPoint(

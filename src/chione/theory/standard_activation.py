@@ -10,6 +10,7 @@ made of them do. In these units nothing over- or underflows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import final
@@ -91,7 +92,10 @@ def value_size(phi: AbstractActivation, q: float) -> float:
         size = float(np.abs(phi.value(np.concatenate([-h, h]))).max())
     if not np.isfinite(size) or 0.0 < size < _DENORMAL:
         return float("inf")
-    return float(np.ldexp(1.0, int(np.frexp(size)[1]))) if size > 0.0 else 1.0
+    exponent = int(np.frexp(size)[1])
+    if exponent > 1023:
+        return float("inf")
+    return math.ldexp(1.0, exponent) if size > 0.0 else 1.0
 
 
 def is_moderate(phi: AbstractActivation, *lengths: float) -> bool:
