@@ -21,6 +21,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
 ]
+# A field of type Verdict is that of its own room; Sphinx sees two classes of that name.
+suppress_warnings = ["ref.python"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 napoleon_google_docstring = False

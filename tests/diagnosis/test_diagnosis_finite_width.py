@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chione.activations import activation
+from chione.base import cost
 from chione.diagnosis.finite_width import compare_finite_width
 from chione.networks import MLP
 
@@ -64,7 +65,8 @@ def test_a_ten_percent_slip_of_the_vertex_would_be_seen(name, law):
 @pytest.mark.parametrize("width", [32, 64, 128])
 def test_fifty_layers_of_tanh_fluctuate_as_predicted_at_small_widths(law, width):
     net = MLP(activation("tanh"), 1.3, 0.2, 50, width, law)
-    found = compare_finite_width(net, n_networks=10000)
+    with cost.allowing(2):
+        found = compare_finite_width(net, n_networks=10000)
     # what is left is of relative order 1 / n: a few units of it
     rest = 4.0 / width * found.theory.value
     assert np.all(np.abs(found.measured - found.theory.value) < 3.5 * found.stderr + rest)

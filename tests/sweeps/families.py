@@ -158,4 +158,5 @@ def draw(rng: np.random.Generator) -> Member:
     if kind == 4:
         size = scale()
         return quadratic(*(size * float(x) for x in rng.standard_normal(3)))
-    return jump(signed(), signed())
+    size = signed()
+    return jump(size, size * float(10.0 ** rng.uniform(-4.0, 4.0)))  # beyond, rounding eats it

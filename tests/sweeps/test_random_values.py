@@ -9,7 +9,7 @@ from families import Member, draw
 
 import chione as ch
 
-LARGEST = 1e-9  # a stated error may not hide behind its size: relative to the size of the terms
+LARGEST = 1e-7  # a stated error may not hide behind its size: relative to the size of the terms
 
 
 def check(label: str, estimate: ch.Estimate, truth: mp.mpf, size: mp.mpf) -> str:

@@ -28,6 +28,9 @@ INTERPOLATION_ERROR = 1e-8  # of phi'' from fits; phi' is better by three digits
 SLOPE_TOLERANCE = 1e-9
 CURVATURE_TOLERANCE = 1e-6
 MOST_NOISE = 5e-9  # of the values: what computes in single precision has more
+# Nearer to zero exp(x) - 1 is zero in float64, so that min(0, exp(x) - 1) is a tie there and the
+# slope is taken from the wrong side.
+TIE = 4.5e-16
 WIDEST = 4.0  # half the width of the widest fit tried for a derivative
 
 
@@ -121,7 +124,14 @@ class Custom(AbstractActivation):
         def slope(x: Array) -> Array:
             return np.array(derivatives(x, order), dtype=np.float64)
 
-        return slope
+        beside = slope(np.array([-2.0 * TIE, -TIE, TIE, 2.0 * TIE]))
+        if not np.all(np.abs(beside[[0, 2]] - beside[[1, 3]]) <= 1e-9 * np.abs(beside[[1, 2]])):
+            return slope  # steep at zero itself
+
+        def away(x: Array) -> Array:
+            return slope(np.where((x != 0.0) & (np.abs(x) < TIE), np.copysign(TIE, x), x))
+
+        return away
 
     def value(self, z: Array) -> Array:
         return self._scaled(0, z)

@@ -22,6 +22,7 @@ from chione.gaussian.panels import binade_of, binade_variances, build_rule
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _DEEP = 8.0  # standard deviations
 _POLE = 1e9  # gap over width, of a feature that holds all of the mass: no needle, a pole
+_MATTERS = 1e-9  # relative; features that may have been missed and hold less are in the error
 _BLOCK = 1 << 20  # weights held at a time (8 MB)
 
 
@@ -178,8 +179,9 @@ class Integrator:
         status = Status.INFINITE if np.isinf(rule.truncation[0]) else status
         missed = 0.0
         if found is not None and (found.silent or found.lucky) and status != Status.INFINITE:
-            status = Status.RESOLUTION
             missed = _missed(found, rule.h, np.abs(rule.w * rule.g[0] ** self.power), q_ref)
+            if found.silent or missed > _MATTERS:  # else it is the rounding noise of a formula
+                status = Status.RESOLUTION
             if missed > _POLE:
                 status = Status.INFINITE
         return _Compiled(

@@ -29,8 +29,12 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         twice = float(closed(*(np.array(x) for x in (q, q, 0.0, gap))))
         if np.isfinite(twice):
             return Estimate(0.5 * twice, CLOSED_ERROR * 0.5 * abs(twice) + 5e-324, Status.OK)
-    if gap > 0.3:  # nothing cancels any more
-        return _plain_drop(phi, q, gap)
+    if gap > 0.3:  # nothing cancels any more, unless a constant outweighs the rest of phi
+        plain = _plain_drop(phi, q, gap)
+        if phi.kinks or plain.error <= 1e-12 * plain.value:
+            return plain
+        by_series = _series_drop(phi, q, gap)
+        return by_series if by_series.value > 0.0 and by_series.error < plain.error else plain
     if not phi.kinks and phi.closed_forms.derivative_kernel is None:
         by_series = _series_drop(phi, q, gap)
         # a slope narrower than all nodes leaves no coefficient at all
@@ -139,7 +143,10 @@ def _series_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     """
     series = slope_expansion(phi, q)
     k = np.arange(1.0, len(series) + 1.0)
-    shares = -np.expm1(k * np.log1p(-gap)) / k
+    if gap < 0.5:
+        shares = -np.expm1(k * np.log1p(-gap)) / k
+    else:
+        shares = (1.0 - (1.0 - gap) ** k) / k
     d = series.coefficients
     value = q * float(d**2 @ shares)
     tail = max(series.tail.value, 0.0) + series.tail.error
