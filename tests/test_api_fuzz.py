@@ -27,11 +27,12 @@ def complaints(seed: int, count: int, seconds: int) -> list[dict]:
     return [line for line in found if line["complaint"]]
 
 
+@pytest.mark.slow
 def test_a_hundred_and_fifty_hostile_calls_end_in_a_sentence_or_an_answer():
     assert complaints(seed=1, count=150, seconds=900) == []
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_three_thousand_hostile_calls_end_in_a_sentence_or_an_answer(seed):
     assert complaints(seed, count=300, seconds=6000) == []

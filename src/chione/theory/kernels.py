@@ -118,16 +118,20 @@ def kernel_layers(
     theta, error = np.array(k.value), np.array(k.error)
     if jumps:
         theta[1:], error[1:] = np.nan, np.nan
-    for layer in range(0 if jumps else network.depth - 1):
-        s, s_error = run.slope.value[layer], run.slope.error[layer]
-        error[layer + 1] = (
-            k.error[layer + 1]
-            + np.abs(s) * error[layer]
-            + np.abs(theta[layer]) * (s_error + 4.0 * EPS * np.abs(s))
-        )
-        theta[layer + 1] = k.value[layer + 1] + s * theta[layer]
-    status = np.where(np.isfinite(theta), Status.OK, Status.INFINITE).astype(np.int8)
-    return KernelLayers(k, Estimate(theta, error + 2.0 * EPS * np.abs(theta), status))
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 is told below
+        for layer in range(0 if jumps else network.depth - 1):
+            s, s_error = run.slope.value[layer], run.slope.error[layer]
+            error[layer + 1] = (
+                k.error[layer + 1]
+                + np.abs(s) * error[layer]
+                + np.abs(theta[layer]) * (s_error + 4.0 * EPS * np.abs(s))
+            )
+            theta[layer + 1] = k.value[layer + 1] + s * theta[layer]
+        beyond = Status.INFINITE if jumps else Status.OVERFLOW
+        known = np.isfinite(theta)
+        theta, error = np.where(known, theta, np.nan), np.where(known, error, np.nan)
+        status = np.where(known, Status.OK, beyond).astype(np.int8)
+        return KernelLayers(k, Estimate(theta, error + 2.0 * EPS * np.abs(theta), status))
 
 
 def kernel_diagonal(network: MLP, q0: Any, *, with_ntk: bool = False) -> Estimate:

@@ -20,6 +20,7 @@ from chione.base import EPS, Array, Estimate, Status, checks
 from chione.gaussian import Integrator, Table
 from chione.gaussian.features import Features, features_of
 
+_SLOPE_ENOUGH = 1e-8  # relative error of a slope beyond which phi'' from fits is asked as well
 METHODS = ("auto", "closed", "quadrature")
 # The closed forms are written so that no digits cancel; their tests hold them to this.
 CLOSED_ERROR = 64.0 * EPS
@@ -154,16 +155,20 @@ class Moments:
         q = np.asarray(q, dtype=np.float64)
         if np.any(q == 0.0) and any(m[0] == 0.0 and (m[1] or m[2]) for m in self._masses):
             return _all_missing(q, Status.UNDEFINED)
-        exact = self._with_masses(self._curvature(q), q, 0)
         if np.any(q == 0.0):
-            return _unwrap(exact)
+            return _unwrap(self._with_masses(self._curvature(q), q, 0))
         once = self._once(q)
         once = Estimate(once.value / q, once.error / q + EPS * np.abs(once.value / q), once.status)
-        # where phi saturates the terms of the first form cancel; where phi(0) != 0 and q is small,
-        # those of the second
-        best = _better(exact, self._with_masses(once, q, 1))
+        best = self._with_masses(once, q, 1)
         if self.phi.derivative_error > 0.0:
             best = _better(best, self._stein_slope(q))
+            # phi'' from fits costs hundreds of values a point, and is the least accurate of all
+            enough = np.asarray(best.error) <= _SLOPE_ENOUGH * np.abs(best.value)
+            if np.all(enough | (np.asarray(best.status) == Status.INFINITE)):
+                return _unwrap(self._noisy_slope(best, q))
+        # where phi saturates the terms of the first form cancel; where phi(0) != 0 and q is small,
+        # those of the second
+        best = _better(self._with_masses(self._curvature(q), q, 0), best)
         return _unwrap(self._noisy_slope(best, q))
 
     def _noisy_slope(self, e: Estimate, q: Array) -> Estimate:
