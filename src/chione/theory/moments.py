@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, activation
 from chione.activations import ActivationLike as ActivationLike  # some rooms read it here
@@ -155,6 +156,8 @@ class Moments:
         q = np.asarray(q, dtype=np.float64)
         if np.any(q == 0.0) and any(m[0] == 0.0 and (m[1] or m[2]) for m in self._masses):
             return _all_missing(q, Status.UNDEFINED)
+        if q.size and np.all(q >= self._square.infinite_from):
+            return _all_missing(q, Status.INFINITE)  # what is infinite has no slope
         if np.any(q == 0.0):
             return _unwrap(self._with_masses(self._curvature(q), q, 0))
         once = self._once(q)
@@ -164,12 +167,25 @@ class Moments:
             best = _better(best, self._stein_slope(q))
             # phi'' from fits costs hundreds of values a point, and is the least accurate of all
             enough = np.asarray(best.error) <= _SLOPE_ENOUGH * np.abs(best.value)
-            if np.all(enough | (np.asarray(best.status) == Status.INFINITE)):
+            lost = np.isin(best.status, (Status.INFINITE, Status.OVERFLOW))
+            open_ = np.atleast_1d(~(enough | lost))
+            if not open_.any():
                 return _unwrap(self._noisy_slope(best, q))
+            if not open_.all():  # so only where the others fail
+                return self._noisy_slope(self._with_curvature(best, q, open_), q)
         # where phi saturates the terms of the first form cancel; where phi(0) != 0 and q is small,
         # those of the second
         best = _better(self._with_masses(self._curvature(q), q, 0), best)
         return _unwrap(self._noisy_slope(best, q))
+
+    def _with_curvature(self, best: Estimate, q: Array, where: NDArray[np.bool_]) -> Estimate:
+        """`best`, replaced at the places `where` by the first form if that is better."""
+        there = q[where]
+        first = self._with_masses(self._curvature(there), there, 0)
+        better = _better(first, best[where])
+        value, error, status = (np.array(x) for x in (best.value, best.error, best.status))
+        value[where], error[where], status[where] = better.value, better.error, better.status
+        return Estimate(value, error, status)
 
     def _noisy_slope(self, e: Estimate, q: Array) -> Estimate:
         """What the noise of a user's formula adds to the error of E (phi'^2 + phi phi'')."""
