@@ -50,6 +50,7 @@ def check(folder: Path, seed: int, count: int, seconds: int) -> None:
     assert [(r["given"], c) for r in found if (c := complaint(r))] == []
 
 
+@pytest.mark.slow
 def test_three_hundred_hostile_commands_end_in_a_sentence_or_an_answer(tmp_path):
     check(tmp_path, seed=1, count=300, seconds=900)
 

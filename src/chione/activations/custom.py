@@ -124,12 +124,16 @@ class Custom(AbstractActivation):
         def slope(x: Array) -> Array:
             return np.array(derivatives(x, order), dtype=np.float64)
 
-        beside = slope(np.array([-2.0 * TIE, -TIE, TIE, 2.0 * TIE]))
-        if not np.all(np.abs(beside[[0, 2]] - beside[[1, 3]]) <= 1e-9 * np.abs(beside[[1, 2]])):
-            return slope  # steep at zero itself
+        @lru_cache(maxsize=1)  # asked when the order is: a framework may not know the second
+        def is_smooth_beside_zero() -> bool:
+            s = slope(np.array([-2.0 * TIE, -TIE, TIE, 2.0 * TIE]))
+            return bool(np.all(np.abs(s[[0, 2]] - s[[1, 3]]) <= 1e-9 * np.abs(s[[1, 2]])))
 
         def away(x: Array) -> Array:
-            return slope(np.where((x != 0.0) & (np.abs(x) < TIE), np.copysign(TIE, x), x))
+            near = (x != 0.0) & (np.abs(x) < TIE)
+            if np.any(near) and is_smooth_beside_zero():
+                x = np.where(near, np.copysign(TIE, x), x)
+            return slope(x)
 
         return away
 
