@@ -115,7 +115,7 @@ HARD = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("c", [0.5, 0.999999])
 @pytest.mark.parametrize("name", HARD)
 def test_every_pair_ends_within_its_budget(name, c):

@@ -24,6 +24,7 @@ from chione.gaussian.resolution import Resolution, resolve
 from chione.gaussian.smoothing import NARROW, WIDE, smooth
 
 _REACH = 85.0  # standard deviations: the outer integral goes to 40, a wide window 40 beyond
+_MOST_ROUGH = 1000  # panels of a function that is noise, or too quick, on some of them
 _INDEPENDENT = 1e-100  # a correlation below this changes nothing, but dividing by it overflows
 _MOST_PANELS = 2e6  # inner panels, about a second: beyond, both factors oscillate too fast
 _MASS = 14.0  # standard deviations that hold the outer integral of what does not grow fast
@@ -106,7 +107,9 @@ def bivariate(
     product = _mean_size(f, outer, q1) * _mean_size(g, inner, q2)
     budget = Budget(_MOST_PANELS)
     pair = _Pair(f, g, q1, q2, v, rho, outer, inner)
-    grid = grid_of(g, inner, q2, v)
+    # what stays unresolved on many panels is for the ones that adapt, and for their budget
+    hopeless = any(r.rough.any() and len(r.edges) > _MOST_ROUGH for r in (inner, outer))
+    grid = None if hopeless else grid_of(g, inner, q2, v)
     flows: list[_Heat | _GridHeat] = [] if grid is None else [_GridHeat(grid, v)]
     for flow in (*flows, _Heat(pair, NARROW, budget), _Heat(pair, WIDE, budget)):
         value, error, size, lost, rounded = _nested(pair, flow, budget)
