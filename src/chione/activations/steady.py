@@ -54,6 +54,9 @@ class Steady:
         The tail that takes the place of the fit of a cell, or -1.
     tails : tuple of Tail
         Smooth curves for tails that die away.
+    rounding : ndarray
+        What the rounding of this function, and of those it is the derivative of, can leave in a
+        coefficient of each cell.
     """
 
     f: Subject
@@ -64,6 +67,7 @@ class Steady:
     offset: NDArray[np.intp]
     member: NDArray[np.intp]
     tails: tuple[Tail, ...]
+    rounding: Array
 
     def __call__(self, x: Array) -> Array:
         """The function at x (n,)."""
@@ -164,7 +168,10 @@ def steady(
         first.append(int(number[0]))
         offset.append(offset[-1] + len(number))
     cells = chebyshev.fit(f, np.concatenate(low), np.concatenate(high))
-    noise, settled = noise_of(cells)
+    # (e^x)'' / (1 + e^x) - ... is a difference of terms as large as the sigmoid: where that dies
+    # away the derivative keeps the rounding of the value
+    rounding = cells.noise if lower is None else np.maximum(cells.noise, lower.rounding)
+    noise, settled = noise_of(cells, rounding)
     noisy = settled & (noise > allowed(cells))
     if also is not None:
         noisy |= cells.finite & (cells.low < also[1]) & (cells.high > also[0])
@@ -189,7 +196,8 @@ def steady(
     coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
     member, found = tails(cells, noisy, faint)
-    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset), member, found)
+    edges, start = np.array(first), np.array(offset)
+    return Steady(f, ends[1:-1], cells, noisy, edges, start, member, found, rounding)
 
 
 def _around(noise: Array) -> Array:
@@ -198,13 +206,17 @@ def _around(noise: Array) -> Array:
     return np.asarray(np.max([padded[k : k + len(noise)] for k in range(7)], axis=0))
 
 
-def noise_of(cells: Panels) -> tuple[Array, NDArray[np.bool_]]:
-    """Size of the coefficients that are rounding, and whether the last ones are nothing else."""
+def noise_of(cells: Panels, rounding: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:
+    """Size of the coefficients that are rounding, and whether the last ones are nothing else.
+
+    `rounding` is what rounding can leave in a coefficient, where that is more than the panels say.
+    """
+    rounding = cells.noise if rounding is None else rounding
     c = np.abs(cells.coefficients)
     noise, before = np.max(c[:, -LAST:], axis=1), np.max(c[:, -2 * LAST : -LAST], axis=1)
     # those of a function fall by a factor of ten or more over five degrees, those of noise do not;
     # coefficients that are large and do not fall are a function too quick for the cell
-    small = noise <= np.maximum(3.0 * cells.noise, QUICK * np.max(c, axis=1))
+    small = noise <= np.maximum(3.0 * rounding, QUICK * np.max(c, axis=1))
     return noise, cells.finite & small & (noise > 0.1 * before)
 
 
