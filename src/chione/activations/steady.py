@@ -30,6 +30,7 @@ NOISY = 8.0 * EPS  # of the largest value in a cell: what a sum of positive term
 QUICK = 1e-6
 FAINT = 20.0  # times the noise: a fit below that would be a shape without a meaning
 POINTWISE = 6.0  # error of a value for noise 1 in each of 24 coefficients, of random signs
+LEAST = 2e-4  # of the rounding that is possible: what is left where terms did cancel
 LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
 _PER_UNIT = round(1.0 / CELL)
 
@@ -54,6 +55,9 @@ class Steady:
         The tail that takes the place of the fit of a cell, or -1.
     tails : tuple of Tail
         Smooth curves for tails that die away.
+    rounding : ndarray
+        What the rounding of this function, and of those it is the derivative of, can leave in a
+        coefficient of each cell that resolves it; else 0.
     """
 
     f: Subject
@@ -64,6 +68,7 @@ class Steady:
     offset: NDArray[np.intp]
     member: NDArray[np.intp]
     tails: tuple[Tail, ...]
+    rounding: Array
 
     def __call__(self, x: Array) -> Array:
         """The function at x (n,)."""
@@ -164,7 +169,12 @@ def steady(
         first.append(int(number[0]))
         offset.append(offset[-1] + len(number))
     cells = chebyshev.fit(f, np.concatenate(low), np.concatenate(high))
-    noise, settled = noise_of(cells)
+    # (e^x)'' / (1 + e^x) - ... is a difference of terms as large as the sigmoid: where that dies
+    # away the derivative keeps the rounding of the value
+    rounding = cells.noise if lower is None else np.maximum(cells.noise, lower.rounding)
+    noise, settled = noise_of(cells, rounding)
+    # a derivative is resolved where the function is; where that is not, nothing is passed on
+    passed_on = np.where(cells.finite & (noise <= 3.0 * rounding), rounding, 0.0)
     noisy = settled & (noise > allowed(cells))
     if also is not None:
         noisy |= cells.finite & (cells.low < also[1]) & (cells.high > also[0])
@@ -183,13 +193,15 @@ def steady(
     noise = np.where(faint, np.maximum(noise, size), noise)
     # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
     around = _around(np.where(faint, noise, 0.0))
-    hidden = ~noisy & cells.finite & (around > 0.0) & (size <= around)
+    whole = np.max(np.abs(cells.coefficients), axis=1)  # also where nothing stands out of the noise
+    hidden = ~noisy & cells.finite & (around > 0.0) & (whole <= around)
     noisy, faint = noisy | hidden, faint | hidden
     noise = np.where(hidden, around, noise)
     coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
     member, found = tails(cells, noisy, faint)
-    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset), member, found)
+    edges, start = np.array(first), np.array(offset)
+    return Steady(f, ends[1:-1], cells, noisy, edges, start, member, found, passed_on)
 
 
 def _around(noise: Array) -> Array:
@@ -198,13 +210,19 @@ def _around(noise: Array) -> Array:
     return np.asarray(np.max([padded[k : k + len(noise)] for k in range(7)], axis=0))
 
 
-def noise_of(cells: Panels) -> tuple[Array, NDArray[np.bool_]]:
-    """Size of the coefficients that are rounding, and whether the last ones are nothing else."""
+def noise_of(cells: Panels, rounding: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:
+    """Size of the coefficients that are rounding, and whether the last ones are nothing else.
+
+    `rounding` is what rounding leaves in a coefficient where terms cancel that are larger than
+    the function.
+    """
     c = np.abs(cells.coefficients)
     noise, before = np.max(c[:, -LAST:], axis=1), np.max(c[:, -2 * LAST : -LAST], axis=1)
     # those of a function fall by a factor of ten or more over five degrees, those of noise do not;
     # coefficients that are large and do not fall are a function too quick for the cell
     small = noise <= np.maximum(3.0 * cells.noise, QUICK * np.max(c, axis=1))
+    if rounding is not None:  # far less than it is a function that has a small tail
+        small |= (noise > LEAST * rounding) & (noise <= 3.0 * rounding)
     return noise, cells.finite & small & (noise > 0.1 * before)
 
 

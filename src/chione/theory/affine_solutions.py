@@ -27,6 +27,7 @@ from chione.base import (
     checks,
     result,
 )
+from chione.gaussian.resolution import resolve
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.moments import moments
 from chione.theory.taylor import slope_in_q
@@ -108,8 +109,10 @@ def critical_affine(
     reach = _REACH * math.sqrt(k)
     shifts = np.linspace(-reach, reach, 2 * int(_REACH * _PER_UNIT) + 1)
 
+    shifted = _Shift(act, k, reach)
+
     def mismatch(s: Array) -> Array:
-        d = _shifted(act, s, k)
+        d = shifted(s)
         with np.errstate(all="ignore"):
             if not offset:
                 return np.asarray(d.bent / d.slope_square)
@@ -131,7 +134,7 @@ def critical_affine(
         if ends[0] * ends[1] > 0.0:  # a sign change of rounding, which one point does not show
             continue
         s = brentq(one, shifts[i], shifts[i + 1], xtol=1e-15)
-        solution = _solution(act, float(s), k, offset)
+        solution = _solution(shifted, float(s), offset)
         if solution is not None and all(abs(s - f.shift) > 1e-9 for f in found):
             found.append(solution)
     return tuple(sorted(found, key=lambda f: abs(f.shift)))
@@ -251,32 +254,41 @@ class _Shifted:
     bent: Array
 
 
-def _shifted(phi: AbstractActivation, s: Array, k: float) -> _Shifted:
-    def flow(g: Callable[[Array], Array]) -> Array:
-        return smooth(g, s, k, breakpoints=phi.kinks, window=WIDE)[0]
+class _Shift:
+    """The moments of one activation as functions of the shift, |s| <= `reach`, at q = K.
 
-    bend, bent = (
-        flow(phi.second_derivative),
-        flow(lambda h: phi.value(h) * phi.second_derivative(h)),
-    )
-    for at in phi.kinks:  # the point masses of psi'' at kinks
-        density = np.exp(-0.5 * (at - s) ** 2 / k) / math.sqrt(2.0 * math.pi * k)
-        size = phi.jump(1, at)
-        bend = bend + size * density
-        bent = bent + size * density * float(phi.value(np.array([at]))[0])
-    return _Shifted(
-        flow(phi.value),
-        flow(lambda h: phi.value(h) ** 2),
-        flow(lambda h: phi.derivative(h) ** 2),
-        bend,
-        bent,
-    )
+    Each function is resolved once, over all that the windows reach.
+    """
+
+    def __init__(self, phi: AbstractActivation, k: float, reach: float) -> None:
+        self.phi, self.k = phi, k
+        functions: tuple[Callable[[Array], Array], ...] = (
+            phi.value,
+            lambda h: phi.value(h) ** 2,
+            lambda h: phi.derivative(h) ** 2,
+            phi.second_derivative,
+            lambda h: phi.value(h) * phi.second_derivative(h),
+        )
+        sigma = math.sqrt(k)
+        whole = reach + WIDE * sigma
+        self._resolved = [(g, resolve(g, phi.kinks, whole / WIDE, whole)) for g in functions]
+
+    def __call__(self, s: Array) -> _Shifted:
+        """The moments at the shifts s (n,)."""
+        phi, k = self.phi, self.k
+        mean, square, slope_square, bend, bent = (
+            smooth(g, s, k, window=WIDE, resolution=panels)[0] for g, panels in self._resolved
+        )
+        for at in phi.kinks:  # the point masses of psi'' at kinks
+            density = np.exp(-0.5 * (at - s) ** 2 / k) / math.sqrt(2.0 * math.pi * k)
+            size = phi.jump(1, at)
+            bend = bend + size * density
+            bent = bent + size * density * float(phi.value(np.array([at]))[0])
+        return _Shifted(mean, square, slope_square, bend, bent)
 
 
-def _solution(
-    act: AbstractActivation, shift: float, k: float, offset: bool
-) -> AffineSolution | None:
-    d = _shifted(act, np.array([shift]), k)
+def _solution(shifted: _Shift, shift: float, offset: bool) -> AffineSolution | None:
+    act, k, d = shifted.phi, shifted.k, shifted(np.array([shift]))
     if not d.slope_square[0] > 1e-12:
         return None  # so flat that the scale would be huge
     a = 1.0 / math.sqrt(d.slope_square[0])
