@@ -183,7 +183,8 @@ def steady(
     noise = np.where(faint, np.maximum(noise, size), noise)
     # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
     around = _around(np.where(faint, noise, 0.0))
-    hidden = ~noisy & cells.finite & (around > 0.0) & (size <= around)
+    seen = np.max(np.abs(cells.coefficients), axis=1)  # of a steep function noise hides nothing
+    hidden = ~noisy & cells.finite & (around > 0.0) & (seen <= around)
     noisy, faint = noisy | hidden, faint | hidden
     noise = np.where(hidden, around, noise)
     coefficients = np.where(faint[:, None], 0.0, coefficients)
