@@ -95,10 +95,31 @@ def slope_at(
     return slope_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
 
 
-def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
+def kernel_at(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    """K at equal variance q, with 1 - c given; where a closed form rounds c its error says so."""
+    if phi.closed_forms.kernel is None and is_moderate(phi, q):
+        return _kernel_quadrature(phi, q, q, 1.0 - gap, gap)
+    k = kernel(phi, q, q, 1.0 - gap)
+    rounding = abs(slope_at(phi, q, gap).value) * q * EPS
+    return Estimate(k.value, k.error + rounding, k.status)
+
+
+def _kernel_quadrature(
+    phi: AbstractActivation, q1: float, q2: float, c: float, gap: float | None = None
+) -> Estimate:
+    """K by quadrature; `gap` is 1 - c where it is known better than c."""
     if not is_moderate(phi, q1, q2):
         return _unscaled(phi, q1, q2, c)
-    e = bivariate(phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks)
+    e = bivariate(
+        phi.value,
+        phi.value,
+        q1,
+        q2,
+        c,
+        breakpoints_f=phi.kinks,
+        breakpoints_g=phi.kinks,
+        one_minus_c=gap,
+    )
     return Estimate(e.value, e.error + _noise(phi, 0, q1, q2), e.status)
 
 
