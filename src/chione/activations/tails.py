@@ -19,6 +19,7 @@ from chione.base import Array
 FEWEST = 4  # cells
 BEYOND = 4  # cells in which nothing stands out of the noise any more, at the end of the tail
 DEGREES = (3, 6, 9, 12, 16, 20)
+CLEAR = (0.0, 1e2, 1e4)  # times the noise: what is left of a run, if no curve holds all of it
 WITHIN = 12.0  # times the noise: twice what the fits themselves are off by
 _X = np.linspace(-0.9, 0.9, 8)
 
@@ -68,7 +69,7 @@ def tails(
     for run in np.split(np.arange(len(noisy)), ends):
         if len(run) < FEWEST or not clear[run[0]]:
             continue
-        tail = _fitted(cells, run)
+        run, tail = _longest(cells, run)
         if tail is None:
             continue
         member[run] = len(found)
@@ -79,6 +80,23 @@ def tails(
                 member[k] = len(found)
         found.append(tail)
     return member, tuple(found)
+
+
+def _longest(cells: Panels, run: NDArray[np.intp]) -> tuple[NDArray[np.intp], Tail | None]:
+    """A curve through a run of cells, or through those that stand out clearly of their noise.
+
+    The last ones before a tail is lost hold two or three steps of a staircase, which is more
+    noise than their coefficients show.
+    """
+    share = np.max(np.abs(cells.coefficients[run]), axis=1) / cells.noise[run]
+    for least in CLEAR:
+        part = run[share >= least]
+        if len(part) < FEWEST or np.any(np.diff(part) != 1):
+            break
+        tail = _fitted(cells, part)
+        if tail is not None:
+            return part, tail
+    return run, None
 
 
 def _points(cells: Panels, index: NDArray[np.intp]) -> Array:
