@@ -101,6 +101,15 @@ class Clean:
     def _beside(self, side: int) -> Array:
         return np.array([0.0 if 0.0 not in self._kinks else side * BESIDE_ZERO])
 
+    def _at_zero(self, order: int, side: int) -> float:
+        """Value or slope at zero: the formula's own, unless that is a rounding error or 0/0."""
+        at = self._beside(side)
+        with np.errstate(all="ignore"):
+            own = float(self._functions[order](at)[0])
+            if np.isfinite(own) and self._begins_well(order, side):
+                return own
+            return float(self.steady(order)(at)[0])
+
     def _begins_well(self, order: int, side: int) -> bool:
         """Whether the value at zero is no rounding error, as that of cos(x - pi/2) is."""
         with np.errstate(all="ignore"):
@@ -120,9 +129,7 @@ class Clean:
             for side in (-1, 1):
                 if not is_noisy(f, side, self._radius) or not self._begins_well(order, side):
                     continue
-                at = self._beside(side)
-                with np.errstate(all="ignore"):
-                    value, slope = (float(self.steady(k)(at)[0]) for k in (0, 1))
+                value, slope = self._at_zero(0, side), self._at_zero(1, side)
                 inside = self.steady(highest)
                 near = NearZero(side, order, (value, slope), highest, inside, self._radius)
                 if near.agrees(self.steady(order)):

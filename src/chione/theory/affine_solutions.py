@@ -93,7 +93,7 @@ def critical_affine(
     -------
     tuple of AffineSolution
         All of them with sigma_w = 1 and a shift of at most six standard deviations, the smallest
-        shift first; empty where there is none.
+        shift first, -s before s; empty where there is none.
 
     Raises
     ------
@@ -133,7 +133,8 @@ def critical_affine(
         solution = _solution(shifted, float(s), offset)
         if solution is not None and all(abs(s - f.shift) > 1e-9 for f in found):
             found.append(solution)
-    return tuple(sorted(found, key=lambda f: abs(f.shift)))
+    # of the two of a symmetric function the one to the left comes first, not that of a rounding
+    return tuple(sorted(found, key=lambda f: (round(abs(f.shift), 9), f.shift)))
 
 
 def normalizing_affine(
