@@ -95,3 +95,15 @@ def test_the_slope_of_a_step_next_to_zero_is_seen_by_wide_gaussians(steep, c):
     det = (1 + 2 * b2 * mp.mpf(q1)) * (1 + 2 * b2 * mp.mpf(q2)) - 4 * b2**2 * s2
     truth = 4 * b2 / mp.pi / mp.sqrt(det)
     assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-9 * truth
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize("steep", [1e3, 1e4, 2e5, 4e5])
+@pytest.mark.parametrize("q", [1e-6, 1.0])
+def test_the_slope_of_a_step_between_all_nodes_of_a_cell_is_no_noise(steep, q):
+    """The first node of the cell at 0 saw the foot of the spike, which passed for noise."""
+    found = ch.derivative_second_moment(lambda x: x + special.erf(steep * x), q)
+    b, v = mp.mpf(steep), mp.mpf(q)
+    square = 4 * b * b / mp.pi / mp.sqrt(1 + 4 * b * b * v)
+    truth = 1 + square + 4 * b / mp.sqrt(mp.pi * (1 + 2 * b * b * v))
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-13 * truth

@@ -150,23 +150,24 @@ class Features:
     def _around_breakpoints(self, sigma: float) -> Array:
         """Panel edges graded towards breakpoints at which a narrow feature sits, and towards 0.
 
-        Towards 0 they begin below the octaves that are probed.
+        Towards 0 the feature is looked for below the octaves that are probed.
         """
         edges = [np.empty(0)]
         every = sigma * 2.0 ** np.arange(-1.0, -50.0, -1.0)
         near = self.breakpoints[np.abs(self.breakpoints) < _FAR * sigma]
-        centres = [(k, every) for k in near]
+        centres = [(k, 0) for k in near]
         if 0.0 not in near:
-            centres.append((0.0, every[-1 - min(_SHARES) :]))
-        for k, steps in centres:
+            centres.append((0.0, -1 - min(_SHARES)))
+        for k, first in centres:
             for side in (-1.0, 1.0):
-                h = k + side * steps
-                h = h[h != k]
+                whole = k + side * every
+                whole = whole[whole != k]
+                h = whole[first:]
                 # towards k a smooth function changes less with each step
                 change = np.abs(np.diff(np.asarray(self.g(h), dtype=np.float64)))
                 scale = 1e3 * _SMOOTH * float(np.abs(self.g(h[:2])).max())
                 if np.any(change[1:] > change[:-1] + scale):
-                    edges.append(h)
+                    edges.append(whole)  # the tail of the feature as well
         return np.concatenate(edges)
 
     def _look(self, probes: dict[int, int]) -> list[_Octave]:

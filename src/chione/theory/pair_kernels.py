@@ -306,7 +306,7 @@ def each(
 def _scale(act: AbstractActivation, q1: Array, q2: Array, value: Array) -> Array:
     """Size against which a closed form is exact: the geometric mean of the two lengths."""
     square = act.closed_forms.mean_square
-    if square is None:
+    if square is None or act.closed_forms.positive_kernel:
         return np.abs(value)
     roots = np.sqrt(np.abs(square(q1))) * np.sqrt(np.abs(square(q2)))  # the product may overflow
     size: Array = np.maximum(np.abs(value), roots)
