@@ -65,7 +65,7 @@ def limits(
         side = chebyshev.side_fit(subject, start, direction, widest, NARROWEST * widest)
         if side is None:  # no smooth side, as of the square root at zero
             found.append(float(direct[k]) if order == 0 else float("nan"))
-            errors.append(float("inf"))
+            errors.append(_unsettled(subject, at, beside[k]) if order == 0 else float("inf"))
             continue
         value = float(side.derivative(np.array([at]), order)[0])
         error = float(side.error(np.array([at]), order)[0])
@@ -76,3 +76,13 @@ def limits(
         found.append(value)
         errors.append(error)
     return Limits(found[0], found[1], float(max(errors)))
+
+
+def _unsettled(f: chebyshev.Subject, at: float, beside: float) -> float:
+    r"""How far a value beside a singularity may be from the limit.
+
+    That of :math:`|x|^p` at x is :math:`|x|^p = (|2x|^p - |x|^p) / (2^p - 1)`, and p is taken to
+    be 1/20 or more.
+    """
+    y = f(np.array([beside, at + 2.0 * (beside - at)]))
+    return float(32.0 * abs(y[1] - y[0]) + 4.0 * EPS * abs(y[0]))

@@ -364,8 +364,9 @@ def jump_error(phi: AbstractActivation, at: float) -> float:
 
 
 def _better(a: Estimate, b: Estimate) -> Estimate:
-    """Element by element the estimate with the smaller error."""
+    """Element by element the estimate with the smaller error; one with a value, if there is one."""
     first = ~(np.asarray(b.error) < np.asarray(a.error))
+    first &= (np.isfinite(a.value) & ~np.isnan(a.error)) | ~np.isfinite(b.value)
     return Estimate(
         np.where(first, a.value, b.value),
         np.where(first, a.error, b.error),
