@@ -148,6 +148,37 @@ def test_what_cancels_next_to_zero_and_is_straight_there_keeps_its_digits(name, 
     assert abs(mpf(got.value) - true) <= got.error <= 1e-10 * true
 
 
+def test_a_value_that_begins_at_zero_begins_at_the_zero_of_its_formula():
+    got = moments(activation("log(cosh(x))")).square(1e-8)
+    true = mpf(1e-8) ** 2 * (mpf(3) / 4 - mpf(15) / 12 * mpf(1e-8))  # E (x^2/2 - x^4/12)^2
+    assert abs(mpf(got.value) - true) <= got.error + 1e-31 <= 1e-10 * true
+
+
+@pytest.mark.parametrize("q", [0.3, 1.0, 50.0])
+@pytest.mark.parametrize(
+    ("written", "exact"),
+    [
+        (lambda x: x**3.0 / (1 + x**2), lambda x: x**3 / (1 + x * x)),
+        (lambda x: x**5.0 / (1 + x**4), lambda x: x**5 / (1 + x**4)),
+        (lambda x: x * x / (1 + x * x) ** 0.5, lambda x: x * x / mp.sqrt(1 + x * x)),
+    ],
+)
+def test_slopes_of_quotients_whose_bend_cancels_are_those_of_mpmath(written, exact, q):
+    got = moments(activation(written)).slope(q)
+    true = _exact_slope(Form(None, exact=exact, breaks=tuple(np.arange(-12.5, 13.0, 1.0))), q)
+    assert abs(mpf(got.value) - true) <= got.error <= 1e-12 * true
+
+
+@pytest.mark.parametrize(("written", "p"), [("cbrt(x)", 1 / 3), ("sign(x)*sqrt(abs(x))", 0.5)])
+@pytest.mark.parametrize("q", [1e-6, 1.0, 1e4])
+def test_powers_with_an_infinite_slope_at_zero_have_a_finite_slope_of_lengths(written, p, q):
+    """E |x|^2p = (2 q)^p Gamma(p + 1/2) / sqrt(pi)."""
+    got = moments(activation(written)).slope(q)
+    true = mpf(p) / q * (2 * mpf(q)) ** p * mp.gamma(mpf(p) + mpf(1) / 2) / mp.sqrt(mp.pi)
+    assert got.status == Status.OK
+    assert abs(mpf(got.value) - true) <= got.error <= 1e-12 * true
+
+
 def test_a_value_at_zero_that_is_a_rounding_error_is_in_the_stated_error():
     phi = activation("cos(x-pi/2)")
     mean = moments(phi).mean(1e-6)

@@ -57,6 +57,11 @@ class Clean:
                     y[here] = near(x[here])
         return y
 
+    def noise(self, order: int, q: Array, mean: float) -> Array:
+        """Root mean square error under N(mean, q) of what stands for the formula, for each q."""
+        sides = {near.side: near.radius for near in self._near(order)}
+        return self.steady(order).noise(q, mean, (-sides.get(-1, 0.0), sides.get(1, 0.0)))
+
     def steady(self, order: int) -> Steady:
         """The steadied function of one order, made when it is first asked for."""
         if order not in self._steady:

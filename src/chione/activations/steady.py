@@ -107,17 +107,27 @@ class Steady:
             return np.inf, -np.inf
         return float(self.cells.low[self.noisy].min()), float(self.cells.high[self.noisy].max())
 
-    def noise(self, q: Array, mean: float = 0.0) -> Array:
+    def noise(
+        self, q: Array, mean: float = 0.0, without: tuple[float, float] = (0.0, 0.0)
+    ) -> Array:
         r"""Root mean square error of the fits under N(mean, q), for each q.
 
         .. math:: \sqrt{\textstyle\sum_i \delta_i^2\, P(h \in \mathrm{cell}_i)}
+
+        On the interval `without` the fits are not used.
         """
         flat = np.ravel(q)[:, None]
         if not np.any(self.noisy):
             return np.zeros(np.shape(q))
-        low, high = self.cells.low[self.noisy] - mean, self.cells.high[self.noisy] - mean
+        low, high = self.cells.low[self.noisy], self.cells.high[self.noisy]
         sigma = np.sqrt(np.maximum(flat, 1e-300))
-        mass = special.ndtr(high / sigma) - special.ndtr(low / sigma)
+
+        def probability(a: Array, b: Array) -> Array:
+            p = special.ndtr((b - mean) / sigma) - special.ndtr((a - mean) / sigma)
+            return np.where(a < b, p, 0.0)
+
+        mass = probability(low, np.minimum(high, without[0]))
+        mass = mass + probability(np.maximum(low, without[1]), high)
         deviation = POINTWISE * self.cells.noise[self.noisy]
         return np.asarray(np.sqrt(mass @ deviation**2)).reshape(np.shape(q))
 

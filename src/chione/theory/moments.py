@@ -371,9 +371,10 @@ def jump_error(phi: AbstractActivation, at: float) -> float:
 
 
 def _better(a: Estimate, b: Estimate) -> Estimate:
-    """Element by element the estimate with the smaller error."""
+    """Element by element the estimate with the smaller error; one with a value, if there is one."""
     one, two = (np.nan_to_num(np.asarray(e.error), nan=np.inf) for e in (a, b))
     first = ~(two < one)
+    first &= np.isfinite(a.value) | ~np.isfinite(b.value)
     return Estimate(
         np.where(first, a.value, b.value),
         np.where(first, a.error, b.error),
