@@ -25,6 +25,7 @@ from chione.base import (
     Estimate,
     Status,
     checks,
+    cost,
     result,
 )
 from chione.gaussian.smoothing import WIDE, smooth
@@ -66,6 +67,7 @@ class AffineSolution(AbstractResult):
     curvature: Estimate
 
 
+@cost.ends
 def critical_affine(
     phi: ActivationLike, *, k: float = 1.0, offset: bool = True
 ) -> tuple[AffineSolution, ...]:
@@ -137,6 +139,7 @@ def critical_affine(
     return tuple(sorted(found, key=lambda f: abs(f.shift)))
 
 
+@cost.ends
 def normalizing_affine(
     phi: ActivationLike, *, mean: float = 0.0, variance: float = 1.0, shift: float = 0.0
 ) -> Affine:
@@ -177,6 +180,7 @@ def normalizing_affine(
     return Affine(act, scale=a, shift=shift, offset=mu - a * first)
 
 
+@cost.ends
 def normalizing_parameter(
     family: Callable[[float], Any],
     *,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import Moments, moments
@@ -90,6 +90,7 @@ class FixedPoints(AbstractResult):
         return tuple(p for p in self.points if p.attracts)
 
 
+@cost.ends
 def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> FixedPoints:
     r"""All fixed points of the length map.
 
@@ -132,7 +133,7 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     roots = _roots(m, w2, b2, grid, gap, noise)
     zero = _at_zero(m, w2, b2, gap)
     points = tuple(([zero] if zero else []) + [_point(m, w2, b2, *r) for r in roots])
-    growth = w2 * growth_factor(m)
+    growth = w2 * growth_factor(m) if w2 > 0.0 else 0.0
     if any(p.attracts for p in points):
         return FixedPoints(points, Status.OK, growth, _describe(points))
     status = Status(int(unsettled(m, np.array(w2), np.array(b2))))
@@ -295,7 +296,10 @@ def _at_zero(m: Moments, w2: float, b2: float, gap: Array) -> FixedPoint | None:
 def zero_slope(phi: AbstractActivation, w2: float) -> float:
     """V'(0) = sigma_w^2 times the mean of the squared one-sided slopes at zero."""
     one_sided = phi.derivative(np.array([-1e-300, 1e-300]))
-    return float(w2 * np.mean(one_sided**2))
+    if w2 == 0.0:
+        return 0.0  # also where the squared slope is infinite
+    with np.errstate(over="ignore"):
+        return float(np.mean((np.sqrt(w2) * one_sided) ** 2))
 
 
 def growth_factor(m: Moments) -> float:
@@ -310,7 +314,8 @@ def growth_factor(m: Moments) -> float:
     if square.status == Status.OK:
         return float(square.value / q)
     tail = profile.log2_square - profile.log2_q
-    return float(np.exp2(tail[-tail.size // 10 :]).mean())
+    with np.errstate(over="ignore"):  # a factor beyond float64 is infinite
+        return float(np.exp2(tail[-tail.size // 10 :]).mean())
 
 
 def unsettled(m: Moments, w2: Array, b2: Array) -> NDArray[np.int8]:

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 
 from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
-from chione.base import AbstractResult, ConvergenceError, Status, checks, result
+from chione.base import AbstractResult, ConvergenceError, Status, checks, cost, result
 from chione.gaussian import gaussian_nodes
 from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
 from chione.theory.jacobian_law import derivative_law
@@ -66,6 +66,7 @@ class IsometricInitialization(AbstractResult):
         )
 
 
+@cost.ends
 def q_star_for_variance(
     phi: ActivationLike, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
 ) -> IsometricInitialization:
@@ -110,6 +111,7 @@ def q_star_for_variance(
     return _describe(phi, q, L * spread_of(phi, q), float(asymptotic), exponent)
 
 
+@cost.ends
 def dynamical_isometry(
     phi: ActivationLike, depth: int, *, variance: float = 0.25
 ) -> tuple[IsometricInitialization, JacobianSpectrum]:
