@@ -25,6 +25,7 @@ from chione.base import (
     Estimate,
     Status,
     checks,
+    cost,
     result,
 )
 from chione.gaussian.resolution import Resolution, resolve
@@ -71,6 +72,7 @@ class AffineSolution(AbstractResult):
     errors: dict[str, float] = field(default_factory=dict)
 
 
+@cost.ends
 def critical_affine(
     phi: ActivationLike, *, k: float = 1.0, offset: bool = True
 ) -> tuple[AffineSolution, ...]:
@@ -137,6 +139,7 @@ def critical_affine(
     return tuple(sorted(found, key=lambda f: (round(abs(f.shift), 9), f.shift)))
 
 
+@cost.ends
 def normalizing_affine(
     phi: ActivationLike, *, mean: float = 0.0, variance: float = 1.0, shift: float = 0.0
 ) -> Affine:
@@ -177,6 +180,7 @@ def normalizing_affine(
     return Affine(act, scale=a, shift=shift, offset=mu - a * first)
 
 
+@cost.ends
 def normalizing_parameter(
     family: Callable[[float], Any],
     *,

@@ -119,6 +119,7 @@ class Trust(AbstractResult):
     sentence: str
 
 
+@cost.ends
 def finite_width(
     phi: ActivationLike,
     *,
@@ -240,6 +241,7 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     return Estimate.stack(rows)
 
 
+@cost.ends
 def trust(
     phi: ActivationLike,
     *,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import Moments, moments
@@ -90,6 +90,7 @@ class FixedPoints(AbstractResult):
         return tuple(p for p in self.points if p.attracts)
 
 
+@cost.ends
 def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> FixedPoints:
     r"""All fixed points of the length map.
 
@@ -133,7 +134,9 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     zero = _at_zero(m, w2, b2, gap)
     points = tuple(([zero] if zero else []) + [_point(m, w2, b2, *r) for r in roots])
     factor = growth_factor(m)
-    growth = w2 * factor if np.isfinite(factor.value) or w2 == 0.0 else factor
+    growth = w2 * factor if np.isfinite(factor.value) else factor
+    if w2 == 0.0:
+        growth = Estimate.exact(0.0)
     if any(p.attracts for p in points):
         return FixedPoints(points, Status.OK, growth, _describe(points))
     status = Status(int(unsettled(m, np.array(w2), np.array(b2))))
@@ -297,7 +300,10 @@ def _at_zero(m: Moments, w2: float, b2: float, gap: Array) -> FixedPoint | None:
 def zero_slope(phi: AbstractActivation, w2: float) -> float:
     """V'(0) = sigma_w^2 times the mean of the squared one-sided slopes at zero."""
     one_sided = phi.derivative(np.array([-1e-300, 1e-300]))
-    return float(w2 * np.mean(one_sided**2))
+    if w2 == 0.0:
+        return 0.0  # also where the squared slope is infinite
+    with np.errstate(over="ignore"):
+        return float(np.mean((np.sqrt(w2) * one_sided) ** 2))
 
 
 def growth_factor(m: Moments) -> Estimate:
@@ -313,8 +319,11 @@ def growth_factor(m: Moments) -> Estimate:
         # what is left falls at least like q^(-1/2), so a hundredth of q shows ten times as much
         left = abs(far.value - (m.square(1e-2 * q) / (1e-2 * q)).value)
         return Estimate(far.value, far.error + left)
-    tail = np.exp2((profile.log2_square - profile.log2_q)[-profile.log2_q.size // 10 :])
+    with np.errstate(over="ignore"):  # a factor beyond float64 is infinite
+        tail = np.exp2((profile.log2_square - profile.log2_q)[-profile.log2_q.size // 10 :])
     value = float(tail.mean())
+    if not np.isfinite(value):
+        return Estimate(float("inf"), 0.0)
     return Estimate(value, float(np.abs(tail - value).max()) + 0.1 * value)
 
 

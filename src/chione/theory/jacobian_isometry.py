@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
-from chione.base import EPS, AbstractResult, ConvergenceError, Status, checks, result
+from chione.base import AbstractResult, ConvergenceError, EPS, Status, checks, cost, result
 from chione.gaussian import Integrator, gaussian_nodes
 from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
 from chione.theory.jacobian_law import derivative_law
@@ -73,6 +73,7 @@ class IsometricInitialization(AbstractResult):
         )
 
 
+@cost.ends
 def q_star_for_variance(
     phi: ActivationLike, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
 ) -> IsometricInitialization:
@@ -117,6 +118,7 @@ def q_star_for_variance(
     return _describe(phi, q, L, float(asymptotic), exponent)
 
 
+@cost.ends
 def dynamical_isometry(
     phi: ActivationLike, depth: int, *, variance: float = 0.25
 ) -> tuple[IsometricInitialization, JacobianSpectrum]:

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import lambertw
 
 from chione.activations import ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, missing, result
+from chione.base import AbstractResult, Array, EPS, Estimate, Status, checks, cost, missing, result
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian import JacobianSpectrum
 from chione.theory.jacobian_law import derivative_law
@@ -173,6 +173,7 @@ class Universality(AbstractResult):
         return LimitLaw("bernoulli", variance) if self.kind == "bernoulli" else None
 
 
+@cost.ends
 def universality_class(phi: ActivationLike) -> Universality:
     """The universality class of an activation, from the law of phi'(h)^2 at small q."""
     phi = activation(phi)

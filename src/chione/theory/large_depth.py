@@ -104,6 +104,7 @@ class DeepRun(AbstractResult):
     errors: dict[str, Array]
 
 
+@cost.ends
 def large_depth(phi: ActivationLike) -> tuple[LargeDepth, ...]:
     r"""Exponents and amplitudes at every critical point of an activation.
 
@@ -140,6 +141,7 @@ def large_depth(phi: ActivationLike) -> tuple[LargeDepth, ...]:
     return tuple(_laws(act, p) for p in criticality(act).points)
 
 
+@cost.ends
 def iterate_lengths(
     phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0, depth: int, q0: float = 1.0
 ) -> DeepRun:

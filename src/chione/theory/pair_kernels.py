@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, Array, Estimate, Status, checks, missing
+from chione.base import EPS, Array, Estimate, Status, checks, cost, missing
 from chione.gaussian import bivariate
 from chione.gaussian.smoothing import smooth
 from chione.theory.moments import CLOSED_ERROR, METHODS, closed_error, jump_error, moments
 from chione.theory.standard_activation import is_moderate, standard, value_size
 
 
+@cost.ends
 def kernel(
     phi: ActivationLike,
     q1: Any,
@@ -59,6 +60,7 @@ def kernel(
     return each(act, act.closed_forms.kernel, _kernel_quadrature, q1, q2, c, method)
 
 
+@cost.ends
 def derivative_kernel(
     phi: ActivationLike, q1: Any, q2: Any, c: Any, *, method: str = "auto"
 ) -> Estimate:
