@@ -70,7 +70,7 @@ def test_a_slope_of_1e300_at_zero_is_infinite_without_a_warning():
 
 def test_work_that_no_argument_foretells_is_stopped_with_a_sentence(monkeypatch):
     monkeypatch.setattr(cost, "_PATIENCE", 0.0)
-    with pytest.raises(CostError, match="phase_diagram was stopped after .* more effort"):
+    with pytest.raises(CostError, match=r"phase_diagram was stopped after .* more effort"):
         ch.phase_diagram(lambda x: np.sin(1e6 * x), sigma_w=[1.0, 1.5], sigma_b=[0.0, 0.3])
 
 
@@ -84,9 +84,9 @@ def test_the_outermost_question_counts_and_nothing_is_stopped_outside_of_one(mon
 
     @cost.ends
     def outer():
-        with pytest.raises(CostError, match="^outer was stopped"):
+        with pytest.raises(CostError, match=r"^outer was stopped"):
             inner()
 
     outer()
-    with pytest.raises(CostError, match="^inner was stopped"):
+    with pytest.raises(CostError, match=r"^inner was stopped"):
         inner()

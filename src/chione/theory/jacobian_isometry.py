@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 
 from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
-from chione.base import AbstractResult, ConvergenceError, EPS, Status, checks, cost, result
+from chione.base import EPS, AbstractResult, ConvergenceError, Status, checks, cost, result
 from chione.gaussian import Integrator, gaussian_nodes
 from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
 from chione.theory.jacobian_law import derivative_law

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import lambertw
 
 from chione.activations import ActivationLike, activation
-from chione.base import AbstractResult, Array, EPS, Estimate, Status, checks, cost, missing, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, cost, missing, result
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian import JacobianSpectrum
 from chione.theory.jacobian_law import derivative_law
