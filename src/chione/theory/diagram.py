@@ -225,6 +225,10 @@ class _Cells:
             parallel[zero] = perp[zero] = slope
             parallel_error[zero] = perp_error[zero] = 4.0 * EPS * slope
             q_error[zero] = 0.0
+        still = self._w2 == 0.0  # a constant map, also where E phi^2 is infinite
+        for part in (parallel, perp, parallel_error, perp_error):
+            part[still] = 0.0
+        q_error[still] = EPS * q[still]
         lost = self._status == Status.DIVERGENT
         if lost.any():  # what both tend to while lengths grow, where that exists
             for limit, value, error in zip(

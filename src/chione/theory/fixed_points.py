@@ -126,6 +126,10 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     """
     w2, b2 = variances(sigma_w, sigma_b)
     m = moments(phi)
+    if w2 == 0.0:  # the map is constant, whatever the activation
+        none = Estimate.exact(0.0)
+        points = (FixedPoint(Estimate(b2, EPS * b2), none, none, STABLE),)
+        return FixedPoints(points, Status.OK, none, _describe(points))
     grid, gap, noise = _scan(m, w2, b2)
     if _is_identity(b2, gap, noise):
         sentence = "Every length is a fixed point: the length map is the identity."
@@ -135,8 +139,6 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     points = tuple(([zero] if zero else []) + [_point(m, w2, b2, *r) for r in roots])
     factor = growth_factor(m)
     growth = w2 * factor if np.isfinite(factor.value) else factor
-    if w2 == 0.0:
-        growth = Estimate.exact(0.0)
     if any(p.attracts for p in points):
         return FixedPoints(points, Status.OK, growth, _describe(points))
     status = Status(int(unsettled(m, np.array(w2), np.array(b2))))
