@@ -128,8 +128,8 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     m = moments(phi)
     if w2 == 0.0:  # the map is constant, whatever the activation
         none = Estimate.exact(0.0)
-        points = (FixedPoint(Estimate(b2, EPS * b2), none, none, STABLE),)
-        return FixedPoints(points, Status.OK, none, _describe(points))
+        still = (FixedPoint(Estimate(b2, EPS * b2), none, none, STABLE),)
+        return FixedPoints(still, Status.OK, none, _describe(still))
     grid, gap, noise = _scan(m, w2, b2)
     if _is_identity(b2, gap, noise):
         sentence = "Every length is a fixed point: the length map is the identity."
