@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from mpmath import mp, mpf
-from written_by_hand import EXACT, TWINS
+from written_by_hand import EXACT, TWINS, Form
 
 import chione as ch
 from chione.activations import activation, from_callable
 from chione.base import SpecError, Status
+from chione.gaussian.resolution import resolve
 from chione.theory import mean_field, trajectory
 from chione.theory.moments import moments
 
@@ -126,6 +127,62 @@ def test_noise_of_a_formula_costs_no_flood_of_evaluations(name):
     ch.kernel(phi, 1.0, 1.0, 0.3)
     moments(phi).square(1.0)
     assert count < 1_500_000  # formula points, not panels
+
+
+@pytest.mark.parametrize("name", ["sigmoid, other way", "logsigmoid, log of a sigmoid"])
+def test_a_second_derivative_that_dies_away_in_noise_needs_few_panels(name):
+    phi, twin = (activation(f) for f in (TWINS[name].written, TWINS[name].twin))
+
+    def panels(act):
+        return len(resolve(act.second_derivative, act.kinks, 1.0, 46.0).edges)
+
+    assert panels(phi) < 8 * panels(twin)
+
+
+@pytest.mark.parametrize("name", ["tanh, sigmoid", "tanh, exponentials", "tanh, one exponential"])
+@pytest.mark.parametrize("q", [1e-24, 1e-12, 1e-6])
+def test_what_cancels_next_to_zero_and_is_straight_there_keeps_its_digits(name, q):
+    got = moments(activation(TWINS[name].written)).square(q)
+    # in units of q: the tolerance of mp.quad is an absolute one
+    true = q * _exact_square(Form(None, exact=lambda x: mp.tanh(x) / mp.sqrt(q)), q)
+    assert abs(mpf(got.value) - true) <= got.error <= 1e-10 * true
+
+
+def test_a_value_that_begins_at_zero_begins_at_the_zero_of_its_formula():
+    got = moments(activation("log(cosh(x))")).square(1e-8)
+    true = mpf(1e-8) ** 2 * (mpf(3) / 4 - mpf(15) / 12 * mpf(1e-8))  # E (x^2/2 - x^4/12)^2
+    assert abs(mpf(got.value) - true) <= got.error + 1e-31 <= 1e-10 * true
+
+
+@pytest.mark.parametrize("q", [0.3, 1.0, 50.0])
+@pytest.mark.parametrize(
+    ("written", "exact"),
+    [
+        (lambda x: x**3.0 / (1 + x**2), lambda x: x**3 / (1 + x * x)),
+        (lambda x: x**5.0 / (1 + x**4), lambda x: x**5 / (1 + x**4)),
+        (lambda x: x * x / (1 + x * x) ** 0.5, lambda x: x * x / mp.sqrt(1 + x * x)),
+    ],
+)
+def test_slopes_of_quotients_whose_bend_cancels_are_those_of_mpmath(written, exact, q):
+    got = moments(activation(written)).slope(q)
+    true = _exact_slope(Form(None, exact=exact, breaks=tuple(np.arange(-12.5, 13.0, 1.0))), q)
+    assert abs(mpf(got.value) - true) <= got.error <= 1e-12 * true
+
+
+@pytest.mark.parametrize(("written", "p"), [("cbrt(x)", 1 / 3), ("sign(x)*sqrt(abs(x))", 0.5)])
+@pytest.mark.parametrize("q", [1e-6, 1.0, 1e4])
+def test_powers_with_an_infinite_slope_at_zero_have_a_finite_slope_of_lengths(written, p, q):
+    """E |x|^2p = (2 q)^p Gamma(p + 1/2) / sqrt(pi)."""
+    got = moments(activation(written)).slope(q)
+    true = mpf(p) / q * (2 * mpf(q)) ** p * mp.gamma(mpf(p) + mpf(1) / 2) / mp.sqrt(mp.pi)
+    assert got.status == Status.OK
+    assert abs(mpf(got.value) - true) <= got.error <= 1e-12 * true
+
+
+def test_a_value_at_zero_that_is_a_rounding_error_is_in_the_stated_error():
+    phi = activation("cos(x-pi/2)")
+    mean = moments(phi).mean(1e-6)
+    assert abs(mean.value) <= mean.error  # that of the sine is zero
 
 
 @pytest.mark.parametrize(

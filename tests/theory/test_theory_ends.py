@@ -64,7 +64,7 @@ def test_a_slope_of_1e300_at_zero_is_infinite_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = ch.phase_diagram("1e300*x", sigma_w=[0.0, 1.0], sigma_b=[0.0, 1.0])
-        assert theory.fixed_points("1e300*x", sigma_w=1e-20, sigma_b=0.0).growth == math.inf
+        assert theory.fixed_points("1e300*x", sigma_w=1e-20, sigma_b=0.0).growth.value == math.inf
     assert found.q_star[0, 0] == 0.0
 
 

@@ -124,7 +124,7 @@ def test_relu_lengths_stay_settle_or_diverge():
     assert gone.phase == "divergent"
     assert gone.q_star.status == Status.DIVERGENT
     assert np.isnan(gone.q_star.value)
-    assert abs(gone.fixed_points.growth - 1.125) < 1e-12
+    assert abs(gone.fixed_points.growth.value - 1.125) < 1e-12
     assert "1.125x a layer" in gone.sentence
 
 

@@ -124,7 +124,9 @@ def evaluate(panels: Panels, index: NDArray[np.intp], x: Array, order: int) -> A
     c = panels.coefficients
     if order:
         c = np.polynomial.chebyshev.chebder(c, order, axis=1) / half[:, None] ** order
-    return np.asarray(np.polynomial.chebyshev.chebval(t, c[index].T, tensor=False))
+    c = c[index]
+    length = int(np.max(np.flatnonzero(np.any(c != 0.0, axis=0)), initial=0)) + 1
+    return np.asarray(np.polynomial.chebyshev.chebval(t, c[:, :length].T, tensor=False))
 
 
 def without_noise(panels: Panels) -> Array:

@@ -20,6 +20,7 @@ from chione.base import Array
 Function = Callable[[Array], Array]
 UNDERFLOW = 1e-100
 STRAIGHT = 1e-10
+FAINT = 64.0 * chebyshev.EPS
 BESIDE_ZERO = 1e-300  # denormals misbehave
 
 
@@ -56,6 +57,11 @@ class Clean:
                     y[here] = near(x[here])
         return y
 
+    def noise(self, order: int, q: Array, mean: float) -> Array:
+        """Root mean square error under N(mean, q) of what stands for the formula, for each q."""
+        sides = {near.side: near.radius for near in self._near(order)}
+        return self.steady(order).noise(q, mean, (-sides.get(-1, 0.0), sides.get(1, 0.0)))
+
     def steady(self, order: int) -> Steady:
         """The steadied function of one order, made when it is first asked for."""
         if order not in self._steady:
@@ -71,44 +77,66 @@ class Clean:
     def _around_zero(self, order: int, f: chebyshev.Subject) -> tuple[float, float] | None:
         """The interval next to zero that has to be fitted, because nothing better is known."""
         sides = [s for s in (-1, 1) if is_noisy(f, s, self._radius)]
-        if not sides or (order < 2 and self._bend_is_sharp):
+        sides = [
+            s for s in sides if order >= self._highest_sharp or not self._begins_well(order, s)
+        ]
+        if not sides:
             return None
         return (-self._radius if -1 in sides else 0.0, self._radius if 1 in sides else 0.0)
 
     @cached_property
-    def _bend_is_sharp(self) -> bool:
-        """Whether the second derivative keeps its digits next to zero."""
-        if len(self._functions) < 3:
+    def _highest_sharp(self) -> int:
+        """Order of the highest derivative that keeps its digits next to zero; 0 for none."""
+        return next((order for order in (2, 1) if self._is_sharp(order)), 0)
+
+    def _is_sharp(self, order: int) -> bool:
+        if len(self._functions) <= order:
             return False
         try:
-            bend = chebyshev.subject(self._functions[2])
+            f = chebyshev.subject(self._functions[order])
             x = self._radius * np.linspace(-1.0, 1.0, 40)
             with np.errstate(all="ignore"):
-                size, steep = (np.abs(self._functions[order](x)).max() for order in (2, 1))
+                size, steep = (np.abs(self._functions[k](x)).max() for k in (order, order - 1))
             if not size > STRAIGHT * steep:
                 return False  # a straight line, whose bend is all rounding
-            return not any(is_noisy(bend, side, self._radius) for side in (-1, 1))
+            return not any(is_noisy(f, side, self._radius) for side in (-1, 1))
         except Exception:  # torch has no second derivative of some functions
             return False
 
+    def _beside(self, side: int) -> Array:
+        return np.array([0.0 if 0.0 not in self._kinks else side * BESIDE_ZERO])
+
+    def _at_zero(self, order: int, side: int) -> float:
+        """Value or slope at zero: the formula's own, unless that is a rounding error or 0/0."""
+        at = self._beside(side)
+        with np.errstate(all="ignore"):
+            own = float(self._functions[order](at)[0])
+            if np.isfinite(own) and self._begins_well(order, side):
+                return own
+            return float(self.steady(order)(at)[0])
+
+    def _begins_well(self, order: int, side: int) -> bool:
+        """Whether the value at zero is no rounding error, as that of cos(x - pi/2) is."""
+        with np.errstate(all="ignore"):
+            at_zero = float(np.abs(self._functions[order](self._beside(side)))[0])
+        return not 0.0 < at_zero < FAINT
+
     def _near(self, order: int) -> tuple[NearZero, ...]:
-        if order == 2 or not self._bend_is_sharp:
-            return ()
-        return self._beside_zero[order]
+        return self._beside_zero[order] if order < self._highest_sharp else ()
 
     @cached_property
-    def _beside_zero(self) -> tuple[tuple[NearZero, ...], tuple[NearZero, ...]]:
+    def _beside_zero(self) -> tuple[tuple[NearZero, ...], ...]:
         """What replaces the value and the slope next to zero, where they lose digits."""
-        found: tuple[list[NearZero], list[NearZero]] = ([], [])
-        for order in (0, 1):
+        highest = self._highest_sharp
+        found: list[list[NearZero]] = [[] for _ in range(highest)]
+        for order in range(highest):
             f = chebyshev.subject(self._functions[order])
             for side in (-1, 1):
-                if not is_noisy(f, side, self._radius):
+                if not is_noisy(f, side, self._radius) or not self._begins_well(order, side):
                     continue
-                at = np.array([0.0 if 0.0 not in self._kinks else side * BESIDE_ZERO])
-                with np.errstate(all="ignore"):
-                    value, slope = (float(self.steady(k)(at)[0]) for k in (0, 1))
-                near = NearZero(side, order, (value, slope), self.steady(2), self._radius)
+                value, slope = self._at_zero(0, side), self._at_zero(1, side)
+                inside = self.steady(highest)
+                near = NearZero(side, order, (value, slope), highest, inside, self._radius)
                 if near.agrees(self.steady(order)):
                     found[order].append(near)
-        return tuple(found[0]), tuple(found[1])
+        return tuple(tuple(n) for n in found)

@@ -167,7 +167,7 @@ class Custom(AbstractActivation):
             return np.zeros(np.shape(q))  # derivative_error holds for what is interpolated
         s = self.units.argument
         with np.errstate(over="ignore", under="ignore"):
-            inside = self._clean.steady(order).noise(q / s / s, mean / s)
+            inside = self._clean.noise(order, q / s / s, mean / s)
             return np.asarray(inside * self.units.factor(order))
 
     def one_sided(self, order: int, at: float) -> tuple[float, float]:

@@ -65,7 +65,7 @@ def limits(
         side = chebyshev.side_fit(subject, start, direction, widest, NARROWEST * widest)
         if side is None:  # no smooth side, as of the square root at zero
             found.append(float(direct[k]) if order == 0 else float("nan"))
-            errors.append(float("inf"))
+            errors.append(_to_the_limit(subject, start, at) if order == 0 else float("inf"))
             continue
         value = float(side.derivative(np.array([at]), order)[0])
         error = float(side.error(np.array([at]), order)[0])
@@ -76,3 +76,22 @@ def limits(
         found.append(value)
         errors.append(error)
     return Limits(found[0], found[1], float(max(errors)))
+
+
+def _to_the_limit(f: Callable[[Array], Array], start: float, at: float) -> float:
+    """How far the value at `start` may be from the limit at `at`: infinite where there is none.
+
+    Towards the limit each step of a power of the distance is a fixed part of the one before, so
+    that what is left is their geometric series.
+    """
+    with np.errstate(over="ignore"):
+        value = f(at + (start - at) * 8.0 ** np.arange(4.0))
+        steps = np.abs(np.diff(value))
+    if not np.all(np.isfinite(steps)):
+        return float("inf")
+    if not steps[:2].any():
+        return 4.0 * EPS * abs(float(value[0]))
+    ratio = float(np.max(steps[:2] / np.maximum(steps[1:], 5e-324)))
+    if ratio > 0.95:  # a logarithm, or noise
+        return float("inf")
+    return 2.0 * float(steps[0]) * ratio / (1.0 - ratio) + 4.0 * EPS * abs(float(value[0]))

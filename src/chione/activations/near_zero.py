@@ -5,6 +5,11 @@ does not, and Taylor's theorem with the remainder as an integral brings it back:
 
 .. math:: f(x) = f(0) + f'(0)\,x + x^2 \int_0^1 (1 - s) f''(s x)\,ds, \qquad
    f'(x) = f'(0) + x \int_0^1 f''(s x)\,ds
+
+Where the second derivative is zero at zero, as that of :math:`2 / (1 + e^{-2x}) - 1` is, it has the
+rounding of the other terms itself, and the value is brought back from the first one:
+
+.. math:: f(x) = f(0) + x \int_0^1 f'(s x)\,ds
 """
 
 from __future__ import annotations
@@ -38,8 +43,10 @@ class NearZero:
         The value, or the first derivative.
     at_zero : tuple of float
         f(0) and f'(0) from this side.
-    bend : callable
-        The second derivative.
+    highest : {1, 2}
+        Order of the derivative it is brought back from.
+    derivative : callable
+        That derivative.
     radius : float
         How far this goes.
     """
@@ -47,17 +54,20 @@ class NearZero:
     side: int
     order: int
     at_zero: tuple[float, float]
-    bend: Callable[[Array], Array]
+    highest: int
+    derivative: Callable[[Array], Array]
     radius: float
 
     def __call__(self, x: Array) -> Array:
         """At points x (n,) of this side, closer to zero than the radius."""
         value, slope = self.at_zero
         with np.errstate(under="ignore"):
-            bends = self.bend((x[:, None] * _S).ravel()).reshape(len(x), len(_S))
+            inside = self.derivative((x[:, None] * _S).ravel()).reshape(len(x), len(_S))
+            if self.highest == 1:
+                return np.asarray(value + x * (inside @ _W))
             if self.order:
-                return np.asarray(slope + x * (bends @ _W))
-            return np.asarray(value + x * (slope + x * (bends @ (_W * (1.0 - _S)))))
+                return np.asarray(slope + x * (inside @ _W))
+            return np.asarray(value + x * (slope + x * (inside @ (_W * (1.0 - _S)))))
 
     def agrees(self, f: Callable[[Array], Array]) -> bool:
         """Whether this is what the formula gives where that still has its digits."""

@@ -30,6 +30,8 @@ NOISY = 8.0 * EPS  # of the largest value in a cell: what a sum of positive term
 QUICK = 1e-6
 FAINT = 20.0  # times the noise: a fit below that would be a shape without a meaning
 POINTWISE = 6.0  # error of a value for noise 1 in each of 24 coefficients, of random signs
+LEAST = 2e-4  # of the rounding that is possible: what is left where terms did cancel
+_SPIKE = 1e3  # times the noise in a coefficient: no rounding reaches so far from the fit
 LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
 _PER_UNIT = round(1.0 / CELL)
 
@@ -54,6 +56,9 @@ class Steady:
         The tail that takes the place of the fit of a cell, or -1.
     tails : tuple of Tail
         Smooth curves for tails that die away.
+    rounding : ndarray
+        What the rounding of this function, and of those it is the derivative of, can leave in a
+        coefficient of each cell that resolves it; else 0.
     """
 
     f: Subject
@@ -64,6 +69,7 @@ class Steady:
     offset: NDArray[np.intp]
     member: NDArray[np.intp]
     tails: tuple[Tail, ...]
+    rounding: Array
 
     def __call__(self, x: Array) -> Array:
         """The function at x (n,)."""
@@ -101,17 +107,27 @@ class Steady:
             return np.inf, -np.inf
         return float(self.cells.low[self.noisy].min()), float(self.cells.high[self.noisy].max())
 
-    def noise(self, q: Array, mean: float = 0.0) -> Array:
+    def noise(
+        self, q: Array, mean: float = 0.0, without: tuple[float, float] = (0.0, 0.0)
+    ) -> Array:
         r"""Root mean square error of the fits under N(mean, q), for each q.
 
         .. math:: \sqrt{\textstyle\sum_i \delta_i^2\, P(h \in \mathrm{cell}_i)}
+
+        On the interval `without` the fits are not used.
         """
         flat = np.ravel(q)[:, None]
         if not np.any(self.noisy):
             return np.zeros(np.shape(q))
-        low, high = self.cells.low[self.noisy] - mean, self.cells.high[self.noisy] - mean
+        low, high = self.cells.low[self.noisy], self.cells.high[self.noisy]
         sigma = np.sqrt(np.maximum(flat, 1e-300))
-        mass = special.ndtr(high / sigma) - special.ndtr(low / sigma)
+
+        def probability(a: Array, b: Array) -> Array:
+            p = special.ndtr((b - mean) / sigma) - special.ndtr((a - mean) / sigma)
+            return np.where(a < b, p, 0.0)
+
+        mass = probability(low, np.minimum(high, without[0]))
+        mass = mass + probability(np.maximum(low, without[1]), high)
         deviation = POINTWISE * self.cells.noise[self.noisy]
         return np.asarray(np.sqrt(mass @ deviation**2)).reshape(np.shape(q))
 
@@ -164,12 +180,19 @@ def steady(
         first.append(int(number[0]))
         offset.append(offset[-1] + len(number))
     cells = chebyshev.fit(f, np.concatenate(low), np.concatenate(high))
-    noise, settled = noise_of(cells)
+    # (e^x)'' / (1 + e^x) - ... is a difference of terms as large as the sigmoid: where that dies
+    # away the derivative keeps the rounding of the value
+    rounding = cells.noise if lower is None else np.maximum(cells.noise, lower.rounding)
+    noise, settled = noise_of(cells, rounding)
+    # a derivative is resolved where the function is; where that is not, nothing is passed on
+    passed_on = np.where(cells.finite & (noise <= 3.0 * rounding), rounding, 0.0)
     noisy = settled & (noise > allowed(cells))
     if also is not None:
         noisy |= cells.finite & (cells.low < also[1]) & (cells.high > also[0])
     coefficients = _without(cells.coefficients, noise)
+    own = noise
     if lower is not None:
+        noisy &= lower.cells.resolved | lower.noisy  # beside a step the slope is no noise
         half = 0.5 * (cells.high - cells.low)[:, None]
         slope = np.polynomial.chebyshev.chebder(lower.cells.coefficients, axis=1) / half
         slope = np.pad(slope, ((0, 0), (0, 1)))
@@ -183,13 +206,42 @@ def steady(
     noise = np.where(faint, np.maximum(noise, size), noise)
     # nodes may happen to fall on no step of a staircase: what lies among the faint is faint
     around = _around(np.where(faint, noise, 0.0))
-    hidden = ~noisy & cells.finite & (around > 0.0) & (size <= around)
+    whole = np.max(np.abs(cells.coefficients), axis=1)  # also where nothing stands out of the noise
+    hidden = ~noisy & cells.finite & (around > 0.0) & (whole <= around)
     noisy, faint = noisy | hidden, faint | hidden
     noise = np.where(hidden, around, noise)
     coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
+    spiked = _spiked(f, cells, noisy, np.maximum(own, noise))
+    noisy, faint = noisy & ~spiked, faint & ~spiked
     member, found = tails(cells, noisy, faint)
-    return Steady(f, ends[1:-1], cells, noisy, np.array(first), np.array(offset), member, found)
+    edges, start = np.array(first), np.array(offset)
+    return Steady(f, ends[1:-1], cells, noisy, edges, start, member, found, passed_on)
+
+
+def _spiked(f: Subject, cells: Panels, noisy: NDArray[np.bool_], noise: Array) -> NDArray[np.bool_]:
+    """Noisy cells with something between their nodes: next to zero, or to one of their ends."""
+    steps = np.r_[0.0, 2.0 ** np.arange(-45.0, -1.0)]
+    which = np.flatnonzero(noisy)
+    low, high = cells.low[which, None], cells.high[which, None]
+    width = high - low
+    inner = 1e-9 * width  # on an end itself the value may belong to the other side
+    zero = np.clip(0.0, low + inner, high - inner)
+    x = np.concatenate([low + inner + width * steps, high - inner - width * steps], axis=1)
+    x = np.concatenate([x, zero - width * steps, zero + width * steps], axis=1)
+    x = np.clip(x, low + inner, high - inner)
+    cell = np.repeat(which, x.shape[1])
+    size = np.max(np.abs(cells.coefficients[which]), axis=1) + noise[which]
+    with np.errstate(all="ignore"):
+        y, beside = (f((x * k).ravel()).reshape(x.shape) for k in (1.0, 1.001))
+        off = np.abs(y - _clenshaw(cells, cell, x.ravel()).reshape(x.shape))
+        # cancellation next to zero is no spike: it is ragged, or zero after three powers of x
+        lost = EPS * 64.0 * size[:, None] * np.abs(width / x) ** 3
+        spike = (np.abs(y - beside) < 0.1 * off) & np.isfinite(off) & ~(off < lost)
+    off = np.where(spike, off, 0.0)
+    out = np.zeros(len(noisy), dtype=bool)
+    out[which] = off.max(1, initial=0.0) > np.maximum(_SPIKE * noise[which], 1e-9 * size)
+    return out
 
 
 def _around(noise: Array) -> Array:
@@ -198,13 +250,19 @@ def _around(noise: Array) -> Array:
     return np.asarray(np.max([padded[k : k + len(noise)] for k in range(7)], axis=0))
 
 
-def noise_of(cells: Panels) -> tuple[Array, NDArray[np.bool_]]:
-    """Size of the coefficients that are rounding, and whether the last ones are nothing else."""
+def noise_of(cells: Panels, rounding: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:
+    """Size of the coefficients that are rounding, and whether the last ones are nothing else.
+
+    `rounding` is what rounding leaves in a coefficient where terms cancel that are larger than
+    the function.
+    """
     c = np.abs(cells.coefficients)
     noise, before = np.max(c[:, -LAST:], axis=1), np.max(c[:, -2 * LAST : -LAST], axis=1)
     # those of a function fall by a factor of ten or more over five degrees, those of noise do not;
     # coefficients that are large and do not fall are a function too quick for the cell
     small = noise <= np.maximum(3.0 * cells.noise, QUICK * np.max(c, axis=1))
+    if rounding is not None:  # far less than it is a function that has a small tail
+        small |= (noise > LEAST * rounding) & (noise <= 3.0 * rounding)
     return noise, cells.finite & small & (noise > 0.1 * before)
 
 

@@ -19,8 +19,11 @@ from chione.base import Array
 FEWEST = 4  # cells
 BEYOND = 4  # cells in which nothing stands out of the noise any more, at the end of the tail
 DEGREES = (3, 6, 9, 12, 16, 20)
+CLEAR = (0.0, 1e2, 1e4)  # times the noise: what is left of a run, if no curve holds all of it
 WITHIN = 12.0  # times the noise: twice what the fits themselves are off by
-_X = np.linspace(-0.9, 0.9, 8)
+# of a cell, to its ends: beyond the last point a polynomial goes its own way
+_X = np.linspace(-1.0, 1.0, 9)
+_BETWEEN = 0.5 * (_X[1:] + _X[:-1])
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def tails(
     for run in np.split(np.arange(len(noisy)), ends):
         if len(run) < FEWEST or not clear[run[0]]:
             continue
-        tail = _fitted(cells, run)
+        run, tail = _longest(cells, run)
         if tail is None:
             continue
         member[run] = len(found)
@@ -81,9 +84,26 @@ def tails(
     return member, tuple(found)
 
 
-def _points(cells: Panels, index: NDArray[np.intp]) -> Array:
+def _longest(cells: Panels, run: NDArray[np.intp]) -> tuple[NDArray[np.intp], Tail | None]:
+    """A curve through a run of cells, or through those that stand out clearly of their noise.
+
+    The last ones before a tail is lost hold two or three steps of a staircase, which is more
+    noise than their coefficients show.
+    """
+    share = np.max(np.abs(cells.coefficients[run]), axis=1) / cells.noise[run]
+    for least in CLEAR:
+        part = run[share >= least]
+        if len(part) < FEWEST or np.any(np.diff(part) != 1):
+            break
+        tail = _fitted(cells, part)
+        if tail is not None:
+            return part, tail
+    return run, None
+
+
+def _points(cells: Panels, index: NDArray[np.intp], places: Array = _X) -> Array:
     middle, half = 0.5 * (cells.low + cells.high)[index], 0.5 * (cells.high - cells.low)[index]
-    return np.asarray(middle[:, None] + half[:, None] * _X)
+    return np.asarray(middle[:, None] + half[:, None] * places)
 
 
 def _fitted(cells: Panels, run: NDArray[np.intp]) -> Tail | None:
@@ -97,7 +117,8 @@ def _fitted(cells: Panels, run: NDArray[np.intp]) -> Tail | None:
         return None  # it changes sign: no logarithm
     # one cell's estimate may be low by luck, those of its neighbours are not as well
     own = np.pad(cells.noise[run], 2, mode="edge")
-    noise = np.repeat(np.max([own[k : k + len(run)] for k in range(5)], axis=0), len(_X))
+    widest = np.max([own[k : k + len(run)] for k in range(5)], axis=0)
+    noise = np.repeat(widest, len(_X))
     s, log_y = np.log(np.abs(x.ravel())), np.log(np.abs(y))
     middle, half = float(0.5 * (s.min() + s.max())), float(0.5 * (s.max() - s.min()))
     weight = np.abs(y) / noise  # one over the error of the logarithm
@@ -106,8 +127,15 @@ def _fitted(cells: Panels, run: NDArray[np.intp]) -> Tail | None:
         c = np.linalg.lstsq(basis * weight[:, None], log_y * weight, rcond=None)[0]
         tail = Tail(float(np.sign(y[0])), middle, half, np.asarray(c, dtype=np.float64))
         if np.all(np.abs(tail(x.ravel()) - y) <= WITHIN * noise):
-            return tail
+            return tail if _holds_between(tail, cells, run, widest) else None
     return None
+
+
+def _holds_between(tail: Tail, cells: Panels, run: NDArray[np.intp], noise: Array) -> bool:
+    """Whether the curve is as good where it was not fitted."""
+    x = _points(cells, run, _BETWEEN).ravel()
+    y = chebyshev.evaluate(cells, np.repeat(run, len(_BETWEEN)), x, 0)
+    return bool(np.all(np.abs(tail(x) - y) <= WITHIN * np.repeat(noise, len(_BETWEEN))))
 
 
 def _stays_low(tail: Tail, cells: Panels, cell: int) -> bool:

@@ -61,7 +61,7 @@ def autograd(f: Callable[[Any], Any]) -> Derivatives:
     def derivatives(z: Array, order: int) -> Array:
         with torch.enable_grad():
             x = torch.from_numpy(np.array(z, dtype=np.float64)).requires_grad_(True)
-            y = f(x)
+            y = f(x.clone())  # a leaf cannot be overwritten, as nn.ReLU(inplace=True) does
             zero = torch.zeros_like(x)
             if not y.requires_grad:
                 return np.asarray(zero.detach().numpy())

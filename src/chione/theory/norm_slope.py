@@ -25,7 +25,8 @@ def normalized_slope(phi: ActivationLike) -> Estimate:
     if not s.value > 0.0:
         return Estimate(float("nan"), float("nan"), Status.UNDEFINED)
     value = d.value / s.value
-    return Estimate(value, (d.error + abs(value) * s.error) / s.value + EPS * abs(value))
+    error = (d.error + abs(value) * s.error) / s.value + EPS * abs(value)
+    return Estimate(value, error, max(s.status, d.status))
 
 
 def _own_size(act: AbstractActivation) -> AbstractActivation:

@@ -230,7 +230,7 @@ def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> s
         where = "no input settles there"
     return (
         f"; but {where}: at {q0:g} the lengths diverge, in the end {points.growth:.4g}x a layer"
-        if np.isfinite(points.growth)
+        if np.isfinite(points.growth.value)
         else f"; but {where}: at {q0:g} the lengths diverge faster than exponentially"
     )
 
