@@ -65,7 +65,7 @@ def test_a_slope_of_1e300_at_zero_is_infinite_without_a_warning():
         warnings.simplefilter("error")
         found = ch.phase_diagram("1e300*x", sigma_w=[0.0, 1.0], sigma_b=[0.0, 1.0])
         assert theory.fixed_points("1e300*x", sigma_w=1e-20, sigma_b=0.0).growth.value == math.inf
-    assert np.all(found.q_star[0] == [0.0, 1.0])
+    assert found.q_star[0, 0] == 0.0
 
 
 def test_work_that_no_argument_foretells_is_stopped_with_a_sentence(monkeypatch):
@@ -90,3 +90,11 @@ def test_the_outermost_question_counts_and_nothing_is_stopped_outside_of_one(mon
     outer()
     with pytest.raises(CostError, match=r"^inner was stopped"):
         inner()
+
+
+@pytest.mark.parametrize("size", [1e308, -1.5e308, 1e307])
+def test_a_mean_near_the_largest_float_is_no_overflow(size):
+    # hypot(x, s) = s to rounding; the mean of s + 1e290 x is s
+    for f in (lambda x: np.sign(size) * np.hypot(x, size), lambda x: size + 1e290 * x):
+        found = ch.expectation(f, 1.0)
+        assert abs(found.value / size - 1.0) <= found.error / abs(size) <= 1e-12
