@@ -10,7 +10,7 @@ from scipy import special
 from chione.activations import activation
 from chione.gaussian import bivariate
 from chione.gaussian.flow import grid_of, heat
-from chione.gaussian.resolution import resolve
+from chione.gaussian.resolution import Resolution, resolve
 from chione.theory.kernel_drop import kernel_drop
 from chione.theory.pair_kernels import kernel
 
@@ -130,3 +130,16 @@ def test_a_fast_sine_is_evaluated_at_few_points():
 
     bivariate(counted, counted, 1.0, 1.0, 0.9)
     assert points < 600_000
+
+
+@pytest.mark.parametrize("rate", [5.0, 6.0])
+@pytest.mark.parametrize("rough", [False, True])
+def test_what_the_panels_of_a_heat_flow_do_not_resolve_is_in_its_error(rate, rough):
+    f = activation(f"sin({rate}*x)").value
+    coarse = Resolution(np.array([-85.0, 3.0, 85.0]), np.array([rough, rough]), ())
+    centres = np.linspace(-4.0, 4.0, 17)
+    found = heat(grid_of(f, coarse, 1.0, 4.0), centres, 4.0)
+    off = np.abs(found.mean - math.exp(-2.0 * rate * rate) * np.sin(rate * centres))
+    assert off.max() > 1e-9  # else nothing is tested
+    assert np.all(off <= found.error)
+    assert rough or found.error.max() < 5.0
