@@ -179,6 +179,26 @@ def test_powers_with_an_infinite_slope_at_zero_have_a_finite_slope_of_lengths(wr
     assert abs(mpf(got.value) - true) <= got.error <= 1e-12 * true
 
 
+def test_stairs_written_with_rounding_have_derivatives_of_their_own():
+    for f in (lambda x: np.round(4 * x) / 4, lambda x: np.around(x), lambda x: np.fix(x)):
+        assert activation(f).method == "jets"
+
+
+def test_point_masses_of_many_jumps_share_the_panels_of_the_slope():
+    counted = []
+
+    def line_and_stairs(x):
+        counted.append(np.size(x))
+        return x + 0.5 * np.rint(x)
+
+    phi = activation(line_and_stairs)
+    moments(phi).derivative_square(1.0)
+    counted.clear()
+    ch.derivative_kernel(phi, 1.0, 1.0, 0.3)
+    assert len(phi.kinks) > 100
+    assert len(counted) < 200  # calls of the formula; 1,800 with panels of their own for each jump
+
+
 def test_a_value_at_zero_that_is_a_rounding_error_is_in_the_stated_error():
     phi = activation("cos(x-pi/2)")
     mean = moments(phi).mean(1e-6)
