@@ -189,7 +189,9 @@ def value(rng: random.Random, function: str, name: str, hostile: bool) -> Any:
         "hermite_expansion",
         "gaussian_nodes",
     ):
-        return FUNCTIONS.get(drawn, np.tanh if not hostile else drawn) if kind == "phi" else drawn
+        if kind != "phi" or not isinstance(drawn, str):
+            return drawn
+        return FUNCTIONS.get(drawn, drawn if hostile else np.tanh)
     return FUNCTIONS.get(drawn, drawn) if isinstance(drawn, str) and kind == "phi" else drawn
 
 

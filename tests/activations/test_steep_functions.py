@@ -8,6 +8,7 @@ from scipy import special
 
 import chione as ch
 from chione.activations import from_callable
+from chione.gaussian import bivariate
 
 STEEP = (3e2, 1.4e4, 1e5)
 
@@ -48,3 +49,61 @@ def test_a_true_step_beside_a_straight_line_is_still_a_jump(at):
     phi = from_callable(lambda x: 0.5 * x + (x > at))
     assert phi.kinks == (at,)
     assert phi.jump(0, at) == pytest.approx(1.0, abs=1e-12)
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize("steep", [28.1, 52.6])
+def test_a_steep_error_function_keeps_the_digits_of_its_slope(steep):
+    """Fits of phi'' at 2.8 widths from the step are no judge of the rules of differentiation."""
+    b, v = mp.mpf(steep), mp.mpf("0.0162")
+    found = ch.derivative_second_moment(lambda x: -23.3 * special.erf(steep * x), 0.0162)
+    truth = 4 * mp.mpf(23.3) ** 2 * b * b / mp.pi / mp.sqrt(1 + 4 * b * b * v)
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-12 * truth
+
+
+@mp.workdps(60)
+@pytest.mark.parametrize("gap", [2.2557e-8, 3e-6, 1e-3])
+def test_the_drop_of_a_function_much_steeper_than_its_gaussian_is_narrow(gap):
+    phi = from_callable(lambda x: 210 * special.erf(405 * x))
+    found = ch.one_minus_correlation_map(phi, gap, q=2106.7, sigma_w=1.0)
+    x = 2 * mp.mpf(405) ** 2 * mp.mpf(2106.7)
+    own = mp.asin(x / (1 + x))
+    truth = (own - mp.asin(x * (1 - mp.mpf(gap)) / (1 + x))) / own
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-9 * truth
+
+
+@mp.workdps(60)
+@pytest.mark.parametrize(("steep", "q"), [(41.7, 1.56e-6), (27.9, 1.01e-5), (48.6, 1.45e-8)])
+def test_noise_in_the_tails_of_a_steep_function_hides_nothing_of_its_step(steep, q):
+    """phi'' was zero on the whole cell around 0, because it is noise on the cells beside it."""
+    found = ch.length_slope(lambda x: 13.1 * special.erf(steep * x), q)
+    b2, v = mp.mpf(steep) ** 2, mp.mpf(q)
+    truth = mp.mpf(13.1) ** 2 * 4 * b2 / mp.pi / ((1 + 2 * b2 * v) * mp.sqrt(1 + 4 * b2 * v))
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-9 * truth
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize("steep", [6.5e6, 2e7, 3e9])
+@pytest.mark.parametrize("c", [-0.4, 0.78, 0.9999999])
+def test_the_slope_of_a_step_next_to_zero_is_seen_by_wide_gaussians(steep, c):
+    q1, q2 = 4.2e-4, 4015.4
+    phi = from_callable(lambda x: special.erf(steep * x))
+    if phi.kinks:  # as good as a jump, which has a slope kernel of its own
+        phi = from_callable(lambda x: special.erf(steep * x), kinks=())
+    found = bivariate(phi.derivative, phi.derivative, q1, q2, c)
+    b2, s2 = mp.mpf(steep) ** 2, mp.mpf(c) ** 2 * mp.mpf(q1) * mp.mpf(q2)
+    det = (1 + 2 * b2 * mp.mpf(q1)) * (1 + 2 * b2 * mp.mpf(q2)) - 4 * b2**2 * s2
+    truth = 4 * b2 / mp.pi / mp.sqrt(det)
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-9 * truth
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize("steep", [1e3, 1e4, 2e5, 4e5])
+@pytest.mark.parametrize("q", [1e-6, 1.0])
+def test_the_slope_of_a_step_between_all_nodes_of_a_cell_is_no_noise(steep, q):
+    """The first node of the cell at 0 saw the foot of the spike, which passed for noise."""
+    found = ch.derivative_second_moment(lambda x: x + special.erf(steep * x), q)
+    b, v = mp.mpf(steep), mp.mpf(q)
+    square = 4 * b * b / mp.pi / mp.sqrt(1 + 4 * b * b * v)
+    truth = 1 + square + 4 * b / mp.sqrt(mp.pi * (1 + 2 * b * b * v))
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-13 * truth

@@ -25,6 +25,7 @@ class Member:
     f: Callable[[np.ndarray], np.ndarray]
     kernel: Callable[[Number, Number, Number], Number]
     derivative_kernel: Callable[[Number, Number, Number], Number] | None
+    rounding: float = 0.0  # of the differences of values, relative: no error can be below
 
     def square(self, q: Number) -> Number:
         return self.kernel(q, q, q)
@@ -129,12 +130,18 @@ def quadratic(a: float, b: float, c: float) -> Member:
 
 def jump(a: float, b: float) -> Member:
     A, B = mp.mpf(a), mp.mpf(b)
+    rounding = 2.0**-52 * abs(b / a)
+    if rounding > 0.1:  # little or nothing of the step is left: what the floats hold is the truth
+        A = (mp.mpf(b + a) - mp.mpf(b - a)) / 2
 
     def kernel(q1, q2, s):
         c = s / mp.sqrt(q1 * q2)
         return A**2 * 2 / mp.pi * mp.asin(max(mp.mpf(-1), min(mp.mpf(1), c))) + B**2
 
-    return Member(f"{a:.3g} sign(x) + {b:.3g}", lambda x: a * np.sign(x) + b, kernel, None)
+    def step(x):
+        return a * np.sign(x) + b
+
+    return Member(f"{a:.3g} sign(x) + {b:.3g}", step, kernel, None, rounding)
 
 
 def draw(rng: np.random.Generator) -> Member:
@@ -158,5 +165,4 @@ def draw(rng: np.random.Generator) -> Member:
     if kind == 4:
         size = scale()
         return quadratic(*(size * float(x) for x in rng.standard_normal(3)))
-    size = signed()
-    return jump(size, size * float(10.0 ** rng.uniform(-4.0, 4.0)))  # beyond, rounding eats it
+    return jump(signed(), signed())

@@ -9,10 +9,12 @@ from families import Member, draw
 
 import chione as ch
 
-LARGEST = 1e-7  # a stated error may not hide behind its size: relative to the size of the terms
+LARGEST = 1e-9  # a stated error may not hide behind its size: relative to the size of the terms
 
 
-def check(label: str, estimate: ch.Estimate, truth: mp.mpf, size: mp.mpf) -> str:
+def check(
+    label: str, estimate: ch.Estimate, truth: mp.mpf, size: mp.mpf, rounding: float = 0.0
+) -> str:
     """What is wrong with one value; empty if nothing is."""
     value, error = float(estimate.value), float(estimate.error)
     if estimate.status not in (ch.Status.OK, ch.Status.INEXACT):
@@ -24,7 +26,8 @@ def check(label: str, estimate: ch.Estimate, truth: mp.mpf, size: mp.mpf) -> str
     if off > error:
         ratio = mp.nstr(off / error, 3) if error else "infinite"
         return f"{label}: {value!r} +- {error:.1e} for {mp.nstr(truth, 20)}, ratio {ratio}"
-    if estimate.status == ch.Status.OK and error > LARGEST * max(abs(truth), size):
+    allowed = max(LARGEST, 64.0 * rounding)  # what the values do not hold nobody can tell
+    if estimate.status == ch.Status.OK and error > allowed * max(abs(truth), size):
         return f"{label}: {value!r} +- {error:.1e} is hardly a value"
     return ""
 
@@ -54,7 +57,7 @@ def values(member: Member, rng: np.random.Generator) -> list[str]:
             mp.sqrt(square * member.square(Q2)),
         ),
         check("unequal c", *_map(member, f, q1, q2, c, w, b)),
-        check("1 - c", *_gap(member, f, q1, c, w, b)),
+        check("1 - c", *_gap(member, f, q1, c, w, b), member.rounding),
     ]
     if member.derivative_kernel is not None:
         out += [

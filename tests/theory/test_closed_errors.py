@@ -7,6 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+from scipy import special
 
 import chione as ch
 from chione.base import Status
@@ -108,3 +109,42 @@ def test_algebraic_kernels_stay_within_their_errors_over_32_decades():
         angle = mpmath.acos(-q12 / mpmath.sqrt(e))
         gelu = (q12 * angle + (a * b * d + q12**2) / (e * mpmath.sqrt(d))) / (2 * mp.pi)
         assert covers(kernel("gelu", q1, q2, c), gelu)
+
+
+@mp.workdps(60)
+@pytest.mark.parametrize(("q1", "q2"), [(1.0, 1.0), (145.0, 145.0), (7.0, 7.1), (56.0, 1e-3)])
+@pytest.mark.parametrize("c", [-1.0, -1.0 + 2e-14, -0.6, 0.3])
+def test_the_kernel_of_the_exponential_keeps_its_digits_however_small_it_is(q1, q2, c):
+    found = ch.kernel("exp", q1, q2, c)
+    a, b = mp.mpf(q1), mp.mpf(q2)
+    truth = mp.exp((a + b) / 2 + mp.mpf(c) * mp.sqrt(a * b))
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 2e-13 * truth
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize("power", [0.1, 1 / 3, 0.5, 0.75])
+@pytest.mark.parametrize("q", [1e-4, 1.0, 30.0])
+def test_the_slope_of_a_root_is_finite_though_its_derivative_is_not(power, q):
+    found = ch.length_slope(lambda x: np.sign(x) * np.abs(x) ** power, q)
+    p, v = mp.mpf(power), mp.mpf(q)
+    truth = p * (2 * v) ** p * mp.gamma(p + 0.5) / mp.sqrt(mp.pi) / v
+    assert found.status == ch.Status.OK
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-13 * truth
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize("phase", [-0.788, 0.78, 0.7853981])
+def test_a_slope_whose_two_parts_cancel_errs_by_their_rounding(phase):
+    a, b, q = mp.mpf(0.49), mp.mpf(0.339), mp.mpf(1.84e-7)
+    found = ch.length_slope(lambda x: 0.49 * np.sin(0.339 * x + phase), 1.84e-7)
+    truth = (a * b) ** 2 * mp.cos(2 * mp.mpf(phase)) * mp.exp(-2 * b * b * q)
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-16
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize("q", [2.9479287357503593e-05, 1.7e-5, 4e-3, 1.0])
+def test_the_tail_of_a_step_narrower_than_all_panels_counts(q):
+    found = ch.length_slope(lambda x: -0.11 * special.erf(1.31e6 * x), q)
+    b2, v = mp.mpf(1.31e6) ** 2, mp.mpf(q)
+    truth = mp.mpf(0.11) ** 2 * 4 * b2 / mp.pi / ((1 + 2 * b2 * v) * mp.sqrt(1 + 4 * b2 * v))
+    assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-9 * truth

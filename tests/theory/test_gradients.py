@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -130,6 +131,24 @@ def test_lengths_and_gradients_follow_their_powers_of_the_depth(name):
     assert abs(slope[-1] + law.gradient.exponent) < 0.02
     # and the approach continues: the last decade is closer than the one before
     assert abs(amplitude[-1] - 1.0) < abs(amplitude[-11] - 1.0)
+
+
+@pytest.mark.parametrize(
+    ("w", "b", "depth"), [(1.2, 0.3, 300), (1.0, 0.0, 2000), (3.0, 0.1, 200), (0.5, 1e-3, 100)]
+)
+def test_errors_of_deep_lengths_and_gradients_cover_the_arcsine_recursion(w, b, depth):
+    run = iterate_lengths("erf", sigma_w=w, sigma_b=b, depth=depth)
+    with mpmath.workdps(30):
+        w2, b2 = mpmath.mpf(w) ** 2, mpmath.mpf(b) ** 2
+        q, log, noted = w2 + b2, mpmath.mpf(0), 0
+        for layer in range(1, depth + 1):
+            if layer == run.layer[noted]:
+                assert abs(run.q[noted] - q) <= run.errors["q"][noted] <= 1e-11 * q
+                log_error = run.errors["log_gradient"][noted]
+                assert abs(run.log_gradient[noted] - log) <= log_error <= 1e-9
+                noted += 1
+            log += mpmath.log(4 * w2 / mpmath.pi / mpmath.sqrt(1 + 4 * q))
+            q = 2 * w2 / mpmath.pi * mpmath.asin(2 * q / (1 + 2 * q)) + b2
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -168,11 +169,11 @@ def test_recommendations_are_plain_json():
 def test_the_constants_of_selu_are_one_case_of_the_normalising_family():
     # the fixed point (0, 1) of lambda * ELU(alpha): values of the self-normalising-network paper
     alpha, scale = normalizing_parameter(ELU, bracket=(1.0, 3.0))
-    assert abs(alpha - 1.6732632423543772848) < 1e-13
-    assert abs(scale - 1.0507009873554804934) < 1e-13
+    assert abs(alpha.value - 1.6732632423543772848) <= alpha.error < 1e-13
+    assert abs(scale.value - 1.0507009873554804934) <= scale.error < 1e-13
     alpha, scale = normalizing_parameter(ELU, bracket=(0.2, 3.0), mean=0.1, variance=0.8)
     x = np.random.default_rng(1).normal(0.1, 0.8**0.5, 2_000_000)
-    y = scale * np.where(x > 0, x, alpha * np.expm1(x))
+    y = scale.value * np.where(x > 0, x, alpha.value * np.expm1(x))
     assert abs(y.mean() - 0.1) < 5 * y.std() / 1414
     assert abs(y.var() - 0.8) < 0.006
 
@@ -203,6 +204,50 @@ def test_critical_affine_changes_have_both_slopes_one_by_finite_differences(name
         assert abs(second_moment(phi, k).value + found.sigma_b**2 - k) < 1e-12
 
 
+@pytest.mark.parametrize(("name", "offset"), [("softplus", True), ("cubic", True), ("gelu", False)])
+def test_errors_of_an_affine_solution_cover_the_root_at_thirty_digits(name, offset):
+    found, k = critical_affine(name, k=1.3, offset=offset)[0], mpmath.mpf(1.3)
+    value, slope, bend = {
+        "softplus": (
+            lambda h: mpmath.log1p(mpmath.exp(h)),
+            lambda h: 1 / (1 + mpmath.exp(-h)),
+            lambda h: 1 / (2 + mpmath.exp(h) + mpmath.exp(-h)),
+        ),
+        "cubic": (lambda h: h**3, lambda h: 3 * h * h, lambda h: 6 * h),
+        "gelu": (
+            lambda h: h * mpmath.ncdf(h),
+            lambda h: mpmath.ncdf(h) + h * mpmath.npdf(h),
+            lambda h: (2 - h * h) * mpmath.npdf(h),
+        ),
+    }[name]
+    h = [mpmath.mpf(i) / 16 * mpmath.sqrt(k) for i in range(-12 * 16, 12 * 16 + 1)]
+
+    def average(f):  # the trapezoidal rule is exact to all digits for what is entire or nearly so
+        weights = [mpmath.exp(-x * x / (2 * k)) for x in h]
+        return mpmath.fdot(weights, [f(x) for x in h]) / mpmath.fsum(weights)
+
+    def offset_over_scale(s):
+        return -average(lambda x: value(x + s) * bend(x + s)) / average(lambda x: bend(x + s))
+
+    def mismatch(s):
+        if not offset:
+            return average(lambda x: value(x + s) * bend(x + s))
+        beta = offset_over_scale(s)
+        square = average(lambda x: (value(x + s) + beta) ** 2)
+        return square / (k * average(lambda x: slope(x + s) ** 2)) - 1
+
+    with mpmath.workdps(30):
+        s = mpmath.findroot(mismatch, (found.shift, found.shift + 1e-5), tol=1e-40)
+        a = 1 / mpmath.sqrt(average(lambda x: slope(x + s) ** 2))
+        beta = offset_over_scale(s) if offset else 0
+        rest = k - a * a * average(lambda x: (value(x + s) + beta) ** 2)
+        right = {"shift": s, "scale": a, "offset": a * beta}
+        right["sigma_b"] = 0 if offset else mpmath.sqrt(rest)
+        for part, number in right.items():
+            error = found.errors[part]
+            assert abs(getattr(found, part) - number) <= error <= 1e-11 * abs(number), part
+
+
 def test_without_offset_the_shift_alone_makes_the_point_that_criticality_finds():
     found = critical_affine("gelu", offset=False)[0]
     point = next(p for p in criticality(found.activation).points if p.k_star.value > 0)
@@ -217,7 +262,6 @@ def test_a_length_that_creeps_up_for_ever_is_not_taken_for_a_fixed_point():
 
 @pytest.mark.parametrize("name", ["relu", "gelu", "tanh", "silu", "elu", "erf", "selu", "mish"])
 def test_the_sigmas_of_a_recommendation_carry_errors_that_hold(name):
-    mpmath = pytest.importorskip("mpmath")
     functions = {  # slope and value, for 30 digits
         "relu": (lambda x: mpmath.mpf(x > 0), lambda x: max(x, 0)),
         "tanh": (lambda x: mpmath.sech(x) ** 2, mpmath.tanh),

@@ -1,5 +1,6 @@
 """Limit laws, universality classes and isometric initialisations."""
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -89,6 +90,23 @@ def test_q_star_for_variance_holds_the_variance_and_meets_its_asymptotic_form():
     assert np.isclose(found.asymptotic_q * 1e3, np.sqrt(0.5) / np.pi, rtol=1e-4)
     s = jacobian_spectrum("erf_scaled", q_star=found.q_star, depth=10**6, weights="orthogonal")
     assert np.isclose(s.variance, 0.25, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("depth", "variance"), [(10, 0.25), (1000, 0.05), (10**6, 0.25)])
+def test_errors_of_an_isometric_initialisation_cover_the_closed_form(depth, variance):
+    # E phi'^4 / (E phi'^2)^2 of erf(h): (4/pi)^2 (1 + 8q)^(-1/2) over (4/pi)^2 / (1 + 4q)
+    found = q_star_for_variance("erf", depth, variance)
+    with mpmath.workdps(40):
+        target = 1 + mpmath.mpf(variance) / depth
+        q = mpmath.findroot(lambda x: (1 + 4 * x) / mpmath.sqrt(1 + 8 * x) - target, found.q_star)
+        w = mpmath.sqrt(mpmath.pi / 4 * mpmath.sqrt(1 + 4 * q))
+        second = 2 / mpmath.pi * mpmath.asin(2 * q / (1 + 2 * q))
+        b = mpmath.sqrt(q - w * w * second)
+        left = 1 - 4 * q / (mpmath.pi * (1 + 2 * q)) / second
+        right = {"q_star": q, "sigma_w": w, "sigma_b": b, "nonlinearity": left}
+        for name, value in {**right, "variance": variance}.items():
+            error = found.errors[name]
+            assert abs(getattr(found, name) - value) <= error <= 1e-3 * value, name
 
 
 def test_gaussian_weights_and_relu_cannot_hold_the_variance_and_say_why():

@@ -7,7 +7,7 @@ from scipy.special import ndtr
 
 from chione.activations import activation
 from chione.base import Status
-from chione.theory import fixed_points, length_map, mean_field, trajectory
+from chione.theory import fixed_points, length_map, mean_field, phase_diagram, trajectory
 
 Z = np.arange(-300, 301) / 25.0  # trapezoid: exponentially accurate for analytic integrands
 P = np.exp(-0.5 * Z**2) / np.exp(-0.5 * Z**2).sum()
@@ -124,7 +124,7 @@ def test_relu_lengths_stay_settle_or_diverge():
     assert gone.phase == "divergent"
     assert gone.q_star.status == Status.DIVERGENT
     assert np.isnan(gone.q_star.value)
-    assert abs(gone.fixed_points.growth - 1.125) < 1e-12
+    assert abs(gone.fixed_points.growth.value - 1.125) < 1e-12
     assert "1.125x a layer" in gone.sentence
 
 
@@ -297,3 +297,17 @@ def test_silent_and_nearly_silent_networks_have_their_small_lengths():
 
 def test_sigmas_may_stand_in_their_places_as_in_analyze():
     assert mean_field("tanh", 1.5, 0.1) == mean_field("tanh", sigma_w=1.5, sigma_b=0.1)
+
+
+@pytest.mark.parametrize("spec", ["1e300*x", "exp(x**2)", "tanh", "relu", "sign", "step", "exp"])
+def test_weights_of_zero_leave_the_bias_whatever_the_activation(spec):
+    diagram = phase_diagram(spec, sigma_w=[0.0], sigma_b=[0.0, 0.3, 1e8])
+    assert np.all(diagram.q_star[:, 0] == np.array([0.0, 0.3, 1e8]) ** 2)
+    assert np.all(diagram.status == Status.OK)
+    for field in ("chi_parallel", "chi_perp", "xi_q", "xi_c"):
+        assert np.all(getattr(diagram, field) == 0.0), field
+    (point,) = fixed_points(spec, sigma_w=0.0, sigma_b=0.3).points
+    assert (point.q.value, point.chi_parallel.value, point.chi_perp.value) == (0.3**2, 0.0, 0.0)
+    field = mean_field(spec, sigma_w=0.0, sigma_b=0.3)
+    assert field.q_star.value == 0.3**2
+    assert field.phase == "ordered"

@@ -1,6 +1,7 @@
 """`chione doctor` on files of a user."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -152,12 +153,12 @@ loud = torch.nn.Sequential(Loud(8, 8), torch.nn.Linear(8, 2))
 """
 
 
-def doctor(tmp_path, text, factory="model", *options):
+def doctor(tmp_path, text, factory="model", *options, program=("-m", "chione")):
     """The command as a program of its own, with an end."""
     (tmp_path / "own.py").write_text(MODEL + text)
     arguments = [f"{tmp_path}/own.py:{factory}", "--input-shape", "8", *options]
     return subprocess.run(
-        [sys.executable, "-m", "chione", "doctor", *arguments],
+        [sys.executable, *program, "doctor", *arguments],
         capture_output=True, text=True, timeout=120, input="a line on standard input\n",
     )  # fmt: skip
 
@@ -207,6 +208,31 @@ model = torch.nn.Sequential(torch.nn.Linear(8, 8), Leaves(8, 2))
     done = doctor(tmp_path, text)
     assert done.returncode == 2
     assert "ends the program" in " ".join(done.stderr.split())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs an alarm")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "while True: pass",
+        "import time; time.sleep(1e6)",
+        "def model():\n    while True:\n        try: sum(range(1000))\n        except: pass",
+        """
+class Turns(torch.nn.Linear):
+    def forward(self, x):
+        while True:
+            x = super().forward(x)
+model = torch.nn.Sequential(Turns(8, 8))
+""",
+    ],
+)
+def test_a_file_that_never_ends_is_stopped_after_the_time_allowed(tmp_path, text):
+    impatient = "import chione.cli.user_code as u; u.SECONDS = 0.6; u.sys.argv[0] = 'chione'; "
+    program = ("-c", impatient + "from chione.cli import main; main()")
+    done = doctor(tmp_path, text, "model", "--json", program=program)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "was still running after 0.6 s" in " ".join(done.stderr.split())
 
 
 def test_ctrl_c_reaches_a_file_that_never_ends(tmp_path):

@@ -84,6 +84,7 @@ class Affine(AbstractActivation):
             derivative_kernel=_times(a * a, inner.derivative_kernel),
             near_slope=_times(a * a, inner.near_slope),
             difference=_times(a * a, inner.difference),
+            positive_kernel=inner.positive_kernel,
             source=inner.source,
         )
         if b != 0.0:  # a sum of both signs may cancel, which quadrature reports and a formula not

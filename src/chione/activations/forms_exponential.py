@@ -74,6 +74,7 @@ def exponential() -> ClosedForms:
             * of_exponent(q1 + q2)
             * (2.0 * np.sinh(0.5 * step) ** 2 - np.expm1(-0.5 * _variance(q1, q2, gap, step)))
         ),
+        positive_kernel=True,
         source="moment generating function of a Gaussian",
     )
 

@@ -65,7 +65,7 @@ def limits(
         side = chebyshev.side_fit(subject, start, direction, widest, NARROWEST * widest)
         if side is None:  # no smooth side, as of the square root at zero
             found.append(float(direct[k]) if order == 0 else float("nan"))
-            errors.append(_unsettled(subject, at, beside[k]) if order == 0 else float("inf"))
+            errors.append(_to_the_limit(subject, start, at) if order == 0 else float("inf"))
             continue
         value = float(side.derivative(np.array([at]), order)[0])
         error = float(side.error(np.array([at]), order)[0])
@@ -78,11 +78,20 @@ def limits(
     return Limits(found[0], found[1], float(max(errors)))
 
 
-def _unsettled(f: chebyshev.Subject, at: float, beside: float) -> float:
-    r"""How far a value beside a singularity may be from the limit.
+def _to_the_limit(f: Callable[[Array], Array], start: float, at: float) -> float:
+    """How far the value at `start` may be from the limit at `at`: infinite where there is none.
 
-    That of :math:`|x|^p` at x is :math:`|x|^p = (|2x|^p - |x|^p) / (2^p - 1)`, and p is taken to
-    be 1/20 or more.
+    Towards the limit each step of a power of the distance is a fixed part of the one before, so
+    that what is left is their geometric series.
     """
-    y = f(np.array([beside, at + 2.0 * (beside - at)]))
-    return float(32.0 * abs(y[1] - y[0]) + 4.0 * EPS * abs(y[0]))
+    with np.errstate(over="ignore"):
+        value = f(at + (start - at) * 8.0 ** np.arange(4.0))
+        steps = np.abs(np.diff(value))
+    if not np.all(np.isfinite(steps)):
+        return float("inf")
+    if not steps[:2].any():
+        return 4.0 * EPS * abs(float(value[0]))
+    ratio = float(np.max(steps[:2] / np.maximum(steps[1:], 5e-324)))
+    if ratio > 0.95:  # a logarithm, or noise
+        return float("inf")
+    return 2.0 * float(steps[0]) * ratio / (1.0 - ratio) + 4.0 * EPS * abs(float(value[0]))

@@ -42,6 +42,9 @@ class ClosedForms:
     near_slope : callable, optional
         :math:`(q_1, q_2, 1 - c, 1 + c) \mapsto E\,\phi'(h_1)\phi'(h_2)`: `derivative_kernel`
         where 1 - |c| is known better than c.
+    positive_kernel : bool
+        Whether `kernel` and `derivative_kernel` are products of positive terms, which keep their
+        digits however small they are beside the lengths.
     source : str
         Where the formulas stand, or how they were derived.
     """
@@ -55,6 +58,7 @@ class ClosedForms:
     difference: Callable[[Array, Array, Array, Array], Array] | None = None
     total: Callable[[Array, Array, Array, Array], Array] | None = None
     near_slope: Callable[[Array, Array, Array, Array], Array] | None = None
+    positive_kernel: bool = False
     source: str = ""
 
 

@@ -31,6 +31,7 @@ QUICK = 1e-6
 FAINT = 20.0  # times the noise: a fit below that would be a shape without a meaning
 POINTWISE = 6.0  # error of a value for noise 1 in each of 24 coefficients, of random signs
 LEAST = 2e-4  # of the rounding that is possible: what is left where terms did cancel
+_SPIKE = 1e3  # times the noise in a coefficient: no rounding reaches so far from the fit
 LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
 _PER_UNIT = round(1.0 / CELL)
 
@@ -189,7 +190,9 @@ def steady(
     if also is not None:
         noisy |= cells.finite & (cells.low < also[1]) & (cells.high > also[0])
     coefficients = _without(cells.coefficients, noise)
+    own = noise
     if lower is not None:
+        noisy &= lower.cells.resolved | lower.noisy  # beside a step the slope is no noise
         half = 0.5 * (cells.high - cells.low)[:, None]
         slope = np.polynomial.chebyshev.chebder(lower.cells.coefficients, axis=1) / half
         slope = np.pad(slope, ((0, 0), (0, 1)))
@@ -209,9 +212,36 @@ def steady(
     noise = np.where(hidden, around, noise)
     coefficients = np.where(faint[:, None], 0.0, coefficients)
     cells = Panels(cells.low, cells.high, coefficients, noise, cells.resolved, cells.finite)
+    spiked = _spiked(f, cells, noisy, np.maximum(own, noise))
+    noisy, faint = noisy & ~spiked, faint & ~spiked
     member, found = tails(cells, noisy, faint)
     edges, start = np.array(first), np.array(offset)
     return Steady(f, ends[1:-1], cells, noisy, edges, start, member, found, passed_on)
+
+
+def _spiked(f: Subject, cells: Panels, noisy: NDArray[np.bool_], noise: Array) -> NDArray[np.bool_]:
+    """Noisy cells with something between their nodes: next to zero, or to one of their ends."""
+    steps = np.r_[0.0, 2.0 ** np.arange(-45.0, -1.0)]
+    which = np.flatnonzero(noisy)
+    low, high = cells.low[which, None], cells.high[which, None]
+    width = high - low
+    inner = 1e-9 * width  # on an end itself the value may belong to the other side
+    zero = np.clip(0.0, low + inner, high - inner)
+    x = np.concatenate([low + inner + width * steps, high - inner - width * steps], axis=1)
+    x = np.concatenate([x, zero - width * steps, zero + width * steps], axis=1)
+    x = np.clip(x, low + inner, high - inner)
+    cell = np.repeat(which, x.shape[1])
+    size = np.max(np.abs(cells.coefficients[which]), axis=1) + noise[which]
+    with np.errstate(all="ignore"):
+        y, beside = (f((x * k).ravel()).reshape(x.shape) for k in (1.0, 1.001))
+        off = np.abs(y - _clenshaw(cells, cell, x.ravel()).reshape(x.shape))
+        # cancellation next to zero is no spike: it is ragged, or zero after three powers of x
+        lost = EPS * 64.0 * size[:, None] * np.abs(width / x) ** 3
+        spike = (np.abs(y - beside) < 0.1 * off) & np.isfinite(off) & ~(off < lost)
+    off = np.where(spike, off, 0.0)
+    out = np.zeros(len(noisy), dtype=bool)
+    out[which] = off.max(1, initial=0.0) > np.maximum(_SPIKE * noise[which], 1e-9 * size)
+    return out
 
 
 def _around(noise: Array) -> Array:

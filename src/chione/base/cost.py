@@ -2,14 +2,21 @@
 
 Each public function that can run long estimates its work and its memory from its arguments and
 asks :func:`check`. The limits are those of a laptop; ``effort=10`` raises both tenfold.
+
+What no argument tells, such as how finely a user's function has to be looked at, is found out on
+the way: functions marked by :func:`ends` stop once the work in them, which calls :func:`tick`,
+has taken as much as was allowed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from chione.base import checks
 from chione.base.errors import CostError
@@ -19,7 +26,12 @@ SECONDS = 60.0
 GIGABYTES = 4.0
 """Memory that a call may take at effort 1."""
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PATIENCE = 0.8  # of the limit: what is stopped on the way has not overstepped it either
 _allowed: ContextVar[float] = ContextVar("effort", default=1.0)
+_begun: ContextVar[tuple[str, float] | None] = ContextVar("begun", default=None)
 
 
 @contextmanager
@@ -42,6 +54,45 @@ def allowing(effort: float) -> Iterator[None]:
 def allowed(effort: float = 1.0) -> float:
     """How many times the limits a call may take: `effort`, or more where the surroundings do."""
     return max(checks.positive("effort", effort), _allowed.get())
+
+
+def ends(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a public function end in a sentence where its integrals take more than was allowed.
+
+    The outermost marked function counts: it looks at the CPU time of this process.
+    """
+
+    @wraps(function)
+    def bounded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _begun.get() is not None:
+            return function(*args, **kwargs)
+        token = _begun.set((function.__name__, time.process_time()))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _begun.reset(token)
+
+    return bounded
+
+
+def tick() -> None:
+    """Called by long work now and then.
+
+    Raises
+    ------
+    CostError
+        If the outermost function marked by :func:`ends` has used what it may.
+    """
+    begun = _begun.get()
+    if begun is None:
+        return
+    seconds = _PATIENCE * SECONDS * _allowed.get()
+    if time.process_time() - begun[1] > seconds:
+        raise CostError(
+            f"{begun[0]} was stopped after {duration(seconds)} of work, when it was not done: the "
+            "activation needs very many points at these lengths. Take one that changes less "
+            "abruptly, fewer cells or layers, or more effort (effort=10 for ten times as long)."
+        )
 
 
 def check(

@@ -13,19 +13,23 @@ from typing import Any, NoReturn
 
 import click
 
+from chione.base.cost import SECONDS, allowed
+
 
 @contextmanager
 def contained(path: Path) -> Iterator[None]:
     """Run what comes from `path`; whatever it raises becomes one sentence.
 
     Its output goes to stderr, its input is empty, and ``sys.exit``, ``os._exit`` or a
-    KeyboardInterrupt of its own end the block, not the program. What this cannot hold is a crash of
-    the interpreter and a loop without an end; there Ctrl-C helps, which is passed on.
+    KeyboardInterrupt of its own end the block, not the program. A loop without an end is stopped
+    after the time that the effort allows. What this cannot hold is a crash of the interpreter, and
+    a single call into compiled code that does not return; there Ctrl-C helps, which is passed on.
 
     Raises
     ------
     click.UsageError
-        If the code raises anything.
+        If the code raises anything, or takes longer than :data:`chione.base.cost.SECONDS` times
+        the effort.
     KeyboardInterrupt
         If the user, not the code, interrupts.
     """
@@ -33,6 +37,7 @@ def contained(path: Path) -> Iterator[None]:
     try:
         with ExitStack() as stack:
             stack.enter_context(_streams())
+            stack.enter_context(_timed(path, allowed() * SECONDS))
             stack.enter_context(_no_way_out())
             stack.enter_context(_listening(pressed))
             yield
@@ -41,6 +46,8 @@ def contained(path: Path) -> Iterator[None]:
     except BaseException as err:
         if pressed:
             raise
+        if isinstance(err, _TooLong):
+            raise click.UsageError(str(err)) from None
         if isinstance(err, _Ended | SystemExit):
             said = f" and says: {err}" if str(err) not in ("", "0", "None") else ""
             raise click.UsageError(
@@ -54,6 +61,39 @@ def contained(path: Path) -> Iterator[None]:
 
 class _Ended(BaseException):
     """What os._exit raises in here."""
+
+
+class _TooLong(BaseException):
+    """What the alarm raises."""
+
+
+@contextmanager
+def _timed(path: Path, seconds: float) -> Iterator[None]:
+    """Raise in code that runs longer than that; end the program where it swallows that twice."""
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    left, leave = 3, os._exit
+    words = (
+        f"{str(path)!r} was still running after {seconds:g} s: a loop without an end, or more "
+        "work than was allowed; end it sooner, or raise the limit by --effort."
+    )
+
+    def late(number: int, frame: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            raise _TooLong(words)
+        os.write(2, f"Error: {words}\n".encode())
+        leave(2)
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, 1e8), 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

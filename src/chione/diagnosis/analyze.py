@@ -241,7 +241,7 @@ def _trust(network: MLP) -> Trust | None:
         )
     except ConvergenceError:
         return None
-    known = np.isfinite(found.relative_spread) and not np.isnan(found.ratio)
+    known = np.isfinite(found.relative_spread.value) and not np.isnan(found.ratio.value)
     return found if known else None  # a signal that dies has no relative spread
 
 

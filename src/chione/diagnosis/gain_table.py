@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chione.activations import AbstractActivation, ActivationLike, activation, catalogue
-from chione.base import AbstractResult, checks, result, text_table
+from chione.base import AbstractResult, checks, cost, result, text_table
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
 
@@ -91,6 +91,7 @@ class GainTable(AbstractResult):
         return repr(self)
 
 
+@cost.ends
 def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTable:
     r"""Tabulate sigmas on the edge of chaos and what they do, beside ``calculate_gain``.
 

@@ -62,7 +62,7 @@ def phase_of(field: MeanField, recommended: Recommendation | None = None) -> Pha
         word is "critical", because chi_perp = 1 at the point that they were chosen for; a rounded
         sigma, or another attracting point on the way from mean square 1, does not change that word.
     """
-    growth = float(field.fixed_points.growth)
+    growth = float(field.fixed_points.growth.value)
     if field.phase not in _SETTLING:
         return Phase(field.phase, False, growth=growth)
     chi = float(field.chi_perp.value)

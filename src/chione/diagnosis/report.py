@@ -162,7 +162,6 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
         "reasons": reasons,
         "log10_gradient": plain(analysis.log10_gradient),
         "log10_gradient_error": plain(analysis.log10_error),
-        "theory_sentence": analysis.theory.sentence,
         "reached": analysis.theory.reached,
         "power_laws": [law.sentence for law in analysis.theory.power_laws],
         "finite_width": None if width is None else width.sentence,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import ndtr
 
@@ -111,9 +112,15 @@ def decay(quick: bool) -> Reproduction:
         "amplitude": Variable(("activation",), amplitude, "amplitude"),
         "asymptote": Variable(("activation", "layer"), asymptote, "the law at large depth"),
     }
-    power = exponent > 0
+    return Reproduction(figure, data, _decay_checks(layer, k, exponent > 0, asymptote))
+
+
+def _decay_checks(
+    layer: Array, k: Array, power: NDArray[np.bool_], asymptote: Array
+) -> tuple[Check, ...]:
+    """K against its laws at large depth, against an integral, and against plain sums."""
+    depth = layer[-1]
     ratio = k / asymptote
-    # deviations fade like a power of l: three depths give the limit and what is left of it
     # deviations fade about like 1 / l, up to logarithms: two depths give the limit
     half = int(np.argmin(abs(layer - depth / 2.0)))
     early, end = ratio[power, half], ratio[power, -1]
@@ -123,7 +130,7 @@ def decay(quick: bool) -> Reproduction:
     for _ in range(200):
         orbit = plain.average(lambda h: np.tanh(h) ** 2, orbit)
     mine = theory.iterate_lengths("tanh", sigma_w=1.0, depth=201).q[-1]
-    checks = (
+    return (
         worst("K over its power law, extrapolated", limit, 1.0, 0.5 * abs(end - early)),
         worst("K over its power law at the last layer", end, 1.0, 3.0 * abs(end - early)),
         # three terms of the expansion are drawn; the next one is of relative order 1 / y^3
@@ -136,7 +143,6 @@ def decay(quick: bool) -> Reproduction:
         ),
         Check("tanh after 200 maps, by plain sums", float(mine), orbit, 1e-10),
     )
-    return Reproduction(figure, data, checks)
 
 
 def _logarithmic(layer: Array) -> Array:

@@ -23,7 +23,18 @@ _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _DEEP = 8.0  # standard deviations
 _POLE = 1e9  # gap over width, of a feature that holds all of the mass: no needle, a pole
 _MATTERS = 1e-9  # relative; features that may have been missed and hold less are in the error
+_ROOM = 64  # powers of two between values and the largest float64
 _BLOCK = 1 << 20  # weights held at a time (8 MB)
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """A function times a power of two, so that sums of its values stay inside float64."""
+
+    g: Callable[[Array], Array]
+
+    def __call__(self, h: Array) -> Array:
+        return np.ldexp(self.g(h), -_ROOM)
 
 
 class Integrator:
@@ -62,6 +73,7 @@ class Integrator:
         self.relative_error = relative_error
         self.features = features
         self._rules: dict[int, _Compiled] = {}
+        self._reduced: Integrator | None = None  # made where values are nearly too large
 
     def __call__(self, q: Any) -> Estimate:
         """Expectation at each variance.
@@ -109,7 +121,28 @@ class Integrator:
         value, error, status = self._evaluate(rule, np.array([q]))
         if rule.status == Status.OVERFLOW:  # the far end of the binade may be to blame
             value, error, status = self._evaluate(self._compile(np.array([q])), np.array([q]))
-        return Estimate(float(value[0]), float(error[0]), Status(int(status[0])))
+        found = Estimate(float(value[0]), float(error[0]), Status(int(status[0])))
+        if found.status == Status.OVERFLOW and self.power == 1 and not isinstance(self.g, _Reduced):
+            return self._of_large_values(q, found)
+        return found
+
+    def _of_large_values(self, q: float, found: Estimate) -> Estimate:
+        """The expectation where sums of values overflow, but it does not, as of hypot(x, 1e308)."""
+        if self._reduced is None:
+            small = _Reduced(self.g)
+            self._reduced = Integrator(
+                small,
+                self.breakpoints,
+                relative_error=self.relative_error,
+                features=None if self.features is None else Features(small, self.breakpoints),
+            )
+        small_one = self._reduced(q)
+        value, error = (
+            math.ldexp(x, _ROOM) if abs(x) < math.ldexp(1.0, 1024 - _ROOM) else math.inf
+            for x in (float(small_one.value), float(small_one.error))
+        )
+        known = math.isfinite(value) and math.isfinite(error)
+        return Estimate(value, error, small_one.status) if known else found
 
     def _array(self, q: Array) -> Estimate:
         flat = q.ravel()

@@ -126,6 +126,7 @@ class Features:
         self.nonzero = nonzero
         self.breakpoints = np.array(sorted(breakpoints))
         self._octaves: dict[tuple[int, int], _Octave] = {}
+        self._around: dict[int, Array] = {}
 
     def at(self, sigma: float) -> Found:
         """Features that matter for standard deviations from `sigma` to two of it."""
@@ -135,27 +136,38 @@ class Features:
         if any(f.lucky for o in every for f in o.features) or _on_one_line(every):
             every = self._look({j: _FINER * PROBES // share for j, share in shares.items()})
         gap = max((2.0**j / (PROBES // share) for j, share in shares.items()), default=0.0)
+        if top not in self._around:
+            self._around[top] = self._around_breakpoints(2.0**top)
+        around = self._around[top]
         return Found(
-            np.concatenate([self._around_breakpoints(sigma), *(o.edges for o in every)]),
+            np.concatenate([around, *(o.edges for o in every)]),
             tuple(f for o in every for f in o.features if f.lucky),
             2.0 * gap,
-            not self.nonzero and all(o.zero for o in every),
+            not self.nonzero and all(o.zero for o in every) and not around.size,
         )
 
     @np.errstate(all="ignore")
     def _around_breakpoints(self, sigma: float) -> Array:
-        """Panel edges graded towards breakpoints at which a narrow feature sits."""
+        """Panel edges graded towards breakpoints at which a narrow feature sits, and towards 0.
+
+        Towards 0 the feature is looked for below the octaves that are probed.
+        """
         edges = [np.empty(0)]
-        steps = sigma * 2.0 ** np.arange(-1.0, -50.0, -1.0)
-        for k in self.breakpoints[np.abs(self.breakpoints) < _FAR * sigma]:
+        every = sigma * 2.0 ** np.arange(-1.0, -50.0, -1.0)
+        near = self.breakpoints[np.abs(self.breakpoints) < _FAR * sigma]
+        centres = [(k, 0) for k in near]
+        if 0.0 not in near:
+            centres.append((0.0, -1 - min(_SHARES)))
+        for k, first in centres:
             for side in (-1.0, 1.0):
-                h = k + side * steps
-                h = h[h != k]
+                whole = k + side * every
+                whole = whole[whole != k]
+                h = whole[first:]
                 # towards k a smooth function changes less with each step
                 change = np.abs(np.diff(np.asarray(self.g(h), dtype=np.float64)))
                 scale = 1e3 * _SMOOTH * float(np.abs(self.g(h[:2])).max())
                 if np.any(change[1:] > change[:-1] + scale):
-                    edges.append(h)
+                    edges.append(whole)  # the tail of the feature as well
         return np.concatenate(edges)
 
     def _look(self, probes: dict[int, int]) -> list[_Octave]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chione.base import EPS, Array
+from chione.base import EPS, Array, cost
 from chione.gaussian.panels import LAST, NODES, WEIGHTS
 
 _RESOLVED = 1e-17  # square of the last coefficients over the size of the whole
@@ -63,6 +63,7 @@ def integrate(
     low, high = edges[:-1], edges[1:]
     value = error = size = ends = 0.0
     for level in range(_MAX_LEVELS + 1):
+        cost.tick()
         half = 0.5 * (high - low)
         x = 0.5 * (low + high)[:, None] + half[:, None] * NODES
         f, noise = (np.reshape(a, x.shape) for a in integrand(x.ravel()))

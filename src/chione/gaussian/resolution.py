@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array
+from chione.base import EPS, Array, cost
 from chione.gaussian.panels import NODES, WEIGHTS, graded_edges
 
 # Interpolation in 16 nodes to this accuracy integrates to its square, that is to 1e-18
@@ -20,6 +20,7 @@ _RESOLVED = 1e-9
 _NOISE = 1e-5  # a remainder below this that no longer falls is noise of the function
 _NEGLIGIBLE = 1e-20  # of the largest value within ten standard deviations
 _MAX_LEVELS = 54
+_REACH = 1e4  # up to where these levels come down to 1e-12
 _OVERFLOW_LEVELS = 12
 _MAX_PANELS = 20_000
 _TINY = 1e-11
@@ -28,6 +29,7 @@ _TINY = 1e-11
 _END = 1.0 - 2.0**-40
 _TESTS = np.concatenate([0.5 * NODES - 0.5, 0.5 * NODES + 0.5, [-_END, _END]])
 _PROBES = 768  # uniform, beside the graded ones
+_AT_ZERO = np.geomspace(1e-13, 1e-3, 31)  # a spike there, as of the slope of tanh(1e9 x)
 
 # node values -> Legendre coefficients, (16, 16)
 _TO_LEGENDRE: Array = (
@@ -77,7 +79,7 @@ def resolve(
     near = (0.5 * (graded[1:] + graded[:-1]) + half * NODES[::2, None]).ravel()
     wide = np.linspace(-10.0, 10.0, _PROBES) * min(sigma, reach / 10.0)
     first = np.empty(0) if extra_edges is None else extra_edges[np.abs(extra_edges) < reach]
-    probes = np.sort(np.concatenate([near, wide, first]))
+    probes = np.sort(np.concatenate([near, wide, first, -_AT_ZERO, _AT_ZERO]))
     at_probes = np.asarray(g(probes), dtype=np.float64)
     inside = tuple(k for k in breakpoints if abs(k) < reach)
     first = np.concatenate([first, [-reach, *inside, reach]])
@@ -104,7 +106,10 @@ def _bisect(
     floor = _NEGLIGIBLE * float(np.abs(at_probes[near]).max(initial=0.0))
     done: list[tuple[Array, Array, NDArray[np.bool_]]] = []
     count = len(low)
-    for level in range(_MAX_LEVELS + 1):
+    # a feature at zero keeps its width, however far the panels reach
+    most = _MAX_LEVELS + max(0, int(np.log2(reach / _REACH)))
+    for level in range(most + 1):
+        cost.tick()
         rest, size, blur, finite = _remainder(g, low, high, probes, at_probes)
         fine = rest <= _RESOLVED * size + blur + floor
         noise = ~fine & (rest <= _NOISE * size) & (rest > 0.3 * before)
@@ -112,7 +117,7 @@ def _bisect(
             noise &= np.roll(noise, len(low) // 2)
         smallest = (high - low) <= 2.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
         stop = fine | noise | smallest | (~finite & (level >= _OVERFLOW_LEVELS))
-        if level == _MAX_LEVELS or count > _MAX_PANELS:
+        if level == most or count > _MAX_PANELS:
             stop[:] = True
         done.append((low[stop], high[stop], (~fine & finite)[stop]))
         if np.all(stop):

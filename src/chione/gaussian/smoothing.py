@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array
+from chione.base import EPS, Array, cost
 from chione.gaussian.outer import Budget
 from chione.gaussian.panels import LAST, NODES, WEIGHTS
 from chione.gaussian.resolution import Resolution, resolve
@@ -74,6 +74,7 @@ def smooth(
     count = np.searchsorted(resolution.edges, x + window * sigma) - first
     n = max(1, _PANELS // (20 + int(count.max(initial=0))))
     for start in range(0, len(x), n):
+        cost.tick()
         part = slice(start, start + n)
         panels = _cut_panels(x[part], sigma, first[part], count[part], resolution, window)
         mean[part], error[part], size[part], tail[part] = _smooth_block(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,12 @@ from chione.base import (
     Estimate,
     Status,
     checks,
+    cost,
     result,
 )
-from chione.gaussian.resolution import resolve
+from chione.gaussian.resolution import Resolution, resolve
 from chione.gaussian.smoothing import WIDE, smooth
-from chione.theory.moments import moments
+from chione.theory.moments import Moments, moments
 from chione.theory.taylor import slope_in_q
 
 _REACH, _PER_UNIT = 6.0, 10  # shifts that are searched, in standard deviations of h, and how finely
@@ -53,6 +54,9 @@ class AffineSolution(AbstractResult):
         Computed again from the changed activation: a check of the solution.
     curvature : Estimate
         V''(K): above zero lengths are held from below, below zero from above.
+    errors : dict of str to float
+        Absolute errors of `scale`, `shift`, `offset` and `sigma_b`, to first order: the error of
+        the equation over its slope, and through the formulas.
     """
 
     activation: AbstractActivation
@@ -65,8 +69,10 @@ class AffineSolution(AbstractResult):
     chi_parallel: Estimate
     chi_perp: Estimate
     curvature: Estimate
+    errors: dict[str, float] = field(default_factory=dict)
 
 
+@cost.ends
 def critical_affine(
     phi: ActivationLike, *, k: float = 1.0, offset: bool = True
 ) -> tuple[AffineSolution, ...]:
@@ -111,18 +117,10 @@ def critical_affine(
 
     shifted = _Shift(act, k, reach)
 
-    def mismatch(s: Array) -> Array:
-        d = shifted(s)
-        with np.errstate(all="ignore"):
-            if not offset:
-                return np.asarray(d.bent / d.slope_square)
-            beta = -d.bent / d.bend
-            return np.asarray((d.square + 2.0 * beta * d.mean + beta**2) / (k * d.slope_square) - 1)
-
     def one(s: float) -> float:
-        return float(mismatch(np.array([s]))[0])
+        return float(shifted.mismatch(np.array([s]), offset).value[0])
 
-    grid = mismatch(shifts)
+    grid = shifted.mismatch(shifts, offset).value
     found: list[AffineSolution] = []
     for i in range(len(shifts) - 1):
         low, high = grid[i], grid[i + 1]
@@ -141,6 +139,7 @@ def critical_affine(
     return tuple(sorted(found, key=lambda f: (round(abs(f.shift), 9), f.shift)))
 
 
+@cost.ends
 def normalizing_affine(
     phi: ActivationLike, *, mean: float = 0.0, variance: float = 1.0, shift: float = 0.0
 ) -> Affine:
@@ -181,13 +180,14 @@ def normalizing_affine(
     return Affine(act, scale=a, shift=shift, offset=mu - a * first)
 
 
+@cost.ends
 def normalizing_parameter(
     family: Callable[[float], Any],
     *,
     bracket: tuple[float, float],
     mean: float = 0.0,
     variance: float = 1.0,
-) -> tuple[float, float]:
+) -> tuple[Estimate, Estimate]:
     r"""Parameter and scale of a one-parameter family with the fixed point (mean, variance).
 
     .. math:: \lambda\,E\,\phi_\alpha(X) = \mu, \qquad
@@ -204,7 +204,8 @@ def normalizing_parameter(
 
     Returns
     -------
-    alpha, scale : float
+    alpha, scale : Estimate
+        With errors to first order: that of the equation over its slope, and through the formula.
 
     Raises
     ------
@@ -215,7 +216,7 @@ def normalizing_parameter(
     --------
     >>> from chione.activations import ELU
     >>> alpha, scale = normalizing_parameter(ELU, bracket=(1.0, 3.0))  # the constants of SELU
-    >>> round(alpha, 9), round(scale, 9)
+    >>> round(alpha.value, 9), round(scale.value, 9)
     (1.673263242, 1.050700987)
     """
     mu, nu = checks.finite("mean", mean), checks.positive("variance", variance)
@@ -227,13 +228,18 @@ def normalizing_parameter(
     except (TypeError, ValueError) as err:
         raise type(err)(f"bracket must hold two values of alpha, but it is {bracket!r}.") from err
 
-    def both(alpha: float) -> tuple[float, float]:
-        m = moments(Affine(activation(family(alpha)), shift=mu))
-        return float(m.mean(nu).value), float(m.square(nu).value)
+    def moments_of(alpha: float) -> Moments:
+        return moments(Affine(activation(family(alpha)), shift=mu))
+
+    def gap(alpha: float) -> Estimate:
+        m = moments_of(alpha)
+        return m.mean(nu) / m.square(nu).sqrt() - target
+
+    def scale(alpha: float) -> Estimate:
+        return ((nu + mu**2) / moments_of(alpha).square(nu)).sqrt()
 
     def mismatch(alpha: float) -> float:
-        first, second = both(alpha)
-        return first / math.sqrt(second) - target
+        return float(gap(alpha).value)
 
     if mismatch(low) * mismatch(high) > 0.0:
         raise ConvergenceError(
@@ -241,18 +247,36 @@ def normalizing_parameter(
             f"widen the bracket."
         )
     alpha = float(brentq(mismatch, low, high, xtol=4.0 * EPS, rtol=4.0 * EPS))
-    return alpha, math.sqrt((nu + mu**2) / both(alpha)[1])
+    step = 1e-4 * max(abs(alpha), 1e-3 * abs(high - low))
+    ends = alpha - step, alpha + step  # one digit of the slopes is enough for an error
+    slope, drift = (
+        abs(float(f(ends[1]).value) - float(f(ends[0]).value)) / (2.0 * step) for f in (gap, scale)
+    )
+    off, found = gap(alpha), scale(alpha)
+    error = float(abs(off.value) + off.error) / slope if slope else math.inf
+    error += 8.0 * EPS * abs(alpha)
+    return Estimate(alpha, error), Estimate(found.value, found.error + drift * error)
 
 
 @dataclass(frozen=True)
 class _Shifted:
     """Moments of phi(h + s) for many shifts s: E psi, E psi^2, E psi'^2, E psi'', E psi psi''."""
 
-    mean: Array
-    square: Array
-    slope_square: Array
-    bend: Array
-    bent: Array
+    mean: Estimate
+    square: Estimate
+    slope_square: Estimate
+    bend: Estimate
+    bent: Estimate
+
+    @property
+    def scale(self) -> Estimate:
+        """A of E (a psi')^2 = 1."""
+        return self.slope_square**-0.5
+
+    @property
+    def beta(self) -> Estimate:
+        """B / a of E (psi + b / a) psi'' = 0."""
+        return -self.bent / self.bend
 
 
 class _Shift:
@@ -278,22 +302,54 @@ class _Shift:
         """The moments at the shifts s (n,)."""
         phi, k = self.phi, self.k
         mean, square, slope_square, bend, bent = (
-            smooth(g, s, k, window=WIDE, resolution=panels)[0] for g, panels in self._resolved
+            self._mean(g, panels, s, known)
+            for (g, panels), known in zip(
+                self._resolved, (0.0, 0.0, *3 * (phi.derivative_error,)), strict=True
+            )
         )
         for at in phi.kinks:  # the point masses of psi'' at kinks
             density = np.exp(-0.5 * (at - s) ** 2 / k) / math.sqrt(2.0 * math.pi * k)
-            size = phi.jump(1, at)
-            bend = bend + size * density
-            bent = bent + size * density * float(phi.value(np.array([at]))[0])
+            mass = Estimate(phi.jump(1, at) * density, 32.0 * EPS * abs(phi.jump(1, at)) * density)
+            bend = bend + mass
+            bent = bent + mass * float(phi.value(np.array([at]))[0])
         return _Shifted(mean, square, slope_square, bend, bent)
+
+    def _mean(
+        self, g: Callable[[Array], Array], panels: Resolution, s: Array, known: float
+    ) -> Estimate:
+        """E g(h + s), with the rounding of g and the error to which a derivative is `known`."""
+        value, error, _ = smooth(g, s, self.k, window=WIDE, resolution=panels)
+        size = math.sqrt(float(np.max(value**2, initial=0.0)))
+        return Estimate(value, error + (8.0 * EPS + known) * size, np.zeros(s.shape, np.int8))
+
+    def mismatch(self, s: Array, offset: bool) -> Estimate:
+        """What the right shift makes zero, both other equations being solved."""
+        d = self(s)
+        if not offset:
+            return d.bent / d.slope_square
+        beta = d.beta
+        return (d.square + 2.0 * beta * d.mean + beta**2) / (self.k * d.slope_square) - 1.0
+
+    def error(self, s: float, offset: bool) -> float:
+        """Of a root: the error of the equation over its slope."""
+        off = self.mismatch(np.array([s]), offset)
+        slope = self.slope(lambda x: self.mismatch(x, offset), s)
+        noise = float(abs(off.value[0]) + off.error[0])
+        return 4.0 * EPS * max(abs(s), math.sqrt(self.k)) + (noise / slope if slope else math.inf)
+
+    def slope(self, f: Callable[[Array], Estimate], s: float) -> float:
+        """|df / ds| by a central difference: one digit is enough for an error."""
+        step = 1e-3 * math.sqrt(self.k)
+        ends = f(np.array([s - step, s + step])).value
+        return abs(float(ends[1] - ends[0])) / (2.0 * step)
 
 
 def _solution(shifted: _Shift, shift: float, offset: bool) -> AffineSolution | None:
     act, k, d = shifted.phi, shifted.k, shifted(np.array([shift]))
-    if not d.slope_square[0] > 1e-12:
+    if not d.slope_square.value[0] > 1e-12:
         return None  # so flat that the scale would be huge
-    a = 1.0 / math.sqrt(d.slope_square[0])
-    b = float(-a * d.bent[0] / d.bend[0]) if offset else 0.0
+    a = float(d.scale.value[0])
+    b = float((d.scale * d.beta).value[0]) if offset else 0.0
     if not math.isfinite(b) or abs(b) > 1e6:
         return None  # a pole of the equation, no root
     changed = Affine(act, scale=a, shift=shift, offset=b)
@@ -312,4 +368,22 @@ def _solution(shifted: _Shift, shift: float, offset: bool) -> AffineSolution | N
         chi_parallel=m.slope(k),
         chi_perp=m.derivative_square(k),
         curvature=slope_in_q(m.slope, k),
+        errors=_errors(shifted, d, shift, k - m.square(k), offset),
     )
+
+
+def _errors(
+    shifted: _Shift, d: _Shifted, shift: float, rest: Estimate, offset: bool
+) -> dict[str, float]:
+    """Of scale, shift, offset and sigma_b: their own, and what an error of the shift does."""
+    off = shifted.error(shift, offset)
+    moved = off * shifted.slope(lambda s: shifted(s).scale, shift)
+    found = {"shift": off, "scale": float(d.scale.error[0]) + moved, "offset": 0.0, "sigma_b": 0.0}
+    if offset:
+        moved = off * shifted.slope(lambda s: shifted(s).scale * shifted(s).beta, shift)
+        found["offset"] = float((d.scale * d.beta).error[0]) + moved
+        return found
+    rests = Estimate(max(float(rest.value), 0.0), float(rest.error)).sqrt()
+    square = shifted.slope(lambda s: shifted(s).square / shifted(s).slope_square, shift)
+    found["sigma_b"] = float(rests.error) + off * square / max(2.0 * rests.value, 1e-8)
+    return found

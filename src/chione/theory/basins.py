@@ -38,6 +38,7 @@ class Basins(AbstractResult):
     target: NDArray[np.int64]
 
 
+@cost.ends
 def basins(
     phi: ActivationLike, *, means: Any = None, variances: Any = None, n_steps: int = 2000
 ) -> Basins:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, Array, Estimate, Status, checks, missing
+from chione.base import EPS, Array, Estimate, Status, checks, cost, missing
 from chione.theory.kernel_drop import drop_for_curves, kernel_drop, slope_expansion
 from chione.theory.moments import moments
 from chione.theory.pair_kernels import (
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 
+@cost.ends
 def correlation_map(
     phi: ActivationLike,
     c: Any,
@@ -84,6 +85,7 @@ def correlation_map(
     return shaped(value, error, k.status)
 
 
+@cost.ends
 def one_minus_correlation_map(
     phi: ActivationLike, one_minus_c: Any, *, q: float, sigma_w: float, sigma_b: float = 0.0
 ) -> Estimate:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, along, checks, result
+from chione.base import EPS, AbstractResult, Array, along, checks, cost, result
 from chione.theory.growth_profile import own_unit
 from chione.theory.moments import Moments, moments
 
@@ -70,6 +70,7 @@ class CriticalLine(AbstractResult):
     sentence: str
 
 
+@cost.ends
 def critical_line(phi: ActivationLike, *, q: Any = None) -> CriticalLine:
     r"""The critical line as a curve with parameter q.
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
 from chione.theory.fading import Fading, fading, is_straight
 from chione.theory.growth_profile import own_unit
 from chione.theory.moments import Moments, moments
@@ -135,6 +135,7 @@ class Criticality(AbstractResult):
         return f"{self.activation}: {self.universality}. {self.reason}"
 
 
+@cost.ends
 def criticality(phi: ActivationLike) -> Criticality:
     r"""Every K* at which lengths and gradients both keep their size, and the universality class.
 

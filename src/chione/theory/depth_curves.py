@@ -55,6 +55,7 @@ class Trajectory(AbstractResult):
     errors: dict[str, Array]
 
 
+@cost.ends
 def trajectory(
     phi: ActivationLike,
     sigma_w: float,

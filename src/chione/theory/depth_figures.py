@@ -78,6 +78,8 @@ def follow(
         try:
             state = np.array([log_q, log_gap, decades])
             (log_q, log_gap, decades), far = carry(walk.layer, state, layer, depth)
+        except _SignalLost:
+            return DepthFigures(-math.inf, float("nan"), 0.0, 0.0)
         except (ConvergenceError, ArithmeticError):
             return lost
         relative += last_error * (depth - layer) + far[2] * _LN10
@@ -86,6 +88,10 @@ def follow(
         last = float(np.exp(log_q))
     rounding = EPS * float(depth)
     return DepthFigures(float(decades), float(distance), last, float(relative + rounding))
+
+
+class _SignalLost(ConvergenceError):
+    """Far from the input no signal and no gradient is left."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +133,12 @@ class _Walk:
 
     def layer(self, state: Array) -> Array:
         """What one layer adds to all three, for :func:`carry`."""
-        step = self.step(float(state[0]), float(state[1]))
+        known = bool(np.all(np.isfinite(state)))
+        step = self.step(float(state[0]), float(state[1])) if known else None
         if step is None:
             raise ConvergenceError("A moment has no value.")
+        if step.log_q == -math.inf or step.decades == -math.inf:
+            raise _SignalLost("Lengths fall to zero.")
         return np.array([step.log_q - state[0], step.log_gap - state[1], step.decades])
 
 

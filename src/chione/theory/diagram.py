@@ -94,6 +94,7 @@ class PhaseDiagram(AbstractResult):
     errors: dict[str, Array]
 
 
+@cost.ends
 def phase_diagram(
     phi: ActivationLike, *, sigma_w: Any, sigma_b: Any, q0: float = 1.0, effort: float = 1.0
 ) -> PhaseDiagram:
@@ -220,10 +221,14 @@ class _Cells:
                 perp_error[inside] = own + bend * of_q
         zero = q == 0.0
         if zero.any():
-            slope = self._w2[zero] * zero_slope(self._act, 1.0)
+            slope = np.array([zero_slope(self._act, float(w2)) for w2 in self._w2[zero]])
             parallel[zero] = perp[zero] = slope
             parallel_error[zero] = perp_error[zero] = 4.0 * EPS * slope
             q_error[zero] = 0.0
+        still = self._w2 == 0.0  # a constant map, also where E phi^2 is infinite
+        for part in (parallel, perp, parallel_error, perp_error):
+            part[still] = 0.0
+        q_error[still] = EPS * q[still]
         lost = self._status == Status.DIVERGENT
         if lost.any():  # what both tend to while lengths grow, where that exists
             for limit, value, error in zip(

@@ -16,7 +16,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from chione.base import EPS, Array, ConvergenceError
 
@@ -91,6 +90,8 @@ def _steady(layer: Layer, state: Array) -> Array:
 def _integrate(
     moved: Callable[[float, Array], Array], z: Array, start: float, decade: float, stop: float
 ) -> tuple[Array, Array]:
+    from scipy.integrate import solve_ivp  # loaded by the few questions that need it
+
     calls = 0
 
     def slope(t: float, y: Array) -> Array:

@@ -100,22 +100,26 @@ class Trust(AbstractResult):
     ----------
     width, depth : int
         Size of the network.
-    relative_spread : float
-        Standard deviation over networks of the last layer's mean square, relative to it.
-    ratio : float
+    relative_spread : Estimate
+        Standard deviation over networks of the last layer's mean square, relative to it, to
+        leading order in 1 / n; the error is the size of the next order, the cube of it, and no
+        bound.
+    ratio : Estimate
         Depth-to-width ratio at which V / (n K^2) reaches a quarter; infinite where V / K^2 stays
-        bounded below that.
+        bounded below that. The error is how far the rate of growth still moved over the last
+        layers that were followed.
     sentence : str
         The answer in words.
     """
 
     width: int
     depth: int
-    relative_spread: float
-    ratio: float
+    relative_spread: Estimate
+    ratio: Estimate
     sentence: str
 
 
+@cost.ends
 def finite_width(
     phi: ActivationLike,
     *,
@@ -237,6 +241,7 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     return Estimate.stack(rows)
 
 
+@cost.ends
 def trust(
     phi: ActivationLike,
     *,
@@ -266,14 +271,19 @@ def trust(
         relative = run(max(followed, _RATE_LAYERS))
     except ConvergenceError:
         relative = run(max(followed, 2))
-    last, middle = float(relative[-1]), float(relative[len(relative) // 2 - 1])
-    growth = (last - middle) / (len(relative) - len(relative) // 2)
+    half = len(relative) // 2
+    last, middle = float(relative[-1]), float(relative[half - 1])
+    growth = (last - middle) / (len(relative) - half)
     bounded = growth * len(relative) < 0.1 * max(1.0, abs(last))
     # at criticality V / K^2 goes on along a straight line
     beyond = 0.0 if bounded else growth * float(depth - followed)
     spread = math.sqrt(max(2.0 + float(relative[followed - 1]) + beyond, 0.0) / n)
-    ratio = math.inf if bounded or growth <= 0.0 else _TRUST / growth
-    return Trust(n, depth, spread, ratio, _trust_sentence(n, depth, spread, ratio))
+    ratio = Estimate(math.inf, 0.0)
+    if not bounded and growth > 0.0:
+        latest = last - float(relative[-2])  # the rate between the last two layers
+        ratio = _TRUST / Estimate(growth, abs(latest - growth))
+    sentence = _trust_sentence(n, depth, spread, float(ratio.value))
+    return Trust(n, depth, Estimate(spread, spread**3), ratio, sentence)
 
 
 def _trust_sentence(n: int, depth: int, spread: float, ratio: float) -> str:

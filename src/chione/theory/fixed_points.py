@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import Moments, moments
@@ -72,7 +72,7 @@ class FixedPoints(AbstractResult):
     status : Status
         ``OK``; ``CONTINUUM`` where every q is a fixed point; ``DIVERGENT`` where no point attracts
         and lengths grow without bound; ``NONE`` where there is none for another reason.
-    growth : float
+    growth : Estimate
         Factor V(q) / q on large lengths; lengths diverge at this rate per layer where it is above
         1. Infinite where they grow faster than exponentially.
     sentence : str
@@ -81,7 +81,7 @@ class FixedPoints(AbstractResult):
 
     points: tuple[FixedPoint, ...]
     status: Status
-    growth: float
+    growth: Estimate
     sentence: str
 
     @property
@@ -90,6 +90,7 @@ class FixedPoints(AbstractResult):
         return tuple(p for p in self.points if p.attracts)
 
 
+@cost.ends
 def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> FixedPoints:
     r"""All fixed points of the length map.
 
@@ -125,19 +126,25 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     """
     w2, b2 = variances(sigma_w, sigma_b)
     m = moments(phi)
+    if w2 == 0.0:  # the map is constant, whatever the activation
+        none = Estimate.exact(0.0)
+        still = (FixedPoint(Estimate(b2, EPS * b2), none, none, STABLE),)
+        return FixedPoints(still, Status.OK, none, _describe(still))
     grid, gap, noise = _scan(m, w2, b2)
     if _is_identity(b2, gap, noise):
         sentence = "Every length is a fixed point: the length map is the identity."
-        return FixedPoints((), Status.CONTINUUM, 1.0, sentence)
+        return FixedPoints((), Status.CONTINUUM, Estimate.exact(1.0), sentence)
     roots = _roots(m, w2, b2, grid, gap, noise)
     zero = _at_zero(m, w2, b2, gap)
     points = tuple(([zero] if zero else []) + [_point(m, w2, b2, *r) for r in roots])
-    growth = w2 * growth_factor(m)
+    factor = growth_factor(m)
+    growth = w2 * factor if np.isfinite(factor.value) else factor
     if any(p.attracts for p in points):
         return FixedPoints(points, Status.OK, growth, _describe(points))
     status = Status(int(unsettled(m, np.array(w2), np.array(b2))))
     if status == Status.DIVERGENT:
-        pace = f"by {growth:.4g}x a layer" if np.isfinite(growth) else "faster than exponentially"
+        settles = np.isfinite(growth.value)
+        pace = f"by {growth:.4g}x a layer" if settles else "faster than exponentially"
         start = "every" if len(points) == 0 or points[-1].q.value == 0.0 else "every large enough"
         sentence = f"No length attracts: from {start} input lengths diverge, in the end {pace}."
     elif status == Status.OVERFLOW:
@@ -295,22 +302,31 @@ def _at_zero(m: Moments, w2: float, b2: float, gap: Array) -> FixedPoint | None:
 def zero_slope(phi: AbstractActivation, w2: float) -> float:
     """V'(0) = sigma_w^2 times the mean of the squared one-sided slopes at zero."""
     one_sided = phi.derivative(np.array([-1e-300, 1e-300]))
-    return float(w2 * np.mean(one_sided**2))
+    if w2 == 0.0:
+        return 0.0  # also where the squared slope is infinite
+    with np.errstate(over="ignore"):
+        return float(np.mean((np.sqrt(w2) * one_sided) ** 2))
 
 
-def growth_factor(m: Moments) -> float:
+def growth_factor(m: Moments) -> Estimate:
     """Limit of E phi^2 / q at large q: infinite where it keeps rising, 0 where it falls away."""
     profile = growth_profile(m.phi)
     power = profile.last_power
     if power != 1.0:
-        return float("inf") if power > 1.0 else 0.0
+        return Estimate(float("inf") if power > 1.0 else 0.0, 0.0)
     bend = profile.linear_above if profile.linear_above > profile.linear_below else 1.0
     q = min(_FAR * bend, 1e300)
-    square = m.square(q)
-    if square.status == Status.OK:
-        return float(square.value / q)
-    tail = profile.log2_square - profile.log2_q
-    return float(np.exp2(tail[-tail.size // 10 :]).mean())
+    far = m.square(q) / q
+    if far.status == Status.OK:
+        # what is left falls at least like q^(-1/2), so a hundredth of q shows ten times as much
+        left = abs(far.value - (m.square(1e-2 * q) / (1e-2 * q)).value)
+        return Estimate(far.value, far.error + left)
+    with np.errstate(over="ignore"):  # a factor beyond float64 is infinite
+        tail = np.exp2((profile.log2_square - profile.log2_q)[-profile.log2_q.size // 10 :])
+    value = float(tail.mean())
+    if not np.isfinite(value):
+        return Estimate(float("inf"), 0.0)
+    return Estimate(value, float(np.abs(tail - value).max()) + 0.1 * value)
 
 
 def unsettled(m: Moments, w2: Array, b2: Array) -> NDArray[np.int8]:
@@ -319,7 +335,7 @@ def unsettled(m: Moments, w2: Array, b2: Array) -> NDArray[np.int8]:
     They diverge if V / q stays above 1 for ever, or tends to 1 from above, or is 1 with a bias on
     top. Where it falls but is above 1 at the largest lengths of float64, nothing can be claimed.
     """
-    factor = growth_factor(m)
+    factor = float(growth_factor(m).value)
     with np.errstate(invalid="ignore"):
         growth = np.where(w2 > 0.0, w2 * factor, 0.0)
     same = np.abs(growth - 1.0) <= 16.0 * EPS

@@ -25,6 +25,7 @@ from chione.base import (
     Status,
     along,
     checks,
+    cost,
     result,
 )
 from chione.gaussian import expectation
@@ -78,6 +79,7 @@ class Tradeoff(AbstractResult):
     gradient: Estimate
 
 
+@cost.ends
 def backward(
     network: MLP,
     *,
@@ -168,6 +170,7 @@ def _several(name: str, x: Any, n: int) -> tuple[Any, ...]:
     return out
 
 
+@cost.ends
 def tradeoff(phi: ActivationLike, *, q: float = 1.0) -> Tradeoff:
     r"""Forward decorrelation against gradient growth, for phi centred and scaled at variance q.
 

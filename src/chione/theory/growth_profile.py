@@ -82,7 +82,7 @@ class GrowthProfile:
         ends = self.crossings(w2, b2)
         if ends is None:
             return np.empty(0)
-        n = int(np.ceil(np.log2(ends[1] / ends[0]) * _FINE)) + 1
+        n = int(np.ceil((np.log2(ends[1]) - np.log2(ends[0])) * _FINE)) + 1
         return np.geomspace(*ends, n)
 
     def log2_ratio(self, w2: float, b2: float) -> Array:

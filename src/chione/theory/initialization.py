@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import Estimate, Status, checks, missing
+from chione.base import Estimate, Status, checks, cost, missing
 from chione.networks import WEIGHT_LAWS
 from chione.theory.affine_solutions import critical_affine
 from chione.theory.criticality import CriticalPoint, criticality
@@ -26,6 +26,7 @@ from chione.theory.schemes import SCHEMES, scheme_sigmas
 _PREFERENCE = 0.5
 
 
+@cost.ends
 def gain(
     phi: ActivationLike,
     *,
@@ -105,6 +106,7 @@ def gain(
     return replace(best, alternatives=(*others, *changed, *schemes))
 
 
+@cost.ends
 def describe_scheme(
     phi: ActivationLike,
     scheme: str,

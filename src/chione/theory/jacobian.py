@@ -8,7 +8,7 @@ import numpy as np
 
 from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
-from chione.base import SpecError, Status, checks
+from chione.base import SpecError, Status, checks, cost
 from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_result import Ensemble, JacobianSpectrum, SpectrumCurve
 from chione.theory.moments import second_moment
@@ -21,6 +21,7 @@ _LENGTHS = (1e-100, 1e100)
 __all__ = ["JacobianSpectrum", "SpectrumCurve", "jacobian_spectrum"]
 
 
+@cost.ends
 def jacobian_spectrum(
     phi: ActivationLike,
     *,

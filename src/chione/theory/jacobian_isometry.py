@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import field
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +11,8 @@ from scipy.optimize import brentq
 
 from chione.activations import ActivationLike, activation
 from chione.activations.protocol import AbstractActivation
-from chione.base import AbstractResult, ConvergenceError, Status, checks, result
-from chione.gaussian import gaussian_nodes
+from chione.base import EPS, AbstractResult, ConvergenceError, Status, checks, cost, result
+from chione.gaussian import Integrator, gaussian_nodes
 from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
 from chione.theory.jacobian_law import derivative_law
 from chione.theory.jacobian_limits import spread_of
@@ -40,6 +42,10 @@ class IsometricInitialization(AbstractResult):
         Share of the variance of phi(h) that no linear function of h explains: the price.
     status : Status
         NONE where no sigma_b gives this q_star.
+    errors : dict of str to float
+        Estimated absolute errors of `q_star`, `sigma_w`, `sigma_b`, `variance` and
+        `nonlinearity`: the moments behind them are taken a second time by adaptive quadrature, and
+        what the two differ by goes through the formulas to first order.
     """
 
     q_star: float
@@ -50,6 +56,7 @@ class IsometricInitialization(AbstractResult):
     exponent: float
     nonlinearity: float
     status: Status
+    errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -66,6 +73,7 @@ class IsometricInitialization(AbstractResult):
         )
 
 
+@cost.ends
 def q_star_for_variance(
     phi: ActivationLike, depth: int, sigma0_sq: float, *, weights: str = "orthogonal"
 ) -> IsometricInitialization:
@@ -107,9 +115,10 @@ def q_star_for_variance(
     q = _smallest_q(phi, s / L)
     exponent, amplitude = _power(phi)
     asymptotic = (s / (L * amplitude)) ** (1.0 / exponent) if np.isfinite(exponent) else np.nan
-    return _describe(phi, q, L * spread_of(phi, q), float(asymptotic), exponent)
+    return _describe(phi, q, L, float(asymptotic), exponent)
 
 
+@cost.ends
 def dynamical_isometry(
     phi: ActivationLike, depth: int, *, variance: float = 0.25
 ) -> tuple[IsometricInitialization, JacobianSpectrum]:
@@ -162,7 +171,7 @@ def _power(phi: AbstractActivation) -> tuple[float, float]:
 
 
 def _describe(
-    phi: AbstractActivation, q: float, variance: float, asymptotic: float, exponent: float
+    phi: AbstractActivation, q: float, layers: int, asymptotic: float, exponent: float
 ) -> IsometricInitialization:
     law = derivative_law(phi, q)
     sigma_w2 = 1.0 / float(law.moments(1)[0])
@@ -176,6 +185,46 @@ def _describe(
         sigma_b, status = float("nan"), Status.NONE
     else:
         sigma_b, status = float(np.sqrt(max(sigma_b2, 0.0))), Status.OK
-    return IsometricInitialization(
-        q, float(np.sqrt(sigma_w2)), sigma_b, variance, asymptotic, exponent, left, status
+    sigma_w, spread = float(np.sqrt(sigma_w2)), spread_of(phi, q)
+    spread_error = _spread_error(phi, q, spread)
+    q_error = spread_error / abs(_slope(lambda x: spread_of(phi, x), q)) + 1e-13 * q
+    squares = Integrator(phi.value, phi.kinks, power=2)(q)
+    slopes = Integrator(phi.derivative, phi.kinks, power=2, relative_error=phi.derivative_error)(q)
+    w2 = 1.0 / slopes
+    w2_error = w2.error + abs(sigma_w2 - w2.value)
+    w2_error += (
+        abs(_slope(lambda x: 1.0 / float(derivative_law(phi, x).moments(1)[0]), q)) * q_error
     )
+    square_error = squares.error + abs(second - squares.value)
+    b2_error = w2_error * second + sigma_w2 * square_error + 2.0 * q_error + 4.0 * EPS * q
+    errors = {
+        "q_star": q_error,
+        "sigma_w": w2_error / (2.0 * sigma_w) + EPS * sigma_w,
+        "sigma_b": b2_error / max(sigma_b, np.sqrt(b2_error)) if sigma_b == sigma_b else np.nan,
+        "variance": layers * (spread_error + 4.0 * EPS * spread),
+        # of the first order in the moments, and of 1 - left from the root
+        "nonlinearity": 4.0 * (square_error + 8.0 * EPS * second) / (second - mean**2)
+        + 2.0 * left * q_error / q,
+    }
+    return IsometricInitialization(
+        q, sigma_w, sigma_b, layers * spread, asymptotic, exponent, left, status, errors
+    )
+
+
+def _spread_error(phi: AbstractActivation, q: float, spread: float) -> float:
+    """Of the spread: against the same from two moments, whose cancellation is in their errors."""
+    second, fourth = (
+        Integrator(phi.derivative, phi.kinks, power=p, relative_error=phi.derivative_error)(q)
+        for p in (2, 4)
+    )
+    apart = fourth / second**2 - 1.0
+    # rounding of t / mu_1 is EPS beside a deviation of size sqrt(spread)
+    own = 16.0 * EPS * (np.sqrt(spread) + spread)
+    off = abs(float(apart.value) - spread)
+    return float(own + (off if off > apart.error else 0.0))
+
+
+def _slope(f: Callable[[float], float], q: float) -> float:
+    """Central difference: one digit is enough for an error."""
+    step = 1e-3 * q
+    return (f(q + step) - f(q - step)) / (2.0 * step)

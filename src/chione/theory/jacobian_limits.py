@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import lambertw
 
 from chione.activations import ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, cost, missing, result
 from chione.freeprob.measures import Complex
 from chione.theory.jacobian import JacobianSpectrum
 from chione.theory.jacobian_law import derivative_law
@@ -155,14 +155,15 @@ class Universality(AbstractResult):
     kind : {"smooth", "bernoulli", "two-valued", "none"}
         The class as q tends to 0. "two-valued": t leaves its value rarely, for another value that
         is not zero. "none": the law of t does not contract, so the variance grows with depth.
-    ratio : float
-        Third over second central moment of t / mu_1 as q tends to 0.
+    ratio : Estimate
+        Third over second central moment of t / mu_1 as q tends to 0, with what is left of the
+        way there from the smallest q looked at.
     sentence : str
         The same in words.
     """
 
     kind: Kind
-    ratio: float
+    ratio: Estimate
     sentence: str
 
     def limit(self, variance: float) -> LimitLaw | None:
@@ -172,16 +173,17 @@ class Universality(AbstractResult):
         return LimitLaw("bernoulli", variance) if self.kind == "bernoulli" else None
 
 
+@cost.ends
 def universality_class(phi: ActivationLike) -> Universality:
     """The universality class of an activation, from the law of phi'(h)^2 at small q."""
     phi = activation(phi)
     shapes = [_shape(phi, q) for q in _SMALL_Q]
     if shapes[0][0] == 0.0:
         text = f"{phi.name} is linear: with orthogonal weights its variance is 0."
-        return Universality("none", float("nan"), text)
+        return Universality("none", missing(Status.NONE), text)
     if shapes[-1][0] > 0.5 * shapes[0][0]:
         text = f"the law of phi'(h)^2 of {phi.name} keeps its spread as q tends to 0: no limit."
-        return Universality("none", shapes[-1][1], text)
+        return Universality("none", _limit([r for _, r in shapes]), text)
     ratio = [r for v, r in shapes if v > 0.0]  # exceptions can be too rare for float64
     kind: Kind = "bernoulli" if abs(ratio[-1] + 1.0) < 0.05 else "two-valued"
     if abs(ratio[-1]) < 1e-3 or abs(ratio[-1]) < 0.8 * abs(ratio[-2]):
@@ -191,7 +193,13 @@ def universality_class(phi: ActivationLike) -> Universality:
         "bernoulli": "phi'(h) is 1 but for rare zeros: the Bernoulli class",
         "two-valued": "phi'(h)^2 has one value but for rare exceptions that are not zero",
     }
-    return Universality(kind, float(ratio[-1]), f"As q tends to 0, {words[kind]} ({phi.name}).")
+    return Universality(kind, _limit(ratio), f"As q tends to 0, {words[kind]} ({phi.name}).")
+
+
+def _limit(ratio: list[float]) -> Estimate:
+    """The last of values on the way to a limit, off by no more than the last step."""
+    step = abs(ratio[-1] - ratio[-2]) if len(ratio) > 1 else float("inf")
+    return Estimate(float(ratio[-1]), step + 1e-9 * abs(ratio[-1]) + 64.0 * EPS)
 
 
 def distance_to_limit(spectrum: JacobianSpectrum, limit: LimitLaw, *, points: int = 2000) -> float:

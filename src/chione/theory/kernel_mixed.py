@@ -123,6 +123,8 @@ def two_inputs(network: MLP, q0: tuple[float, float], c0: float, *, with_slope: 
     scale = Scale.of(network.sigma_w, network.sigma_b)
     first = FirstLayer(x, x, network.sigma_w, network.sigma_b)
     side = first.lengths[0], np.full(2, first.relative)
+    if not np.all(np.isfinite(side[0])):
+        raise ConvergenceError("Kernels leave the range of float64 at layer 1.")
     pairs = first.pairs(slice(0, 2))
     _equal_inputs(pairs, slice(0, 2))
     root = np.sqrt(side[0])[:, None] * np.sqrt(side[0])

@@ -28,6 +28,7 @@ _EQUAL = 1e-14  # norms that differ by less than this, relatively, count as equa
 _RESOLVED = 1e-9  # error of a compiled kernel beyond which layers are followed one by one
 
 
+@cost.ends
 def nngp(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     r"""Covariance of the last pre-activations of infinitely wide networks, :math:`K^L(x, x')`.
 
@@ -70,6 +71,7 @@ def nngp(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     return _kernel(network, x1, x2, False)
 
 
+@cost.ends
 def ntk(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     r"""Neural tangent kernel of infinitely wide networks, :math:`\Theta^L(x, x')`.
 
@@ -95,6 +97,7 @@ class KernelLayers(AbstractResult):
     ntk: Estimate
 
 
+@cost.ends
 def kernel_layers(
     network: MLP, *, q0: tuple[float, float] = (1.0, 1.0), c0: float = 0.5
 ) -> KernelLayers:
@@ -134,6 +137,7 @@ def kernel_layers(
         return KernelLayers(k, Estimate(theta, error + 2.0 * EPS * np.abs(theta), status))
 
 
+@cost.ends
 def kernel_diagonal(network: MLP, q0: Any, *, with_ntk: bool = False) -> Estimate:
     r"""Kernel of inputs with themselves, from their mean squares alone.
 

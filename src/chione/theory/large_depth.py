@@ -34,7 +34,8 @@ from chione.theory.moments import moments
 from chione.theory.power_laws import PowerLaw, correlation_power_law
 from chione.theory.taylor import origin, slope_in_q
 
-_LAYER = 1e-4  # CPU seconds of one layer
+_LAYER = 2e-4  # CPU seconds of one layer
+_BESIDE = 1e-6  # relative distance at which the change of chi_perp is read
 
 
 @result
@@ -70,6 +71,7 @@ class LargeDepth(AbstractResult):
                 if law is None
                 else {
                     "exponent": law.exponent,
+                    "errors": law.errors,
                     "amplitude": law.amplitude.to_dict(),
                     "sentence": law.sentence,
                 }
@@ -90,15 +92,19 @@ class DeepRun(AbstractResult):
         Length of each.
     log_gradient : ndarray
         Natural logarithm of the product of chi_perp over the layers before it.
+    errors : dict of str to ndarray
+        Bounds on the absolute errors of `q` and `log_gradient`, by name, to first order.
     """
 
-    axes = along("layer", "layer", "q", "log_gradient")
+    axes = along("layer", "layer", "q", "log_gradient", "errors")
 
     layer: Array
     q: Array
     log_gradient: Array
+    errors: dict[str, Array]
 
 
+@cost.ends
 def large_depth(phi: ActivationLike) -> tuple[LargeDepth, ...]:
     r"""Exponents and amplitudes at every critical point of an activation.
 
@@ -135,6 +141,7 @@ def large_depth(phi: ActivationLike) -> tuple[LargeDepth, ...]:
     return tuple(_laws(act, p) for p in criticality(act).points)
 
 
+@cost.ends
 def iterate_lengths(
     phi: ActivationLike, *, sigma_w: float, sigma_b: float = 0.0, depth: int, q0: float = 1.0
 ) -> DeepRun:
@@ -149,7 +156,7 @@ def iterate_lengths(
     sigma_w, sigma_b : float
         Standard deviations.
     depth : int
-        Number of layers; some 20000 a second.
+        Number of layers; some 10000 a second.
     q0 : float
         Mean square of the input.
     """
@@ -159,15 +166,30 @@ def iterate_lengths(
     fits = f"a depth of {int(cost.SECONDS / _LAYER):,} fits; large_depth gives the laws beyond"
     cost.check(f"iterating {depth:.6g} layers", seconds=_LAYER * depth, fits=fits)
     m, q, log = moments(act), w2 * mean_square("q0", q0) + b2, 0.0
+    q_error, log_error = 2.0 * EPS * q, 0.0
     noted = set(np.unique(np.geomspace(1, depth, 10 * len(str(depth))).astype(int)).tolist())
     rows = []
     for layer in range(1, depth + 1):
         if layer in noted:
-            rows.append((layer, q, log))
-        log += math.log(max(w2 * m.derivative_square(q).value, 1e-300))
-        q = float(w2 * m.square(q).value + b2)
-    columns = [np.array(c) for c in zip(*rows, strict=True)]
-    return DeepRun(*columns)
+            rows.append((layer, q, log, q_error, log_error))
+        chi, beside = m.derivative_square(q), m.derivative_square(q * (1.0 + _BESIDE))
+        factor = max(chi.value, 1e-300)
+        bend = math.inf  # d log chi_perp / d log q
+        if math.isfinite(factor):
+            bend = abs(beside.value / factor - 1.0) / _BESIDE
+        log_error += chi.error / factor + bend * _share(q_error, q) + EPS * (2.0 + abs(log))
+        log += math.log(max(w2 * chi.value, 1e-300))
+        square = m.square(q)
+        moved = w2 * abs(m.slope(q).value) * q_error if q_error > 0.0 else 0.0
+        q = float(w2 * square.value + b2)
+        q_error = moved + w2 * square.error + 2.0 * EPS * q
+    layers, lengths, logs, *errors = (np.array(c) for c in zip(*rows, strict=True))
+    told = {"q": errors[0], "log_gradient": errors[1]}
+    return DeepRun(layers, lengths, logs, told)
+
+
+def _share(error: float, of: float) -> float:
+    return error / of if of > 0.0 else 0.0
 
 
 def _laws(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
@@ -195,12 +217,12 @@ def _at_zero(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
     )
     kinked = abs(at.right[1] + at.left[1]) > 8.0 * at.error[1]  # phi' jumps at zero
     if law.law == "1/l":
-        gradient = _gradient(w2.value / v4.value)
+        gradient = _gradient(w2 / v4)
         bent = abs(at.right[2]) > 8.0 * at.error[2]
         return LargeDepth(p, length, gradient, None if bent else frozen)
     if law.law == "1/l^2":
         distance = correlation_power_law(act, 1e-12, p.sigma_w) if kinked else frozen
-        return LargeDepth(p, length, _gradient(2.0), distance)
+        return LargeDepth(p, length, _gradient(Estimate.exact(2.0)), distance)
     if law.law == "1/log l":
         words = "the gradient falls slower than any power of the depth"
         slow = PowerLaw("gradient", 0.0, missing(Status.NOT_COMPUTED), words)
@@ -211,30 +233,27 @@ def _at_zero(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
 def _half_stable(act: AbstractActivation, p: CriticalPoint) -> LargeDepth:
     if p.universality != "half-stable" or abs(p.curvature.value) <= 8.0 * p.curvature.error:
         return LargeDepth(p, None, None, correlation_power_law(act, p.k_star.value, p.sigma_w))
-    bend = p.curvature
-    law = -2.0 / bend
-    amplitude = float(law.value)
-    late = f", far beyond layer {abs(amplitude) / p.k_star.value:.3g}"
-    length = _law("q - K*", 1.0, law, late)
-    q, w2 = float(p.k_star.value), p.weight_variance.value
+    amplitude = -2.0 / p.curvature
+    late = f", far beyond layer {abs(amplitude.value) / p.k_star.value:.3g}"
+    length = _law("q - K*", 1.0, amplitude, late)
+    q = float(p.k_star.value)
     drift = slope_in_q(moments(act).derivative_square, q)
-    growth = w2 * drift.value * amplitude  # chi_perp - 1 = growth / l on the attracted side
+    # chi_perp - 1 = growth / l on the attracted side
+    growth = p.weight_variance * drift * amplitude
     still = correlation_power_law(act, q, p.sigma_w)
     distance = None
-    if still is not None and still.exponent + growth > 0.0:
+    if still is not None and still.exponent + growth.value > 0.0:
         # eps' = eps (1 + growth / l) - ...: the amplitude at growth = 0, times a factor
         n = still.exponent
-        factor = (1.0 + growth / n) ** n
-        error = still.amplitude.error * factor + abs(still.amplitude.value) * factor * (
-            abs(growth) * (bend.error / abs(bend.value) + drift.error / abs(drift.value)) + EPS
-        )
-        distance = _law("1 - c", n, Estimate(still.amplitude.value * factor, error), late)
+        distance = _law("1 - c", n, still.amplitude * (1.0 + growth / n) ** n, late)
     return LargeDepth(p, length, _gradient(-growth, late), distance)
 
 
-def _gradient(exponent: float, late: str = "") -> PowerLaw:
-    sentence = f"the gradient changes like L^{-exponent:.6g} with the number L of layers{late}"
-    return PowerLaw("gradient", exponent, missing(Status.NOT_COMPUTED), sentence)
+def _gradient(exponent: Estimate, late: str = "") -> PowerLaw:
+    g = float(exponent.value)
+    sentence = f"the gradient changes like L^{-g:.6g} with the number L of layers{late}"
+    errors = {"exponent": float(exponent.error)} if exponent.error > 0.0 else {}
+    return PowerLaw("gradient", g, missing(Status.NOT_COMPUTED), sentence, errors)
 
 
 def _law(quantity: str, exponent: float, amplitude: Estimate, late: str = "") -> PowerLaw:

@@ -11,6 +11,7 @@ With :math:`G = (G_{11}, G_{12}, G_{22})` and A the Jacobian of the map of the t
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -66,6 +67,7 @@ class MetricCovariance(AbstractResult):
         return Estimate(value, error, self.vertex.status)
 
 
+@cost.ends
 @np.errstate(over="ignore", invalid="ignore")  # what leaves float64 is refused below
 def metric_covariance(
     phi: ActivationLike,
@@ -109,11 +111,7 @@ def metric_covariance(
     w2, b2 = variances(sigma_w, sigma_b)
     depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)
-    cost.check(
-        f"the metric's covariance over {depth:.6g} layers",
-        seconds=_LAYER_SECONDS * float(depth),
-        fits=f"a depth of {cost.SECONDS * min(cost.allowed(), 1e9) / _LAYER_SECONDS:.0f} fits",
-    )
+    _check_cost(depth, _LAYER_SECONDS)
     c0 = float(checks.correlation("c0", checks.finite("c0", c0)))
     if moments(act).has_jumps:
         raise ValueError(f"{act} jumps, so the metric has no Jacobian; use a continuous one.")
@@ -125,7 +123,10 @@ def metric_covariance(
     v = -_wick(w2 * inner) if weights == "orthogonal" else np.zeros((3, 3))
     k_error, v_error = 2.0 * EPS * np.abs(k), np.zeros((3, 3))
     metrics, vertices = [(k, k_error)], [(v, v_error)]
-    for _ in range(depth - 1):
+    began = time.process_time()
+    for layer in range(depth - 1):
+        if layer == 1:  # a layer of an activation that oscillates takes ten times as long
+            _check_cost(depth, time.process_time() - began)
         if not _is_moderate(k, v):
             raise ConvergenceError(
                 f"the metric of {act} leaves the range of float64 in layer {len(metrics)}; take "
@@ -146,6 +147,15 @@ def metric_covariance(
     return MetricCovariance(act.name, _stack(metrics), _stack(vertices))
 
 
+def _check_cost(depth: int, layer: float) -> None:
+    layer = max(layer, 1e-3)
+    cost.check(
+        f"the metric's covariance over {depth:.6g} layers",
+        seconds=layer * float(depth),
+        fits=f"a depth of {cost.SECONDS * min(cost.allowed(), 1e9) / layer:.0f} fits",
+    )
+
+
 def _is_moderate(k: Array, v: Array) -> bool:
     """Whether fourth powers of lengths are float64 numbers, so that a layer can be computed."""
     return bool(min(k[0], k[2]) > 1e-70 and k.max() < 1e70 and np.abs(v).max() < 1e140)
@@ -157,13 +167,6 @@ def _layer(act: AbstractActivation, k: Array) -> tuple[Array, Array, Array, floa
     c = min(1.0, max(-1.0, q12 / (math.sqrt(q1) * math.sqrt(q2))))
     noise = [8.0 * EPS]
 
-    def mean(f: Callable[[Array], Array], g: Callable[[Array], Array]) -> float:
-        e = bivariate(f, g, q1, q2, c, breakpoints_f=act.kinks, breakpoints_g=act.kinks)
-        if not math.isfinite(e.value):
-            raise ConvergenceError(f"A moment of {act} has no value at lengths {q1:g}, {q2:g}.")
-        noise.append(e.error / max(abs(e.value), 1e-3 * q1 * q2))
-        return float(e.value)
-
     power: list[Callable[[Array], Array]] = [
         np.ones_like,
         act.value,
@@ -171,6 +174,15 @@ def _layer(act: AbstractActivation, k: Array) -> tuple[Array, Array, Array, floa
         lambda h: act.value(h) ** 3,
         lambda h: act.value(h) ** 4,
     ]
+
+    def mean(f: Callable[[Array], Array], g: Callable[[Array], Array]) -> float:
+        e = bivariate(f, g, q1, q2, c, breakpoints_f=act.kinks, breakpoints_g=act.kinks)
+        positive = f is power[4] or g is power[4]  # E phi^4: what is not even above zero is noise
+        if not math.isfinite(e.value) or (positive and e.error > e.value):
+            raise ConvergenceError(f"A moment of {act} has no value at lengths {q1:g}, {q2:g}.")
+        noise.append(e.error / max(abs(e.value), 1e-3 * q1 * q2))
+        return float(e.value)
+
     # products[i] = E phi(u1)^(4 - i) phi(u2)^i
     products = [mean(power[4 - i], power[i]) for i in range(5)]
     first = np.array([mean(power[2], power[0]), mean(power[1], power[1]), mean(power[0], power[2])])

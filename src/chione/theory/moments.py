@@ -159,7 +159,7 @@ class Moments:
         if q.size and np.all(q >= self._square.infinite_from):
             return _all_missing(q, Status.INFINITE)  # what is infinite has no slope
         if np.any(q == 0.0):
-            return _unwrap(self._with_masses(self._curvature(q), q, 0))
+            return _unwrap(self._with_masses(self._bent(q), q, 0))
         once = self._once(q)
         once = Estimate(once.value / q, once.error / q + EPS * np.abs(once.value / q), once.status)
         best = self._with_masses(once, q, 1)
@@ -175,13 +175,20 @@ class Moments:
                 return self._noisy_slope(self._with_curvature(best, q, open_), q)
         # where phi saturates the terms of the first form cancel; where phi(0) != 0 and q is small,
         # those of the second
-        best = _better(self._with_masses(self._curvature(q), q, 0), best)
+        best = _better(self._with_masses(self._bent(q), q, 0), best)
         return _unwrap(self._noisy_slope(best, q))
+
+    def _bent(self, q: Array) -> Estimate:
+        r"""E (phi'^2 + phi phi''), and the rounding of a sum whose two parts may cancel."""
+        e = self._curvature(q)
+        steep = np.nan_to_num(np.abs(self._derivative_square(q).value), posinf=0.0)
+        size = steep + np.abs(e.value - steep)
+        return Estimate(e.value, e.error + 4.0 * EPS * size, e.status)
 
     def _with_curvature(self, best: Estimate, q: Array, where: NDArray[np.bool_]) -> Estimate:
         """`best`, replaced at the places `where` by the first form if that is better."""
         there = q[where]
-        first = self._with_masses(self._curvature(there), there, 0)
+        first = self._with_masses(self._bent(there), there, 0)
         better = _better(first, best[where])
         value, error, status = (np.array(x) for x in (best.value, best.error, best.status))
         value[where], error[where], status[where] = better.value, better.error, better.status
@@ -365,8 +372,9 @@ def jump_error(phi: AbstractActivation, at: float) -> float:
 
 def _better(a: Estimate, b: Estimate) -> Estimate:
     """Element by element the estimate with the smaller error; one with a value, if there is one."""
-    first = ~(np.asarray(b.error) < np.asarray(a.error))
-    first &= (np.isfinite(a.value) & ~np.isnan(a.error)) | ~np.isfinite(b.value)
+    one, two = (np.nan_to_num(np.asarray(e.error), nan=np.inf) for e in (a, b))
+    first = ~(two < one)
+    first &= np.isfinite(a.value) | ~np.isfinite(b.value)
     return Estimate(
         np.where(first, a.value, b.value),
         np.where(first, a.error, b.error),

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, Array, Estimate, Status, checks, missing
+from chione.base import EPS, Array, Estimate, Status, checks, cost, missing
 from chione.gaussian import bivariate
 from chione.gaussian.smoothing import smooth
 from chione.theory.moments import CLOSED_ERROR, METHODS, closed_error, jump_error, moments
 from chione.theory.standard_activation import is_moderate, standard, value_size
 
 
+@cost.ends
 def kernel(
     phi: ActivationLike,
     q1: Any,
@@ -59,6 +60,7 @@ def kernel(
     return each(act, act.closed_forms.kernel, _kernel_quadrature, q1, q2, c, method)
 
 
+@cost.ends
 def derivative_kernel(
     phi: ActivationLike, q1: Any, q2: Any, c: Any, *, method: str = "auto"
 ) -> Estimate:
@@ -95,10 +97,31 @@ def slope_at(
     return slope_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
 
 
-def _kernel_quadrature(phi: AbstractActivation, q1: float, q2: float, c: float) -> Estimate:
+def kernel_at(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    """K at equal variance q, with 1 - c given; where a closed form rounds c its error says so."""
+    if phi.closed_forms.kernel is None and is_moderate(phi, q):
+        return _kernel_quadrature(phi, q, q, 1.0 - gap, gap)
+    k = kernel(phi, q, q, 1.0 - gap)
+    rounding = abs(slope_at(phi, q, gap).value) * q * EPS
+    return Estimate(k.value, k.error + rounding, k.status)
+
+
+def _kernel_quadrature(
+    phi: AbstractActivation, q1: float, q2: float, c: float, gap: float | None = None
+) -> Estimate:
+    """K by quadrature; `gap` is 1 - c where it is known better than c."""
     if not is_moderate(phi, q1, q2):
         return _unscaled(phi, q1, q2, c)
-    e = bivariate(phi.value, phi.value, q1, q2, c, breakpoints_f=phi.kinks, breakpoints_g=phi.kinks)
+    e = bivariate(
+        phi.value,
+        phi.value,
+        q1,
+        q2,
+        c,
+        breakpoints_f=phi.kinks,
+        breakpoints_g=phi.kinks,
+        one_minus_c=gap,
+    )
     return Estimate(e.value, e.error + _noise(phi, 0, q1, q2), e.status)
 
 
@@ -288,7 +311,7 @@ def each(
 def _scale(act: AbstractActivation, q1: Array, q2: Array, value: Array) -> Array:
     """Size against which a closed form is exact: the geometric mean of the two lengths."""
     square = act.closed_forms.mean_square
-    if square is None:
+    if square is None or act.closed_forms.positive_kernel:
         return np.abs(value)
     roots = np.sqrt(np.abs(square(q1))) * np.sqrt(np.abs(square(q2)))  # the product may overflow
     size: Array = np.maximum(np.abs(value), roots)

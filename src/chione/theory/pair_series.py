@@ -9,6 +9,8 @@ with s the sign of c; the last line is the heat equation.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,12 +46,12 @@ class Series:
         for x in self._nodes:
             at = float(np.exp(self._middle + half * x))
             e = hermite_expansion(act.value, at, _N_HERMITE, breakpoints=act.kinks)
-            square = e.coefficients @ e.coefficients
-            rest = max(e.tail.value, 0.0) / square
+            square = float(e.coefficients @ e.coefficients)
             k = np.arange(_N_HERMITE)
             steep = float(k @ e.coefficients**2) / at
-            whole = m.derivative_square(at).value
-            self.tail = max(self.tail, rest, abs(whole - steep) / whole)
+            whole = float(m.derivative_square(at).value)
+            parts = _part(max(e.tail.value, 0.0), square), _part(abs(whole - steep), whole)
+            self.tail = max(self.tail, *parts)
             rows.append(e.coefficients)
             if not self.tail <= _TAIL:
                 break
@@ -190,6 +192,11 @@ class Series:
         turned = np.einsum("ij,ij->i", rows[1], rows[1])[i]
         beyond = ratio**2 * float(self._k[-1]) * self.tail * turned
         return out, error + 4e-14 * out + np.where(np.abs(ratio) < _SHORT, beyond, 0.0)
+
+
+def _part(rest: float, whole: float) -> float:
+    """What the series leaves out of a mean square; all of it where its terms underflow."""
+    return rest / whole if whole > 0.0 else (math.inf if rest > 0.0 else 0.0)
 
 
 def _products(mine: Rows, theirs: Rows, i: Index, j: Index, t: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, missing, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, missing, result
 from chione.theory.correlation_fixed_point import CorrelationPoint, correlation_fixed_point
 from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.large_lengths import large_length_slopes
@@ -89,6 +89,7 @@ class MeanField(AbstractResult):
         }
 
 
+@cost.ends
 def mean_field(
     phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0, *, q0: float = 1.0
 ) -> MeanField:
@@ -229,7 +230,7 @@ def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> s
         where = "no input settles there"
     return (
         f"; but {where}: at {q0:g} the lengths diverge, in the end {points.growth:.4g}x a layer"
-        if np.isfinite(points.growth)
+        if np.isfinite(points.growth.value)
         else f"; but {where}: at {q0:g} the lengths diverge faster than exponentially"
     )
 

@@ -6,6 +6,8 @@ A map :math:`\epsilon' = \epsilon - \kappa\,\epsilon^{1 + 1/p}` leads to
 
 from __future__ import annotations
 
+from dataclasses import field
+
 import numpy as np
 
 from chione.activations import AbstractActivation
@@ -31,12 +33,16 @@ class PowerLaw(AbstractResult):
         A.
     sentence : str
         The law in words.
+    errors : dict of str to float
+        Bound on the absolute error of `exponent`, by that name, where it is computed; the others
+        follow from the class of the point and are exact.
     """
 
     quantity: str
     exponent: float
     amplitude: Estimate
     sentence: str
+    errors: dict[str, float] = field(default_factory=dict)
 
 
 def correlation_power_law(act: AbstractActivation, q: float, sigma_w: float) -> PowerLaw | None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, MissingExtraError, checks
+from chione.base import Array, MissingExtraError, checks, cost
 from chione.networks import MLP, as_network
 from chione.theory.kernels import kernel_diagonal, nngp, ntk
 
 KINDS = ("nngp", "ntk")
 
 
+@cost.ends
 def process_kernel(network: MLP, kind: str = "nngp") -> Any:
     r"""Kernel for ``sklearn.gaussian_process.GaussianProcessRegressor``, without free parameters.
 

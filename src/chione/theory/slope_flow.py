@@ -19,7 +19,7 @@ from numpy.polynomial import chebyshev
 from numpy.polynomial.hermite_e import hermegauss
 
 from chione.activations import AbstractActivation
-from chione.base import EPS, Array, ConvergenceError
+from chione.base import EPS, Array, ConvergenceError, cost
 from chione.base import chebyshev as kit
 from chione.gaussian.panels import NODES, WEIGHTS
 from chione.gaussian.resolution import resolve
@@ -237,6 +237,7 @@ class _Flow:
         n = max(1, _ROWS // int(NODES.size * count.max()))
         step = np.arange(count.max())
         for start in range(0, h.size, n):
+            cost.tick()
             rows = slice(start, start + n)
             # panels beyond the window repeat the last one that exists, with weight zero
             panel = np.minimum(first[rows, None] + step, len(self._y) - 1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, along, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, along, checks, cost, result
 from chione.gaussian.smoothing import WIDE, smooth
 from chione.theory.length_map import LARGEST_LENGTH, mean_square
 from chione.theory.moments import moments
@@ -109,6 +109,7 @@ class NormMap(AbstractResult):
     variance: Estimate
 
 
+@cost.ends
 @np.errstate(over="ignore", invalid="ignore")  # the status says so
 def norm_map(phi: ActivationLike, mean: Any, variance: float) -> NormMap:
     r"""Mean and variance of phi(X), :math:`X \sim N(\mu, \nu)`, for several means.
@@ -150,6 +151,7 @@ def norm_map(phi: ActivationLike, mean: Any, variance: float) -> NormMap:
     return NormMap(*_image_with_errors(act, mu, nu))
 
 
+@cost.ends
 @np.errstate(over="ignore", invalid="ignore")  # starts that leave float64 are dropped
 def norm_stability(phi: ActivationLike) -> NormStability:
     r"""Fixed points of (mean, variance) -> (E phi, Var phi), with their stability.

@@ -75,7 +75,8 @@ class LengthSolver:
 
     def __init__(self, m: Moments, w2: Array, b2: Array, q0: float) -> None:
         self._m, self._b2, self._q0 = m, b2, q0
-        grid = growth_profile(m.phi).grid(w2, b2)
+        some = w2[w2 > 0.0]  # the others are constant maps
+        grid = growth_profile(m.phi).grid(some, b2) if some.size else np.empty(0)
         self._square, self._noise = resolved_squares(m, grid)
         self._complete = self._square.size == grid.size
         self._grid = grid[: self._square.size]
@@ -158,6 +159,9 @@ class LengthSolver:
         """Bracket, first guess, status and reached of all rows of one column."""
         b2, n = self._b2, self._b2.size
         low, high, guess = (np.full(n, np.nan) for _ in range(3))
+        if w2 == 0.0:  # the map is constant, whatever the activation
+            yes = np.ones(n, dtype=bool)
+            return low, high, b2.copy(), np.full(n, Status.OK, dtype=np.int8), yes
         start = w2 * self._q0 + b2
         found, reached = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         zero = (w2 * self._square_at_zero + b2 == 0.0) & self._zero_attracts(w2)
