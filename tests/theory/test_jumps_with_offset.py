@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import chione as ch
+from chione.theory.kernel_drop import drop_for_curves
 
 
 @pytest.mark.parametrize("offset", [0.3, -4.4213e4, 3.0001e6])
@@ -42,3 +43,11 @@ def test_the_drop_of_a_kink_on_a_constant_does_not_depend_on_the_constant(offset
         truth = drop / (own + 2 * b * mean + b**2)
         assert abs(mp.mpf(found.value) - truth) <= found.error
         assert found.error <= (1e-10 + 64 * 2.0**-52 * abs(offset)) * truth
+
+
+@pytest.mark.parametrize("gap", [1e-5, 1e-3, 0.2, 1.0])
+def test_the_drop_of_a_curve_does_not_depend_on_a_constant(gap):
+    alone = ch.activation(lambda x: np.maximum(x, -0.25 * x))
+    lifted = ch.activation(lambda x: np.maximum(x, -0.25 * x) + 2e6)
+    expected = drop_for_curves(alone, 0.7, gap)
+    assert abs(drop_for_curves(lifted, 0.7, gap) / expected - 1.0) < 1e-7

@@ -140,7 +140,8 @@ def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> float:
     # a slope that is not square integrable leaves no other way, whatever the gap
     singular = phi.kinks and moments(phi).derivative_square(q).status == Status.INFINITE
     singular = singular and not moments(phi).has_jumps
-    if singular or (phi.closed_forms.derivative_kernel is None and phi.kinks and gap > 1e-4):
+    sampled = phi.closed_forms.derivative_kernel is None and phi.kinks and gap > 1e-4
+    if singular or (sampled and not _is_mostly_constant(phi, q)):
         top, rest = moments(phi).square(q), kernel(phi, q, q, 1.0 - gap)
         return float(top.value - rest.value)
     if phi.kinks and gap <= 1e-4:  # sqrt(gap) is so short that five nodes are exact
