@@ -8,6 +8,7 @@ from scipy import special
 
 import chione as ch
 from chione.activations import from_callable
+from chione.activations.units import natural_units
 from chione.gaussian import bivariate
 
 STEEP = (3e2, 1.4e4, 1e5)
@@ -107,3 +108,11 @@ def test_the_slope_of_a_step_between_all_nodes_of_a_cell_is_no_noise(steep, q):
     square = 4 * b * b / mp.pi / mp.sqrt(1 + 4 * b * b * v)
     truth = 1 + square + 4 * b / mp.sqrt(mp.pi * (1 + 2 * b * b * v))
     assert abs(mp.mpf(found.value) - truth) <= found.error <= 1e-13 * truth
+
+
+@pytest.mark.parametrize("k", [2263.2008117349037, 1.9e4, 7.7e5, 3.3e6])
+@pytest.mark.parametrize("shift", [0.0, 1.3])
+def test_the_unit_of_an_oscillation_is_its_period_whatever_the_frequency(k, shift):
+    # its largest value among few samples creeps up, which is no scale of its own
+    unit = natural_units(lambda x: np.sin(k * x + shift)).argument
+    assert 0.01 <= unit * k <= 100.0

@@ -24,6 +24,10 @@ Function = Callable[[Array], Array]
 _OCTAVES = np.arange(-60, 61)
 _NEAR = 5  # octaves around 1 in which functions are left as they are
 _BENDS = 0.05  # change of the exponent from one octave to the next
+_SWING, _CREEP = (
+    0.9,
+    1.5,
+)  # how far an oscillation falls back, and how little its largest value rises
 _SEEN = 1e4 * EPS  # of f(0): a change below that is mostly rounding
 _INSIDE = 2  # octaves from where a function begins to bend to its scale
 _LARGEST = 500  # power of two
@@ -102,6 +106,9 @@ def _bending(f: Function) -> NDArray[np.bool_]:
         size = np.maximum.accumulate(np.where(np.isfinite(y), y, 0.0))
         seen = size > _SEEN * abs(at_zero)
         power = np.diff(np.log2(size))  # of the octave from x[k] to x[k + 1]
-        found[1:] |= seen[:-2] & (np.abs(np.diff(power)) > _BENDS)
+        # the largest value of an oscillation creeps up from sample to sample: that is no new scale
+        swings = np.maximum.accumulate(y < _SWING * size)[:-2]
+        creeps = swings & (size[2:] < _CREEP * size[:-2])
+        found[1:] |= seen[:-2] & (np.abs(np.diff(power)) > _BENDS) & ~creeps
         found |= (size[:-1] == 0.0) & (size[1:] > 1e-3 * abs(at_zero))
     return found

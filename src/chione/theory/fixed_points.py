@@ -206,7 +206,7 @@ def _roots(
         found.append((root, STABLE if left > 0.0 else UNSTABLE))
 
     nonzero = np.flatnonzero(sign)
-    slope = _slopes(m, w2, grid, gap)
+    slope = _slopes(m, w2, grid, gap, noise)
     for i, j in pairwise(nonzero):
         if sign[i] != sign[j]:
             add(grid[i], grid[j], sign[i])
@@ -221,14 +221,21 @@ def _roots(
     return sorted(found)
 
 
-def _slopes(m: Moments, w2: float, grid: Array, gap: Array) -> Array:
+def _slopes(m: Moments, w2: float, grid: Array, gap: Array, noise: Array) -> Array:
     """V' - 1 where V is near the diagonal; NaN elsewhere.
 
-    Beyond 0.2 it is too far away to come back within a tenth of an octave.
+    Beyond 0.2 it is too far away to come back within a tenth of an octave; so it is beyond some
+    times what V - q changes by from one point to the next, V having no narrower feature.
     """
     out, near = np.full(grid.shape, np.nan), np.abs(gap) <= 0.2
+    if grid.size > 1:
+        change = np.abs(np.diff(gap * grid))
+        around = np.pad(change, (2, 3), mode="edge")
+        most = np.max([around[k : k + grid.size] for k in range(5)], axis=0)
+        near &= np.abs(gap * grid) <= 8.0 * (most + noise * grid)
     near[1:] |= near[:-1]
     near[:-1] |= near[1:]
+    near &= np.abs(gap) > noise  # where V - q has no sign its slope is not asked for
     if near.any():
         out[near] = w2 * np.asarray(m.slope(grid[near]).value) - 1.0
     return out
