@@ -110,3 +110,9 @@ def test_a_function_that_is_not_real_is_refused_by_every_integral(bad):
     ):
         with pytest.raises((TypeError, ValueError), match=r"\b[fg]\b.*(must|returns|gave)"):
             call()
+
+
+@pytest.mark.parametrize("n", [10**6, 10**9, 10**400])
+def test_more_hermite_coefficients_than_fit_are_refused_before_they_begin(n):
+    with pytest.raises(CostError, match="Hermite coefficients would take"):
+        gaussian.hermite_expansion(np.tanh, 1.0, n)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, cost, result
 from chione.gaussian.expectation import Integrator
 from chione.gaussian.features import features_of
 from chione.gaussian.kept import is_unchanging
@@ -171,6 +171,12 @@ def hermite_expansion(
     """
     q, n = checks.positive("q", q), checks.integer("n", n)
     breakpoints = checks.places("breakpoints", breakpoints)
+    cost.check(
+        f"{n:.6g} Hermite coefficients" if n < 10**300 else "so many Hermite coefficients",
+        seconds=1e-9 * float(min(n, 10**150)) ** 2,
+        gigabytes=2e-6 * float(min(n, 10**150)),
+        fits="some ten thousand fit",
+    )
     if not is_unchanging(f):
         checks.real_function("f", f)
     root = float(np.sqrt(q))

@@ -319,7 +319,7 @@ class _Shift:
     ) -> Estimate:
         """E g(h + s), with the rounding of g and the error to which a derivative is `known`."""
         value, error, _ = smooth(g, s, self.k, window=WIDE, resolution=panels)
-        size = math.sqrt(float(np.max(value**2, initial=0.0)))
+        size = float(np.max(np.abs(value), initial=0.0))
         return Estimate(value, error + (8.0 * EPS + known) * size, np.zeros(s.shape, np.int8))
 
     def mismatch(self, s: Array, offset: bool) -> Estimate:
