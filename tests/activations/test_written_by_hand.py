@@ -179,6 +179,27 @@ def test_powers_with_an_infinite_slope_at_zero_have_a_finite_slope_of_lengths(wr
     assert abs(mpf(got.value) - true) <= got.error <= 1e-12 * true
 
 
+def test_stairs_written_with_rounding_have_derivatives_of_their_own():
+    for f in (lambda x: np.round(4 * x) / 4, lambda x: np.around(x), lambda x: np.fix(x)):
+        assert activation(f).method == "jets"
+
+
+def test_point_masses_of_many_jumps_share_the_panels_of_the_slope(monkeypatch):
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        return resolve(*args, **kwargs)
+
+    monkeypatch.setattr("chione.gaussian.smoothing.resolve", counted)
+    phi = activation("x+0.5*round(x)")
+    got = ch.derivative_kernel(phi, 1.0, 1.0, 0.3)
+    assert len(phi.kinks) > 100
+    assert len(calls) <= 4
+    # the sum over the jumps is a Gaussian to 1e-8: E (1 + 1/2)(1 + 1/2), Poisson's formula
+    assert abs(got.value - 2.25) < 1e-7
+
+
 def test_a_value_at_zero_that_is_a_rounding_error_is_in_the_stated_error():
     phi = activation("cos(x-pi/2)")
     mean = moments(phi).mean(1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chione as ch
-from chione import theory
+from chione import gaussian, theory
 from chione.base import CostError, cost
 from chione.base.errors import ConvergenceError
 from chione.theory.pair_kernels import derivative_kernel
@@ -98,3 +98,15 @@ def test_a_mean_near_the_largest_float_is_no_overflow(size):
     for f in (lambda x: np.sign(size) * np.hypot(x, size), lambda x: size + 1e290 * x):
         found = ch.expectation(f, 1.0)
         assert abs(found.value / size - 1.0) <= found.error / abs(size) <= 1e-12
+
+
+@pytest.mark.parametrize("bad", [lambda x: x + 1j, lambda x: None, lambda x: "x", lambda x: x[:-1]])
+def test_a_function_that_is_not_real_is_refused_by_every_integral(bad):
+    for call in (
+        lambda: gaussian.hermite_expansion(bad, 0.3, 3, breakpoints=(1e308,)),
+        lambda: gaussian.bivariate(bad, np.tanh, 1.0, 1.0, 0.5),
+        lambda: gaussian.bivariate(np.tanh, bad, 1.0, 1.0, 0.5),
+        lambda: ch.expectation(bad, 1.0),
+    ):
+        with pytest.raises((TypeError, ValueError), match=r"\b[fg]\b.*(must|returns|gave)"):
+            call()

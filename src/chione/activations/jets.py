@@ -216,6 +216,10 @@ def _chosen(mask: Any, a: Array | None, b: Array | None) -> Array | None:
     return np.where(mask, 0.0 if a is None else a, 0.0 if b is None else b)
 
 
+def _rounded(x: Any, decimals: int = 0) -> Jet:
+    return lift(np.round(lift(x).value, decimals))
+
+
 def _clip(argument: Any, a_min: Any = None, a_max: Any = None) -> Jet:
     x = lift(argument)
     if a_min is not None:
@@ -264,5 +268,8 @@ _FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.ones_like: lambda x: lift(np.ones(lift(x).shape)),
     np.full_like: lambda x, fill: lift(np.full(lift(x).shape, fill)),
     np.copy: lambda x: lift(x).copy(),
+    np.round: _rounded,
+    np.around: _rounded,
+    np.fix: lambda x: lift(np.fix(lift(x).value)),
     np.shape: lambda x: x.shape,
 }

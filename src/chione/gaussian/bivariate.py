@@ -82,6 +82,9 @@ def bivariate(
     """
     breakpoints_f = checks.places("breakpoints_f", breakpoints_f)
     breakpoints_g = checks.places("breakpoints_g", breakpoints_g)
+    for name, function in (("f", f), ("g", g)):
+        if not is_unchanging(function):  # an activation was looked at when it was made
+            checks.real_function(name, function)
     q1, q2 = checks.non_negative("q1", q1), checks.non_negative("q2", q2)
     c = float(checks.correlation("c", checks.finite("c", c)))
     gap = 1.0 - c if one_minus_c is None else checks.finite("one_minus_c", one_minus_c)

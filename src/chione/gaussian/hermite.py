@@ -14,6 +14,7 @@ import numpy as np
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.gaussian.expectation import Integrator
 from chione.gaussian.features import features_of
+from chione.gaussian.kept import is_unchanging
 from chione.gaussian.panels import build_rule
 
 
@@ -169,6 +170,9 @@ def hermite_expansion(
     array([0.398942, 0.5     , 0.282095, 0.      ])
     """
     q, n = checks.positive("q", q), checks.integer("n", n)
+    breakpoints = checks.places("breakpoints", breakpoints)
+    if not is_unchanging(f):
+        checks.real_function("f", f)
     root = float(np.sqrt(q))
 
     def first_and_last(h: Array) -> Array:

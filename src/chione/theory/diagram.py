@@ -19,12 +19,12 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, AbstractResult, Array, Status, along, checks, cost, result
 from chione.gaussian import Table
 from chione.theory.correlation_table import CorrelationTable
-from chione.theory.fixed_points import zero_slope
 from chione.theory.large_lengths import large_length_slopes
 from chione.theory.length_map import mean_square, variance
 from chione.theory.moments import moments
 from chione.theory.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
 from chione.theory.root_error import root_error
+from chione.theory.scale_free import zero_slope
 from chione.theory.sine_slopes import as_sine, depth_scales_of_logs
 from chione.theory.stable_lengths import LengthSolver
 

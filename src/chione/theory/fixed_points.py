@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.activations import ActivationLike, activation
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
 from chione.theory.growth_profile import growth_profile
 from chione.theory.length_map import affine, variances
 from chione.theory.moments import Moments, moments
 from chione.theory.root_error import root_error
+from chione.theory.scale_free import zero_slope
 
 STABLE = "stable"
 UNSTABLE = "unstable"
@@ -297,15 +298,6 @@ def _at_zero(m: Moments, w2: float, b2: float, gap: Array) -> FixedPoint | None:
         stable = seen.size == 0 or gap[seen[0]] < 0.0
     chi = Estimate(slope, 4.0 * EPS * slope, Status.OK)
     return FixedPoint(Estimate(0.0, 0.0, Status.OK), chi, chi, STABLE if stable else UNSTABLE)
-
-
-def zero_slope(phi: AbstractActivation, w2: float) -> float:
-    """V'(0) = sigma_w^2 times the mean of the squared one-sided slopes at zero."""
-    one_sided = phi.derivative(np.array([-1e-300, 1e-300]))
-    if w2 == 0.0:
-        return 0.0  # also where the squared slope is infinite
-    with np.errstate(over="ignore"):
-        return float(np.mean((np.sqrt(w2) * one_sided) ** 2))
 
 
 def growth_factor(m: Moments) -> Estimate:

@@ -127,7 +127,7 @@ class KernelMap:
             gap, plus = 2.0 * np.sin(0.5 * theta[i]) ** 2, 2.0 * np.cos(0.5 * theta[i]) ** 2
             one = slope_at(self.phi, self.q, float(gap), float(plus))
             out[i] = one.value * weight[i]
-            size = max(abs(out[i]), self._scale if hasattr(self, "_scale") else 0.0)
+            size = max(abs(out[i]), self._scale)
             self._note(np.array([one.error * weight[i] / size if size else 0.0]))
         return out
 

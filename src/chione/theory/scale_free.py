@@ -43,3 +43,10 @@ def anchor(phi: AbstractActivation, b2: float) -> Anchor:
         return Anchor(1.0)
     small = _INSIDE * below
     return Anchor(small if small > 1e-250 and np.isfinite(small) else 0.0)
+
+
+def zero_slope(phi: AbstractActivation, w2: float) -> float:
+    """V'(0) = sigma_w^2 times the mean of the squared one-sided slopes at zero."""
+    with np.errstate(over="ignore"):
+        square = float(np.mean(phi.derivative(np.array([-1e-300, 1e-300])) ** 2))
+    return w2 * square if w2 > 0.0 else 0.0  # no weights: also where the slope is infinite

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Status
 from chione.gaussian import Table
-from chione.theory.fixed_points import resolved_squares, unsettled, zero_slope
+from chione.theory.fixed_points import resolved_squares, unsettled
 from chione.theory.growth_profile import growth_profile
 from chione.theory.moments import Moments
+from chione.theory.scale_free import zero_slope
 
 _ITERATIONS = 200  # of a length map that is not monotone, before the nearest branch is taken
 _NEWTON = 80
