@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array
+from chione.base import EPS, Array
 
 N = 24  # points on a panel
-EPS = float(np.finfo(np.float64).eps)
 UNDERFLOW = 1e-290  # what is smaller may have been flushed to zero on the way
 
 _K = np.arange(N)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chione.activations.chebyshev import EPS
-from chione.base import Array
+from chione.base import EPS, Array
 
 DEGREES = (0, 1, 2, 3)  # x^3 times a sigmoid is the steepest that people write
 SAMPLES = 41

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chione.activations.chebyshev import (
-    EPS,
     N,
     Panels,
     Side,
@@ -26,7 +25,7 @@ from chione.activations.chebyshev import (
     subject,
     without_noise,
 )
-from chione.base import Array
+from chione.base import EPS, Array
 
 REACH = 64.0  # the search goes from -REACH to REACH
 NARROWEST = 1.0 / 64.0  # on wider panels even a jump of the third derivative shows

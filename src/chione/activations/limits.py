@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chione.activations import chebyshev
-from chione.activations.chebyshev import EPS
 from chione.activations.protocol import sides
-from chione.base import Array
+from chione.base import EPS, Array
 
 WIDEST = 1.0
 NARROWEST = 1e-5

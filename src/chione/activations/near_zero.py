@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from chione.activations import chebyshev
-from chione.activations.chebyshev import EPS, Subject
+from chione.activations.chebyshev import Subject
 from chione.activations.steady import noise_of
-from chione.base import Array
+from chione.base import EPS, Array
 
 RADIUS = 0.125  # beyond it the cancellation costs three bits at most
 OCTAVES = np.arange(4.0, 45.0, 4.0)

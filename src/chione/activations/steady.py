@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from chione.activations import chebyshev
-from chione.activations.chebyshev import EPS, Panels, Subject
+from chione.activations.chebyshev import Panels, Subject
 from chione.activations.tails import Tail, tails
-from chione.base import Array
+from chione.base import EPS, Array
 
 CELL = 0.25  # half the width of a cell; every point lies in two of them
 LINEAR = 64.0  # beyond it the cells grow in proportion to x
