@@ -15,12 +15,12 @@ from chione.activations import chebyshev
 from chione.activations.continuation import Continued, continued
 from chione.activations.near_zero import RADIUS, NearZero, is_noisy
 from chione.activations.steady import Steady, steady
-from chione.base import Array
+from chione.base import EPS, Array
 
 Function = Callable[[Array], Array]
 UNDERFLOW = 1e-100
 STRAIGHT = 1e-10
-FAINT = 64.0 * chebyshev.EPS
+FAINT = 64.0 * EPS
 BESIDE_ZERO = 1e-300  # denormals misbehave
 
 

@@ -19,7 +19,7 @@ from chione.activations.limits import Limits, limits
 from chione.activations.poles import refuse_what_no_integral_follows
 from chione.activations.protocol import AbstractActivation, sides
 from chione.activations.units import Units, natural_units
-from chione.base import Array, SpecError
+from chione.base import EPS, Array, SpecError
 
 Method = Literal["given", "autograd", "jets", "interpolation"]
 Derivatives = Callable[[Array, int], Array]  # (points, order 1 or 2) -> derivative
@@ -218,7 +218,7 @@ def limits_at(phi: Custom, order: int, at: float) -> Limits:
         float(np.min(others[others > 0.0], initial=np.inf)),
     )
     # a snapped place is exact, but only the search knows that: it is not asked again
-    margin = 0.0 if known[0].error <= 4.0 * chebyshev.EPS * abs(at) else 2.0 * known[0].error
+    margin = 0.0 if known[0].error <= 4.0 * EPS * abs(at) else 2.0 * known[0].error
     found = limits(partial(phi.natural, highest), order - highest, at, room, margin)
     if order < known[0].order:  # continuous there: the two differ by rounding only
         middle = 0.5 * (found.left + found.right)
