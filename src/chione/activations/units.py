@@ -24,10 +24,7 @@ Function = Callable[[Array], Array]
 _OCTAVES = np.arange(-60, 61)
 _NEAR = 5  # octaves around 1 in which functions are left as they are
 _BENDS = 0.05  # change of the exponent from one octave to the next
-_SWING, _CREEP = (
-    0.9,
-    1.5,
-)  # how far an oscillation falls back, and how little its largest value rises
+_CREEP = 0.2  # of its range: how far samples of an oscillation may lie beyond those before
 _SEEN = 1e4 * EPS  # of f(0): a change below that is mostly rounding
 _INSIDE = 2  # octaves from where a function begins to bend to its scale
 _LARGEST = 500  # power of two
@@ -87,13 +84,34 @@ def natural_units(f: Function) -> Units:
 
 
 def _argument(f: Function) -> float:
-    bends = _bending(f)
-    here = _OCTAVES[bends]
-    if not here.size or np.any(np.abs(here) <= _NEAR):
+    here = _OCTAVES[_bending(f)]
+    if not here.size:
         return 1.0
     runs = np.split(here, np.flatnonzero(np.diff(here) > 1) + 1)
-    run = min(runs, key=lambda r: int(np.min(np.abs(r))))
+    if _only_oscillates(f, float(2.0 ** (runs[0][0] + _INSIDE))):
+        run = runs[0][: _INSIDE + 1]  # later the largest sample creeps up, which is no scale
+    else:
+        run = min(runs, key=lambda r: int(np.min(np.abs(r))))
+    if np.any(np.abs(run) <= _NEAR):
+        return 1.0
     return float(2.0 ** int(run[min(_INSIDE, len(run) // 2)]))
+
+
+def _only_oscillates(f: Function, unit: float) -> bool:
+    """Whether beyond a few units f swings, and never gets far beyond what it is within them."""
+    inner = unit * np.linspace(-64.0, 64.0, 6401)
+    x = unit * 2.0 ** np.arange(6.0, 60.0, 0.25)
+    within, sides = f(inner), (f(x), f(-x))
+    if not all(np.all(np.isfinite(y)) for y in (within, *sides)):
+        return False
+    low, high = float(within.min()), float(within.max())
+    room = _CREEP * (high - low)
+
+    def swings(y: Array) -> bool:  # samples lie in both halves of the range
+        return bool(0.2 < np.mean(y > 0.5 * (low + high)) < 0.8 and np.ptp(y) > 0.5 * (high - low))
+
+    bounded = all(y.max() <= high + room and y.min() >= low - room for y in sides)
+    return bounded and all(swings(y) for y in sides)
 
 
 def _bending(f: Function) -> NDArray[np.bool_]:
@@ -106,9 +124,6 @@ def _bending(f: Function) -> NDArray[np.bool_]:
         size = np.maximum.accumulate(np.where(np.isfinite(y), y, 0.0))
         seen = size > _SEEN * abs(at_zero)
         power = np.diff(np.log2(size))  # of the octave from x[k] to x[k + 1]
-        # the largest value of an oscillation creeps up from sample to sample: that is no new scale
-        swings = np.maximum.accumulate(y < _SWING * size)[:-2]
-        creeps = swings & (size[2:] < _CREEP * size[:-2])
-        found[1:] |= seen[:-2] & (np.abs(np.diff(power)) > _BENDS) & ~creeps
+        found[1:] |= seen[:-2] & (np.abs(np.diff(power)) > _BENDS)
         found |= (size[:-1] == 0.0) & (size[1:] > 1e-3 * abs(at_zero))
     return found
