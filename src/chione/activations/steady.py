@@ -188,7 +188,8 @@ def steady(
     passed_on = np.where(cells.finite & (noise <= 3.0 * rounding), rounding, 0.0)
     noisy = settled & (noise > allowed(cells))
     if also is not None:
-        followed = noise <= np.maximum(3.0 * rounding, QUICK * np.max(np.abs(cells.coefficients), 1))
+        largest = np.max(np.abs(cells.coefficients), axis=1)
+        followed = noise <= np.maximum(3.0 * rounding, QUICK * largest)
         noisy |= cells.finite & followed & (cells.low < also[1]) & (cells.high > also[0])
     coefficients = _without(cells.coefficients, noise)
     own = noise
