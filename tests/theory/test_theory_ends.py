@@ -10,7 +10,7 @@ import pytest
 
 import chione as ch
 from chione import gaussian, theory
-from chione.base import CostError, cost
+from chione.base import CostError, Status, cost
 from chione.base.errors import ConvergenceError
 from chione.theory.pair_kernels import derivative_kernel
 
@@ -58,6 +58,24 @@ def test_a_gain_for_more_layers_than_atoms_in_a_gram_has_no_loop(name):
         warnings.simplefilter("error")
         found = ch.gain(name, depth=10**20)
     assert found.depth == 10**20
+
+
+@pytest.mark.parametrize("name", ["gelu", "erf", "sin", "cos", "exp", "step", "sign", "relu"])
+@pytest.mark.parametrize("q", [(0.5, 1e308), (1e308, 1e308), (1e-300, 1e308)])
+def test_kernels_at_the_end_of_float64_have_a_value_or_say_overflow(name, q):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ch.kernel(name, *q, 0.9)
+    assert found.ok or found.status == Status.OVERFLOW
+    assert found.ok == (math.isfinite(found.value) and math.isfinite(found.error))
+
+
+def test_memory_that_arguments_foretell_is_refused():
+    with pytest.raises(CostError, match="Hermite functions at"):
+        theory.first_order_slope("siren(w0=3)", terms=50_000)
+    deep = ch.MLP("erf", 1.3, 0.1, depth=10**9)
+    with pytest.raises(CostError, match=r"depth of .* fits"):
+        theory.mean_square_variance(deep)
 
 
 def test_a_slope_of_1e300_at_zero_is_infinite_without_a_warning():

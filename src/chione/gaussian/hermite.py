@@ -193,6 +193,11 @@ def hermite_expansion(
     edges = None if features is None else features.at(root * np.sqrt(2.0)).edges
     # half of the Gaussian weight sits in the Hermite functions, so the rule sees variance 2 q
     rule = build_rule(first_and_last, breakpoints, 1, np.array([2.0 * q]), extra_edges=edges)
+    cost.check(
+        f"{n} Hermite functions at {rule.h.size} nodes",
+        gigabytes=1.6e-8 * n * rule.h.size,
+        fits=f"{int(2.5e8 // max(rule.h.size, 1)):,} coefficients fit",
+    )
     psi = hermite_functions(rule.h / root, n)
     p = rule.w * np.exp(-0.25 * rule.h**2 / q) * f(rule.h) / np.sqrt(2.0 * np.pi * q)
     coefficients = psi @ p

@@ -67,7 +67,8 @@ def _edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: f
     far = 0.0
     for layer in range(min(depth, _RANKED)):
         after = w2 * m.square_table(q) + b2
-        step = np.log10(w2 * m.derivative_table(q))
+        with np.errstate(divide="ignore"):  # a gradient that float64 cannot hold costs everything
+            step = np.log10(w2 * m.derivative_table(q))
         before, gap = gap, pair.step(gap, q, w2, after)
         decades += step
         if np.all(np.abs(after - q) <= 1e-12 * q) and layer > 200:

@@ -185,12 +185,7 @@ def finite_width(
     w2, b2 = variances(sigma_w, sigma_b)
     depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)
-    layers = float(depth)
-    cost.check(
-        f"the vertex through {layers:.6g} layers",
-        seconds=_LAYER * layers,
-        fits=f"a depth of {int(cost.SECONDS / _LAYER):,} fits; trust takes any depth",
-    )
+    _check_layers(depth)
     m, haar = moments(act), weights == "orthogonal"
     k = _first_length(w2, b2, q0)
     v = Estimate(-2.0 * (w2 * q0) ** 2 if haar else 0.0, 0.0)
@@ -226,6 +221,7 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     """
     network, q0 = as_network(network), mean_square("q0", q0)
     checks.one_of("weights", network.weights, LAWS)
+    _check_layers(network.depth)
     w2, b2 = variances(network.sigma_w, network.sigma_b)
     m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths
     k = _first_length(w2, b2, q0)
@@ -284,6 +280,15 @@ def trust(
         ratio = _TRUST / Estimate(growth, abs(latest - growth))
     sentence = _trust_sentence(n, depth, spread, float(ratio.value))
     return Trust(n, depth, Estimate(spread, spread**3), ratio, sentence)
+
+
+def _check_layers(depth: int) -> None:
+    layers = float(depth)
+    cost.check(
+        f"the vertex through {layers:.6g} layers",
+        seconds=_LAYER * layers,
+        fits=f"a depth of {int(cost.SECONDS / _LAYER):,} fits; trust takes any depth",
+    )
 
 
 def _trust_sentence(n: int, depth: int, spread: float, ratio: float) -> str:

@@ -18,6 +18,8 @@ from chione.gaussian.smoothing import smooth
 from chione.theory.moments import CLOSED_ERROR, METHODS, closed_error, jump_error, moments
 from chione.theory.standard_activation import is_moderate, standard, value_size
 
+_FARTHEST = 1e300  # variance beyond which a closed form that is not finite has overflowed
+
 
 @cost.ends
 def kernel(
@@ -291,11 +293,13 @@ def each(
         raise ValueError("q1 and q2 must be variances, 0 or above, but one of them is negative.")
     q1, q2, c = checks.together(q1=q1, q2=q2, c=c)
     if closed is not None and method != "quadrature":
-        value = np.asarray(closed(q1, q2, c), dtype=np.float64)
-        scale = _scale(act, q1, q2, value)
-        status = np.where(np.isfinite(value), Status.OK, Status.INFINITE).astype(np.int8)
-        value = np.where(np.isfinite(value), value, np.nan)
-        return shaped(value, closed_error(scale), status)
+        with np.errstate(all="ignore"):  # a few factors next to the end of float64 overflow
+            value = np.asarray(closed(q1, q2, c), dtype=np.float64)
+            scale = _scale(act, q1, q2, value)
+        known = np.isfinite(value) & np.isfinite(scale)
+        why = np.where(np.maximum(q1, q2) > _FARTHEST, Status.OVERFLOW, Status.INFINITE)
+        status = np.where(known, Status.OK, why).astype(np.int8)
+        return shaped(np.where(known, value, np.nan), closed_error(scale), status)
     parts = [
         quadrature(act, float(a), float(b), float(x))
         for a, b, x in zip(q1.ravel(), q2.ravel(), c.ravel(), strict=True)
