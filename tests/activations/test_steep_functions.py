@@ -117,3 +117,12 @@ def test_the_unit_of_an_oscillation_is_its_period_whatever_the_frequency(k, shif
     # its largest value among few samples creeps up, which is no scale of its own
     unit = natural_units(lambda x: np.sin(k * x + shift)).argument
     assert 0.01 <= unit * k <= 100.0
+
+
+@pytest.mark.parametrize("k", [140.0, 153.0, 165.0])
+@pytest.mark.parametrize("scale", [1.0, 17500.0])
+def test_a_bump_at_zero_that_dies_within_an_octave_is_no_noise(k, scale):
+    # beyond 0.06 its values lie below the rounding of 1, without being smooth there
+    found = ch.second_moment(f"{scale}*exp(-({k}*x)**2/2)", 1e-3)
+    exact = scale**2 / mp.sqrt(1 + 2 * mp.mpf(k) ** 2 * mp.mpf(1e-3))
+    assert abs(found.value - exact) <= found.error <= 1e-13 * exact

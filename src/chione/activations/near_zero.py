@@ -87,5 +87,6 @@ def is_noisy(f: Subject, side: int, radius: float = RADIUS) -> bool:
     noise, settled = noise_of(panels)  # what does not settle is a steep place, not noise
     size = np.max(np.abs(panels.coefficients), axis=1)
     # what has died away from there, like a narrow bump, is too steep for an octave and lost nothing
-    within = np.maximum.accumulate(size[::-1])[::-1]
+    smooth = np.where(noise <= 1e-6 * size, size, 0.0)
+    within = np.maximum.accumulate(smooth[::-1])[::-1]
     return bool(np.any(settled & (size >= EPS * within) & (noise > NOISY * size + 1e-290)))
