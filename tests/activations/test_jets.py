@@ -161,3 +161,20 @@ def test_what_has_no_rule_is_not_guessed(f):
     x = jets.variable(np.array([0.1, 0.2]))
     with pytest.raises((TypeError, ValueError)):
         jets.lift(f(x))
+
+
+@pytest.mark.parametrize(
+    "f", [np.exp, np.negative, lambda x: x + 1.0, lambda x: 2.0 - x, np.square]
+)
+def test_writing_into_a_result_changes_no_other_array(f):
+    x = jets.variable(np.array([0.5, 2.0, 3.0]))
+    y = f(x)
+    rest = f(jets.variable(np.array([2.0, 3.0])))
+    y[x > 2.5] = 7.0
+    y[0] = 5.0
+    assert y.derivative(0)[[0, 2]].tolist() == [5.0, 7.0]
+    for order in (1, 2):
+        assert y.derivative(order)[[0, 2]].tolist() == [0.0, 0.0]
+    assert all(y.derivative(k)[1] == rest.derivative(k)[0] for k in range(3))
+    assert x.value.tolist() == [0.5, 2.0, 3.0]
+    assert x.first.tolist() == [1.0, 1.0, 1.0]

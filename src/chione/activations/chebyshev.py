@@ -123,9 +123,11 @@ def evaluate(panels: Panels, index: NDArray[np.intp], x: Array, order: int) -> A
     c = panels.coefficients
     if order:
         c = np.polynomial.chebyshev.chebder(c, order, axis=1) / half[:, None] ** order
-    c = c[index]
+    if len(c) > len(index):
+        c, index = c[index], np.arange(len(index))
     length = int(np.max(np.flatnonzero(np.any(c != 0.0, axis=0)), initial=0)) + 1
-    return np.asarray(np.polynomial.chebyshev.chebval(t, c[:, :length].T, tensor=False))
+    rows = c[:, :length].T  # of each degree; none that are zero is carried to the points
+    return np.asarray(np.polynomial.chebyshev.chebval(t, rows[:, index], tensor=False))
 
 
 def without_noise(panels: Panels) -> Array:

@@ -72,12 +72,18 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "where": (3, lambda test, a, b: np.where(_truth(test), a, b)),
 }
 
+
+def _power(a: Any, b: Any) -> Any:
+    """As ``np.power``; a cube by two products, for its logarithm costs twenty times as much."""
+    return a * a * a if np.ndim(b) == 0 and np.all(b == 3.0) else np.power(a, b)
+
+
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
     ast.Div: np.divide,
-    ast.Pow: np.power,
+    ast.Pow: _power,
     ast.Mod: np.remainder,
 }
 

@@ -96,7 +96,9 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin):
         if first is None:
             return Jet(f0, None, None, self.order)
         if np.all(first == 1.0) and self.second is None:  # the variable itself
-            return Jet(f0, f1, f2 if self.order == 2 else None, self.order)
+            # a rule may hand out one array twice, as that of exp: each is written to by itself
+            f1 = f1.copy() if f1 is f0 else f1
+            return Jet(f0, f1, f2.copy() if self.order == 2 else None, self.order)
         second = None
         if self.order == 2:
             second = _sum(_times(f2, first * first), _times(f1, self.second))
@@ -166,19 +168,36 @@ def _binary(rule: Any, a: Jet, b: Jet) -> Jet:
     if order == 2:
         second = _sum(_times(fa, a.second), _times(fb, b.second))
         for partial, x, y in ((faa, a, a), (2.0 * fab, a, b), (fbb, b, b)):
+            if _is_zero(partial):
+                continue
             if x.first is not None and y.first is not None:
                 second = _sum(second, _times(partial, x.first * y.first))
-    return Jet(f, _broadcast(first, shape), _broadcast(second, shape), order)
+    taken = (a.first, b.first, a.second, b.second)
+    return Jet(f, _own(first, shape, taken), _own(second, shape, taken), order)
+
+
+def _own(x: Array | None, shape: tuple[int, ...], taken: tuple[Array | None, ...]) -> Array | None:
+    """`x` in full shape, as an array that no other jet writes to."""
+    if x is None or x.shape != shape:
+        return None if x is None else np.broadcast_to(x, shape).copy()
+    return x.copy() if any(x is other for other in taken) else x
 
 
 def _times(partial: Any, factor: Array | None) -> Array | None:
     """Product in which a factor of exactly zero wins over an infinite or undefined partial."""
-    if factor is None or (type(partial) is float and partial == 0.0):
+    if factor is None or _is_zero(partial):
         return None
+    if type(partial) is float and partial == 1.0:  # of a sum: nothing to multiply
+        return factor
     out: Array = np.asarray(partial) * factor
     if not np.all(np.isfinite(out)):
         out = np.where(factor == 0.0, 0.0, out)
     return out
+
+
+def _is_zero(partial: Any) -> bool:
+    """Whether a rule says that this partial derivative is zero everywhere."""
+    return type(partial) is float and partial == 0.0
 
 
 def _sum(a: Array | None, b: Array | None) -> Array | None:
@@ -191,11 +210,12 @@ def _copy(x: Array | None) -> Array | None:
     return None if x is None else x.copy()
 
 
-def _broadcast(x: Array | None, shape: tuple[int, ...]) -> Array | None:
-    return None if x is None else np.broadcast_to(x, shape).copy()
-
-
 def _constant_power(a: Array, n: Array) -> tuple[Array, Array, Array]:
+    if n.ndim == 0 and float(n) in (2.0, 3.0):  # what people write: no logarithm needed
+        square = a * a
+        if float(n) == 2.0:
+            return square, 2.0 * a, np.full_like(a, 2.0)
+        return square * a, 3.0 * square, 6.0 * a
     first = np.where(n == 0.0, 0.0, n * np.power(a, n - 1.0))
     steep = n * (n - 1.0)
     return np.power(a, n), first, np.where(steep == 0.0, 0.0, steep * np.power(a, n - 2.0))
