@@ -214,10 +214,15 @@ def hermite_expansion(
 
 
 def _last_function(z: Array, n: int) -> Array:
-    """The n-th Hermite function alone, in two rows of memory."""
-    before, psi = np.zeros_like(z), np.asarray(np.exp(-0.25 * z**2))
+    """The n-th Hermite function alone, in three rows of memory."""
+    before, psi, after = np.zeros_like(z), np.asarray(np.exp(-0.25 * z**2)), np.empty_like(z)
+    roots = np.sqrt(np.arange(float(n))).tolist()
     for k in range(n - 1):
-        before, psi = psi, (z * psi - np.sqrt(k) * before) / np.sqrt(k + 1.0)
+        np.multiply(z, psi, out=after)  # after = (z psi - sqrt(k) before) / sqrt(k + 1)
+        before *= roots[k]
+        after -= before
+        after /= roots[k + 1]
+        before, psi, after = psi, after, before
     return psi
 
 
