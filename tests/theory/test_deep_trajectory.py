@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chione as ch
-from chione.base import Status
+from chione.base import CostError, Status
 
 
 def arcsine(w2, b2, depth):
@@ -21,7 +21,7 @@ def arcsine(w2, b2, depth):
         x = 2.0 * q / (1.0 + 2.0 * q)
         # asin(x) - asin(x c) without cancellation: the sine of the difference
         y = x * (1.0 - gap)
-        drop = (x - y) * (x + y) / (x * math.sqrt(1 - y * y) + y * math.sqrt(1 - x * x))
+        drop = x * gap * (x + y) / (x * math.sqrt(1 - y * y) + y * math.sqrt(1 - x * x))
         after = w2 * 2.0 / math.pi * math.asin(x) + b2
         gap = w2 * 2.0 / math.pi * math.asin(drop) / after
         q = after
@@ -48,7 +48,7 @@ def assert_follows(curves, rows):
         left = rows[curves.layer[-1]][2] - rows[layer][2]
         for name, value in (("q", q), ("one_minus_c", gap), ("log10_gradient", left)):
             error = curves.errors[name][k]
-            slack = 1e-11 * abs(value)  # of the recursion in float64
+            slack = 1e-11 * abs(value) + 1e-300  # of the recursion in float64
             assert abs(getattr(curves, name)[k] - value) <= error + slack, (name, layer)
             if value > 1e-12:
                 assert error <= 1e-3 * value + 1e-9, (name, layer)
@@ -108,7 +108,9 @@ def test_lengths_below_float64_keep_their_gradient():
     assert deep.log10_gradient[0] == pytest.approx(1e9 * math.log10(0.25), rel=1e-8)
 
 
-@pytest.mark.parametrize("spec", ["tanh", "relu", "x/(1+exp(-x))"])
+@pytest.mark.parametrize(
+    "spec", ["relu", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tanh", "x/(1+exp(-x))"))]
+)
 def test_a_page_of_a_thousand_million_layers_needs_no_loop(spec):
     page = ch.analyze(spec, 1.5, 0.1, depth=10**9, simulate=False)
     field = ch.mean_field(spec, 1.5, 0.1)
@@ -121,5 +123,5 @@ def test_a_page_of_a_thousand_million_layers_needs_no_loop(spec):
 
 
 def test_simulating_so_many_layers_is_refused_and_the_theory_named():
-    with pytest.raises(ch.ChioneError, match="simulat"):
+    with pytest.raises(CostError, match=r"simulating 50 networks .* --no-simulate"):
         ch.analyze("tanh", 1.5, 0.1, depth=10**9)

@@ -7,6 +7,7 @@ import numpy as np
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
     ConvergenceError,
+    CostError,
     Status,
     checks,
     cost,
@@ -149,7 +150,11 @@ def _analyze(
     if simulate:
         count = checks.integer("n_networks", n_networks, minimum=2)
         plan = MLP(act, 1.0, 0.0, depth, int(width), weights)  # sigmas cost nothing
-        check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
+        try:
+            check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
+        except CostError as err:
+            theory = "The theory alone answers at once: simulate=False, or --no-simulate."
+            raise CostError(f"{err} {theory}") from None
     if sigma_w is None and sigma_b is not None:
         raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
     chosen_here = sigma_w is None

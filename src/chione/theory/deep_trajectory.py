@@ -17,12 +17,13 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import Array, ConvergenceError, Status, checks, cost
 from chione.theory.correlation_map import drop_for_curves
 from chione.theory.depth_curves import Trajectory, trajectory
-from chione.theory.depth_figures import SignalLost, Walk
+from chione.theory.depth_figures import ClosePair, SignalLost, Walk
 from chione.theory.far_layers import carry_through
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import count, mean_square, sigmas, variances
 from chione.theory.moments import moments
 from chione.theory.scale_free import anchor
+from chione.theory.trajectory_errors import ANGLE_STEP
 
 FOLLOWED = 20_000
 """Layers up to which every one is followed."""
@@ -32,6 +33,8 @@ _TOP = math.log(1e300)
 _FAINT = -600.0  # log(1 - c): beyond, the map is its slope at c = 1
 _QUIET = 1e-11  # of log(1 - c): what the double integrals behind one layer may be off by
 _SETTLED = 1e-9  # relative change of a length a layer after which it stays
+_MEMORY = 1e4  # layers after which a distance that settles has forgotten an error
+_CLOSE = 0.05  # 1 - c up to which the leading terms of the map serve
 _ATTRACTS = 0.9999  # slope of the length map there
 _NEAR = 1e-6  # from there: as far as the solver looks to learn how lengths matter
 _SMALL = 1e-280  # lengths below are carried from the last layer above
@@ -117,7 +120,9 @@ class _Far:
             return
         still = state[1] == -math.inf  # inputs that cannot be told apart stay so
         state[1] = _FAINT if still else state[1]
-        walk, slope = Walk(act, w2, b2, _Pair(act, near.q)), abs(w2 * m.slope(near.q[first]).value)
+        gap = float(near.one_minus_c[first])
+        pair = _Pair(act, near.q, gap)
+        walk, slope = Walk(act, w2, b2, pair), abs(w2 * m.slope(near.q[first]).value)
         change = abs(near.q[first] / near.q[first - 1] - 1.0)
         settles = change <= _SETTLED and slope < _ATTRACTS
 
@@ -132,6 +137,11 @@ class _Far:
             # the state after layer l - 1 holds the length of layer l
             states, self.errors = carry_through(layer, state, first, [l - 1 for l in self.layers])
             self.errors[:, 0] += change / (1.0 - slope) if settles else 0.0
+            self.errors[:, 1] += gap if pair.close is not None else 0.0  # of the terms left out
+            # one layer's own error adds up where distances go on shrinking, else it is forgotten
+            far = np.array([float(l - first) for l in self.layers])
+            added = far if states[-1, 1] < state[1] - 1.0 else np.minimum(far, _MEMORY)
+            self.errors[:, 1] += ANGLE_STEP * added
         except SignalLost:
             self.status = Status.UNDEFINED
             return
@@ -150,16 +160,20 @@ class _Far:
 
 
 class _Pair:
-    """The correlation map itself, for any distance."""
+    """The correlation map itself; its leading terms where inputs are close and lengths move."""
 
-    def __init__(self, act: AbstractActivation, q: Array) -> None:
+    def __init__(self, act: AbstractActivation, q: Array, gap: float) -> None:
         self._act, self._m = act, moments(act)
         settled = q[-1] > 0.0 and abs(q[-1] - q[-2]) <= _SETTLED * q[-1]
         compiled = settled and compiles_quickly(act, float(q[-1]))
         self._at = float(q[-1]) if compiled else math.nan
+        # of lengths that still move each layer would be a double integral
+        self.close = ClosePair(act) if not compiled and gap <= _CLOSE else None
 
     def log_ratio(self, log_gap: float, q: float, w2: float, q_after: float) -> float:
         """Logarithm of the factor on 1 - c in one layer."""
+        if self.close is not None:
+            return self.close.log_ratio(log_gap, q, w2, q_after)
         gap = math.exp(min(log_gap, math.log(2.0)))
         if log_gap > _FAINT:
             ratio = w2 * self._drop(q, gap) / q_after / gap
