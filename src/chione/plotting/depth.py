@@ -65,6 +65,9 @@ def draw_depth(ax: Axes, curve: DepthCurve) -> None:
         )
     if curve.log:
         ax.set_yscale("log")
+    if np.count_nonzero(np.isfinite(curve.theory)) < min(2, layers.size):
+        ax.text(0.5, 0.5, "beyond the range\nof float64", ha="center", transform=ax.transAxes)
+        ax.set_yticks([])
     if deep:
         ax.set_xscale("log")
     else:
