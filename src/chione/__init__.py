@@ -70,6 +70,7 @@ _EXPORTS = {
     "phase_diagram": "chione.theory",
     "process_kernel": "chione.theory",
     "second_moment": "chione.theory",
+    "deep_trajectory": "chione.theory",
     "trajectory": "chione.theory",
     "HessianSpectrum": "chione.theory.hessian",
     "critical_energy": "chione.theory.hessian",

@@ -69,6 +69,7 @@ from chione.theory import chi_perp as chi_perp
 from chione.theory import correlation_map as correlation_map
 from chione.theory import critical_line as critical_line
 from chione.theory import criticality as criticality
+from chione.theory import deep_trajectory as deep_trajectory
 from chione.theory import derivative_kernel as derivative_kernel
 from chione.theory import derivative_second_moment as derivative_second_moment
 from chione.theory import describe_scheme as describe_scheme

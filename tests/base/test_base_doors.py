@@ -47,9 +47,9 @@ def test_a_square_beyond_all_numbers_is_an_overflow_without_a_warning():
 def test_effort_raises_the_limit_of_an_analysis_and_of_a_diagram():
     depth = 10**8
     with pytest.raises(CostError, match="effort="):
-        analyze("tanh", 1.5, 0.1, depth=depth, simulate=False)
+        analyze("tanh", 1.5, 0.1, depth=depth)
     with pytest.raises(CostError, match="limit of 10 min"):
-        analyze("tanh", 1.5, 0.1, depth=depth, simulate=False, effort=10.0)
+        analyze("tanh", 1.5, 0.1, depth=depth, effort=10.0)
     many = np.linspace(0.1, 2.0, 10**5)
     with pytest.raises(CostError, match="limit of 10 min"):
         phase_diagram("tanh", sigma_w=many, sigma_b=many, effort=10.0)

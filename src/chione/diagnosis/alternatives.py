@@ -13,7 +13,7 @@ from chione.diagnosis.curve_errors import curve_errors
 from chione.diagnosis.numbers import power_text, value_text
 from chione.diagnosis.phases import phase_of
 from chione.diagnosis.survival import survival, survival_reason
-from chione.theory import MeanField, Recommendation, Trajectory, mean_field, trajectory
+from chione.theory import MeanField, Recommendation, Trajectory, deep_trajectory, mean_field
 
 _LOG10_MAX = math.log10(np.finfo(np.float64).max)
 
@@ -90,7 +90,7 @@ def compare(
 ) -> Alternative:
     """What one choice of sigmas does over the depth."""
     field = mean_field(phi, sigma_w=sigma_w, sigma_b=sigma_b)
-    curves = trajectory(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth)
+    curves = deep_trajectory(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=depth)
     relative = curve_errors(phi, curves, sigma_w=sigma_w).gradient
     return alternative(name, field, curves, relative, recommended)
 
@@ -137,6 +137,8 @@ def log10_gradient(field: MeanField, curves: Trajectory) -> float:
     factors = np.asarray(curves.chi, dtype=np.float64)
     if np.any(np.isnan(factors)):  # lengths left float64: at the top, or the signal has died
         return -math.inf if curves.status == Status.UNDEFINED else math.nan
+    if curves.layer.size < curves.layer[-1]:
+        return float(curves.passed[0])
     with np.errstate(divide="ignore"):
         return float(np.sum(np.log10(factors)))
 

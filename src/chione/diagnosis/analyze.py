@@ -6,8 +6,8 @@ import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
-    Array,
     ConvergenceError,
+    CostError,
     Status,
     checks,
     cost,
@@ -25,14 +25,14 @@ from chione.diagnosis.verdict import judge, passage, rule
 from chione.networks import MLP, Weights
 from chione.theory import (
     Recommendation,
-    Trajectory,
     Trust,
+    deep_trajectory,
     gain,
     mean_field,
     second_moment,
-    trajectory,
     trust,
 )
+from chione.theory.deep_trajectory import FOLLOWED
 from chione.theory.schemes import scheme_sigmas
 
 _LAYER_SECONDS = 3e-3  # s a layer of theory and alternatives: 0.2e-3 (softplus) to 2.9e-3 (relu)
@@ -141,15 +141,20 @@ def _analyze(
     """Check the arguments and the cost, choose sigmas where none are given, and assemble."""
     depth = checks.integer("depth", depth)
     checks.integer("width", width)
+    followed = depth if depth <= FOLLOWED else 1000
     cost.check(
         f"the theory of {depth} layers",
-        seconds=_LAYER_SECONDS * float(min(depth, 10**60)),
-        fits=f"a depth of {int(min(cost.SECONDS * cost.allowed() / _LAYER_SECONDS, 1e15))} fits",
+        seconds=_LAYER_SECONDS * followed,
+        fits=f"a depth of {int(cost.SECONDS / _LAYER_SECONDS)} fits, or any above {FOLLOWED}",
     )
     if simulate:
         count = checks.integer("n_networks", n_networks, minimum=2)
         plan = MLP(act, 1.0, 0.0, depth, int(width), weights)  # sigmas cost nothing
-        check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
+        try:
+            check_cost(plan, n_networks=count, slope_networks=SLOPE_NETWORKS * count)
+        except CostError as err:
+            theory = "The theory alone answers at once: simulate=False, or --no-simulate."
+            raise CostError(f"{err} {theory}") from None
     if sigma_w is None and sigma_b is not None:
         raise ValueError("sigma_b was given without sigma_w; give both, or neither.")
     chosen_here = sigma_w is None
@@ -186,7 +191,7 @@ def _assemble(
 ) -> Analysis:
     act, sigma_w, sigma_b = network.activation, network.sigma_w, network.sigma_b
     field = mean_field(act, sigma_w=sigma_w, sigma_b=sigma_b)
-    curves = trajectory(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=network.depth)
+    curves = deep_trajectory(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=network.depth)
     errors = curve_errors(act, curves, sigma_w=sigma_w)
     slopes = None
     if n_networks:
@@ -208,7 +213,7 @@ def _assemble(
         gradient=gradient_estimate(own.log10_gradient, errors.gradient),
         log10_gradient=own.log10_gradient,
         log10_error=own.log10_error,
-        layer_log10_gradient=_layer_log10_gradient(curves),
+        layer_log10_gradient=curves.passed,
         survives=own.survives,
         survives_reason=own.survives_reason,
         phase=phase,
@@ -236,20 +241,13 @@ def _trust(network: MLP) -> Trust | None:
             sigma_w=network.sigma_w,
             sigma_b=network.sigma_b,
             depth=network.depth,
-            width=network.widths[1],
+            width=network.first_width,
             weights=network.weights,
         )
     except ConvergenceError:
         return None
     known = np.isfinite(found.relative_spread.value) and not np.isnan(found.ratio.value)
     return found if known else None  # a signal that dies has no relative spread
-
-
-def _layer_log10_gradient(curves: Trajectory) -> Array:
-    """Decades between the mean square gradient in layer l and at the read-out, for each l."""
-    with np.errstate(divide="ignore"):
-        logs = np.log10(np.asarray(curves.chi, dtype=np.float64))
-    return np.asarray(np.cumsum(logs[::-1])[::-1])
 
 
 def _recommended(
@@ -275,7 +273,7 @@ def _scheme(name: str, act: AbstractActivation, width: int) -> tuple[float, floa
 def _alternatives(
     network: MLP, advice: Recommendation, chosen_here: bool
 ) -> tuple[Alternative, ...]:
-    act, width = network.activation, network.widths[1]
+    act, width = network.activation, network.first_width
     choices = {
         "recommended": (advice.sigma_w, advice.sigma_b) if advice.exists else None,
         "torch.nn.Linear default": _scheme("pytorch", act, width),

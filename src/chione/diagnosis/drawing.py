@@ -59,4 +59,4 @@ def _curve(k: int, data: CurveData) -> DepthCurve:
     log = False
     if k != 1:  # a correlation has a linear axis
         log = wants_log(data.theory) if factor is None else wants_log(data.theory, factor=factor)
-    return DepthCurve(data.theory, words, symbol, data.measured, data.stderr, log=log)
+    return DepthCurve(data.theory, words, symbol, data.measured, data.stderr, log, data.layer)

@@ -92,14 +92,17 @@ class CurveData(AbstractResult):
         Value at infinite width, and bound on its error.
     measured, stderr : ndarray, shape (L,) or (0,)
         Mean over simulated networks and its standard error.
+    layer : ndarray, shape (L,)
+        Numbers of the layers.
     """
 
-    axes = along("layer", "theory", "error")
+    axes = along("layer", "layer", "theory", "error")
 
     theory: Array
     error: Array
     measured: Array
     stderr: Array
+    layer: Array
 
 
 @result
@@ -183,7 +186,7 @@ def picture_of(analysis: Analysis) -> AnalysisPicture:
         sigma_w=net.sigma_w,
         sigma_b=net.sigma_b,
         depth=net.depth,
-        width=net.widths[1],
+        width=net.first_width,
         verdict=sentence,
         lengths=_lengths(analysis),
         correlations=_correlations(analysis),
@@ -266,7 +269,8 @@ def _curves(analysis: Analysis) -> tuple[CurveData, ...]:
         mean = stderr = np.empty(0)
         if run is not None:
             mean, stderr = run.mean[name][:depth, 0], run.stderr[name][:depth, 0]
-        out.append(CurveData(value, np.asarray(bound), np.asarray(mean), np.asarray(stderr)))
+        mean, stderr = np.asarray(mean), np.asarray(stderr)
+        out.append(CurveData(value, np.asarray(bound), mean, stderr, analysis.curves.layer))
     return tuple(out)
 
 

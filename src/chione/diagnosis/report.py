@@ -131,7 +131,7 @@ def _heads(analysis: Analysis) -> tuple[list[str], list[str]]:
     table = ["", "theory", "error"]
     run, depth = analysis.simulation, analysis.network.depth
     if run is not None:
-        table.append(f"{run.n_networks} networks, width {analysis.network.widths[1]}")
+        table.append(f"{run.n_networks} networks, width {analysis.network.first_width}")
     choices = ["", "sigma_w", "sigma_b", "phase", f"gradient over {depth}", "survives"]
     return table, choices
 
@@ -175,6 +175,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
             for point in analysis.theory.fixed_points.points
         ],
         "layers": {
+            "layer": plain(analysis.curves.layer),
             "q": plain(analysis.curves.q),
             "q_error": plain(analysis.errors.q),
             "c": plain(analysis.curves.c),
@@ -194,7 +195,7 @@ def title(analysis: Analysis) -> str:
     note = " (recommended)" if analysis.chosen_here and analysis.recommendation.exists else ""
     return (
         f"{net.activation.name}, sigma_w = {net.sigma_w:.6g}, sigma_b = {net.sigma_b:.6g}{note}, "
-        f"{net.depth} layers of width {net.widths[1]}, {net.weights} weights"
+        f"{net.depth} layers of width {net.first_width}, {net.weights} weights"
     )
 
 

@@ -62,7 +62,7 @@ def survival_reason(layers: Estimate, field: MeanField, curves: Trajectory) -> s
     """
     if math.isfinite(float(layers.value)):
         return ""
-    status, depth = Status(int(layers.status)), curves.q.size
+    status, depth = Status(int(layers.status)), int(curves.layer[-1])
     with np.errstate(invalid="ignore", divide="ignore"):
         left = float(curves.one_minus_c[-1] / curves.one_minus_c[0])
     kept = ""
@@ -95,8 +95,9 @@ def _by_correlation(field: MeanField, curves: Trajectory) -> Estimate:
     if below.size:  # between layers l and l + 1, where the logarithm is a straight line
         l = int(below[0])
         upper, lower = math.log(distance[l - 1]), math.log(max(distance[l], 1e-300))
-        layers = l + (upper - math.log(lost)) / (upper - lower)
+        between = curves.layer[l] - curves.layer[l - 1]
+        layers = curves.layer[l - 1] + (upper - math.log(lost)) / (upper - lower) * between
         return Estimate(layers, (xi + 1.0) * limit_error / lost, field.xi_c.status)
     more = math.log(distance[-1] / lost)
     error = more * xi_error + xi * limit_error / distance[-1]
-    return Estimate(distance.size + more * xi, error, field.xi_c.status)
+    return Estimate(curves.layer[-1] + more * xi, error, field.xi_c.status)

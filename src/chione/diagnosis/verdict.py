@@ -77,8 +77,11 @@ def passage(phi: AbstractActivation, curves: Trajectory, *, sigma_w: float, sigm
             c0: float = 0.5) -> Passage:  # fmt: skip
     """What infinite width says of a network with a linear read-out, in the terms of the rule."""
     with np.errstate(divide="ignore"):
-        logs = np.log(np.asarray(curves.chi, dtype=np.float64))
-        gradient = np.append(np.cumsum(logs[::-1])[::-1], 0.0)
+        if curves.layer.size < curves.layer[-1]:
+            gradient = np.append(math.log(10.0) * curves.passed, 0.0)
+        else:
+            logs = np.log(np.asarray(curves.chi, dtype=np.float64))
+            gradient = np.append(np.cumsum(logs[::-1])[::-1], 0.0)
         lengths = np.append(np.log(curves.q), -math.inf)
         difference = np.log(curves.one_minus_c[-1] / (1.0 - c0))
         if np.isfinite(curves.q[-1]):

@@ -94,6 +94,11 @@ class MLP:
         return (first, *hidden)
 
     @property
+    def first_width(self) -> int:
+        """Units of the first layer."""
+        return self.width[0] if isinstance(self.width, tuple) else self.width
+
+    @property
     def layers(self) -> tuple[AbstractLayer, ...]:
         """The layers in order of execution: dense, activation, dense, activation, ..."""
         out: list[AbstractLayer] = []

@@ -29,6 +29,8 @@ class DepthCurve:
         Label of the axis, in words and as LaTeX.
     log : bool
         Whether the axis is logarithmic.
+    layer : ndarray, optional
+        Numbers of the layers, where they are not 1 to L.
     """
 
     theory: Array
@@ -37,11 +39,13 @@ class DepthCurve:
     measured: Array = field(default_factory=lambda: np.empty(0))
     stderr: Array = field(default_factory=lambda: np.empty(0))
     log: bool = False
+    layer: Array | None = None
 
 
 def draw_depth(ax: Axes, curve: DepthCurve) -> None:
     """Draw the line, the points and their error bars of one standard error."""
-    layers = np.arange(1, curve.theory.size + 1)
+    layers = np.arange(1, curve.theory.size + 1) if curve.layer is None else curve.layer
+    deep = layers.size < layers[-1]
     ax.plot(layers, curve.theory, color=BLUE, label="theory, infinite width", zorder=2)
     if curve.measured.size:
         shown = np.unique(np.linspace(0, layers.size - 1, min(_POINTS, layers.size)).astype(int))
@@ -61,7 +65,13 @@ def draw_depth(ax: Axes, curve: DepthCurve) -> None:
         )
     if curve.log:
         ax.set_yscale("log")
-    ax.set_xlim(0.5 if layers.size < 20 else 0, layers.size + 0.02 * layers.size)
+    if np.count_nonzero(np.isfinite(curve.theory)) < min(2, layers.size):
+        ax.text(0.5, 0.5, "beyond the range\nof float64", ha="center", transform=ax.transAxes)
+        ax.set_yticks([])
+    if deep:
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(0.5 if layers.size < 20 else 0, layers.size + 0.02 * layers.size)
     ax.set_xlabel("layer $l$")
     ax.set_ylabel(f"{curve.words} {curve.symbol}")
 

@@ -49,7 +49,7 @@ def page_figure(page: Page) -> Figure:
         The content.
     """
     with style():
-        verdict = textwrap.wrap(page.verdict, 150)
+        verdict = textwrap.wrap(page.verdict, 138)
         figure = new_figure(11.6, 7.0, top=0.915 - 0.03 * len(verdict))
         figure.text(0.012, 0.982, page.title, fontsize=14, fontweight="bold", va="top")
         figure.text(0.012, 0.938, "\n".join(verdict), fontsize=10.5, color="#333333", va="top")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -73,7 +75,7 @@ def depth_curves(curves: Trajectory) -> dict[str, DepthCurve]:
     gradient = np.asarray(curves.gradient)
     log = wants_log(gradient, factor=3.0)
     distance = np.asarray(curves.one_minus_c)
-    return {
+    known = {
         "q": DepthCurve(curves.q, "mean square", "$q^l$", log=wants_log(curves.q)),
         "c": DepthCurve(curves.c, "correlation", "$c^l$"),
         "gradient": DepthCurve(gradient, "mean square gradient", "$d^{\\,l} / d^L$", log=log),
@@ -81,3 +83,4 @@ def depth_curves(curves: Trajectory) -> dict[str, DepthCurve]:
         "chi": DepthCurve(curves.chi, "factor on the gradient", r"$\chi_\perp^l$"),
         "log10_gradient": DepthCurve(curves.log10_gradient, "decimal log of the gradient", ""),
     }
+    return {name: replace(curve, layer=curves.layer) for name, curve in known.items()}

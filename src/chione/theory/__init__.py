@@ -15,6 +15,7 @@ from chione.theory.correlation_map import (
 )
 from chione.theory.critical_line import CriticalLine, critical_line
 from chione.theory.criticality import Criticality, CriticalPoint, criticality
+from chione.theory.deep_trajectory import deep_trajectory
 from chione.theory.depth_curves import Trajectory, trajectory
 from chione.theory.diagram import PhaseDiagram, phase_diagram
 from chione.theory.finite_width import FiniteWidth, Trust, finite_width, mean_square_variance, trust
@@ -79,6 +80,7 @@ __all__ = [
     "critical_affine",
     "critical_line",
     "criticality",
+    "deep_trajectory",
     "depth_scale",
     "derivative_kernel",
     "derivative_second_moment",

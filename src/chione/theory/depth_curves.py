@@ -39,6 +39,8 @@ class Trajectory(AbstractResult):
         Mean square of dLoss/dh relative to the last layer, and its decimal logarithm.
     status : Status
         ``OK``, or why the curves end: entries beyond are NaN.
+    layer : ndarray, shape (L,)
+        Numbers of the layers: 1 to L, or a choice of them (:func:`deep_trajectory`).
     errors : dict of str to ndarray
         Estimated absolute error of each of the curves, by its name.
     """
@@ -52,7 +54,17 @@ class Trajectory(AbstractResult):
     gradient: Array
     log10_gradient: Array
     status: Status
+    layer: Array
     errors: dict[str, Array]
+
+    @property
+    def passed(self) -> Array:
+        r"""Decades of the gradient from the read-out to layer l: sum of log10 chi from l on."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log10(np.asarray(self.chi, dtype=np.float64))
+            if self.layer.size == self.layer[-1]:
+                return np.asarray(np.cumsum(logs[::-1])[::-1])
+            return np.asarray(self.log10_gradient + logs[-1])
 
 
 @cost.ends
@@ -131,7 +143,8 @@ def trajectory(
     with np.errstate(over="ignore", under="ignore"):
         gradient = 10.0**log_gradient
     errors = trajectory_errors(act, q, places, gap, chi, log_gradient, w2=w2, b2=b2)
-    return Trajectory(q, 1.0 - gap, gap, chi, gradient, log_gradient, status, errors)
+    layer = np.arange(1.0, depth + 1.0)
+    return Trajectory(q, 1.0 - gap, gap, chi, gradient, log_gradient, status, layer, errors)
 
 
 def _check_cost(depth: int, layer: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def follow(
 ) -> DepthFigures:
     """Follow lengths, gradients and the distance of a close pair through the layers."""
     w2, b2 = sigma_w**2, sigma_b**2
-    walk = _Walk(phi, w2, b2)
+    walk = Walk(phi, w2, b2)
     q = w2 * q0 + b2
     log_q, log_gap = (math.log(q) if q > 0.0 else -math.inf), math.log(FIRST_DISTANCE)
     decades, relative = 0.0, 0.0
@@ -78,7 +79,7 @@ def follow(
         try:
             state = np.array([log_q, log_gap, decades])
             (log_q, log_gap, decades), far = carry(walk.layer, state, layer, depth)
-        except _SignalLost:
+        except SignalLost:
             return DepthFigures(-math.inf, float("nan"), 0.0, 0.0)
         except (ConvergenceError, ArithmeticError):
             return lost
@@ -90,7 +91,7 @@ def follow(
     return DepthFigures(float(decades), float(distance), last, float(relative + rounding))
 
 
-class _SignalLost(ConvergenceError):
+class SignalLost(ConvergenceError):
     """Far from the input no signal and no gradient is left."""
 
 
@@ -104,11 +105,21 @@ class _Step:
     error: float
 
 
-class _Walk:
+class Pair(Protocol):
+    """How the distance of two inputs changes in one layer."""
+
+    def log_ratio(self, log_gap: float, q: float, w2: float, q_after: float) -> float:
+        """Logarithm of the factor on 1 - c."""
+
+
+class Walk:
     """One layer as a map of log q, log(1 - c) and the decades of the gradient."""
 
-    def __init__(self, phi: AbstractActivation, w2: float, b2: float) -> None:
-        self._m, self._pair = moments(phi), ClosePair(phi)
+    def __init__(
+        self, phi: AbstractActivation, w2: float, b2: float, pair: Pair | None = None
+    ) -> None:
+        self._m, self._pair = moments(phi), pair or ClosePair(phi)
+        self._jumps = self._m.has_jumps and pair is not None  # lengths and distances go on
         self._w2, self._b2 = w2, b2
         self._small = anchor(phi, b2)
         bend = growth_profile(phi).linear_above
@@ -119,6 +130,8 @@ class _Walk:
         """One layer on; None where a moment has no value."""
         q = min(self._small.of(math.exp(min(log_q, 709.0))), self._large)
         d, s = self._m.derivative_square(q), self._m.square(q)
+        if self._jumps:
+            d = Estimate.exact(1.0 / self._w2)
         if not (np.isfinite(d.value) and np.isfinite(s.value)):
             return None
         after = self._w2 * s.value + self._b2
@@ -138,7 +151,7 @@ class _Walk:
         if step is None:
             raise ConvergenceError("A moment has no value.")
         if step.log_q == -math.inf or step.decades == -math.inf:
-            raise _SignalLost("Lengths fall to zero.")
+            raise SignalLost("Lengths fall to zero.")
         return np.array([step.log_q - state[0], step.log_gap - state[1], step.decades])
 
 

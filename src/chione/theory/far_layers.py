@@ -13,7 +13,7 @@ slope has followed in the last decade.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,7 +32,17 @@ Layer = Callable[[Array], Array]
 
 
 def carry(layer: Layer, state: Array, first: int, last: int) -> tuple[Array, Array]:
-    """The state after layer `last`, from that after layer `first`.
+    """The state after layer `last`, from that after layer `first`; see :func:`carry_through`."""
+    if last <= first:
+        return state, np.zeros_like(state)
+    states, errors = carry_through(layer, state, first, [last])
+    return states[0], errors[0]
+
+
+def carry_through(
+    layer: Layer, state: Array, first: int, lasts: Sequence[int]
+) -> tuple[Array, Array]:
+    """The states after some layers, from that after layer `first`.
 
     Parameters
     ----------
@@ -41,22 +51,22 @@ def carry(layer: Layer, state: Array, first: int, last: int) -> tuple[Array, Arr
         rounding size mean nothing; the first one drives the others.
     state : ndarray, shape (k,)
         State after layer `first`, which must be late enough for slow changes alone: 1000 or more.
-    first, last : int
-        Numbers of layers; the last may be larger than any float64.
+    first : int
+        Number of that layer.
+    lasts : sequence of int
+        Later layers, in rising order; they may be larger than any float64.
 
     Returns
     -------
-    state, error : ndarray, shape (k,)
-        The error is that of the integration, not of the layer.
+    states, errors : ndarray, shape (n, k)
+        The errors are those of the integration, not of the layer.
 
     Raises
     ------
     ConvergenceError
         If the integration fails.
     """
-    if last <= first:
-        return state, np.zeros_like(state)
-    log = min(math.log(last), _LARGEST)
+    logs = [min(math.log(last), _LARGEST) for last in lasts]
     steady = _steady(layer, state)
 
     def moved(l: float, z: Array) -> Array:
@@ -64,18 +74,24 @@ def carry(layer: Layer, state: Array, first: int, last: int) -> tuple[Array, Arr
         out = rate(layer, state + steady * (l - first) + z) - steady
         return np.where(np.abs(out) <= _STILL * (1.0 + np.abs(steady)), 0.0, out)
 
-    start, stop = math.log(first), min(math.log(max(_SUMMABLE, float(first))), log)
+    start, stop = math.log(first), min(math.log(max(_SUMMABLE, float(first))), logs[-1])
     decade = max(start, stop - math.log(10.0))
-    z, before = np.zeros_like(state), np.zeros_like(state)
-    if stop > start and np.any(moved(float(first), z)):
-        before, z = _integrate(moved, z, start, decade, stop)
-    error = np.where(z == 0.0, 0.0, 20.0 * (_ABSOLUTE + _RELATIVE * np.abs(z)))
-    total = state + steady * (math.exp(log) - first) + z
-    if log > stop:
-        rates = moved(math.exp(decade), before), moved(math.exp(stop), z)
-        rest, doubt = _beyond(*rates, decade, stop, log)
-        total, error = total + rest, error + doubt
-    return total, error
+    held = sorted({decade, stop, *(log for log in logs if log < stop)})
+    way = {log: np.zeros_like(state) for log in held}
+    if stop > start and np.any(moved(float(first), way[stop])):
+        way = dict(zip(held, _integrate(moved, way[stop], start, stop, held), strict=True))
+    states, errors = [], []
+    for log in logs:
+        z = way[min(log, stop)]
+        error = np.where(z == 0.0, 0.0, 20.0 * (_ABSOLUTE + _RELATIVE * np.abs(z)))
+        total = state + steady * (math.exp(log) - first) + z
+        if log > stop:
+            rates = moved(math.exp(decade), way[decade]), moved(math.exp(stop), z)
+            rest, doubt = _beyond(*rates, decade, stop, log)
+            total, error = total + rest, error + doubt
+        states.append(total)
+        errors.append(error)
+    return np.array(states), np.array(errors)
 
 
 def _steady(layer: Layer, state: Array) -> Array:
@@ -88,8 +104,9 @@ def _steady(layer: Layer, state: Array) -> Array:
 
 
 def _integrate(
-    moved: Callable[[float, Array], Array], z: Array, start: float, decade: float, stop: float
-) -> tuple[Array, Array]:
+    moved: Callable[[float, Array], Array], z: Array, start: float, stop: float, held: list[float]
+) -> Array:
+    """The way at the logarithms that are to be `held`, (n, k)."""
     from scipy.integrate import solve_ivp  # loaded by the few questions that need it
 
     calls = 0
@@ -109,11 +126,11 @@ def _integrate(
             method="Radau",
             rtol=_RELATIVE,
             atol=_ABSOLUTE,
-            t_eval=[decade, stop],
+            t_eval=held,
         )
     if not solution.success or not np.all(np.isfinite(solution.y)):
         raise ConvergenceError("The layers far from the input could not be integrated.")
-    return np.asarray(solution.y[:, 0]), np.asarray(solution.y[:, -1])
+    return np.asarray(solution.y.T)
 
 
 def rate(layer: Layer, y: Array) -> Array:

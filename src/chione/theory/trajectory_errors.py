@@ -22,7 +22,7 @@ from chione.theory.moments import moments
 
 # Bounds on what one layer adds: relative in q, and in the distance 1 - c of two inputs.
 _LENGTH_STEP = 8.0 * EPS
-_ANGLE_STEP = 1e-12
+ANGLE_STEP = 1e-12
 _PROBE = 1e-3  # relative step in q with which the slope of log chi is taken
 
 
@@ -99,5 +99,5 @@ def _follow(
                 break
             relative_q[l + 1] = passed[i] * relative_q[l] + added[i]
             slope = gap[l + 1] / gap[l] if 0.0 < gap[l] <= 1.0 else steepest[i]
-            step = _ANGLE_STEP + relative_q[l + 1] + relative_q[l]
+            step = ANGLE_STEP + relative_q[l + 1] + relative_q[l]
             error_gap[l + 1] = slope * error_gap[l] + step * gap[l + 1]
