@@ -48,6 +48,10 @@ CALLS = {
     "phase_diagram": ("tanh", {"sigma_w": [0.9], "sigma_b": [0.1], "q0": 1.0}),
     "second_moment": ("tanh", 1.0, {}),
     "tradeoff": ("tanh", {"q": 1.0}),
+    "deep_trajectory": (
+        "tanh",
+        {"sigma_w": 0.9, "sigma_b": 0.1, "depth": 3, "q0": 1.0, "c0": 0.5},
+    ),
     "trajectory": (
         "tanh",
         {"sigma_w": 0.9, "sigma_b": 0.1, "depth": 3, "q0": 1.0, "c0": 0.5},
@@ -163,14 +167,14 @@ def test_a_recommendation_for_any_depth_needs_no_loop_over_the_layers(name, dept
     from chione.theory import depth_figures
 
     steps = 0
-    one = depth_figures._Walk.step
+    one = depth_figures.Walk.step
 
     def counted(self, log_q, log_gap):
         nonlocal steps
         steps += 1
         return one(self, log_q, log_gap)
 
-    monkeypatch.setattr(depth_figures._Walk, "step", counted)
+    monkeypatch.setattr(depth_figures.Walk, "step", counted)
     made = theory.describe_scheme(name, "he", depth=depth)
     assert steps < 20_000
     # he keeps relu; tanh under it is chaotic: its gradient grows by chi_perp(q*) a layer

@@ -45,7 +45,9 @@ class Trajectory(AbstractResult):
         Estimated absolute error of each of the curves, by its name.
     """
 
-    axes = along("layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient", "errors")
+    axes = along(
+        "layer", "layer", "q", "c", "one_minus_c", "chi", "gradient", "log10_gradient", "errors"
+    )
 
     q: Array
     c: Array
