@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chione as ch
-from chione.base import CostError, Status
+from chione.base import ConvergenceError, CostError, Status
 
 
 def arcsine(w2, b2, depth):
@@ -125,3 +125,14 @@ def test_a_page_of_a_thousand_million_layers_needs_no_loop(spec):
 def test_simulating_so_many_layers_is_refused_and_the_theory_named():
     with pytest.raises(CostError, match=r"simulating 50 networks .* --no-simulate"):
         ch.analyze("tanh", 1.5, 0.1, depth=10**9)
+
+
+@pytest.mark.parametrize(
+    ("spec", "w", "b"), [("tanh", 1.0001, 0.0), ("erf", 0.8863, 0.0), ("gelu", 1.41, 0.41)]
+)
+def test_what_settles_too_slowly_to_be_summed_is_not_told(spec, w, b):
+    deep = ch.deep_trajectory(spec, w, b, depth=10**9)
+    assert deep.status == Status.NOT_COMPUTED
+    assert np.isnan(deep.q[-1]) and np.isnan(deep.log10_gradient[0])
+    with pytest.raises(ConvergenceError, match="settles too slowly"):
+        ch.analyze(spec, w, b, depth=10**9, simulate=False)

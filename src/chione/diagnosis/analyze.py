@@ -192,6 +192,13 @@ def _assemble(
     act, sigma_w, sigma_b = network.activation, network.sigma_w, network.sigma_b
     field = mean_field(act, sigma_w=sigma_w, sigma_b=sigma_b)
     curves = deep_trajectory(act, sigma_w=sigma_w, sigma_b=sigma_b, depth=network.depth)
+    if curves.status == Status.NOT_COMPUTED:
+        raise ConvergenceError(
+            f"{act.name} at sigma_w = {sigma_w:.6g}, sigma_b = {sigma_b:.6g} settles too slowly to "
+            f"say what {network.depth} layers do: neither within a thousand layers nor as a power "
+            f"of the depth; take a depth up to {FOLLOWED}, or other sigmas.",
+            curves,
+        )
     errors = curve_errors(act, curves, sigma_w=sigma_w)
     slopes = None
     if n_networks:

@@ -22,6 +22,7 @@ from chione.theory.far_layers import carry_through
 from chione.theory.kernel_map import angle, compiles_quickly, kernel_map
 from chione.theory.length_map import count, mean_square, sigmas, variances
 from chione.theory.moments import moments
+from chione.theory.phase import mean_field
 from chione.theory.scale_free import anchor
 from chione.theory.trajectory_errors import ANGLE_STEP
 
@@ -33,6 +34,9 @@ _TOP = math.log(1e300)
 _FAINT = -600.0  # log(1 - c): beyond, the map is its slope at c = 1
 _QUIET = 1e-11  # of log(1 - c): what the double integrals behind one layer may be off by
 _SETTLED = 1e-9  # relative change of a length a layer after which it stays
+_APART = 50  # layers over which a factor is seen to be fixed
+_FADED = math.log(1e-6)  # of 1 - c that falls by a fixed factor
+_CRITICAL = 1e-12  # of chi_perp
 _MEMORY = 1e4  # layers after which a distance that settles has forgotten an error
 _CLOSE = 0.05  # 1 - c up to which the leading terms of the map serve
 _ATTRACTS = 0.9999  # slope of the length map there
@@ -68,6 +72,11 @@ def deep_trajectory(
     ------
     ValueError, CostError
         As :func:`trajectory`.
+
+    Notes
+    -----
+    Networks close to criticality that settle neither within a thousand layers nor by a power of
+    the depth have status ``NOT_COMPUTED`` and no values beyond those layers.
     """
     act, depth = activation(phi), count("depth", depth)
     sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
@@ -125,6 +134,9 @@ class _Far:
         walk, slope = Walk(act, w2, b2, pair), abs(w2 * m.slope(near.q[first]).value)
         change = abs(near.q[first] / near.q[first - 1] - 1.0)
         settles = change <= _SETTLED and slope < _ATTRACTS
+        if not (_is_even(near, first) or _is_power_law(act, w2, b2)):
+            self.status = Status.NOT_COMPUTED
+            return
 
         def layer(state: Array) -> Array:
             if not settles:
@@ -146,7 +158,7 @@ class _Far:
             self.status = Status.UNDEFINED
             return
         except (ConvergenceError, ArithmeticError):
-            self.status = Status.DIVERGENT
+            self.status = Status.NOT_COMPUTED
             return
         known = states[:, 0] <= _TOP
         with np.errstate(over="ignore", under="ignore"):
@@ -157,6 +169,37 @@ class _Far:
             self.chi[k] = w2 * m.derivative_square(small.of(float(self.q[k]))).value
         if not known.all():
             self.status = Status.DIVERGENT
+
+
+def _is_even(near: Trajectory, last: int) -> bool:
+    """Whether each further layer does what the last one did: nothing, or a fixed factor."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lengths, gaps = np.log(near.q), np.log(near.one_minus_c)
+    before = last - _APART if last > 2 * _APART else last - 1
+
+    def steps(y: Array) -> tuple[float, float]:
+        return float(y[before] - y[before - 1]), float(y[last] - y[last - 1])
+
+    q_early, q_now = steps(lengths)
+    if not abs(q_now - q_early) <= _SETTLED:
+        return False
+    if not np.isfinite(gaps[before - 1 : last + 1]).all():
+        return True  # inputs that cannot be told apart stay so
+    early, now = steps(gaps)
+    kept = near.chi[last - 1] * near.q[last - 1] / near.q[last]  # slope of 1 - c at c = 1
+    if abs(kept - 1.0) <= _CRITICAL:
+        return True  # as of relu, whatever its lengths do: 1 - c falls as a power
+    rests = abs(now) <= _SETTLED
+    return abs(now - early) <= _SETTLED and (rests or bool(gaps[last] < _FADED))
+
+
+def _is_power_law(act: AbstractActivation, w2: float, b2: float) -> bool:
+    """Whether the network is critical to the last digits, so that changes fall as powers of l.
+
+    Between that and a decay that a thousand layers show, errors of the sum are not known.
+    """
+    field = mean_field(act, math.sqrt(w2), math.sqrt(b2))
+    return bool(abs(field.chi_perp.value - 1.0) <= _CRITICAL + field.chi_perp.error)
 
 
 class _Pair:
