@@ -26,7 +26,15 @@ def _agree(ours, theirs, what):
         assert abs(a - b) <= float(ours.error) + float(theirs.error), (what, ours, theirs)
 
 
-@pytest.mark.parametrize("name", sorted(TWINS))
+def some(names):
+    """Every fourth by default, the others among the slow tests."""
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if k % 4 else [])
+        for k, name in enumerate(sorted(names))
+    ]
+
+
+@pytest.mark.parametrize("name", some(TWINS))
 def test_moments_and_kernels_are_those_of_the_twin(name):
     ours, theirs = (activation(f) for f in TWINS[name])
     for q in LENGTHS:
@@ -37,7 +45,7 @@ def test_moments_and_kernels_are_those_of_the_twin(name):
         _agree(ch.derivative_kernel(ours, *pair), ch.derivative_kernel(theirs, *pair), pair)
 
 
-@pytest.mark.parametrize("name", sorted(TWINS))
+@pytest.mark.parametrize("name", some(TWINS))
 def test_stated_errors_stay_tight(name):
     phi = activation(TWINS[name][0])
     # torch's slope of hardsigmoid holds 1/6 in single precision, so that it comes from fits
@@ -57,7 +65,7 @@ def _mean(g, q, breaks):
     return mp.quad(lambda z: g(sigma * z) * mp.exp(-z * z / 2), cuts) / mp.sqrt(2 * mp.pi)
 
 
-@pytest.mark.parametrize("name", sorted(EXACT))
+@pytest.mark.parametrize("name", some(EXACT))
 def test_mean_squares_are_those_of_mpmath(name):
     written, exact, breaks = EXACT[name]
     phi = moments(activation(written))
