@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Status
 from chione.gaussian import Table
-from chione.theory.fixed_points import resolved_squares, unsettled
+from chione.theory.fixed_points import resolved_squares
+from chione.theory.growth_factor import unsettled
 from chione.theory.growth_profile import growth_profile
 from chione.theory.moments import Moments
 from chione.theory.scale_free import zero_slope
