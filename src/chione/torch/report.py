@@ -106,8 +106,8 @@ class Verdict(AbstractResult):
     Parameters
     ----------
     trains : {"yes", "doubtful", "no"}
-        The answer of the rule in :mod:`chione.theory.trainability`: plain gradient descent trains
-        it; it depends on the optimiser; neither does.
+        The answer of the rule in :mod:`chione.theory.depth.trainability`: plain gradient descent
+        trains it; it depends on the optimiser; neither does.
     problem : str
         "none", "vanishing gradient", "exploding gradient", "vanishing signal", "exploding signal",
         "collapsed inputs", "dead units" or "no gradient".
