@@ -7,7 +7,8 @@ from chione.theory.critical.affine_solutions import (
     normalizing_parameter,
 )
 from chione.theory.critical.critical_line import CriticalLine, critical_line
-from chione.theory.critical.criticality import Criticality, CriticalPoint, criticality
+from chione.theory.critical.critical_point import CriticalPoint
+from chione.theory.critical.criticality import Criticality, criticality
 from chione.theory.critical.recommendation import Recommendation
 from chione.theory.depth.deep_trajectory import deep_trajectory
 from chione.theory.depth.finite_width import (

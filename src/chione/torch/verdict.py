@@ -11,7 +11,8 @@ import numpy as np
 
 from chione.theory.depth.trainability import CAREFUL, YES, Passage, Trainability, trainability
 from chione.torch.gains import advice
-from chione.torch.report import LayerReport, Verdict
+from chione.torch.layer_report import LayerReport
+from chione.torch.report import Verdict
 
 _NOTHING = -745.0  # log of the smallest positive double: stands for the log of zero
 

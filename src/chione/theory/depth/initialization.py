@@ -13,7 +13,8 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import Estimate, Status, checks, cost, missing
 from chione.networks import WEIGHT_LAWS
 from chione.theory.critical.affine_solutions import critical_affine
-from chione.theory.critical.criticality import CriticalPoint, criticality
+from chione.theory.critical.critical_point import CriticalPoint
+from chione.theory.critical.criticality import criticality
 from chione.theory.critical.edge_of_chaos import edge_option
 from chione.theory.critical.options import option, root_error
 from chione.theory.critical.recommendation import Recommendation

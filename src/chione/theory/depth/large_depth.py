@@ -28,7 +28,8 @@ from chione.base import (
     missing,
     result,
 )
-from chione.theory.critical.criticality import CriticalPoint, criticality
+from chione.theory.critical.critical_point import CriticalPoint
+from chione.theory.critical.criticality import criticality
 from chione.theory.meanfield.length_map import count, mean_square, sigmas, variances
 from chione.theory.meanfield.power_laws import PowerLaw, correlation_power_law
 from chione.theory.moments.moments import moments

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chione.activations import AbstractActivation
+from chione.theory.critical.critical_point import CriticalPoint
+from chione.theory.critical.ratio_scan import RatioScan
 from chione.theory.moments.taylor import Origin
-
-if TYPE_CHECKING:
-    from chione.theory.critical.criticality import CriticalPoint, _RatioScan
 
 
 def reason(
@@ -19,7 +17,7 @@ def reason(
     at: Origin,
     points: tuple[CriticalPoint, ...],
     discarded: tuple[CriticalPoint, ...],
-    ratio: _RatioScan | None,
+    ratio: RatioScan | None,
 ) -> str:
     """One or two sentences on the class, with the numbers that decide it."""
     if not points:
@@ -73,7 +71,7 @@ def _none(
     phi: AbstractActivation,
     at: Origin,
     discarded: tuple[CriticalPoint, ...],
-    ratio: _RatioScan | None,
+    ratio: RatioScan | None,
 ) -> str:
     if ratio is None:
         return (
@@ -107,7 +105,7 @@ def _why_not_zero(at: Origin) -> str:
     return "At K = 0 phi has no slope, so no finite sigma_w gives chi_perp = 1 there."
 
 
-def _range(ratio: _RatioScan) -> str:
+def _range(ratio: RatioScan) -> str:
     signs = ratio.signs
     known = np.abs(ratio.gap[signs != 0.0])
     if known.size == 0:
