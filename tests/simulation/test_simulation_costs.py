@@ -9,7 +9,7 @@ import pytest
 
 import chione
 from chione.base import CostError, cost
-from chione.networks.layers import WEIGHT_LAWS
+from chione.networks import WEIGHT_LAWS
 from chione.simulation import costs, gaussian_limit, great_circle, simulate
 from chione.simulation.hessian import network_hessian, sample_model_hessian
 from chione.simulation.matrix_free import LAWS

@@ -15,7 +15,7 @@ from chione.simulation.weights import dense_weights
 def image(network, seed, index, inputs):
     """Plain forward pass, last pre-activations."""
     x = inputs
-    for l, dense in enumerate(network.layers[::2], start=1):
+    for l, dense in enumerate(network.matrices, start=1):
         w = dense_weights(dense, stream(seed, index, l, Purpose.WEIGHTS))
         b = stream(seed, index, l, Purpose.BIASES).standard_normal(dense.fan_out)
         h = x @ w.T + network.sigma_b * b

@@ -21,7 +21,7 @@ def net(sigma_b=0.4, activation=PHI):
 
 def plain_network(network, seed, index):
     """Weights and biases of network number `index`, as a plain list."""
-    dense = network.layers[::2]
+    dense = network.matrices
     w = [dense_weights(d, stream(seed, index, l + 1, Purpose.WEIGHTS)) for l, d in enumerate(dense)]
     b = [
         network.sigma_b

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chione.networks import WEIGHT_LAWS, Dense
+from chione.networks import WEIGHT_LAWS, Matrix
 from chione.simulation import normals
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import TRUNCATED_VARIANCE, dense_weights
@@ -15,7 +15,7 @@ SHAPES = [(90, 40), (40, 90), (61, 61)]
 
 
 def draws(law, fan_in, fan_out, count, seed=0):
-    layer = Dense(fan_in, fan_out, 1.7, 0.0, law)
+    layer = Matrix(fan_in, fan_out, 1.7, 0.0, law)
     return np.array(
         [dense_weights(layer, stream(seed, k, 1, Purpose.WEIGHTS)) for k in range(count)]
     )

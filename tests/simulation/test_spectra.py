@@ -78,11 +78,10 @@ def test_factors_are_the_derivative_of_the_network_at_its_input():
     assert np.allclose(sampled.singular_values[0], exact, rtol=1e-12)
 
     def forward(x):
-        from chione.networks import Dense
         from chione.simulation.streams import Purpose, stream
         from chione.simulation.weights import dense_weights
 
-        dense = [layer for layer in network.layers if isinstance(layer, Dense)]
+        dense = network.matrices
         for i, layer in enumerate(dense):
             w = dense_weights(layer, stream(5, 0, i, Purpose.WEIGHTS))
             b = 0.3 * stream(5, 0, i, Purpose.BIASES).standard_normal(layer.fan_out)

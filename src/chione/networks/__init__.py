@@ -1,6 +1,66 @@
-"""Networks as plain data: frozen descriptions without mathematics."""
+"""Networks as plain data: frozen descriptions without mathematics.
 
-from chione.networks.layers import WEIGHT_LAWS, AbstractLayer, Dense, Nonlinearity, Weights
+One file a layer kind; :class:`Network` puts them in order, and the builders return whole networks.
+"""
+
+from chione.networks.builders import convnet, densenet, mixer, mlp, resnet
+from chione.networks.convolution import Convolution
+from chione.networks.dense import Dense
+from chione.networks.dropout import Dropout
+from chione.networks.flatten import Flatten
+from chione.networks.gate import Gate
+from chione.networks.input import Gram, Input
+from chione.networks.kinds import BY_WORD, KINDS
+from chione.networks.layer import AbstractLayer, Layers, Shape, ShapeError
+from chione.networks.matrix import WEIGHT_LAWS, Matrix, Weights
+from chione.networks.maxout import Maxout
 from chione.networks.mlp import MLP, as_network
+from chione.networks.network import Network
+from chione.networks.noise import Noise
+from chione.networks.nonlinearity import Nonlinearity
+from chione.networks.norm import Norm
+from chione.networks.parallel import Parallel
+from chione.networks.pooling import Pooling
+from chione.networks.position import Position
+from chione.networks.repeat import Repeat
+from chione.networks.residual import Residual
+from chione.networks.scale import Scale
+from chione.networks.uniform import uniform
 
-__all__ = ["MLP", "WEIGHT_LAWS", "AbstractLayer", "Dense", "Nonlinearity", "Weights", "as_network"]
+__all__ = [
+    "BY_WORD",
+    "KINDS",
+    "MLP",
+    "WEIGHT_LAWS",
+    "AbstractLayer",
+    "Convolution",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Gate",
+    "Gram",
+    "Input",
+    "Layers",
+    "Matrix",
+    "Maxout",
+    "Network",
+    "Noise",
+    "Nonlinearity",
+    "Norm",
+    "Parallel",
+    "Pooling",
+    "Position",
+    "Repeat",
+    "Residual",
+    "Scale",
+    "Shape",
+    "ShapeError",
+    "Weights",
+    "as_network",
+    "convnet",
+    "densenet",
+    "mixer",
+    "mlp",
+    "resnet",
+    "uniform",
+]

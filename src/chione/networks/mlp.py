@@ -10,9 +10,12 @@ import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import checks
-from chione.networks.layers import WEIGHT_LAWS, AbstractLayer, Dense, Nonlinearity, Weights
-
-_LARGEST = 2**53  # the largest count that every float64 formula still holds exactly
+from chione.networks.dense import Dense
+from chione.networks.input import Gram, Input
+from chione.networks.layer import AbstractLayer, count
+from chione.networks.matrix import WEIGHT_LAWS, Matrix, Weights
+from chione.networks.network import Network
+from chione.networks.nonlinearity import Nonlinearity
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class MLP:
     width : int or iterable of int
         Number of units of each of the L layers; one number means the same for all.
     weights : {"gaussian", "orthogonal", "uniform", "truncated", "delta"}
-        Law of the weights, see :class:`~chione.networks.layers.Dense`.
+        Law of the weights, see :class:`~chione.networks.Dense`.
     input_width : int, optional
         Size of the input; the first width by default.
 
@@ -72,7 +75,7 @@ class MLP:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        depth = _count("depth", self.depth)
+        depth = count("depth", self.depth)
         checks.one_of("weights", self.weights, WEIGHT_LAWS)
         resolved: dict[str, Any] = {
             "activation": activation(self.activation),
@@ -82,7 +85,7 @@ class MLP:
             "width": _widths(self.width, depth),
         }
         if self.input_width is not None:
-            resolved["input_width"] = _count("input_width", self.input_width)
+            resolved["input_width"] = count("input_width", self.input_width)
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
 
@@ -99,13 +102,22 @@ class MLP:
         return self.width[0] if isinstance(self.width, tuple) else self.width
 
     @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """The L weight matrices in order."""
+        sizes = zip(self.widths[:-1], self.widths[1:], strict=True)
+        return tuple(Matrix(n, m, self.sigma_w, self.sigma_b, self.weights) for n, m in sizes)
+
+    @property
     def layers(self) -> tuple[AbstractLayer, ...]:
         """The layers in order of execution: dense, activation, dense, activation, ..."""
-        out: list[AbstractLayer] = []
-        for fan_in, fan_out in zip(self.widths[:-1], self.widths[1:], strict=True):
-            dense = Dense(fan_in, fan_out, self.sigma_w, self.sigma_b, self.weights)
-            out += [dense, Nonlinearity(self.activation)]
-        return tuple(out)
+        act = Nonlinearity(self.activation)
+        affine = (Dense(self.sigma_w, self.sigma_b, n, self.weights) for n in self.widths[1:])
+        return tuple(layer for dense in affine for layer in (dense, act))
+
+    def network(self, inputs: Gram | None = None) -> Network:
+        """The same as a tree of layers, for inputs of these second moments."""
+        first = self.widths[0]
+        return Network(self.layers, Input(first) if inputs is None else Input(first, inputs=inputs))
 
 
 def as_network(x: Any) -> MLP:
@@ -124,21 +136,13 @@ def as_network(x: Any) -> MLP:
     )
 
 
-def _count(name: str, x: Any) -> int:
-    """An integer from 1 to 2^53."""
-    n = checks.integer(name, x)
-    if n > _LARGEST:
-        raise ValueError(f"{name} must be at most 2^53, but it is {n}; choose a smaller one.")
-    return n
-
-
 def _widths(width: Any, depth: int) -> int | tuple[int, ...]:
     """One width, or a tuple of one for each layer."""
     if isinstance(width, np.ndarray):
         width = width.tolist()
     if isinstance(width, str) or not isinstance(width, Iterable):
-        return _count("width", width)
-    widths = tuple(_count("width", n) for n in width)
+        return count("width", width)
+    widths = tuple(count("width", n) for n in width)
     if len(widths) != depth:
         raise ValueError(
             f"width must be one number or one for each of the {depth} layers, "

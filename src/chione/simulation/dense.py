@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.networks import MLP, Dense
+from chione.networks import MLP
 from chione.simulation.normals import FloatArray
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import draw, scale
@@ -30,7 +30,7 @@ class DenseWeights:
     """
 
     def __init__(self, network: MLP, *, dtype: np.dtype[Any], memory: int) -> None:
-        self._layers = [layer for layer in network.layers if isinstance(layer, Dense)]
+        self._layers = network.matrices
         self._dtype = dtype
         sizes = [layer.fan_in * layer.fan_out for layer in self._layers]
         self._scratch = np.empty(max(sizes), dtype)

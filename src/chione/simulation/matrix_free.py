@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 
-from chione.networks import MLP, Dense
+from chione.networks import MLP
 from chione.simulation import normals
 from chione.simulation.normals import FloatArray
 from chione.simulation.streams import Purpose, stream
@@ -69,7 +69,7 @@ class SampledWeights:
                 f"the matrix-free sampler knows the laws {' and '.join(LAWS)}, but weights is "
                 f"{network.weights!r}; use sampler='dense'."
             )
-        self._layers = [layer for layer in network.layers if isinstance(layer, Dense)]
+        self._layers = network.matrices
         self._dtype = dtype
         self._seed = self._network = 0
         self._mix: dict[int, FloatArray] = {}  # (m, k): W x = mix @ noise, or the product itself

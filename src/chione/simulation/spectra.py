@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from chione.base import EPS, AbstractResult, Array, ConvergenceError, along, checks, cost, result
-from chione.networks import MLP, Dense, as_network
+from chione.networks import MLP, as_network
 from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
 from chione.simulation.streams import Purpose, entropy, stream
@@ -143,11 +143,11 @@ def jacobian_factors(
     q_star: float | None = None,
 ) -> Iterator[Array]:
     """The matrices D^l W^l of one network, from the input on, one at a time."""
-    phi = next(l.activation for l in network.layers if not isinstance(l, Dense))  # type: ignore[attr-defined]
+    phi = network.activation
     if x is None and q_star is None:
         x = stream(seed, number, 0, Purpose.INPUTS).standard_normal(network.widths[0])
         x *= np.sqrt(x.size / (x @ x))
-    dense = [layer for layer in network.layers if isinstance(layer, Dense)]
+    dense = network.matrices
     for index, layer in enumerate(dense):
         w = dense_weights(layer, stream(seed, number, index, Purpose.WEIGHTS))
         if q_star is not None:

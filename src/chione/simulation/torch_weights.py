@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import MissingExtraError
-from chione.networks import MLP, Dense
+from chione.networks import MLP
 from chione.simulation.normals import FloatArray
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import draw, scale
@@ -50,7 +50,7 @@ class TorchWeights:
             raise ValueError(
                 f"device must be one that PyTorch has here, but it is {device!r}; use 'cpu'."
             ) from err
-        self._layers = [layer for layer in network.layers if isinstance(layer, Dense)]
+        self._layers = network.matrices
         self._dtype = dtype
         self._kind = getattr(self._torch, str(dtype))
         self._seed = self._network = 0

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import checks
-from chione.networks import WEIGHT_LAWS, Dense
+from chione.networks import WEIGHT_LAWS, Matrix
 from chione.simulation import normals
 from chione.simulation.normals import FloatArray
 
-_CUT = 2.0  # truncated Gaussian: cut at this many standard deviations, as `Dense` says
+_CUT = 2.0  # truncated Gaussian: cut at this many standard deviations, as `Matrix` says
 _DENSITY_AT_CUT = math.exp(-0.5 * _CUT**2) / math.sqrt(2.0 * math.pi)
 TRUNCATED_VARIANCE = 1.0 - 2.0 * _CUT * _DENSITY_AT_CUT / math.erf(_CUT / math.sqrt(2.0))
 
 
-def scale(layer: Dense) -> float:
+def scale(layer: Matrix) -> float:
     """The number that turns a draw of :func:`draw` into the weights of `layer`."""
     per_entry = layer.sigma_w / math.sqrt(layer.fan_in)
     if layer.weights == "gaussian":
@@ -36,7 +36,7 @@ def scale(layer: Dense) -> float:
     return per_entry * math.sqrt(max(layer.fan_in, layer.fan_out))
 
 
-def draw(layer: Dense, rng: np.random.Generator, out: FloatArray) -> None:
+def draw(layer: Matrix, rng: np.random.Generator, out: FloatArray) -> None:
     """Fill `out` (fan_out, fan_in) with unscaled weights of the layer's law.
 
     Raises
@@ -59,7 +59,7 @@ def draw(layer: Dense, rng: np.random.Generator, out: FloatArray) -> None:
         _haar(rng, out)
 
 
-def dense_weights(layer: Dense, rng: np.random.Generator) -> NDArray[np.float64]:
+def dense_weights(layer: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
     """The scaled weight matrix (fan_out, fan_in) of one layer, in float64."""
     out = np.empty((layer.fan_out, layer.fan_in))
     draw(layer, rng, out)

@@ -1,25 +1,19 @@
-"""The layers a network is made of, as plain data."""
+"""One weight matrix whose sizes are known: what a sampler draws."""
 
 from __future__ import annotations
 
-from abc import ABC
 from dataclasses import dataclass
 from typing import Literal
 
-from chione.activations.protocol import AbstractActivation
 from chione.base import checks
 
 Weights = Literal["gaussian", "orthogonal", "uniform", "truncated", "delta"]
 WEIGHT_LAWS: tuple[str, ...] = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 
 
-class AbstractLayer(ABC):  # noqa: B024  a marker: layers are data, without behaviour
-    """One step of a network; each kind has its rule in `theory`, its sampler in `simulation`."""
-
-
 @dataclass(frozen=True)
-class Dense(AbstractLayer):
-    r"""Affine layer :math:`h = W x + b`.
+class Matrix:
+    r"""Weights and biases of one affine map :math:`h = W x + b`, with their sizes.
 
     .. math:: E\,W_{ij}^2 = \sigma_w^2 / n_{in}, \qquad b_i \sim N(0, \sigma_b^2)
 
@@ -47,10 +41,3 @@ class Dense(AbstractLayer):
         checks.non_negative("sigma_w", self.sigma_w)
         checks.non_negative("sigma_b", self.sigma_b)
         checks.one_of("weights", self.weights, WEIGHT_LAWS)
-
-
-@dataclass(frozen=True)
-class Nonlinearity(AbstractLayer):
-    """The activation applied to each unit: x = phi(h)."""
-
-    activation: AbstractActivation

@@ -1,0 +1,40 @@
+"""Every layer kind by its word. To add a kind: its file, and one line here."""
+
+from __future__ import annotations
+
+from chione.networks.convolution import Convolution
+from chione.networks.dense import Dense
+from chione.networks.dropout import Dropout
+from chione.networks.flatten import Flatten
+from chione.networks.gate import Gate
+from chione.networks.layer import AbstractLayer
+from chione.networks.maxout import Maxout
+from chione.networks.noise import Noise
+from chione.networks.nonlinearity import Nonlinearity
+from chione.networks.norm import Norm
+from chione.networks.parallel import Parallel
+from chione.networks.pooling import Pooling
+from chione.networks.position import Position
+from chione.networks.repeat import Repeat
+from chione.networks.residual import Residual
+from chione.networks.scale import Scale
+
+KINDS: tuple[type[AbstractLayer], ...] = (
+    Dense,
+    Nonlinearity,
+    Norm,
+    Residual,
+    Parallel,
+    Repeat,
+    Dropout,
+    Noise,
+    Gate,
+    Maxout,
+    Convolution,
+    Pooling,
+    Flatten,
+    Position,
+    Scale,
+)
+
+BY_WORD: dict[str, type[AbstractLayer]] = {kind.word: kind for kind in KINDS}
