@@ -153,6 +153,22 @@ class SeriesRule(AbstractPairRule):
         top = np.sqrt(self.series.steepness(a)[:, None] * self.series.steepness(b)) / root
         return value, (2e-14 + self.series.tail) * np.maximum(np.abs(value), top)
 
+    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+        """K and its error of pairs, each with an index on its side, (k,)."""
+        a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
+        size = np.sqrt(one.square) * np.sqrt(two.square)
+        return self.series.paired_sum(a, b, c), (1e-14 + self.series.tail) * size
+
+    def paired_slope(
+        self, one: Side, two: Side, gap: Array, sign: Array
+    ) -> tuple[Array, Array]:
+        """R and its error, likewise."""
+        a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
+        root = np.sqrt(one.q) * np.sqrt(two.q)
+        value = self.series.paired_slope_sum(a, b, sign * (1.0 - gap)) / root
+        top = np.sqrt(self.series.steepness(a) * self.series.steepness(b)) / root
+        return value, (2e-14 + self.series.tail) * np.maximum(np.abs(value), top)
+
     def distance(
         self, one: Side, two: Side, ratio: Array, gap: Array, sign: Array, kept: Array
     ) -> tuple[Array, Array]:

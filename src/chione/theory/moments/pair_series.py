@@ -113,6 +113,23 @@ class Series:
             return self._horner((self._k * a)[:, 1:], b[:, 1:], c, self._step - 1)
         return self._horner(self._k * a, b, c, self._start - 1)
 
+    def paired_sum(self, a: Array, b: Array, c: Array) -> Array:
+        """K of pairs whose coefficients stand row by row, (k, K) and (k,)."""
+        return self._paired(a * b, c, self._start)
+
+    def paired_slope_sum(self, a: Array, b: Array, c: Array) -> Array:
+        """The derivative of K with respect to c, likewise."""
+        product = self._k * a * b
+        if self._k[0] == 0:
+            return self._paired(product[:, 1:], c, self._step - 1)
+        return self._paired(product, c, self._start - 1)
+
+    def _paired(self, product: Array, c: Array, power: int) -> Array:
+        x, v = c**self._step, np.zeros_like(c)
+        for k in range(product.shape[1] - 1, -1, -1):
+            v = v * x + product[:, k]
+        return v * c**power if power else v
+
     def _horner(self, a: Array, b: Array, c: Array, power: int) -> Array:
         out = np.empty_like(c)
         step = max(1, _BLOCK // max(1, c.shape[1]))
