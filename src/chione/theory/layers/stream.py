@@ -39,10 +39,14 @@ class Law:
         Whether it is N(0, K), all sites jointly.
     reason : str
         Where it is not, what made it so, as words that follow "the channels are".
+    random : str
+        Where the second moments themselves differ from draw to draw however wide the network is,
+        why; K is then their mean.
     """
 
     gaussian: bool
     reason: str = ""
+    random: str = ""
 
 
 GAUSSIAN = Law(True)

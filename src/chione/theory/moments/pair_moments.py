@@ -45,7 +45,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Moments at single lengths, with bounds on their errors.
+    r"""Moments at single lengths, with bounds on their errors.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Lengths:
     slope, slope_error : ndarray
         E phi'^2.
     turn : ndarray
-        :math:`\\sqrt{E (u \\phi')^2} / 2`, how fast phi moves with log q.
+        :math:`\sqrt{E (u \phi')^2} / 2`, how fast phi moves with log q.
     """
 
     q: Array
@@ -90,6 +90,16 @@ class PairMoments:
     ) -> None:
         self.rule: AbstractPairRule = pair_rule(act, q, q, before.rule if before else None)
         self.at = _lengths(act, self.rule, q, error)
+
+    @classmethod
+    def of(
+        cls, act: AbstractActivation, q: Array, error: Array, before: PairMoments | None
+    ) -> PairMoments:
+        """New ones, or those of `before` where the lengths are the same, as after a norm."""
+        same = before is not None and np.array_equal(before.at.q, q)
+        if before is not None and same and np.array_equal(before.at.error, error):
+            return before
+        return cls(act, q, error, before)
 
     def pairs(self, i: Index, j: Index, d: Array, d_error: Array) -> Moved:
         """Moments of the pairs (i, j) of lengths, at the mean squares `d` of their difference."""
@@ -135,9 +145,7 @@ class PairMoments:
         """What errors of the lengths make of K' at a fixed correlation."""
         at, relative = self.at, self._relative
         root = np.sqrt(at.square)
-        return np.asarray(
-            at.turn[i] * root[j] * relative[i] + root[i] * at.turn[j] * relative[j]
-        )
+        return np.asarray(at.turn[i] * root[j] * relative[i] + root[i] * at.turn[j] * relative[j])
 
     def _mismatch(self, i: Index, j: Index) -> Array:
         return 2.0 * (self._relative[i] + self._relative[j])
