@@ -32,7 +32,7 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Passed, Pullback, forward
 from chione.theory.layers.stream import Gradient, Stream, entering
-from chione.theory.moments.pair_moments import PairMoments
+from chione.theory.moments.pair_moments import Prepared
 
 
 class Walk:
@@ -40,7 +40,7 @@ class Walk:
 
     def __init__(self) -> None:
         self.place = "layers"
-        self.memo: dict[AbstractActivation, PairMoments] = {}
+        self.memo: dict[AbstractActivation, Prepared] = {}
         self.streams: dict[str, Stream] = {}
         self.gradients: dict[str, Gradient] = {}
 
