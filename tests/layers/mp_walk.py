@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (one formula a line)
+
 """Second moments through a network at 50 digits: an oracle that shares nothing with the theory.
 
 Every group of channels has full matrices over all sites; activations are those whose kernels are
