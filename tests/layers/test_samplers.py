@@ -1,11 +1,11 @@
 """Every kind has a sampler; its way back is the derivative of its way forth."""
 
-import dataclasses
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from booked import Book, BookedDraws
 from layer_cases import CASES, LINE, composition
 
 from chione.base import UnsupportedLayerError
@@ -13,7 +13,6 @@ from chione.networks import KINDS, Dense, Input, Network, Repeat, Shape
 from chione.networks.layer import AbstractLayer
 from chione.simulation import layers
 from chione.simulation.layers import Draws, chain, draw, leaves
-from chione.simulation.streams import Purpose
 
 BATCH = (2, 2)  # replicas, inputs
 
@@ -62,42 +61,6 @@ def test_the_gradient_of_random_compositions_is_that_of_finite_differences(seed)
     shape = Shape(int(rng.integers(2, 5)) * 2, [(), (3,), (3, 2), (4,)][seed % 4])
     tree, _ = composition(rng, shape, int(rng.integers(2, 7)))
     check_backward(chain(tree, shape, Draws(seed, 0, BATCH), "layers"), shape, rng)
-
-
-class Shifted:
-    """A generator whose normal draws are all recorded; one of them may be moved."""
-
-    def __init__(self, rng, book):
-        self._rng, self._book = rng, book
-
-    def standard_normal(self, size=None, out=None):
-        a = self._rng.standard_normal(size, out=out)
-        return self._book.noted(a)
-
-    def __getattr__(self, name):
-        return getattr(self._rng, name)
-
-
-class Book:
-    """All N(0, 1) parameters of a network as one vector, and a step along one of them."""
-
-    def __init__(self, move=None, by=0.0):
-        self.move, self.by, self.count = move, by, 0
-
-    def noted(self, a):
-        if self.move is not None and 0 <= self.move - self.count < a.size:
-            a.reshape(-1)[self.move - self.count] += self.by
-        self.count += a.size
-        return a
-
-
-@dataclasses.dataclass(frozen=True)
-class BookedDraws(Draws):
-    book: Book = dataclasses.field(default_factory=Book)
-
-    def stream(self, purpose=Purpose.WEIGHTS):
-        rng = super().stream(purpose)
-        return rng if purpose == Purpose.MASKS else Shifted(rng, self.book)
 
 
 def parameter_slopes(layer, shape, x, g):
