@@ -13,7 +13,7 @@ from scipy import integrate
 
 import chione
 from chione.gaussian import Integrator, expectation
-from chione.theory.moments import moments
+from chione.theory.moments.moments import moments
 
 
 def square(h):

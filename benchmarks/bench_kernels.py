@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import chione
-from chione.theory import kernels
+from chione.theory.depth import kernels
 
 DEPTH, N = 100, 3000
 

@@ -12,7 +12,7 @@ import pytest
 from chione.activations import activation
 from chione.networks import MLP
 from chione.simulation.spectra import jacobian_factors, log_singular_values, simulate_spectrum
-from chione.theory.jacobian import jacobian_spectrum
+from chione.theory.spectra.jacobian import jacobian_spectrum
 
 DEPTHS = (2, 32, 1024, 10**6)
 

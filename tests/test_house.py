@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -84,3 +86,82 @@ def test_the_import_contract_holds():
         pytest.skip("import-linter belongs to the extra `dev`; the checks before a merge run it")
     out = subprocess.run([tool], cwd=ROOT, capture_output=True, text=True)
     assert out.returncode == 0, out.stdout + out.stderr
+
+
+class Imports:
+    """Which file imports which, wherever in the file the import stands."""
+
+    def __init__(self, source: Path) -> None:
+        self.files = {".".join(p.relative_to(source).with_suffix("").parts): p
+                      for p in source.rglob("*.py")}  # fmt: skip
+        self.room = {name.split(".")[0] for name in self.files}
+        self.trees = {name: ast.parse(p.read_text()) for name, p in self.files.items()}
+
+    def graph(self) -> dict[str, set[str]]:
+        return {name: set(self._imported(name)) - {name} for name in self.files}
+
+    def circle(self) -> list[str]:
+        """One circle of files, or none."""
+        try:
+            TopologicalSorter(self.graph()).prepare()
+        except CycleError as err:
+            return list(err.args[1])
+        return []
+
+    def _imported(self, name):
+        for module, names in self._statements(name):
+            for wanted in names or (None,):
+                yield self._file(module, wanted)
+
+    def _statements(self, name):
+        """Module and names of each import of our own in a file; no names where it is a module."""
+        for x in ast.walk(self.trees[name]):
+            if isinstance(x, ast.Import):
+                found = [(a.name, ()) for a in x.names]
+            elif isinstance(x, ast.ImportFrom):
+                assert x.level == 0, f"{name} has a relative import"
+                found = [(x.module, [a.name for a in x.names])]
+            else:
+                continue
+            yield from ((m, names) for m, names in found if m.split(".")[0] in self.room)
+
+    def _file(self, module: str, wanted: str | None) -> str:
+        """The file that defines a name: a face that hands it on is looked through."""
+        for name in (f"{module}.{wanted}", f"{module}.{wanted}.__init__", module):
+            if name in self.files:
+                return name
+        face = f"{module}.__init__"
+        lazy = chione._EXPORTS.get(wanted) if module == "chione" else None
+        if lazy:
+            return self._file(lazy, wanted)
+        for other, names in self._statements(face):
+            if wanted in names:
+                return self._file(other, wanted)
+        return face
+
+
+def test_no_file_imports_another_in_a_circle():
+    imports = Imports(ROOT / "src")
+    assert len(imports.files) > 250
+    assert not imports.circle()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "from room.upper import b",
+        "import room.upper",
+        "from room import b",
+        "def f():\n    from room import upper\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from room.upper import b\n",
+    ],
+)
+def test_a_circle_is_seen_however_it_is_imported(tmp_path, way):
+    room = tmp_path / "room"
+    room.mkdir()
+    (room / "__init__.py").write_text("from room.upper import b\nfrom room.lower import a\n")
+    (room / "upper.py").write_text("from room import a\nb = a\n")
+    (room / "lower.py").write_text("import math\na = math.pi\n")
+    assert not Imports(tmp_path).circle()
+    (room / "lower.py").write_text(f"{way}\na = 1\n")
+    assert set(Imports(tmp_path).circle()) == {"room.upper", "room.lower"}

@@ -90,19 +90,19 @@ from chione.theory import phase_diagram as phase_diagram
 from chione.theory import process_kernel as process_kernel
 from chione.theory import second_moment as second_moment
 from chione.theory import trajectory as trajectory
-from chione.theory.hessian import HessianSpectrum as HessianSpectrum
-from chione.theory.hessian import critical_energy as critical_energy
-from chione.theory.hessian import hessian_spectrum as hessian_spectrum
-from chione.theory.jacobian import JacobianSpectrum as JacobianSpectrum
-from chione.theory.jacobian import SpectrumCurve as SpectrumCurve
-from chione.theory.jacobian import jacobian_spectrum as jacobian_spectrum
-from chione.theory.jacobian_isometry import IsometricInitialization as IsometricInitialization
-from chione.theory.jacobian_isometry import dynamical_isometry as dynamical_isometry
-from chione.theory.jacobian_isometry import q_star_for_variance as q_star_for_variance
-from chione.theory.jacobian_law import derivative_law as derivative_law
-from chione.theory.jacobian_limits import LimitLaw as LimitLaw
-from chione.theory.jacobian_limits import Universality as Universality
-from chione.theory.jacobian_limits import universality_class as universality_class
+from chione.theory.spectra import HessianSpectrum as HessianSpectrum
+from chione.theory.spectra import IsometricInitialization as IsometricInitialization
+from chione.theory.spectra import JacobianSpectrum as JacobianSpectrum
+from chione.theory.spectra import LimitLaw as LimitLaw
+from chione.theory.spectra import SpectrumCurve as SpectrumCurve
+from chione.theory.spectra import Universality as Universality
+from chione.theory.spectra import critical_energy as critical_energy
+from chione.theory.spectra import derivative_law as derivative_law
+from chione.theory.spectra import dynamical_isometry as dynamical_isometry
+from chione.theory.spectra import hessian_spectrum as hessian_spectrum
+from chione.theory.spectra import jacobian_spectrum as jacobian_spectrum
+from chione.theory.spectra import q_star_for_variance as q_star_for_variance
+from chione.theory.spectra import universality_class as universality_class
 
 __version__: str
 __all__: list[str]

@@ -10,7 +10,7 @@ from chione.activations import activation, from_callable
 from chione.base import SpecError, Status
 from chione.gaussian.resolution import resolve
 from chione.theory import mean_field, trajectory
-from chione.theory.moments import moments
+from chione.theory.moments.moments import moments
 
 LENGTHS = (1e-6, 0.3, 1.0, 30.0, 1e5)
 PAIRS = ((1.0, 1.0, 0.3), (1e-4, 2.0, -0.9), (5.0, 5.0, 0.999), (50.0, 0.2, -0.2))

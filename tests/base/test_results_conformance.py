@@ -19,9 +19,9 @@ from chione.base import AbstractResult, Estimate, Status, Table
 from chione.base.kinds import KINDS, class_of, kind_of
 from chione.diagnosis.finite_width import compare_finite_width
 from chione.simulation.hessian import network_hessian as simulated_hessian
-from chione.theory.correlation_fixed_point import correlation_fixed_point
-from chione.theory.jacobian_isometry import dynamical_isometry
-from chione.theory.jacobian_limits import LimitLaw
+from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
+from chione.theory.spectra.jacobian_isometry import dynamical_isometry
+from chione.theory.spectra.jacobian_limits import LimitLaw
 
 
 def small_network(**changes):

@@ -16,7 +16,7 @@ from chione.diagnosis.numbers import (
 )
 from chione.diagnosis.phases import Phase
 from chione.diagnosis.verdict import judge
-from chione.theory.trainability import Passage, trainability
+from chione.theory.depth.trainability import Passage, trainability
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from chione.activations import activation
 from chione.gaussian import bivariate
 from chione.gaussian.flow import grid_of, heat
 from chione.gaussian.resolution import Resolution, resolve
-from chione.theory.kernel_drop import kernel_drop
-from chione.theory.pair_kernels import kernel
+from chione.theory.moments.kernel_drop import kernel_drop
+from chione.theory.moments.pair_kernels import kernel
 
 
 def _sines(w, q1, q2, c):

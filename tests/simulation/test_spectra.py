@@ -13,7 +13,7 @@ from chione.simulation.spectra import (
     log_singular_values,
     simulate_spectrum,
 )
-from chione.theory.jacobian import jacobian_spectrum
+from chione.theory.spectra.jacobian import jacobian_spectrum
 
 
 def exact_logs(factors, digits):

@@ -12,7 +12,7 @@ from scipy import special
 import chione as ch
 from chione.base import Status
 from chione.theory import derivative_second_moment, length_slope, mean, second_moment
-from chione.theory.pair_kernels import derivative_kernel, kernel
+from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 
 
 @pytest.fixture(autouse=True)

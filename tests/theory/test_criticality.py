@@ -8,7 +8,7 @@ import pytest
 
 from chione.activations import Affine, activation, catalogue
 from chione.theory import criticality, second_moment
-from chione.theory.taylor import origin, slope_in_q
+from chione.theory.moments.taylor import origin, slope_in_q
 
 CLASSES = {
     "scale-invariant": ("linear", "relu", "leaky_relu", "prelu", "abs"),

@@ -11,9 +11,9 @@ from scipy import integrate, optimize
 import chione
 from chione.base import Status
 from chione.theory import kernel, mean_field, phase_diagram
-from chione.theory.correlation_map import slope_at
-from chione.theory.diagram import FIELDS, depth_scales
-from chione.theory.slope_flow import SlopeFlow
+from chione.theory.meanfield.diagram import FIELDS, depth_scales
+from chione.theory.moments.pair_kernels import slope_at
+from chione.theory.moments.slope_flow import SlopeFlow
 
 W, B = np.array([0.4, 0.9, 1.45, 2.3]), np.array([0.0, 0.35, 1.1])  # unequal on purpose
 QUICK = ("tanh", "gelu", "relu", "erf", "sin", "cos", "sigmoid", "selu", "exp", "squared_relu")

@@ -178,8 +178,8 @@ def test_only_the_two_laws_with_a_vertex_are_accepted():
 
 def test_the_metrics_jacobian_is_the_slope_of_its_map():
     # finite differences of E phi(u1) phi(u2) in K_11 and K_22 at fixed K_12
-    from chione.theory.correlation_map import kernel
-    from chione.theory.metric_covariance import _layer
+    from chione.theory.depth.metric_covariance import _layer
+    from chione.theory.moments.pair_kernels import kernel
 
     k, step = np.array([1.1, 0.5, 0.8]), 1e-4
     jacobian = _layer(activation("gelu"), k)[2]

@@ -6,7 +6,7 @@ from scipy.integrate import quad
 
 from chione.freeprob import Semicircle, free_sum, marchenko_pastur
 from chione.simulation.hessian import sample_model_hessian
-from chione.theory.hessian import (
+from chione.theory.spectra.hessian import (
     HessianSpectrum,
     critical_amplitude,
     critical_energy,

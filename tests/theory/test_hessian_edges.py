@@ -4,7 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from chione.theory.hessian import critical_energy, hessian_spectrum
+from chione.theory.spectra.hessian import critical_energy, hessian_spectrum
 
 
 def edges_at_60_digits(ratio: float, energy: float) -> list:

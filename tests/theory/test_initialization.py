@@ -25,7 +25,7 @@ from chione.theory import (
     second_moment,
     trajectory,
 )
-from chione.theory.depth_figures import ClosePair
+from chione.theory.meanfield.close_pair import ClosePair
 
 QUICK = ("relu", "hardtanh", "tanh", "sigmoid", "gelu", "silu", "selu", "cos", "siren", "sign")
 
@@ -66,7 +66,7 @@ def test_the_affine_change_of_softplus_is_critical_and_keeps_the_gradient():
 
 @pytest.mark.parametrize(("name", "sigma_w", "sigma_b"), [("tanh", 1.5, 0.2), ("relu", 1.3, 0.1)])
 def test_figures_over_the_depth_are_those_of_a_plain_loop(name, sigma_w, sigma_b):
-    from chione.theory.options import option
+    from chione.theory.critical.options import option
 
     o = option(activation(name), "mine", "scheme", sigma_w, sigma_b, depth=23, q0=0.7)
     q, product = sigma_w**2 * 0.7 + sigma_b**2, 1.0

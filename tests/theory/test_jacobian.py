@@ -6,8 +6,8 @@ import pytest
 from scipy.special import erf
 
 import chione as ch
-from chione.theory.jacobian import jacobian_spectrum
-from chione.theory.jacobian_law import derivative_law
+from chione.theory.spectra.jacobian import jacobian_spectrum
+from chione.theory.spectra.jacobian_law import derivative_law
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 64])

@@ -15,7 +15,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 import chione as ch
 from chione.activations import catalogue
-from chione.theory.jacobian import jacobian_spectrum
+from chione.theory.spectra.jacobian import jacobian_spectrum
 
 DEPTHS = (1, 2, 3, 8, 32, 128, 1024, 8192)
 JUMPING = ("step", "sign", "hardshrink")

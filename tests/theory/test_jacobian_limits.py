@@ -6,9 +6,9 @@ import pytest
 from scipy.integrate import quad
 
 from chione.base import ConvergenceError
-from chione.theory.jacobian import jacobian_spectrum
-from chione.theory.jacobian_isometry import dynamical_isometry, q_star_for_variance
-from chione.theory.jacobian_limits import LimitLaw, distance_to_limit, universality_class
+from chione.theory.spectra.jacobian import jacobian_spectrum
+from chione.theory.spectra.jacobian_isometry import dynamical_isometry, q_star_for_variance
+from chione.theory.spectra.jacobian_limits import LimitLaw, distance_to_limit, universality_class
 
 
 @pytest.mark.parametrize("s", [0.25, 0.9, 3.0])

@@ -7,8 +7,8 @@ from chione.activations import activation
 from chione.freeprob import FreePoisson
 from chione.networks import MLP
 from chione.simulation.spectra import simulate_spectrum
-from chione.theory.jacobian import jacobian_spectrum
-from chione.theory.jacobian_widths import WidthsSolver
+from chione.theory.spectra.jacobian import jacobian_spectrum
+from chione.theory.spectra.jacobian_widths import WidthsSolver
 
 
 def test_at_equal_widths_both_solvers_agree_though_they_share_no_branch_rule():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import chione as ch
-from chione.theory.kernel_drop import drop_for_curves
+from chione.theory.moments.kernel_drop import drop_for_curves
 
 
 @pytest.mark.parametrize("offset", [0.3, -4.4213e4, 3.0001e6])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from chione.base import Status
 from chione.theory import fixed_points, mean_field, phase_diagram
-from chione.theory.growth_profile import growth_profile
-from chione.theory.moments import moments
-from chione.theory.stable_lengths import LengthSolver
+from chione.theory.meanfield.stable_lengths import LengthSolver
+from chione.theory.moments.growth_profile import growth_profile
+from chione.theory.moments.moments import moments
 
 sys.path.insert(0, str(Path(__file__).parent))
 from piecewise_oracle import CLOSED, root_near

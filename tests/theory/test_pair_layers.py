@@ -10,8 +10,8 @@ import pytest
 from chione.activations import activation
 from chione.networks import MLP
 from chione.theory import backward, kernel_diagonal, kernel_layers, nngp, ntk
-from chione.theory.pair_inputs import Pairs
-from chione.theory.pair_layers import PairLayer, Scale
+from chione.theory.depth.pair_inputs import Pairs
+from chione.theory.depth.pair_layers import PairLayer, Scale
 
 RNG = np.random.default_rng
 

@@ -8,7 +8,7 @@ import pytest
 
 import chione
 from chione.theory import mean_field, phase_diagram
-from chione.theory.sine_slopes import as_sine
+from chione.theory.moments.sine_slopes import as_sine
 
 SINES = [  # spec, a, omega, theta, b
     ("siren(w0=30)", 1.0, 30.0, 0.0, 0.0),

@@ -15,7 +15,7 @@ from chione.theory import (
     normalized_slope,
     normalizing_affine,
 )
-from chione.theory.moments import length_slope, second_moment
+from chione.theory.moments.moments import length_slope, second_moment
 
 LAM, ALPHA = 1.0507009873554805, 1.6732632423543772
 

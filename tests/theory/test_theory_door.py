@@ -164,17 +164,17 @@ def test_a_bracket_has_two_ends_and_a_family_can_be_called():
 @pytest.mark.parametrize("depth", [10**9, 99999999999999999999, 10**250])
 @pytest.mark.parametrize("name", ["tanh", "relu"])
 def test_a_recommendation_for_any_depth_needs_no_loop_over_the_layers(name, depth, monkeypatch):
-    from chione.theory import depth_figures
+    from chione.theory.meanfield import iterated_maps
 
     steps = 0
-    one = depth_figures.Walk.step
+    one = iterated_maps.Walk.step
 
     def counted(self, log_q, log_gap):
         nonlocal steps
         steps += 1
         return one(self, log_q, log_gap)
 
-    monkeypatch.setattr(depth_figures.Walk, "step", counted)
+    monkeypatch.setattr(iterated_maps.Walk, "step", counted)
     made = theory.describe_scheme(name, "he", depth=depth)
     assert steps < 20_000
     # he keeps relu; tanh under it is chaotic: its gradient grows by chi_perp(q*) a layer

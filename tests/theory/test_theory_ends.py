@@ -12,7 +12,7 @@ import chione as ch
 from chione import gaussian, theory
 from chione.base import CostError, Status, cost
 from chione.base.errors import ConvergenceError
-from chione.theory.pair_kernels import derivative_kernel
+from chione.theory.moments.pair_kernels import derivative_kernel
 
 
 @pytest.mark.parametrize("q", [1e10, 1e20, 1e39, 1e80])

@@ -21,8 +21,8 @@ from chione.theory import (
     one_minus_correlation_map,
     second_moment,
 )
-from chione.theory.kernel_map import angle
-from chione.theory.moments import moments
+from chione.theory.moments.compiled_kernel import angle
+from chione.theory.moments.moments import moments
 
 Z = np.arange(-300, 301) / 25.0  # trapezoid: exponentially accurate for analytic integrands
 P = np.exp(-0.5 * Z**2) / np.exp(-0.5 * Z**2).sum()

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 import chione  # noqa: E402
 from chione.theory import trajectory  # noqa: E402
-from chione.theory.trainability import Passage, trainability  # noqa: E402
+from chione.theory.depth.trainability import Passage, trainability  # noqa: E402
 from chione.torch import inspect  # noqa: E402
 
 nn = torch.nn

@@ -8,12 +8,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from chione.activations import activation  # noqa: E402
-from chione.theory.correlation_map import kernel  # noqa: E402
-from chione.theory.moments import (  # noqa: E402
+from chione.theory.moments.moments import (  # noqa: E402
     derivative_second_moment,
     mean,
     second_moment,
 )
+from chione.theory.moments.pair_kernels import kernel  # noqa: E402
 from chione.torch import inspect  # noqa: E402 - needs torch
 from chione.torch.fields import (  # noqa: E402
     Field,

@@ -17,12 +17,11 @@ from chione.activations.clean import Clean
 from chione.activations.kinks import REACH, Kink, KinkSearch, find_kinks
 from chione.activations.limits import Limits, limits
 from chione.activations.poles import refuse_what_no_integral_follows
-from chione.activations.protocol import AbstractActivation, sides
+from chione.activations.protocol import AbstractActivation, Derivatives, sides
 from chione.activations.units import Units, natural_units
 from chione.base import EPS, Array, SpecError
 
 Method = Literal["given", "autograd", "jets", "interpolation"]
-Derivatives = Callable[[Array, int], Array]  # (points, order 1 or 2) -> derivative
 
 INTERPOLATION_ERROR = 1e-8  # of phi'' from fits; phi' is better by three digits
 SLOPE_TOLERANCE = 1e-9
@@ -58,6 +57,8 @@ class Custom(AbstractActivation):
         What was found about kinks.
     origin : object
         What the user handed in, if that alone is enough to make the activation again.
+    door : callable or None
+        What makes it again from `origin`.
     units : Units
         The natural units of the argument and of the values.
     """
@@ -69,14 +70,13 @@ class Custom(AbstractActivation):
     method: Method
     search: KinkSearch = field(repr=False)
     origin: Any = field(default=None, repr=False)
+    door: Callable[[Any], Any] | None = field(default=None, repr=False)
     units: Units = field(default=Units(), repr=False)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        if self.origin is None:
+        if self.origin is None or self.door is None:
             return super().__reduce__()
-        from chione.activations.resolve import activation  # upstairs in this room
-
-        return activation, (self.origin,)
+        return self.door, (self.origin,)
 
     @property
     def name(self) -> str:
@@ -311,6 +311,7 @@ def assemble(
     *,
     highest: int = 2,
     origin: Any = None,
+    door: Callable[[Any], Any] | None = None,
 ) -> Custom:
     """An activation from a validated function; the derivatives are compared with its values.
 
@@ -329,10 +330,10 @@ def assemble(
         places = [k / units.argument for k in kinks]
         declared = tuple(Kink(k, _order_at(search, k), 0.0) for k in places)
         search = KinkSearch(declared, search.smooth, search.panels)
-    plain = Custom(label, f, None, 0, "interpolation", search, origin, units)
+    plain = Custom(label, f, None, 0, "interpolation", search, origin, door, units)
     if derivatives is None:
         return plain
-    own = Custom(label, f, derivatives, highest, method, search, origin, units)
+    own = Custom(label, f, derivatives, highest, method, search, origin, door, units)
     if not search.smooth:
         return own
     wrong = _contradiction(own, plain, 1, SLOPE_TOLERANCE)

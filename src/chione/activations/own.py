@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from chione.activations import torch_callable
-from chione.activations.custom import Custom, Derivatives, Method, assemble, jet_derivatives
+from chione.activations.custom import Custom, Method, assemble, jet_derivatives
 from chione.activations.expression import compile_expression
 from chione.activations.holes import filled
+from chione.activations.protocol import Derivatives
 from chione.activations.validation import SAMPLE, checked_values, validate
 from chione.base import Array, SpecError, checks
 
@@ -54,7 +55,9 @@ def _from_expression(text: str) -> Custom:
 
     whole = filled(values)
     validate(f"The formula {text!r}", whole)
-    return assemble(text, whole, jet_derivatives(closure), "jets", origin=text)
+    return assemble(
+        text, whole, jet_derivatives(closure), "jets", origin=text, door=from_expression
+    )
 
 
 def from_callable(
@@ -129,11 +132,13 @@ def _make(
     if derivative is not None:
         given, highest = _given(label, derivative, second), 1 if second is None else 2
         return assemble(label, _float64(values), given, "given", kinks, highest=highest)
+    found: Derivatives | None = own
     try:
         own(SAMPLE, 1)
     except Exception:  # jets and autograd cannot read every function; interpolation can
-        return assemble(label, _float64(values), None, "interpolation", kinks, origin=origin)
-    return assemble(label, _float64(values), own, method, kinks, origin=origin)
+        found, method = None, "interpolation"
+    again = from_callable if origin is not None else None
+    return assemble(label, _float64(values), found, method, kinks, origin=origin, door=again)
 
 
 def _float64(values: Callable[[Array], Any]) -> Callable[[Array], Array]:

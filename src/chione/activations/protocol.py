@@ -11,6 +11,9 @@ import numpy as np
 
 from chione.base import EPS, Array
 
+Derivatives: TypeAlias = Callable[[Array, int], Array]
+"""A function of (points, order 1 or 2): the derivative there."""
+
 
 @dataclass(frozen=True)
 class ClosedForms:

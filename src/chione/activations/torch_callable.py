@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.activations.custom import Derivatives
+from chione.activations.protocol import Derivatives
 from chione.base import Array
 
 

@@ -13,7 +13,7 @@ from chione.cli.progress import running
 
 if TYPE_CHECKING:
     from chione.base import Table
-    from chione.theory.hessian import HessianSpectrum
+    from chione.theory.spectra.hessian import HessianSpectrum
 
 
 @click.command()
@@ -45,7 +45,7 @@ def command(
     import numpy as np
 
     from chione.simulation.hessian import sample_model_hessian
-    from chione.theory.hessian import critical_energy, hessian_spectrum
+    from chione.theory.spectra.hessian import critical_energy, hessian_spectrum
 
     spectrum = hessian_spectrum(ratio=ratio, energy=energy)
     sampled = None

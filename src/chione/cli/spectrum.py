@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chione.base import Table
     from chione.plotting.spectra import Scale
     from chione.simulation.spectra import SimulatedSpectrum
-    from chione.theory.jacobian import JacobianSpectrum
+    from chione.theory.spectra.jacobian import JacobianSpectrum
 
 
 @click.command()
@@ -76,8 +76,8 @@ def command(
     \b
     Example: chione spectrum tanh --depth 32 --q-star 0.1 --weights orthogonal --figure s.png
     """
-    from chione.theory.jacobian import jacobian_spectrum
-    from chione.theory.jacobian_isometry import q_star_for_variance
+    from chione.theory.spectra.jacobian import jacobian_spectrum
+    from chione.theory.spectra.jacobian_isometry import q_star_for_variance
 
     found = None
     if variance is not None:

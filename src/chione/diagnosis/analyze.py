@@ -32,8 +32,8 @@ from chione.theory import (
     second_moment,
     trust,
 )
-from chione.theory.deep_trajectory import FOLLOWED
-from chione.theory.schemes import scheme_sigmas
+from chione.theory.critical.usual_schemes import scheme_sigmas
+from chione.theory.depth.deep_trajectory import FOLLOWED
 
 _LAYER_SECONDS = 3e-3  # s a layer of theory and alternatives: 0.2e-3 (softplus) to 2.9e-3 (relu)
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
@@ -105,8 +105,8 @@ def analyze(
     Notes
     -----
     "A signal survives" for six depth scales [1]_. The verdict on training is the rule of
-    :mod:`chione.theory.trainability` for plain networks without normalisation or skip connections,
-    the same that :func:`chione.torch.inspect` applies to what it measures.
+    :mod:`chione.theory.depth.trainability` for plain networks without normalisation or skip
+    connections, the same that :func:`chione.torch.inspect` applies to what it measures.
 
     References
     ----------

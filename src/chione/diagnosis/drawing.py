@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from chione.diagnosis.picture import AnalysisPicture, CurveData, DiagramData, MapData
+from chione.diagnosis.picture_data import CurveData, DiagramData, MapData
 from chione.plotting import DepthCurve, DiagramPicture, MapPicture, Page, wants_log
 from chione.plotting.page import page_picture
 from chione.plotting.panels import assemble
@@ -20,24 +21,29 @@ _AXES = (
 )
 
 
-def draw(picture: AnalysisPicture, *, ax: Any = None, field: str | None = None) -> Figure:
+def draw(page: Page, *, ax: Any = None, field: str | None = None) -> Figure:
     """The one-page figure, or one of its panels."""
-    return assemble(page_picture(page_of(picture)), ax=ax, field=field)
+    return assemble(page_picture(page), ax=ax, field=field)
 
 
-def page_of(picture: AnalysisPicture) -> Page:
-    """The content in the terms of :mod:`chione.plotting`."""
-    title = (
-        f"{picture.activation},  $\\sigma_w = {picture.sigma_w:.6g}$,  "
-        f"$\\sigma_b = {picture.sigma_b:.6g}$,  {picture.depth} layers of width {picture.width}"
-    )
+def page_of(
+    title: str,
+    verdict: str,
+    *,
+    maps: tuple[MapData | str, MapData | str],
+    diagram: DiagramData | str,
+    point: tuple[float, float],
+    curves: Sequence[CurveData],
+) -> Page:
+    """The content in the terms of :mod:`chione.plotting`; `point` is the network's own."""
+    lengths, correlations = maps
     return Page(
         title,
-        picture.verdict,
-        _map(picture.lengths),
-        _map(picture.correlations),
-        _diagram(picture.diagram, (picture.sigma_w, picture.sigma_b)),
-        tuple(_curve(k, curve) for k, curve in enumerate(picture.curves)),
+        verdict,
+        _map(lengths),
+        _map(correlations),
+        _diagram(diagram, point),
+        tuple(_curve(k, curve) for k, curve in enumerate(curves)),
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from chione.base import Array, Status
 from chione.gaussian import Integrator
 from chione.networks import MLP
-from chione.theory.length_map import length_map
-from chione.theory.moments import derivative_second_moment
+from chione.theory.meanfield.length_map import length_map
+from chione.theory.moments.moments import derivative_second_moment
 
 
 def circle_geometry(network: MLP, *, q0: float = 1.0) -> dict[str, Array]:

@@ -10,15 +10,15 @@ import numpy as np
 from chione.base import Array
 from chione.gaussian import Integrator
 from chione.networks import MLP
-from chione.theory.correlation_map import derivative_kernel, kernel
-from chione.theory.length_map import length_map
-from chione.theory.moments import (
+from chione.theory.meanfield.length_map import length_map
+from chione.theory.moments.moments import (
     derivative_second_moment,
     fourth_moment,
     length_slope,
     moments,
     second_moment,
 )
+from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 
 _STEP = 1e-4  # relative step in q for the second derivative of the length map: error 1e-8
 

@@ -11,98 +11,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from chione.base import AbstractResult, Array, along, plain, result
+from chione.base import AbstractResult, Array, plain, result
+from chione.diagnosis.findings import Findings
+from chione.diagnosis.picture_data import CurveData, DiagramData, MapData
 from chione.theory import correlation_map, critical_line, length_map, phase_diagram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from chione.diagnosis.analysis import Analysis
-
 _CURVE = 161  # points of a map
 _COLUMNS, _ROWS = 161, 121  # cells of the phase diagram
 _ORBIT = 60  # layers drawn as a staircase
-
-
-@result
-class MapData(AbstractResult):
-    """A map from layer to layer with one orbit and its fixed points.
-
-    Parameters
-    ----------
-    x, y, error : ndarray, shape (K,)
-        Argument, image, and bound on the error of the image.
-    orbit : ndarray, shape (M,)
-        Successive values from layer to layer.
-    fixed_points : tuple of (float, bool)
-        Place of each, and whether it is stable.
-    note : str
-        What is particular about it; empty for nothing.
-    """
-
-    axes = along("x", "x", "y", "error")
-
-    x: Array
-    y: Array
-    error: Array
-    orbit: Array
-    fixed_points: tuple[tuple[float, bool], ...] = ()
-    note: str = ""
-
-
-@result
-class DiagramData(AbstractResult):
-    """A phase diagram with the critical line.
-
-    Parameters
-    ----------
-    sigma_w, sigma_b : ndarray, shapes (n,) and (m,)
-        Columns and rows.
-    q_star, error : ndarray, shape (m, n)
-        Fixed points and bounds on their errors; NaN where lengths diverge.
-    phase : ndarray of str, shape (m, n)
-        A word for each cell.
-    line : ndarray, shape (2, K)
-        sigma_w and sigma_b of the critical line.
-    """
-
-    axes = (
-        along("sigma_w", "sigma_w")
-        | along("sigma_b", "sigma_b")
-        | along("sigma_b sigma_w", "q_star", "error", "phase")
-    )
-
-    sigma_w: Array
-    sigma_b: Array
-    q_star: Array
-    error: Array
-    phase: NDArray[np.str_]
-    line: Array
-
-
-@result
-class CurveData(AbstractResult):
-    """A quantity over the layers: theory with its error, measured means with standard errors.
-
-    Parameters
-    ----------
-    theory, error : ndarray, shape (L,)
-        Value at infinite width, and bound on its error.
-    measured, stderr : ndarray, shape (L,) or (0,)
-        Mean over simulated networks and its standard error.
-    layer : ndarray, shape (L,)
-        Numbers of the layers.
-    """
-
-    axes = along("layer", "layer", "theory", "error")
-
-    theory: Array
-    error: Array
-    measured: Array
-    stderr: Array
-    layer: Array
 
 
 @result
@@ -140,9 +60,21 @@ class AnalysisPicture(AbstractResult):
 
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """Draw it; nothing is computed. With `ax` or `field` one panel, see `Analysis.plot`."""
-        from chione.diagnosis.drawing import draw  # loads matplotlib: only when asked for
+        from chione.diagnosis.drawing import draw, page_of  # loads matplotlib: only when asked for
 
-        return draw(self, ax=ax, field=field)
+        title = (
+            f"{self.activation},  $\\sigma_w = {self.sigma_w:.6g}$,  "
+            f"$\\sigma_b = {self.sigma_b:.6g}$,  {self.depth} layers of width {self.width}"
+        )
+        page = page_of(
+            title,
+            self.verdict,
+            maps=(self.lengths, self.correlations),
+            diagram=self.diagram,
+            point=(self.sigma_w, self.sigma_b),
+            curves=self.curves,
+        )
+        return draw(page, ax=ax, field=field)
 
     def _parts(self) -> dict[str, Any]:
         """Plain JSON types; :meth:`from_dict` gives the picture back."""
@@ -177,7 +109,7 @@ class AnalysisPicture(AbstractResult):
 _NUMBERS = ("activation", "sigma_w", "sigma_b", "depth", "width", "verdict")
 
 
-def picture_of(analysis: Analysis) -> AnalysisPicture:
+def picture_of(analysis: Findings) -> AnalysisPicture:
     """Compute what the picture of an analysis shows beyond what the analysis holds."""
     net, verdict = analysis.network, analysis.verdict
     sentence = f"{verdict.sentence[0].upper()}{verdict.sentence[1:]}. {verdict.reason}"
@@ -195,7 +127,7 @@ def picture_of(analysis: Analysis) -> AnalysisPicture:
     )
 
 
-def _lengths(analysis: Analysis) -> MapData | str:
+def _lengths(analysis: Findings) -> MapData | str:
     net = analysis.network
     orbit = np.asarray(analysis.curves.q)[:_ORBIT]
     orbit = orbit[np.isfinite(orbit)]
@@ -216,7 +148,7 @@ def _lengths(analysis: Analysis) -> MapData | str:
     return MapData(q, value, np.concatenate([[0.0], np.asarray(image.error)]), orbit, points)
 
 
-def _correlations(analysis: Analysis) -> MapData | str:
+def _correlations(analysis: Findings) -> MapData | str:
     net, theory = analysis.network, analysis.theory
     q, c_star = float(theory.q_star.value), float(theory.c_star.value)
     note, points = "", [(1.0, theory.phase != "chaotic")]
@@ -235,7 +167,7 @@ def _correlations(analysis: Analysis) -> MapData | str:
     return MapData(c, value, error, orbit[np.isfinite(orbit)], tuple(points), note)
 
 
-def _diagram(analysis: Analysis) -> DiagramData | str:
+def _diagram(analysis: Findings) -> DiagramData | str:
     net = analysis.network
     line = critical_line(net.activation)
     choices = [(a.sigma_w, a.sigma_b) for a in analysis.alternatives]
@@ -254,7 +186,7 @@ def _diagram(analysis: Analysis) -> DiagramData | str:
     )
 
 
-def _curves(analysis: Analysis) -> tuple[CurveData, ...]:
+def _curves(analysis: Findings) -> tuple[CurveData, ...]:
     run, depth = analysis.simulation, analysis.network.depth
     with np.errstate(over="ignore", invalid="ignore"):
         gradient = 10.0**analysis.layer_log10_gradient

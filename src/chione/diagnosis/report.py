@@ -6,18 +6,16 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from chione.base import Array, Estimate, Status, missing, page_width, paragraph, plain, text_table
 from chione.diagnosis.alternatives import layers_text
+from chione.diagnosis.findings import Findings
 from chione.diagnosis.measure import Measured
 from chione.diagnosis.numbers import error_text, measured_text, power_text, value_text
 from chione.diagnosis.reasons import grouped, reason
-
-if TYPE_CHECKING:
-    from chione.diagnosis.analysis import Analysis
 
 _SOURCE = (
     "Error: bound on the numerical error of the theory. +-: standard error over the simulated "
@@ -58,7 +56,7 @@ class Row:
 _NAMED = ("q_depth", "c_depth", "gradient_per_layer", "gradient", "survives")
 
 
-def rows(analysis: Analysis) -> list[Row]:
+def rows(analysis: Findings) -> list[Row]:
     """The lines of the table in the order a reader needs them."""
     theory, depth = analysis.theory, analysis.network.depth
     measured = analysis.measured()
@@ -84,7 +82,7 @@ def rows(analysis: Analysis) -> list[Row]:
     ]  # fmt: skip
 
 
-def as_text(analysis: Analysis, *, width: int | None = None) -> str:
+def as_text(analysis: Findings, *, width: int | None = None) -> str:
     """The page for a terminal of `width` columns, by default as wide as it is, at most 98."""
     width = page_width() if width is None else width
     run = analysis.simulation
@@ -110,7 +108,7 @@ def as_text(analysis: Analysis, *, width: int | None = None) -> str:
     return "\n".join(part if "\n" in part else paragraph(part, width=width) for part in parts)
 
 
-def as_html(analysis: Analysis) -> str:
+def as_html(analysis: Findings) -> str:
     """The page for a notebook."""
     table, choices = _heads(analysis)
     lines = rows(analysis)
@@ -126,7 +124,7 @@ def as_html(analysis: Analysis) -> str:
     )
 
 
-def _heads(analysis: Analysis) -> tuple[list[str], list[str]]:
+def _heads(analysis: Findings) -> tuple[list[str], list[str]]:
     """Heads of the two tables; without networks that were measured the first has no column."""
     table = ["", "theory", "error"]
     run, depth = analysis.simulation, analysis.network.depth
@@ -136,7 +134,7 @@ def _heads(analysis: Analysis) -> tuple[list[str], list[str]]:
     return table, choices
 
 
-def as_dict(analysis: Analysis) -> dict[str, Any]:
+def as_dict(analysis: Findings) -> dict[str, Any]:
     """Everything as plain JSON types."""
     out: dict[str, Any] = {}
     reasons = {}
@@ -189,7 +187,7 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def title(analysis: Analysis) -> str:
+def title(analysis: Findings) -> str:
     """Which network this is."""
     net = analysis.network
     note = " (recommended)" if analysis.chosen_here and analysis.recommendation.exists else ""
@@ -199,12 +197,12 @@ def title(analysis: Analysis) -> str:
     )
 
 
-def advice(analysis: Analysis) -> str:
+def advice(analysis: Findings) -> str:
     """What to use instead, or that nothing works."""
     return analysis.recommendation.sentence
 
 
-def _training(analysis: Analysis) -> str:
+def _training(analysis: Findings) -> str:
     depth, verdict = analysis.network.depth, analysis.verdict
     answer = {
         "yes": f"It can train at {depth} layers.",
@@ -214,7 +212,7 @@ def _training(analysis: Analysis) -> str:
     return f"{answer} {verdict.reason}"
 
 
-def _notes(analysis: Analysis) -> list[str]:
+def _notes(analysis: Findings) -> list[str]:
     """What else the theory has to say: several fixed points, power laws."""
     theory, out = analysis.theory, []
     if len(theory.fixed_points.points) > 1:
@@ -224,7 +222,7 @@ def _notes(analysis: Analysis) -> list[str]:
     return out if analysis.finite_width is None else [*out, analysis.finite_width.sentence]
 
 
-def _decades(analysis: Analysis) -> str:
+def _decades(analysis: Findings) -> str:
     log10 = analysis.log10_gradient
     if math.isnan(log10):
         return "no finite mean square"

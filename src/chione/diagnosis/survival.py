@@ -8,7 +8,7 @@ import numpy as np
 
 from chione.base import Estimate, Status, missing
 from chione.theory import MeanField, Trajectory
-from chione.theory.phase import NO_POINT
+from chione.theory.meanfield.phase import NO_POINT
 
 # Networks were seen to train down to about this many correlation depths: [1] figure 5.
 DEPTHS = 6.0

@@ -11,7 +11,7 @@ from chione.base import AbstractResult, result
 from chione.diagnosis.numbers import factor_text, power_text
 from chione.diagnosis.phases import Phase
 from chione.theory import Trajectory, length_map
-from chione.theory.trainability import Passage, Trainability, trainability
+from chione.theory.depth.trainability import Passage, Trainability, trainability
 
 _FLAT = 1e-9  # decades of gradient that are called none
 
@@ -26,7 +26,7 @@ class Verdict(AbstractResult):
         Phase, gradient a layer, gradient over the depth.
     trains : {"yes", "doubtful", "no"}
         Whether a plain network of this depth can be expected to train, by the one rule of
-        :mod:`chione.theory.trainability`.
+        :mod:`chione.theory.depth.trainability`.
     reason : str
         Why, in one sentence.
     problem : str

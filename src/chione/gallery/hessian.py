@@ -10,7 +10,7 @@ from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Entry, Reproduction, Variable, worst
 from chione.plotting import COLOURS, new_figure, style
 from chione.simulation.hessian import sample_model_hessian
-from chione.theory.hessian import critical_energy, hessian_spectrum
+from chione.theory.spectra.hessian import critical_energy, hessian_spectrum
 
 
 def densities(quick: bool) -> Reproduction:

@@ -14,9 +14,9 @@ from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.networks import MLP
 from chione.plotting import new_figure, style
 from chione.simulation.spectra import SimulatedSpectrum, simulate_spectrum
-from chione.theory.jacobian import JacobianSpectrum, jacobian_spectrum
-from chione.theory.jacobian_isometry import q_star_for_variance
-from chione.theory.jacobian_limits import LimitLaw, distance_to_limit
+from chione.theory.spectra.jacobian import JacobianSpectrum, jacobian_spectrum
+from chione.theory.spectra.jacobian_isometry import q_star_for_variance
+from chione.theory.spectra.jacobian_limits import LimitLaw, distance_to_limit
 
 _ROWS = ("linear", "relu", "hardtanh", "erf_scaled")
 _LAWS = ("gaussian", "orthogonal")

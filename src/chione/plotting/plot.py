@@ -50,9 +50,9 @@ from chione.theory import (
     PhaseDiagram,
     Trajectory,
 )
-from chione.theory.hessian import HessianSpectrum
-from chione.theory.jacobian import JacobianSpectrum, SpectrumCurve
-from chione.theory.jacobian_limits import LimitLaw
+from chione.theory.spectra.hessian import HessianSpectrum
+from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
+from chione.theory.spectra.jacobian_limits import LimitLaw
 
 
 def plot(result: Any, *, ax: Axes | None = None, field: str | None = None) -> Figure:

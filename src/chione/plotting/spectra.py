@@ -12,9 +12,9 @@ from chione.base import Array
 from chione.plotting.style import BLACK, BLUE, SKY, VERMILLION, one_axes, style
 from chione.simulation.hessian import NetworkHessian
 from chione.simulation.spectra import SimulatedSpectrum
-from chione.theory.hessian import HessianSpectrum
-from chione.theory.jacobian import JacobianSpectrum, SpectrumCurve
-from chione.theory.jacobian_limits import LimitLaw
+from chione.theory.spectra.hessian import HessianSpectrum
+from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
+from chione.theory.spectra.jacobian_limits import LimitLaw
 
 Scale = Literal["log", "linear"]
 _BINS = 60

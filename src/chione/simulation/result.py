@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import field
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import AbstractResult, Array, plain, result
+from chione.base import AbstractResult, Array, Status, plain, result
 from chione.base.labels import Labelled
 from chione.networks import MLP
-from chione.simulation import saving
+
+COLUMNS = ("observable", "layer", "index", "mean", "stderr", "n_networks", "status")
 
 
 @result
@@ -136,15 +140,42 @@ class SimulationResult(AbstractResult):
 
     def _labelled(self) -> Labelled:
         """Variables ``NAME`` and ``NAME_stderr`` with their axes."""
-        return saving.labelled(self)
+        variables: dict[str, Any] = {}
+        for name, mean in self.mean.items():
+            variables[name] = (self.dims[name], mean)
+            variables[f"{name}_stderr"] = (self.dims[name], self.stderr[name])
+        for name, edges in self.edges.items():
+            variables[f"{name}_edges"] = (("layer", "bin_edge"), edges)
+        used = {d for dims, _ in variables.values() for d in dims}
+        coordinates: dict[str, Any] = {}
+        if "layer" in used:
+            coordinates["layer"] = self.layers
+        if "pair" in used:
+            coordinates["pair"] = [f"{i}-{j}" for i, j in self.pairs]
+        attributes = {
+            key: json.dumps(v) if isinstance(v, list) else v for key, v in self.parameters().items()
+        }
+        return Labelled(variables, coordinates, attributes)
 
     def _table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """One row a number: observable, layer, index, mean, stderr, n_networks, status."""
-        return saving.table(self)
+        return COLUMNS, list(self._rows())
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        for name, mean in self.mean.items():
+            layered = self.dims[name][:1] == ("layer",)
+            for place in product(*(range(n) for n in mean.shape)):
+                layer = place[0] + 1 if layered else ""
+                rest = " ".join(map(str, place[1:] if layered else place))
+                value, error = float(mean[place]), float(self.stderr[name][place])
+                status = Status.OK if math.isfinite(value) else Status.OVERFLOW
+                yield name, layer, rest, value, error, self.n_networks, status.word
 
     def _extra_arrays(self) -> dict[str, Any]:
         """The axes of each observable and the parameters, for readers of the .npz alone."""
-        return saving.legend(self)
+        out: dict[str, Any] = {"parameters": np.array(json.dumps(self.parameters()))}
+        out["pairs"] = np.array(self.pairs, np.int64).reshape(-1, 2)
+        return out | {f"{name}_dims": np.array(dims) for name, dims in self.dims.items()}
 
     def __repr__(self) -> str:
         net = self.network

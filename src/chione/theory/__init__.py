@@ -1,51 +1,54 @@
 """Infinite width, exact: moments, maps, fixed points, phases, depth scales."""
 
-from chione.theory.affine_solutions import (
+from chione.theory.critical.affine_solutions import (
     AffineSolution,
     critical_affine,
     normalizing_affine,
     normalizing_parameter,
 )
-from chione.theory.basins import Basins, basins
-from chione.theory.correlation_map import (
-    correlation_map,
-    derivative_kernel,
-    kernel,
-    one_minus_correlation_map,
+from chione.theory.critical.critical_line import CriticalLine, critical_line
+from chione.theory.critical.critical_point import CriticalPoint
+from chione.theory.critical.criticality import Criticality, criticality
+from chione.theory.critical.recommendation import Recommendation
+from chione.theory.depth.deep_trajectory import deep_trajectory
+from chione.theory.depth.finite_width import (
+    FiniteWidth,
+    Trust,
+    finite_width,
+    mean_square_variance,
+    trust,
 )
-from chione.theory.critical_line import CriticalLine, critical_line
-from chione.theory.criticality import Criticality, CriticalPoint, criticality
-from chione.theory.deep_trajectory import deep_trajectory
-from chione.theory.depth_curves import Trajectory, trajectory
-from chione.theory.diagram import PhaseDiagram, phase_diagram
-from chione.theory.finite_width import FiniteWidth, Trust, finite_width, mean_square_variance, trust
-from chione.theory.fixed_points import FixedPoint, FixedPoints, fixed_points
-from chione.theory.gradients import BackwardPass, Tradeoff, backward, tradeoff
-from chione.theory.initialization import describe_scheme, gain
-from chione.theory.kernel_map import KernelMap, kernel_map
-from chione.theory.kernels import KernelLayers, kernel_diagonal, kernel_layers, nngp, ntk
-from chione.theory.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
-from chione.theory.length_map import chi_parallel, chi_perp, length_map
-from chione.theory.metric_covariance import MetricCovariance, metric_covariance
-from chione.theory.moments import (
-    derivative_second_moment,
-    fourth_moment,
-    length_slope,
-    mean,
-    second_moment,
-)
-from chione.theory.norm_slope import first_order_slope, normalized_slope
-from chione.theory.phase import MeanField, depth_scale, mean_field
-from chione.theory.power_laws import PowerLaw
-from chione.theory.process_kernel import process_kernel
-from chione.theory.recommendation import Recommendation
-from chione.theory.stability import (
+from chione.theory.depth.gaussian_process import process_kernel
+from chione.theory.depth.gradients import BackwardPass, Tradeoff, backward, tradeoff
+from chione.theory.depth.initialization import describe_scheme, gain
+from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_layers, nngp, ntk
+from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
+from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
+from chione.theory.depth.trajectory import Trajectory, trajectory
+from chione.theory.meanfield.basins import Basins, basins
+from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
+from chione.theory.meanfield.diagram import PhaseDiagram, phase_diagram
+from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points
+from chione.theory.meanfield.length_map import chi_parallel, chi_perp, length_map
+from chione.theory.meanfield.norm_slope import first_order_slope, normalized_slope
+from chione.theory.meanfield.norm_stability import (
     NormFixedPoint,
     NormMap,
     NormStability,
     norm_map,
     norm_stability,
 )
+from chione.theory.meanfield.phase import MeanField, depth_scale, mean_field
+from chione.theory.meanfield.power_laws import PowerLaw
+from chione.theory.moments.compiled_kernel import KernelMap, kernel_map
+from chione.theory.moments.moments import (
+    derivative_second_moment,
+    fourth_moment,
+    length_slope,
+    mean,
+    second_moment,
+)
+from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 
 __all__ = [
     "AffineSolution",

@@ -11,7 +11,8 @@ from chione.torch.changes import InitializationReport, LayerChange
 from chione.torch.gains import calculate_gain
 from chione.torch.initialize import initialize_
 from chione.torch.inspection import NonFiniteError, inspect
-from chione.torch.report import Expected, InspectionReport, LayerReport, Verdict
+from chione.torch.layer_report import Expected, LayerReport
+from chione.torch.report import InspectionReport, Verdict
 from chione.torch.spectrum import ModelJacobian, jacobian_spectrum
 from chione.torch.tensors import (
     critical_normal_,

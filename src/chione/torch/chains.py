@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from chione.base import ChioneError
-from chione.theory.criticality import criticality
-from chione.theory.jacobian import JacobianSpectrum
-from chione.theory.jacobian import jacobian_spectrum as limit_spectrum
+from chione.theory.critical.criticality import criticality
+from chione.theory.spectra.jacobian import JacobianSpectrum
+from chione.theory.spectra.jacobian import jacobian_spectrum as limit_spectrum
 from chione.torch.identify import identify
 from chione.torch.inspection import trace
 from chione.torch.nodes import Graph, Kind, Node

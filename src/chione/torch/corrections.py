@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -16,11 +16,9 @@ from chione.torch import batches
 from chione.torch.gradients import arriving
 from chione.torch.inspection import trace
 from chione.torch.nodes import Graph, Kind, Node, Weight
+from chione.torch.plan import Plan
 from chione.torch.state import preserved
 from chione.torch.tracer import Tracer
-
-if TYPE_CHECKING:
-    from chione.torch.initialize import Plan
 
 _SHORT = 4  # chains with fewer steps are left as theory sets them
 _PROJECTIONS = 4

@@ -18,8 +18,8 @@ from chione.torch import fields
 from chione.torch.fields import Field
 from chione.torch.gradients import Arriving
 from chione.torch.identify import identify
+from chione.torch.layer_report import Expected
 from chione.torch.nodes import Applied, Graph, Kind, Node, Norm, Weight, spread
-from chione.torch.report import Expected
 from chione.torch.statistics import Moments, moments
 
 _NOTHING = Field(math.nan, math.nan, math.nan)

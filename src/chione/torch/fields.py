@@ -14,7 +14,7 @@ import numpy as np
 
 from chione.activations import AbstractActivation
 from chione.base import Array
-from chione.theory.moments import derivative_second_moment, mean, second_moment
+from chione.theory.moments.moments import derivative_second_moment, mean, second_moment
 
 
 @dataclass(frozen=True)

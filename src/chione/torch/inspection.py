@@ -14,8 +14,9 @@ from chione.torch.expect import expect
 from chione.torch.followers import followers
 from chione.torch.gradients import Arriving, arriving, jacobian_norm
 from chione.torch.identify import name_of
+from chione.torch.layer_report import Expected, LayerReport
 from chione.torch.nodes import Graph, Heads, Kind, Node, Weight, spread
-from chione.torch.report import Expected, InspectionReport, LayerReport
+from chione.torch.report import InspectionReport
 from chione.torch.state import preserved
 from chione.torch.statistics import Moments, moments
 from chione.torch.tracer import Tracer

@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.theory.criticality import criticality
-from chione.theory.initialization import gain
-from chione.theory.moments import derivative_second_moment, second_moment
+from chione.theory.critical.criticality import criticality
+from chione.theory.depth.initialization import gain
+from chione.theory.moments.moments import derivative_second_moment, second_moment
 
 # The gradient may change by this factor over the depth while lengths fade towards K* = 0. Finite
 # networks fluctuate by more, and a smaller start makes the network only more linear.

@@ -1,102 +1,13 @@
-"""What `inspect` returns: numbers for each layer, a verdict, and ways to read them."""
+"""What `inspect` returns: all layers, a verdict, and ways to read them."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, field
 from typing import Any
 
 from chione.base import AbstractResult, plain, result
-
-
-@result
-class Expected(AbstractResult):
-    """What the theory of wide networks expects of one layer; NaN where it cannot tell.
-
-    Parameters
-    ----------
-    mean_square, correlation, gradient, jacobian : float
-        As measured, see :class:`LayerReport`.
-    chi_perp : float
-        Factor on the total squared gradient from this layer to the one it reads.
-    """
-
-    mean_square: float = math.nan
-    correlation: float = math.nan
-    gradient: float = math.nan
-    jacobian: float = math.nan
-    chi_perp: float = math.nan
-
-
-@result
-class LayerReport(AbstractResult):
-    r"""One executed layer.
-
-    Parameters
-    ----------
-    name : str
-        Path in the model; a second execution of the same module says "(2)".
-    kind : str
-        affine, embedding, norm, sum (a residual or other addition), attention or unknown.
-    operation : str
-        What was executed: linear, convolution, layer_norm, ...
-    shape : tuple of int
-        Shape of the output, batch included.
-    fan_in, fan_out : float or None
-        Products in one output, and units or channels; None without weights.
-    mean, mean_square : float
-        Of the output (the pre-activation h), over inputs and units.
-    one_minus_c, correlation : float
-        Mean over pairs of different inputs of :math:`1 - c` and of c; NaN with one input.
-    gradient : float
-        Mean square of dLoss/dh.
-    jacobian, jacobian_error : float
-        :math:`\|\partial y / \partial h\|_F^2 / n_y`, y the output and :math:`n_y` its entries,
-        by random projections, and the standard error over them.
-    weight_std, bias_std : float or None
-        Standard deviations of the entries.
-    sigma_w, sigma_b : float or None
-        :math:`\sqrt{n_{in} \langle W^2 \rangle}` and :math:`\sqrt{\langle b^2 \rangle}`.
-    activation : str or None
-        What is applied to h next.
-    saturation, dead : float
-        Fraction of entries with :math:`|\phi'| < 10^{-3}`, and of units that are so for every
-        input of the batch; NaN without an activation.
-    known : bool
-        Whether the theory has a rule for this layer; `expected` is filled only then.
-    expected : Expected
-        What theory expects beside the measured values.
-    residual : bool
-        Whether a sum is a residual addition.
-    """
-
-    name: str
-    kind: str
-    operation: str
-    shape: tuple[int, ...]
-    fan_in: float | None
-    fan_out: int | None
-    mean: float
-    mean_square: float
-    one_minus_c: float
-    gradient: float
-    jacobian: float
-    jacobian_error: float
-    weight_std: float | None
-    bias_std: float | None
-    sigma_w: float | None
-    sigma_b: float | None
-    activation: str | None
-    saturation: float
-    dead: float
-    known: bool
-    expected: Expected
-    residual: bool = False
-
-    @property
-    def correlation(self) -> float:
-        """Mean correlation between different inputs."""
-        return 1.0 - self.one_minus_c
+from chione.torch.layer_report import LayerReport
+from chione.torch.text import report_text
 
 
 @result
@@ -106,8 +17,8 @@ class Verdict(AbstractResult):
     Parameters
     ----------
     trains : {"yes", "doubtful", "no"}
-        The answer of the rule in :mod:`chione.theory.trainability`: plain gradient descent trains
-        it; it depends on the optimiser; neither does.
+        The answer of the rule in :mod:`chione.theory.depth.trainability`: plain gradient descent
+        trains it; it depends on the optimiser; neither does.
     problem : str
         "none", "vanishing gradient", "exploding gradient", "vanishing signal", "exploding signal",
         "collapsed inputs", "dead units" or "no gradient".
@@ -191,9 +102,15 @@ class InspectionReport(AbstractResult):
         raise KeyError(f"no layer named {name!r}; the layers are {names}")
 
     def __str__(self) -> str:
-        from chione.torch.text import report_text
-
-        return report_text(self)
+        mode = "training" if self.training else "evaluation"
+        title = (
+            f"{self.model}: {len(self.layers)} layers, batch of {self.batch}, {mode} mode, "
+            f"gradients of {self.loss}"
+        )
+        notes = [f"warning: {w}" for w in self.verdict.warnings]
+        notes += [f"note: {n}" for n in self.notes]
+        notes += [f"shared: {' = '.join(names)}" for names in self.shared]
+        return report_text(title, self.layers, notes, self.verdict.sentence)
 
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types, numbers that are not finite as None."""

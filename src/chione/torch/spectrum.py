@@ -11,7 +11,7 @@ import torch
 from scipy.special import stdtrit
 
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
-from chione.theory.jacobian import JacobianSpectrum
+from chione.theory.spectra.jacobian import JacobianSpectrum
 from chione.torch.chains import theory_of_chain
 from chione.torch.inspection import check_model
 from chione.torch.jacobian import JacobianOperator, check_input, jacobian_operator

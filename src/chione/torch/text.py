@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from chione.base import paragraph, text_table
-from chione.torch.report import InspectionReport, LayerReport
+from chione.torch.layer_report import LayerReport
 
 _HEAD = ("layer", "does", "then", "sigma_w", "sigma_b", "q", "theory", "c", "theory",
          "gradient", "theory", "jacobian", "sat", "dead")  # fmt: skip
 
 
-def report_text(report: InspectionReport) -> str:
-    """A table with one line for each layer, and the verdict below it."""
-    table = text_table(_HEAD, [_row(layer) for layer in report.layers], align="<<<" + ">" * 11)
-    mode = "training" if report.training else "evaluation"
-    title = (
-        f"{report.model}: {len(report.layers)} layers, batch of {report.batch}, {mode} mode, "
-        f"gradients of {report.loss}"
-    )
+def report_text(
+    title: str, layers: Sequence[LayerReport], notes: Sequence[str], verdict: str
+) -> str:
+    """A table with one line for each layer, and the notes and the verdict below it."""
+    table = text_table(_HEAD, [_row(layer) for layer in layers], align="<<<" + ">" * 11)
     legend = (
         "q, c: mean square of h and mean correlation between inputs; gradient: mean square of "
         "dLoss/dh; jacobian: |dy/dh|^2 / n_y; theory '?': no rule for this layer."
     )
-    tail = [f"warning: {w}" for w in report.verdict.warnings]
-    tail += [f"note: {n}" for n in report.notes]
-    tail += [f"shared: {' = '.join(names)}" for names in report.shared]
-    say = [paragraph(line) if line else "" for line in (legend, *tail, "", report.verdict.sentence)]
+    say = [paragraph(line) if line else "" for line in (legend, *notes, "", verdict)]
     return "\n".join([paragraph(title), "", table, "", *say])
 
 

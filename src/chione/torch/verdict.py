@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from chione.theory.trainability import CAREFUL, YES, Passage, Trainability, trainability
+from chione.theory.depth.trainability import CAREFUL, YES, Passage, Trainability, trainability
 from chione.torch.gains import advice
-from chione.torch.report import LayerReport, Verdict
+from chione.torch.layer_report import LayerReport
+from chione.torch.report import Verdict
 
 _NOTHING = -745.0  # log of the smallest positive double: stands for the log of zero
 
@@ -29,7 +30,7 @@ def judge(
     rows: tuple[TrunkRow, ...],
     input_one_minus_c: float,
 ) -> Verdict:
-    r"""The verdict on a network, by the rule of :mod:`chione.theory.trainability`.
+    r"""The verdict on a network, by the rule of :mod:`chione.theory.depth.trainability`.
 
     Along the trunk, with :math:`G_l = n_l g_l` the squared gradient of all units of a layer
     (times :math:`q_l` where a normalisation follows on every path). What is added here is the layer

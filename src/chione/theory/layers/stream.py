@@ -1,0 +1,204 @@
+r"""What travels through a network: second moments, means, tangent kernel, law and sources.
+
+A site is an input at a position. With channels :math:`x_i`, at infinite width,
+
+.. math:: K_{ij} = \frac1N \sum x(i) x(j), \quad D_{ij} = \frac1N \sum (x(i) - x(j))^2, \quad
+   m_i = \frac1N \sum x(i), \quad P_{ij} = \frac1N \sum g(i) g(j)
+
+with g the gradient of the output's product with a random cotangent. D is carried beside K, since
+near c = 1 only it is accurate.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from chione.base import Array
+from chione.networks import Input, Shape
+from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.orbits import Index, Orbits
+
+_ids = itertools.count()
+
+
+def new_source() -> frozenset[int]:
+    """A source that no other stream depends on: a weight matrix, a bias, an embedding."""
+    return frozenset([next(_ids)])
+
+
+@dataclass(frozen=True)
+class Law:
+    """How the value of a channel is distributed over channels.
+
+    Parameters
+    ----------
+    gaussian : bool
+        Whether it is N(0, K), all sites jointly.
+    reason : str
+        Where it is not, what made it so, as words that follow "the channels are".
+    random : str
+        Where the second moments themselves differ from draw to draw however wide the network is,
+        why; K is then their mean.
+    """
+
+    gaussian: bool
+    reason: str = ""
+    random: str = ""
+
+
+GAUSSIAN = Law(True)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The state between two layers.
+
+    Parameters
+    ----------
+    shape : Shape
+        Channels and grid.
+    orbits : Orbits
+        Which pairs of sites share a value.
+    k, d : Bounded
+        K and D, one entry for each class of pairs.
+    mean : Bounded
+        m, one entry for each site.
+    theta : Bounded
+        The tangent kernel of one channel (weights and biases trained, NTK parametrisation), one
+        entry for each class.
+    law : Law
+        The law of a channel.
+    sources : frozenset of int
+        The weight matrices that the channels depend on: streams with no source in common are
+        independent, channel by channel.
+    parts : tuple of Stream
+        Groups of channels with moments of their own, after a concatenation; the stream itself
+        then holds those of all channels.
+    """
+
+    shape: Shape
+    orbits: Orbits
+    k: Bounded
+    d: Bounded
+    mean: Bounded
+    theta: Bounded
+    law: Law
+    sources: frozenset[int]
+    parts: tuple[Stream, ...] = ()
+
+    @property
+    def positions(self) -> int:
+        """Number of positions of the grid."""
+        return self.shape.positions
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs."""
+        return self.orbits.sites // self.positions
+
+    @property
+    def q(self) -> Bounded:
+        """Mean squares of both sites of each class, as the rows of arrays of shape (2, classes)."""
+        both = np.stack([self.orbits.one, self.orbits.two])
+        return self.k.at(both)
+
+    def second_moments(self) -> Bounded:
+        """K of all pairs of sites, (n, n)."""
+        return self.k.at(self.orbits.index)
+
+    def with_(self, **changes: object) -> Stream:
+        """A copy with some fields changed; groups of channels are forgotten."""
+        return replace(self, **({"parts": ()} | changes))  # type: ignore[arg-type]
+
+    def refined(self, orbits: Orbits, old: Index) -> Stream:
+        """The same on finer classes; `old` is the former class of each."""
+        if orbits is self.orbits:
+            return self
+        return self.with_(
+            orbits=orbits, k=self.k.at(old), d=self.d.at(old), theta=self.theta.at(old)
+        )
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Second moments P of what comes back, in classes of its own.
+
+    Parameters
+    ----------
+    orbits : Orbits
+        Which pairs of sites share a value.
+    p : Bounded
+        P, one entry for each class.
+    parts : tuple of Gradient
+        One for each group of channels where a concatenation has told them apart.
+    """
+
+    orbits: Orbits
+    p: Bounded
+    parts: tuple[Gradient, ...] = ()
+
+    def times(self, orbits: Orbits, factor: Bounded) -> Gradient:
+        """P times a factor for each class of other classes, as a channelwise map asks for."""
+        both, mine, theirs = self.orbits.meet(orbits)
+        return Gradient(both, self.p.at(mine).times(factor.at(theirs)))
+
+    def scaled(self, factor: float) -> Gradient:
+        """P times a number."""
+        parts = tuple(part.scaled(factor) for part in self.parts)
+        return Gradient(self.orbits, self.p.scaled(factor), parts)
+
+    def plus(self, other: Gradient) -> Gradient:
+        """The sum of two gradients that are uncorrelated."""
+        both, mine, theirs = self.orbits.meet(other.orbits)
+        parts: tuple[Gradient, ...] = ()
+        if self.parts or other.parts:
+            n = len(self.parts or other.parts)
+            pairs = zip(self.parts or (self,) * n, other.parts or (other,) * n, strict=True)
+            parts = tuple(a.plus(b) for a, b in pairs)
+        return Gradient(both, self.p.at(mine).plus(other.p.at(theirs)), parts)
+
+    def second_moments(self) -> Bounded:
+        """P of all pairs of sites, (n, n)."""
+        return self.p.at(self.orbits.index)
+
+
+def entering(given: Input) -> Stream:
+    """The stream of a network's input: Gaussian channels with the stated second moments."""
+    return from_moments(given.second_moments(), given.shape)
+
+
+def from_moments(gram: Array, shape: Shape) -> Stream:
+    """A Gaussian stream with given second moments over all sites, (n, n)."""
+    q = np.diagonal(gram)
+    size = np.sqrt(q[:, None] * q[None, :])
+    d = q[:, None] + q[None, :] - 2.0 * gram
+    np.fill_diagonal(d, 0.0)
+    orbits = _by_value(gram)
+    at = orbits.rows, orbits.columns
+    # what a rounding of the entries of the matrix makes of D, where the inputs are close
+    rounding = np.finfo(np.float64).eps * (q[:, None] + q[None, :])
+    np.fill_diagonal(rounding, 0.0)
+    rounding = np.where(gram == size, 0.0, rounding)
+    return Stream(
+        shape,
+        orbits,
+        Bounded.exact(gram[at]),
+        Bounded(np.maximum(d[at], 0.0), rounding[at]),
+        Bounded.exact(np.zeros(len(q))),
+        Bounded.exact(np.zeros(orbits.count)),
+        GAUSSIAN,
+        new_source(),
+    )
+
+
+def _by_value(gram: Array) -> Orbits:
+    """Classes of equal covariance and lengths."""
+    _, labels = np.unique(gram, return_inverse=True)
+    labels = labels.reshape(gram.shape)
+    alone = np.diagonal(labels)
+    low, high = np.minimum(alone[:, None], alone), np.maximum(alone[:, None], alone)
+    n = int(labels.max()) + 1
+    return Orbits.labelled((labels * n + low) * n + high)

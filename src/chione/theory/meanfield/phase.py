@@ -1,0 +1,283 @@
+r"""Everything mean-field theory says of one choice of (sigma_w, sigma_b).
+
+.. math:: q^* = V(q^*), \quad \chi_\parallel = V'(q^*), \quad
+   \chi_\perp = \sigma_w^2 E\,\phi'^2, \quad c^* = C(c^*), \quad
+   \xi_q = \frac{-1}{\log|\chi_\parallel|}, \quad \xi_c = \frac{-1}{\log|C'(c^*)|}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chione.activations import AbstractActivation, ActivationLike, activation
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, missing, result
+from chione.theory.meanfield.correlation_fixed_point import (
+    CorrelationPoint,
+    correlation_fixed_point,
+)
+from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
+from chione.theory.meanfield.large_lengths import large_length_slopes
+from chione.theory.meanfield.length_map import affine, mean_square, sigmas
+from chione.theory.meanfield.power_laws import PowerLaw, correlation_power_law, length_power_law
+from chione.theory.moments.moments import moments
+from chione.theory.moments.sine_slopes import as_sine, depth_scales_of_logs
+
+ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
+DIVERGENT, NO_POINT = "divergent", "none"
+
+
+@result
+class MeanField(AbstractResult):
+    """Infinite-width theory of one network at its fixed point.
+
+    Parameters
+    ----------
+    activation : AbstractActivation
+        The activation.
+    sigma_w, sigma_b : float
+        Standard deviations of weights and biases.
+    q_star : Estimate
+        Mean square of the pre-activations that lengths settle at, coming from `q0`. With status
+        ``CONTINUUM`` every length stays; the value is then the one that the input has.
+    c_star : Estimate
+        Correlation that two different inputs settle at.
+    one_minus_c_star : Estimate
+        1 - c*, with relative accuracy.
+    chi_parallel, chi_perp : Estimate
+        Slope of the length map, and factor on the mean square gradient per layer.
+    xi_q, xi_c : Estimate
+        Depth scales in layers of lengths and of correlations.
+    phase : {"ordered", "critical", "chaotic", "divergent", "none"}
+        chi_perp below, at, above 1; or why there is no phase.
+    fixed_points : FixedPoints
+        All fixed points of the length map.
+    power_laws : tuple of PowerLaw
+        Laws that replace exponential decay where a slope is exactly 1.
+    reached : bool
+        False where lengths that start at `q0` diverge although an attracting point exists for
+        smaller inputs; the quantities above are then those of that point.
+    sentence : str
+        The verdict of infinite width in words.
+    """
+
+    activation: AbstractActivation
+    sigma_w: float
+    sigma_b: float
+    q_star: Estimate
+    c_star: Estimate
+    one_minus_c_star: Estimate
+    chi_parallel: Estimate
+    chi_perp: Estimate
+    xi_q: Estimate
+    xi_c: Estimate
+    phase: str
+    fixed_points: FixedPoints
+    power_laws: tuple[PowerLaw, ...]
+    reached: bool
+    sentence: str
+
+    def _parts(self) -> dict[str, Any]:
+        names = ("q_star", "c_star", "chi_parallel", "chi_perp", "xi_q", "xi_c")
+        return {
+            "activation": str(self.activation),
+            "sigma_w": self.sigma_w,
+            "sigma_b": self.sigma_b,
+            "phase": self.phase,
+            **{name: getattr(self, name).to_dict() for name in names},
+            "power_laws": [law.sentence for law in self.power_laws],
+            "reached": self.reached,
+            "sentence": self.sentence,
+        }
+
+
+@cost.ends
+def mean_field(
+    phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0, *, q0: float = 1.0
+) -> MeanField:
+    r"""Fixed points, susceptibilities, depth scales and phase of one (sigma_w, sigma_b).
+
+    Parameters
+    ----------
+    phi : activation
+        Anything :func:`chione.activation` accepts.
+    sigma_w, sigma_b : float
+        Standard deviations of weights and biases, zero or above.
+    q0 : float
+        Mean square of the inputs. It decides between several attracting fixed points, and is the
+        length that stays where every length does.
+
+    Returns
+    -------
+    MeanField
+
+    Raises
+    ------
+    ValueError
+        If a sigma is negative, or q0 not above zero.
+
+    Notes
+    -----
+    Where all lengths diverge and the activation is linear at large sizes, chi_parallel and
+    chi_perp are the limits that they tend to.
+
+    With q* = 0 and an activation that is smooth there, deep layers are linear: the correlation
+    stays where the first layers left it, so c* has no value (status ``CONTINUUM``).
+
+    Examples
+    --------
+    >>> m = mean_field("tanh", sigma_w=1.3, sigma_b=0.3)
+    >>> m.phase, round(m.q_star.value, 6), round(m.chi_perp.value, 6)
+    ('ordered', 0.607047, 0.939807)
+    """
+    act = activation(phi)
+    sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
+    q0 = mean_square("q0", q0)
+    points = fixed_points(act, sigma_w=sigma_w, sigma_b=sigma_b)
+    if points.status == Status.CONTINUUM:
+        point, reached = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0), True
+    else:
+        start = sigma_w**2 * q0 + sigma_b**2
+        chosen, reached = settle(act, points, start, sigma_w=sigma_w, sigma_b=sigma_b)
+        if chosen is None:
+            return _without_point(act, sigma_w, sigma_b, points)
+        point = chosen
+    phase = _phase(point.chi_perp)
+    pair = correlation_fixed_point(act, point, sigma_w, chaotic=phase == CHAOTIC)
+    laws = _power_laws(act, point, sigma_w, phase)
+    return MeanField(
+        act,
+        sigma_w,
+        sigma_b,
+        point.q,
+        pair.c,
+        pair.one_minus_c,
+        point.chi_parallel,
+        point.chi_perp,
+        _scale_of_lengths(act, point, sigma_w),
+        _scale_of_correlations(act, point, pair, sigma_w),
+        phase,
+        points,
+        laws,
+        reached,
+        _sentence(phase, point.chi_perp)
+        + ("" if reached else _beyond(points, sigma_w, sigma_b, q0)),
+    )
+
+
+def depth_scale(slope: Estimate) -> Estimate:
+    """Layers in which a perturbation falls by e: -1 / log|slope|; no value where it does not."""
+    if slope.status != Status.OK or not np.isfinite(slope.value):
+        return missing(Status.NOT_COMPUTED if slope.status == Status.OK else slope.status)
+    size = abs(slope.value)
+    if size <= slope.error:
+        return Estimate(0.0, 0.0 if size == 0.0 else -1.0 / np.log(slope.error), Status.INSTANT)
+    if is_critical(slope):
+        return missing(Status.CRITICAL)
+    if size > 1.0:
+        return missing(Status.DIVERGENT)
+    log = float(np.log(size))
+    value = -1.0 / log
+    return Estimate(value, slope.error / (size * log**2) + 4.0 * EPS * value, Status.OK)
+
+
+def _scale_of_lengths(act: AbstractActivation, point: FixedPoint, sigma_w: float) -> Estimate:
+    """xi_q; of a sine from the logarithm of its slope, which may be below any float64."""
+    plain, sine = depth_scale(point.chi_parallel), as_sine(act)
+    if plain.status != Status.INSTANT or sine is None or sigma_w == 0.0:
+        return plain
+    q, q_error = np.array(point.q.value), np.array(point.q.error)
+    error = sine.error(q, np.array(2.0), q_error, np.array(0.0))
+    return _from_log(sine.log_length_slope(q), error, sigma_w, plain)
+
+
+def _scale_of_correlations(
+    act: AbstractActivation, point: FixedPoint, pair: CorrelationPoint, sigma_w: float
+) -> Estimate:
+    plain, sine = depth_scale(pair.slope), as_sine(act)
+    if plain.status != Status.INSTANT or sine is None or sigma_w == 0.0:
+        return plain
+    q, gap = np.array(point.q.value), np.array(pair.one_minus_c.value)
+    error = sine.error(q, gap, np.array(point.q.error), np.array(pair.one_minus_c.error))
+    return _from_log(sine.log_slope_kernel(q, gap), error, sigma_w, plain)
+
+
+def _from_log(log_slope: Array, error: Array, sigma_w: float, plain: Estimate) -> Estimate:
+    value, spread = depth_scales_of_logs(log_slope + 2.0 * np.log(sigma_w), error)
+    if not value > 0.0:
+        return plain
+    return Estimate(float(value), float(spread), Status.OK)
+
+
+def is_critical(slope: Estimate) -> bool:
+    """Whether a slope is 1 to within its error (or a few rounding errors of the sigmas)."""
+    return bool(abs(slope.value - 1.0) <= max(2.0 * slope.error, 64.0 * EPS))
+
+
+def _phase(chi: Estimate) -> str:
+    if chi.status == Status.INFINITE:
+        return CHAOTIC
+    if is_critical(chi):
+        return CRITICAL
+    return ORDERED if chi.value < 1.0 else CHAOTIC
+
+
+def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> str:
+    """Why lengths from this input do not settle at the attracting point."""
+    limits = [p.q.value for p in points.points if p.stability != "stable"]
+    largest = (limits[-1] - sigma_b**2) / sigma_w**2 if limits else 0.0
+    if largest > 0.0:
+        where = f"only inputs of mean square below {largest:.4g} settle there"
+    else:
+        where = "no input settles there"
+    return (
+        f"; but {where}: at {q0:g} the lengths diverge, in the end {points.growth:.4g}x a layer"
+        if np.isfinite(points.growth.value)
+        else f"; but {where}: at {q0:g} the lengths diverge faster than exponentially"
+    )
+
+
+def _any_point(act: AbstractActivation, sigma_w: float, sigma_b: float, q: float) -> FixedPoint:
+    """One point of a continuum of fixed points."""
+    m, w2 = moments(act), sigma_w**2
+    parallel, perp = affine(m.slope(q), w2, 0.0), affine(m.derivative_square(q), w2, 0.0)
+    return FixedPoint(Estimate(q, 4.0 * EPS * q, Status.CONTINUUM), parallel, perp, "stable")
+
+
+def _without_point(
+    act: AbstractActivation, sigma_w: float, sigma_b: float, points: FixedPoints
+) -> MeanField:
+    diverges = points.status == Status.DIVERGENT
+    gone, rest = missing(points.status), missing(Status.NOT_COMPUTED)
+    parallel, perp, sentence = rest, rest, points.sentence
+    if diverges:
+        parallel, perp = large_length_slopes(act, sigma_w)
+        if np.isfinite(perp.value):
+            sentence += f" There gradients change by {perp.value:.4g}x a layer."
+    numbers = (gone, rest, rest, parallel, perp, missing(points.status), rest)
+    phase = DIVERGENT if diverges else NO_POINT
+    return MeanField(act, sigma_w, sigma_b, *numbers, phase, points, (), False, sentence)
+
+
+def _power_laws(
+    act: AbstractActivation, point: FixedPoint, sigma_w: float, phase: str
+) -> tuple[PowerLaw, ...]:
+    laws = []
+    if is_critical(point.chi_parallel) and point.q.status != Status.CONTINUUM:
+        laws.append(length_power_law(act, point, sigma_w))
+    if phase == CRITICAL and point.q.value > 0.0:
+        laws.append(correlation_power_law(act, float(point.q.value), sigma_w))
+    return tuple(law for law in laws if law is not None)
+
+
+def _sentence(phase: str, chi: Estimate) -> str:
+    if phase == ORDERED:
+        return f"ordered: gradients shrink {chi.value:.4g}x a layer and inputs become alike"
+    if phase == CRITICAL:
+        return (
+            "critical: gradients keep their size and inputs become alike only as a power of depth"
+        )
+    if chi.status == Status.INFINITE:
+        return "chaotic: the activation jumps, so nearby inputs part at once and have no gradient"
+    return f"chaotic: gradients grow {chi.value:.4g}x a layer and nearby inputs drift apart"

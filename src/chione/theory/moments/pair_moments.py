@@ -1,0 +1,231 @@
+r"""Moments of an activation at pairs of Gaussians, pair by pair, from lengths and distances.
+
+.. math:: K' = E\,\phi(u_1)\phi(u_2), \quad D' = E\,(\phi(u_1) - \phi(u_2))^2, \quad
+   R = E\,\phi'(u_1)\phi'(u_2), \qquad u \sim N\!\left(0, \begin{pmatrix} q_1 & k \\ k & q_2
+   \end{pmatrix}\right), \quad D = q_1 + q_2 - 2k
+
+Given the mean square D of the difference instead of c, nothing cancels where the two are close.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chione.activations import AbstractActivation
+from chione.base import EPS, Array, ConvergenceError
+from chione.theory.moments.moments import moments
+from chione.theory.moments.pair_rules import AbstractPairRule, SeriesRule, Side, pair_rule
+
+_NEAR = 0.05  # 1 - |c| below which D' does not come from the difference of moments
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One layer's moments with bounds on their errors, one entry a pair.
+
+    Parameters
+    ----------
+    kernel, distance, slope : ndarray
+        K', D' and R.
+    kernel_error, distance_error, slope_error : ndarray
+        Bounds on their errors, those of the inputs included.
+    """
+
+    kernel: Array
+    kernel_error: Array
+    distance: Array
+    distance_error: Array
+    slope: Array
+    slope_error: Array
+
+
+@dataclass(frozen=True)
+class Lengths:
+    r"""Moments at single lengths, with bounds on their errors.
+
+    Parameters
+    ----------
+    q, error : ndarray, shape (n,)
+        Mean squares and their errors.
+    square, square_error : ndarray
+        E phi^2.
+    mean, mean_error : ndarray
+        E phi.
+    slope, slope_error : ndarray
+        E phi'^2.
+    turn : ndarray
+        :math:`\sqrt{E (u \phi')^2} / 2`, how fast phi moves with log q.
+    """
+
+    q: Array
+    error: Array
+    square: Array
+    square_error: Array
+    mean: Array
+    mean_error: Array
+    slope: Array
+    slope_error: Array
+    turn: Array
+
+
+class PairMoments:
+    """Moments of one activation over one set of lengths.
+
+    Parameters
+    ----------
+    act : AbstractActivation
+        The activation.
+    q, error : ndarray, shape (n,)
+        All mean squares that pairs refer to, and bounds on their errors.
+    before : PairMoments, optional
+        Those of a layer before, whose preparations serve again where they can.
+    """
+
+    def __init__(
+        self, act: AbstractActivation, q: Array, error: Array, before: PairMoments | None = None
+    ) -> None:
+        self.rule: AbstractPairRule = pair_rule(act, q, q, before.rule if before else None)
+        self.at = _lengths(act, self.rule, q, error)
+
+    @classmethod
+    def of(
+        cls, act: AbstractActivation, q: Array, error: Array, before: PairMoments | None
+    ) -> PairMoments:
+        """New ones, or those of `before` where the lengths are the same, as after a norm."""
+        same = before is not None and np.array_equal(before.at.q, q)
+        if before is not None and same and np.array_equal(before.at.error, error):
+            return before
+        return cls(act, q, error, before)
+
+    def pairs(self, i: Index, j: Index, d: Array, d_error: Array) -> Moved:
+        """Moments of the pairs (i, j) of lengths, at the mean squares `d` of their difference."""
+        at = self.at
+        q1, q2 = at.q[i], at.q[j]
+        root = np.sqrt(q1) * np.sqrt(q2)
+        alive = root > 0.0
+        size = np.where(alive, root, 1.0)
+        step = (np.sqrt(q1) - np.sqrt(q2)) ** 2
+        omc = np.clip(np.where(alive, (d - step) / (2.0 * size), 1.0), 0.0, 2.0)
+        omc_error = self._angle_error(i, j, omc, d_error, size)
+        sign = np.where(omc > 1.0, -1.0, 1.0)
+        gap = np.minimum(omc, 2.0 - omc)
+        one, two = Side(q1, at.square[i], i), Side(q2, at.square[j], j)
+        slope, slope_error, steep = self._slope(one, two, gap, sign, omc_error)
+        kernel, own = self._kernel(one, two, sign * (1.0 - gap))
+        turned = steep * root * omc_error
+        stretched = self._stretched(i, j)
+        norm = np.sqrt(at.square[i]) * np.sqrt(at.square[j])
+        # |K'| cannot pass the norms, and R may be infinite at c = 1
+        turned = np.where(omc_error > 0.0, np.minimum(turned, 2.0 * norm), 0.0)
+        error = own + turned + stretched
+        distance, distance_error = self._distance(one, two, (gap, sign), (kernel, own))
+        pull = self._pull(i, j)
+        moved = 2.0 * turned + (pull[0] + self._mismatch(i, j)) * distance + pull[1]
+        return Moved(kernel, error, distance, distance_error + moved, slope, slope_error)
+
+    def _angle_error(self, i: Index, j: Index, omc: Array, d_error: Array, size: Array) -> Array:
+        """What errors of D and of both lengths make of 1 - c."""
+        relative = self._relative
+        apart = np.abs(np.sqrt(self.at.q[i]) - np.sqrt(self.at.q[j])) / np.sqrt(size)
+        lengths = 0.5 * (relative[i] + relative[j])
+        own = np.where(i == j, 0.0, 4.0 * EPS * np.minimum(apart + omc, 1.0))
+        return np.asarray(d_error / (2.0 * size) + lengths * (omc + apart) + own)
+
+    @property
+    def _relative(self) -> Array:
+        """Relative errors of the lengths."""
+        q = np.where(self.at.q > 0.0, self.at.q, 1.0)
+        return np.asarray(self.at.error / q)
+
+    def _stretched(self, i: Index, j: Index) -> Array:
+        """What errors of the lengths make of K' at a fixed correlation."""
+        at, relative = self.at, self._relative
+        root = np.sqrt(at.square)
+        return np.asarray(at.turn[i] * root[j] * relative[i] + root[i] * at.turn[j] * relative[j])
+
+    def _mismatch(self, i: Index, j: Index) -> Array:
+        return 2.0 * (self._relative[i] + self._relative[j])
+
+    def _pull(self, i: Index, j: Index) -> tuple[Array, Array]:
+        """What errors of the lengths make of D': a part of it, and a part that is its own."""
+        at, relative = self.at, self._relative
+        both = relative[i] + relative[j]
+        norm = np.where(at.square > 0.0, np.sqrt(at.square), 1.0)
+        rate = at.turn / norm
+        common = 4.0 * (1.0 + rate[i] + rate[j]) * both
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.abs(np.log(at.q[i] / at.q[j]))
+        ratio = np.where(np.isfinite(ratio), np.minimum(ratio, 1.0), 1.0)
+        turn = np.maximum(at.turn[i], at.turn[j]) ** 2
+        apart = np.where(i == j, 0.0, 2.0 * turn * (2.0 * ratio + both) * both)
+        return common, apart
+
+    def _slope(
+        self, one: Side, two: Side, gap: Array, sign: Array, omc_error: Array
+    ) -> tuple[Array, Array, Array]:
+        """R, its error, and its largest size within the error of the angle."""
+        value, own = self._slopes(one, two, gap, sign)
+        reach = np.maximum(omc_error, gap / 64.0)
+        beside, _ = self._slopes(one, two, np.minimum(gap + reach, 1.0), sign)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = np.abs(beside - value) * np.where(reach > 0.0, omc_error / reach, 0.0)
+        change = np.where(omc_error > 0.0, 2.5 * np.nan_to_num(change, nan=np.inf), 0.0)
+        lengths = np.abs(value) * 4.0 * (self._relative[one.index] + self._relative[two.index])
+        return value, own + change + lengths, np.abs(value) + change
+
+    def _slopes(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        if isinstance(self.rule, SeriesRule):
+            return self.rule.paired_slope(one, two, gap, sign)
+        return self.rule.slope(one, two, gap, sign)
+
+    def _kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+        if isinstance(self.rule, SeriesRule):
+            return self.rule.paired_kernel(one, two, c)
+        return self.rule.kernel(one, two, c)
+
+    def _distance(
+        self, one: Side, two: Side, angle: tuple[Array, Array], kernel: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        """D' from the distance rule where the two are close, else from the moments."""
+        gap, sign = angle
+        at = self.at
+        value = one.square + two.square - 2.0 * kernel[0]
+        error = at.square_error[one.index] + at.square_error[two.index] + 2.0 * kernel[1]
+        error = error + 2.0 * EPS * (one.square + two.square)
+        near = (gap < _NEAR) & (sign > 0.0) & (one.q > 0.0) & (two.q > 0.0)
+        if near.any():
+            sides = [Side(s.q[near], s.square[near], s.index[near]) for s in (one, two)]
+            ratio = np.log(sides[0].q / sides[1].q)
+            like = np.ones(int(near.sum()))
+            found, own = self.rule.distance(*sides, ratio, gap[near], like, like)
+            better = np.isfinite(found) & (own < error[near])
+            places = np.flatnonzero(near)[better]
+            value[places], error[places] = found[better], own[better]
+        same = (gap == 0.0) & (sign > 0.0) & (one.index == two.index)
+        return np.where(same, 0.0, np.maximum(value, 0.0)), np.where(same, 0.0, error)
+
+
+def _lengths(act: AbstractActivation, rule: AbstractPairRule, q: Array, error: Array) -> Lengths:
+    m = moments(act)
+    square, mean, slope = m.square(q), m.mean(q), m.derivative_square(q)
+    value = np.asarray(square.value)
+    if not np.all(np.isfinite(value)):
+        raise ConvergenceError(f"E phi^2 of {act} has no value in float64 at lengths {q.max():g}.")
+    turn = np.sqrt(np.maximum(np.nan_to_num(rule.turn(Side(q, value, slice(None)))), 0.0))
+    relative = error / np.where(q > 0.0, q, 1.0)
+    moved = 2.0 * turn * np.sqrt(value) * relative  # |d E phi^2| <= 2 |d phi| |phi|
+    return Lengths(
+        q,
+        error,
+        value,
+        np.asarray(square.error) + moved,
+        np.asarray(mean.value),
+        np.asarray(mean.error) + turn * relative,
+        np.asarray(slope.value),
+        np.asarray(slope.error) + 4.0 * np.abs(np.asarray(slope.value)) * relative,
+        turn,
+    )

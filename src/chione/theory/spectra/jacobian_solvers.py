@@ -1,0 +1,265 @@
+"""Solvers of the spectrum: what a `JacobianSpectrum` asks, for equal widths."""
+
+# ruff: noqa: D102  (the methods are documented once, in AbstractSolver)
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from chione.base import EPS, Array
+from chione.freeprob import series
+from chione.freeprob.measures import Booleans, Complex, Integers
+from chione.freeprob.squares import GaussianSquare
+from chione.theory.spectra.jacobian_bands import Band, bands, product_atoms
+from chione.theory.spectra.jacobian_curve import Curve, curve_at, errors, trace
+from chione.theory.spectra.jacobian_equation import MasterEquation
+
+_CURVE_POINTS = 200  # per spectrum, shared among its bands
+
+
+@dataclass(frozen=True)
+class Values:
+    """Density by log lambda and cdf at given log lambda, with their errors, all of one shape."""
+
+    density: Array
+    cdf: Array
+    density_error: Array
+    cdf_error: Array
+
+
+class AbstractSolver(ABC):
+    """One spectrum, in log lambda."""
+
+    @property
+    @abstractmethod
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Pairs (log lambda, mass), -inf for zero."""
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[tuple[float, float], ...]:
+        """Continuous part: intervals of log lambda, -inf for zero."""
+
+    @abstractmethod
+    def values(self, log_lambda: Array) -> Values:
+        """Density and cdf at a flat array of log lambda."""
+
+    @abstractmethod
+    def curve(self, n: int) -> tuple[Array, Values]:
+        """About n graded points of the continuous part, from below, and their values."""
+
+    @abstractmethod
+    def scaled_moments(self, n: int) -> tuple[Array, float]:
+        """E (lambda / m_1)^k, k = 1 .. n, and log m_1."""
+
+
+@dataclass(frozen=True)
+class WFormSolver(AbstractSolver):
+    """The master equation in its w-form; cost independent of the depth."""
+
+    equation: MasterEquation
+
+    @cached_property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands from below."""
+        return bands(self.equation)
+
+    @cached_property
+    def check(self) -> MasterEquation:
+        """The same equation on a finer quadrature."""
+        e = self.equation
+        return MasterEquation(e.law.refined(), e.log_gain, e.depth, e.gaussian, e.slack)
+
+    @cached_property
+    def curves(self) -> tuple[Curve, ...]:
+        """One curve for each band; the starting points of everything else."""
+        n = max(40, _CURVE_POINTS // max(1, len(self.bands)))
+        return tuple(trace(self.equation, b, n) for b in self.bands)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        return product_atoms(self.equation)
+
+    @property
+    def support(self) -> tuple[tuple[float, float], ...]:
+        return tuple(b.log_lambda for b in self.bands)
+
+    def curve(self, n: int) -> tuple[Array, Values]:
+        if not self.bands:
+            empty = np.empty(0)
+            return empty, Values(empty, empty, empty, empty)
+        per_band = -(-n // len(self.bands))
+        same = n == _CURVE_POINTS
+        parts = (
+            self.curves if same else tuple(trace(self.equation, b, per_band) for b in self.bands)
+        )
+        found = [errors(self.equation, self.check, c) for c in parts]
+        return np.concatenate([c.log_lambda for c in parts]), Values(
+            np.concatenate([c.density for c in parts]),
+            np.concatenate([c.cdf for c in parts]),
+            np.concatenate([c.density * e[0] for c, e in zip(parts, found, strict=True)]),
+            np.concatenate([e[1] for e in found]),
+        )
+
+    def values(self, log_lambda: Array) -> Values:
+        x = np.asarray(log_lambda, dtype=np.float64)
+        out = Values(*(np.zeros(x.size) for _ in range(4)))
+        for place, mass in self.atoms:
+            out.cdf[:] += np.where(x >= place, mass, 0.0)
+        below = np.zeros(x.size)
+        for band, curve in zip(self.bands, self.curves, strict=True):
+            a, b = band.log_lambda
+            above = x >= b
+            below[above] += self._band_mass(band)
+            inside = np.nonzero((x > a) & (x < b))[0]
+            if inside.size:
+                floor = below[inside] + out.cdf[inside]
+                self._fill(out, inside, x[inside], curve, band)
+                # At the very ends of a band the angle of w is lost in rounding.
+                top = floor + self._band_mass(band)
+                out.cdf[inside] = np.clip(out.cdf[inside], floor, np.maximum(top, floor))
+                below[inside] = 0.0
+        outside = out.density == 0.0
+        out.cdf[outside] += below[outside]
+        out.cdf_error[outside] = 8.0 * EPS * self.equation.depth
+        np.clip(out.cdf, 0.0, 1.0, out=out.cdf)
+        return out
+
+    def _fill(self, out: Values, at: Integers, x: Array, curve: Curve, band: Band) -> None:
+        log_w, good = self._roots(x, curve, band)
+        c = curve_at(self.equation, log_w)
+        relative, d_cdf = errors(self.equation, self.check, c)
+        out.density[at] = np.where(good, c.density, np.nan)
+        out.cdf[at] = np.where(good, c.cdf, np.nan)
+        # What is left of log z at a root that was not driven to rounding.
+        miss = abs(c.log_lambda - x)
+        out.density_error[at] = c.density * relative + miss * c.density
+        out.cdf_error[at] = d_cdf + miss * c.density
+
+    def _roots(self, x: Array, curve: Curve, band: Band) -> tuple[Complex, Booleans]:
+        j = np.clip(np.searchsorted(curve.log_lambda, x), 1, curve.log_lambda.size - 1)
+        x0, x1 = curve.log_lambda[j - 1], curve.log_lambda[j]
+        share = np.clip((x - x0) / (x1 - x0), 0.0, 1.0)
+        w0, w1 = curve.log_w[j - 1], curve.log_w[j]
+        angle = np.exp((1.0 - share) * np.log(w0.imag) + share * np.log(w1.imag))
+        start = (1.0 - share) * w0.real + share * w1.real + 1j * angle
+        log_w, good = self.equation.solve(x, start)
+        low = np.where(x < curve.log_lambda[0], band.log_r[0], w0.real)
+        high = np.where(x > curve.log_lambda[-1], band.log_r[1], w1.real)
+        low = np.where(x > curve.log_lambda[-1], w1.real, low)
+        high = np.where(x < curve.log_lambda[0], w0.real, high)
+        slack = 1e-9
+        good &= (log_w.real >= low - slack) & (log_w.real <= high + slack) & (log_w.imag > 0.0)
+        bad = np.nonzero(~good)[0]
+        if bad.size:
+            low = np.where(np.isfinite(low), low, np.minimum(curve.log_w[0].real, -220.0))
+            high = np.where(np.isfinite(high), high, curve.log_w[-1].real + 600.0)
+            log_w[bad], good[bad] = _by_radius(self.equation, x[bad], low[bad], high[bad])
+        return log_w, good
+
+    def _band_mass(self, band: Band) -> float:
+        """Mass of a band, from the distribution function in the middle and its two ends."""
+        total = 1.0 - sum(m for _, m in self.atoms)
+        if len(self.bands) == 1:
+            return total
+        ends = []
+        for log_r, side in zip(band.log_r, (1.0, -1.0), strict=True):
+            if np.isinf(log_r):
+                ends.append(1.0 - self._atom_at_zero() if log_r < 0.0 else 0.0)
+            else:
+                just_in = np.array([log_r + side * 1e-13 + 1e-13j])
+                ends.append(float(self.equation.above(just_in)[0]))
+        return ends[0] - ends[1]
+
+    def _atom_at_zero(self) -> float:
+        return sum(m for place, m in self.atoms if np.isinf(place))
+
+    def scaled_moments(self, n: int) -> tuple[Array, float]:
+        e = self.equation
+        mu = e.law.moments(n)
+        s = series.s_coefficients(mu / mu[0] ** np.arange(1.0, n + 1))
+        if e.gaussian:
+            one_plus_x = np.zeros(n)
+            one_plus_x[:2] = (1.0, 1.0)[:n]
+            s = series.multiply(s, series.reciprocal(one_plus_x))
+        moments = series.moments_from_s(series.power(s, float(e.depth)))
+        return moments, e.depth * float(e.log_gain + np.log(mu[0]))
+
+
+def _by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Complex, Booleans]:
+    """Bisection in log |w|, with the angle solved at each: slow, and sure."""
+    theta = np.full(x.size, np.nan)
+    for _ in range(70):
+        mid = 0.5 * (low + high)
+        theta = eq.angle(mid)
+        y = eq.at(mid + 1j * np.nan_to_num(theta, nan=0.0))
+        # Without a root the radius lies off the band: then the real axis says on which side.
+        up = y.log_z.real < x
+        low, high = np.where(up, mid, low), np.where(up, high, mid)
+        if np.all(high - low <= 4e-16 * np.maximum(abs(mid), 1.0)):
+            break
+    mid = 0.5 * (low + high)
+    theta = eq.angle(mid)
+    good = np.isfinite(theta)
+    return mid + 1j * np.where(good, theta, 1e-12), good
+
+
+@dataclass(frozen=True)
+class OneOrthogonalLayer(AbstractSolver):
+    r"""L = 1 with orthogonal weights: :math:`\lambda = \sigma_w^2 t`, the law of t itself."""
+
+    law: GaussianSquare
+    log_gain: float
+    slack: float = 0.0
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        out = []
+        for a, m in self.law.atoms:
+            out.append((-np.inf if a == 0.0 else float(np.log(a)) + self.log_gain, m))
+        return tuple(out)
+
+    @property
+    def support(self) -> tuple[tuple[float, float], ...]:
+        with np.errstate(divide="ignore"):
+            return tuple(
+                (float(np.log(a)) + self.log_gain, float(np.log(b)) + self.log_gain)
+                for a, b in self.law.support
+                if a < b
+            )
+
+    def values(self, log_lambda: Array) -> Values:
+        x = np.asarray(log_lambda, dtype=np.float64)
+        t = np.exp(x - self.log_gain)
+        density, cdf = t * self.law.density(t), self.law.cdf(t)
+        # The place is known to rounding; how much that moves the density is measured.
+        h = 1e-6
+        moved = abs(self.law.density(t * (1 + h)) - self.law.density(t * (1 - h))) * t / (2 * h)
+        loose = 16.0 * EPS * (1.0 + abs(x)) + self.slack
+        error = (moved + density) * loose + 100.0 * EPS * density
+        return Values(density, cdf, error, density * loose + 100.0 * EPS)
+
+    def curve(self, n: int) -> tuple[Array, Values]:
+        t, p = self.law.nodes
+        inner = t.size - self.law.place.size
+        order = np.argsort(t[:inner])
+        if inner == 0:
+            empty = np.empty(0)
+            return empty, Values(empty, empty, empty, empty)
+        t, mass = t[:inner][order], np.cumsum(p[:inner][order])
+        keep = (mass > 1e-13 * mass[-1]) & (t > 0.0)
+        t, mass = t[keep], mass[keep] / mass[-1]
+        log_t = np.log(t)
+        span = max(float(log_t[-1] - log_t[0]), 1e-300)
+        monitor = mass + (log_t - log_t[0]) / span + np.linspace(0.0, 1.0, t.size)
+        grid = np.linspace(monitor[0], monitor[-1], n)
+        x = np.unique(np.interp(grid, monitor, log_t)) + self.log_gain
+        return x, self.values(x)
+
+    def scaled_moments(self, n: int) -> tuple[Array, float]:
+        mu = self.law.moments(n)
+        return mu / mu[0] ** np.arange(1.0, n + 1), float(self.log_gain + np.log(mu[0]))
