@@ -4,6 +4,10 @@
 
 `taps` maps the names of the reference values to places: ``input``, ``0:dense`` to ``layers[0]``,
 ``1.2:block`` to ``layers[1]#3`` and ``1.2:block/0:residual`` to ``layers[1]#3.layers[0]``.
+
+    predict(description)["K"]["0:dense"]
+
+is what theory says of the same values, a matrix over all sites.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from chione.base import UnsupportedLayerError
 from chione.networks import (
     Convolution,
     Dense,
@@ -35,6 +40,8 @@ from chione.networks import (
     Shape,
 )
 from chione.networks.layer import AbstractLayer, Layers, pass_through
+from chione.theory.layers.stream import Gradient, entering
+from chione.theory.layers.walk import Walk
 
 HERE = Path(__file__).parent
 FUNCTIONS = {"leaky": "leaky_relu(0.1)", "relu2": "squared_relu"}
@@ -80,11 +87,50 @@ def read(description: dict[str, Any], N: int) -> tuple[Network, dict[str, str]]:
     return Network(tuple(layers), entering), taps
 
 
+def predict(description: dict[str, Any], N: int = 1024) -> dict[str, Any]:
+    """What theory says of a network, in the terms of the reference values.
+
+    Returns
+    -------
+    dict
+        ``K``, ``iid`` and ``shared``: for each tap the matrix over (input, position), positions
+        fastest. ``m``: the channel means of input 0 at its first 8 positions. ``ntk``: Theta[0,0],
+        [0,1] and [1,1] at position 0. Where the law does not close, ``unclosed`` says why, and
+        only the taps before are there.
+    """
+    network, taps = read(description, N)
+    walk = Walk()
+    stream = entering(network.input)
+    out: dict[str, Any] = {}
+    try:
+        stream, home = walk.through(network.layers, stream, "")
+    except UnsupportedLayerError as err:
+        out["unclosed"] = str(err)
+    streams = {"input": entering(network.input)} | walk.streams
+    known = {tap: streams[place] for tap, place in taps.items() if place in streams}
+    out["K"] = {tap: s.second_moments().value for tap, s in known.items()}
+    out["m"] = {tap: s.mean.value[: min(s.positions, 8)] for tap, s in known.items()}
+    if "unclosed" in out:
+        return out
+    n = stream.orbits.sites
+    for name, gram in (("iid", np.eye(n)), ("shared", np.ones((n, n)))):
+        walk.gradients = {}
+        found = {"input": home(Gradient.of(gram))} | walk.gradients
+        out[name] = {
+            tap: found[place].second_moments().value
+            for tap, place in taps.items()
+            if place in found
+        }
+    theta = stream.theta.at(stream.orbits.index).value[:: stream.positions, :: stream.positions]
+    out["ntk"] = [float(theta[i, j]) for i in range(len(theta)) for j in range(i, len(theta))][:3]
+    return out
+
+
 def read_input(description: dict[str, Any], N: int) -> Input:
     """What enters; a grid of one position is a vector unless a layer asks for positions."""
     given = description["input"]
     grid = tuple(int(n) for n in given["grid"])
-    if grid == (1,) and not _mentions(description["layers"], SPATIAL):
+    if grid == (1,) and not mentions(description["layers"], SPATIAL):
         grid = ()
     matrices = (_symmetric(given[name]) for name in ("inputs", "positions"))
     return Input(N, grid, *matrices)
@@ -116,10 +162,10 @@ def _block_taps(
     return taps
 
 
-def _mentions(x: Any, ops: tuple[str, ...]) -> bool:
+def mentions(x: Any, ops: tuple[str, ...]) -> bool:
     if isinstance(x, dict):
-        return x.get("op") in ops or any(_mentions(v, ops) for v in x.values())
-    return isinstance(x, list) and any(_mentions(v, ops) for v in x)
+        return x.get("op") in ops or any(mentions(v, ops) for v in x.values())
+    return isinstance(x, list) and any(mentions(v, ops) for v in x)
 
 
 def _symmetric(matrix: Any) -> Any:

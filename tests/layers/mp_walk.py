@@ -1,4 +1,3 @@
-
 """Second moments through a network at 50 digits: an oracle that shares nothing with the theory.
 
 Every group of channels has full matrices over all sites; activations are those whose kernels are

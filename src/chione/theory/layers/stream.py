@@ -140,6 +140,12 @@ class Gradient:
     p: Bounded
     parts: tuple[Gradient, ...] = ()
 
+    @staticmethod
+    def of(matrix: Array) -> Gradient:
+        """From the matrix P over all sites, (n, n)."""
+        orbits = _by_value(matrix)
+        return Gradient(orbits, Bounded.exact(matrix[orbits.rows, orbits.columns]))
+
     def times(self, orbits: Orbits, factor: Bounded) -> Gradient:
         """P times a factor for each class of other classes, as a channelwise map asks for."""
         both, mine, theirs = self.orbits.meet(orbits)

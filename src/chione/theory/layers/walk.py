@@ -28,8 +28,6 @@ from chione.theory.layers import (  # noqa: F401
     residual,
     scale,
 )
-from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Passed, Pullback, forward
 from chione.theory.layers.stream import Gradient, Stream, entering
 from chione.theory.moments.pair_moments import Prepared
@@ -108,9 +106,7 @@ class Propagation:
         n = self.output.orbits.sites
         gram = np.eye(n) if cotangent == "independent" else np.ones((n, n))
         self._walk.gradients = {}
-        orbits = Orbits.labelled(gram)
-        first = Gradient(orbits, Bounded.exact(gram[orbits.rows, orbits.columns]))
-        found = {"input": self._home(first)}
+        found = {"input": self._home(Gradient.of(gram))}
         return found | self._walk.gradients
 
 
