@@ -6,6 +6,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 from mp_walk import solve
+from scipy.special import ndtr
+from scipy.stats import multivariate_normal
 
 from chione import networks as cn
 from chione.base import UnsupportedLayerError
@@ -31,6 +33,7 @@ from chione.networks import (
 )
 from chione.theory.layers.stream import from_moments
 from chione.theory.layers.walk import propagate
+from chione.theory.moments.maximum import maximum
 
 PAIR = ((1.0, 0.3), (0.3, 1.7))
 TOKENS = ((1.0, 0.4, -0.1), (0.4, 0.8, 0.2), (-0.1, 0.2, 1.1))
@@ -66,7 +69,7 @@ CASES = {
     "layer norm of Gaussians, then an activation": tokens(D, Norm("layer", gain=0.7), LEAKY, D),
     "rms norm": tokens(D, RELU, Norm("rms"), Dense(1.0, 0.1), ERF, D),
     "rms norm with eps": tokens(D, ERF, Norm("rms", eps=0.2, gain=2.0), D, RELU, D),
-    "group norm": tokens(D, RELU, Norm("group", groups=2), D, ERF, D),
+    "group norm": tokens(D, RELU, Norm("group", groups=2), D, ERF, D, width=64),
     "pre-activation residual": vectors(
         D, Repeat(3, [Residual(BRANCH, skip=0.9, scale=1.2)]), Dense(1.0)
     ),
@@ -214,6 +217,57 @@ def test_activations_in_a_row_inside_a_branch_are_composed():
     assert abs(k.value[0] - wanted) <= k.error[0] < 1e-11
 
 
+# ---- the largest of several ---------------------------------------------------------------------
+
+
+def test_two_pieces_agree_with_their_closed_form():
+    m = maximum(2)
+    for angle in (1e-8, 1e-3, 0.3, 1.5, 3.0, np.pi):
+        c = mp.cos(mp.mpf(angle))
+        kernel = (c + 2 / mp.pi * (mp.sqrt(1 - c * c) + c * mp.asin(c))) / 2
+        drop = float(m.drop(np.array(angle)))
+        assert abs(drop - (1 - kernel)) <= m.error * drop + 1e-30
+        assert abs(m.same_winner(np.array(angle)) - (1 - angle / mp.pi)) <= m.error
+
+
+@pytest.mark.parametrize(("k", "mean"), [(3, 3 / (2 * np.sqrt(np.pi))), (5, None)])
+def test_moments_of_the_largest_are_those_of_order_statistics(k, mean):
+    m = maximum(k)
+    with mp.workdps(30):
+        density = lambda z: k * mp.npdf(z) * mp.ncdf(z) ** (k - 1)  # noqa: E731
+        first, second = (mp.quad(lambda z, n=n: z**n * density(z), [-12, 0, 12]) for n in (1, 2))
+    assert abs(m.mean - first) <= m.error
+    assert abs(m.square - second) <= m.error
+    assert mean is None or abs(m.mean - mean) <= m.error
+    assert abs(m.same_winner(np.array(np.pi / 2)) - 1 / k) <= m.error  # independent copies
+
+
+def test_the_kernel_of_the_largest_of_three_is_its_double_integral():
+    """E max max' at c = 0.6, over the bivariate distribution of a pair (Hoeffding's identity)."""
+    c, n = 0.6, 400
+    x, w = np.polynomial.legendre.leggauss(n)
+    x, w = 7.0 * x, 7.0 * w
+    one = ndtr(x)
+    pair = multivariate_normal([0, 0], [[1, c], [c, 1]])
+    grid = np.stack(np.meshgrid(x, x, indexing="ij"), axis=-1)
+    both = pair.cdf(grid.reshape(-1, 2)).reshape(n, n)
+    covariance = w @ (both**3 - np.outer(one, one) ** 3) @ w
+    m = maximum(3)
+    kernel = m.square - float(m.drop(np.array(np.arccos(c))))
+    assert abs(kernel - (covariance + m.mean**2)) < 1e-9
+
+
+def test_maxout_of_three_keeps_its_errors_and_near_inputs():
+    net = vectors(D, Maxout(3, 1.1, 0.2, 5), D, inputs=((1, 1 - 1e-10), (1 - 1e-10, 1)))
+    out = propagate(net).output
+    d0 = 2e-10 * 1.3**2
+    h = propagate(vectors(D, Dense(1.1, 0.2))).output.k.value.max()
+    assert h > 0
+    slope = out.d.value.max() / (d0 * 1.1**2 * 1.3**2)
+    assert abs(slope - 1.0) < 1e-4  # one winner for both: distances pass unchanged
+    assert out.d.error.max() < 1e-9 * out.d.value.max()
+
+
 # ---- what second moments do not determine -------------------------------------------------------
 
 UNCLOSED = {
@@ -230,6 +284,7 @@ UNCLOSED = {
     "a norm after one mask for all channels": vectors(D, Dropout(0.5, "path"), Norm()),
     "an activation after such a mask and a matrix": vectors(D, Dropout(0.5, "path"), D, RELU),
     "a product of a stream with its own norm": vectors(D, Parallel([[], [Norm()]], "product")),
+    "a norm over few channels": vectors(D, Norm("group", groups=4)),
     "a norm of nothing": vectors(Dense(0.0), Norm()),
 }
 

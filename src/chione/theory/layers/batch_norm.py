@@ -41,12 +41,12 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     centring = np.eye(n) - 1.0 / n
     gram = stream.second_moments()
     basis = _Basis(centring @ gram.value @ centring, layer.eps)
-    if basis.rank < 4 and layer.eps == 0.0:
+    if basis.rank < 3 and layer.eps == 0.0:
         raise unclosed(
             walk,
             "the gradient of this norm",
             f"over a batch of {n} sites with {basis.rank} independent directions its mean is "
-            f"infinite (4 are needed)",
+            f"infinite (3 are needed)",
         )
     gain2 = layer.gain**2
     relative = float(np.max(gram.error)) / max(basis.size, 1e-300) * n
