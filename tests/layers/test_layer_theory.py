@@ -297,7 +297,7 @@ def test_what_does_not_close_is_refused_with_its_place(name):
 
 def test_the_place_of_an_unclosed_layer_inside_blocks_is_named():
     net = vectors(D, Repeat(2, [Residual([D, RELU, ERF, D])]))
-    with pytest.raises(UnsupportedLayerError, match=r"layers\[1\]#1\.layers\[0\]\.branch\[2\]"):
+    with pytest.raises(UnsupportedLayerError, match=r"layers\[1\]#0\.layers\[0\]\.branch\[2\]"):
         propagate(net)
 
 

@@ -11,7 +11,7 @@ from chione.theory.layers.stream import Gradient, Stream
 def repeat(layer: Repeat, stream: Stream, walk: Walker) -> Passed:
     """Through all repetitions."""
     back: list[Pullback] = []
-    for number in range(1, layer.times + 1):
+    for number in range(layer.times):
         stream, pullback = walk.through(layer.layers, stream, f"#{number}.layers")
         back.append(walk.noted(f"#{number}", stream, pullback))
 
