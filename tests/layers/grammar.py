@@ -3,7 +3,7 @@
     network, taps = read(description, N)
 
 `taps` maps the names of the reference values to places: ``input``, ``0:dense`` to ``layers[0]``,
-``1.2:block`` to ``layers[1]#3`` and ``1.2:block/0:residual`` to ``layers[1]#3.layers[0]``.
+``1.2:block`` to ``layers[1]#2`` and ``1.2:block/0:residual`` to ``layers[1]#2.layers[0]``.
 
     predict(description)["K"]["0:dense"]
 
@@ -154,7 +154,7 @@ def _block_taps(
     taps = {}
     for r in range(op["repeat"]):
         one = len(blocks) == 1
-        place = f"layers[{first}]#{r + 1}" if one else f"layers[{first + r}]#1"
+        place = f"layers[{first}]#{r}" if one else f"layers[{first + r}]#0"
         if op.get("taps"):
             for j, inside in enumerate(op["layers"]):
                 taps[f"{i}.{r}:block/{j}:{inside['op']}"] = f"{place}.layers[{j}]"

@@ -104,8 +104,8 @@ def test_a_transposed_convolution_has_its_length():
 
 def test_taps_name_the_rows_of_a_simulation():
     network, taps = grammar.read(EXAMPLES["preact_relu"], 16)
-    assert taps["0.2:block"] == "layers[0]#3"
-    assert taps["0.2:block/0:residual"] == "layers[0]#3.layers[0]"
+    assert taps["0.2:block"] == "layers[0]#2"
+    assert taps["0.2:block/0:residual"] == "layers[0]#2.layers[0]"
     assert taps["1:dense"] == "layers[1]"
     assert set(taps.values()) <= set(simulate_network(network, n_networks=1).places)
 
@@ -118,7 +118,7 @@ def test_blocks_whose_repetitions_differ_are_written_one_by_one():
     network, taps = grammar.read({"input": VECTOR, "layers": [block, {"op": "dense"}]}, 8)
     assert [type(layer) for layer in network.layers] == [Repeat, Repeat, Dense]
     assert [layer.layers[0].groups for layer in network.layers[:2]] == [2, 4]
-    assert taps["0.1:block/1:parallel"] == "layers[1]#1.layers[1]"
+    assert taps["0.1:block/1:parallel"] == "layers[1]#0.layers[1]"
     assert taps["1:dense"] == "layers[2]"
 
 

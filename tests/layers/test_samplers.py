@@ -133,11 +133,11 @@ def test_places_are_those_of_the_network_with_the_repetition():
     chain(tree, LINE, draws, "layers")
     places = [row.place for row in draws.rows]
     assert places[:4] == [
-        "layers[0]", "layers[1]", "layers[1]#1", "layers[1]#1.layers[0]",
+        "layers[0]", "layers[1]", "layers[1]#0", "layers[1]#0.layers[0]",
     ]  # fmt: skip
-    assert "layers[1]#2.layers[0].shortcut[0]" in places
+    assert "layers[1]#1.layers[0].shortcut[0]" in places
     said = [place for place, *_ in Network(tree, Input(6, (3,))).rows()]
-    assert said == [p.replace("#1", "") for p in places if "#2" not in p and not p.endswith("#1")]
+    assert said == [p.replace("#0", "") for p in places if "#1" not in p and not p.endswith("#0")]
 
 
 def test_an_unknown_kind_is_refused_with_its_place():

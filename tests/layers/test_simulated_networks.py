@@ -49,12 +49,12 @@ def test_equal_inputs_need_few_channels_and_independent_ones_are_refused_with_th
 
 def test_every_place_and_every_repetition_has_a_row():
     run = simulate_network(resnet(depth=2, width=8), n_networks=2)
-    assert run.places[:5] == ("input", "layers[0]", "layers[1]", "layers[1]#1",
-                              "layers[1]#1.layers[0]")  # fmt: skip
-    last, block = run.row("layers[1]#2"), run.row("layers[1]")
+    assert run.places[:5] == ("input", "layers[0]", "layers[1]", "layers[1]#0",
+                              "layers[1]#0.layers[0]")  # fmt: skip
+    last, block = run.row("layers[1]#1"), run.row("layers[1]")
     assert np.array_equal(last.second_moments, block.second_moments)
     assert np.array_equal(last.iid, block.iid)
-    inside = run.row("layers[1]#2.layers[0].branch[3]")
+    inside = run.row("layers[1]#1.layers[0].branch[3]")
     assert (inside.kind, inside.width, inside.positions) == ("dense", 8, 1)
     with pytest.raises(ValueError, match=r"place must be one of input, .*'layers\[9\]'"):
         run.row("layers[9]")

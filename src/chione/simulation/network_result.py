@@ -24,8 +24,8 @@ class SimulatedRow(AbstractResult):
     Parameters
     ----------
     place : str
-        Where: ``input``, ``layers[2]`` (what leaves layer 2), ``layers[2]#3`` (what leaves the
-        third repetition of its block), ``layers[2]#3.layers[0].branch[1]`` and so on.
+        Where: ``input``, ``layers[2]`` (what leaves layer 2), ``layers[2]#3`` (what leaves
+        repetition 3 of its block, counted from 0), ``layers[2]#3.layers[0].branch[1]`` and so on.
     kind : str
         Word of the layer's kind.
     width : int

@@ -76,7 +76,7 @@ def simulate_network(
     --------
     >>> from chione.networks import resnet
     >>> run = simulate_network(resnet(depth=2, width=64), n_networks=3)
-    >>> run.row("layers[1]#2").second_moments.shape
+    >>> run.row("layers[1]#1").second_moments.shape
     (2, 2)
     """
     if not isinstance(network, Network):

@@ -9,9 +9,9 @@ from chione.simulation.layers.sampler import Chain, Draws, Row, Step, chain, dra
 
 @draw.register
 def _(layer: Repeat, shape: Shape, draws: Draws) -> Step:
-    """Repetitions count from 1: ``layers[2]#3`` is what leaves the third one."""
+    """Repetitions count from 0, like layers: ``layers[2]#0`` is what leaves the first one."""
     blocks: list[Step] = []
-    places = [f"{draws.place}#{r}" for r in range(1, layer.times + 1)]
+    places = [f"{draws.place}#{r}" for r in range(layer.times)]
     for place in places:
         after = pass_through(layer.layers, shape, f"{draws.place}.layers")
         draws.rows.append(Row(place, layer.word, after))
