@@ -46,7 +46,7 @@ def check_frame(entering: Input, replicas: int) -> None:
     """
     size = entering.count * entering.shape.positions
     check_cost(entering.width, size * replicas)
-    needed = replicas * len(_root(entering)) + 1
+    needed = _needed(entering, replicas)
     if entering.width < needed:
         raise ValueError(
             f"input: {entering.count} inputs at {entering.shape.positions} positions"
@@ -54,6 +54,15 @@ def check_frame(entering: Input, replicas: int) -> None:
             f"channel means of zero need {needed} channels or more, but width is "
             f"{entering.width}; choose a wider input, or hand in inputs= of your own."
         )
+
+
+def fits(entering: Input, replicas: int = 1) -> bool:
+    """Whether the channels are enough for exactly these second moments and means of zero."""
+    return entering.width >= _needed(entering, replicas)
+
+
+def _needed(entering: Input, replicas: int) -> int:
+    return replicas * len(_root(entering)) + 1
 
 
 def given_inputs(inputs: Any, entering: Input) -> Array:

@@ -25,6 +25,8 @@ from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_la
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
 from chione.theory.depth.trajectory import Trajectory, trajectory
+from chione.theory.layers.network_theory import NetworkTheory, network_theory
+from chione.theory.layers.walk import Propagation, propagate
 from chione.theory.meanfield.basins import Basins, basins
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
 from chione.theory.meanfield.diagram import PhaseDiagram, phase_diagram
@@ -66,11 +68,13 @@ __all__ = [
     "LargeDepth",
     "MeanField",
     "MetricCovariance",
+    "NetworkTheory",
     "NormFixedPoint",
     "NormMap",
     "NormStability",
     "PhaseDiagram",
     "PowerLaw",
+    "Propagation",
     "Recommendation",
     "Tradeoff",
     "Trajectory",
@@ -105,6 +109,7 @@ __all__ = [
     "mean_field",
     "mean_square_variance",
     "metric_covariance",
+    "network_theory",
     "nngp",
     "norm_map",
     "norm_stability",
@@ -115,6 +120,7 @@ __all__ = [
     "one_minus_correlation_map",
     "phase_diagram",
     "process_kernel",
+    "propagate",
     "second_moment",
     "tradeoff",
     "trajectory",
