@@ -1,0 +1,71 @@
+"""Theory beside simulated networks of two widths, for every kind of layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+from test_layer_theory import CASES
+
+from chione.simulation import simulate_network
+from chione.theory.layers.walk import propagate
+
+FACTORS = (16, 32)  # times the widths of the cases
+COUNT = 40
+QUANTITIES = ("second_moments", "iid", "shared")
+# narrow layers, or distances of 1e-12 below a float's width: nothing that a simulation could tell
+LEFT_OUT = ("nearly equal inputs",)
+
+
+def limits(network):
+    """Values extrapolated to infinite width and their errors, by place and quantity."""
+    runs = [
+        simulate_network(network.scaled(factor), n_networks=COUNT, seed=factor)
+        for factor in FACTORS
+    ]
+    one, two = FACTORS
+    out = {}
+    for small, large in zip(runs[0].rows, runs[1].rows, strict=True):
+        for name in QUANTITIES:
+            a, b = getattr(small, name), getattr(large, name)
+            errors = small.stderr[name], large.stderr[name]
+            value = (two * b - one * a) / (two - one)
+            error = np.hypot(two * errors[1], one * errors[0]) / (two - one)
+            out[small.place, name] = value, error
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CASES if name not in LEFT_OUT])
+def test_theory_is_the_limit_of_simulated_networks(name):
+    network = CASES[name]
+    walked = propagate(network.scaled(FACTORS[1]))
+    found = {
+        "second_moments": walked.streams,
+        "iid": walked.backward("independent"),
+        "shared": walked.backward("shared"),
+    }
+    known = limits(network)
+    far = student.isf(5e-5 / len(known), COUNT - 1)  # one alarm in 10,000 for all of a network
+    for (place, quantity), (value, error) in known.items():
+        theory = found[quantity][place].second_moments().value
+        size = np.sqrt(np.outer(np.diagonal(theory), np.diagonal(theory)))
+        allowed = far * error + 0.01 * size  # what is left at second order in 1 / width
+        worst = np.max(np.abs(theory - value) - allowed)
+        assert worst <= 0.0, (place, quantity, worst, theory, value, error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pre-norm residual", "gate", "convolution, zeros"])
+def test_a_slip_in_the_theory_would_show(name):
+    """Ten per cent on one entry of one layer stand out of these runs."""
+    network = CASES[name]
+    walked = propagate(network)
+    known = limits(network)
+    shown = 0
+    for (place, quantity), (value, error) in known.items():
+        if quantity == "second_moments":
+            theory = walked.streams[place].second_moments().value
+            size = np.sqrt(np.outer(np.diagonal(theory), np.diagonal(theory)))
+            shown += np.any(np.abs(1.1 * theory - value) > 5.0 * error + 0.01 * size)
+    assert shown > len(known) / 12
