@@ -72,7 +72,8 @@ def apply(stream: Stream, act: AbstractActivation, walk: Walker) -> tuple[Stream
     orbits = stream.orbits
     at = Lengths.of(orbits)
     q = stream.k.at(at.classes)
-    found = PairMoments.of(act, np.maximum(q.value, 0.0), q.error, walk.memo.get(act))
+    lengths, alone = np.maximum(q.value, 0.0), at.apart.size == 0
+    found = PairMoments.of(act, lengths, q.error, walk.memo.get(act), alone)
     walk.memo[act] = found
     k, d, slope = (Bounded.exact(np.zeros(orbits.count)) for _ in range(3))
     single = found.at

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
 from chione.theory.moments.moments import moments
-from chione.theory.moments.pair_rules import AbstractPairRule, SeriesRule, Side, pair_rule
+from chione.theory.moments.pair_rules import (
+    AbstractPairRule,
+    SeriesRule,
+    Side,
+    pair_rule,
+    single_rule,
+)
 
 _NEAR = 0.05  # 1 - |c| below which D' does not come from the difference of moments
 Index = NDArray[np.intp]
@@ -83,23 +89,38 @@ class PairMoments:
         All mean squares that pairs refer to, and bounds on their errors.
     before : PairMoments, optional
         Those of a layer before, whose preparations serve again where they can.
+    alone : bool
+        Whether no pairs will be asked for, so that nothing need be prepared for them.
     """
 
     def __init__(
-        self, act: AbstractActivation, q: Array, error: Array, before: PairMoments | None = None
+        self,
+        act: AbstractActivation,
+        q: Array,
+        error: Array,
+        before: PairMoments | None = None,
+        alone: bool = False,
     ) -> None:
-        self.rule: AbstractPairRule = pair_rule(act, q, q, before.rule if before else None)
+        self._alone = alone
+        known = before.rule if before else None
+        self.rule: AbstractPairRule = single_rule(act) if alone else pair_rule(act, q, q, known)
         self.at = _lengths(act, self.rule, q, error)
 
     @classmethod
     def of(
-        cls, act: AbstractActivation, q: Array, error: Array, before: PairMoments | None
+        cls,
+        act: AbstractActivation,
+        q: Array,
+        error: Array,
+        before: PairMoments | None,
+        alone: bool = False,
     ) -> PairMoments:
         """New ones, or those of `before` where the lengths are the same, as after a norm."""
+        ready = before is not None and (alone or not before._alone)
         same = before is not None and np.array_equal(before.at.q, q)
-        if before is not None and same and np.array_equal(before.at.error, error):
+        if before is not None and ready and same and np.array_equal(before.at.error, error):
             return before
-        return cls(act, q, error, before)
+        return cls(act, q, error, before, alone)
 
     def pairs(self, i: Index, j: Index, d: Array, d_error: Array) -> Moved:
         """Moments of the pairs (i, j) of lengths, at the mean squares `d` of their difference."""
@@ -198,10 +219,10 @@ class PairMoments:
         error = error + 2.0 * EPS * (one.square + two.square)
         near = (gap < _NEAR) & (sign > 0.0) & (one.q > 0.0) & (two.q > 0.0)
         if near.any():
-            sides = [Side(s.q[near], s.square[near], s.index[near]) for s in (one, two)]
-            ratio = np.log(sides[0].q / sides[1].q)
+            first, second = (Side(s.q[near], s.square[near], s.index[near]) for s in (one, two))
+            ratio = np.log(first.q / second.q)
             like = np.ones(int(near.sum()))
-            found, own = self.rule.distance(*sides, ratio, gap[near], like, like)
+            found, own = self.rule.distance(first, second, ratio, gap[near], like, like)
             better = np.isfinite(found) & (own < error[near])
             places = np.flatnonzero(near)[better]
             value[places], error[places] = found[better], own[better]
