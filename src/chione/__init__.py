@@ -87,6 +87,7 @@ _EXPORTS = {
     "universality_class": "chione.theory.spectra",
     "CurveGeometry": "chione.simulation",
     "GaussianLimit": "chione.simulation",
+    "NetworkSimulation": "chione.simulation",
     "SimulationResult": "chione.simulation",
     "correlated_inputs": "chione.simulation",
     "gaussian_limit": "chione.simulation",

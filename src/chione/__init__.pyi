@@ -39,6 +39,7 @@ from chione.networks import MLP as MLP
 from chione.plotting import plot as plot
 from chione.simulation import CurveGeometry as CurveGeometry
 from chione.simulation import GaussianLimit as GaussianLimit
+from chione.simulation import NetworkSimulation as NetworkSimulation
 from chione.simulation import SimulationResult as SimulationResult
 from chione.simulation import correlated_inputs as correlated_inputs
 from chione.simulation import gaussian_limit as gaussian_limit

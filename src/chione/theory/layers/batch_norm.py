@@ -41,12 +41,12 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     centring = np.eye(n) - 1.0 / n
     gram = stream.second_moments()
     basis = _Basis(centring @ gram.value @ centring, layer.eps)
-    if basis.rank < 4 and layer.eps == 0.0:
+    if basis.rank < 3 and layer.eps == 0.0:
         raise unclosed(
             walk,
             "the gradient of this norm",
             f"over a batch of {n} sites with {basis.rank} independent directions its mean is "
-            f"infinite (4 are needed)",
+            f"infinite (3 are needed)",
         )
     gain2 = layer.gain**2
     relative = float(np.max(gram.error)) / max(basis.size, 1e-300) * n
@@ -100,8 +100,10 @@ class _Basis:
         values = np.where(values > 1e-13 * max(self.size, 1e-300) * n, values, 0.0)
         self.rank = int(np.sum(values > 0.0))
         self._centring = np.eye(n) - 1.0 / n
-        # from far below the largest eigenvalue to far beyond the smallest that counts
-        low, high = 1e-22 / self.size, 1e22 / values[values > 0.0].min()
+        # from far below the largest eigenvalue to far beyond the smallest that counts, where the
+        # weight has fallen as s^(1 - rank / 2)
+        low, least = 1e-22 / self.size, float(values[values > 0.0].min())
+        high = 10.0 ** min(4.0 + 36.0 / max(self.rank - 2, 0.5), 80.0) / least
         if eps > 0.0:
             high = min(high, 800.0 / (n * eps))
         x, step = np.linspace(np.log(low), np.log(high), 4 * _NODES + 1, retstep=True)

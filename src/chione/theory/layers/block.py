@@ -30,7 +30,7 @@ from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Passed
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, new_source
 from chione.theory.layers.walk import Walk
-from chione.theory.moments.pair_moments import PairMoments
+from chione.theory.moments.pair_moments import Prepared
 
 _SITES = 256  # in one walk
 _NODES = 17  # Chebyshev nodes in log q for the slope of the length map; one is q itself
@@ -118,7 +118,7 @@ class BlockMap:
         self._inputs = 1
         if self.normalises_batches:
             self._inputs = 2 if self.batch is None else self.batch
-        self._memos: dict[float, dict[AbstractActivation, PairMoments]] = {}
+        self._memos: dict[float, dict[AbstractActivation, Prepared]] = {}
         self.layers, self.start, self.shape, self._law = self._begun(given, shape)
 
     def _begun(self, given: Layers, shape: Shape) -> tuple[Layers, int, Shape, Law]:

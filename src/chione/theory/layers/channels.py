@@ -17,7 +17,7 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Passed, Walker, unclosed
 from chione.theory.layers.stream import Gradient, Law, Stream
-from chione.theory.moments.pair_moments import PairMoments
+from chione.theory.moments.pair_moments import Prepared
 
 
 def settled(stream: Stream, walk: Walker) -> None:
@@ -72,9 +72,9 @@ def apply(stream: Stream, act: AbstractActivation, walk: Walker) -> tuple[Stream
     orbits = stream.orbits
     at = Lengths.of(orbits)
     q = stream.k.at(at.classes)
-    lengths, alone = np.maximum(q.value, 0.0), at.apart.size == 0
-    found = PairMoments.of(act, lengths, q.error, walk.memo.get(act), alone)
-    walk.memo[act] = found
+    if act not in walk.memo:
+        walk.memo[act] = Prepared(act)
+    found = walk.memo[act].at(np.maximum(q.value, 0.0), q.error, at.apart.size == 0)
     k, d, slope = (Bounded.exact(np.zeros(orbits.count)) for _ in range(3))
     single = found.at
     for out, value, error in (
@@ -171,7 +171,8 @@ def multiplied(stream: Stream, factor: float) -> Stream:
 
 
 def joined(parts: tuple[Stream, ...]) -> Stream:
-    """Groups of channels as one stream, which remembers them."""
+    """Groups of channels as one stream, which remembers them; groups of groups are groups."""
+    parts = tuple(group for part in parts for group in part.parts or (part,))
     orbits = parts[0].orbits
     for part in parts[1:]:
         orbits = orbits.meet(part.orbits)[0]

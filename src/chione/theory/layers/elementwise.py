@@ -14,7 +14,7 @@ from typing import final
 
 import numpy as np
 
-from chione.activations import AbstractActivation
+from chione.activations import AbstractActivation, Linear
 from chione.base import Array
 from chione.networks import AbstractLayer, Layers, Nonlinearity, Parallel, Residual, Scale
 
@@ -24,7 +24,7 @@ def function_of(layer: AbstractLayer) -> AbstractActivation | None:
     if isinstance(layer, Nonlinearity):
         return layer.activation
     if isinstance(layer, Scale):
-        return Combination((Line(),), (layer.factor,))
+        return Combination((Linear(),), (layer.factor,))
     if isinstance(layer, Residual):
         one, two = functions_of(layer.shortcut), functions_of(layer.branch)
         if one is None or two is None:
@@ -44,36 +44,13 @@ def function_of(layer: AbstractLayer) -> AbstractActivation | None:
 
 def functions_of(layers: Layers) -> AbstractActivation | None:
     """The composition of layers; the identity if there are none."""
-    out: AbstractActivation = Line()
+    out: AbstractActivation = Linear()
     for layer in layers:
         f = function_of(layer)
         if f is None:
             return None
-        out = f if isinstance(out, Line) else Composition(f, out)
+        out = f if isinstance(out, Linear) else Composition(f, out)
     return out
-
-
-@final
-@dataclass(frozen=True)
-class Line(AbstractActivation):
-    """The function x."""
-
-    @property
-    def name(self) -> str:
-        """The variable."""
-        return "x"
-
-    def value(self, z: Array) -> Array:
-        """It is x itself."""
-        return z
-
-    def derivative(self, z: Array) -> Array:
-        """One."""
-        return np.ones_like(z)
-
-    def second_derivative(self, z: Array) -> Array:
-        """Zero."""
-        return np.zeros_like(z)
 
 
 @final

@@ -8,7 +8,7 @@ over Gaussian channels; nothing else determines them.
 
 from __future__ import annotations
 
-from chione.activations import AbstractActivation
+from chione.activations import AbstractActivation, Linear
 from chione.networks import Nonlinearity
 from chione.theory.layers.channels import apply, by_parts, gaussian
 from chione.theory.layers.rule import Passed, Walker, forward
@@ -18,7 +18,7 @@ from chione.theory.layers.stream import Gradient, Stream
 @forward.register
 def nonlinearity(layer: Nonlinearity, stream: Stream, walk: Walker) -> Passed:
     """Through an activation, on each group of channels alone."""
-    if layer.activation.name == "identity":
+    if isinstance(layer.activation, Linear):
         return stream, lambda g: g
     if stream.parts:
         return by_parts(stream, lambda part: activated(layer.activation, part, walk))

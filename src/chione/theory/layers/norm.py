@@ -21,6 +21,8 @@ from chione.theory.layers.channels import joined, pooled_gradient, settled
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.stream import Gradient, Stream
 
+_MANY = 64  # entries of a group beyond which its statistics count as those of infinitely many
+
 
 @forward.register
 def norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
@@ -28,6 +30,9 @@ def norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     settled(stream, walk)
     if layer.form == "batch":
         return batch_norm(layer, stream, walk)
+    if layer.groups > 1 and stream.shape.width // layer.groups * stream.positions < _MANY:
+        why = f"statistics over {stream.shape.width // layer.groups} channels differ from group to"
+        raise unclosed(walk, "this norm", f"{why} group")
     centre, variance = _statistics(layer, stream)
     variance = variance.shifted(layer.eps) if layer.eps else variance
     if not np.all(variance.value > 0.0):

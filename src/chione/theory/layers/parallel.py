@@ -10,7 +10,7 @@ what comes back tells them apart, since the groups are read by different layers.
 from __future__ import annotations
 
 from chione.networks import Parallel
-from chione.theory.layers.channels import joined, multiplied, product, settled
+from chione.theory.layers.channels import joined, multiplied, pooled_gradient, product, settled
 from chione.theory.layers.elementwise import function_of
 from chione.theory.layers.nonlinearity import activated
 from chione.theory.layers.residual import added
@@ -44,8 +44,16 @@ def _sum(given: list[Gradient], back: list[Pullback]) -> Gradient:
 
 
 def _sliced(g: Gradient, streams: tuple[Stream, ...]) -> list[Gradient]:
-    """The gradient of each branch of a concatenation."""
-    return list(g.parts or (g,) * len(streams))
+    """The gradient of each branch of a concatenation, which may have groups of its own."""
+    if not g.parts:
+        return [g] * len(streams)
+    out, rest = [], list(g.parts)
+    for stream in streams:
+        size = max(len(stream.parts), 1)
+        mine, rest = rest[:size], rest[size:]
+        widths = [part.shape.width for part in stream.parts]
+        out.append(pooled_gradient(tuple(mine), widths) if stream.parts else mine[0])
+    return out
 
 
 def _multiplied(streams: tuple[Stream, ...], back: list[Pullback], walk: Walker) -> Passed:

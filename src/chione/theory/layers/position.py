@@ -45,19 +45,27 @@ def position(layer: Position, stream: Stream, walk: Walker) -> Passed:
             sources=s.sources | new_source(),
         )
         return after, pullback
-    width = stream.shape.width
+    return _waves_added(layer, s, at, here), pullback
+
+
+def _waves_added(layer: Position, s: Stream, at: Index, here: Index) -> Stream:
+    """With sines on one half of the channels and cosines on the other."""
+    orbits, positions = s.orbits, int(at.max()) + 1
+    width = s.shape.width
     frequency = layer.base ** (-2.0 * np.arange(width // 2) / width)
     mean = _mean(at, frequency) * (layer.sigma / width)
     kernel, gap = _waves(here, frequency)
     factor = layer.sigma**2 / width
     error = 4.0 * EPS * positions * factor * len(frequency)
-    after = s.with_(
-        k=s.k.plus(Bounded(factor * kernel, np.full(kernel.shape, error))),
-        d=s.d.plus(Bounded(2.0 * factor * gap, 8.0 * EPS * factor * gap)),
-        mean=s.mean.plus(Bounded(mean, np.full(mean.shape, error / max(layer.sigma, 1e-300)))),
-        law=Law(False, "not Gaussian after an embedding of waves", s.law.random),
-    )
-    return after, pullback
+    k = s.k.plus(Bounded(factor * kernel, np.full(kernel.shape, error)))
+    d = s.d.plus(Bounded(2.0 * factor * gap, 8.0 * EPS * positions * factor * gap))
+    added = Bounded(mean, np.full(mean.shape, error / max(layer.sigma, 1e-300)))
+    if np.any(s.mean.value):  # channels of a mean share it with the waves
+        (a, b), (u, v) = ((x.at(orbits.rows), x.at(orbits.columns)) for x in (s.mean, added))
+        k = k.plus(a.times(v)).plus(u.times(b))
+        d = d.plus(a.minus(b).times(u.minus(v)).scaled(2.0))
+    law = Law(False, "not Gaussian after an embedding of waves", s.law.random)
+    return s.with_(k=k, d=d, mean=s.mean.plus(added), law=law)
 
 
 def _mean(at: Index, frequency: Array) -> Array:

@@ -14,7 +14,7 @@ from chione.activations import AbstractActivation
 from chione.base import UnsupportedLayerError
 from chione.networks import AbstractLayer, Layers
 from chione.theory.layers.stream import Gradient, Stream
-from chione.theory.moments.pair_moments import PairMoments
+from chione.theory.moments.pair_moments import Prepared
 
 Pullback: TypeAlias = Callable[[Gradient], Gradient]
 Passed: TypeAlias = tuple[Stream, Pullback]
@@ -28,7 +28,7 @@ class Walker(Protocol):
         """Where the layer stands, such as ``layers[2].branch[0]``."""
 
     @property
-    def memo(self) -> dict[AbstractActivation, PairMoments]:
+    def memo(self) -> dict[AbstractActivation, Prepared]:
         """What was prepared for an activation at an earlier layer."""
 
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:

@@ -223,12 +223,6 @@ def pair_rule(
     return QuadratureRule(act) if series is None else SeriesRule(series, (q1, q2))
 
 
-def single_rule(act: AbstractActivation) -> AbstractPairRule:
-    """A rule that is ready at once, for lengths without pairs."""
-    closed = act.closed_forms.kernel is not None and act.closed_forms.difference is not None
-    return ClosedRule(act) if closed else QuadratureRule(act)
-
-
 @lru_cache(maxsize=128)
 def parity(act: AbstractActivation) -> int:
     """1 for an even activation, -1 for an odd one, 0 for others, from a thousand points."""
