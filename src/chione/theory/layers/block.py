@@ -22,7 +22,7 @@ import numpy as np
 
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, Estimate, UnsupportedLayerError
-from chione.networks import Layers, Shape
+from chione.networks import Input, Layers, Shape
 from chione.networks.layer import ShapeError, as_layers, count, pass_through
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.large_batch import has_batch_norm, with_large_batches
@@ -106,7 +106,7 @@ class BlockMap:
         given = as_layers("layers", layers)
         if not given:
             raise ValueError("layers must hold at least one layer, but it is empty.")
-        shape = Shape(count("width", width), grid)
+        shape = Input(width, grid).shape  # checked
         after = pass_through(given, shape, "layers")
         if after != shape:
             raise ShapeError(

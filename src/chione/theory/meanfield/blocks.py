@@ -11,7 +11,7 @@ from typing import Any, final
 
 import numpy as np
 
-from chione.base import AbstractResult, Array, Estimate, Status, checks, missing, result
+from chione.base import AbstractResult, Array, Estimate, Status, missing, result
 from chione.networks import Input, Network
 from chione.theory.layers.block import BlockMap
 from chione.theory.meanfield.block_correlations import (
@@ -28,6 +28,7 @@ from chione.theory.meanfield.block_lengths import (
     Lengths,
     lengths_of,
 )
+from chione.theory.meanfield.length_map import mean_square
 from chione.theory.meanfield.limits import limit, local_power
 from chione.theory.meanfield.phase import depth_scale
 
@@ -135,7 +136,7 @@ def block_phase(
     ('grow linearly', 0.5, 1.0)
     """
     block = BlockMap(layers, width=width, grid=grid)
-    lengths = lengths_of(block, checks.positive("q0", q0))
+    lengths = lengths_of(block, mean_square("q0", q0))
     if lengths.word == "grow linearly":
         return _linear(block, lengths)
     if lengths.word in ("grow as a power", "grow faster than exponentially"):
