@@ -25,9 +25,13 @@ from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_la
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
 from chione.theory.depth.trajectory import Trajectory, trajectory
+from chione.theory.layers.block import BlockMap
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
 from chione.theory.layers.walk import Propagation, propagate
 from chione.theory.meanfield.basins import Basins, basins
+from chione.theory.meanfield.block_law import BlockLaw
+from chione.theory.meanfield.block_lengths import BlockPoint
+from chione.theory.meanfield.blocks import BlockPhase, block_phase
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
 from chione.theory.meanfield.diagram import PhaseDiagram, phase_diagram
 from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points
@@ -56,6 +60,10 @@ __all__ = [
     "AffineSolution",
     "BackwardPass",
     "Basins",
+    "BlockLaw",
+    "BlockMap",
+    "BlockPhase",
+    "BlockPoint",
     "CriticalLine",
     "CriticalPoint",
     "Criticality",
@@ -81,6 +89,7 @@ __all__ = [
     "Trust",
     "backward",
     "basins",
+    "block_phase",
     "chi_parallel",
     "chi_perp",
     "correlation_map",
