@@ -8,6 +8,8 @@ from chione.base import ConvergenceError
 from chione.theory.moments.moments import derivative_second_moment, mean, second_moment
 from chione.theory.moments.pair_distance import pair_distance
 from chione.theory.moments.pair_kernels import derivative_kernel, kernel
+from chione.theory.moments.pair_moments import PairMoments
+from chione.theory.moments.pair_rules import pair_rule
 from chione.theory.moments.quick_pairs import QuickPairMoments, QuickPrepared
 
 SMOOTH = ("tanh", "gelu", "silu", "erf", "softplus", "mish", "sigmoid")
@@ -26,6 +28,10 @@ def pairs(quick, i, j, gaps):
     root = np.sqrt(q[i] * q[j])
     d = (np.sqrt(q[i]) - np.sqrt(q[j])) ** 2 + 2.0 * root * np.asarray(gaps)
     return quick.pairs(i, j, d, 0.0 * d)
+
+
+def rule_of(name, q):
+    return pair_rule(activation(name), q, q)
 
 
 def distance(phi, q1, q2, gap):
@@ -95,6 +101,20 @@ def test_a_table_is_refused_where_it_does_not_hold():
 
 def test_closed_forms_are_kept_at_kinks_and_where_no_table_holds():
     q = np.array([1.0])
-    assert not isinstance(QuickPrepared(activation("relu")).at(q, 0 * q), QuickPairMoments)
-    assert not isinstance(QuickPrepared(activation("siren")).at(q, 0 * q), QuickPairMoments)
-    assert isinstance(QuickPrepared(activation("tanh")).at(q, 0 * q), QuickPairMoments)
+    for name, quick in (("relu", False), ("siren", False), ("tanh", True)):
+        found = QuickPrepared(activation(name)).at(q, 0 * q)
+        exact = PairMoments(activation(name), q, 0 * q, rule_of(name, q))
+        error = np.abs(found.at.square - exact.at.square)
+        assert np.all(error <= found.at.square_error + exact.at.square_error)
+        assert isinstance(found._inner, QuickPairMoments) == quick
+
+
+def test_what_is_remembered_is_what_would_be_found():
+    prepared = QuickPrepared(activation("tanh"))
+    q, i, j = np.array([0.7, 1.9]), np.array([0]), np.array([1])
+    for gap in (0.3, 0.9, 0.3):
+        d = np.array([2.6 - 2.0 * np.sqrt(0.7 * 1.9) * (1.0 - gap)])
+        again = prepared.at(q, 0 * q).pairs(i, j, d, 0 * d)
+        first = at("tanh", q).pairs(i, j, d, 0 * d)
+        assert np.array_equal(again.kernel, first.kernel)
+        assert np.array_equal(again.distance, first.distance)

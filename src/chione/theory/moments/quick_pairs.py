@@ -19,13 +19,14 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.base import Array, ConvergenceError
 from chione.theory.moments.moments import moments
-from chione.theory.moments.pair_moments import Index, Lengths, PairMoments, Prepared
+from chione.theory.moments.pair_moments import Index, Lengths, Moved, PairMoments, Prepared
 from chione.theory.moments.pair_rules import Side
 
 _TERMS = 160
 _NODES = 20  # lengths in a panel
 _PANEL = np.log(4.0)  # its extent in log q: coefficients at kinks turn with k / q
 _REACH = 9.0  # Gaussian mass beyond: 2e-19
+_KEPT = 512  # sets of lengths of one activation whose moments are kept
 _HOLDS = 1e-3  # relative; a table that may be off by more is not used
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _ANGLES = np.pi * (np.arange(_NODES) + 0.5) / _NODES
@@ -260,7 +261,7 @@ class QuickPrepared(Prepared):
         super().__init__(act)
         forms = act.closed_forms
         self._closed = forms.kernel is not None and forms.difference is not None
-        self._last: tuple[tuple[bytes, bytes], PairMoments] | None = None
+        self._kept: dict[tuple[bytes, bytes], Remembering] = {}
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -276,17 +277,40 @@ class QuickPrepared(Prepared):
         ConvergenceError
             If neither a table nor a closed form holds there.
         """
+        key = q.tobytes(), error.tobytes()
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            found = self._kept[key] = Remembering(self._made(q, error))
+        return found
+
+    def _made(self, q: Array, error: Array) -> PairMoments:
         if self._closed and self._act.kinks:
             return super().at(q, error)
-        key = q.tobytes(), error.tobytes()
+        try:
+            return QuickPairMoments(self._act, q, error)
+        except ConvergenceError:
+            if not self._closed:
+                raise
+            return super().at(q, error)
+
+
+class Remembering(PairMoments):
+    """Moments that remember the last pairs they were asked for.
+
+    A model is looked at again and again, and layers at a fixed point are alike.
+    """
+
+    def __init__(self, inner: PairMoments) -> None:
+        self._inner, self.at = inner, inner.at
+        self._last: tuple[tuple[bytes, ...], Moved] | None = None
+
+    def pairs(self, i: Index, j: Index, d: Array, d_error: Array) -> Moved:
+        """Moments of the pairs (i, j)."""
+        key = tuple(x.tobytes() for x in (i, j, d, d_error))
         if self._last is None or self._last[0] != key:
-            try:
-                found: PairMoments = QuickPairMoments(self._act, q, error)
-            except ConvergenceError:
-                if not self._closed:
-                    raise
-                found = super().at(q, error)
-            self._last = key, found
+            self._last = key, self._inner.pairs(i, j, d, d_error)
         return self._last[1]
 
 
