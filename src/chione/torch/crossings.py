@@ -146,9 +146,9 @@ def _convolution(
     w2, b2 = walk.variances(node)
     if weight is not None and weight.centred and state.taken == "all" and state.grid:
         exact = replace(layer, sigma_w=math.sqrt(w2 / weight.coverage), sigma_b=math.sqrt(b2))
-        stream, home = forward(exact, state.stream, walk.rules)
+        stream, back = forward(exact, state.stream, walk.rules)
         if stream.shape.grid == node.shape[2:]:
-            return _behind(node, state, stream, walk, home)
+            return _behind(node, state, stream, walk, back)
     mean, back = averaged(state, walk.rules)
     stream, through = forward(_affine(w2, b2, node.shape[1]), mean.stream, walk.rules)
     at = arranged(node.shape, "first", walk.batch)
