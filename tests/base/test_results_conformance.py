@@ -38,6 +38,11 @@ def torch_model():
     return model, torch.randn(4, 5, dtype=torch.float64)
 
 
+def small_resnet():
+    """Twelve blocks without a norm, for which a change can be proposed."""
+    return ch.networks.resnet(ch.activation("relu"), depth=12, width=8)
+
+
 def network_hessian():
     rng = np.random.default_rng(0)
     w1, w2, x, y = (rng.standard_normal(s) for s in ((4, 3), (2, 4), (6, 3), (6, 2)))
@@ -92,9 +97,10 @@ CALLS = {
     "simulate": lambda: ch.simulate(
         small_network(), n_networks=3, observe=("lengths", "ntk", "preactivation_histogram")
     ),
-    "simulate a network": lambda: ch.simulate(
-        ch.networks.resnet(ch.activation("tanh"), depth=2, width=8), n_networks=3, ntk=True
-    ),
+    "simulate a network": lambda: ch.simulate(small_resnet(), n_networks=3, ntk=True),
+    "network_theory": lambda: ch.network_theory(small_resnet()),
+    "analyze a network": lambda: ch.analyze(small_resnet(), n_networks=2),
+    "compare a network": lambda: ch.compare(made("simulate a network")),
     "great_circle": lambda: ch.great_circle(small_network(), n_points=12, n_networks=2),
     "gaussian_limit": lambda: ch.gaussian_limit(
         small_network(),

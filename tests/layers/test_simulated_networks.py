@@ -200,3 +200,21 @@ def test_random_networks_run_and_all_their_numbers_are_finite():
             assert np.all(np.isfinite(row.iid))
             assert row.second_moments.shape == (2 * row.positions, 2 * row.positions)
         assert np.all(np.linalg.eigvalsh(run.ntk) > -1e-9 * np.trace(run.ntk))
+
+
+def test_a_few_positions_are_measured_where_all_would_be_too_many():
+    net = Network([Convolution(3, 1.2), Nonlinearity("tanh")], Input(64, (7,), PAIR))
+    whole, few = (simulate_network(net, n_networks=2, positions=p) for p in (None, 3))
+    row = few.row("layers[1]")
+    assert row.measured == (0, 3, 6)
+    assert row.positions == 7
+    at = [0, 3, 6, 7, 10, 13]  # of two inputs
+    for name in ("second_moments", "iid", "shared"):
+        expected = getattr(whole.row("layers[1]"), name)[np.ix_(at, at)]
+        np.testing.assert_array_equal(getattr(row, name), expected)
+        assert row.stderr[name].shape == (6, 6)
+    np.testing.assert_array_equal(row.channel_means, whole.row("layers[1]").channel_means[at])
+    far = Network([Repeat(8, (Convolution(3, out=16),))], Input(8, (32, 32), positions=1.0))
+    with pytest.raises(ch.CostError, match=r"or fewer positions="):
+        simulate_network(far, n_networks=1)
+    assert len(simulate_network(far, n_networks=1, positions=5).rows) == 18

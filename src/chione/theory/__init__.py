@@ -26,6 +26,8 @@ from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
 from chione.theory.depth.trajectory import Trajectory, trajectory
 from chione.theory.layers.block import BlockMap
+from chione.theory.layers.network_theory import NetworkTheory, network_theory
+from chione.theory.layers.walk import Propagation, propagate
 from chione.theory.meanfield.basins import Basins, basins
 from chione.theory.meanfield.block_law import BlockLaw
 from chione.theory.meanfield.block_lengths import BlockPoint
@@ -74,11 +76,13 @@ __all__ = [
     "LargeDepth",
     "MeanField",
     "MetricCovariance",
+    "NetworkTheory",
     "NormFixedPoint",
     "NormMap",
     "NormStability",
     "PhaseDiagram",
     "PowerLaw",
+    "Propagation",
     "Recommendation",
     "Tradeoff",
     "Trajectory",
@@ -114,6 +118,7 @@ __all__ = [
     "mean_field",
     "mean_square_variance",
     "metric_covariance",
+    "network_theory",
     "nngp",
     "norm_map",
     "norm_stability",
@@ -124,6 +129,7 @@ __all__ = [
     "one_minus_correlation_map",
     "phase_diagram",
     "process_kernel",
+    "propagate",
     "second_moment",
     "tradeoff",
     "trajectory",

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
 from chione.networks import MLP, Network
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.inputs import as_inputs, from_inputs
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.stream import Gradient, Stream
 from chione.theory.layers.walk import Measured, Propagation, propagate
@@ -102,6 +103,7 @@ class NetworkTheory(AbstractResult):
 def network_theory(
     network: Network | MLP,
     *,
+    inputs: Any = None,
     measured: Mapping[str, Measured] | None = None,
     effort: float = 1.0,
 ) -> NetworkTheory:
@@ -111,6 +113,8 @@ def network_theory(
     ----------
     network : Network or MLP
         The network; ``network.input`` says what enters.
+    inputs : array_like, shape (A, *grid, channels), optional
+        Inputs whose exact second moments enter, in place of those that ``network.input`` says.
     measured : mapping of str to Measured, optional
         What was measured behind each place: the walk starts again from it where a rule is
         missing.
@@ -136,7 +140,9 @@ def network_theory(
     8.0
     """
     described = network.network() if isinstance(network, MLP) else network
-    sites = described.input.count * described.input.shape.positions
+    shape = described.input.shape
+    given = None if inputs is None else as_inputs("inputs", inputs, shape)
+    sites = (described.input.count if given is None else len(given)) * shape.positions
     steps = sum(1 for _ in described.steps())
     cost.check(
         f"a walk over {steps} layers and {sites} sites",
@@ -146,7 +152,8 @@ def network_theory(
         effort=effort,
     )
     with cost.allowing(effort):
-        return from_propagation(propagate(described, measured=measured))
+        stream = None if given is None else from_inputs(given, shape)
+        return from_propagation(propagate(described, stream, measured=measured))
 
 
 def from_propagation(found: Propagation) -> NetworkTheory:
@@ -157,7 +164,7 @@ def from_propagation(found: Propagation) -> NetworkTheory:
     summaries = [_summary(s, gradients.get(place)) for place, s in streams.items()]
     columns = np.array(summaries)  # (R, 5, 2)
     q, one_minus_c, gradient, mean, tangent = (
-        Estimate(*np.moveaxis(columns[:, k], 1, 0), _status(columns[:, k, 0])) for k in range(5)
+        Estimate(columns[:, k, 0], columns[:, k, 1], _status(columns[:, k, 0])) for k in range(5)
     )
     last = found.output
     whole = last.orbits.sites <= MATRICES
