@@ -61,6 +61,9 @@ CALLS = {
     "a residual block": lambda: theory.block_phase(
         [Residual([Norm("layer"), Dense(1.2), Nonlinearity("relu"), Dense(1.0)])]
     ),
+    "branch_scale": lambda: theory.branch_scale(
+        [Residual([Nonlinearity("gelu"), Dense(1.2)])], depth=12
+    ),
     "fixed_points": lambda: ch.fixed_points("tanh", sigma_w=1.5, sigma_b=0.1),
     "phase_diagram": lambda: ch.phase_diagram(
         "tanh", sigma_w=np.linspace(0.5, 3.0, 6), sigma_b=np.linspace(0.0, 0.4, 5)

@@ -376,3 +376,13 @@ def test_the_page_of_a_block_names_what_happens():
     assert "grow by 0.5 a block" in found.sentence
     assert "P_l / P_L ~ (l / L)^-1" in str(found)
     assert found.to_dict()["lengths"] == "grow linearly"
+
+
+def test_a_bounded_gate_on_a_growing_stream_has_no_finite_factor():
+    su, sv, so = 1.4, 0.5, 2.0
+    found = block_phase([Residual([Gate("sigmoid", sigma_u=su, sigma_v=sv), Dense(so)])])
+    # E sigmoid^2 -> 1/2, and E sigmoid'^2 K_v grows as the root of q
+    assert abs(found.growth.value - (1.0 + so**2 * sv**2 / 2.0)) <= found.growth.error < 1e-4
+    assert found.chi_perp.status == Status.INFINITE
+    assert found.chi_perp.value != found.chi_perp.value
+    assert abs(found.one_minus_c_star.value - 1.0) <= found.one_minus_c_star.error

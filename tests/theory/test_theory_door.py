@@ -10,7 +10,7 @@ import pytest
 import chione
 from chione import theory
 from chione.base import ChioneError
-from chione.networks import Dense, Nonlinearity
+from chione.networks import Dense, Nonlinearity, Residual
 
 NET = chione.MLP("tanh", 1.2, 0.1, depth=3, width=5)
 # one valid call of each function
@@ -19,6 +19,11 @@ CALLS = {
     "block_phase": (
         [Dense(1.2, 0.1), Nonlinearity("tanh")],
         {"q0": 1.0, "width": 5, "grid": ()},
+    ),
+    "branch_scale": (
+        [Residual([Nonlinearity("tanh"), Dense(1.2, 0.1)])],
+        5,
+        {"band": 2.0, "q0": 1.0, "width": 5},
     ),
     "chi_parallel": ("tanh", 1.0, {"sigma_w": 1.0}),
     "chi_perp": ("tanh", 1.0, {"sigma_w": 1.0}),

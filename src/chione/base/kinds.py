@@ -51,6 +51,7 @@ _RESULTS = {
     "theory.BlockLaw": "theory.meanfield.block_law",
     "theory.BlockPhase": "theory.meanfield.blocks",
     "theory.BlockPoint": "theory.meanfield.block_lengths",
+    "theory.BranchScale": "theory.critical.branch_scale",
     "theory.CorrelationPoint": "theory.meanfield.correlation_fixed_point",
     "theory.CriticalLine": "theory.critical.critical_line",
     "theory.CriticalPoint": "theory.critical.critical_point",

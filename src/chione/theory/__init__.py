@@ -6,6 +6,7 @@ from chione.theory.critical.affine_solutions import (
     normalizing_affine,
     normalizing_parameter,
 )
+from chione.theory.critical.branch_scale import BranchScale, branch_scale
 from chione.theory.critical.critical_line import CriticalLine, critical_line
 from chione.theory.critical.critical_point import CriticalPoint
 from chione.theory.critical.criticality import Criticality, criticality
@@ -64,6 +65,7 @@ __all__ = [
     "BlockMap",
     "BlockPhase",
     "BlockPoint",
+    "BranchScale",
     "CriticalLine",
     "CriticalPoint",
     "Criticality",
@@ -90,6 +92,7 @@ __all__ = [
     "backward",
     "basins",
     "block_phase",
+    "branch_scale",
     "chi_parallel",
     "chi_perp",
     "correlation_map",

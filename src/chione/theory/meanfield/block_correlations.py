@@ -25,7 +25,7 @@ from scipy.optimize import brentq
 from chione.base import EPS, Array, Estimate, Status, missing
 from chione.theory.layers.block import BlockMap
 from chione.theory.meanfield.block_law import LOGARITHM, BlockLaw, power_law
-from chione.theory.meanfield.limits import leading_power, limit
+from chione.theory.meanfield.limits import bounded_limit, leading_power, limit
 
 _NEAR = 1e-2 * 4.0 ** -np.arange(8.0)  # 1 - c at which leading powers are read off
 _SCAN = (*(10.0 ** np.arange(-9.0, 0.0)), 0.3, 1.0, 1.5, 1.9, 2.0)
@@ -88,7 +88,8 @@ def settled(block: BlockMap, q: Array, x: Array, q_error: float) -> Correlations
         eps = _root(gap, none)
         return Correlations(eps, Estimate.exact(0.0), none, none, None, none)
     zero = np.zeros(1)
-    apart, slope = gap(zero)[0], at_limit(block.correlation_slope, zero)[0]
+    apart = gap(zero)[0]
+    slope = bounded_limit(q, x, block.correlation_slope(q, np.zeros(len(q))))
     if apart.value <= apart.error:
         half = gap(np.array([0.5]))[0]
         if abs(half.value - 0.5) <= 4.0 * half.error:
@@ -98,14 +99,18 @@ def settled(block: BlockMap, q: Array, x: Array, q_error: float) -> Correlations
             return Correlations(Estimate.exact(0.0), slope, slope, apart, law, none)
         if slope.value < 1.0:
             return Correlations(Estimate.exact(0.0), slope, slope, apart, None, none)
-    eps = _root(gap, apart)
+    if len(q) > 1:
+        eps = _rest(lambda e: block.gap(np.full(len(e), q[-1]), e), gap, apart)
+    else:
+        eps = _root(gap, apart)
     if not np.isfinite(eps.value):
         return Correlations(eps, nothing, slope, apart, None, none)
-    eps = _moved(block, eps, q, q_error)
     there = at_limit(block.correlation_slope, np.array([eps.value]))[0]
-    room = 1.0 - there.value - there.error
-    error = eps.error / room if room > 0.0 else np.inf
-    eps = Estimate(eps.value, float(error) + 4.0 * EPS * eps.value, eps.status)
+    if len(q) == 1:
+        eps = _moved(block, eps, float(q[0]), q_error)
+        room = 1.0 - there.value - there.error
+        error = eps.error / room if room > 0.0 else np.inf
+        eps = Estimate(eps.value, float(error) + 4.0 * EPS * eps.value, eps.status)
     leading = _leading(gap, apart, slope, eps)
     return Correlations(eps, there, slope, apart, None, leading)
 
@@ -136,12 +141,12 @@ def _root(gap: Map, apart: Estimate) -> Estimate:
     return missing(Status.NONE)
 
 
-def _moved(block: BlockMap, eps: Estimate, q: Array, q_error: float) -> Estimate:
+def _moved(block: BlockMap, eps: Estimate, q: float, q_error: float) -> Estimate:
     """With what an error of the length makes of the map."""
-    if len(q) > 1 or q_error == 0.0:
+    if q_error == 0.0:
         return eps
-    step = max(1e-4 * q[0], q_error)
-    both = block.gap(np.array([q[0], q[0] + step]), np.full(2, eps.value)).value
+    step = max(1e-4 * q, q_error)
+    both = block.gap(np.array([q, q + step]), np.full(2, eps.value)).value
     return Estimate(eps.value, eps.error + 2.0 * abs(both[1] - both[0]) / step * q_error)
 
 
@@ -192,7 +197,7 @@ def drifting(block: BlockMap, v: Estimate, q: Array, x: Array) -> Correlations:
 
     if block.normalises_batches:
         return Correlations(_root(gap, none), none, none, none, None, none)
-    chi = limit(x, (block.covariance_slope(q, np.zeros(len(q))) - 1.0) * q)
+    chi = bounded_limit(q, x, (block.covariance_slope(q, np.zeros(len(q))) - 1.0) * q)
     apart = gap(np.zeros(1))[0]
     rate = (chi - v) / v
     nothing = missing(Status.NOT_COMPUTED)
@@ -203,18 +208,16 @@ def drifting(block: BlockMap, v: Estimate, q: Array, x: Array) -> Correlations:
         if rate.value < 0.0:
             law = power_law("1 - c", rate, nothing)
             return Correlations(zero, none, none, apart, law, none)
-    return Correlations(_rest(block, gap, v, q, apart), none, none, apart, None, none)
-
-
-def _rest(block: BlockMap, gap: Map, v: Estimate, q: Array, apart: Estimate) -> Estimate:
-    """1 - c > 0 at which the flow rests: its root at the largest length, corrected twice."""
-    last = q[-1:]
 
     def at_last(eps: Array) -> Estimate:
-        d = block.through(last, eps, pairs=True, backward=False).distance
-        branch = d.minus(d.exact(2.0 * last * eps)).scaled(0.5).estimate()
-        return branch / v
+        d = block.through(q[-1:], eps, pairs=True, backward=False).distance
+        return d.minus(d.exact(2.0 * q[-1:] * eps)).scaled(0.5).estimate() / v
 
+    return Correlations(_rest(at_last, gap, apart), none, none, apart, None, none)
+
+
+def _rest(at_last: Map, gap: Map, apart: Estimate) -> Estimate:
+    """1 - c > 0 that the limit of maps keeps: the root of the last map, then corrected."""
     start = _root(at_last, apart)
     if not np.isfinite(start.value):
         return start
@@ -226,7 +229,7 @@ def _rest(block: BlockMap, gap: Map, v: Estimate, q: Array, apart: Estimate) -> 
         if not pull > 0.0:
             return Estimate(eps, np.inf)
         miss, error = float(near.value[1]) / pull, float(near.error[1]) / pull
-        if abs(miss) <= 2.0 * error or eps + miss <= 0.0:
+        if abs(miss) <= 2.0 * error or not 0.0 < eps + miss <= 2.0:
             break
         eps += miss
     return Estimate(eps, abs(miss) + 1.1 * error)

@@ -92,7 +92,8 @@ def lengths_of(block: BlockMap, q0: float, one_minus_c: float = 1.0) -> Lengths:
     if spread <= 4.0 * float(error.max() + EPS * abs(value).max()):
         return _homogeneous(block, q0, Estimate(float(value.mean()), float(error.max()) + spread))
     points = _points(block, LENGTHS[known], value, error, one_minus_c)
-    here = float(_ratios(block, np.array([q0]), one_minus_c).value[0]) - 1.0
+    start = float(np.clip(q0, LENGTHS[0], LENGTHS[-1]))
+    here = float(_ratios(block, np.array([start]), one_minus_c).value[0]) - 1.0
     above = [p for p in points if p.q.value > q0]
     below = [p for p in points if p.q.value <= q0 and p.q.value > 0.0]
     near = [p for p in points if abs(p.q.value - q0) <= max(p.q.error, 1e-12 * q0)]

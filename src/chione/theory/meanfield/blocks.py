@@ -29,7 +29,7 @@ from chione.theory.meanfield.block_lengths import (
     lengths_of,
 )
 from chione.theory.meanfield.length_map import mean_square
-from chione.theory.meanfield.limits import limit, local_power
+from chione.theory.meanfield.limits import bounded_limit, limit, local_power
 from chione.theory.meanfield.phase import depth_scale
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
@@ -132,7 +132,7 @@ def block_phase(
     >>> from chione.networks import Dense, Nonlinearity, Norm, Residual
     >>> branch = [Norm("layer"), Dense(1.0), Nonlinearity("relu"), Dense(1.0)]
     >>> found = block_phase([Residual(branch)])
-    >>> found.lengths, found.growth.value, found.gradient_exponent.value
+    >>> found.lengths, round(found.growth.value, 9), round(found.gradient_exponent.value, 9)
     ('grow linearly', 0.5, 1.0)
     """
     block = BlockMap(layers, width=width, grid=grid)
@@ -146,7 +146,7 @@ def block_phase(
     some = slice(None, None, 2) if lengths.grows else slice(None)  # pairs cost more
     pairs = settled(block, q[some], x[some], error if len(q) == 1 else 0.0)
     omc = pairs.one_minus_c.value if block.normalises_batches else 1.0
-    perp = _limit(x, block.gradient(q, np.full(len(q), omc)))
+    perp = bounded_limit(q, x, block.gradient(q, np.full(len(q), omc)))
     parallel = lengths.growth if lengths.point is None else lengths.point.chi_parallel
     if lengths.point is not None and len(q) == 1:
         perp = _at_inexact(block, perp, float(q[0]), error, omc)
@@ -183,10 +183,6 @@ def _where(lengths: Lengths) -> tuple[Array, Array]:
     if lengths.point.q.value == 0.0:
         return SMALL, np.sqrt(SMALL)
     return np.array([float(lengths.point.q.value)]), np.zeros(1)
-
-
-def _limit(x: Array, values: Estimate) -> Estimate:
-    return values[0] if len(x) == 1 else limit(x, values)
 
 
 def _at_inexact(block: BlockMap, perp: Estimate, q: float, error: float, omc: float) -> Estimate:
@@ -289,7 +285,8 @@ def _network(block: BlockMap) -> Network:
 def _sentence(phase: str, lengths: Lengths, perp: Estimate, pairs: Correlations) -> str:
     if phase == EXPLODING:
         words = f"exploding: lengths grow {lengths.growth.value:.6g}x a block, gradients "
-        words += f"{perp.value:.6g}x; a branch scale of 1/sqrt(depth) would bound both"
+        words += "by ever more" if perp.status == Status.INFINITE else f"{perp.value:.6g}x"
+        words += "; a branch scale of 1/sqrt(depth) would bound both"
     elif phase == CRITICAL:
         words = "critical: gradients keep their size"
     elif abs(perp.value) <= perp.error:

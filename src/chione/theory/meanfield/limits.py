@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from chione.base import Array, Estimate
+from chione.base import Array, Estimate, Status, missing
 
 _FULL = (0.5, 1.0, 2.0)  # powers that the classes of activations lead to
 
@@ -22,14 +22,16 @@ def limit(x: Array, values: Estimate) -> Estimate:
     with logarithms, the scheme does not settle, and that shows it.
     """
     value, error = np.asarray(values.value, float), np.asarray(values.error, float)
-    best, noise = _neville(x, value, error)
+    best, room = _neville(x, value, error)
     before, more = _neville(x[:-3], value[:-3], error[:-3])
-    return Estimate(best, abs(best - before) + noise + more)
+    return Estimate(best, abs(best - before) + room + more)
 
 
 def _neville(x: Array, table: Array, noise: Array) -> tuple[float, float]:
-    """The entry of the scheme that its neighbours change least, and what errors make of it."""
-    best, error, carried = float(table[-1]), np.inf, float(noise[-1])
+    """The entry of the scheme that its neighbours change least, and how much they do."""
+    if len(x) == 1:
+        return float(table[-1]), float(noise[-1])
+    best, error = float(table[-1]), np.inf
     for column in range(1, len(x)):
         one, two = x[:-column], x[column:]
         weight = one / (one - two)
@@ -39,9 +41,20 @@ def _neville(x: Array, table: Array, noise: Array) -> tuple[float, float]:
             gap = np.maximum(np.abs(at - was[1:]), np.abs(at - was[:-1])) + own
             k = int(np.argmin(gap))
             if gap[k] < error:
-                best, error, carried = float(at[k]), float(gap[k]), float(own[k])
+                best, error = float(at[k]), float(gap[k])
         table, noise = finer, grown
-    return best, carried
+    return best, error
+
+
+def bounded_limit(q: Array, x: Array, values: Estimate) -> Estimate:
+    """The limit of a positive factor; infinite where it grows as a power of large lengths q."""
+    if len(q) == 1:
+        return values[0]
+    value = np.asarray(values.value)
+    if not np.all(np.isfinite(value)):
+        return missing(Status.INFINITE)
+    steep = float(local_power(q, value)[-1])
+    return missing(Status.INFINITE) if q[-1] > 1.0 and steep > 0.05 else limit(x, values)
 
 
 def local_power(x: Array, values: Array) -> Array:

@@ -270,7 +270,7 @@ class QuickPrepared(Prepared):
         return QuickPrepared(act)
 
     def at(self, q: Array, error: Array, alone: bool = False) -> PairMoments:
-        """Those at the mean squares `q`; pairs cost nothing to prepare here.
+        """Those at the mean squares `q`, which are as quick where no pairs will be asked for.
 
         Raises
         ------
