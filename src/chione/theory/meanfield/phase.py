@@ -19,9 +19,13 @@ from chione.theory.meanfield.correlation_fixed_point import (
 )
 from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.meanfield.large_lengths import large_length_slopes
-from chione.theory.meanfield.length_map import affine, mean_square, sigmas
+from chione.theory.meanfield.length_map import (
+    AbstractLengthMap,
+    LengthMap,
+    mean_square,
+    sigmas,
+)
 from chione.theory.meanfield.power_laws import PowerLaw, correlation_power_law, length_power_law
-from chione.theory.moments.moments import moments
 from chione.theory.moments.sine_slopes import as_sine, depth_scales_of_logs
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
@@ -134,12 +138,13 @@ def mean_field(
     act = activation(phi)
     sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
     q0 = mean_square("q0", q0)
+    layer = LengthMap.of(act, sigma_w, sigma_b)
     points = fixed_points(act, sigma_w=sigma_w, sigma_b=sigma_b)
     if points.status == Status.CONTINUUM:
-        point, reached = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0), True
+        point, reached = _any_point(layer, sigma_w**2 * q0), True
     else:
         start = sigma_w**2 * q0 + sigma_b**2
-        chosen, reached = settle(act, points, start, sigma_w=sigma_w, sigma_b=sigma_b)
+        chosen, reached = settle(layer, points, start)
         if chosen is None:
             return _without_point(act, sigma_w, sigma_b, points)
         point = chosen
@@ -238,11 +243,10 @@ def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> s
     )
 
 
-def _any_point(act: AbstractActivation, sigma_w: float, sigma_b: float, q: float) -> FixedPoint:
+def _any_point(layer: AbstractLengthMap, q: float) -> FixedPoint:
     """One point of a continuum of fixed points."""
-    m, w2 = moments(act), sigma_w**2
-    parallel, perp = affine(m.slope(q), w2, 0.0), affine(m.derivative_square(q), w2, 0.0)
-    return FixedPoint(Estimate(q, 4.0 * EPS * q, Status.CONTINUUM), parallel, perp, "stable")
+    length = Estimate(q, 4.0 * EPS * q, Status.CONTINUUM)
+    return FixedPoint(length, layer.slope(q), layer.gradient(q), "stable")
 
 
 def _without_point(

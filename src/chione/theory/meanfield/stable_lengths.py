@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Status
 from chione.gaussian import Table
-from chione.theory.meanfield.fixed_points import resolved_squares
 from chione.theory.meanfield.growth_factor import unsettled
+from chione.theory.meanfield.length_map import resolved
 from chione.theory.moments.growth_profile import growth_profile
 from chione.theory.moments.moments import Moments
 from chione.theory.moments.scale_free import zero_slope
@@ -79,7 +79,8 @@ class LengthSolver:
         self._m, self._b2, self._q0 = m, b2, q0
         some = w2[w2 > 0.0]  # the others are constant maps
         grid = growth_profile(m.phi).grid(some, b2) if some.size else np.empty(0)
-        self._square, self._noise = resolved_squares(m, grid)
+        squares = resolved(m.square, grid)
+        self._square, self._noise = np.asarray(squares.value), np.asarray(squares.error)
         self._complete = self._square.size == grid.size
         self._grid = grid[: self._square.size]
         self._monotone = bool(np.all(np.diff(self._square) >= -4.0 * self._noise[1:]))
