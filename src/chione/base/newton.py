@@ -32,8 +32,7 @@ def bracketed_newton(
     low, high, start : ndarray, shape (n,)
         Brackets and first guesses.
     logarithmic : bool
-        For positive x of any size: brackets are halved in log x, and a step counts by its share
-        of x instead of its length.
+        Whether brackets, of positive x then, are halved in log x.
 
     Returns
     -------
@@ -57,6 +56,6 @@ def bracketed_newton(
         new[outside] = middle[outside]
         x[active], low[active], high[active] = new, left, right
         if step >= _FULL_STEPS:
-            moved = np.abs(new - at) > 4.0 * EPS * (np.abs(at) if logarithmic else 1.0)
+            moved = np.abs(new - at) > 4.0 * EPS * np.abs(at)
             active = active[moved & (np.abs(value) > noise)]
     return x

@@ -27,6 +27,7 @@ from chione.theory.depth.metric_covariance import MetricCovariance, metric_covar
 from chione.theory.depth.trajectory import Trajectory, trajectory
 from chione.theory.meanfield.basins import Basins, basins
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
+from chione.theory.meanfield.depth_scale import depth_scale
 from chione.theory.meanfield.diagram import PhaseDiagram, phase_diagram
 from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points
 from chione.theory.meanfield.length_map import chi_parallel, chi_perp, length_map
@@ -38,7 +39,7 @@ from chione.theory.meanfield.norm_stability import (
     norm_map,
     norm_stability,
 )
-from chione.theory.meanfield.phase import MeanField, depth_scale, mean_field
+from chione.theory.meanfield.phase import MeanField, mean_field
 from chione.theory.meanfield.power_laws import PowerLaw
 from chione.theory.moments.compiled_kernel import KernelMap, kernel_map
 from chione.theory.moments.moments import (

@@ -26,7 +26,7 @@ UNSTABLE = "unstable"
 FROM_ABOVE = "half-stable from above"
 FROM_BELOW = "half-stable from below"
 
-_STEPS = 200  # of the map, before the direction alone decides
+_FIRST, _STEPS = 15, 200  # of the map, before the direction alone decides
 
 
 @result
@@ -296,8 +296,8 @@ def settle(
 ) -> tuple[FixedPoint | None, bool]:
     """The attracting point at which lengths settle, and whether they get there.
 
-    A few hundred steps of the map, then the nearest attracting point on the way it is going;
-    where there is none, the last of all, not reached.
+    Where the map rises throughout, a few steps, otherwise a few hundred; then the nearest
+    attracting point on the way it is going. Where there is none, the last of all, not reached.
 
     Parameters
     ----------
@@ -311,13 +311,15 @@ def settle(
     attracting, step = points.stable, 0.0
     if not attracting:
         return None, False
-    for _ in range(_STEPS):
+    for i in range(_STEPS):
         e = layer.value(q)
         if e.status not in (Status.OK, Status.INEXACT):
             return attracting[-1], False
         before, q = q, float(e.value)
         step = q - before
         if abs(step) <= 1e-14 * q or not np.isfinite(q):
+            break
+        if i == _FIRST and _rises(layer):  # all further steps go the way of this one
             break
     places = np.array([p.q.value for p in attracting])
     if abs(step) <= 1e-12 * q:
@@ -326,3 +328,9 @@ def settle(
             return attracting[near], True
     ahead = np.flatnonzero(places > q) if step > 0.0 else np.flatnonzero(places <= q)[::-1]
     return (attracting[ahead[0]], True) if ahead.size else (attracting[-1], False)
+
+
+def _rises(layer: AbstractLengthMap) -> bool:
+    """Whether V is nowhere seen to fall, so that lengths move one way."""
+    _, v = layer.scan()
+    return bool(np.all(np.diff(v.value) >= -4.0 * v.error[1:]))

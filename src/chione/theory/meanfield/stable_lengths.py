@@ -117,11 +117,12 @@ class LengthSolver:
         b = grid[:, None] - w2 * self._square[:, None]  # (grid, columns)
         noise = w2 * self._noise[:, None] + 4.0 * EPS * grid[:, None]
         b[np.abs(b) <= noise] = 0.0
+        _hold_last(b)
         rising = np.diff(b, axis=0) > 0.0
         rising |= _through_zero(b)
         turn, column = np.nonzero(rising[1:] != rising[:-1])
-        extremum = self._extrema(turn + 1, w2[column])
-        at_extremum = self._at(extremum, w2[column])
+        extremum, proper = self._extrema(turn + 1, w2[column])
+        at_extremum = np.where(proper, self._at(extremum, w2[column]), b[turn + 1, column])
         out: list[list[_Branch]] = []
         order = np.argsort(column, kind="stable")
         counts = np.bincount(column, minlength=w2.size)
@@ -138,25 +139,29 @@ class LengthSolver:
         noise = held * self._m.square_table.error(q) + 4.0 * EPS * q
         return np.where(np.abs(q - held) <= noise, 0.0, q - held)
 
-    def _extrema(self, index: NDArray[np.intp], w2: Array) -> Array:
-        """Where sigma_w^2 dE phi^2/dq = 1, between the neighbours of the grid points `index`."""
+    def _extrema(self, index: NDArray[np.intp], w2: Array) -> tuple[Array, Flags]:
+        """Where sigma_w^2 dE phi^2/dq = 1, between the neighbours of the grid points `index`.
+
+        Also whether that slope is seen to pass 1, beyond rounding; else the grid points themselves.
+        """
         low = self._grid[np.maximum(index - 1, 0)]
         high = self._grid[np.minimum(index + 1, self._grid.size - 1)]
         if low.size == 0:
-            return low
+            return low, np.zeros(0, dtype=np.bool_)
 
         def slope(q: Array) -> Array:
             return np.asarray(w2 * self._m.slope_table(q) - 1.0)
 
-        sign = np.sign(slope(low))
-        proper = sign * np.sign(slope(high)) < 0.0
+        first, last = slope(low), slope(high)
+        sign = np.sign(first)
+        proper = (sign * last < 0.0) & (np.minimum(np.abs(first), np.abs(last)) > 16.0 * EPS)
         for _ in range(60):
             middle = np.sqrt(low * high)
             left = sign * np.sign(slope(middle)) > 0.0
             low, high = np.where(left, middle, low), np.where(left, high, middle)
             if np.all(high - low <= 4.0 * EPS * high):
                 break
-        return np.where(proper, np.sqrt(low * high), self._grid[index])
+        return np.where(proper, np.sqrt(low * high), self._grid[index]), proper
 
     def _pick(self, w2: float, branches: list[_Branch]) -> tuple[Array, Array, Array, Codes, Flags]:
         """Bracket, first guess, status and reached of all rows of one column."""
@@ -231,6 +236,14 @@ class LengthSolver:
     @property
     def _last(self) -> float:
         return float(self._grid[-1]) if self._grid.size else 0.0
+
+
+def _hold_last(b: Array) -> None:
+    """Where only noise is left up to the end of the grid, B stays on the side where it was seen."""
+    for j in np.flatnonzero(b[-1] == 0.0):
+        seen = np.flatnonzero(b[:, j])
+        if seen.size:
+            b[seen[-1] + 1 :, j] = b[seen[-1], j]
 
 
 def _through_zero(b: Array) -> Flags:
