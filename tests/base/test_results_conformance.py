@@ -37,6 +37,11 @@ def torch_model():
     return model, torch.randn(4, 5, dtype=torch.float64)
 
 
+def small_resnet():
+    """Twelve blocks without a norm, for which a change can be proposed."""
+    return ch.networks.resnet(ch.activation("relu"), depth=12, width=8)
+
+
 def network_hessian():
     rng = np.random.default_rng(0)
     w1, w2, x, y = (rng.standard_normal(s) for s in ((4, 3), (2, 4), (6, 3), (6, 2)))
@@ -91,6 +96,10 @@ CALLS = {
     "simulate": lambda: ch.simulate(
         small_network(), n_networks=3, observe=("lengths", "ntk", "preactivation_histogram")
     ),
+    "simulate a network": lambda: ch.simulate(small_resnet(), n_networks=3, ntk=True),
+    "network_theory": lambda: ch.network_theory(small_resnet()),
+    "analyze a network": lambda: ch.analyze(small_resnet(), n_networks=2),
+    "compare a network": lambda: ch.compare(made("simulate a network")),
     "great_circle": lambda: ch.great_circle(small_network(), n_points=12, n_networks=2),
     "gaussian_limit": lambda: ch.gaussian_limit(
         small_network(),
@@ -326,6 +335,12 @@ def test_results_of_the_users_own_functions_are_pickled(tmp_path):
     run = ch.simulate(ch.MLP(lambda x: np.tanh(2 * x), 1.2, depth=2, width=8), n_networks=2)
     assert pickle.loads(pickle.dumps(run)) == run
     assert ch.load(run.save(tmp_path / "run.npz")) == run
+    layers = (ch.networks.Dense(), ch.networks.Nonlinearity(lambda x: np.tanh(2 * x)))
+    network = ch.networks.Network((ch.networks.Residual(layers),), ch.networks.Input(8))
+    run = ch.simulate(network, n_networks=2)
+    assert pickle.loads(pickle.dumps(run)) == run
+    assert ch.load(run.save(tmp_path / "run.npz")) == run
+    assert "tanh" not in run.to_dict()["network"]
     kept = ch.mean_field(module_level, sigma_w=1.1, sigma_b=0.1)
     again = pickle.loads(pickle.dumps(kept))
     assert again == kept
@@ -390,7 +405,7 @@ def test_a_result_draws_itself_whole_on_given_axes_and_by_field(name, tmp_path):
         assert ax.get_xlabel() or not ax.get_xticks().size
 
 
-@pytest.mark.parametrize("name", ["gain", "trust", "universality", "table"])
+@pytest.mark.parametrize("name", ["gain", "trust", "universality", "table", "simulate a network"])
 def test_a_result_without_a_picture_says_so(name):
     with pytest.raises(TypeError, match="there is no picture for a"):
         made(name).plot()

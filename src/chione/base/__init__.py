@@ -8,6 +8,7 @@ from chione.base.errors import (
     MissingExtraError,
     NoPictureError,
     SpecError,
+    UnsupportedLayerError,
     UnsupportedModuleError,
 )
 from chione.base.estimate import EPS, Array, Estimate, missing
@@ -32,6 +33,7 @@ __all__ = [
     "SpecError",
     "Status",
     "Table",
+    "UnsupportedLayerError",
     "UnsupportedModuleError",
     "along",
     "check_writable",

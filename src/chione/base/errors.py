@@ -39,6 +39,10 @@ class UnsupportedModuleError(ChioneError, TypeError):
     """A module of a framework that chione has no rule for."""
 
 
+class UnsupportedLayerError(ChioneError, NotImplementedError):
+    """A layer, or what stands before it, that chione has no rule for; the message has the place."""
+
+
 class MissingExtraError(ChioneError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

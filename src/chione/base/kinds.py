@@ -11,7 +11,11 @@ from typing import Any
 
 from chione.base.errors import SpecError
 
-_DATA = {"networks.MLP": "networks.mlp"}
+_DATA = {
+    "networks.Input": "networks.input",
+    "networks.MLP": "networks.mlp",
+    "networks.Network": "networks.network",
+}
 
 _RESULTS = {
     "base.Table": "base.table",
@@ -26,6 +30,9 @@ _RESULTS = {
     "diagnosis.GainTable": "diagnosis.gain_table",
     "diagnosis.MapData": "diagnosis.picture_data",
     "diagnosis.Measured": "diagnosis.measure",
+    "diagnosis.NetworkAnalysis": "diagnosis.network_analysis",
+    "diagnosis.NetworkChange": "diagnosis.network_changes",
+    "diagnosis.NetworkComparison": "diagnosis.network_comparison",
     "diagnosis.Phase": "diagnosis.phases",
     "diagnosis.Slopes": "diagnosis.measure",
     "diagnosis.Verdict": "diagnosis.verdict",
@@ -33,7 +40,9 @@ _RESULTS = {
     "gaussian.HermiteExpansion": "gaussian.hermite",
     "simulation.CurveGeometry": "simulation.geometry",
     "simulation.GaussianLimit": "simulation.gaussian_limit",
+    "simulation.NetworkSimulation": "simulation.network_result",
     "simulation.NetworkHessian": "simulation.hessian",
+    "simulation.SimulatedRow": "simulation.network_result",
     "simulation.SimulatedSpectrum": "simulation.spectra",
     "simulation.SimulationResult": "simulation.result",
     "theory.AffineSolution": "theory.critical.affine_solutions",
@@ -56,6 +65,7 @@ _RESULTS = {
     "theory.LimitLaw": "theory.spectra.jacobian_limits",
     "theory.MeanField": "theory.meanfield.phase",
     "theory.MetricCovariance": "theory.depth.metric_covariance",
+    "theory.NetworkTheory": "theory.layers.network_theory",
     "theory.NormFixedPoint": "theory.meanfield.norm_stability",
     "theory.NormMap": "theory.meanfield.norm_stability",
     "theory.NormStability": "theory.meanfield.norm_stability",
@@ -82,7 +92,19 @@ KINDS = {kind: f"chione.{module}" for kind, module in (_DATA | _RESULTS).items()
 
 def kind_of(cls: type) -> str:
     """Room and name of a class, as in ``theory.MeanField``."""
-    return f"{cls.__module__.split('.')[1]}.{cls.__name__}"
+    package, _, inside = cls.__module__.partition(".")
+    return f"{inside.split('.')[0] or package}.{cls.__name__}"
+
+
+def known(cls: type) -> bool:
+    """Whether a file may hold objects of this class."""
+    kind = kind_of(cls)
+    return kind in KINDS or kind in _layers()
+
+
+def _layers() -> dict[str, type[Any]]:
+    """The layers that a network may have: they keep a table of their own."""
+    return {kind_of(cls): cls for cls in import_module("chione.networks.kinds").KINDS}
 
 
 def class_of(kind: Any) -> type[Any]:
@@ -93,6 +115,8 @@ def class_of(kind: Any) -> type[Any]:
     SpecError
         If there is no such kind.
     """
+    if isinstance(kind, str) and kind.startswith("networks.") and kind in _layers():
+        return _layers()[kind]
     if not isinstance(kind, str) or kind not in KINDS:
         raise SpecError(
             f"it holds a {str(kind)[:60]!r}, which this version of chione does not know."

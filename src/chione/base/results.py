@@ -229,9 +229,12 @@ def _portable(x: Any) -> Any:
     """`x` with every activation in a form that can be pickled."""
     if isinstance(x, Named):
         return import_module("chione.activations.recorded").portable(x)
+    if isinstance(x, tuple):
+        parts = tuple(_portable(part) for part in x)
+        return x if all(a is b for a, b in zip(parts, x, strict=True)) else parts
     if dataclasses.is_dataclass(x) and not isinstance(x, type | AbstractData | Estimate):
-        phi = getattr(x, "activation", None)
-        if isinstance(phi, Named):  # a network
-            other = _portable(phi)
-            return x if other is phi else dataclasses.replace(x, activation=other)
+        # a network, or one of its layers
+        others = {name: _portable(v) for name, v in _fields(x) if isinstance(v, tuple | Named)}
+        changed = {name: v for name, v in others.items() if v is not getattr(x, name)}
+        return dataclasses.replace(x, **changed) if changed else x
     return x

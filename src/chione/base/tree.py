@@ -13,7 +13,7 @@ import numpy as np
 from chione.base.archive import Known, Store, check_dtype
 from chione.base.errors import SpecError
 from chione.base.estimate import Estimate
-from chione.base.kinds import KINDS, class_of, kind_of
+from chione.base.kinds import class_of, kind_of, known
 from chione.base.labels import joined
 from chione.base.plain import Named
 from chione.base.results import AbstractResult
@@ -60,7 +60,7 @@ def encode(x: Any, store: Store | Known | None = None, path: Path = ()) -> Any:
         return {str(k): encode(v, store, (*path, str(k))) for k, v in x.items()}
     if isinstance(x, Named):
         return {TAG: "activation", **import_module("chione.activations.recorded").record(x)}
-    if dataclasses.is_dataclass(x) and not isinstance(x, type) and kind_of(type(x)) in KINDS:
+    if dataclasses.is_dataclass(x) and not isinstance(x, type) and known(type(x)):
         fields = {
             f.name: encode(getattr(x, f.name), store, (*path, f.name))
             for f in dataclasses.fields(x)

@@ -9,6 +9,7 @@ from typing import Any, final
 from chione.base import SpecError, checks, text_table
 from chione.networks.input import Input
 from chione.networks.layer import AbstractLayer, Layers, Shape, as_layers, pass_through
+from chione.networks.repeat import Repeat
 from chione.networks.written import (
     input_from_dict,
     input_to_dict,
@@ -71,6 +72,10 @@ class Network:
         """Place, depth of nesting, layer and shape after it, outer layers before inner ones."""
         yield from _rows(self.layers, self.input.shape, "layers", 0)
 
+    def steps(self) -> Iterator[tuple[str, AbstractLayer]]:
+        """Place and layer of every step that is taken, repetitions one by one (``#0``, ``#1``)."""
+        yield from _steps(self.layers, "layers")
+
     def to_dict(self) -> dict[str, Any]:
         """The network as JSON types; :meth:`from_dict` reads it."""
         return {
@@ -116,6 +121,18 @@ def _rows(
         for name, inside in layer.inner():
             yield from _rows(inside, shape, f"{here}.{name}", depth + 1)
         shape = after
+
+
+def _steps(layers: Layers, place: str) -> Iterator[tuple[str, AbstractLayer]]:
+    for i, layer in enumerate(layers):
+        here = f"{place}[{i}]"
+        for number in range(layer.times if isinstance(layer, Repeat) else 1):
+            suffix = f"#{number}" if isinstance(layer, Repeat) else ""
+            for name, inside in layer.inner():
+                yield from _steps(inside, f"{here}{suffix}.{name}")
+            if suffix:
+                yield here + suffix, layer
+        yield here, layer
 
 
 def _facts(layer: AbstractLayer) -> Iterator[tuple[str, Any]]:

@@ -48,6 +48,24 @@ def uniform(network: MLP | Network) -> MLP | None:
     )
 
 
+def as_network(x: Any) -> MLP:
+    """`x` as an :class:`MLP`, which a network of equal dense layers is; all else is refused.
+
+    Raises
+    ------
+    TypeError
+        If it is none; the message says what to write instead.
+    """
+    found = uniform(x) if isinstance(x, (MLP, Network)) else None
+    if found is not None:
+        return found
+    what = "a network of other layers" if isinstance(x, Network) else f"of type {type(x).__name__}"
+    raise TypeError(
+        f"network must be a chione.MLP, but it is {what}; describe it as "
+        f"chione.MLP('tanh', sigma_w=1.5, sigma_b=0.1, depth=50, width=512)."
+    )
+
+
 def _law(layer: AbstractLayer) -> Any:
     """What all dense layers must share."""
     if isinstance(layer, Dense):

@@ -4,6 +4,8 @@ from chione.simulation.ensemble import NAMES, simulate
 from chione.simulation.gaussian_limit import GaussianLimit, gaussian_limit
 from chione.simulation.geometry import CurveGeometry, great_circle
 from chione.simulation.inputs import correlated_inputs, input_pair
+from chione.simulation.network_result import NetworkSimulation, SimulatedRow
+from chione.simulation.networks import simulate_network
 from chione.simulation.observables import OBSERVABLES
 from chione.simulation.result import SimulationResult
 
@@ -12,10 +14,13 @@ __all__ = [
     "OBSERVABLES",
     "CurveGeometry",
     "GaussianLimit",
+    "NetworkSimulation",
+    "SimulatedRow",
     "SimulationResult",
     "correlated_inputs",
     "gaussian_limit",
     "great_circle",
     "input_pair",
     "simulate",
+    "simulate_network",
 ]

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 
 from chione.base import Array, checks, cost
-from chione.networks import MLP, as_network
+from chione.networks import MLP, Network, as_network, uniform
 from chione.simulation import costs, fluctuations, histograms, samplers
-from chione.simulation.inputs import check_inputs, input_pair
+from chione.simulation.inputs import check_inputs, correlated_inputs, input_pair
 from chione.simulation.moments import Moments
+from chione.simulation.network_result import NetworkSimulation
+from chione.simulation.networks import simulate_network
 from chione.simulation.normals import FloatArray
 from chione.simulation.observables import OBSERVABLES, Observable, mean_products, pairs
 from chione.simulation.passes import Pass
@@ -29,13 +31,52 @@ _MOST_THREADS = 256  # more would only wait for each other
 NAMES: tuple[str, ...] = (*OBSERVABLES, *fluctuations.NAMES, *histograms.SIGNALS)
 
 
+_OBSERVED = ("lengths", "correlations", "gradients")
+
+
+class Options(TypedDict, total=False):
+    """Keywords of :func:`simulate` for perceptrons, for type checkers."""
+
+    n_networks: int
+    seed: int | None
+    observe: Sequence[str]
+    sampler: str
+    dtype: str
+    workers: int
+    batch: int
+    memory: int
+    bins: int
+    backend: str
+    device: str
+    progress: Callable[[int, int], None] | None
+    effort: float
+
+
+class LayeredOptions(Options, total=False):
+    """Those for all networks."""
+
+    ntk: bool
+    replicas: int
+    positions: int | None
+
+
+@overload
+def simulate(network: MLP, inputs: Any = None, **options: Unpack[Options]) -> SimulationResult: ...
+
+
+@overload
 def simulate(
-    network: MLP,
+    network: Network, inputs: Any = None, **options: Unpack[LayeredOptions]
+) -> SimulationResult | NetworkSimulation: ...
+
+
+def simulate(
+    network: MLP | Network,
     inputs: Any = None,
     *,
     n_networks: int = 20,
     seed: int | None = 0,
-    observe: Sequence[str] = ("lengths", "correlations", "gradients"),
+    observe: Sequence[str] = _OBSERVED,
     sampler: str = "auto",
     dtype: str = "float64",
     workers: int = 1,
@@ -46,7 +87,10 @@ def simulate(
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
     effort: float = 1.0,
-) -> SimulationResult:
+    ntk: bool = False,
+    replicas: int = 1,
+    positions: int | None = None,
+) -> SimulationResult | NetworkSimulation:
     r"""Draw random networks, send inputs forward and errors backward, and average.
 
     .. math:: h^l = W^l x^{l-1} + b^l, \quad x^l = \phi(h^l), \qquad
@@ -54,10 +98,12 @@ def simulate(
 
     Parameters
     ----------
-    network : MLP
-        The network to draw.
+    network : MLP or Network
+        The network to draw. One whose layers are not alike goes to
+        :func:`~chione.simulation.simulate_network`, which measures second moments everywhere.
     inputs : array_like, shape (B, N_0), optional
-        One input in each row; by default two of mean square 1 and correlation 0.5.
+        One input in each row; by default two of mean square 1 and correlation 0.5, or what the
+        network's own input says.
     n_networks : int
         Number of networks, at least 1 (and at least 2 for standard errors).
     seed : int or None
@@ -85,10 +131,12 @@ def simulate(
         Called with (networks done, networks in total) after each network.
     effort : float
         How many times the limits of a laptop (60 s of work on one core, 4 GB) it may take.
+    ntk, replicas, positions : bool, int, int
+        See :func:`~chione.simulation.simulate_network`; only where layers are not alike.
 
     Returns
     -------
-    SimulationResult
+    SimulationResult, or NetworkSimulation where layers are not alike
         Means, standard errors and variances over networks. The same seed gives the same numbers
         for every `batch`, `workers` and `memory`. After an interrupt (Ctrl-C) it holds the
         networks that were finished, and ``n_networks`` says how many.
@@ -116,11 +164,33 @@ def simulate(
     >>> run.mean["lengths"].shape
     (10, 2)
     """
+    if isinstance(network, Network) and uniform(network) is None:
+        _refuse_options(
+            "networks whose layers are not alike, where all second moments are measured and "
+            "ntk=True adds the tangent kernel",
+            observe=(tuple(observe), _OBSERVED), sampler=(sampler, "auto"),
+            dtype=(dtype, "float64"), workers=(workers, 1), batch=(batch, 16),
+            memory=(memory, DEFAULT_MEMORY), bins=(bins, histograms.BINS),
+            backend=(backend, "numpy"), device=(device, "cpu"),
+        )  # fmt: skip
+        return simulate_network(
+            network, inputs, n_networks=n_networks, seed=seed, ntk=ntk, replicas=replicas,
+            positions=positions, progress=progress, effort=effort,
+        )  # fmt: skip
+    _refuse_options(
+        "perceptrons; observe='ntk' measures their tangent kernel",
+        ntk=(ntk, False), replicas=(replicas, 1), positions=(positions, None),
+    )  # fmt: skip
     count = checks.integer("n_networks", n_networks)
     threads = min(checks.integer("workers", workers), count, _MOST_THREADS)
     checks.integer("batch", batch)
     share = checks.integer("memory", memory) // threads
     with cost.allowing(effort):
+        if isinstance(network, Network):
+            seed = entropy(seed)
+            if inputs is None:
+                inputs = correlated_inputs(network.input.width, network.input.inputs, seed=seed)
+            network = uniform(network) or network
         network = as_network(network)
         plan = _plan(network, inputs, seed, observe, sampler, dtype, backend, device, bins)
         costs.check_simulation(
@@ -156,6 +226,16 @@ def simulate(
         if not moments:
             raise
     return _result(plan, moments, edges, count)
+
+
+def _refuse_options(networks: str, **given: tuple[Any, Any]) -> None:
+    """Refuse keywords that differ from their defaults."""
+    unused = [name for name, (value, usual) in given.items() if value != usual]
+    if unused:
+        raise ValueError(
+            f"{' and '.join(unused)} cannot be chosen for {networks}; leave "
+            f"{'it' if len(unused) == 1 else 'them'} away."
+        )
 
 
 @dataclass(frozen=True)

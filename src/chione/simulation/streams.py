@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     ERROR = 3
     BACKWARD = 4
     PROBES = 5
+    MASKS = 6
 
 
 def entropy(seed: Any) -> int:

@@ -25,6 +25,8 @@ from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_la
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
 from chione.theory.depth.trajectory import Trajectory, trajectory
+from chione.theory.layers.network_theory import NetworkTheory, network_theory
+from chione.theory.layers.walk import Propagation, propagate
 from chione.theory.meanfield.basins import Basins, basins
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
 from chione.theory.meanfield.depth_scale import depth_scale
@@ -67,11 +69,13 @@ __all__ = [
     "LargeDepth",
     "MeanField",
     "MetricCovariance",
+    "NetworkTheory",
     "NormFixedPoint",
     "NormMap",
     "NormStability",
     "PhaseDiagram",
     "PowerLaw",
+    "Propagation",
     "Recommendation",
     "Tradeoff",
     "Trajectory",
@@ -106,6 +110,7 @@ __all__ = [
     "mean_field",
     "mean_square_variance",
     "metric_covariance",
+    "network_theory",
     "nngp",
     "norm_map",
     "norm_stability",
@@ -116,6 +121,7 @@ __all__ = [
     "one_minus_correlation_map",
     "phase_diagram",
     "process_kernel",
+    "propagate",
     "second_moment",
     "tradeoff",
     "trajectory",

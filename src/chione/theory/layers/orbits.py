@@ -88,7 +88,7 @@ class Orbits:
     @cached_property
     def apart(self) -> NDArray[np.bool_]:
         """For each class, whether its pairs are of two different sites."""
-        return self.rows != self.columns
+        return np.asarray(self.rows != self.columns)
 
     @cached_property
     def labels(self) -> NDArray[np.uint64]:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from functools import singledispatch
 from typing import Protocol, TypeAlias
 
+from chione.activations import AbstractActivation
 from chione.base import UnsupportedLayerError
 from chione.networks import AbstractLayer, Layers
 from chione.theory.layers.stream import Gradient, Stream
+from chione.theory.moments.pair_moments import Prepared
 
 Pullback: TypeAlias = Callable[[Gradient], Gradient]
 Passed: TypeAlias = tuple[Stream, Pullback]
@@ -25,8 +27,15 @@ class Walker(Protocol):
     def place(self) -> str:
         """Where the layer stands, such as ``layers[2].branch[0]``."""
 
+    @property
+    def memo(self) -> dict[AbstractActivation, Prepared]:
+        """What was prepared for an activation at an earlier layer."""
+
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:
         """Walk through layers inside this one, at the place `name` below it."""
+
+    def noted(self, name: str, stream: Stream, pullback: Pullback) -> Pullback:
+        """Keep a row of its own for a stream inside this layer; the pullback notes its gradient."""
 
 
 @singledispatch

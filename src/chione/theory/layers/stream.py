@@ -39,10 +39,14 @@ class Law:
         Whether it is N(0, K), all sites jointly.
     reason : str
         Where it is not, what made it so, as words that follow "the channels are".
+    random : str
+        Where the second moments themselves differ from draw to draw however wide the network is,
+        why; K is then their mean.
     """
 
     gaussian: bool
     reason: str = ""
+    random: str = ""
 
 
 GAUSSIAN = Law(True)
@@ -136,6 +140,12 @@ class Gradient:
     p: Bounded
     parts: tuple[Gradient, ...] = ()
 
+    @staticmethod
+    def of(matrix: Array) -> Gradient:
+        """From the matrix P over all sites, (n, n)."""
+        orbits = _by_value(matrix)
+        return Gradient(orbits, Bounded.exact(matrix[orbits.rows, orbits.columns]))
+
     def times(self, orbits: Orbits, factor: Bounded) -> Gradient:
         """P times a factor for each class of other classes, as a channelwise map asks for."""
         both, mine, theirs = self.orbits.meet(orbits)
@@ -169,15 +179,11 @@ def entering(given: Input) -> Stream:
 def from_moments(gram: Array, shape: Shape) -> Stream:
     """A Gaussian stream with given second moments over all sites, (n, n)."""
     q = np.diagonal(gram)
-    size = np.sqrt(q[:, None] * q[None, :])
-    d = q[:, None] + q[None, :] - 2.0 * gram
-    np.fill_diagonal(d, 0.0)
+    # two numbers within a factor of two of each other are subtracted without rounding
+    one, two = q[:, None] - gram, q[None, :] - gram
+    d, rounding = one + two, np.finfo(np.float64).eps * (np.abs(one) + np.abs(two))
     orbits = _by_value(gram)
     at = orbits.rows, orbits.columns
-    # what a rounding of the entries of the matrix makes of D, where the inputs are close
-    rounding = np.finfo(np.float64).eps * (q[:, None] + q[None, :])
-    np.fill_diagonal(rounding, 0.0)
-    rounding = np.where(gram == size, 0.0, rounding)
     return Stream(
         shape,
         orbits,

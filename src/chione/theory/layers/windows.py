@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array
+from chione.base import EPS
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Index, Orbits, mixed
 
@@ -56,6 +57,9 @@ class Windows:
         shift = np.arange(inputs)[:, None, None] * self.positions
         reads = np.where(self.reads >= 0, self.reads + shift, -1)
         return np.asarray(reads.reshape(-1, self.taps))
+
+
+Number = TypeVar("Number", np.float64, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ def _summed(x: Bounded, terms: Index) -> Bounded:
     return Bounded(total, error.sum(axis=1) + EPS * size * np.sqrt(terms.shape[1]))
 
 
-def _doubly_summed(matrix: NDArray[np.generic], reads: Index) -> Array:
+def _doubly_summed(matrix: NDArray[Number], reads: Index) -> NDArray[Number]:
     """Sum of a matrix over the rows and columns that are read; -1 reads nothing."""
     out = matrix
     for _ in range(2):

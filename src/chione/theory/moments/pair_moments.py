@@ -10,6 +10,7 @@ Given the mean square D of the difference instead of c, nothing cancels where th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,17 @@ from numpy.typing import NDArray
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
 from chione.theory.moments.moments import moments
-from chione.theory.moments.pair_rules import AbstractPairRule, SeriesRule, Side, pair_rule
+from chione.theory.moments.pair_rules import (
+    AbstractPairRule,
+    ClosedRule,
+    QuadratureRule,
+    SeriesRule,
+    Side,
+)
+from chione.theory.moments.pair_series import Series
 
+_RECENT = 8  # sets of lengths that are kept: a block has a few activations
+_AHEAD = 4.0  # how far a series reaches beyond lengths that grow from layer to layer
 _NEAR = 0.05  # 1 - |c| below which D' does not come from the difference of moments
 Index = NDArray[np.intp]
 
@@ -45,7 +55,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Moments at single lengths, with bounds on their errors.
+    r"""Moments at single lengths, with bounds on their errors.
 
     Parameters
     ----------
@@ -58,7 +68,7 @@ class Lengths:
     slope, slope_error : ndarray
         E phi'^2.
     turn : ndarray
-        :math:`\\sqrt{E (u \\phi')^2} / 2`, how fast phi moves with log q.
+        :math:`\sqrt{E (u \phi')^2} / 2`, how fast phi moves with log q.
     """
 
     q: Array
@@ -81,15 +91,15 @@ class PairMoments:
         The activation.
     q, error : ndarray, shape (n,)
         All mean squares that pairs refer to, and bounds on their errors.
-    before : PairMoments, optional
-        Those of a layer before, whose preparations serve again where they can.
+    rule : AbstractPairRule
+        What gives the moments at these lengths.
     """
 
     def __init__(
-        self, act: AbstractActivation, q: Array, error: Array, before: PairMoments | None = None
+        self, act: AbstractActivation, q: Array, error: Array, rule: AbstractPairRule
     ) -> None:
-        self.rule: AbstractPairRule = pair_rule(act, q, q, before.rule if before else None)
-        self.at = _lengths(act, self.rule, q, error)
+        self.rule = rule
+        self.at = _lengths(act, rule, q, error)
 
     def pairs(self, i: Index, j: Index, d: Array, d_error: Array) -> Moved:
         """Moments of the pairs (i, j) of lengths, at the mean squares `d` of their difference."""
@@ -125,7 +135,7 @@ class PairMoments:
         own = np.where(i == j, 0.0, 4.0 * EPS * np.minimum(apart + omc, 1.0))
         return np.asarray(d_error / (2.0 * size) + lengths * (omc + apart) + own)
 
-    @property
+    @cached_property
     def _relative(self) -> Array:
         """Relative errors of the lengths."""
         q = np.where(self.at.q > 0.0, self.at.q, 1.0)
@@ -135,9 +145,7 @@ class PairMoments:
         """What errors of the lengths make of K' at a fixed correlation."""
         at, relative = self.at, self._relative
         root = np.sqrt(at.square)
-        return np.asarray(
-            at.turn[i] * root[j] * relative[i] + root[i] * at.turn[j] * relative[j]
-        )
+        return np.asarray(at.turn[i] * root[j] * relative[i] + root[i] * at.turn[j] * relative[j])
 
     def _mismatch(self, i: Index, j: Index) -> Array:
         return 2.0 * (self._relative[i] + self._relative[j])
@@ -148,7 +156,7 @@ class PairMoments:
         both = relative[i] + relative[j]
         norm = np.where(at.square > 0.0, np.sqrt(at.square), 1.0)
         rate = at.turn / norm
-        common = 4.0 * (1.0 + rate[i] + rate[j]) * both
+        common = 2.0 * (1.0 + rate[i] + rate[j]) * both
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.abs(np.log(at.q[i] / at.q[j]))
         ratio = np.where(np.isfinite(ratio), np.minimum(ratio, 1.0), 1.0)
@@ -190,15 +198,61 @@ class PairMoments:
         error = error + 2.0 * EPS * (one.square + two.square)
         near = (gap < _NEAR) & (sign > 0.0) & (one.q > 0.0) & (two.q > 0.0)
         if near.any():
-            sides = [Side(s.q[near], s.square[near], s.index[near]) for s in (one, two)]
-            ratio = np.log(sides[0].q / sides[1].q)
-            like = np.ones(int(near.sum()))
-            found, own = self.rule.distance(*sides, ratio, gap[near], like, like)
+            first, second = (Side(s.q[near], s.square[near], s.index[near]) for s in (one, two))
+            ratio, like = np.log(first.q / second.q), np.ones(int(near.sum()))
+            found, own = self.rule.distance(first, second, ratio, gap[near], like, like)
             better = np.isfinite(found) & (own < error[near])
             places = np.flatnonzero(near)[better]
             value[places], error[places] = found[better], own[better]
         same = (gap == 0.0) & (sign > 0.0) & (one.index == two.index)
         return np.where(same, 0.0, np.maximum(value, 0.0)), np.where(same, 0.0, error)
+
+
+class Prepared:
+    """Moments of one activation along a walk: what one layer prepared serves at later ones.
+
+    Parameters
+    ----------
+    act : AbstractActivation
+        The activation.
+    """
+
+    def __init__(self, act: AbstractActivation) -> None:
+        self._act = act
+        self._recent: dict[tuple[bytes, bytes], PairMoments] = {}
+        self._series: Series | None = None
+        self._misses = 0
+
+    def at(self, q: Array, error: Array) -> PairMoments:
+        """Those at the mean squares `q` with bounds on their errors, (n,)."""
+        key = q.tobytes(), error.tobytes()
+        found = self._recent.pop(key, None) or PairMoments(self._act, q, error, self._rule(q))
+        self._recent[key] = found
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+        return found
+
+    def _rule(self, q: Array) -> AbstractPairRule:
+        act, forms = self._act, self._act.closed_forms
+        if forms.kernel is not None and forms.difference is not None:
+            return ClosedRule(act)
+        series = self._series_over(q)
+        return QuadratureRule(act) if series is None else SeriesRule(series, (q, q))
+
+    def _series_over(self, q: Array) -> Series | None:
+        """A series over the lengths; over more than they ask for where they moved before."""
+        known = self._series
+        series = Series.of(self._act, q, known)
+        if series is None or series is known:
+            return series
+        self._misses += 1
+        # a block asks for the same few lengths again and again; lengths that move ask for more
+        if self._misses > _RECENT and known is not None:
+            low, high = float(q.min()), float(q.max())
+            wide = min(known.low, low / _AHEAD), max(known.high, high * _AHEAD)
+            series = Series.of(self._act, np.array(wide)) or series
+        self._series = series
+        return series
 
 
 def _lengths(act: AbstractActivation, rule: AbstractPairRule, q: Array, error: Array) -> Lengths:

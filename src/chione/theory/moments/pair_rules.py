@@ -159,9 +159,7 @@ class SeriesRule(AbstractPairRule):
         size = np.sqrt(one.square) * np.sqrt(two.square)
         return self.series.paired_sum(a, b, c), (1e-14 + self.series.tail) * size
 
-    def paired_slope(
-        self, one: Side, two: Side, gap: Array, sign: Array
-    ) -> tuple[Array, Array]:
+    def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         """R and its error, likewise."""
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
         root = np.sqrt(one.q) * np.sqrt(two.q)

@@ -21,6 +21,7 @@ from chione.gaussian import hermite_expansion
 from chione.theory.moments.moments import moments
 
 _BLOCK = 1 << 16  # entries at a time: the working set of the sums stays in the cache
+_FEW = 1 << 13  # terms of all pairs together that are quicker as one product than by Horner's rule
 _N_HERMITE = 320
 _TAIL = 1e-13  # part of the mean square that the series may leave out
 _PER_OCTAVE = 24  # nodes in log q for the interpolation of coefficients
@@ -126,8 +127,12 @@ class Series:
 
     def _paired(self, product: Array, c: Array, power: int) -> Array:
         x, v = c**self._step, np.zeros_like(c)
-        for k in range(product.shape[1] - 1, -1, -1):
-            v = v * x + product[:, k]
+        if product.size < _FEW:
+            powers = x[:, None] ** np.arange(product.shape[1])
+            v = np.einsum("ij,ij->i", product, powers)
+        else:
+            for k in range(product.shape[1] - 1, -1, -1):
+                v = v * x + product[:, k]
         return v * c**power if power else v
 
     def _horner(self, a: Array, b: Array, c: Array, power: int) -> Array:

@@ -1,0 +1,152 @@
+r"""Batch normalisation in training mode, for a batch of n sites (inputs and positions).
+
+A channel is a vector h of N(0, K); with the centring G, :math:`r^2 = |G h|^2` and
+:math:`R = r^2 + n \epsilon`
+
+.. math:: y = \sqrt n\,\frac{G h}{\sqrt R}, \qquad
+   \frac{\partial y}{\partial h} = \frac{\sqrt n}{\sqrt R}
+   \Bigl(G - \frac{G h h^T G}{R}\Bigr)
+
+Their second moments are integrals over one variable, exact for any batch: with
+:math:`R^{-k} = \int_0^\infty s^{k-1} e^{-s R} ds / (k-1)!`, :math:`\Sigma = G K G` of eigenvalues
+:math:`\lambda_i` and :math:`l_i = \lambda_i / (1 + 2 s \lambda_i)`,
+
+.. math:: E\,y y^T = n \int l_i\,w\,ds, \qquad
+   E\,J P J^T = n \int \Bigl[P - s (l_i + l_j) P + \tfrac{s^2}{2}
+   \bigl(2 l_i l_j P_{ij} + \delta_{ij} l_i \textstyle\sum_k P_{kk} l_k\bigr)\Bigr] w\,ds
+
+in the eigenbasis, :math:`w = e^{-s n \epsilon} \prod_i (1 + 2 s \lambda_i)^{-1/2}`. For equal
+inputs and no activation this is the factor (B - 2) / (B - 3) of Yang et al. 2019.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chione.base import EPS, Array
+from chione.networks import Norm
+from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.channels import gaussian
+from chione.theory.layers.orbits import Orbits
+from chione.theory.layers.rule import Passed, Walker, unclosed
+from chione.theory.layers.stream import Gradient, Law, Stream, from_moments
+
+_NODES = 400  # on the logarithm of s; the halved rule tells the error
+
+
+def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
+    """Through the norm over all sites."""
+    gaussian(stream, walk)
+    n = stream.orbits.sites
+    centring = np.eye(n) - 1.0 / n
+    gram = stream.second_moments()
+    basis = _Basis(centring @ gram.value @ centring, layer.eps)
+    if basis.rank < 3 and layer.eps == 0.0:
+        raise unclosed(
+            walk,
+            "the gradient of this norm",
+            f"over a batch of {n} sites with {basis.rank} independent directions its mean is "
+            f"infinite (3 are needed)",
+        )
+    gain2 = layer.gain**2
+    relative = float(np.max(gram.error)) / max(basis.size, 1e-300) * n
+    moments = gain2 * basis.forward() + layer.bias**2
+    error = np.full((n, n), gain2 * n * (basis.error + relative))
+    after = from_moments(0.5 * (moments + moments.T), stream.shape)
+    orbits = after.orbits
+    at = orbits.rows, orbits.columns
+    theta_matrix = stream.theta.at(stream.orbits.index)
+    theta = gain2 * basis.through(theta_matrix.value) + layer.bias**2  # which is trained
+    both, mine, _old = orbits.meet(_classes(theta))
+    after = after.refined(both, mine).with_(
+        law=Law(False, "normalised over a batch, which is no Gaussian"),
+        sources=stream.sources,
+    )
+    at = both.rows, both.columns
+    spread = relative + basis.error
+    after = after.with_(
+        k=Bounded(after.k.value, error[at]),
+        d=Bounded(after.d.value, np.where(both.apart, 4.0 * error[at], 0.0)),
+        theta=Bounded(theta[at], np.abs(theta).max() * spread + theta_matrix.error.max()),
+    )
+
+    def pullback(g: Gradient) -> Gradient:
+        p = g.second_moments()
+        home = gain2 * basis.through(p.value)
+        classes = _classes(home)
+        at = classes.rows, classes.columns
+        size = np.abs(home).max()
+        share = float(np.max(p.error)) / max(float(np.abs(p.value).max()), 1e-300)
+        return Gradient(classes, Bounded(home[at], np.full(classes.count, size * (spread + share))))
+
+    return after, pullback
+
+
+class _Basis:
+    """Eigenvectors of Sigma and the integrals over s.
+
+    Parameters
+    ----------
+    sigma : ndarray, shape (n, n)
+        G K G.
+    eps : float
+        As in the norm.
+    """
+
+    def __init__(self, sigma: Array, eps: float) -> None:
+        self._n = n = len(sigma)
+        values, self._u = np.linalg.eigh(0.5 * (sigma + sigma.T))
+        self.size = float(values[-1])
+        values = np.where(values > 1e-13 * max(self.size, 1e-300) * n, values, 0.0)
+        self.rank = int(np.sum(values > 0.0))
+        self._centring = np.eye(n) - 1.0 / n
+        # from far below the largest eigenvalue to far beyond the smallest that counts, where the
+        # weight has fallen as s^(1 - rank / 2)
+        low, least = 1e-22 / self.size, float(values[values > 0.0].min())
+        high = 10.0 ** min(4.0 + 36.0 / max(self.rank - 2, 0.5), 80.0) / least
+        if eps > 0.0:
+            high = min(high, 800.0 / (n * eps))
+        x, step = np.linspace(np.log(low), np.log(high), 4 * _NODES + 1, retstep=True)
+        s = np.exp(x)
+        decay = -0.5 * np.log1p(2.0 * s[:, None] * values).sum(axis=1) - s * n * eps
+        weight = np.exp(decay) * s * step
+        self._l = values / (1.0 + 2.0 * s[:, None] * values)
+        self._s, self._weight = s, weight
+        whole, half = (self._sums(slice(None, None, k), float(k)) for k in (1, 2))
+        self._sum = whole
+        scale = [max(float(np.abs(a).max()), 1e-300) for a in whole]
+        gaps = [float(np.abs(a - b).max()) / c for a, b, c in zip(whole, half, scale, strict=True)]
+        self.error = max(gaps) + 64.0 * n * EPS
+
+    def _sums(self, part: slice, stretch: float) -> tuple[Array, Array, Array, Array]:
+        s, w, l = self._s[part], self._weight[part] * stretch, self._l[part]
+        return (
+            w @ l,
+            np.asarray(w.sum()),
+            (w * s) @ l,
+            (l * (0.5 * w * s * s)[:, None]).T @ l,
+        )
+
+    def forward(self) -> Array:
+        """E y y^T."""
+        return np.asarray(self._n * (self._u * self._sum[0]) @ self._u.T)
+
+    def through(self, p: Array) -> Array:
+        """E J P J^T, which is its own transposed map."""
+        _, whole, first, second = self._sum
+        centred = self._centring @ p @ self._centring
+        t = self._u.T @ centred @ self._u
+        out = t * (whole - first[:, None] - first[None, :] + 2.0 * second)
+        out = out + np.diag(second @ np.diagonal(t))
+        out = self._u @ out @ self._u.T
+        return np.asarray(self._n * 0.5 * (out + out.T))
+
+
+def _classes(matrix: Array) -> Orbits:
+    """Classes of sites with equal entries, after rounding."""
+    size = max(float(np.abs(matrix).max()), 1e-300)
+    labels = np.round(matrix / size * 2.0**40).astype(np.int64)
+    alone = np.diagonal(labels)
+    low, high = np.minimum(alone[:, None], alone), np.maximum(alone[:, None], alone)
+    _, joint = np.unique(np.stack([labels, low, high]).reshape(3, -1), axis=1, return_inverse=True)
+    return Orbits.labelled(joint.reshape(labels.shape))

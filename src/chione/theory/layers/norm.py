@@ -1,0 +1,119 @@
+r"""Normalisation at infinite width.
+
+.. math:: y = g\,\frac{x - M}{s}, \qquad
+   K' = g^2\,\frac{K - m M^T - M m^T + M M^T}{s s^T} + b^2, \quad
+   P = g^2\,\frac{P'}{s s^T}, \quad \Theta' = g^2\,\frac{\Theta}{s s^T} + b^2
+
+``layer``: :math:`M = m`, :math:`s^2 = q - m^2 + \epsilon` at each position; ``rms``: M = 0;
+``group``: M and :math:`q` are means over the positions too, for groups of many channels. The
+directions that a norm projects out are one or two of n, and count for nothing in the limit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chione.base import EPS
+from chione.networks import Norm
+from chione.theory.layers.batch_norm import batch_norm
+from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.channels import joined, pooled_gradient, settled
+from chione.theory.layers.rule import Passed, Walker, forward, unclosed
+from chione.theory.layers.stream import Gradient, Stream
+
+_MANY = 64  # entries of a group beyond which its statistics count as those of infinitely many
+
+
+@forward.register
+def norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
+    """Through the norm."""
+    settled(stream, walk)
+    if layer.form == "batch":
+        return batch_norm(layer, stream, walk)
+    if layer.groups > 1 and stream.shape.width // layer.groups * stream.positions < _MANY:
+        why = f"statistics over {stream.shape.width // layer.groups} channels differ from group to"
+        raise unclosed(walk, "this norm", f"{why} group")
+    centre, variance = _statistics(layer, stream)
+    variance = variance.shifted(layer.eps) if layer.eps else variance
+    if not np.all(variance.value > 0.0):
+        raise unclosed(walk, "this norm", "the variance that it divides by is zero")
+    spread = variance.sqrt()
+    if stream.parts:
+        return _by_parts(layer, stream, centre, spread)
+    plain = layer.eps == 0.0 and layer.form != "group"
+    return _normalised(layer, stream, centre, spread, plain)
+
+
+def _statistics(layer: Norm, stream: Stream) -> tuple[Bounded, Bounded]:
+    """Centre and variance that each site is normalised by."""
+    q = stream.k.at(stream.orbits.diagonal)
+    centre = stream.mean
+    if layer.form == "rms":
+        return Bounded.exact(np.zeros(stream.orbits.sites)), q
+    if layer.form == "group":
+        q, centre = (_over_positions(x, stream.positions) for x in (q, centre))
+    return centre, q.minus(centre.times(centre))
+
+
+def _over_positions(x: Bounded, positions: int) -> Bounded:
+    value, error = (np.repeat(v.reshape(-1, positions).mean(axis=1), positions) for v in x)
+    return Bounded(value, error + positions * EPS * np.abs(value))
+
+
+def _normalised(
+    layer: Norm, stream: Stream, centre: Bounded, spread: Bounded, plain: bool
+) -> Passed:
+    """One group of channels, with the statistics of all; `plain` if its lengths become g^2."""
+    orbits = stream.orbits
+    rows, columns = orbits.rows, orbits.columns
+    m1, m2, c1, c2, s1, s2 = (
+        x.at(side) for x in (stream.mean, centre, spread) for side in (rows, columns)
+    )
+    size = s1.times(s2)
+    k, d = stream.k, stream.d
+    q1, q2 = stream.q.at(0), stream.q.at(1)
+    if np.any(centre.value) or np.any(centre.error):
+        k = k.minus(m1.times(c2)).minus(c1.times(m2)).plus(c1.times(c2))
+        step = c1.minus(c2)
+        d = d.minus(m1.minus(m2).times(step).scaled(2.0)).plus(step.times(step))
+        q1 = q1.minus(m1.times(c1).scaled(2.0)).plus(c1.times(c1))
+        q2 = q2.minus(m2.times(c2).scaled(2.0)).plus(c2.times(c2))
+    gain2 = layer.gain**2
+    # (s2 - s1) (q1 / s1 - q2 / s2) is what unequal spreads leave of the distance
+    unequal = s2.minus(s1).times(q1.over(s1).minus(q2.over(s2)))
+    d_after = d.plus(unequal).over(size).scaled(gain2)
+    k_after = k.over(size).scaled(gain2)
+    if plain:
+        at = ~orbits.apart
+        k_after.value[at], k_after.error[at] = gain2, EPS * gain2
+    d_after = Bounded(
+        np.where(orbits.apart, np.maximum(d_after.value, 0.0), 0.0),
+        np.where(orbits.apart, d_after.error, 0.0),
+    )
+    factor = Bounded.exact(np.full(orbits.count, gain2)).over(size)
+    after = stream.with_(
+        k=k_after.shifted(layer.bias**2),
+        d=d_after,
+        mean=stream.mean.minus(centre).over(spread).scaled(layer.gain)
+        if layer.form != "layer" or not plain
+        else Bounded.exact(np.zeros(orbits.sites)),
+        theta=stream.theta.times(factor).shifted(layer.bias**2),  # the bias is trained
+    )
+
+    def pullback(g: Gradient) -> Gradient:
+        return g.times(orbits, factor)
+
+    return after, pullback
+
+
+def _by_parts(layer: Norm, stream: Stream, centre: Bounded, spread: Bounded) -> Passed:
+    """Each group of channels, with the statistics of all."""
+    passed = [_normalised(layer, part, centre, spread, False) for part in stream.parts]
+    widths = [part.shape.width for part in stream.parts]
+
+    def pullback(g: Gradient) -> Gradient:
+        given = g.parts or (g,) * len(passed)
+        back = tuple(home(part) for (_, home), part in zip(passed, given, strict=True))
+        return pooled_gradient(back, widths)
+
+    return joined(tuple(s for s, _ in passed)), pullback

@@ -1,0 +1,77 @@
+r"""Branches side by side: sums, means, concatenations and products.
+
+.. math:: K' = \sum_k K_k, \quad \frac{1}{n^2} \sum_k K_k, \quad
+   \sum_k \frac{n_k}{n} K_k, \quad \prod_k K_k
+
+for independent branches. After a concatenation the groups of channels keep their own moments, and
+what comes back tells them apart, since the groups are read by different layers.
+"""
+
+from __future__ import annotations
+
+from chione.networks import Parallel
+from chione.theory.layers.channels import joined, multiplied, pooled_gradient, product, settled
+from chione.theory.layers.elementwise import function_of
+from chione.theory.layers.nonlinearity import activated
+from chione.theory.layers.residual import added
+from chione.theory.layers.rule import Passed, Pullback, Walker, forward, unclosed
+from chione.theory.layers.stream import Gradient, Stream
+
+
+@forward.register
+def parallel(layer: Parallel, stream: Stream, walk: Walker) -> Passed:
+    """Through all branches, put together."""
+    fused = function_of(layer)
+    if fused is not None and stream.law.gaussian and not stream.parts:
+        return activated(fused, stream, walk)
+    passed = [walk.through(layers, stream, f".{name}") for name, layers in layer.inner()]
+    streams = tuple(s for s, _ in passed)
+    back = [pullback for _, pullback in passed]
+    if layer.combine == "concat":
+        return joined(streams), lambda g: _sum(_sliced(g, streams), back)
+    if layer.combine == "product":
+        return _multiplied(streams, back, walk)
+    share = 1.0 / len(streams) if layer.combine == "mean" else 1.0
+    after = added(tuple(multiplied(s, share) for s in streams), walk)
+    return after, lambda g: _sum([g.scaled(share**2)] * len(back), back)
+
+
+def _sum(given: list[Gradient], back: list[Pullback]) -> Gradient:
+    out = back[0](given[0])
+    for pullback, g in zip(back[1:], given[1:], strict=True):
+        out = out.plus(pullback(g))
+    return out
+
+
+def _sliced(g: Gradient, streams: tuple[Stream, ...]) -> list[Gradient]:
+    """The gradient of each branch of a concatenation, which may have groups of its own."""
+    if not g.parts:
+        return [g] * len(streams)
+    out, rest = [], list(g.parts)
+    for stream in streams:
+        size = max(len(stream.parts), 1)
+        mine, rest = rest[:size], rest[size:]
+        widths = [part.shape.width for part in stream.parts]
+        out.append(pooled_gradient(tuple(mine), widths) if stream.parts else mine[0])
+    return out
+
+
+def _multiplied(streams: tuple[Stream, ...], back: list[Pullback], walk: Walker) -> Passed:
+    after = streams[0]
+    for stream in streams[1:]:
+        if not after.sources.isdisjoint(stream.sources):
+            raise unclosed(walk, "the product", "its factors depend on the same weights")
+        after = product(after, stream)
+    for stream in streams:
+        settled(stream, walk)
+
+    def pullback(g: Gradient) -> Gradient:
+        given = []
+        for i in range(len(streams)):
+            here = Gradient(g.orbits, g.p)
+            for other in (s for j, s in enumerate(streams) if j != i):
+                here = here.times(other.orbits, other.k)
+            given.append(here)
+        return _sum(given, back)
+
+    return after, pullback

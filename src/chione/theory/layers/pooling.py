@@ -1,0 +1,73 @@
+r"""Pools over windows of k positions.
+
+.. math:: \text{average: } K' = A K A^T, \quad m' = A m, \quad P = A^T P' A, \qquad
+   \text{maximum of two Gaussians: } \max(u_1, u_2) = \tfrac12 (S + |\Delta|)
+
+with :math:`S = u_1 + u_2` and :math:`\Delta = u_1 - u_2`, which are not independent in pairs of
+windows, but enter apart:
+
+.. math:: 4 K' = E\,S S' + E\,|\Delta||\Delta'|, \qquad
+   P_{ij} = P'\,\tfrac14 \bigl(1 \pm E\,\mathrm{sgn} \Delta\,\mathrm{sgn} \Delta'\bigr)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chione.networks import Pooling, Shape
+from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.channels import by_parts, gaussian
+from chione.theory.layers.convolution import outer
+from chione.theory.layers.largest import largest_of_two
+from chione.theory.layers.orbits import Index
+from chione.theory.layers.rule import Passed, Walker, forward, unclosed
+from chione.theory.layers.stream import Gradient, Stream
+from chione.theory.layers.windows import Mixed, Windows
+
+
+@forward.register
+def pooling(layer: Pooling, stream: Stream, walk: Walker) -> Passed:
+    """Over the windows."""
+    kernel, stride = layer.windows(stream.shape, walk.place)
+    shape = layer.after(stream.shape, walk.place)
+    grid = stream.shape.grid
+    axes = [_reads(n, k, s) for n, k, s in zip(grid, kernel, stride, strict=True)]
+    windows = Windows((layer.word, grid, kernel, stride), outer(axes, grid), math.prod(grid))
+    if layer.reduce == "average" or windows.taps == 1:
+        if stream.parts:
+            return by_parts(stream, lambda part: _average(part, shape, windows))
+        return _average(stream, shape, windows)
+    gaussian(stream, walk)
+    if windows.taps > 2:
+        raise unclosed(
+            walk, "this pool", f"the maximum of {windows.taps} Gaussians has no closed form"
+        )
+    return largest_of_two(stream, shape, windows, walk)
+
+
+def _reads(n: int, k: int, stride: int) -> Index:
+    outputs = np.arange((n - k) // stride + 1)[:, None]
+    return np.asarray(outputs * stride + np.arange(k))
+
+
+def _average(stream: Stream, shape: Shape, windows: Windows) -> Passed:
+    inputs, share = stream.inputs, 1.0 / windows.taps
+    pool = Mixed.of(stream.orbits, windows, inputs)
+    reads = windows.sites(inputs)
+    mean = Bounded(*(v[reads].mean(axis=1) for v in stream.mean))
+    after = stream.with_(
+        shape=Shape(stream.shape.width, shape.grid),
+        orbits=pool.orbits,
+        k=pool.covariance(stream.k).scaled(share**2),
+        d=pool.distance(stream.k, stream.d).scaled(share**2),
+        theta=pool.covariance(stream.theta).scaled(share**2),
+        mean=mean,
+    )
+
+    def pullback(g: Gradient) -> Gradient:
+        home = Mixed.of(g.orbits, windows.adjoint, inputs)
+        return Gradient(home.orbits, home.covariance(g.p).scaled(share**2))
+
+    return after, pullback

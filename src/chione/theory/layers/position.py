@@ -1,0 +1,81 @@
+r"""Embeddings of positions.
+
+.. math:: \text{learned: } K' = K + \sigma^2\,\delta_{ts}, \qquad
+   \text{sinusoidal: } K' = K + \frac{\sigma^2}{n} \sum_{j < n/2} \cos(\omega_j (t - s)),
+   \quad m' = m + \frac{\sigma}{n} \sum_j (\sin \omega_j t + \cos \omega_j t)
+
+for all pairs of inputs (Vaswani et al. 2017 for the second).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chione.base import EPS, Array
+from chione.networks import Position
+from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.orbits import Index
+from chione.theory.layers.rule import Passed, Walker, forward
+from chione.theory.layers.stream import Gradient, Law, Stream, new_source
+
+
+@forward.register
+def position(layer: Position, stream: Stream, walk: Walker) -> Passed:
+    """With the embedding added."""
+    n, positions = stream.orbits.sites, stream.positions
+    at = np.arange(n) % positions
+    lag = np.abs(at[:, None] - at[None, :])
+    learned = layer.form == "learned"
+    orbits, old = stream.orbits.split(
+        ("same position" if learned else "lag", positions), lambda: lag == 0 if learned else lag
+    )
+    s = stream.refined(orbits, old)
+    here = lag[orbits.rows, orbits.columns]
+
+    def pullback(g: Gradient) -> Gradient:
+        return g
+
+    if learned:
+        added = layer.sigma**2 * (here == 0)
+        apart = 2.0 * layer.sigma**2 * (here != 0)
+        after = s.with_(
+            k=s.k.shifted(added),
+            d=s.d.shifted(apart),
+            theta=s.theta.shifted(added),  # the embedding is trained
+            sources=s.sources | new_source(),
+        )
+        return after, pullback
+    return _waves_added(layer, s, at, here), pullback
+
+
+def _waves_added(layer: Position, s: Stream, at: Index, here: Index) -> Stream:
+    """With sines on one half of the channels and cosines on the other."""
+    orbits, positions = s.orbits, int(at.max()) + 1
+    width = s.shape.width
+    frequency = layer.base ** (-2.0 * np.arange(width // 2) / width)
+    mean = _mean(at, frequency) * (layer.sigma / width)
+    kernel, gap = _waves(here, frequency)
+    factor = layer.sigma**2 / width
+    error = 4.0 * EPS * positions * factor * len(frequency)
+    k = s.k.plus(Bounded(factor * kernel, np.full(kernel.shape, error)))
+    d = s.d.plus(Bounded(2.0 * factor * gap, 8.0 * EPS * positions * factor * gap))
+    added = Bounded(mean, np.full(mean.shape, error / max(layer.sigma, 1e-300)))
+    if np.any(s.mean.value):  # channels of a mean share it with the waves
+        (a, b), (u, v) = ((x.at(orbits.rows), x.at(orbits.columns)) for x in (s.mean, added))
+        k = k.plus(a.times(v)).plus(u.times(b))
+        d = d.plus(a.minus(b).times(u.minus(v)).scaled(2.0))
+    law = Law(False, "not Gaussian after an embedding of waves", s.law.random)
+    return s.with_(k=k, d=d, mean=s.mean.plus(added), law=law)
+
+
+def _mean(at: Index, frequency: Array) -> Array:
+    angle = at[:, None] * frequency
+    return np.asarray((np.sin(angle) + np.cos(angle)).sum(axis=1))
+
+
+def _waves(lag: Index, frequency: Array) -> tuple[Array, Array]:
+    """Sums of cos and of 1 - cos over the frequencies."""
+    unique, inverse = np.unique(lag, return_inverse=True)
+    angle = unique[:, None] * frequency
+    gap = 2.0 * np.sin(0.5 * angle) ** 2
+    return np.cos(angle).sum(axis=1)[inverse], gap.sum(axis=1)[inverse]
