@@ -195,7 +195,9 @@ class LengthSolver:
             part = (b2[has] - left) / (right - left)
             guess[has] = low[has] + part * (high[has] - low[has])
             found |= has
-        status = np.where(found, Status.OK, unsettled(self._m, np.array(w2), b2)).astype(np.int8)
+        status = np.full(n, Status.OK, dtype=np.int8)
+        if not found.all():
+            status[~found] = unsettled(self._m, np.array(w2), b2)[~found]
         if self._is_identity(w2):
             still = b2 == 0.0
             low[still] = high[still] = np.nan
