@@ -23,7 +23,7 @@ from chione.theory.meanfield.depth_scale import scale_of_correlations, scale_of_
 from chione.theory.meanfield.large_lengths import large_length_slopes
 from chione.theory.meanfield.length_map import mean_square, variance
 from chione.theory.meanfield.phase import CHAOTIC, DIVERGENT, NO_POINT, phase_of
-from chione.theory.meanfield.root_error import root_error
+from chione.theory.meanfield.root_error import error_of_length
 from chione.theory.meanfield.stable_lengths import LengthSolver
 from chione.theory.moments.moments import moments
 from chione.theory.moments.scale_free import zero_slope
@@ -209,12 +209,11 @@ class _Cells:
             m = self._m
             parallel[inside], own, bend = _lookup(m.slope_table, x, w2)
             held = w2 * m.square_table(x)
-            length_error = _share(held, m.square_table.error(x)) + 4.0 * EPS * x
+            length_error = _share(held, m.square_table.error(x)) + 3.0 * EPS * x
             length_error += _log_rounding(x) * x * np.abs(parallel[inside])
-            of_q = root_error(
-                length_error, np.maximum(np.abs(1.0 - parallel[inside]) - own, 0.0), bend
-            )
-            of_q = np.where(continuum, 4.0 * EPS * x, of_q + 2.0 * EPS * x)
+            # Newton leaves no more of V(q) - q than rounding
+            of_q = error_of_length(x, x, length_error, parallel[inside], own, bend)
+            of_q = np.where(continuum, 4.0 * EPS * x, of_q)
             q_error[inside], parallel_error[inside] = of_q, own + bend * of_q
             if not m.has_jumps:
                 perp[inside], own, bend = _lookup(m.derivative_table, x, w2)

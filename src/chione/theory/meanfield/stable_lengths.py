@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Status
+from chione.base.newton import bracketed_newton
 from chione.gaussian import Table
 from chione.theory.meanfield.growth_factor import unsettled
 from chione.theory.meanfield.length_map import resolved
@@ -25,8 +26,6 @@ from chione.theory.moments.moments import Moments
 from chione.theory.moments.scale_free import zero_slope
 
 _ITERATIONS = 200  # of a length map that is not monotone, before the nearest branch is taken
-_NEWTON = 80
-_FULL_STEPS = 2  # Newton steps of all cells, before those that have settled are left out
 
 Flags = NDArray[np.bool_]
 Codes = NDArray[np.int8]
@@ -99,7 +98,7 @@ class LengthSolver:
         q = guess  # a continuum, or zero, is known already
         open_cells = np.flatnonzero((high > low).ravel())
         rows, cols = np.unravel_index(open_cells, shape)
-        q.ravel()[open_cells] = newton(
+        q.ravel()[open_cells] = _on_branches(
             self._m.square_table,
             w2[cols],
             self._b2[rows],
@@ -276,24 +275,14 @@ def _cut(grid: Array, b: Array, rising: bool, ends: list[tuple[float, float]]) -
     return out
 
 
-def newton(table: Table, w2: Array, b2: Array, low: Array, high: Array, guess: Array) -> Array:
+def _on_branches(
+    table: Table, w2: Array, b2: Array, low: Array, high: Array, guess: Array
+) -> Array:
     """Roots of sigma_w^2 E phi^2 + sigma_b^2 - q on rising branches of B, kept in brackets."""
-    q, low, high = guess.copy(), low.copy(), high.copy()
-    active = np.arange(q.size)
-    for step in range(_NEWTON):
-        if active.size == 0:
-            break
-        x, left, right = q[active], low[active], high[active]
-        square, slope = table.with_slope(x)
-        f = w2[active] * square + b2[active] - x  # above zero below the root
-        left, right = np.where(f > 0.0, x, left), np.where(f > 0.0, right, x)
-        with np.errstate(all="ignore"):
-            new = x - f / (w2[active] * slope - 1.0)
-        outside = ~((new >= left) & (new <= right))
-        new[outside] = np.sqrt(left[outside] * right[outside])
-        q[active], low[active], high[active] = new, left, right
-        if step >= _FULL_STEPS:
-            # not the step alone: next to a fold rounding of f moves it for ever
-            noise = 2.0 * EPS * (w2[active] * square + x)
-            active = active[(np.abs(new - x) > 4.0 * EPS * x) & (np.abs(f) > noise)]
-    return q
+
+    def f(q: Array, index: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+        square, slope = table.with_slope(q)
+        held = w2[index] * square
+        return held + b2[index] - q, w2[index] * slope - 1.0, 2.0 * EPS * (held + q)
+
+    return bracketed_newton(f, low, high, guess, logarithmic=True)
