@@ -94,7 +94,11 @@ CALLS = {
     "universality": lambda: ch.universality_class("relu"),
     "hessian": lambda: ch.hessian_spectrum(ratio=0.5, energy=0.1),
     "correlation point": lambda: correlation_fixed_point(
-        ch.activation("tanh"), made("fixed_points").points[0], 1.5, chaotic=True
+        ch.activation("tanh"),
+        made("fixed_points").points[0].q,
+        made("fixed_points").points[0].chi_perp,
+        1.5**2,
+        chaotic=True,
     ),
     "hermite": lambda: ch.hermite_expansion(np.tanh, 1.0, 8),
     "simulate": lambda: ch.simulate(

@@ -34,6 +34,7 @@ from chione.theory.meanfield.block_law import BlockLaw
 from chione.theory.meanfield.block_lengths import BlockPoint
 from chione.theory.meanfield.blocks import BlockPhase, block_phase
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
+from chione.theory.meanfield.depth_scale import depth_scale
 from chione.theory.meanfield.diagram import PhaseDiagram, phase_diagram
 from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points
 from chione.theory.meanfield.length_map import chi_parallel, chi_perp, length_map
@@ -45,7 +46,7 @@ from chione.theory.meanfield.norm_stability import (
     norm_map,
     norm_stability,
 )
-from chione.theory.meanfield.phase import MeanField, depth_scale, mean_field
+from chione.theory.meanfield.phase import MeanField, mean_field
 from chione.theory.meanfield.power_laws import PowerLaw
 from chione.theory.moments.compiled_kernel import KernelMap, kernel_map
 from chione.theory.moments.moments import (
