@@ -11,11 +11,11 @@ from scipy.special import stdtr
 
 from chione.base import AbstractResult, Array, cost, plain, result
 from chione.diagnosis.expected_errors import error_floor
-from chione.diagnosis.infinite_width import infinite_width
 from chione.diagnosis.network_comparison import NetworkComparison, compare_network
 from chione.diagnosis.twins import TWINS
 from chione.networks import MLP
 from chione.simulation import NetworkSimulation, SimulationResult
+from chione.theory.depth.infinite_width import infinite_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

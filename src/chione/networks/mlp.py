@@ -105,8 +105,11 @@ class MLP:
     @property
     def matrices(self) -> tuple[Matrix, ...]:
         """The L weight matrices in order."""
-        sizes = zip(self.widths[:-1], self.widths[1:], strict=True)
-        return tuple(Matrix(n, m, self.sigma_w, self.sigma_b, self.weights) for n, m in sizes)
+        sizes = list(zip(self.widths[:-1], self.widths[1:], strict=True))
+        known = {  # a deep network has few sizes
+            (n, m): Matrix(n, m, self.sigma_w, self.sigma_b, self.weights) for n, m in set(sizes)
+        }
+        return tuple(known[size] for size in sizes)
 
     @property
     def layers(self) -> tuple[AbstractLayer, ...]:
