@@ -121,6 +121,18 @@ class LengthMap(AbstractLengthMap):
         return Status(int(unsettled(self.moments, np.array(self.w2), np.array(self.b2))))
 
 
+def carried(layer: AbstractLengthMap, q: Estimate) -> Estimate:
+    r"""The length one layer on, with the error that comes along.
+
+    .. math:: \delta V = |V'(q)|\,\delta q + \delta_V(q)
+    """
+    after = layer.value(q.value)
+    if not np.any(q.error):
+        return after
+    moved = np.abs(layer.slope(q.value).value) * q.error
+    return Estimate(after.value, after.error + moved, after.status)
+
+
 def resolved(f: Callable[[Array], Estimate], grid: Array) -> Estimate:
     """A mean square on a rising grid, as far as it is finite and resolved.
 
