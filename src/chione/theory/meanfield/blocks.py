@@ -28,9 +28,9 @@ from chione.theory.meanfield.block_lengths import (
     Lengths,
     lengths_of,
 )
+from chione.theory.meanfield.depth_scale import depth_scale
 from chione.theory.meanfield.length_map import mean_square
 from chione.theory.meanfield.limits import bounded_limit, limit, local_power
-from chione.theory.meanfield.phase import depth_scale
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 EXPLODING, POLYNOMIAL, DIVERGENT = "exploding", "polynomial", "divergent"
