@@ -11,7 +11,7 @@ import pytest
 from chione.base import EPS, Estimate, Status
 from chione.theory import chi_parallel, chi_perp, length_map
 from chione.theory.meanfield.fixed_points import fixed_points_of, settle
-from chione.theory.meanfield.length_map import AbstractLengthMap, LengthMap
+from chione.theory.meanfield.length_map import AbstractLengthMap, LengthMap, carried
 
 
 @dataclass(frozen=True)
@@ -133,3 +133,17 @@ def test_at_zero_both_slopes_are_the_mean_of_the_squares_from_both_sides(spec, s
     layer = LengthMap.of(spec, 1.5, 0.0)
     for chi in (layer.slope(0.0), layer.gradient(0.0)):
         assert abs(chi.value - 1.5**2 * square) <= chi.error + 1e-300
+
+
+@mp.workdps(40)
+@pytest.mark.parametrize(("sigma_w", "off"), [(1.2, 0.0), (1.7, 0.0), (1.7, 1e-6)])
+def test_a_length_carried_through_layers_knows_its_error(sigma_w, off):
+    layer = LengthMap.of("erf", sigma_w, 0.3)
+    w2, b2 = mp.mpf(sigma_w) ** 2, mp.mpf(0.3) ** 2
+    exact, q = mp.mpf(2.0) + off, Estimate(2.0, off)
+    first = q.error
+    for _ in range(25):
+        exact = w2 * 2 / mp.pi * mp.asin(2 * exact / (1 + 2 * exact)) + b2
+        q = carried(layer, q)
+        assert abs(mp.mpf(q.value) - exact) <= q.error
+    assert q.error <= max(0.1 * first, 2e-13)  # what the start errs by is forgotten

@@ -93,13 +93,13 @@ class LengthMap(AbstractLengthMap):
         return affine(self.moments.square(q), self.w2, self.b2)
 
     def slope(self, q: Any) -> Estimate:  # noqa: D102
-        if np.ndim(q) == 0 and q == 0.0 and self.starts_at_zero:
+        if isinstance(q, (int, float)) and q == 0.0 and self.starts_at_zero:
             chi = zero_slope(self.moments.phi, self.w2)
             return Estimate(chi, 4.0 * EPS * chi)
         return affine(self.moments.slope(q), self.w2, 0.0)
 
     def gradient(self, q: Any) -> Estimate:  # noqa: D102
-        if np.ndim(q) == 0 and q == 0.0 and self.starts_at_zero:
+        if isinstance(q, (int, float)) and q == 0.0 and self.starts_at_zero:
             return self.slope(q)
         return affine(self.moments.derivative_square(q), self.w2, 0.0)
 
@@ -119,6 +119,18 @@ class LengthMap(AbstractLengthMap):
 
     def fate(self) -> Status:  # noqa: D102
         return Status(int(unsettled(self.moments, np.array(self.w2), np.array(self.b2))))
+
+
+def carried(layer: AbstractLengthMap, q: Estimate) -> Estimate:
+    r"""The length one layer on, with the error that comes along.
+
+    .. math:: \delta V = |V'(q)|\,\delta q + \delta_V(q)
+    """
+    after = layer.value(q.value)
+    if np.ndim(q.error) == 0 and q.error == 0.0:
+        return after
+    moved = abs(layer.slope(q.value).value) * q.error
+    return Estimate(after.value, after.error + moved, after.status)
 
 
 def resolved(f: Callable[[Array], Estimate], grid: Array) -> Estimate:
@@ -235,7 +247,7 @@ def mean_square(name: str, x: Any) -> float:
 def affine(e: Estimate, scale: float, offset: float) -> Estimate:
     """An estimate times a number plus a number; an infinite expectation stays infinite."""
     value = scale * e.value + offset
-    error = abs(scale) * e.error + 2.0 * EPS * np.abs(value)
-    if np.ndim(value) == 0:
+    error = abs(scale) * e.error + 2.0 * EPS * abs(value)
+    if isinstance(value, float) or np.ndim(value) == 0:
         return Estimate(float(value), float(error), e.status)
     return Estimate(value, error, e.status)
