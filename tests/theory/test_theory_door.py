@@ -55,7 +55,9 @@ CALLS = {
     "norm_stability": ("tanh", {}),
     "normalized_slope": ("tanh", {}),
     "normalizing_affine": ("tanh", {"mean": 0.0, "variance": 1.0, "shift": 0.0}),
+    "network_theory": (NET, {}),
     "phase_diagram": ("tanh", {"sigma_w": [0.9], "sigma_b": [0.1], "q0": 1.0}),
+    "propagate": (NET, {}),
     "second_moment": ("tanh", 1.0, {}),
     "tradeoff": ("tanh", {"q": 1.0}),
     "deep_trajectory": (

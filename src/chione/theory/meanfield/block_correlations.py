@@ -25,6 +25,7 @@ from scipy.optimize import brentq
 from chione.base import EPS, Array, Estimate, Status, missing
 from chione.theory.layers.block import BlockMap
 from chione.theory.meanfield.block_law import LOGARITHM, BlockLaw, power_law
+from chione.theory.meanfield.depth_scale import is_critical
 from chione.theory.meanfield.limits import bounded_limit, leading_power, limit
 
 _NEAR = 1e-2 * 4.0 ** -np.arange(8.0)  # 1 - c at which leading powers are read off
@@ -61,11 +62,6 @@ class Correlations:
     leading: Estimate
 
 
-def is_one(slope: Estimate) -> bool:
-    """Whether a slope is 1 to within its error, or some roundings of the weights."""
-    return bool(abs(slope.value - 1.0) <= max(2.0 * slope.error, 64.0 * EPS))
-
-
 # ---- lengths that keep their map ----------------------------------------------------------------
 
 
@@ -94,7 +90,7 @@ def settled(block: BlockMap, q: Array, x: Array, q_error: float) -> Correlations
         half = gap(np.array([0.5]))[0]
         if abs(half.value - 0.5) <= 4.0 * half.error:
             return Correlations(missing(Status.CONTINUUM), slope, slope, apart, None, none)
-        if is_one(slope):
+        if is_critical(slope):
             law = _power(lambda eps: eps - gap(eps))
             return Correlations(Estimate.exact(0.0), slope, slope, apart, law, none)
         if slope.value < 1.0:

@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 from chione.base import EPS, AbstractResult, Array, ChioneError, Estimate, Status, missing, result
 from chione.theory.layers.block import BlockMap
 from chione.theory.meanfield.block_law import BlockLaw, power_law
+from chione.theory.meanfield.depth_scale import is_critical
 from chione.theory.meanfield.limits import leading_power, limit, local_power
 
 LENGTHS: Array = np.geomspace(1e-12, 1e12, 97)
@@ -131,7 +132,7 @@ def _ratios(block: BlockMap, q: Array, omc: float) -> Estimate:
 def _homogeneous(block: BlockMap, q0: float, ratio: Estimate) -> Lengths:
     """V(q) = a q."""
     zero = BlockPoint(Estimate.exact(0.0), ratio, STABLE if ratio.value < 1.0 else UNSTABLE)
-    if abs(ratio.value - 1.0) <= max(2.0 * ratio.error, 64.0 * EPS):
+    if is_critical(ratio):
         any_q = BlockPoint(Estimate(q0, 4.0 * EPS * q0, Status.CONTINUUM), ratio, STABLE)
         return Lengths("stay", (any_q,), any_q, missing(Status.CONTINUUM), None, True)
     if ratio.value < 1.0:

@@ -17,7 +17,6 @@ from chione.theory.layers.block import BlockMap
 from chione.theory.meanfield.block_correlations import (
     Correlations,
     drifting,
-    is_one,
     settled,
 )
 from chione.theory.meanfield.block_law import STRETCHED, BlockLaw, power_law
@@ -28,7 +27,7 @@ from chione.theory.meanfield.block_lengths import (
     Lengths,
     lengths_of,
 )
-from chione.theory.meanfield.depth_scale import depth_scale
+from chione.theory.meanfield.depth_scale import depth_scale, is_critical
 from chione.theory.meanfield.length_map import mean_square
 from chione.theory.meanfield.limits import bounded_limit, limit, local_power
 
@@ -195,7 +194,7 @@ def _at_inexact(block: BlockMap, perp: Estimate, q: float, error: float, omc: fl
 
 
 def _phase(perp: Estimate) -> str:
-    if is_one(perp):
+    if is_critical(perp):
         return CRITICAL
     return ORDERED if perp.value < 1.0 else CHAOTIC
 
