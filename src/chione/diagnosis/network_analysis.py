@@ -22,7 +22,7 @@ from chione.base import (
 )
 from chione.diagnosis.network_changes import NetworkChange, changes, passage, trunk
 from chione.diagnosis.numbers import measured_text, power_text, value_text
-from chione.networks import MLP, AbstractLayer, Input, Network, Nonlinearity
+from chione.networks import MLP, AbstractLayer, Input, Network, Nonlinearity, Shape
 from chione.simulation import NetworkSimulation, SimulatedRow, simulate_network
 from chione.simulation.frames import fits
 from chione.theory.depth.trainability import trainability
@@ -139,6 +139,8 @@ def analyze_network(
     ('doubtful', 6.02)
     """
     described = network.network() if isinstance(network, MLP) else network
+    if not described.layers:
+        raise ValueError("the network has no layers, so that there is nothing to tell; add some.")
     with cost.allowing(effort):
         notes: list[str] = []
         inputs = None if fits(described.input) else _drawn(described.input, seed)
@@ -172,6 +174,13 @@ def analyze_network(
 
 def _drawn(given: Input, seed: int) -> Array:
     """Gaussian inputs (A, *grid, channels) whose expected second moments are those asked for."""
+    sites = float(given.count * given.shape.positions)
+    cost.check(
+        f"drawing inputs with {sites:.6g} x {sites:.6g} second moments",
+        seconds=2e-9 * sites**3,
+        gigabytes=3e-8 * sites**2,
+        fits="fewer positions",
+    )
     rng = np.random.default_rng([seed, 0x1])
     gram = given.second_moments()
     values, vectors = np.linalg.eigh(gram)
@@ -268,7 +277,8 @@ def _lines(found: NetworkAnalysis) -> Iterator[str]:
 def _words(theory: NetworkTheory) -> str:
     given = theory.network.input
     at = f" at {given.shape.positions} positions" if given.grid else ""
-    return f"{given.count} inputs of {given.width} channels{at}"
+    inputs = "input" if given.count == 1 else "inputs"
+    return f"{given.count} {inputs} of {Shape(given.width)}{at}"
 
 
 def _table(found: NetworkAnalysis) -> Iterator[list[str]]:

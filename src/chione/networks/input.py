@@ -63,7 +63,7 @@ class Input:
             object.__setattr__(self, "positions", gram)
 
     def _exchangeable(self) -> float:
-        rho = float(checks.correlation("positions", self.positions))
+        rho = float(checks.correlation("positions", checks.finite("positions", self.positions)))
         least = -1.0 / max(self.shape.positions - 1, 1)
         if rho < least:
             raise ValueError(
@@ -92,6 +92,8 @@ class Input:
 
 def _gram(name: str, x: Any) -> Gram:
     """A matrix of second moments: symmetric, no negative eigenvalue."""
+    if isinstance(x, (list, tuple)):
+        _check_rows(name, x)
     a = checks.real_array(name, x)
     if a.ndim != 2 or a.shape[0] != a.shape[1] or a.size == 0:
         raise ValueError(f"{name} must be a square matrix, but its shape is {a.shape}.")
@@ -104,3 +106,18 @@ def _gram(name: str, x: Any) -> Gram:
             f"{eigenvalues[0]:.3g}."
         )
     return tuple(tuple(row) for row in a.tolist())
+
+
+def _check_rows(name: str, rows: list[Any] | tuple[Any, ...]) -> None:
+    """Refuse lists that are no rows of numbers of one length."""
+    for i, row in enumerate(rows):
+        if not isinstance(row, (list, tuple)):
+            continue
+        if len(row) != len(rows):
+            raise ValueError(
+                f"{name} must be a square matrix of {len(rows)} rows, but row {i} has {len(row)} "
+                f"entries."
+            )
+        for j, entry in enumerate(row):
+            if entry is None or isinstance(entry, (bool, str, dict, list, tuple)):
+                raise TypeError(f"{name}[{i}][{j}] must be a number, but it is {entry!r:.60}.")
