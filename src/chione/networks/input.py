@@ -7,11 +7,12 @@ from typing import Any, final
 
 import numpy as np
 
-from chione.base import Array, checks
+from chione.base import Array, checks, cost
 from chione.networks.layer import Shape, count
 
 Gram = tuple[tuple[float, ...], ...]
 _PAIR: Gram = ((1.0, 0.5), (0.5, 1.0))
+_HELD = 1.6e-8  # gigabytes an entry: the matrix, and a copy while it is made
 _ROUNDING = 1e-9  # a negative eigenvalue beside the largest that rounding may leave
 
 
@@ -83,8 +84,21 @@ class Input:
         return len(self.inputs)
 
     def second_moments(self) -> Array:
-        """The matrix over inputs and positions, inputs slowest: shape (count P, count P)."""
+        """The matrix over inputs and positions, inputs slowest: shape (count P, count P).
+
+        Raises
+        ------
+        CostError
+            If it is larger than the limits of cost allow.
+        """
         n = self.shape.positions
+        sites = float(self.count * n)
+        cost.check(
+            f"a matrix of the second moments of {sites:.6g} inputs and positions",
+            seconds=0.0,
+            gigabytes=_HELD * sites**2,
+            fits="fewer inputs or positions",
+        )
         rho = self.positions
         among = (1.0 - rho) * np.eye(n) + rho if isinstance(rho, float) else np.array(rho)
         return np.kron(np.array(self.inputs), among)
