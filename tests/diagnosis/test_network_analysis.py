@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chione as ch
-from chione.base import UnsupportedLayerError
+from chione.base import CostError, UnsupportedLayerError
 from chione.diagnosis.network_changes import trunk
 from chione.networks import (
     Convolution,
@@ -183,3 +183,44 @@ def test_inputs_of_another_shape_are_refused(bad):
     net = Network([Convolution(3, 1.3)], Input(5, (6,)))
     with pytest.raises(ValueError, match=r"x1 must have the shape \(n, 6, 5\)"):
         ch.nngp(net, bad)
+
+
+def test_a_network_without_layers_has_nothing_to_tell():
+    with pytest.raises(ValueError, match="no layers"):
+        ch.analyze(Network([]))
+
+
+@pytest.mark.parametrize("given", [Dense(1.4), [Dense(1.4)], (Dense(1.4),)])
+def test_layers_that_are_no_network_are_told_how_to_become_one(given):
+    with pytest.raises(TypeError, match=r"chione\.networks\.Network\(\[Dense"):
+        ch.analyze(given)
+
+
+def test_a_network_as_plain_data_is_told_how_to_be_read():
+    with pytest.raises(TypeError, match=r"Network\.from_dict"):
+        ch.analyze(resnet(depth=1, width=4).to_dict())
+
+
+def test_a_batch_in_which_nothing_differs_does_not_close():
+    for inputs in (((1.0,),), ((1.0, 1.0), (1.0, 1.0))):
+        network = Network([Dense(1.4), Norm("batch"), Dense()], Input(64, inputs=inputs))
+        with pytest.raises(UnsupportedLayerError, match=r"layers\[1\]: .* nothing differs"):
+            ch.analyze(network, simulate=False)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network([Dense()], Input(4, (10**6, 10**6))),
+        Network([Repeat(2**53, [Dense(), Nonlinearity("relu")])]),
+        Network([Repeat(2**53, [Repeat(2**53, [Norm(), Dense()])])]),
+    ],
+)
+def test_a_network_beyond_all_limits_is_refused_before_it_begins(network):
+    with pytest.raises(CostError, match="above the limit"):
+        ch.analyze(network)
+
+
+def test_one_input_of_one_channel_is_no_plural():
+    network = Network([Dense()], Input(1, inputs=((1.0,),)))
+    assert "1 input of 1 channel" in str(ch.analyze(network, simulate=False))

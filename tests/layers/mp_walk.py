@@ -488,23 +488,7 @@ def scale(layer, state):
     return scaled(state, layer.factor), lambda ps: [p * mp.mpf(layer.factor) ** 2 for p in ps]
 
 
-RULES = {
-    cn.Dense: dense,
-    cn.Nonlinearity: nonlinearity,
-    cn.Norm: norm,
-    cn.Residual: residual,
-    cn.Parallel: parallel,
-    cn.Repeat: repeat,
-    cn.Dropout: dropout,
-    cn.Noise: noise,
-    cn.Gate: gate,
-    cn.Maxout: maxout,
-    cn.Convolution: convolution,
-    cn.Pooling: pooling,
-    cn.Flatten: flatten,
-    cn.Position: position,
-    cn.Scale: scale,
-}
+RULES = {kind: globals()[kind.word] for kind in cn.KINDS}  # a function of each kind's word
 
 
 def entering(network):

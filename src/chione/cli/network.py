@@ -108,11 +108,7 @@ def _read(name: str, given: dict[str, Any]) -> Network:
         flags = " and ".join(f"--{option.replace('_', '-')}" for option in given)
         raise click.UsageError(f"{flags} changes presets alone; change the file {name!r} itself.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
         raise click.UsageError(f"{name!r} cannot be read ({err}).") from err
-    except json.JSONDecodeError as err:
-        raise click.UsageError(
-            f"{name!r} is no JSON: line {err.lineno}, column {err.colno}: {err.msg}."
-        ) from err
-    return Network.from_dict(data)
+    return Network.from_json(text, repr(name))

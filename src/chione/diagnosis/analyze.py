@@ -26,7 +26,7 @@ from chione.diagnosis.measure import (
 from chione.diagnosis.network_analysis import NetworkAnalysis, analyze_network
 from chione.diagnosis.phases import phase_of
 from chione.diagnosis.verdict import judge, passage, rule
-from chione.networks import MLP, Network, Weights
+from chione.networks import MLP, AbstractLayer, Network, Weights
 from chione.theory import (
     Recommendation,
     Trust,
@@ -160,6 +160,7 @@ def analyze(
     """
     own: dict[str, Any] = {"sigma_w": sigma_w, "sigma_b": sigma_b, "depth": depth, "width": width}
     own["weights"] = weights
+    _refuse_layers(phi)
     if isinstance(phi, (MLP, Network)):
         _refuse(phi, own)
     if isinstance(phi, Network):
@@ -186,6 +187,20 @@ def analyze(
             simulate,
         )
         return found.with_picture() if picture else found
+
+
+def _refuse_layers(phi: Any) -> None:
+    """Refuse layers that are no network yet, and a network that is still plain data."""
+    if isinstance(phi, (AbstractLayer, list, tuple)):
+        raise TypeError(
+            "layers become a network with an input: chione.networks.Network([Dense(1.4), ...], "
+            f"Input(width=64)); analyze was given {phi!r:.60}."
+        )
+    if isinstance(phi, dict):
+        raise TypeError(
+            "a dictionary becomes a network with chione.Network.from_dict; analyze was given "
+            f"{phi!r:.60}."
+        )
 
 
 def _refuse(network: MLP | Network, own: Mapping[str, Any]) -> None:

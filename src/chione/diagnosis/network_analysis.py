@@ -24,7 +24,15 @@ from chione.base import (
 )
 from chione.diagnosis.network_changes import NetworkChange, changes, decades, passage, trunk
 from chione.diagnosis.numbers import measured_text, power_text, value_text
-from chione.networks import MLP, AbstractLayer, Input, Network, Nonlinearity, Repeat
+from chione.networks import (
+    MLP,
+    AbstractLayer,
+    Input,
+    Network,
+    Nonlinearity,
+    Repeat,
+    Shape,
+)
 from chione.simulation import NetworkSimulation, SimulatedRow, simulate_network
 from chione.simulation.frames import fits
 from chione.theory import BlockPhase, block_phase
@@ -143,6 +151,8 @@ def analyze_network(
     ('doubtful', 6.02)
     """
     described = network.network() if isinstance(network, MLP) else network
+    if not described.layers:
+        raise ValueError("the network has no layers, so that there is nothing to tell; add some.")
     with cost.allowing(effort):
         notes: list[str] = []
         inputs = None if fits(described.input) else _drawn(described.input, seed)
@@ -298,7 +308,8 @@ def _lines(found: NetworkAnalysis) -> Iterator[str]:
 def _words(theory: NetworkTheory) -> str:
     given = theory.network.input
     at = f" at {given.shape.positions} positions" if given.grid else ""
-    return f"{given.count} inputs of {given.width} channels{at}"
+    inputs = "input" if given.count == 1 else "inputs"
+    return f"{given.count} {inputs} of {Shape(given.width)}{at}"
 
 
 def _table(found: NetworkAnalysis) -> Iterator[list[str]]:

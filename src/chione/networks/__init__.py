@@ -10,7 +10,7 @@ from chione.networks.dropout import Dropout
 from chione.networks.flatten import Flatten
 from chione.networks.gate import Gate
 from chione.networks.input import Gram, Input
-from chione.networks.kinds import BY_WORD, KINDS
+from chione.networks.kinds import BY_WORD, KINDS, import_files
 from chione.networks.layer import AbstractLayer, Layers, Shape, ShapeError
 from chione.networks.matrix import WEIGHT_LAWS, Matrix, Weights
 from chione.networks.maxout import Maxout
@@ -59,6 +59,7 @@ __all__ = [
     "as_network",
     "convnet",
     "densenet",
+    "import_files",
     "mixer",
     "mlp",
     "resnet",

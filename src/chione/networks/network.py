@@ -8,13 +8,14 @@ from typing import Any, final
 
 from chione.base import SpecError, checks, text_table
 from chione.networks.input import Input
-from chione.networks.layer import AbstractLayer, Layers, Shape, as_layers, pass_through
+from chione.networks.layer import AbstractLayer, Layers, Shape, as_layers, pass_through, steps_of
 from chione.networks.repeat import Repeat
 from chione.networks.written import (
     input_from_dict,
     input_to_dict,
     layer_to_dict,
     layers_from_list,
+    read_json,
 )
 
 _USUAL = Input()
@@ -76,6 +77,11 @@ class Network:
         """Place and layer of every step that is taken, repetitions one by one (``#0``, ``#1``)."""
         yield from _steps(self.layers, "layers")
 
+    @property
+    def length(self) -> int:
+        """Number of steps that :meth:`steps` gives, found without taking them."""
+        return steps_of(self.layers)
+
     def to_dict(self) -> dict[str, Any]:
         """The network as JSON types; :meth:`from_dict` reads it."""
         return {
@@ -102,6 +108,17 @@ class Network:
                 raise SpecError(f"network: there is no field {name!r:.60}; it has input, layers.")
         entering = input_from_dict(data.get("input", {}), "input")
         return cls(layers_from_list(data["layers"], "layers"), entering)
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "the text") -> Network:
+        """A network from the text of a JSON file; `name` stands for it in messages.
+
+        Raises
+        ------
+        SpecError
+            With the place, if something is wrong.
+        """
+        return cls.from_dict(read_json(text, name))
 
     def __str__(self) -> str:
         lines = [["input", str(self.input.shape), ""]]

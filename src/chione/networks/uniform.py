@@ -11,6 +11,8 @@ from chione.networks.network import Network
 from chione.networks.nonlinearity import Nonlinearity
 from chione.networks.repeat import Repeat
 
+_MOST = 10**7  # steps that are unfolded one by one
+
 
 def uniform(network: MLP | Network) -> MLP | None:
     """The network as an :class:`MLP`, or None.
@@ -20,7 +22,7 @@ def uniform(network: MLP | Network) -> MLP | None:
     """
     if isinstance(network, MLP):
         return network
-    if network.input.grid:
+    if network.input.grid or network.length > _MOST:
         return None
     layers = _unfolded(network.layers)
     dense, rest = layers[::2], layers[1::2]

@@ -45,7 +45,7 @@ def network_kernel(network: Network, x1: Any, x2: Any, with_ntk: bool) -> Estima
     b = a if x2 is None else as_inputs("x2", x2, shape)
     both = a if x2 is None else np.concatenate([a, b])
     sites = len(both) * shape.positions
-    steps = sum(1 for _ in network.steps())
+    steps = network.length
     cost.check(
         f"a kernel of {len(both)} inputs at {shape.positions} positions over {steps} layers",
         seconds=steps * _PAIR_SECONDS * sites * sites,

@@ -143,12 +143,12 @@ def network_theory(
     shape = described.input.shape
     given = None if inputs is None else as_inputs("inputs", inputs, shape)
     sites = (described.input.count if given is None else len(given)) * shape.positions
-    steps = sum(1 for _ in described.steps())
+    steps = described.length
     cost.check(
         f"a walk over {steps} layers and {sites} sites",
         seconds=steps * (5e-4 + _PAIR_SECONDS * min(sites * sites, 40 * sites)),
         gigabytes=1e-9 * 40 * sites**2,
-        fits="fewer inputs or positions",
+        fits="fewer layers, inputs or positions",
         effort=effort,
     )
     with cost.allowing(effort):

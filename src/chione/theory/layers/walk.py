@@ -9,32 +9,15 @@ import numpy as np
 
 from chione.activations import AbstractActivation
 from chione.base import UnsupportedLayerError, checks
-from chione.networks import MLP, AbstractLayer, Layers, Network, Shape
-
-# The rules register themselves where they are imported.
-from chione.theory.layers import (  # noqa: F401
-    convolution,
-    dense,
-    dropout,
-    flatten,
-    gate,
-    maxout,
-    noise,
-    nonlinearity,
-    norm,
-    parallel,
-    pooling,
-    position,
-    repeat,
-    residual,
-    scale,
-)
+from chione.networks import MLP, AbstractLayer, Layers, Network, Shape, import_files
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.rule import Passed, Pullback, forward
 from chione.theory.layers.stream import Gradient, Law, Stream, entering, from_moments
 from chione.theory.moments.pair_moments import Prepared
 
 COTANGENTS = ("independent", "shared")
+
+import_files("chione.theory.layers")  # where the rules register themselves
 
 
 @dataclass(frozen=True)
