@@ -49,8 +49,8 @@ class Asked(Protocol):
     def batch(self) -> int:
         """Number of inputs of the whole batch."""
 
-    def variances(self, node: Node) -> tuple[float, float]:
-        """sigma_w^2, padding counted, and sigma_b^2 of an affine map."""
+    def given(self, node: Node) -> tuple[float, float] | None:
+        """sigma_w^2, padding counted, and sigma_b^2 of an affine map that is to be set."""
 
     def part(self, node: Node, first: int, count: int) -> frozenset[int] | None:
         """Sources of a share of the channels; None if it overlaps with another one."""
@@ -123,8 +123,9 @@ def _plain(layer: AbstractLayer, node: Node, states: tuple[State, ...], walk: As
 @cross.register
 def _dense(layer: Dense, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
     (state,) = states
-    w2, b2 = walk.variances(node)
-    stream, home = forward(_affine(w2, b2, node.shape[-1]), state.stream, walk.rules)
+    given = walk.given(node)
+    wanted = layer if given is None else _affine(*given, node.shape[-1])
+    stream, home = forward(wanted, state.stream, walk.rules)
     return _behind(node, state, stream, walk, home)
 
 
@@ -143,12 +144,14 @@ def _convolution(
     """
     (state,) = states
     weight = node.weight
-    w2, b2 = walk.variances(node)
-    if weight is not None and weight.centred and state.taken == "all" and state.grid:
+    assert weight is not None  # a convolution has weights
+    given = walk.given(node)
+    w2, b2 = given or (weight.sigma_w2 * weight.coverage, weight.sigma_b**2)
+    if weight.centred and state.taken == "all" and state.grid:
         exact = replace(layer, sigma_w=math.sqrt(w2 / weight.coverage), sigma_b=math.sqrt(b2))
-        stream, home = forward(exact, state.stream, walk.rules)
+        stream, tapwise = forward(exact, state.stream, walk.rules)
         if stream.shape.grid == node.shape[2:]:
-            return _behind(node, state, stream, walk, home)
+            return _behind(node, state, stream, walk, tapwise)
     mean, back = averaged(state, walk.rules)
     stream, through = forward(_affine(w2, b2, node.shape[1]), mean.stream, walk.rules)
     at = arranged(node.shape, "first", walk.batch)

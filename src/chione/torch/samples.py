@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -55,6 +56,7 @@ class Arrangement:
         return "mean" if axes == "first" else "some"
 
 
+@lru_cache(maxsize=1024)
 def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | None:
     """The arrangement of a tensor of that shape; None if no axis can be told to be the batch."""
     if len(shape) < 2 or not axes or 0 in shape:

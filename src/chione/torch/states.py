@@ -48,12 +48,14 @@ class State:
     @property
     def length(self) -> float:
         """Mean square over all sites."""
-        return float(self.stream.k.at(self.stream.orbits.diagonal).value.mean())
+        at = self.stream.orbits.diagonal
+        return float(self.stream.k.value[at].sum()) / len(at)
 
     @property
     def length_error(self) -> float:
         """Bound on its error."""
-        return float(self.stream.k.at(self.stream.orbits.diagonal).error.mean())
+        at = self.stream.orbits.diagonal
+        return float(self.stream.k.error[at].sum()) / len(at)
 
     def one_minus_c(self) -> tuple[float, float]:
         """Mean of 1 - c between different inputs, positions joined, and its error; else NaN."""
@@ -62,7 +64,7 @@ class State:
     def finite(self) -> bool:
         """Whether all moments are numbers."""
         s = self.stream
-        return bool(np.all(np.isfinite(s.k.value)) and np.all(np.isfinite(s.d.value)))
+        return math.isfinite(s.k.value.sum() + s.d.value.sum())
 
 
 def _between(s: Stream) -> tuple[float, float]:
@@ -70,26 +72,28 @@ def _between(s: Stream) -> tuple[float, float]:
     n, t = s.inputs, s.positions
     if n < 2:
         return math.nan, math.nan
-    diagonal = s.orbits.diagonal
-    q, q_error = (v[diagonal].reshape(n, t).mean(axis=1) for v in s.k)
-    d, d_error = (_joined(v[s.orbits.index], n, t) for v in s.d)
-    root = np.sqrt(q[:, None] * q)
-    apart = ~np.eye(n, dtype=bool)
-    if not np.all(root > 0.0):
+    diagonal, index = s.orbits.diagonal, s.orbits.index
+    q, q_error, d, d_error = s.k.value[diagonal], s.k.error[diagonal], *s.d
+    d, d_error = d[index], d_error[index]
+    if t > 1:
+        q, q_error = (v.reshape(n, t).sum(axis=1) / t for v in (q, q_error))
+        d, d_error = (_joined(v, n, t) for v in (d, d_error))
+    if not q.all():
         return math.nan, math.nan
-    step = (np.sqrt(q[:, None]) - np.sqrt(q)) ** 2
-    omc = (d - step) / (2.0 * root)
+    side = np.sqrt(q)
+    double = 2.0 * np.outer(side, side)
+    omc = np.maximum((d - np.subtract.outer(side, side) ** 2) / double, 0.0)
+    np.fill_diagonal(omc, 0.0)  # inputs with themselves
     relative = q_error / q
-    error = d_error / (2.0 * root) + omc * (relative[:, None] + relative)
-    return float(np.maximum(omc, 0.0)[apart].mean()), float(error[apart].mean())
+    error = d_error / double + omc * np.add.outer(relative, relative)
+    pairs = n * (n - 1)
+    return float(omc.sum()) / pairs, float(error.sum()) / pairs
 
 
 def _joined(matrix: Array, inputs: int, positions: int) -> Array:
     """Mean over equal positions, (inputs, inputs)."""
-    if positions == 1:
-        return matrix
     blocks = matrix.reshape(inputs, positions, inputs, positions)
-    return np.asarray(np.einsum("atbt->ab", blocks) / positions)
+    return np.asarray(blocks.diagonal(axis1=1, axis2=3).sum(axis=2) / positions)
 
 
 def from_sample(sample: Sample, gaussian: bool) -> State | None:
@@ -137,5 +141,6 @@ def uniform(state: State, total: float, numel: int) -> Gradient:
 
 def total_square(g: Gradient, numel: int) -> tuple[float, float]:
     """Total square of a gradient over all entries of the tensor, and the error."""
-    value, error = (float(v[g.orbits.diagonal].mean()) * numel for v in g.p)
-    return value, error
+    at = g.orbits.diagonal
+    each = numel / len(at)
+    return float(g.p.value[at].sum()) * each, float(g.p.error[at].sum()) * each
