@@ -97,7 +97,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
 
     def feed(self, batch: Any) -> None:
         """Make the floating tensors of the batch the inputs of the graph."""
-        self.book.feed(batch)
+        self._quietly(self.book.feed, batch)
 
     def finish(self, out: torch.Tensor) -> Graph:
         """Note which node is the output, and return the graph."""

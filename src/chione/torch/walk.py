@@ -108,6 +108,9 @@ class Walk:
         source = self.graph.nodes[parent]
         if source.held is not None and isinstance(source.tensors, Table):
             return self._fixed(source.tensors.weight, node)
+        if node.wide is not None and node.wide[0] == parent:
+            wide = node.wide[1]
+            return None if wide is None else from_sample(wide, source.gaussian)
         state = self.states.get(parent)
         arriving = node.arriving
         if arriving is not None and (state is None or state.axes != arriving.axes):
@@ -203,7 +206,11 @@ class Walk:
         entered = self._entered[child.index][child.parents.index(parent.index)]
         if entered is self.states.get(parent.index):
             return arrived
-        return total_square(arrived, parent.numel)[0]  # other sites than those of the parent
+        if entered is None:
+            return None
+        # other sites than those of the parent, which may be the same for all inputs
+        numel = self.batch * entered.positions * entered.stream.shape.width
+        return total_square(arrived, entered.shares, numel)[0]
 
     def _plus(self, node: Node, one: Flow, two: Flow) -> Flow:
         if isinstance(one, float) and one == 0.0:
@@ -219,7 +226,7 @@ class Walk:
     def _total(self, node: Node, flow: Flow) -> Total:
         if isinstance(flow, float):
             return Total(flow, 0.0)
-        return Total(*total_square(flow, node.numel))
+        return Total(*total_square(flow, self.states[node.index].shares, node.numel))
 
     def chi_perp(self, node: Node) -> float:
         """Factor on the total squared gradient from an affine row to the row before it."""
