@@ -28,12 +28,12 @@ from chione.theory.layers.channels import joined, multiplied, product
 from chione.theory.layers.residual import added
 from chione.theory.layers.rule import Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
-from chione.torch.layers.joins import Concat, Product, Sum, View
+from chione.torch.layers.joins import Concat, Pick, Product, Sum, View
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import Frozen
 from chione.torch.nodes import Node
 from chione.torch.samples import arranged
-from chione.torch.states import State, averaged
+from chione.torch.states import State, averaged, picked
 
 Home: TypeAlias = Callable[[Gradient], Gradient]
 
@@ -49,8 +49,8 @@ class Asked(Protocol):
     def batch(self) -> int:
         """Number of inputs of the whole batch."""
 
-    def variances(self, node: Node) -> tuple[float, float]:
-        """sigma_w^2, padding counted, and sigma_b^2 of an affine map."""
+    def given(self, node: Node) -> tuple[float, float] | None:
+        """sigma_w^2, padding counted, and sigma_b^2 of an affine map that is to be set."""
 
     def part(self, node: Node, first: int, count: int) -> frozenset[int] | None:
         """Sources of a share of the channels; None if it overlaps with another one."""
@@ -123,8 +123,9 @@ def _plain(layer: AbstractLayer, node: Node, states: tuple[State, ...], walk: As
 @cross.register
 def _dense(layer: Dense, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
     (state,) = states
-    w2, b2 = walk.variances(node)
-    stream, home = forward(_affine(w2, b2, node.shape[-1]), state.stream, walk.rules)
+    given = walk.given(node)
+    wanted = layer if given is None else _affine(*given, node.shape[-1])
+    stream, home = forward(wanted, state.stream, walk.rules)
     return _behind(node, state, stream, walk, home)
 
 
@@ -143,12 +144,14 @@ def _convolution(
     """
     (state,) = states
     weight = node.weight
-    w2, b2 = walk.variances(node)
-    if weight is not None and weight.centred and state.taken == "all" and state.grid:
+    assert weight is not None  # a convolution has weights
+    given = walk.given(node)
+    w2, b2 = given or (weight.sigma_w2 * weight.coverage, weight.sigma_b**2)
+    if weight.centred and state.taken == "all" and state.grid:
         exact = replace(layer, sigma_w=math.sqrt(w2 / weight.coverage), sigma_b=math.sqrt(b2))
-        stream, back = forward(exact, state.stream, walk.rules)
+        stream, tapwise = forward(exact, state.stream, walk.rules)
         if stream.shape.grid == node.shape[2:]:
-            return _behind(node, state, stream, walk, back)
+            return _behind(node, state, stream, walk, tapwise)
     mean, back = averaged(state, walk.rules)
     stream, through = forward(_affine(w2, b2, node.shape[1]), mean.stream, walk.rules)
     at = arranged(node.shape, "first", walk.batch)
@@ -205,6 +208,18 @@ def _view(layer: View, node: Node, states: tuple[State, ...], walk: Asked) -> Cr
     return _behind(node, state, stream, walk, lambda g: _scaled(g, share))
 
 
+@cross.register
+def _pick(layer: Pick, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    """One position: its rows of K, and nothing comes back to the others."""
+    (state,) = states
+    at = arranged((walk.batch, state.positions, 1), "last", walk.batch)
+    place = None if at is None else at.place(layer.position)
+    if place is None or state.taken == "mean" or not state.grid:
+        raise unsupported(node, "the position is none of its sites")
+    stream, home = picked(state.stream, place)
+    return _behind(node, state, stream, walk, home)
+
+
 def _same(g: Gradient) -> Gradient:
     return g
 
@@ -234,10 +249,13 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
     one, two = node.parents
     if one == two:
         (state, _) = states
+        if layer.minus:
+            raise unsupported(node, "it is zero")
         doubled = replace(state, stream=multiplied(state.stream, 2.0))
         return Crossing(doubled, {one: lambda g: g.scaled(4.0)})
     met, homes = _met(states, node, walk)
-    stream = added(tuple(s.stream for s in met), walk.rules)
+    first, second = (s.stream for s in met)
+    stream = added((first, multiplied(second, -1.0 if layer.minus else 1.0)), walk.rules)
     return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, homes, strict=True)))
 
 
@@ -299,9 +317,9 @@ def stateless(node: Node, parent: int, numel: int) -> float | None:
     if weight is not None:
         return weight.sigma_w2 * weight.coverage
     if isinstance(layer, Concat):
-        return numel / max(node.numel, 1)
+        return numel / max(node.numel, 1) if layer.channels else None  # positions may differ
     if isinstance(layer, Sum):
-        return float(node.parents.count(parent)) ** 2
+        return (0.0 if layer.minus else 4.0) if node.parents[0] == node.parents[1] else 1.0
     if isinstance(layer, (View, Flatten)):
         return 1.0
     if isinstance(layer, (Scale, Frozen)):

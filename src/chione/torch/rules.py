@@ -14,7 +14,7 @@ from chione.torch.layers.convolution import convolution_call
 from chione.torch.layers.dense import dense_call
 from chione.torch.layers.dropout import dropout_call
 from chione.torch.layers.entering import Attention, Embedding, Entering, Held
-from chione.torch.layers.joins import Concat, Product, Sum
+from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import norm_call, uses_batch
 from chione.torch.layers.pooling import pooling_call, pools_first
@@ -22,6 +22,8 @@ from chione.torch.layers.scale import scale_of
 from chione.torch.layers.tensors import Affine, Heads, Table, Weight, root_mean_square
 from chione.torch.layers.views import view_call
 from chione.torch.nodes import Node
+from chione.torch.padding import pad, padded
+from chione.torch.samples import Sample, is_sampled
 
 
 class Rules:
@@ -90,6 +92,8 @@ class Rules:
             return self._concat
         if name in ops.POOLS:
             return self._pool
+        if name == "pad":
+            return self._pad
         if name == "bilinear":
             return self._bilinear
         if name == "linear" or name == "addmm" or name in ops.MATMULS or "conv" in name:
@@ -100,14 +104,17 @@ class Rules:
 
     def _affine(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         seen = self.book.seen
-        call = dense_call(name, args, kwargs, seen) or convolution_call(name, args, kwargs, seen)
+        around = padded(self.book, args[0]) if args else None
+        call = dense_call(name, args, kwargs, seen) or convolution_call(
+            name, args, kwargs, seen, around and around[0]
+        )
         if call is None:
             return False, out
         x, layer, weight = call
         axes = "last" if isinstance(layer, Dense) else "first"
         if axes == "first" and x.dim() != weight.weight.dim():
             axes = ""  # no batch axis
-        source = self.book.source(x)
+        source, x = (self.book.source(x), x) if around is None else around[1:]
         node = self.book.new(
             layer, (source,), out, weight.parameter, tensors=weight, axes=axes,
             operation=weight.operation,
@@ -118,6 +125,9 @@ class Rules:
             out = self.on_affine(node, out, x)
         self.book.row(node, out)
         return True, out
+
+    def _pad(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
+        return pad(self.book, args, kwargs, out), out
 
     def _norm(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         x, layer, affine, operation = norm_call(name, args, kwargs, self.book.seen)
@@ -208,11 +218,12 @@ class Rules:
                 return False, out
             a, b = signal, parameter
         residual = bool(b.ancestors >> a.index & 1 or a.ancestors >> b.index & 1)
-        node = self.book.new(Sum(residual), (a.index, b.index), out, None)
+        node = self.book.new(Sum(residual, "sub" in name), (a.index, b.index), out, None)
         node.operation = "residual sum" if residual else "sum"
         node.known = a.known and b.known
         node.gaussian = a.gaussian and b.gaussian
         node.axes = a.axes if b.held or a.axes == b.axes else ""
+        self._broadcast(node, (a, b), args)
         signals = all(
             n.layer is not None and not isinstance(n.layer, (Product, Entering, Scale))
             for n in (a, b)
@@ -220,6 +231,16 @@ class Rules:
         if signals or (residual and self._between_has_weights(a, b)):
             self.book.row(node, out)
         return True, out
+
+    def _broadcast(self, node: Node, terms: tuple[Node, Node], args: Any) -> None:
+        """Measure a term that is the same for all inputs as it meets the others."""
+        for term, x in zip(terms, args, strict=False):
+            missing = term.held is None and term.shape != node.shape and self.book.measure
+            if missing and node.axes and self.book.find(x) == term.index:
+                node.wide = (
+                    term.index,
+                    Sample.of(x.expand(node.shape), node.axes, self.book.graph.batch),
+                )
 
     def _between_has_weights(self, a: Node, b: Node) -> bool:
         later, earlier = (b, a) if b.index > a.index else (a, b)
@@ -305,12 +326,14 @@ class Rules:
         parts = args[0] if args else kwargs.get("tensors", ())
         parents = tuple(self.book.source(t) for t in parts)
         nodes = [self.book.graph.nodes[i] for i in parents]
-        axes = nodes[0].axes if len({n.axes for n in nodes}) == 1 else ""
-        channels = _along_channels(tuple(out.shape), [n.shape for n in nodes], axes)
+        told = {n.axes for n in nodes if n.axes}
+        axes = told.pop() if len(told) == 1 else ""
+        channels = along_channels(tuple(out.shape), [n.shape for n in nodes], axes)
+        channels = channels and all(n.axes for n in nodes)
         node = self.book.new(Concat(channels), parents, out, None)
         node.known = channels and all(n.known for n in nodes)
         node.gaussian = all(n.gaussian for n in nodes)
-        node.axes = axes if channels else ""
+        node.axes = axes if out.dim() == len(nodes[0].shape) else ""
         return True, out
 
     def activation(self, call: Applied, source: int | None, out: torch.Tensor, sat: Any) -> None:
@@ -342,8 +365,9 @@ class Rules:
             node = self.book.new(layer, (source,), tensor, None)
             self.book.follow(node, source)
             node.axes = axes
-            if layer is None:
-                node.known = False
+            picked = layer.position if isinstance(layer, Pick) else None
+            seen = is_sampled(picked, parent.shape, parent.axes, self.book.graph.batch)
+            node.known &= layer is not None and seen
             held = parent.held
             if held is not None and held.name:
                 flat = tensor.dim() == 2 and len(parent.shape) == 2
@@ -369,14 +393,3 @@ class Rules:
         leaf = self.book.leaves.get(self.book.path, False)  # its own hook will make the row
         if main and owner is not None and signal and not leaf and not self.book.computes_weights():
             self.book.row(node, tensor)
-
-
-def _along_channels(whole: tuple[int, ...], parts: list[tuple[int, ...]], axes: str) -> bool:
-    """Whether tensors were joined along their channels."""
-    channels = len(whole) - 1 if axes == "last" else 1
-    if not axes or any(len(part) != len(whole) for part in parts):
-        return False
-    return all(
-        a == b for part in parts for i, (a, b) in enumerate(zip(part, whole, strict=True))
-        if i != channels
-    )  # fmt: skip

@@ -3,13 +3,15 @@ r"""Second moments of a real tensor over a few inputs and positions: what a walk
 .. math:: K_{at, bs} = \frac1N \sum_i x_i(a, t)\,x_i(b, s)
 
 Four inputs of the batch, spread over it. Of up to eight positions all are taken; of more tokens
-four, and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
+four, the first among them, which stands for itself alone, since it may be a class token; and of a
+larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -48,6 +50,22 @@ class Arrangement:
         """Number of positions."""
         return math.prod(self.grid)
 
+    def shares(self, taken: Taken) -> Array:
+        """Of all positions, how many each one of the sample stands for; their sum is 1."""
+        if taken != "some":
+            n = self.positions if taken == "all" else 1
+            return np.full(n, 1.0 / n)
+        others = _TOKENS - 1
+        rest = (self.positions - 1) / (self.positions * others)
+        return np.array([1.0 / self.positions, *(rest,) * others])
+
+    def place(self, position: int) -> int | None:
+        """Where a position stands in a sample of tokens; None if it is not in it."""
+        if self.positions <= _WHOLE:
+            return position
+        chosen = _spread(self.positions, _TOKENS)
+        return chosen.index(position) if position in chosen else None
+
     def taken(self, axes: str) -> Taken:
         """Which positions a sample has."""
         if self.positions <= _WHOLE:
@@ -55,6 +73,7 @@ class Arrangement:
         return "mean" if axes == "first" else "some"
 
 
+@lru_cache(maxsize=1024)
 def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | None:
     """The arrangement of a tensor of that shape; None if no axis can be told to be the batch."""
     if len(shape) < 2 or not axes or 0 in shape:
@@ -71,6 +90,12 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
     if shape[0] % batch == 0:
         return Arrangement(inputs, _extents((shape[0] // batch, *shape[1:-1])), shape[-1])
     return None
+
+
+def is_sampled(position: int | None, shape: tuple[int, ...], axes: str, batch: int) -> bool:
+    """Whether theory looks at a position of a tensor; None stands for all of them."""
+    at = None if position is None else arranged(shape, axes, batch)
+    return position is None or (at is not None and at.place(position) is not None)
 
 
 def _extents(grid: tuple[int, ...]) -> tuple[int, ...]:
@@ -140,13 +165,14 @@ class Sample:
         q = np.diagonal(gram).copy()
         if not (np.all(np.isfinite(gram)) and np.all(q > 0.0) and whole.finite):
             return gram, mean
-        stretch = whole.mean_square / float(q.mean())
+        shares = self.at.shares(self.taken)
+        stretch = whole.mean_square / float(q @ np.tile(shares, self.at.inputs)) * self.at.inputs
         root = np.sqrt(q[:, None] * q)
         omc = np.clip(1.0 - gram / root, 0.0, 2.0)
         n = len(q) // self.at.inputs
         owner = np.arange(len(q)) // n
         apart = owner[:, None] != owner
-        found = between_inputs(gram, self.at.inputs)
+        found = between_inputs(gram, shares)
         if found > 0.0 and whole.one_minus_c >= 0.0:
             omc = np.where(apart, np.clip(omc * (whole.one_minus_c / found), 0.0, 2.0), omc)
         same = np.eye(len(q), dtype=bool)
@@ -154,16 +180,25 @@ class Sample:
         return out, mean * math.sqrt(stretch)
 
 
-def between_inputs(k: Array, inputs: int) -> float:
+def between_inputs(k: Array, shares: Array) -> float:
     """Mean of 1 - c over pairs of different inputs, positions joined; NaN for one input."""
-    n = len(k) // inputs
-    if inputs < 2:
+    n = len(k) // len(shares)
+    if n < 2:
         return math.nan
-    joint = np.einsum("atbt->ab", k.reshape(inputs, n, inputs, n)) / n
+    joint = joined(k, shares)
     q = np.diagonal(joint)
     with np.errstate(all="ignore"):
         omc = 1.0 - joint / np.sqrt(q[:, None] * q)
-    return float(omc[~np.eye(inputs, dtype=bool)].mean())
+    return float(omc[~np.eye(n, dtype=bool)].mean())
+
+
+def joined(matrix: Array, shares: Array) -> Array:
+    """Mean over equal positions, (inputs, inputs)."""
+    t = len(shares)
+    if t == 1:
+        return matrix
+    blocks = matrix.reshape(len(matrix) // t, t, -1, t)
+    return np.asarray(blocks.diagonal(axis1=1, axis2=3) @ shares)
 
 
 def _spread(n: int, wanted: int) -> list[int]:

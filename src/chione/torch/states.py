@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import Array, UnsupportedLayerError
 from chione.networks import Flatten, Shape
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Pullback, Walker, forward
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
-from chione.torch.samples import Arrangement, Sample, Taken
+from chione.theory.layers.windows import Together, Windows
+from chione.torch.samples import Arrangement, Sample, Taken, joined
 from chione.torch.statistics import Moments
 
 MEASURED = Law(False, "measured ones, of a law that nobody knows")
@@ -41,6 +42,11 @@ class State:
     axes: str
 
     @property
+    def shares(self) -> Array:
+        """How much of all positions each site of an input stands for."""
+        return Arrangement(self.stream.inputs, self.grid, 1).shares(self.taken)
+
+    @property
     def positions(self) -> int:
         """Number of positions of the tensor."""
         return math.prod(self.grid)
@@ -48,48 +54,55 @@ class State:
     @property
     def length(self) -> float:
         """Mean square over all sites."""
-        return float(self.stream.k.at(self.stream.orbits.diagonal).value.mean())
+        return self._over_sites(self.stream.k.value)
 
     @property
     def length_error(self) -> float:
         """Bound on its error."""
-        return float(self.stream.k.at(self.stream.orbits.diagonal).error.mean())
+        return self._over_sites(self.stream.k.error)
+
+    def _over_sites(self, x: Array) -> float:
+        return weighted(x[self.stream.orbits.diagonal], self.shares)
 
     def one_minus_c(self) -> tuple[float, float]:
         """Mean of 1 - c between different inputs, positions joined, and its error; else NaN."""
-        return _between(self.stream)
+        return _between(self.stream, self.shares)
 
     def finite(self) -> bool:
         """Whether all moments are numbers."""
         s = self.stream
-        return bool(np.all(np.isfinite(s.k.value)) and np.all(np.isfinite(s.d.value)))
+        return math.isfinite(s.k.value.sum() + s.d.value.sum())
 
 
-def _between(s: Stream) -> tuple[float, float]:
+def weighted(x: Array, shares: Array) -> float:
+    """Mean over sites, (sites,), positions by their shares."""
+    t = len(shares)
+    if t == 1 or shares[0] == shares[-1]:
+        return float(x.sum()) / len(x)
+    return float((x.reshape(-1, t) @ shares).sum()) * t / len(x)
+
+
+def _between(s: Stream, shares: Array) -> tuple[float, float]:
     """From distances, which keep their digits where inputs are alike."""
     n, t = s.inputs, s.positions
     if n < 2:
         return math.nan, math.nan
-    diagonal = s.orbits.diagonal
-    q, q_error = (v[diagonal].reshape(n, t).mean(axis=1) for v in s.k)
-    d, d_error = (_joined(v[s.orbits.index], n, t) for v in s.d)
-    root = np.sqrt(q[:, None] * q)
-    apart = ~np.eye(n, dtype=bool)
-    if not np.all(root > 0.0):
+    diagonal, index = s.orbits.diagonal, s.orbits.index
+    q, q_error, d, d_error = s.k.value[diagonal], s.k.error[diagonal], *s.d
+    d, d_error = d[index], d_error[index]
+    if t > 1:
+        q, q_error = (v.reshape(n, t) @ shares for v in (q, q_error))
+        d, d_error = (joined(v, shares) for v in (d, d_error))
+    if not q.all():
         return math.nan, math.nan
-    step = (np.sqrt(q[:, None]) - np.sqrt(q)) ** 2
-    omc = (d - step) / (2.0 * root)
+    side = np.sqrt(q)
+    double = 2.0 * np.outer(side, side)
+    omc = np.maximum((d - np.subtract.outer(side, side) ** 2) / double, 0.0)
+    np.fill_diagonal(omc, 0.0)  # inputs with themselves
     relative = q_error / q
-    error = d_error / (2.0 * root) + omc * (relative[:, None] + relative)
-    return float(np.maximum(omc, 0.0)[apart].mean()), float(error[apart].mean())
-
-
-def _joined(matrix: Array, inputs: int, positions: int) -> Array:
-    """Mean over equal positions, (inputs, inputs)."""
-    if positions == 1:
-        return matrix
-    blocks = matrix.reshape(inputs, positions, inputs, positions)
-    return np.asarray(np.einsum("atbt->ab", blocks) / positions)
+    error = d_error / double + omc * np.add.outer(relative, relative)
+    pairs = n * (n - 1)
+    return float(omc.sum()) / pairs, float(error.sum()) / pairs
 
 
 def from_sample(sample: Sample, gaussian: bool) -> State | None:
@@ -122,9 +135,34 @@ def averaged(state: State, walk: Walker) -> tuple[State, Pullback]:
     if state.stream.positions == 1:
         taken: Taken = "mean" if state.positions > 1 else "all"
         return replace(state, taken=taken), lambda g: g
+    if state.taken == "some":
+        raise UnsupportedLayerError(
+            "four positions of a sequence do not stand for the mean over it"
+        )
     after, pullback = forward(Flatten(), state.stream, walk)
     after = after.with_(shape=Shape(state.stream.shape.width))
     return replace(state, stream=after, taken="mean"), pullback
+
+
+def picked(stream: Stream, place: int) -> tuple[Stream, Pullback]:
+    """One of the positions; nothing comes back to the others."""
+    n, inputs = stream.positions, stream.inputs
+    windows = Windows(("picked", n, place), np.array([[place]]), n)
+    one = Together.of(stream.orbits, windows, inputs)
+    after = stream.with_(
+        shape=Shape(stream.shape.width),
+        orbits=one.orbits,
+        k=one.covariance(stream.k),
+        d=one.distance(stream.k, stream.d),
+        theta=one.covariance(stream.theta),
+        mean=stream.mean.at(np.arange(inputs) * n + place),
+    )
+
+    def pullback(g: Gradient) -> Gradient:
+        home = Together.of(g.orbits, windows.adjoint, inputs)
+        return Gradient(home.orbits, home.covariance(g.p))
+
+    return after, pullback
 
 
 def uniform(state: State, total: float, numel: int) -> Gradient:
@@ -135,7 +173,8 @@ def uniform(state: State, total: float, numel: int) -> Gradient:
     return Gradient(orbits, Bounded.exact(each * identity[orbits.rows, orbits.columns]))
 
 
-def total_square(g: Gradient, numel: int) -> tuple[float, float]:
+def total_square(g: Gradient, shares: Array, numel: int) -> tuple[float, float]:
     """Total square of a gradient over all entries of the tensor, and the error."""
-    value, error = (float(v[g.orbits.diagonal].mean()) * numel for v in g.p)
+    at = g.orbits.diagonal
+    value, error = (weighted(v[at], shares) * numel for v in g.p)
     return value, error

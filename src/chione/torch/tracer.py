@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from torch._C import DisableTorchFunction
 from torch.overrides import TorchFunctionMode
 
 from chione.torch import operations as ops
@@ -96,7 +97,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
 
     def feed(self, batch: Any) -> None:
         """Make the floating tensors of the batch the inputs of the graph."""
-        self.book.feed(batch)
+        self._quietly(self.book.feed, batch)
 
     def finish(self, out: torch.Tensor) -> Graph:
         """Note which node is the output, and return the graph."""
@@ -150,7 +151,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         """Call something of our own without recording what it computes."""
         was, self._busy = self._busy, True
         try:
-            return function(*args)
+            with DisableTorchFunction():  # nothing of it has to pass through here
+                return function(*args)
         finally:
             self._busy = was
 

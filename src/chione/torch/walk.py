@@ -62,7 +62,9 @@ class Walk:
         self._entered: dict[int, tuple[State | None, ...]] = {}
         self._crossed: dict[int, Crossing] = {}
         self._given: dict[int, tuple[float, float]] = {}
-        self._arrived: dict[tuple[int, int], float] = {}  # factor from a node to its parent
+        self._flows: dict[int, Flow | None] = {}
+        self._sent: dict[int, float] = {}  # total square at each node
+        self._returned: dict[int, float] = {}  # the same, where one node alone sends it
         self._parts: dict[int, list[tuple[int, int, frozenset[int]]]] = {}
         for node in graph.nodes:
             self._visit(node)
@@ -106,6 +108,9 @@ class Walk:
         source = self.graph.nodes[parent]
         if source.held is not None and isinstance(source.tensors, Table):
             return self._fixed(source.tensors.weight, node)
+        if node.wide is not None and node.wide[0] == parent:
+            wide = node.wide[1]
+            return None if wide is None else from_sample(wide, source.gaussian)
         state = self.states.get(parent)
         arriving = node.arriving
         if arriving is not None and (state is None or state.axes != arriving.axes):
@@ -133,14 +138,9 @@ class Walk:
         at = arranged(node.shape, node.axes, self.batch)
         return None if at is None else from_numbers(here, at, node.axes, node.gaussian)
 
-    def variances(self, node: Node) -> tuple[float, float]:
-        """sigma_w^2, padding counted, and sigma_b^2 of an affine map."""
-        weight = node.weight
-        if node.index in self._given:
-            return self._given[node.index]
-        if weight is None:
-            return math.nan, math.nan
-        return weight.sigma_w2 * weight.coverage, weight.bias_spread.mean_square
+    def given(self, node: Node) -> tuple[float, float] | None:
+        """sigma_w^2, padding counted, and sigma_b^2 of an affine map that is to be set."""
+        return self._given.get(node.index)
 
     def part(self, node: Node, first: int, count: int) -> frozenset[int] | None:
         """Sources of a share of channels: its own where no other share overlaps."""
@@ -168,26 +168,28 @@ class Walk:
             return {}
         children = self.graph.children()
         reach = self.graph.nodes[output].ancestors | (1 << output)
-        flows: dict[int, Flow | None] = {}
         known: dict[int, Total] = {}
         for node in reversed(self.graph.nodes):
             if not reach >> node.index & 1:
                 continue
+            readers = sorted({c for c in children[node.index] if reach >> c & 1})
             flow: Flow | None = float(found.output_entries) if node.index == output else 0.0
-            for child in sorted(set(children[node.index])):
-                if flow is not None and reach >> child & 1:
-                    arrived = self._home(self.graph.nodes[child], node, flows[child])
-                    self._note(self.graph.nodes[child], node, flows[child], arrived)
-                    flow = None if arrived is None else self._plus(node, flow, arrived)
+            for child in readers:
+                arrived = self._home(self.graph.nodes[child], node, self._flows[child])
+                flow = None if arrived is None or flow is None else self._plus(node, flow, arrived)
             total = None if flow is None else self._total(node, flow)
             if total is None or not math.isfinite(total.value):
                 flow = total = None
+            elif len(readers) == 1 and node.index != output:
+                self._returned[node.index] = total.value
             if node.row and total is not None:
                 known[node.index] = total
             if flow is None and node.row and found.projected.get(node.index):
                 values = found.projected[node.index]
                 flow = sum(values) / len(values) * node.numel
-            flows[node.index] = flow
+                total = Total(flow, 0.0)
+            self._flows[node.index] = flow
+            self._sent[node.index] = 0.0 if total is None else total.value
         return known
 
     def _home(self, child: Node, parent: Node, flow: Flow | None) -> Flow | None:
@@ -204,14 +206,11 @@ class Walk:
         entered = self._entered[child.index][child.parents.index(parent.index)]
         if entered is self.states.get(parent.index):
             return arrived
-        return total_square(arrived, parent.numel)[0]  # other sites than those of the parent
-
-    def _note(self, child: Node, parent: Node, sent: Flow | None, arrived: Flow | None) -> None:
-        if sent is None or arrived is None:
-            return
-        before, after = self._total(child, sent).value, self._total(parent, arrived).value
-        if before > 0.0:
-            self._arrived[child.index, parent.index] = after / before
+        if entered is None:
+            return None
+        # other sites than those of the parent, which may be the same for all inputs
+        numel = self.batch * entered.positions * entered.stream.shape.width
+        return total_square(arrived, entered.shares, numel)[0]
 
     def _plus(self, node: Node, one: Flow, two: Flow) -> Flow:
         if isinstance(one, float) and one == 0.0:
@@ -227,7 +226,7 @@ class Walk:
     def _total(self, node: Node, flow: Flow) -> Total:
         if isinstance(flow, float):
             return Total(flow, 0.0)
-        return Total(*total_square(flow, node.numel))
+        return Total(*total_square(flow, self.states[node.index].shares, node.numel))
 
     def chi_perp(self, node: Node) -> float:
         """Factor on the total squared gradient from an affine row to the row before it."""
@@ -244,8 +243,8 @@ class Walk:
 
     def _factor(self, child: Node, parent: Node) -> float:
         """Of the gradient that came back, else of one that is the same everywhere."""
-        factor = self._arrived.get((child.index, parent.index), math.nan)
-        if not math.isnan(factor):
-            return factor
+        back, sent = self._returned.get(parent.index), self._sent.get(child.index, 0.0)
+        if back is not None and sent > 0.0:
+            return back / sent
         flow = self._home(child, parent, 1.0)
         return math.nan if flow is None else self._total(parent, flow).value

@@ -10,6 +10,7 @@ import torch
 
 from chione.networks import Convolution, Dense
 from chione.torch.layers.dense import Look, names, taken
+from chione.torch.layers.joins import Padded
 from chione.torch.layers.tensors import Weight
 from chione.torch.operations import CONVOLUTIONS, TRANSPOSED
 
@@ -20,19 +21,26 @@ _TRANSPOSED = (
 
 
 def convolution_call(
-    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], seen: Look
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    seen: Look,
+    padded: Padded | None = None,
 ) -> tuple[torch.Tensor, Convolution, Weight] | None:
-    """The input, the layer and its tensors, or None; arguments as for dense layers."""
+    """The input, the layer and its tensors, or None; arguments as for dense layers.
+
+    `padded` is what was put around the input before, circularly.
+    """
     if name in CONVOLUTIONS:
-        return _plain(seen, *taken(args, kwargs, _PLAIN))
+        return _plain(padded, seen, *taken(args, kwargs, _PLAIN))
     if name in TRANSPOSED:
         return _transposed(seen, *taken(args, kwargs, _TRANSPOSED))
     return None
 
 
 def _plain(
-    seen: Look, x: torch.Tensor, w: torch.Tensor, b: Any, stride: Any, padding: Any,
-    dilation: Any, groups: Any,
+    padded: Padded | None, seen: Look, x: torch.Tensor, w: torch.Tensor, b: Any, stride: Any,
+    padding: Any, dilation: Any, groups: Any,
 ) -> tuple[torch.Tensor, Convolution, Weight]:  # fmt: skip
     n, groups = w.dim() - 2, groups or 1
     kernel = tuple(int(k) for k in w.shape[2:])
@@ -46,9 +54,13 @@ def _plain(
             dilations[axis],
         )
         left, right = _padding(padding, axis, n, k, wide)
+        if padded is not None:
+            before, after = padded.widths[2 * (n - 1 - axis) :][:2]
+            size, left, right = size - before - after, left + before, right + after
         outputs = (size + left + right - wide * (k - 1) - 1) // step + 1
         coverage *= _axis_coverage(size, outputs, k, step, wide, left)
         centred &= left == wide * ((k - 1) // 2) and outputs == -(-size // step)
+    coverage = 1.0 if padded is not None else coverage
     channels = int(w.shape[1]) * groups
     depthwise = groups == channels == int(w.shape[0]) and groups > 1
     tensors = Weight(
@@ -62,6 +74,7 @@ def _plain(
         int(w.shape[0]),
         strides,
         dilations,
+        padding="circular" if padded is not None else "zero",
         groups=1 if depthwise else groups,
         depthwise=depthwise,
     )
@@ -88,6 +101,15 @@ def _transposed(
         kernel, tensors.sigma_w, tensors.sigma_b, int(w.shape[1]) * groups, steps, transposed=True
     )
     return x, layer, tensors
+
+
+def circular_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Padded | None:
+    """What ``pad`` puts around a tensor, where it goes around."""
+    x, widths, mode, _ = taken(args, kwargs, ("input", "pad", "mode", "value"))
+    axes = x.dim() - 2
+    if mode != "circular" or axes < 1 or len(widths) != 2 * axes:
+        return None
+    return Padded(tuple(int(w) for w in widths))
 
 
 def _axes(value: Any, n: int) -> tuple[int, ...]:

@@ -20,9 +20,18 @@ class AbstractJoin(AbstractLayer):
 @final
 @dataclass(frozen=True)
 class Sum(AbstractJoin, word="sum"):
-    """The sum of two tensors; `residual` if one of them is made from the other."""
+    """The sum of two tensors, or their difference.
+
+    Parameters
+    ----------
+    residual : bool
+        Whether one of them is made from the other.
+    minus : bool
+        Whether the second is subtracted.
+    """
 
     residual: bool = False
+    minus: bool = False
 
 
 @final
@@ -51,3 +60,30 @@ class View(AbstractJoin, word="view"):
     """
 
     part: tuple[int, int] | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Pick(AbstractJoin, word="view"):
+    """One position of a sequence, such as a class token."""
+
+    position: int
+
+
+@final
+@dataclass(frozen=True)
+class Padded(AbstractJoin, word="view"):
+    """Positions beyond the edge, copied from the other side; `widths` from the last axis on."""
+
+    widths: tuple[int, ...]
+
+
+def along_channels(whole: tuple[int, ...], parts: list[tuple[int, ...]], axes: str) -> bool:
+    """Whether tensors were joined along their channels."""
+    channels = len(whole) - 1 if axes == "last" else 1
+    if not axes or any(len(part) != len(whole) for part in parts):
+        return False
+    return all(
+        a == b for part in parts for i, (a, b) in enumerate(zip(part, whole, strict=True))
+        if i != channels
+    )  # fmt: skip

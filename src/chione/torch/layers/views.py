@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from chione.networks import AbstractLayer, Flatten
-from chione.torch.layers.joins import View
+from chione.torch.layers.joins import Pick, View
 from chione.torch.operations import SWAPS
 
 Shape = tuple[int, ...]
@@ -26,6 +26,9 @@ def view_call(
     x = args[0]
     whole, part = tuple(x.shape), tuple(out.shape)
     if not is_fair(part, whole):
+        picked = _picked(name, args, kwargs)
+        if axes == "last" and picked is not None and len(whole) == 3 and part == whole[::2]:
+            return Pick(picked % whole[1]), "last"
         return None, ""
     if name in SWAPS:
         return View(), _swapped(name, args, kwargs, whole, axes)
@@ -45,6 +48,18 @@ def view_call(
         if part == (whole[0], math.prod(whole[1:])):
             return Flatten(), "last"
     return View(), ""
+
+
+def _picked(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
+    """The position in ``x[:, i]`` or ``x.select(1, i)``."""
+    if name == "select":
+        dim, index = [*args[1:], *kwargs.values()][:2]
+        return index if dim in (1, -2) and isinstance(index, int) else None
+    key = args[1] if name == "__getitem__" and isinstance(args[1], tuple) else ()
+    whole = [k for i, k in enumerate(key) if i != 1 and k is not Ellipsis]
+    if len(key) < 2 or isinstance(key[1], bool) or any(k != slice(None) for k in whole):
+        return None
+    return key[1] if isinstance(key[1], int) else None
 
 
 def is_fair(part: Shape, whole: Shape) -> bool:
