@@ -12,7 +12,7 @@ import mpmath as mp
 
 from chione import networks as cn
 
-mp.mp.dps = 50
+DIGITS = 50
 
 
 @dataclass
@@ -499,6 +499,7 @@ def entering(network):
     return State([group], network.input.shape.positions)
 
 
+@mp.workdps(DIGITS)
 def solve(network):
     """Final state, and the gradient at the input for independent and for shared cotangents."""
     state, home = through(network.layers, entering(network))

@@ -145,6 +145,7 @@ def check(found, wanted, n, what, slack=5e-12):
             assert found.error[i, j] <= slack * size, (what, i, j, found.error[i, j])
 
 
+@mp.workdps(50)
 def compare(network):
     state, grads = solve(network)
     walked = propagate(network)
@@ -220,6 +221,7 @@ def test_activations_in_a_row_inside_a_branch_are_composed():
 # ---- the largest of several ---------------------------------------------------------------------
 
 
+@mp.workdps(50)
 def test_two_pieces_agree_with_their_closed_form():
     m = maximum(2)
     for angle in (1e-8, 1e-3, 0.3, 1.5, 3.0, np.pi):

@@ -60,6 +60,7 @@ class Lengths:
         self.one: Index = np.searchsorted(self.classes, orbits.one)
         self.two: Index = np.searchsorted(self.classes, orbits.two)
         self.apart: Index = np.flatnonzero(orbits.apart)
+        self.first, self.second = self.one[self.apart], self.two[self.apart]
 
     @staticmethod
     def of(orbits: Orbits) -> Lengths:
@@ -83,8 +84,8 @@ def apply(stream: Stream, act: AbstractActivation, walk: Walker) -> tuple[Stream
     ):
         out.value[at.classes], out.error[at.classes] = value, error
     if at.apart.size:
-        i, j, far = at.one[at.apart], at.two[at.apart], at.apart
-        pairs = found.pairs(i, j, *stream.d.at(far))
+        far = at.apart
+        pairs = found.pairs(at.first, at.second, *stream.d.at(far))
         for out, value, error in (
             (k, pairs.kernel, pairs.kernel_error),
             (d, pairs.distance, pairs.distance_error),

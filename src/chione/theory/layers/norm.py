@@ -79,9 +79,10 @@ def _normalised(
         q1 = q1.minus(m1.times(c1).scaled(2.0)).plus(c1.times(c1))
         q2 = q2.minus(m2.times(c2).scaled(2.0)).plus(c2.times(c2))
     gain2 = layer.gain**2
-    # (s2 - s1) (q1 / s1 - q2 / s2) is what unequal spreads leave of the distance
-    unequal = s2.minus(s1).times(q1.over(s1).minus(q2.over(s2)))
-    d_after = d.plus(unequal).over(size).scaled(gain2)
+    if np.ptp(spread.value) > 0.0:
+        # (s2 - s1) (q1 / s1 - q2 / s2) is what unequal spreads leave of the distance
+        d = d.plus(s2.minus(s1).times(q1.over(s1).minus(q2.over(s2))))
+    d_after = d.over(size).scaled(gain2)
     k_after = k.over(size).scaled(gain2)
     if plain:
         at = ~orbits.apart

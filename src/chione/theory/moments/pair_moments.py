@@ -100,6 +100,7 @@ class PairMoments:
     ) -> None:
         self.rule = rule
         self.at = _lengths(act, rule, q, error)
+        self._pulled_last: tuple[Index, Index, tuple[Array, Array]] | None = None
 
     def pairs(self, i: Index, j: Index, d: Array, d_error: Array) -> Moved:
         """Moments of the pairs (i, j) of lengths, at the mean squares `d` of their difference."""
@@ -123,8 +124,8 @@ class PairMoments:
         turned = np.where(omc_error > 0.0, np.minimum(turned, 2.0 * norm), 0.0)
         error = own + turned + stretched
         distance, distance_error = self._distance(one, two, (gap, sign), (kernel, own))
-        pull = self._pull(i, j)
-        moved = 2.0 * turned + (pull[0] + self._mismatch(i, j)) * distance + pull[1]
+        common, apart = self._pull(i, j)
+        moved = 2.0 * turned + common * distance + apart
         return Moved(kernel, error, distance, distance_error + moved, slope, slope_error)
 
     def _angle_error(self, i: Index, j: Index, omc: Array, d_error: Array, size: Array) -> Array:
@@ -147,16 +148,25 @@ class PairMoments:
         root = np.sqrt(at.square)
         return np.asarray(at.turn[i] * root[j] * relative[i] + root[i] * at.turn[j] * relative[j])
 
-    def _mismatch(self, i: Index, j: Index) -> Array:
-        return 2.0 * (self._relative[i] + self._relative[j])
-
     def _pull(self, i: Index, j: Index) -> tuple[Array, Array]:
-        """What errors of the lengths make of D': a part of it, and a part that is its own."""
+        """What errors of the lengths make of D': a part of it, and a part that is its own.
+
+        Layers with the same lengths ask for the same pairs, and get the same answer.
+        """
+        if (
+            self._pulled_last is None
+            or self._pulled_last[0] is not i
+            or self._pulled_last[1] is not j
+        ):
+            self._pulled_last = i, j, self._pulled(i, j)
+        return self._pulled_last[2]
+
+    def _pulled(self, i: Index, j: Index) -> tuple[Array, Array]:
         at, relative = self.at, self._relative
         both = relative[i] + relative[j]
         norm = np.where(at.square > 0.0, np.sqrt(at.square), 1.0)
         rate = at.turn / norm
-        common = 2.0 * (1.0 + rate[i] + rate[j]) * both
+        common = 2.0 * (2.0 + rate[i] + rate[j]) * both
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.abs(np.log(at.q[i] / at.q[j]))
         ratio = np.where(np.isfinite(ratio), np.minimum(ratio, 1.0), 1.0)
@@ -168,9 +178,12 @@ class PairMoments:
         self, one: Side, two: Side, gap: Array, sign: Array, omc_error: Array
     ) -> tuple[Array, Array, Array]:
         """R, its error, and its largest size within the error of the angle."""
-        value, own = self._slopes(one, two, gap, sign)
         reach = np.maximum(omc_error, gap / 64.0)
-        beside, _ = self._slopes(one, two, np.minimum(gap + reach, 1.0), sign)
+        # at the angle and beside it, in one evaluation
+        angles = np.concatenate([gap, np.minimum(gap + reach, 1.0)])
+        found, errors = self._slopes(_twice(one), _twice(two), angles, np.concatenate([sign, sign]))
+        n = len(gap)
+        value, own, beside = found[:n], errors[:n], found[n:]
         with np.errstate(divide="ignore", invalid="ignore"):
             change = np.abs(beside - value) * np.where(reach > 0.0, omc_error / reach, 0.0)
         change = np.where(omc_error > 0.0, 2.5 * np.nan_to_num(change, nan=np.inf), 0.0)
@@ -206,6 +219,11 @@ class PairMoments:
             value[places], error[places] = found[better], own[better]
         same = (gap == 0.0) & (sign > 0.0) & (one.index == two.index)
         return np.where(same, 0.0, np.maximum(value, 0.0)), np.where(same, 0.0, error)
+
+
+def _twice(side: Side) -> Side:
+    """The same side two times, one after the other."""
+    return Side(*(np.concatenate([x, x]) for x in (side.q, side.square, side.index)))
 
 
 class Prepared:
