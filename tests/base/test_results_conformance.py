@@ -18,6 +18,7 @@ from chione import theory
 from chione.base import AbstractResult, Estimate, Status, Table
 from chione.base.kinds import KINDS, class_of, kind_of
 from chione.diagnosis.finite_width import compare_finite_width
+from chione.networks import Dense, Nonlinearity, Norm, Residual
 from chione.simulation.hessian import network_hessian as simulated_hessian
 from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
 from chione.theory.spectra.jacobian_isometry import dynamical_isometry
@@ -56,6 +57,13 @@ CALLS = {
     "affine": lambda: ch.mean_field(
         ch.activations.Affine(ch.activation("gelu"), 1.3, 0.1, -0.2), sigma_w=1.0, sigma_b=0.3
     ),
+    "a block": lambda: theory.block_phase([Dense(1.3, 0.3), Nonlinearity("tanh")]),
+    "a residual block": lambda: theory.block_phase(
+        [Residual([Norm("layer"), Dense(1.2), Nonlinearity("relu"), Dense(1.0)])]
+    ),
+    "branch_scale": lambda: theory.branch_scale(
+        [Residual([Nonlinearity("gelu"), Dense(1.2)])], depth=12
+    ),
     "fixed_points": lambda: ch.fixed_points("tanh", sigma_w=1.5, sigma_b=0.1),
     "phase_diagram": lambda: ch.phase_diagram(
         "tanh", sigma_w=np.linspace(0.5, 3.0, 6), sigma_b=np.linspace(0.0, 0.4, 5)
@@ -86,7 +94,11 @@ CALLS = {
     "universality": lambda: ch.universality_class("relu"),
     "hessian": lambda: ch.hessian_spectrum(ratio=0.5, energy=0.1),
     "correlation point": lambda: correlation_fixed_point(
-        ch.activation("tanh"), made("fixed_points").points[0], 1.5, chaotic=True
+        ch.activation("tanh"),
+        made("fixed_points").points[0].q,
+        made("fixed_points").points[0].chi_perp,
+        1.5**2,
+        chaotic=True,
     ),
     "hermite": lambda: ch.hermite_expansion(np.tanh, 1.0, 8),
     "simulate": lambda: ch.simulate(

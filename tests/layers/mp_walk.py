@@ -241,7 +241,9 @@ def norm(layer, state):
             ),
         )
         m = [gain * (g.m[i] - centre[i]) / s[i] for i in range(n)]
-        return Group(g.width, k, m, had(g.t, factor))
+        theta = had(g.t, factor)
+        theta = make(n, lambda i, j: theta[i, j] + mp.mpf(layer.bias) ** 2)
+        return Group(g.width, k, m, theta)
 
     return State([one(g) for g in state.groups], p), lambda ps: [had(x, factor) for x in ps]
 

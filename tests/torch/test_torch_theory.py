@@ -8,22 +8,20 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from chione.activations import activation  # noqa: E402
+from chione.networks import Dropout, Nonlinearity, Norm, Shape  # noqa: E402
+from chione.theory.layers.bounded import Bounded  # noqa: E402
+from chione.theory.layers.channels import product, total  # noqa: E402
+from chione.theory.layers.rule import forward  # noqa: E402
+from chione.theory.layers.stream import from_moments  # noqa: E402
+from chione.theory.layers.walk import Walk as LayerWalk  # noqa: E402
 from chione.theory.moments.moments import (  # noqa: E402
     derivative_second_moment,
     mean,
     second_moment,
 )
 from chione.theory.moments.pair_kernels import kernel  # noqa: E402
+from chione.theory.moments.quick_pairs import QuickPrepared  # noqa: E402
 from chione.torch import inspect  # noqa: E402 - needs torch
-from chione.torch.fields import (  # noqa: E402
-    Field,
-    activated,
-    added,
-    dropped,
-    kernel_gap,
-    multiplied,
-    normalised,
-)
 from chione.torch.identify import identify  # noqa: E402
 from chione.torch.recipes import recipe  # noqa: E402
 
@@ -42,54 +40,88 @@ def pair(q, c, n=400_000, seed=0):
     [("tanh", 1e-9), ("gelu", 1e-9), ("relu", 1e-10), ("elu", 1e-9), ("hardtanh", 2e-6)],
 )
 @pytest.mark.parametrize("q", [0.05, 1.3])
-def test_the_quick_kernel_gap_is_that_of_the_exact_kernel(name, rtol, q):
+def test_the_distance_in_a_walk_is_that_of_the_exact_kernel(name, rtol, q):
     phi = activation(name)
     for gap in (1.4, 0.35):
         exact = float(second_moment(phi, q)) - float(kernel(phi, q, q, 1.0 - gap))
-        assert kernel_gap(phi, q, gap) == pytest.approx(exact, rel=rtol)
+        after = layer(Nonlinearity(phi), stream(q, q * (1.0 - gap)))
+        assert 0.5 * off(after.d) == pytest.approx(exact, rel=rtol)
 
 
-def test_the_quick_kernel_gap_keeps_its_digits_near_one():
+def test_the_distance_in_a_walk_keeps_its_digits_near_one():
     phi = activation("tanh")
-    # gap -> q (1 - c) E phi'^2 as c -> 1
+    # D / 2 -> q (1 - c) E phi'^2 as c -> 1
     limit = 0.7 * float(derivative_second_moment(phi, 0.7))
-    assert kernel_gap(phi, 0.7, 1e-12) / 1e-12 == pytest.approx(limit, rel=1e-9)
+    near = refined(stream(0.7, 0.7))
+    near = near.with_(d=Bounded.exact(2.0 * 0.7 * 1e-12 * near.orbits.apart))
+    assert 0.5 * off(layer(Nonlinearity(phi), near).d) / 1e-12 == pytest.approx(limit, rel=1e-9)
 
 
-def test_rules_for_fields_are_those_of_sampled_gaussians():
+def stream(q, k, mean=0.0):
+    """Two inputs of mean square q, second moment k and this mean over channels."""
+    found = from_moments(np.array([[q, k], [k, q]]), Shape(100))
+    return found.with_(mean=Bounded.exact(np.full(2, mean)))
+
+
+def refined(s):
+    """With the pair in a class of its own."""
+    return s.refined(*s.orbits.split("apart", lambda: ~np.eye(2, dtype=bool)))
+
+
+def layer(described, entering):
+    """Through one layer as a walk along a traced graph takes it."""
+    rules = LayerWalk()
+    if isinstance(described, Nonlinearity):
+        rules.memo[described.activation] = QuickPrepared.of(described.activation)
+    return forward(described, entering, rules)[0]
+
+
+def length(s):
+    return float(s.second_moments().value[0, 0])
+
+
+def other(s):
+    return float(s.second_moments().value[0, 1])
+
+
+def off(d):
+    return float(d.value.max())
+
+
+def test_rules_in_a_walk_are_those_of_sampled_gaussians():
     phi = activation("gelu")
     u, v = pair(1.7, 0.6)
     n = 4 / math.sqrt(400_000)
-    field = activated(Field(1.7, 1.7 * 0.4), phi)
+    a, b = stream(1.7, 1.7 * 0.6), stream(0.8, 0.8 * -0.3)
+    after = layer(Nonlinearity(phi), a)
     x, y = phi.value(u), phi.value(v)
-    assert field.q == pytest.approx(np.mean(x * x), rel=4 * n)
-    assert field.q - field.gap == pytest.approx(np.mean(x * y), rel=4 * n)
-    assert field.mean == pytest.approx(np.mean(x), rel=4 * n)
-    assert field.mean == pytest.approx(float(mean(phi, 1.7)), rel=1e-12)
+    assert length(after) == pytest.approx(np.mean(x * x), rel=4 * n)
+    assert other(after) == pytest.approx(np.mean(x * y), rel=4 * n)
+    assert float(after.mean.value[0]) == pytest.approx(np.mean(x), rel=4 * n)
+    assert float(after.mean.value[0]) == pytest.approx(float(mean(phi, 1.7)), rel=1e-12)
 
     p, r = pair(0.8, -0.3, seed=1)
-    a, b = Field(1.7, 1.7 * 0.4), Field(0.8, 0.8 * 1.3)
-    product = multiplied(a, b)
-    assert product.q == pytest.approx(np.mean((u * p) ** 2), rel=6 * n)
-    assert product.q - product.gap == pytest.approx(np.mean(u * p * v * r), abs=6 * n)
-    total = added(a, b)
-    assert total.q == pytest.approx(np.mean((u + p) ** 2), rel=4 * n)
-    assert total.q - total.gap == pytest.approx(np.mean((u + p) * (v + r)), rel=6 * n)
+    both = product(a, b)
+    assert length(both) == pytest.approx(np.mean((u * p) ** 2), rel=6 * n)
+    assert other(both) == pytest.approx(np.mean(u * p * v * r), abs=6 * n)
+    sums = total(a, b)
+    assert length(sums) == pytest.approx(np.mean((u + p) ** 2), rel=4 * n)
+    assert other(sums) == pytest.approx(np.mean((u + p) * (v + r)), rel=6 * n)
 
-    total = added(Field(1.7 + 0.25, 1.7 * 0.4, 0.5), Field(0.8 + 0.09, 0.8 * 1.3, 0.3))
-    assert total.q == pytest.approx(np.mean((u + 0.5 + p + 0.3) ** 2), rel=4 * n)
-    assert total.mean == pytest.approx(0.8)
+    sums = total(stream(1.95, 1.7 * 0.6 + 0.25, 0.5), stream(0.89, 0.8 * -0.3 + 0.09, 0.3))
+    assert length(sums) == pytest.approx(np.mean((u + 0.5 + p + 0.3) ** 2), rel=4 * n)
+    assert float(sums.mean.value[0]) == pytest.approx(0.8)
 
     rng = np.random.default_rng(2)
     k, m = (rng.random((2, u.size)) > 0.25) / 0.75
-    loose = dropped(a, 0.25)
-    assert loose.q == pytest.approx(np.mean((k * u) ** 2), rel=4 * n)
-    assert loose.q - loose.gap == pytest.approx(np.mean(k * u * m * v), rel=6 * n)
+    loose = layer(Dropout(0.75), a)
+    assert length(loose) == pytest.approx(np.mean((k * u) ** 2), rel=4 * n)
+    assert other(loose) == pytest.approx(np.mean(k * u * m * v), rel=6 * n)
 
-    shifted = Field(1.7 + 0.25, 1.7 * 0.4, 0.5)  # entries u + 1/2
-    scaled = normalised(shifted, 4.0, 0.09, 1e-12, centred=True)
-    assert scaled.q == pytest.approx(4.09)
-    assert scaled.one_minus_c == pytest.approx(4.0 * 0.4 / 4.09)
+    shifted = stream(1.95, 1.7 * 0.6 + 0.25, 0.5)  # entries u + 1/2
+    scaled = layer(Norm("layer", gain=2.0, bias=0.3, eps=1e-12), shifted)
+    assert length(scaled) == pytest.approx(4.09)
+    assert 0.5 * off(scaled.d) / length(scaled) == pytest.approx(4.0 * 0.4 / 4.09)
 
 
 class Stream(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from chione.base import (
     AbstractResult,
     Array,
+    ChioneError,
     CostError,
     Estimate,
     UnsupportedLayerError,
@@ -20,11 +22,12 @@ from chione.base import (
     result,
     text_table,
 )
-from chione.diagnosis.network_changes import NetworkChange, changes, passage, trunk
+from chione.diagnosis.network_changes import NetworkChange, changes, decades, passage, trunk
 from chione.diagnosis.numbers import measured_text, power_text, value_text
-from chione.networks import MLP, AbstractLayer, Input, Network, Nonlinearity, Shape
+from chione.networks import MLP, AbstractLayer, Input, Network, Nonlinearity, Repeat, Shape
 from chione.simulation import NetworkSimulation, SimulatedRow, simulate_network
 from chione.simulation.frames import fits
+from chione.theory import BlockPhase, block_phase
 from chione.theory.depth.trainability import trainability
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
@@ -56,6 +59,8 @@ class NetworkAnalysis(AbstractResult):
         Whether it can be expected to train at this depth.
     problem, reason : str
         What is wrong in two words, and why in one sentence.
+    blocks : mapping of str to BlockPhase
+        Phase, fixed points, depth scales and laws of each block that repeats, by its place.
     changes : tuple of NetworkChange
         What could be changed, and what theory says of it then.
     notes : tuple of str
@@ -68,6 +73,7 @@ class NetworkAnalysis(AbstractResult):
     trains: str
     problem: str
     reason: str
+    blocks: Mapping[str, BlockPhase]
     changes: tuple[NetworkChange, ...]
     notes: tuple[str, ...]
 
@@ -80,10 +86,8 @@ class NetworkAnalysis(AbstractResult):
 
     @property
     def log10_gradient(self) -> float:
-        """Decades of mean-square gradient between the first layer and the output."""
-        g = np.asarray(self.theory.gradient.value)[trunk(self.theory)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.log10(g[0] / g[-1]))
+        """Decades of the total squared gradient between the first layer and the output."""
+        return decades(self.theory)
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -168,8 +172,32 @@ def analyze_network(
         proposals = changes(described) if found.answer != "yes" and not theory.reasons else ()
         twin = _twin(theory, run)
         return NetworkAnalysis(
-            theory, run, twin, found.answer, found.problem, found.reason, proposals, tuple(notes)
+            theory,
+            run,
+            twin,
+            found.answer,
+            found.problem,
+            found.reason,
+            _blocks(described, theory),
+            proposals,
+            tuple(notes),
         )
+
+
+def _blocks(network: Network, theory: NetworkTheory) -> dict[str, BlockPhase]:
+    """The outermost blocks that repeat and keep their shape, where they have a theory."""
+    out: dict[str, BlockPhase] = {}
+    shape = network.input.shape
+    for i, layer in enumerate(network.layers):
+        place = f"layers[{i}]"
+        after = layer.after(shape, place)
+        if isinstance(layer, Repeat) and layer.times > 1 and after == shape:
+            before = f"layers[{i - 1}]" if i else "input"
+            q0 = float(theory.q.value[theory.index(before)])
+            with suppress(ChioneError):
+                out[place] = block_phase(layer.layers, q0=q0, width=shape.width, grid=shape.grid)
+        shape = after
+    return out
 
 
 def _drawn(given: Input, seed: int) -> Array:
@@ -246,10 +274,12 @@ def _lines(found: NetworkAnalysis) -> Iterator[str]:
     yield ""
     change = power_text(found.log10_gradient)
     yield paragraph(
-        f"Trains: {found.trains}. {found.reason} Mean-square gradient, first layer over output: "
-        f"{change}.",
+        f"Trains: {found.trains}. {found.reason} Total squared gradient, first layer over "
+        f"output: {change}.",
         width=width,
     )
+    for place, block in found.blocks.items():
+        yield paragraph(f"Block {_short(place)}: {block.sentence}", width=width)
     for proposal in found.changes:
         yield paragraph(
             f"Instead: {proposal.words}: gradient {power_text(proposal.log10_gradient)}, mean "

@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from chione.base import AbstractResult, ChioneError, result
+from chione.base import AbstractResult, Array, ChioneError, result
 from chione.networks import (
     AbstractLayer,
     Convolution,
@@ -40,8 +40,8 @@ class NetworkChange(AbstractResult):
     network : Network
         The changed network.
     log10_gradient, log10_length : float
-        Decades by which the mean-square gradient (input over output) and the mean square (output
-        over the first layer) change.
+        Decades by which the total squared gradient (first layer over output) and the mean square
+        (output over first layer) change.
     trains : {"yes", "doubtful", "no"}
         What the rule of :mod:`chione.theory.depth.trainability` says of it.
     """
@@ -64,11 +64,25 @@ def trunk(theory: NetworkTheory) -> list[int]:
     return out
 
 
+def gradients(theory: NetworkTheory) -> Array:
+    """Total squared gradients along the trunk: the mean square times channels and positions."""
+    rows = trunk(theory)
+    sizes = np.array([theory.widths[row] * theory.positions[row] for row in rows], np.float64)
+    return np.asarray(np.asarray(theory.gradient.value)[rows] * sizes)
+
+
+def decades(theory: NetworkTheory) -> float:
+    """Decades of the total squared gradient between the first layer and the output."""
+    g = gradients(theory)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.log10(g[0] / g[-1]))
+
+
 def passage(theory: NetworkTheory) -> Passage:
     """Gradients, lengths and differences along the trunk, in the terms of the one rule."""
     rows = trunk(theory)
     with np.errstate(divide="ignore", invalid="ignore"):
-        g, q = (np.log(np.asarray(x.value)[rows]) for x in (theory.gradient, theory.q))
+        g, q = np.log(gradients(theory)), np.log(np.asarray(theory.q.value)[rows])
         gap = np.log(np.asarray(theory.one_minus_c.value))
     known = np.isfinite(g)
     return Passage.of(g[known], q[known], float(gap[rows[-1]] - gap[0]))
@@ -96,11 +110,11 @@ def changes(network: Network) -> tuple[NetworkChange, ...]:
 
 def _seen(words: str, theory: NetworkTheory) -> NetworkChange:
     rows = trunk(theory)
-    q, g = np.asarray(theory.q.value)[rows], np.asarray(theory.gradient.value)[rows]
+    q = np.asarray(theory.q.value)[rows]
     with np.errstate(divide="ignore", invalid="ignore"):
-        gradient, length = float(np.log10(g[0] / g[-1])), float(np.log10(q[-1] / q[0]))
+        length = float(np.log10(q[-1] / q[0]))
     found = trainability(passage(theory))
-    return NetworkChange(words, theory.network, gradient, length, found.answer)
+    return NetworkChange(words, theory.network, decades(theory), length, found.answer)
 
 
 def _all(layers: Layers) -> Iterator[AbstractLayer]:
@@ -167,23 +181,20 @@ def _gained(network: Network) -> tuple[str, Network] | None:
     """The common factor on all sigma_w with the least change of gradients over the depth."""
 
     @cache
-    def decades(log_factor: float) -> float:
+    def change(log_factor: float) -> float:
         try:
-            theory = network_theory(_times(network, math.exp(log_factor)))
+            found = abs(decades(network_theory(_times(network, math.exp(log_factor)))))
         except ChioneError:
             return 1e3
-        g = np.asarray(theory.gradient.value)[trunk(theory)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            change = abs(float(np.log10(g[0] / g[-1])))
-        return change if math.isfinite(change) else 1e3
+        return found if math.isfinite(found) else 1e3
 
     low, high = (math.log(x) for x in _GAINS)
     # three marks in each round, around the best one of the round before
     best, reach = 0.0, max(-low, high)
     for _ in range(_ROUNDS):
         marks = [best + reach * x for x in (-0.5, 0.0, 0.5)]
-        best, reach = min(marks, key=decades), 0.5 * reach
-    if not decades(best) < decades(0.0) - 0.1:
+        best, reach = min(marks, key=change), 0.5 * reach
+    if not change(best) < change(0.0) - 0.1:
         return None
     factor = math.exp(best)
     return f"all sigma_w times {factor:.4g}", _times(network, factor)

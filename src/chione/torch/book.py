@@ -8,10 +8,16 @@ from typing import Any
 
 import torch
 
-from chione.torch.affine import Seen
+from chione.networks import AbstractLayer, Convolution
 from chione.torch.batches import tensors
 from chione.torch.elementwise import saturation
-from chione.torch.nodes import Applied, Graph, Kind, Node
+from chione.torch.layers.dense import Seen
+from chione.torch.layers.entering import Attention, Entering, Held
+from chione.torch.layers.joins import Sum
+from chione.torch.layers.nonlinearity import Applied
+from chione.torch.layers.tensors import Table
+from chione.torch.nodes import Graph, Node
+from chione.torch.samples import Sample
 from chione.torch.statistics import lazy_moments, mean_square
 
 Modules = list[tuple[str, torch.nn.Module]]
@@ -52,8 +58,11 @@ class Book:
         """Make the floating tensors of the batch the inputs of the graph."""
         for tensor in tensors(batch):
             if tensor.is_floating_point():
-                node = self.graph.add(Kind.INPUT, "input", (), tensor.shape, known=True)
+                node = self.graph.add(Entering(), "input", (), tensor.shape, known=True)
                 node.numbers = lazy_moments(tensor, self.graph.batch)
+                if tensor.dim() == 2:
+                    node.axes = "last"
+                    node.sample = Sample.of(tensor, "last", self.graph.batch)
                 self.tag(tensor, node)
 
     def computes_weights(self) -> bool:
@@ -61,7 +70,12 @@ class Book:
         return "parametrizations" in self.path.split(".")
 
     def new(
-        self, kind: Kind, parents: tuple[int, ...], out: torch.Tensor, owner: str | None, **kw: Any
+        self,
+        layer: AbstractLayer | None,
+        parents: tuple[int, ...],
+        out: torch.Tensor,
+        owner: str | None,
+        **kw: Any,
     ) -> Node:
         """Append a node for a tensor, named after its parameter or the running module."""
         name = self.path
@@ -71,7 +85,7 @@ class Book:
                 name = owner
             elif self._direct.get(name, {}).get("weight") != owner:
                 name = module
-        node = self.graph.add(kind, name, parents, out.shape, **kw)
+        node = self.graph.add(layer, name, parents, out.shape, **kw)
         self.tag(out, node)
         return node
 
@@ -79,17 +93,34 @@ class Book:
         """Take over from a parent what theory can follow."""
         parent = self.graph.nodes[source]
         node.known, node.gaussian = parent.known, parent.gaussian
+        if not node.axes and node.shape == parent.shape:
+            node.axes = parent.axes
+
+    def arrives(self, node: Node, x: torch.Tensor, axes: str) -> None:
+        """Measure what enters a node where theory has to start there.
+
+        The axes of an input are only known once something reads it.
+        """
+        source = self.graph.nodes[node.parents[0]]
+        if not self.measure:
+            return
+        if isinstance(source.layer, Entering) and not source.axes:
+            source.axes, source.sample = axes, Sample.of(x, axes, self.graph.batch)
+        elif not source.known or source.axes != axes:
+            node.arriving = Sample.of(x, axes, self.graph.batch)
 
     def row(self, node: Node, out: torch.Tensor) -> None:
         """Make the node a row of the report and measure it."""
-        base = node.name or (str(node.detail) if node.kind is Kind.UNKNOWN else node.kind.value)
-        if node.kind in (Kind.ADD, Kind.ATTENTION):
-            base = f"{node.name}.{node.kind.value}".lstrip(".")
+        base = node.name or (node.operation if node.layer is None else node.kind)
+        if isinstance(node.layer, (Sum, Attention)):
+            base = f"{node.name}.{node.kind}".lstrip(".")
         self._calls[base] += 1
         count = self._calls[base]
         node.name = base if count == 1 else f"{base} ({count})"
         node.row = True
         if self.measure:
+            if not node.known and node.axes:
+                node.sample = Sample.of(out, node.axes, self.graph.batch)
             node.numbers = lazy_moments(out, self.graph.batch)
             if out.requires_grad:
                 node.edge = torch.autograd.graph.get_gradient_edge(out)
@@ -100,11 +131,9 @@ class Book:
             return None
         found = self.find(h)
         node = None if found is None else self.graph.nodes[found]
-        while node is not None and node.kind in (Kind.VIEW, Kind.NORM, Kind.DROPOUT):
+        while node is not None and (node.looked_through or node.is_norm):
             node = self.graph.nodes[node.parents[0]]
-        spatial = (
-            node is not None and node.kind is Kind.AFFINE and "convolution" in node.detail.operation
-        )
+        spatial = node is not None and isinstance(node.layer, Convolution)
         return saturation(call.function, h, channels_first=spatial)
 
     def seen(self, tensor: torch.Tensor) -> Seen | None:
@@ -115,8 +144,8 @@ class Book:
         found = self.find(tensor)
         if found is None:
             return None
-        node = self.graph.nodes[found]
-        return node.detail if node.kind is Kind.PARAMETER else None
+        held = self.graph.nodes[found].held
+        return None if held is None or not held.name else (held.name, held.swapped)
 
     def source(self, tensor: Any) -> int:
         """The node of a tensor; a new unknown one if it came from where nothing is seen."""
@@ -124,7 +153,7 @@ class Book:
         if found is not None:
             return found
         shape = tensor.shape if isinstance(tensor, torch.Tensor) else ()
-        node = self.graph.add(Kind.UNKNOWN, self.path, (), shape)
+        node = self.graph.add(None, self.path, (), shape)
         if isinstance(tensor, torch.Tensor):
             self.tag(tensor, node)
         return node.index
@@ -140,9 +169,8 @@ class Book:
         if name is None:
             return None
         square = float(mean_square(tensor)) if tensor.dim() > 1 else 0.0
-        node = self.graph.add(
-            Kind.PARAMETER, name, (), tensor.shape, detail=(name, False), factor=square
-        )
+        layer = Held(name, mean_square=square)
+        node = self.graph.add(layer, name, (), tensor.shape, tensors=Table(tensor))
         self.tag(tensor, node)
         return node.index
 
@@ -155,7 +183,7 @@ class Book:
         """Note which node is the output, and return the graph."""
         self.graph.output = self.find(out)
         if self.graph.output is None:  # it came from where nothing can be seen (TorchScript)
-            node = self.new(Kind.UNKNOWN, (), out, None, detail="unseen")
+            node = self.new(None, (), out, None, operation="unseen")
             self.row(node, out)
             self.graph.output = node.index
         return self.graph

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from chione.base import ChioneError
+from chione.networks import Dense, Flatten, Nonlinearity
 from chione.theory.critical.criticality import criticality
 from chione.theory.spectra.jacobian import JacobianSpectrum
 from chione.theory.spectra.jacobian import jacobian_spectrum as limit_spectrum
-from chione.torch.identify import identify
 from chione.torch.inspection import trace
-from chione.torch.nodes import Graph, Kind, Node
+from chione.torch.layers.entering import Entering
+from chione.torch.layers.joins import View
+from chione.torch.nodes import Graph, Node
 from chione.torch.state import preserved
 from chione.torch.statistics import moments
 
@@ -30,10 +32,11 @@ def theory_of_chain(model: torch.nn.Module, x: torch.Tensor) -> tuple[JacobianSp
     if chain is None:
         return None, "No theory: the model is no chain of dense layers each with its activation."
     affine, activations = chain
-    phis = [identify(node.detail.function) for node in activations]
+    phis = [found and found.activation for found in activations]
     if phis[0] is None or any(phi != phis[0] for phi in phis):
         return None, "No theory: the activations differ or are not known."
-    sigmas = [math.sqrt(n.detail.fan_in * n.detail.spread.mean_square) for n in affine]
+    weights = [node.weight for node in affine if node.weight is not None]
+    sigmas = [math.sqrt(w.sigma_w2) for w in weights]
     lengths = [moments(n.numbers.tolist()).mean_square for n in affine if n.numbers is not None]
     if min(sigmas) <= 0.0 or min(lengths) <= 0.0:
         return None, "No theory: a layer is zero."
@@ -44,8 +47,8 @@ def theory_of_chain(model: torch.nn.Module, x: torch.Tensor) -> tuple[JacobianSp
         return None, "No theory: the mean square of the pre-activations is not stationary."
     mean = math.exp(sum(math.log(q) for q in lengths) / len(lengths))
     sigma = math.exp(sum(math.log(s) for s in sigmas) / len(sigmas))
-    widths = [affine[0].detail.weight.shape[1], *(n.detail.weight.shape[0] for n in affine)]
-    law = "orthogonal" if all(_is_isometry(n.detail.weight) for n in affine) else "gaussian"
+    widths = [weights[0].weight.shape[1], *(w.weight.shape[0] for w in weights)]
+    law = "orthogonal" if all(_is_isometry(w.weight) for w in weights) else "gaussian"
     equal = len(set(widths)) == 1
     if law == "orthogonal" and not equal:
         return None, "No theory: orthogonal weights of unequal widths."
@@ -62,22 +65,22 @@ def theory_of_chain(model: torch.nn.Module, x: torch.Tensor) -> tuple[JacobianSp
     )
 
 
-def _chain(graph: Graph) -> tuple[list[Node], list[Node]] | None:
+def _chain(graph: Graph) -> tuple[list[Node], list[Nonlinearity | None]] | None:
     if graph.output is None:
         return None
     affine: list[Node] = []
-    activations: list[Node] = []
+    activations: list[Nonlinearity | None] = []
     node = graph.nodes[graph.output]
-    while node.kind is not Kind.INPUT:
-        if node.kind is Kind.ACTIVATION:
+    while not isinstance(node.layer, Entering):
+        if node.applied is not None:
             if len(activations) > len(affine):
                 return None
-            activations.append(node)
-        elif node.kind is Kind.AFFINE and node.detail.operation == "linear":
+            activations.append(node.applied.layer)
+        elif isinstance(node.layer, Dense) and node.operation == "linear":
             affine.append(node)
             if len(affine) != len(activations):
                 return None
-        elif node.kind is not Kind.VIEW:
+        elif not isinstance(node.layer, (View, Flatten)):
             return None
         if len(node.parents) != 1:
             return None

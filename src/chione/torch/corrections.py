@@ -15,7 +15,8 @@ import torch
 from chione.torch import batches
 from chione.torch.gradients import arriving
 from chione.torch.inspection import trace
-from chione.torch.nodes import Graph, Kind, Node, Weight
+from chione.torch.layers.tensors import Weight
+from chione.torch.nodes import Graph, Node
 from chione.torch.plan import Plan
 from chione.torch.state import preserved
 from chione.torch.tracer import Tracer
@@ -59,7 +60,7 @@ def _gradient_round(model: torch.nn.Module, batch: Any, size: int, plan: Plan) -
                 continue
             trend = math.log(sizes[0] / sizes[-1]) / (len(chain) - 1)
             for node in chain[1:]:
-                name = node.detail.parameter
+                name = _parameter(node)
                 biased = plan.changes[name].sigma_b > 0.0
                 with_bias |= biased
                 free = biased or name in plan.stable
@@ -74,11 +75,12 @@ def _run(model: torch.nn.Module, batch: Any, size: int, plan: Plan, rule: Any) -
     done: set[str] = set()
 
     def on_affine(node: Node, out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        name = node.detail.parameter
-        if name is None or name in done or name not in plan.changes:
+        weight = node.weight
+        name = _parameter(node)
+        if weight is None or name in done or name not in plan.changes:
             return out
         done.add(name)
-        result: torch.Tensor = rule(plan, name, node.detail, out)
+        result: torch.Tensor = rule(plan, name, weight, out)
         return result
 
     with preserved(model, weights=False), torch.no_grad():
@@ -137,19 +139,25 @@ def _chains(graph: Graph, plan: Plan) -> list[list[Node]]:
     chains: list[list[Node]] = []
     at: dict[int, list[Node]] = {}
     for node in graph.nodes:
-        if node.kind is not Kind.AFFINE or node.detail.parameter not in plan.changes:
+        if not node.is_affine or _parameter(node) not in plan.changes:
             continue
         before = graph.nodes[node.parents[0]]
-        while before.kind in (Kind.VIEW, Kind.DROPOUT, Kind.SCALE, Kind.ACTIVATION):
+        while before.looked_through or before.applied is not None:
             before = graph.nodes[before.parents[0]]
         chain = at.get(before.index)
-        if node.detail.parameter in plan.chained and chain is not None and chain[-1] is before:
+        if _parameter(node) in plan.chained and chain is not None and chain[-1] is before:
             chain.append(node)
         else:
             chain = [node]
             chains.append(chain)
         at[node.index] = chain
     return chains
+
+
+def _parameter(node: Node) -> str:
+    """Name of the parameter behind the weight; empty without any."""
+    weight = node.weight
+    return "" if weight is None or weight.parameter is None else weight.parameter
 
 
 def _device(plan: Plan) -> torch.device:

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from chione.torch.nodes import Norm
+from chione.networks import Norm
+from chione.torch.layers.norm import normed
+from chione.torch.layers.tensors import Affine
 
 SATURATED = 1e-3  # |phi'| below this counts as saturated: 1e-6 of the mean-square gradient passes
 
@@ -52,7 +54,7 @@ def _bare_copy(module: torch.nn.Module) -> torch.nn.Module:
     return trial
 
 
-def is_norm(module: torch.nn.Module) -> Norm | None:
+def is_norm(module: torch.nn.Module) -> tuple[Norm, Affine, str] | None:
     """A normalisation written by hand, told by its class name and its one-axis parameters."""
     name = type(module).__name__.lower()
     if "norm" not in name or isinstance(module, _NATIVE_NORMS) or any(module.children()):
@@ -66,7 +68,8 @@ def is_norm(module: torch.nn.Module) -> Norm | None:
     values: dict[str, Any] = dict(module._parameters)
     eps = getattr(module, "variance_epsilon", getattr(module, "eps", 1e-6))
     eps = float(eps) if isinstance(eps, (int, float)) else 1e-6
-    return Norm(kind, values.get("weight", parameters[0]), values.get("bias"), eps, False)
+    tensors = Affine(values.get("weight", parameters[0]), values.get("bias"))
+    return normed("rms" if kind == "rms_norm" else "layer", tensors, eps), tensors, kind
 
 
 _NOT_POINTWISE = (

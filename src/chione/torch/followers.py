@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from chione.torch.nodes import Graph, Kind, Node
-
-_PASSING = (Kind.VIEW, Kind.DROPOUT, Kind.SCALE)
+from chione.torch.nodes import Graph, Node
 
 
 def followers(graph: Graph) -> dict[int, Node]:
@@ -16,9 +14,10 @@ def followers(graph: Graph) -> dict[int, Node]:
     children = graph.children()
     out: dict[int, Node] = {}
     for node in graph.nodes:
-        if node.kind is not Kind.ACTIVATION or node.origin is None or node.origin in out:
+        applied = node.applied
+        if applied is None or node.origin is None or node.origin in out:
             continue
-        if node.detail.arithmetic and not _is_read(graph, children, node):
+        if applied.arithmetic and not _is_read(graph, children, node):
             continue
         out[node.origin] = node
     return out
@@ -32,9 +31,9 @@ def _is_read(graph: Graph, children: list[list[int]], node: Node) -> bool:
         if index == graph.output:
             return True
         for child in children[index]:
-            kind = graph.nodes[child].kind
-            if kind is Kind.AFFINE:
+            reader = graph.nodes[child]
+            if reader.is_affine:
                 return True
-            if kind in _PASSING:
+            if reader.looked_through:
                 todo.append(child)
     return False

@@ -10,7 +10,6 @@ import torch
 
 from chione.activations import AbstractActivation, activation, catalogue
 from chione.base import Array, ChioneError
-from chione.torch.nodes import Applied
 
 # Points off every kink of the catalogue, denser around zero, far enough out to tell tails apart.
 _PROBES = np.sort(
@@ -25,14 +24,8 @@ def identify(function: Callable[[torch.Tensor], torch.Tensor]) -> AbstractActiva
     value), with the parameter of the families that have one read off; then the function itself
     is taken as an activation.
     """
-    try:
-        values = _values(function)
-    except (RuntimeError, TypeError, ValueError):
-        return None
-    if not np.all(np.isfinite(values)):
-        return None
-    found = _by_value(values.tobytes())
-    if found is not None:
+    found, single = looked_up(function)
+    if found is not None or not single:
         return found
     try:
         return activation(function)
@@ -40,14 +33,17 @@ def identify(function: Callable[[torch.Tensor], torch.Tensor]) -> AbstractActiva
         return None
 
 
-def name_of(applied: Applied) -> str:
-    """The name in the catalogue where the values agree, else what was called."""
+def looked_up(
+    function: Callable[[torch.Tensor], torch.Tensor],
+) -> tuple[AbstractActivation | None, bool]:
+    """The activation of the catalogue with these values; and whether it acts entry by entry."""
     try:
-        values = _values(applied.function)
+        values = _values(function)
     except (RuntimeError, TypeError, ValueError):
-        return applied.label
-    found = _by_value(values.tobytes()) if np.all(np.isfinite(values)) else None
-    return applied.label if found is None else found.name
+        return None, False
+    if not np.all(np.isfinite(values)):
+        return None, False
+    return _by_value(values.tobytes()), True
 
 
 def _values(function: Callable[[torch.Tensor], torch.Tensor]) -> Array:

@@ -13,9 +13,10 @@ from chione.torch import batches
 from chione.torch.expect import expect
 from chione.torch.followers import followers
 from chione.torch.gradients import Arriving, arriving, jacobian_norm
-from chione.torch.identify import name_of
 from chione.torch.layer_report import Expected, LayerReport
-from chione.torch.nodes import Graph, Heads, Kind, Node, Weight, spread
+from chione.torch.layers.entering import Embedding, Entering
+from chione.torch.layers.tensors import Heads, Table, Weight, spread
+from chione.torch.nodes import Graph, Node
 from chione.torch.report import InspectionReport
 from chione.torch.state import preserved
 from chione.torch.statistics import Moments, moments
@@ -193,8 +194,8 @@ def _check_finite(graph: Graph, measured: dict[int, Moments]) -> None:
 
 def weight_problem(node: Node) -> str:
     """Which of the tensors of an affine row is not finite."""
-    if isinstance(node.detail, Weight):
-        for label, tensor in (("weight", node.detail.weight), ("bias", node.detail.bias)):
+    if isinstance(node.tensors, Weight):
+        for label, tensor in (("weight", node.tensors.weight), ("bias", node.tensors.bias)):
             if tensor is not None and not bool(torch.isfinite(tensor).all()):
                 return label
     return ""
@@ -226,7 +227,7 @@ def _report(
         layer_report(node, measured[node.index], found, follow, theory.get(node.index))
         for node in graph.rows()
     )
-    inputs = [measured[n.index] for n in graph.nodes if n.kind is Kind.INPUT]
+    inputs = [measured[n.index] for n in graph.nodes if isinstance(n.layer, Entering)]
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
@@ -269,10 +270,11 @@ def layer_report(
     """Put together what is known of one row."""
     jacobian, error = jacobian_norm(node, found)
     activation = follow.get(node.index)
+    applied = None if activation is None else activation.applied
     sat = None if activation is None else activation.saturation
     saturated, dead = (math.nan, math.nan) if sat is None else sat.tolist()
     weight_std = bias_std = sigma_w = sigma_b = fan_in = fan_out = None
-    weights = node.detail
+    weights = node.tensors
     if isinstance(weights, Weight):
         fan_in, fan_out = weights.fan_in, int(_fan_out(weights))
         weight_std = weights.spread.std
@@ -286,13 +288,13 @@ def layer_report(
         if weights.bias is not None:
             found_b = spread(weights.bias)
             bias_std, sigma_b = found_b.std, math.sqrt(found_b.mean_square)
-    elif node.kind is Kind.EMBEDDING:
-        table = spread(weights)
+    elif isinstance(node.layer, Embedding) and isinstance(weights, Table):
+        table = spread(weights.weight)
         weight_std, sigma_w = table.std, math.sqrt(table.mean_square)
     return LayerReport(
         name=node.name,
-        kind=node.kind.value,
-        operation=operation_name(node),
+        kind=node.kind,
+        operation=node.operation or node.kind,
         shape=node.shape,
         fan_in=fan_in,
         fan_out=fan_out,
@@ -306,24 +308,13 @@ def layer_report(
         bias_std=bias_std,
         sigma_w=sigma_w,
         sigma_b=sigma_b,
-        activation=None if activation is None else name_of(activation.detail),
+        activation=None if applied is None else applied.name,
         saturation=saturated,
         dead=dead,
         known=theory is not None,
         expected=theory or Expected(),
-        residual=node.kind is Kind.ADD and bool(node.detail),
+        residual=node.is_residual,
     )
-
-
-def operation_name(node: Node) -> str:
-    """What was executed, in a word or two."""
-    if node.kind in (Kind.AFFINE, Kind.NORM):
-        return str(node.detail.operation)
-    if node.kind is Kind.ADD:
-        return "residual sum" if node.detail else "sum"
-    if node.kind is Kind.UNKNOWN:
-        return str(node.detail)
-    return str(node.kind.value)
 
 
 def _fan_out(weights: Weight) -> float:

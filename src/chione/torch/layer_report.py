@@ -17,6 +17,8 @@ class Expected(AbstractResult):
         As measured, see :class:`LayerReport`.
     chi_perp : float
         Factor on the total squared gradient from this layer to the one it reads.
+    mean_square_error, correlation_error, gradient_error, jacobian_error : float
+        Bounds on the errors of theory's numbers; a network of finite width is further off.
     """
 
     mean_square: float = math.nan
@@ -24,6 +26,10 @@ class Expected(AbstractResult):
     gradient: float = math.nan
     jacobian: float = math.nan
     chi_perp: float = math.nan
+    mean_square_error: float = math.nan
+    correlation_error: float = math.nan
+    gradient_error: float = math.nan
+    jacobian_error: float = math.nan
 
 
 @result

@@ -7,150 +7,63 @@ private to this room; what users see is in `report.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
+from chione.activations import AbstractActivation
+from chione.networks import AbstractLayer, Convolution, Dense, Dropout, Norm, Scale
+from chione.torch.layers.entering import Attention, Held
+from chione.torch.layers.joins import Sum, View
+from chione.torch.layers.nonlinearity import Applied
+from chione.torch.layers.norm import Frozen, InstanceNorm
+from chione.torch.layers.tensors import Affine, Heads, Table, Weight
+from chione.torch.samples import Sample
 
-class Kind(Enum):
-    """What a node does to its parents; the theory has a rule for each but the last three."""
-
-    INPUT = "input"
-    AFFINE = "affine"
-    EMBEDDING = "embedding"
-    NORM = "norm"
-    ACTIVATION = "activation"
-    ADD = "sum"
-    PRODUCT = "product"
-    SCALE = "scale"
-    DROPOUT = "dropout"
-    VIEW = "view"
-    CONCAT = "concat"
-    ATTENTION = "attention"
-    PARAMETER = "parameter"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Standard deviation (population) and mean square of the entries of a tensor."""
-
-    std: float
-    mean_square: float
-
-
-def spread(tensor: torch.Tensor) -> Spread:
-    """Both in float64, without a copy of the tensor."""
-    x = tensor.detach()
-    n = max(x.numel(), 1)
-    square = float(torch.linalg.vector_norm(x, dtype=torch.float64)) ** 2 / n
-    mean = float(x.sum(dtype=torch.float64)) / n
-    return Spread(math.sqrt(max(square - mean * mean, 0.0)), square)
-
-
-@dataclass(frozen=True)
-class Weight:
-    """An affine map as it was executed.
-
-    Parameters
-    ----------
-    weight, bias : Tensor or None
-        As the operation received them.
-    fan_in : float
-        Products in one output.
-    coverage : float
-        Fraction of those products that exist: below 1 for a convolution with zero padding.
-    parameter : str or None
-        Full name of the parameter behind the weight; None if the weight is computed.
-    bias_parameter : str or None
-        Full name of the parameter behind the bias.
-    transposed : bool
-        Whether the input axis of the parameter comes first.
-    groups, stride
-        Of a convolution.
-    operation : str
-        Name of the operation, for the reader.
-    """
-
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-    fan_in: float
-    coverage: float = 1.0
-    parameter: str | None = None
-    bias_parameter: str | None = None
-    transposed: bool = False
-    groups: int = 1
-    stride: int | tuple[int, ...] = 1
-    operation: str = "linear"
-
-    @cached_property
-    def spread(self) -> Spread:
-        """Standard deviation and mean square of the weights."""
-        return spread(self.weight)
-
-    @cached_property
-    def bias_spread(self) -> Spread:
-        """The same of the biases; zero without any."""
-        return Spread(0.0, 0.0) if self.bias is None else spread(self.bias)
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A normalisation: its kind and its affine part."""
-
-    operation: str  # layer_norm, rms_norm, batch_norm, group_norm, instance_norm
-    gain: torch.Tensor | None
-    shift: torch.Tensor | None
-    eps: float
-    uses_batch: bool  # statistics over the batch, which couples the inputs
-    parameter: str | None = None
-    frozen: float = 1.0  # batch norm in eval mode: mean of 1 / (running variance + eps)
-
-
-@dataclass(frozen=True)
-class Heads:
-    """Parameters of an attention with its own projections.
-
-    Names of the weights and biases, and the projection of the inputs itself.
-    """
-
-    inputs: tuple[str, ...]
-    output: str
-    biases: tuple[str, ...]
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-
-
-@dataclass(frozen=True)
-class Applied:
-    """An activation as it was applied: a closure on tensors and where it comes from."""
-
-    function: Callable[[torch.Tensor], torch.Tensor]
-    label: str
-    arithmetic: bool  # also used inside formulas (abs, exp, pow), so not surely an activation
+Tensors: TypeAlias = Weight | Affine | Heads | Table | None
 
 
 @dataclass
 class Node:
-    """One step of the forward pass."""
+    """One step of the forward pass.
+
+    Parameters
+    ----------
+    index : int
+        Its place in the graph.
+    layer : AbstractLayer or None
+        What it does to its parents; None where nothing is known of it.
+    name : str
+        Where in the model it happens.
+    parents : tuple of int
+        Nodes that it reads.
+    shape : tuple of int
+        Shape of its output, batch included.
+    tensors : Weight, Affine, Heads, Table or None
+        What the layer was made of.
+    operation : str
+        What was executed, for the reader.
+    axes : {"last", "first", ""}
+        Where the channels stand: on the last axis, on the second, or not known.
+    """
 
     index: int
-    kind: Kind
+    layer: AbstractLayer | None
     name: str
     parents: tuple[int, ...]
     shape: tuple[int, ...]
-    detail: Any = None
-    factor: float = 1.0  # SCALE: mean square of the factor; DROPOUT: probability of zero
+    tensors: Tensors = None
+    operation: str = ""
+    axes: str = ""
     known: bool = False  # whether the theory can follow from the input to here
     gaussian: bool = False  # whether its entries are Gaussian in a wide network
     ancestors: int = 0  # bit set of indices
     row: bool = False
     numbers: torch.Tensor | None = None  # lazy_moments of the output
-    arriving: torch.Tensor | None = None  # lazy_moments of the input, where theory restarts
+    sample: Sample | None = None  # second moments of the output, where theory starts (again)
+    arriving: Sample | None = None  # those of the input, likewise
     edge: Any = None  # gradient edge of the output
     saturation: torch.Tensor | None = None  # (saturated fraction, dead fraction)
     origin: int | None = None  # the row an activation acts on
@@ -158,10 +71,62 @@ class Node:
     @property
     def numel(self) -> int:
         """Number of entries, all inputs together."""
-        n = 1
-        for size in self.shape:
-            n *= size
-        return n
+        return math.prod(self.shape)
+
+    @property
+    def looked_through(self) -> bool:
+        """Whether who asks for a neighbour means the one behind: it changes no entry by itself."""
+        return isinstance(self.layer, (View, Dropout, Scale))
+
+    @property
+    def weight(self) -> Weight | None:
+        """The tensors of an affine map; None for anything else."""
+        return self.tensors if isinstance(self.tensors, Weight) else None
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is a map by weights of its own."""
+        return isinstance(self.layer, (Dense, Convolution))
+
+    @property
+    def is_norm(self) -> bool:
+        """Whether it is a normalisation."""
+        return isinstance(self.layer, (Norm, Frozen, InstanceNorm))
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether it is the sum of a tensor and what was made from it."""
+        return isinstance(self.layer, Sum) and self.layer.residual
+
+    @property
+    def kind(self) -> str:
+        """The word of the report for what it is."""
+        if self.layer is None:
+            return "unknown"
+        if self.is_affine:
+            return "affine"
+        return "norm" if self.is_norm else self.layer.word
+
+    @property
+    def held(self) -> Held | None:
+        """The parameter that it is, or None."""
+        return self.layer if isinstance(self.layer, Held) else None
+
+    @property
+    def applied(self) -> Applied | None:
+        """The activation that it is, or None."""
+        return self.layer if isinstance(self.layer, Applied) else None
+
+    @property
+    def activation(self) -> AbstractActivation | None:
+        """The activation that it applies, if theory can take it."""
+        found = None if self.applied is None else self.applied.layer
+        return None if found is None else found.activation
+
+    @property
+    def joins_weights(self) -> bool:
+        """Whether it has weights that make a branch of it."""
+        return self.is_affine or isinstance(self.layer, Attention)
 
 
 @dataclass
@@ -172,12 +137,19 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     output: int | None = None
 
-    def add(self, kind: Kind, name: str, parents: tuple[int, ...], shape: Any, **kw: Any) -> Node:
+    def add(
+        self,
+        layer: AbstractLayer | None,
+        name: str,
+        parents: tuple[int, ...],
+        shape: Any,
+        **kw: Any,
+    ) -> Node:
         """Append a node; parents come before their children, so the list is in order."""
         ancestors = 0
         for p in parents:
             ancestors |= self.nodes[p].ancestors | (1 << p)
-        node = Node(len(self.nodes), kind, name, parents, tuple(shape), ancestors=ancestors, **kw)
+        node = Node(len(self.nodes), layer, name, parents, tuple(shape), ancestors=ancestors, **kw)
         self.nodes.append(node)
         return node
 
@@ -197,3 +169,9 @@ class Graph:
         """Nodes that `later` rests on but `earlier` does not, `earlier` itself left out."""
         bits = later.ancestors & ~earlier.ancestors & ~(1 << earlier.index)
         return [node for node in self.nodes[: later.index] if bits >> node.index & 1]
+
+    def seen_through(self, node: Node) -> Node:
+        """The node itself, or the first behind it that is not looked through."""
+        while node.looked_through and node.parents:
+            node = self.nodes[node.parents[0]]
+        return node

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from chione.torch.nodes import Applied
+from chione.torch.layers.nonlinearity import Applied
 
 
 def _words(text: str) -> frozenset[str]:
@@ -36,6 +36,10 @@ TRANSPOSED = _words("conv_transpose1d conv_transpose2d conv_transpose3d")
 NORMS = _words("layer_norm rms_norm batch_norm group_norm instance_norm")
 ATTENTIONS = _words("scaled_dot_product_attention multi_head_attention_forward")
 EMBEDDINGS = _words("embedding embedding_bag")
+POOLS = _words(
+    "mean avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d "
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d"
+)
 
 _PLAIN = _words(
     "relu gelu silu tanh sigmoid elu selu celu leaky_relu prelu rrelu softplus softsign mish "

@@ -9,13 +9,14 @@ import torch
 
 from chione.torch import tensors
 from chione.torch.changes import LayerChange
-from chione.torch.expect import Walk
-from chione.torch.fields import Field
 from chione.torch.inspection import shared_parameters
-from chione.torch.nodes import Graph, Heads, Kind, Node, Weight
+from chione.torch.layers.entering import Entering
+from chione.torch.layers.tensors import Affine, Heads, Weight
+from chione.torch.nodes import Graph, Node
 from chione.torch.recipes import Recipe, recipe
 from chione.torch.statistics import moments
 from chione.torch.structure import Place, branch_ends, places, residual_sums
+from chione.torch.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -59,45 +60,45 @@ class Plan:
         measured = {
             n.index: moments(n.numbers.tolist())
             for n in graph.nodes
-            if n.kind is Kind.INPUT and n.numbers is not None
+            if isinstance(n.layer, Entering) and n.numbers is not None
         }
         self.walk = Walk(graph, measured, self._set)
         self._note_what_is_left(model)
 
     # ---- which sigmas ---------------------------------------------------------------------
 
-    def _recipe(self, walk: Walk, node: Node | None) -> Recipe | None:
+    def _recipe(self, node: Node | None) -> Recipe | None:
         """The recommendation for the activation of a node; its depth counts such layers."""
         if node is None or self.target == "forward":
             return None
-        phi = walk.activation(node)
+        phi = node.activation
         if phi is None:
             return None
         same = 0
         for place in self._places.values():
             other = place.activation
-            same += other is not None and walk.activation(other) == phi
+            same += other is not None and other.activation == phi
         found = recipe(phi, max(same, 2))
         if not found.exists and found.sentence not in self.notes:
             self.notes.append(found.sentence)
         return found
 
-    def _choose(self, walk: Walk, node: Node, place: Place, field: Field | None) -> Choice:
-        arriving = 1.0 if field is None or not field.q > 0.0 else field.q
-        weigh = math.sqrt(self._coverage(node.detail))
+    def _choose(self, walk: Walk, node: Node, weight: Weight, place: Place, q: float) -> Choice:
+        arriving = q if q > 0.0 else 1.0
+        weigh = math.sqrt(self._coverage(weight))
         if place.branch and not place.normalised:
             stream = self._stream(walk, node)
             sigma = math.sqrt(stream / max(self.sums, 1) / arriving) / weigh
             return Choice(sigma, 0.0, f"end of a residual branch, 1 of {self.sums}")
         if place.normalised:
             return Choice(1.0 / weigh, 0.0, "a normalisation follows, so the scale is free")
-        here, before = self._recipe(walk, place.activation), self._recipe(walk, place.before)
+        here, before = self._recipe(place.activation), self._recipe(place.before)
         if here is not None and here.exists:
             same = before is not None and before.activation == here.activation
             if same:
-                self.chained.add(str(node.detail.parameter))
+                self.chained.add(str(weight.parameter))
                 if here.target == "edge":
-                    self.stable.add(str(node.detail.parameter))
+                    self.stable.add(str(weight.parameter))
                 return Choice(
                     here.sigma_w / weigh, here.sigma_b, f"{here.target}, {here.activation}"
                 )
@@ -122,15 +123,19 @@ class Plan:
             for branch, stream in (parents, parents[::-1]):
                 inside = branch.index == node.index or branch.ancestors >> node.index & 1
                 if inside and not stream.ancestors >> node.index & 1 and stream is not node:
-                    field = walk.field.get(stream.index)
-                    return field.q if field is not None and field.q > 0.0 else 1.0
+                    q = walk.length(stream.index)
+                    return q if q > 0.0 else 1.0
         return 1.0
 
     # ---- setting --------------------------------------------------------------------------
 
-    def _set(self, walk: Walk, node: Node, field: Field | None) -> tuple[float, float] | None:
-        """Set the weights of a node; returns the variances that theory goes on with."""
-        detail: Weight = node.detail
+    def _set(self, walk: Walk, node: Node, q: float) -> tuple[float, float] | None:
+        """Set the weights of a node that mean square q enters, NaN where it is not known.
+
+        Returns the variances that theory goes on with.
+        """
+        detail = node.weight
+        assert detail is not None  # called for affine maps
         name = detail.parameter
         reason = self._reason_to_leave(name)
         if name is None or reason:
@@ -139,7 +144,7 @@ class Plan:
         if name in self.changes:
             return None  # a shared layer is set for its first use
         place = self._places[node.index]
-        choice = self._choose(walk, node, place, field)
+        choice = self._choose(walk, node, detail, place, q)
         self._fill(name, detail, choice.sigma_w)
         reason, sigma_b = choice.reason, choice.sigma_b
         if detail.bias_parameter is not None:
@@ -148,15 +153,15 @@ class Plan:
             reason += f"; it has no bias, so sigma_b = {sigma_b:.3g} is missing"
             sigma_b = 0.0
         w2 = choice.sigma_w**2 * self._coverage(detail)
-        self.lengths[name] = w2 * (1.0 if field is None else field.q) + sigma_b**2
-        phi = None if place.activation is None else walk.activation(place.activation)
+        self.lengths[name] = w2 * (1.0 if math.isnan(q) else q) + sigma_b**2
+        phi = None if place.activation is None else place.activation.activation
         self.changes[name] = LayerChange(
             name=node.name,
             parameter=name,
             activation=None if phi is None else phi.name,
             sigma_w=choice.sigma_w,
             sigma_b=sigma_b,
-            length=math.nan if field is None else self.lengths[name],
+            length=math.nan if math.isnan(q) else self.lengths[name],
             factor=1.0,
             reason=reason,
         )
@@ -201,18 +206,17 @@ class Plan:
     def _end_norms(self) -> None:
         """Give the normalisations at the end of residual branches the gain 1 / sqrt(R)."""
         for node in self._graph.nodes:
-            if node.kind is Kind.NORM and self._places[node.index].branch:
-                gain = None
-                if node.detail.parameter is not None:
-                    gain = self.parameters[node.detail.parameter]
-                if gain is None:
+            if isinstance(node.tensors, Affine) and self._places[node.index].branch:
+                name = node.tensors.parameter
+                gain = None if name is None else self.parameters[name]
+                if gain is None or name is None:
                     self._leave(node.name, "a normalisation without gain ends a residual branch")
                     continue
                 value = 1.0 / math.sqrt(max(self.sums, 1))
                 gain.fill_(value)
-                self.changes[node.detail.parameter] = LayerChange(
+                self.changes[name] = LayerChange(
                     name=node.name,
-                    parameter=node.detail.parameter,
+                    parameter=name,
                     activation=None,
                     sigma_w=value,
                     sigma_b=0.0,
@@ -225,12 +229,13 @@ class Plan:
         """Projections of multi-head attention: queries, keys and values keep the mean square."""
         ends = branch_ends(self._graph)
         for node in self._graph.nodes:
-            if node.kind is not Kind.ATTENTION or not isinstance(node.detail, Heads):
+            heads = node.tensors
+            if not isinstance(heads, Heads):
                 continue
             last = 1.0 / math.sqrt(max(self.sums, 1)) if node.index in ends else 1.0
             why = f"end of a residual branch, 1 of {self.sums}" if last < 1.0 else "linear"
-            projections = [(name, 1.0, "attention, input") for name in node.detail.inputs]
-            for name, sigma_w, reason in (*projections, (node.detail.output, last, why)):
+            projections = [(name, 1.0, "attention, input") for name in heads.inputs]
+            for name, sigma_w, reason in (*projections, (heads.output, last, why)):
                 if name in self.changes:
                     continue
                 weight = self.parameters[name]
@@ -242,7 +247,7 @@ class Plan:
                 self.changes[name] = LayerChange(
                     node.name, name, None, sigma_w, 0.0, math.nan, 1.0, reason
                 )
-            for name in node.detail.biases:
+            for name in heads.biases:
                 self.parameters[name].zero_()
 
     def _leave(self, name: str, reason: str) -> None:

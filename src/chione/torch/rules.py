@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 
+from chione.networks import AbstractLayer, Dense, Dropout, Scale
 from chione.torch import operations as ops
-from chione.torch.affine import affine_call
 from chione.torch.batches import tensors
 from chione.torch.book import Book
-from chione.torch.nodes import Applied, Heads, Kind, Node, Norm, Weight
-from chione.torch.statistics import lazy_moments
+from chione.torch.layers.convolution import convolution_call
+from chione.torch.layers.dense import dense_call
+from chione.torch.layers.dropout import dropout_call
+from chione.torch.layers.entering import Attention, Embedding, Entering, Held
+from chione.torch.layers.joins import Concat, Product, Sum
+from chione.torch.layers.nonlinearity import Applied
+from chione.torch.layers.norm import norm_call, uses_batch
+from chione.torch.layers.pooling import pooling_call, pools_first
+from chione.torch.layers.scale import scale_of
+from chione.torch.layers.tensors import Affine, Heads, Table, Weight, root_mean_square
+from chione.torch.layers.views import view_call
+from chione.torch.nodes import Node
 
 
 class Rules:
@@ -79,6 +88,8 @@ class Rules:
             return self._embedding
         if name in ops.CONCATS:
             return self._concat
+        if name in ops.POOLS:
+            return self._pool
         if name == "bilinear":
             return self._bilinear
         if name == "linear" or name == "addmm" or name in ops.MATMULS or "conv" in name:
@@ -88,56 +99,64 @@ class Rules:
     # ---- one rule for each kind -----------------------------------------------------------
 
     def _affine(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
-        call = affine_call(name, args, kwargs, self.book.seen)
+        seen = self.book.seen
+        call = dense_call(name, args, kwargs, seen) or convolution_call(name, args, kwargs, seen)
         if call is None:
             return False, out
-        x, weight = call
+        x, layer, weight = call
+        axes = "last" if isinstance(layer, Dense) else "first"
+        if axes == "first" and x.dim() != weight.weight.dim():
+            axes = ""  # no batch axis
         source = self.book.source(x)
-        node = self.book.new(Kind.AFFINE, (source,), out, weight.parameter, detail=weight)
+        node = self.book.new(
+            layer, (source,), out, weight.parameter, tensors=weight, axes=axes,
+            operation=weight.operation,
+        )  # fmt: skip
         node.known = node.gaussian = True
-        if self.book.measure and not self.book.graph.nodes[source].known:
-            node.arriving = lazy_moments(x, self.book.graph.batch)
+        self.book.arrives(node, x, axes)
         if self.on_affine is not None:
             out = self.on_affine(node, out, x)
         self.book.row(node, out)
         return True, out
 
     def _norm(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
-        keys = _NORM_ARGUMENTS[name]
-        values = {k: args[i] if i < len(args) else kwargs.get(k) for i, k in enumerate(keys)}
-        eps = 1e-5 if values.get("eps") is None else float(values["eps"])
-        gain, shift = values.get("weight"), values.get("bias")
-        seen = None if gain is None else self.book.seen(gain)
-        uses_batch, frozen = name == "batch_norm" and bool(values.get("training")), 1.0
-        if name == "batch_norm" and not uses_batch:
-            name = "frozen batch_norm"
-            frozen = float((1.0 / (values["running_var"] + eps)).mean())
-        detail = Norm(name, gain, shift, eps, uses_batch, seen and seen[0], frozen)
-        self.normalised(detail, self.book.source(args[0]), args[0], out, seen and seen[0])
+        x, layer, affine, operation = norm_call(name, args, kwargs, self.book.seen)
+        self.normalised(layer, affine, operation, x, out)
         return True, out
 
     def normalised(
-        self, detail: Norm, source: int, x: torch.Tensor, out: torch.Tensor, owner: str | None
+        self,
+        layer: AbstractLayer,
+        affine: Affine,
+        operation: str,
+        x: torch.Tensor,
+        out: torch.Tensor,
     ) -> None:
         """A normalisation, of torch or made at home."""
-        node = self.book.new(Kind.NORM, (source,), out, owner, detail=detail)
+        source = self.book.source(x)
+        node = self.book.new(
+            layer, (source,), out, affine.parameter, tensors=affine, operation=operation
+        )
         parent = self.book.graph.nodes[source]
-        node.known = not detail.uses_batch
+        last = operation in ("layer_norm", "rms_norm")
+        node.axes = "last" if last or x.dim() == 2 else "first"
+        node.known = not uses_batch(layer)
         node.gaussian = parent.gaussian
-        if self.book.measure and node.known and not parent.known:
-            node.arriving = lazy_moments(x, self.book.graph.batch)
+        if node.known:
+            self.book.arrives(node, x, node.axes)
         self.book.row(node, out)
 
     def _embedding(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         weight = args[1] if len(args) > 1 else kwargs["weight"]
         seen = self.book.seen(weight)
-        node = self.book.new(Kind.EMBEDDING, (), out, seen and seen[0], detail=weight)
+        layer = Embedding(root_mean_square(weight, 0.0))
+        node = self.book.new(layer, (), out, seen and seen[0], tensors=Table(weight), axes="last")
         node.gaussian = True
         self.book.row(node, out)
         return True, out
 
     def _attention(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
-        detail = None
+        heads = None
         if name == "multi_head_attention_forward":
             projections = [args[5], *(kwargs.get(f"{k}_proj_weight") for k in "qkv")]
             seen = [self.book.seen(w) for w in (*projections, args[11]) if w is not None]
@@ -146,17 +165,20 @@ class Rules:
                 names = [s[0] for s in seen if s]
                 weight = next(w for w in projections if w is not None)
                 held = tuple(b[0] for b in biases if b)
-                detail = Heads(tuple(names[:-1]), names[-1], held, weight, args[6])
+                heads = Heads(tuple(names[:-1]), names[-1], held, weight, args[6])
         parents = tuple(dict.fromkeys(self.book.source(t) for t in args[:3]))
         first = next(tensors(out))  # the second, if any, are the attention weights
-        self.book.row(self.book.new(Kind.ATTENTION, parents, first, None, detail=detail), first)
+        axes = "last" if name == "multi_head_attention_forward" and first.dim() == 3 else ""
+        node = self.book.new(Attention(), parents, first, None, tensors=heads, axes=axes)
+        self.book.row(node, first)
 
     def _bilinear(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         """An affine map of all products of two inputs."""
         a, b, w, bias = (*args, *kwargs.values(), None)[:4]
         sources = tuple(self.book.source(x) for x in (a, b))
-        pair = self.book.graph.add(Kind.PRODUCT, self.book.path, sources, (*a.shape, b.shape[-1]))
-        pair.known = all(self.book.graph.nodes[i].known for i in sources)
+        parents = [self.book.graph.nodes[i] for i in sources]
+        pair = self.book.graph.add(Product(), self.book.path, sources, (*a.shape, b.shape[-1]))
+        pair.known = all(parent.known for parent in parents)
         weight_seen, bias_seen = self.book.seen(w), None if bias is None else self.book.seen(bias)
         weight = Weight(
             w,
@@ -166,7 +188,11 @@ class Rules:
             bias_parameter=bias_seen and bias_seen[0],
             operation="bilinear",
         )
-        node = self.book.new(Kind.AFFINE, (pair.index,), out, weight.parameter, detail=weight)
+        layer = Dense(weight.sigma_w, weight.sigma_b, int(w.shape[0]))
+        node = self.book.new(
+            layer, (pair.index,), out, weight.parameter, tensors=weight, operation="bilinear",
+            axes="last",
+        )  # fmt: skip
         node.known, node.gaussian = pair.known, True
         self.book.row(node, out)
         return True, out
@@ -176,19 +202,21 @@ class Rules:
         if len(found) < 2 or None in found or kwargs.get("alpha", 1) != 1:
             return False, out
         a, b = (self.book.graph.nodes[i] for i in found if i is not None)
-        if Kind.PARAMETER in (a.kind, b.kind) and a.kind is not b.kind:
-            signal, parameter = (b, a) if a.kind is Kind.PARAMETER else (a, b)
+        if (a.held is None) != (b.held is None):
+            signal, parameter = (b, a) if a.held else (a, b)
             if len(parameter.shape) <= 1:  # a bias added by hand
                 return False, out
             a, b = signal, parameter
-        node = self.book.new(Kind.ADD, (a.index, b.index), out, None)
+        residual = bool(b.ancestors >> a.index & 1 or a.ancestors >> b.index & 1)
+        node = self.book.new(Sum(residual), (a.index, b.index), out, None)
+        node.operation = "residual sum" if residual else "sum"
         node.known = a.known and b.known
         node.gaussian = a.gaussian and b.gaussian
-        residual = bool(b.ancestors >> a.index & 1 or a.ancestors >> b.index & 1)
+        node.axes = a.axes if b.held or a.axes == b.axes else ""
         signals = all(
-            n.kind not in (Kind.UNKNOWN, Kind.PRODUCT, Kind.INPUT, Kind.SCALE) for n in (a, b)
+            n.layer is not None and not isinstance(n.layer, (Product, Entering, Scale))
+            for n in (a, b)
         )
-        node.detail = residual
         if signals or (residual and self._between_has_weights(a, b)):
             self.book.row(node, out)
         return True, out
@@ -196,7 +224,7 @@ class Rules:
     def _between_has_weights(self, a: Node, b: Node) -> bool:
         later, earlier = (b, a) if b.index > a.index else (a, b)
         inside = [later, *self.book.graph.between(later, earlier)]
-        return any(n.kind in (Kind.AFFINE, Kind.ATTENTION) for n in inside)
+        return any(n.joins_weights for n in inside)
 
     def _product(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         a, b = args[0], args[1] if len(args) > 1 else kwargs.get("other")
@@ -210,22 +238,24 @@ class Rules:
             return False, out
         if factor is not None:
             value = 1.0 / factor if name in ops.QUOTIENTS and factor else factor
-            node = self.book.new(Kind.SCALE, (source,), out, None, factor=value)
+            node = self.book.new(scale_of(value), (source,), out, None)
             self.book.follow(node, source)
             return True, out
         other = self.book.find(b)
         if other is None or name in ops.QUOTIENTS or self._self_gate(source, other, out):
             return other is not None and name not in ops.QUOTIENTS, out
-        node = self.book.new(Kind.PRODUCT, (source, other), out, None)
-        node.known = all(self.book.graph.nodes[i].known for i in (source, other))
+        node = self.book.new(Product(), (source, other), out, None)
+        one, two = (self.book.graph.nodes[i] for i in (source, other))
+        node.known = one.known and two.known
+        node.axes = one.axes if one.axes == two.axes else ""
         return True, out
 
     def _self_gate(self, a: int, b: int, out: torch.Tensor) -> bool:
         """``x * f(x)`` is one activation (SiLU written by hand), not a product of two signals."""
         for gate, signal in ((a, b), (b, a)):
             node = self.book.graph.nodes[gate]
-            if node.kind is Kind.ACTIVATION and node.parents == (signal,):
-                inner = node.detail
+            inner = node.applied
+            if inner is not None and node.parents == (signal,):
 
                 def function(h: torch.Tensor, f: Any = inner.function) -> torch.Tensor:
                     gated: torch.Tensor = h * f(h)
@@ -243,7 +273,7 @@ class Rules:
             return float(x) ** 2
         if isinstance(x, torch.Tensor):
             node = self.book.find(x)
-            if node is not None and self.book.graph.nodes[node].kind is Kind.PARAMETER:
+            if node is not None and self.book.graph.nodes[node].held:
                 return float(x.detach().float().square().mean())
             if node is None and x.dim() == 0 and not x.is_complex():
                 return float(x) ** 2
@@ -253,33 +283,47 @@ class Rules:
         source = self.book.find(args[0])
         if source is None:
             return False, out
-        p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
-        training = args[2] if len(args) > 2 else kwargs.get("training", True)
-        node = self.book.new(
-            Kind.DROPOUT, (source,), out, None, factor=float(p) if training else 0.0
-        )
+        node = self.book.new(dropout_call(name, args, kwargs)[1], (source,), out, None)
         self.book.follow(node, source)
-        node.gaussian = node.gaussian and node.factor == 0.0
+        node.gaussian &= isinstance(node.layer, Dropout) and node.layer.keep == 1.0
+        return True, out
+
+    def _pool(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
+        """A pool; what theory cannot follow through it starts again behind."""
+        call = pooling_call(name, args, kwargs, out)
+        source = None if call is None else self.book.find(call[0])
+        if call is None or source is None:
+            return False, out
+        parent = self.book.graph.nodes[source]
+        first = name != "mean" or pools_first(args, kwargs)
+        node = self.book.new(call[1], (source,), out, None)
+        if parent.axes == ("first" if first else "last"):
+            node.axes = parent.axes if out.dim() > 2 else "last"
         return True, out
 
     def _concat(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         parts = args[0] if args else kwargs.get("tensors", ())
         parents = tuple(self.book.source(t) for t in parts)
-        node = self.book.new(Kind.CONCAT, parents, out, None)
-        node.known = all(self.book.graph.nodes[i].known for i in parents)
-        node.gaussian = all(self.book.graph.nodes[i].gaussian for i in parents)
+        nodes = [self.book.graph.nodes[i] for i in parents]
+        axes = nodes[0].axes if len({n.axes for n in nodes}) == 1 else ""
+        channels = _along_channels(tuple(out.shape), [n.shape for n in nodes], axes)
+        node = self.book.new(Concat(channels), parents, out, None)
+        node.known = channels and all(n.known for n in nodes)
+        node.gaussian = all(n.gaussian for n in nodes)
+        node.axes = axes if channels else ""
         return True, out
 
     def activation(self, call: Applied, source: int | None, out: torch.Tensor, sat: Any) -> None:
         """An activation, and the row that it acts on."""
         if source is None:
             return
-        node = self.book.new(Kind.ACTIVATION, (source,), out, None, detail=call)
+        node = self.book.new(call, (source,), out, None)
         parent = self.book.graph.nodes[source]
+        node.axes = parent.axes if node.shape == parent.shape else ""
         node.known = parent.known and parent.gaussian
         node.saturation = sat
         origin = parent
-        while not origin.row and origin.kind in (Kind.VIEW, Kind.DROPOUT, Kind.SCALE):
+        while not origin.row and origin.looked_through:
             origin = self.book.graph.nodes[origin.parents[0]]
         node.origin = origin.index if origin.row else None
 
@@ -294,15 +338,18 @@ class Rules:
         for tensor in tensors(out):
             if tensor is args[0] or not tensor.is_floating_point():
                 continue
-            node = self.book.new(Kind.VIEW, (source,), tensor, None)
+            layer, axes = view_call(name, args, kwargs, parent.axes, tensor)
+            node = self.book.new(layer, (source,), tensor, None)
             self.book.follow(node, source)
-            if not _is_fair(tuple(tensor.shape), parent.shape):
-                node.kind, node.known = Kind.UNKNOWN, False
-            if parent.detail is not None and parent.kind is Kind.PARAMETER:
-                swapped = parent.detail[1] != (name in ops.SWAPS)
-                node.kind, node.detail = Kind.PARAMETER, (parent.detail[0], swapped)
-                if tensor.dim() != 2 or len(parent.shape) != 2:
-                    node.detail = None
+            node.axes = axes
+            if layer is None:
+                node.known = False
+            held = parent.held
+            if held is not None and held.name:
+                flat = tensor.dim() == 2 and len(parent.shape) == 2
+                swapped = held.swapped != (name in ops.SWAPS)
+                node.layer = Held(held.name if flat else "", swapped, held.mean_square)
+                node.tensors = Table(tensor)
         return out
 
     def unknown(
@@ -314,36 +361,22 @@ class Rules:
         if not parents:
             return
         owners = [self.book.graph.nodes[i] for i in parents]
-        owner = next((n for n in owners if n.kind is Kind.PARAMETER and len(n.shape) > 1), None)
+        owner = next((n for n in owners if n.held and len(n.shape) > 1), None)
         node = self.book.new(
-            Kind.UNKNOWN, parents, tensor, None if owner is None else owner.name, detail=name
+            None, parents, tensor, None if owner is None else owner.name, operation=name
         )
-        signal = any(n.kind is not Kind.PARAMETER for n in owners)
+        signal = any(n.held is None for n in owners)
         leaf = self.book.leaves.get(self.book.path, False)  # its own hook will make the row
         if main and owner is not None and signal and not leaf and not self.book.computes_weights():
             self.book.row(node, tensor)
 
 
-def _is_fair(part: tuple[int, ...], whole: tuple[int, ...]) -> bool:
-    """Whether a view has the statistics of the whole: all of it, or a share of its channels.
-
-    One position picked from a sequence (a class token) need not look like the others.
-    """
-    if math.prod(part) == math.prod(whole):
-        return True
-    channels_first = len(whole) >= 4 and part[:1] + part[2:] == whole[:1] + whole[2:]
-    return part[:-1] == whole[:-1] or channels_first
-
-
-_NORM_ARGUMENTS = {
-    "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
-    "rms_norm": ("input", "normalized_shape", "weight", "eps"),
-    "batch_norm": (
-        "input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
-    ),
-    "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
-    "instance_norm": (
-        "input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum",
-        "eps",
-    ),
-}  # fmt: skip
+def _along_channels(whole: tuple[int, ...], parts: list[tuple[int, ...]], axes: str) -> bool:
+    """Whether tensors were joined along their channels."""
+    channels = len(whole) - 1 if axes == "last" else 1
+    if not axes or any(len(part) != len(whole) for part in parts):
+        return False
+    return all(
+        a == b for part in parts for i, (a, b) in enumerate(zip(part, whole, strict=True))
+        if i != channels
+    )  # fmt: skip

@@ -11,10 +11,12 @@ from chione.torch import batches
 from chione.torch.elementwise import is_elementwise
 from chione.torch.followers import followers
 from chione.torch.inspection import trace
-from chione.torch.nodes import Applied, Graph, Kind, Node, Weight
+from chione.torch.layers.convolution import registered
+from chione.torch.layers.entering import Entering
+from chione.torch.layers.joins import Sum
+from chione.torch.layers.nonlinearity import Applied
+from chione.torch.nodes import Graph, Node
 from chione.torch.state import preserved
-
-_PASSING = (Kind.VIEW, Kind.DROPOUT, Kind.SCALE)
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,15 @@ def places(graph: Graph) -> dict[int, Place]:
     ends = branch_ends(graph)
     out: dict[int, Place] = {}
     for node in graph.nodes:
-        if node.kind not in (Kind.AFFINE, Kind.NORM):
+        if not (node.is_affine or node.is_norm):
             continue
         readers = _readers(graph, children, node)
-        normed = bool(readers) and all(r.kind is Kind.NORM for r in readers)
+        normed = bool(readers) and all(r.is_norm for r in readers)
         activation = follow.get(node.index)
         if activation is None and normed:  # conv - norm - activation
             activation = follow.get(readers[0].index)
-        before = graph.nodes[node.parents[0]] if node.parents else None
-        while before is not None and before.kind in _PASSING:
-            before = graph.nodes[before.parents[0]]
-        if before is not None and before.kind is not Kind.ACTIVATION:
+        before = graph.seen_through(graph.nodes[node.parents[0]]) if node.parents else None
+        if before is not None and before.applied is None:
             before = None
         out[node.index] = Place(activation, before, normed, node.index in ends)
     return out
@@ -66,7 +66,7 @@ def _readers(graph: Graph, children: list[list[int]], node: Node) -> list[Node]:
     todo, out = list(children[node.index]), []
     while todo:
         child = graph.nodes[todo.pop()]
-        if child.kind in _PASSING:
+        if child.looked_through:
             todo += children[child.index]
         else:
             out.append(child)
@@ -77,9 +77,9 @@ def residual_sums(graph: Graph) -> list[Node]:
     """The additions of a branch to a stream, shortcuts with a projection included."""
     out = []
     for node in graph.rows():
-        if node.kind is Kind.ADD and len(set(node.parents)) == 2:
+        if isinstance(node.layer, Sum) and len(set(node.parents)) == 2:
             a, b = (graph.nodes[p] for p in node.parents)
-            if node.detail or _has_input(graph, a.ancestors & b.ancestors):
+            if node.layer.residual or _has_input(graph, a.ancestors & b.ancestors):
                 out.append(node)
     return out
 
@@ -87,7 +87,7 @@ def residual_sums(graph: Graph) -> list[Node]:
 def _has_input(graph: Graph, bits: int) -> bool:
     """Whether a set of ancestors holds a signal: two towers that meet only once share none."""
     return any(
-        bits >> node.index & 1 and node.kind not in (Kind.PARAMETER, Kind.UNKNOWN)
+        bits >> node.index & 1 and node.layer is not None and node.held is None
         for node in graph.nodes
     )
 
@@ -97,10 +97,7 @@ def branch_ends(graph: Graph) -> set[int]:
     out = set()
     for total in residual_sums(graph):
         a, b = (graph.nodes[p] for p in total.parents)
-        branch = _branch(graph, a, b)
-        while branch.kind in _PASSING:
-            branch = graph.nodes[branch.parents[0]]
-        out.add(branch.index)
+        out.add(graph.seen_through(_branch(graph, a, b)).index)
     return out
 
 
@@ -109,11 +106,7 @@ def _branch(graph: Graph, a: Node, b: Node) -> Node:
 
     def own(x: Node, other: Node) -> int:
         bits = (x.ancestors | 1 << x.index) & ~(other.ancestors | 1 << other.index)
-        return sum(
-            bits >> node.index & 1
-            for node in graph.nodes
-            if node.kind in (Kind.AFFINE, Kind.ATTENTION)
-        )
+        return sum(bits >> node.index & 1 for node in graph.nodes if node.joins_weights)
 
     return a if own(a, b) > own(b, a) else b
 
@@ -134,7 +127,7 @@ def structure(model: torch.nn.Module, batch: Any, size: int) -> tuple[Graph, str
         except ValueError:  # a trial that does not fit: the next one may
             continue
         for node in graph.nodes:
-            node.numbers = node.arriving = None  # made-up values say nothing
+            node.numbers = node.arriving = node.sample = None  # made-up values say nothing
         return graph, ""
     note = (
         "The model could not be run without a batch, so what follows what was taken from the "
@@ -174,31 +167,18 @@ def _made_up(model: torch.nn.Module) -> list[Any]:
 def _registered(model: torch.nn.Module) -> Graph:
     """A chain in the order of registration."""
     graph = Graph(batch=1)
-    last = graph.add(Kind.INPUT, "input", (), (), known=True)
+    last = graph.add(Entering(), "input", (), (), known=True)
     for path, module in model.named_modules():
-        if isinstance(module, (torch.nn.Linear, torch.nn.modules.conv._ConvNd)):
-            transposed = isinstance(module, torch.nn.modules.conv._ConvTransposeNd)
-            w = module.weight
-            fan_in = float(w.numel() / w.shape[0])
-            operation = "linear" if isinstance(module, torch.nn.Linear) else "convolution"
-            options: dict[str, Any] = {}
-            if operation == "convolution":
-                options = {"groups": module.groups, "stride": module.stride}
-            if transposed:
-                fan_in, operation = float(w.numel() / w.shape[1]), "transposed convolution"
-            bias = None if module.bias is None else f"{path}.bias".lstrip(".")
-            detail = Weight(
-                w, module.bias, fan_in, 1.0, f"{path}.weight".lstrip("."), bias,
-                transposed=transposed, operation=operation, **options,
-            )  # fmt: skip
+        made = registered(module, path)
+        if made is not None:
+            layer, weight = made
             last = graph.add(
-                Kind.AFFINE, path, (last.index,), (), detail=detail, gaussian=True, row=True
-            )
+                layer, path, (last.index,), (), tensors=weight, operation=weight.operation,
+                gaussian=True, row=True,
+            )  # fmt: skip
         elif is_elementwise(module):
             origin = last.index if last.row else None
-            applied = Applied(module.forward, type(module).__name__, False)
-            last = graph.add(
-                Kind.ACTIVATION, path, (last.index,), (), detail=applied, origin=origin
-            )
+            applied = Applied(module.forward, type(module).__name__)
+            last = graph.add(applied, path, (last.index,), (), origin=origin)
     graph.output = last.index
     return graph

@@ -16,7 +16,8 @@ from chione.torch import operations as ops
 from chione.torch.batches import tensors
 from chione.torch.book import Book
 from chione.torch.elementwise import is_elementwise, is_norm
-from chione.torch.nodes import Applied, Graph, Kind
+from chione.torch.layers.nonlinearity import Applied
+from chione.torch.nodes import Graph
 from chione.torch.rules import Rules
 
 
@@ -178,7 +179,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         if opaque:
             norm = is_norm(module)
             if norm is not None:
-                self._rules.normalised(norm, self.book.source(args[0]), args[0], out, None)
+                self._rules.normalised(*norm, args[0], out)
             else:
                 self._rules.activation(_as_applied(module), self.book.find(args[0]), out, sat)
             return
@@ -190,13 +191,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         for tensor in tensors(out):
             if tensor.is_floating_point():
                 found = self.book.find(tensor)
-                unseen = found is None or (
-                    leaf and self.book.graph.nodes[found].kind is Kind.UNKNOWN
-                )
+                unseen = found is None or (leaf and self.book.graph.nodes[found].layer is None)
                 if unseen:
                     parents = () if found is None else (found,)
                     kind = type(module).__name__
-                    node = self.book.new(Kind.UNKNOWN, parents, tensor, None, detail=kind)
+                    node = self.book.new(None, parents, tensor, None, operation=kind)
                     self.book.row(node, tensor)
                 return
 

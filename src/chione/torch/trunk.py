@@ -6,7 +6,7 @@ lost signal or gradient mean that the network cannot train.
 
 from __future__ import annotations
 
-from chione.torch.nodes import Graph, Kind
+from chione.torch.nodes import Graph
 
 
 def trunk(graph: Graph) -> frozenset[int]:
@@ -17,7 +17,7 @@ def trunk(graph: Graph) -> frozenset[int]:
     children = graph.children()
     cut, furthest = set(), -1
     for node in graph.nodes:
-        if not reach >> node.index & 1 or node.kind is Kind.PARAMETER:
+        if not reach >> node.index & 1 or node.held:
             continue
         # In order of execution nothing may jump over a cut from before it to behind it.
         if node.row and furthest <= node.index:
@@ -40,7 +40,7 @@ def behind_norm(graph: Graph) -> frozenset[int]:
         if (
             node.index != graph.output
             and readers
-            and all(graph.nodes[c].kind is Kind.NORM or c in out for c in readers)
+            and all(graph.nodes[c].is_norm or c in out for c in readers)
         ):
             out.add(node.index)
     return frozenset(out)

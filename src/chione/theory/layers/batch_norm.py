@@ -60,7 +60,7 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     orbits = after.orbits
     at = orbits.rows, orbits.columns
     theta_matrix = stream.theta.at(stream.orbits.index)
-    theta = gain2 * basis.through(theta_matrix.value)
+    theta = gain2 * basis.through(theta_matrix.value) + layer.bias**2  # which is trained
     both, mine, _old = orbits.meet(_classes(theta))
     after = after.refined(both, mine).with_(
         law=Law(False, "normalised over a batch, which is no Gaussian"),

@@ -18,6 +18,7 @@ from chione.theory.meanfield.close_pair import FIRST_DISTANCE, ClosePair, Pair
 from chione.theory.meanfield.fading import fading, is_straight
 from chione.theory.meanfield.far_layers import carry
 from chione.theory.meanfield.fixed_points import fixed_points, settle
+from chione.theory.meanfield.length_map import LengthMap
 from chione.theory.moments.growth_profile import growth_profile
 from chione.theory.moments.moments import moments
 from chione.theory.moments.scale_free import anchor
@@ -158,7 +159,7 @@ def limit(phi: AbstractActivation, *, sigma_w: float, sigma_b: float, q1: float)
     points = fixed_points(phi, sigma_w=sigma_w, sigma_b=sigma_b)
     if points.status == Status.CONTINUUM:
         return Estimate(q1, 4.0 * EPS * q1)
-    point, reached = settle(phi, points, q1, sigma_w=sigma_w, sigma_b=sigma_b)
+    point, reached = settle(LengthMap.of(phi, sigma_w, sigma_b), points, q1)
     if point is None:
         return missing(points.status)
     return point.q if reached else missing(Status.DIVERGENT)

@@ -1,0 +1,309 @@
+"""How a stream crosses a node of a traced graph: the rules of theory on the sites that are there.
+
+``cross(layer, node, states, walk)`` is found by the type of the layer. It gives the state behind
+the node, and for each parent the map that takes a gradient home to the parent's sites.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Protocol, TypeAlias
+
+from chione.base import UnsupportedLayerError
+from chione.networks import (
+    AbstractLayer,
+    Convolution,
+    Dense,
+    Dropout,
+    Flatten,
+    Norm,
+    Pooling,
+    Scale,
+    Shape,
+)
+from chione.theory.layers.channels import joined, multiplied, product
+from chione.theory.layers.residual import added
+from chione.theory.layers.rule import Walker, forward
+from chione.theory.layers.stream import Gradient, Stream
+from chione.torch.layers.joins import Concat, Product, Sum, View
+from chione.torch.layers.nonlinearity import Applied
+from chione.torch.layers.norm import Frozen
+from chione.torch.nodes import Node
+from chione.torch.samples import arranged
+from chione.torch.states import State, averaged
+
+Home: TypeAlias = Callable[[Gradient], Gradient]
+
+
+class Asked(Protocol):
+    """What a crossing may ask of the walk."""
+
+    @property
+    def rules(self) -> Walker:
+        """The walk of theory that keeps what was prepared."""
+
+    @property
+    def batch(self) -> int:
+        """Number of inputs of the whole batch."""
+
+    def variances(self, node: Node) -> tuple[float, float]:
+        """sigma_w^2, padding counted, and sigma_b^2 of an affine map."""
+
+    def part(self, node: Node, first: int, count: int) -> frozenset[int] | None:
+        """Sources of a share of the channels; None if it overlaps with another one."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The state behind a node, and the way home to each parent."""
+
+    state: State
+    home: dict[int, Home]
+
+
+def unsupported(node: Node, why: str) -> UnsupportedLayerError:
+    """The error after which the walk starts again from what was measured."""
+    return UnsupportedLayerError(f"{node.name}: theory cannot follow {node.kind}: {why}.")
+
+
+@singledispatch
+def cross(
+    layer: AbstractLayer | None, node: Node, states: tuple[State, ...], walk: Asked
+) -> Crossing:
+    """The state behind a node.
+
+    Parameters
+    ----------
+    layer : AbstractLayer or None
+        That of the node.
+    node : Node
+        The node.
+    states : tuple of State
+        What enters, one for each parent.
+    walk : Asked
+        Who asks.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If there is no rule, or the sites do not suffice for it.
+    """
+    raise unsupported(node, "it has no rule")
+
+
+def _behind(node: Node, state: State, stream: Stream, walk: Asked, home: Home) -> Crossing:
+    """The stream at a node with one parent, positions read off its shape."""
+    at = arranged(node.shape, node.axes, walk.batch)
+    if at is None:
+        raise unsupported(node, "its axes are not known")
+    taken = state.taken if at.positions > 1 else "all"
+    stream = stream if stream.shape.width == at.width else _wide(stream, at.width)
+    return Crossing(State(stream, at.grid, taken, node.axes), {node.parents[0]: home})
+
+
+def _wide(stream: Stream, width: int) -> Stream:
+    return replace(stream, shape=Shape(width, stream.shape.grid))
+
+
+@cross.register(Norm)
+@cross.register(Dropout)
+@cross.register(Scale)
+def _plain(layer: AbstractLayer, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    """A rule of theory, position by position."""
+    (state,) = states
+    if isinstance(layer, Norm) and layer.form == "batch":
+        raise unsupported(node, "its statistics run over inputs that are no sites")
+    stream, home = forward(layer, state.stream, walk.rules)
+    return _behind(node, state, stream, walk, home)
+
+
+@cross.register
+def _dense(layer: Dense, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    (state,) = states
+    w2, b2 = walk.variances(node)
+    stream, home = forward(_affine(w2, b2, node.shape[-1]), state.stream, walk.rules)
+    return _behind(node, state, stream, walk, home)
+
+
+def _affine(w2: float, b2: float, out: int) -> Dense:
+    return Dense(math.sqrt(max(w2, 0.0)), math.sqrt(max(b2, 0.0)), max(out, 1))
+
+
+@cross.register
+def _convolution(
+    layer: Convolution, node: Node, states: tuple[State, ...], walk: Asked
+) -> Crossing:
+    """Tap by tap where all positions are sites, else by the mean over positions.
+
+    In the mean each output sums the products that padding leaves it, and the outputs may be fewer
+    or more than the inputs.
+    """
+    (state,) = states
+    weight = node.weight
+    w2, b2 = walk.variances(node)
+    if weight is not None and weight.centred and state.taken == "all" and state.grid:
+        exact = replace(layer, sigma_w=math.sqrt(w2 / weight.coverage), sigma_b=math.sqrt(b2))
+        stream, back = forward(exact, state.stream, walk.rules)
+        if stream.shape.grid == node.shape[2:]:
+            return _behind(node, state, stream, walk, back)
+    mean, back = averaged(state, walk.rules)
+    stream, through = forward(_affine(w2, b2, node.shape[1]), mean.stream, walk.rules)
+    at = arranged(node.shape, "first", walk.batch)
+    if at is None:
+        raise unsupported(node, "its first axis is not the batch")
+    ratio = at.positions / state.positions
+
+    def home(g: Gradient) -> Gradient:
+        return back(_scaled(through(g), ratio))
+
+    taken = "mean" if at.positions > 1 else "all"
+    behind = State(stream, at.grid, taken, "first")  # type: ignore[arg-type]  # one of the two
+    return Crossing(behind, {node.parents[0]: home})
+
+
+def _scaled(g: Gradient, factor: float) -> Gradient:
+    return g if factor == 1.0 else g.scaled(factor)
+
+
+@cross.register
+def _frozen(layer: Frozen, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    r"""Batch norm in evaluation: :math:`K' = a^2 K + b^2`, a and b constants."""
+    (state,) = states
+    stream = multiplied(state.stream, layer.factor)
+    stream = replace(stream, k=stream.k.shifted(layer.bias**2))
+    return _behind(node, state, stream, walk, lambda g: _scaled(g, layer.factor**2))
+
+
+@cross.register
+def _applied(layer: Applied, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    (state,) = states
+    if layer.layer is None:
+        raise unsupported(node, "the function is not one of a single entry")
+    stream, home = forward(layer.layer, state.stream, walk.rules)
+    return _behind(node, state, stream, walk, home)
+
+
+@cross.register
+def _view(layer: View, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    (state,) = states
+    at = arranged(node.shape, node.axes, walk.batch)
+    if at is None or at.positions != state.positions:
+        raise unsupported(node, "its axes are not known")
+    stream, share = state.stream, 1.0
+    if layer.part is not None:
+        sources = walk.part(node, *layer.part)
+        if stream.parts:
+            raise unsupported(node, "a share of several groups of channels")
+        share = at.width / stream.shape.width
+        stream = _wide(stream, at.width)
+        stream = stream if sources is None else replace(stream, sources=sources)
+    elif at.width != stream.shape.width:
+        raise unsupported(node, "channels were mixed with positions")
+    return _behind(node, state, stream, walk, lambda g: _scaled(g, share))
+
+
+def _same(g: Gradient) -> Gradient:
+    return g
+
+
+@cross.register
+def _flatten(layer: Flatten, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    (state,) = states
+    if state.taken == "all":
+        stream, home = forward(layer, state.stream, walk.rules)
+    else:
+        mean, home = averaged(state, walk.rules)
+        stream = mean.stream
+    return _behind(node, replace(state, taken="all"), _wide(stream, node.shape[-1]), walk, home)
+
+
+@cross.register
+def _pooling(layer: Pooling, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    (state,) = states
+    if state.taken != "all" or not state.grid:
+        raise unsupported(node, "not all positions are sites")
+    stream, home = forward(layer, state.stream, walk.rules)
+    return _behind(node, state, stream, walk, home)
+
+
+@cross.register
+def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    one, two = node.parents
+    if one == two:
+        (state, _) = states
+        doubled = replace(state, stream=multiplied(state.stream, 2.0))
+        return Crossing(doubled, {one: lambda g: g.scaled(4.0)})
+    met, homes = _met(states, node, walk)
+    stream = added(tuple(s.stream for s in met), walk.rules)
+    return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, homes, strict=True)))
+
+
+@cross.register
+def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    met, homes = _met(states, node, walk)
+    one, two = (s.stream for s in met)
+    if not one.sources.isdisjoint(two.sources):
+        raise unsupported(node, "its factors depend on the same weights")
+    stream = product(one, two)
+    if math.prod(node.shape) > max(_numel(s, walk.batch) for s in met):  # all pairs of channels
+        stream = _wide(stream, one.shape.width * two.shape.width)
+
+    def towards(home: Home, other: Stream) -> Home:
+        return lambda g: home(Gradient(g.orbits, g.p).times(other.orbits, other.k))
+
+    back = towards(homes[0], two), towards(homes[1], one)
+    return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, back, strict=True)))
+
+
+def _numel(state: State, batch: int) -> int:
+    return batch * state.positions * state.stream.shape.width
+
+
+@cross.register
+def _concat(layer: Concat, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    if not layer.channels or len(set(node.parents)) < len(node.parents):
+        raise unsupported(node, "its terms are no separate groups of channels")
+    met, homes = _met(states, node, walk)
+    stream = joined(tuple(s.stream for s in met))
+
+    def towards(home: Home, i: int) -> Home:
+        return lambda g: home(g.parts[i] if g.parts else g)
+
+    back = {
+        p: towards(home, i) for i, (p, home) in enumerate(zip(node.parents, homes, strict=True))
+    }
+    return Crossing(replace(met[0], stream=stream), back)
+
+
+def _met(
+    states: tuple[State, ...], node: Node, walk: Asked
+) -> tuple[tuple[State, ...], tuple[Home, ...]]:
+    """States that meet, over the same sites, and the ways home from there."""
+    first = states[0]
+    for state in states[1:]:
+        alike = state.axes == first.axes and state.positions == first.positions
+        if not alike or state.stream.inputs != first.stream.inputs:
+            raise unsupported(node, "its terms are not over the same positions")
+    if len({(s.taken, s.stream.positions) for s in states}) > 1:
+        pairs = [averaged(state, walk.rules) for state in states]
+        return tuple(s for s, _ in pairs), tuple(home for _, home in pairs)
+    return states, (_same,) * len(states)
+
+
+def stateless(node: Node, parent: int, numel: int) -> float | None:
+    """Factor on the total squared gradient where no stream is known, if the rule needs none."""
+    layer, weight = node.layer, node.weight
+    if weight is not None:
+        return weight.sigma_w2 * weight.coverage
+    if isinstance(layer, Concat):
+        return numel / max(node.numel, 1)
+    if isinstance(layer, Sum):
+        return float(node.parents.count(parent)) ** 2
+    if isinstance(layer, (View, Flatten)):
+        return 1.0
+    if isinstance(layer, (Scale, Frozen)):
+        return layer.factor**2
+    return 1.0 / layer.keep if isinstance(layer, Dropout) else None

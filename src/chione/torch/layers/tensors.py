@@ -1,0 +1,130 @@
+"""Typed tensors of a traced layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviation (population) and mean square of the entries of a tensor."""
+
+    std: float
+    mean_square: float
+
+
+def spread(tensor: torch.Tensor) -> Spread:
+    """Both in float64, without a copy of the tensor."""
+    x = tensor.detach()
+    n = max(x.numel(), 1)
+    square = float(torch.linalg.vector_norm(x, dtype=torch.float64)) ** 2 / n
+    mean = float(x.sum(dtype=torch.float64)) / n
+    return Spread(math.sqrt(max(square - mean * mean, 0.0)), square)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Tensors of an affine map as it was executed.
+
+    Parameters
+    ----------
+    weight, bias : Tensor or None
+        As the operation received them.
+    fan_in : float
+        Products in one output.
+    coverage : float
+        Fraction of those products that exist: below 1 for a convolution with zero padding.
+    parameter : str or None
+        Full name of the parameter behind the weight; None if the weight is computed.
+    bias_parameter : str or None
+        Full name of the parameter behind the bias.
+    transposed : bool
+        Whether the input axis of the parameter comes first.
+    groups, stride
+        Of a convolution.
+    operation : str
+        Name of the operation, for the reader.
+    centred : bool
+        Whether the taps of a convolution stand about the output, as in ``networks``.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    fan_in: float
+    coverage: float = 1.0
+    parameter: str | None = None
+    bias_parameter: str | None = None
+    transposed: bool = False
+    groups: int = 1
+    stride: int | tuple[int, ...] = 1
+    operation: str = "linear"
+    centred: bool = True
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Standard deviation and mean square of the weights."""
+        return spread(self.weight)
+
+    @cached_property
+    def bias_spread(self) -> Spread:
+        """The same of the biases; zero without any."""
+        return Spread(0.0, 0.0) if self.bias is None else spread(self.bias)
+
+    @property
+    def sigma_w2(self) -> float:
+        """n_in <W^2>."""
+        return self.fan_in * self.spread.mean_square
+
+    @property
+    def sigma_w(self) -> float:
+        """Its root; infinite or NaN weights count as zero here, and are told elsewhere."""
+        return finite_root(self.sigma_w2)
+
+    @property
+    def sigma_b(self) -> float:
+        """The root of <b^2>, likewise."""
+        return finite_root(self.bias_spread.mean_square)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Gain and shift of a normalisation, and the name of the parameter behind the gain."""
+
+    gain: torch.Tensor | None
+    shift: torch.Tensor | None
+    parameter: str | None = None
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Parameters of an attention with its own projections.
+
+    Names of the weights and biases, and the projection of the inputs itself.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    biases: tuple[str, ...]
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of an embedding."""
+
+    weight: torch.Tensor
+
+
+def root_mean_square(tensor: torch.Tensor | None, default: float) -> float:
+    """The root of the mean square; `default` where there is no tensor."""
+    return default if tensor is None else finite_root(spread(tensor).mean_square)
+
+
+def finite_root(square: float) -> float:
+    """The root, 0 where there is no finite one."""
+    return math.sqrt(square) if 0.0 <= square < math.inf else 0.0

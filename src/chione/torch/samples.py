@@ -1,0 +1,183 @@
+r"""Second moments of a real tensor over a few inputs and positions: what a walk starts from.
+
+.. math:: K_{at, bs} = \frac1N \sum_i x_i(a, t)\,x_i(b, s)
+
+Four inputs of the batch, spread over it. Of up to eight positions all are taken; of more tokens
+four, and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from chione.base import Array
+from chione.torch.statistics import Moments, lazy_moments, moments
+
+_INPUTS = 4
+_WHOLE = 8  # positions up to which all are taken: 32 sites, 528 pairs
+_TOKENS = 4  # positions of a longer sequence
+
+Taken = Literal["all", "some", "mean"]
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Which axes of a tensor are inputs, positions and channels.
+
+    Parameters
+    ----------
+    inputs : int
+        Inputs that are looked at.
+    grid : tuple of int
+        Extents of the positions.
+    width : int
+        Number of channels.
+    """
+
+    inputs: int
+    grid: tuple[int, ...]
+    width: int
+
+    @property
+    def positions(self) -> int:
+        """Number of positions."""
+        return math.prod(self.grid)
+
+    def taken(self, axes: str) -> Taken:
+        """Which positions a sample has."""
+        if self.positions <= _WHOLE:
+            return "all"
+        return "mean" if axes == "first" else "some"
+
+
+def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | None:
+    """The arrangement of a tensor of that shape; None if no axis can be told to be the batch."""
+    if len(shape) < 2 or not axes or 0 in shape:
+        return None
+    inputs = min(batch, _INPUTS)
+    if axes == "first":
+        if shape[0] != batch:
+            return None
+        return Arrangement(inputs, _extents(shape[2:]), shape[1])
+    if shape[0] == batch:
+        return Arrangement(inputs, _extents(shape[1:-1]), shape[-1])
+    if len(shape) > 2 and shape[1] == batch:
+        return Arrangement(inputs, _extents((shape[0], *shape[2:-1])), shape[-1])
+    if shape[0] % batch == 0:
+        return Arrangement(inputs, _extents((shape[0] // batch, *shape[1:-1])), shape[-1])
+    return None
+
+
+def _extents(grid: tuple[int, ...]) -> tuple[int, ...]:
+    """A single position is none."""
+    return grid if math.prod(grid) > 1 else ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Second moments of a tensor, still on its device.
+
+    Parameters
+    ----------
+    at : Arrangement
+        Inputs, grid and channels.
+    taken : {"all", "some", "mean"}
+        Which positions its sites are: all; some; or one that stands for the mean over all.
+    axes : str
+        Where the channels stood.
+    gram : Tensor, shape (sites, sites)
+        K in float64, inputs slowest.
+    mean : Tensor, shape (sites,)
+        Means over channels.
+    numbers : Tensor
+        ``lazy_moments`` of the whole tensor.
+    """
+
+    at: Arrangement
+    taken: Taken
+    axes: str
+    gram: torch.Tensor
+    mean: torch.Tensor
+    numbers: torch.Tensor
+
+    @staticmethod
+    def of(x: torch.Tensor, axes: str, batch: int) -> Sample | None:
+        """That of a tensor; None where its axes are not known."""
+        at = arranged(tuple(x.shape), axes, batch)
+        if at is None:
+            return None
+        taken = at.taken(axes)
+        y = _sites(x.detach(), axes, batch, at)
+        if taken == "mean":
+            y = y.reshape(1, at.inputs, -1)
+        else:
+            if taken == "some":
+                y = y[:, _spread(at.positions, _TOKENS)]
+            y = y.reshape(1, -1, at.width)
+        y = y[0].double()
+        gram = y @ y.T / y.shape[1]
+        return Sample(at, taken, axes, gram, y.mean(dim=1), lazy_moments(x, batch))
+
+    def measured(self) -> Moments:
+        """Mean, mean square and correlation over the whole batch."""
+        return moments(self.numbers.tolist())
+
+    def matrix(self) -> tuple[Array, Array]:
+        r"""K and means of the sites, as those of the whole batch.
+
+        The sites are a few of many. So lengths are scaled to the mean square of all entries, and
+        angles between inputs such that :math:`\langle 1 - c \rangle` is that of all pairs.
+        """
+        gram = np.asarray(self.gram.cpu().numpy())
+        mean = np.asarray(self.mean.cpu().numpy())
+        gram = 0.5 * (gram + gram.T)
+        whole = self.measured()
+        q = np.diagonal(gram).copy()
+        if not (np.all(np.isfinite(gram)) and np.all(q > 0.0) and whole.finite):
+            return gram, mean
+        stretch = whole.mean_square / float(q.mean())
+        root = np.sqrt(q[:, None] * q)
+        omc = np.clip(1.0 - gram / root, 0.0, 2.0)
+        n = len(q) // self.at.inputs
+        owner = np.arange(len(q)) // n
+        apart = owner[:, None] != owner
+        found = between_inputs(gram, self.at.inputs)
+        if found > 0.0 and whole.one_minus_c >= 0.0:
+            omc = np.where(apart, np.clip(omc * (whole.one_minus_c / found), 0.0, 2.0), omc)
+        same = np.eye(len(q), dtype=bool)
+        out = np.where(same, q, root * (1.0 - omc)) * stretch
+        return out, mean * math.sqrt(stretch)
+
+
+def between_inputs(k: Array, inputs: int) -> float:
+    """Mean of 1 - c over pairs of different inputs, positions joined; NaN for one input."""
+    n = len(k) // inputs
+    if inputs < 2:
+        return math.nan
+    joint = np.einsum("atbt->ab", k.reshape(inputs, n, inputs, n)) / n
+    q = np.diagonal(joint)
+    with np.errstate(all="ignore"):
+        omc = 1.0 - joint / np.sqrt(q[:, None] * q)
+    return float(omc[~np.eye(inputs, dtype=bool)].mean())
+
+
+def _spread(n: int, wanted: int) -> list[int]:
+    """Indices spread over n, the first and the last among them."""
+    return sorted({round(i * (n - 1) / max(wanted - 1, 1)) for i in range(min(n, wanted))})
+
+
+def _sites(x: torch.Tensor, axes: str, batch: int, at: Arrangement) -> torch.Tensor:
+    """A few inputs as (inputs, positions, channels)."""
+    chosen = _spread(batch, at.inputs)
+    if axes == "first":
+        return x[chosen].reshape(at.inputs, at.width, -1).transpose(1, 2)
+    if x.shape[0] == batch:
+        return x[chosen].reshape(at.inputs, -1, at.width)
+    if x.dim() > 2 and x.shape[1] == batch:
+        return x[:, chosen].transpose(0, 1).reshape(at.inputs, -1, at.width)
+    return x.reshape(batch, -1, at.width)[chosen]
