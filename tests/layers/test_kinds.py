@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from chione.simulation.layers import draw
 from chione.theory.layers.rule import forward
 
 PACKAGE = Path(chione.__file__).parent
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "networks.md"
 ROOMS = {
     "theory": ("chione.theory.layers", forward),
     "simulation": ("chione.simulation.layers", draw),
@@ -79,3 +82,8 @@ def test_a_room_imports_the_files_of_the_list_and_names_none_of_them(room):
         f'import_files("{package}")' in path.read_text()
         for path in (PACKAGE / room / "layers").glob("*.py")
     )
+
+
+def test_the_page_has_a_section_for_each_kind():
+    words = re.findall(r"^### `(\w+)`", PAGE.read_text(encoding="utf-8"), re.M)
+    assert words == ["input", *BY_WORD]

@@ -24,15 +24,7 @@ from chione.base import (
 )
 from chione.diagnosis.network_changes import NetworkChange, changes, decades, passage, trunk
 from chione.diagnosis.numbers import measured_text, power_text, value_text
-from chione.networks import (
-    MLP,
-    AbstractLayer,
-    Input,
-    Network,
-    Nonlinearity,
-    Repeat,
-    Shape,
-)
+from chione.networks import MLP, AbstractLayer, Input, Network, Nonlinearity, Repeat, Shape
 from chione.simulation import NetworkSimulation, SimulatedRow, simulate_network
 from chione.simulation.frames import fits
 from chione.theory import BlockPhase, block_phase
