@@ -50,15 +50,6 @@ class Arrangement:
         """Number of positions."""
         return math.prod(self.grid)
 
-    def shares(self, taken: Taken) -> Array:
-        """Of all positions, how many each one of the sample stands for; their sum is 1."""
-        if taken != "some":
-            n = self.positions if taken == "all" else 1
-            return np.full(n, 1.0 / n)
-        others = _TOKENS - 1
-        rest = (self.positions - 1) / (self.positions * others)
-        return np.array([1.0 / self.positions, *(rest,) * others])
-
     def place(self, position: int) -> int | None:
         """Where a position stands in a sample of tokens; None if it is not in it."""
         if self.positions <= _WHOLE:
@@ -90,6 +81,17 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
     if shape[0] % batch == 0:
         return Arrangement(inputs, _extents((shape[0] // batch, *shape[1:-1])), shape[-1])
     return None
+
+
+@lru_cache(maxsize=256)
+def shares_of(positions: int, taken: Taken) -> Array:
+    """Of all positions, how many each one of a sample stands for; their sum is 1."""
+    if taken == "some":
+        others = _TOKENS - 1
+        rest = (positions - 1) / (positions * others)
+        return np.array([1.0 / positions, *(rest,) * others])
+    n = positions if taken == "all" else 1
+    return np.full(n, 1.0 / n)
 
 
 def is_sampled(position: int | None, shape: tuple[int, ...], axes: str, batch: int) -> bool:
@@ -131,8 +133,10 @@ class Sample:
     numbers: torch.Tensor
 
     @staticmethod
-    def of(x: torch.Tensor, axes: str, batch: int) -> Sample | None:
-        """That of a tensor; None where its axes are not known."""
+    def of(
+        x: torch.Tensor, axes: str, batch: int, numbers: torch.Tensor | None = None
+    ) -> Sample | None:
+        """That of a tensor, whose `numbers` may be known; None where its axes are not known."""
         at = arranged(tuple(x.shape), axes, batch)
         if at is None:
             return None
@@ -146,7 +150,9 @@ class Sample:
             y = y.reshape(1, -1, at.width)
         y = y[0].double()
         gram = y @ y.T / y.shape[1]
-        return Sample(at, taken, axes, gram, y.mean(dim=1), lazy_moments(x, batch))
+        if numbers is None:
+            numbers = lazy_moments(x, batch)
+        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers)
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
@@ -165,7 +171,7 @@ class Sample:
         q = np.diagonal(gram).copy()
         if not (np.all(np.isfinite(gram)) and np.all(q > 0.0) and whole.finite):
             return gram, mean
-        shares = self.at.shares(self.taken)
+        shares = shares_of(self.at.positions, self.taken)
         stretch = whole.mean_square / float(q @ np.tile(shares, self.at.inputs)) * self.at.inputs
         root = np.sqrt(q[:, None] * q)
         omc = np.clip(1.0 - gram / root, 0.0, 2.0)
