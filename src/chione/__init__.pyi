@@ -26,6 +26,7 @@ from chione.base import Table as Table
 from chione.base.storage import load as load
 from chione.diagnosis import Analysis as Analysis
 from chione.diagnosis import GainTable as GainTable
+from chione.diagnosis import NetworkAnalysis as NetworkAnalysis
 from chione.diagnosis import Verdict as Verdict
 from chione.diagnosis import analyze as analyze
 from chione.diagnosis import gain_table as gain_table
@@ -36,6 +37,7 @@ from chione.gaussian import bivariate as bivariate
 from chione.gaussian import expectation as expectation
 from chione.gaussian import hermite_expansion as hermite_expansion
 from chione.networks import MLP as MLP
+from chione.networks import Network as Network
 from chione.plotting import plot as plot
 from chione.simulation import CurveGeometry as CurveGeometry
 from chione.simulation import GaussianLimit as GaussianLimit
@@ -58,6 +60,7 @@ from chione.theory import KernelLayers as KernelLayers
 from chione.theory import LargeDepth as LargeDepth
 from chione.theory import MeanField as MeanField
 from chione.theory import MetricCovariance as MetricCovariance
+from chione.theory import NetworkTheory as NetworkTheory
 from chione.theory import NormStability as NormStability
 from chione.theory import PhaseDiagram as PhaseDiagram
 from chione.theory import PowerLaw as PowerLaw
@@ -82,6 +85,7 @@ from chione.theory import large_depth as large_depth
 from chione.theory import length_map as length_map
 from chione.theory import length_slope as length_slope
 from chione.theory import mean_field as mean_field
+from chione.theory import network_theory as network_theory
 from chione.theory import nngp as nngp
 from chione.theory import norm_stability as norm_stability
 from chione.theory import ntk as ntk

@@ -18,6 +18,7 @@ from chione import theory
 from chione.base import AbstractResult, Estimate, Status, Table
 from chione.base.kinds import KINDS, class_of, kind_of
 from chione.diagnosis.finite_width import compare_finite_width
+from chione.networks import Dense, Nonlinearity, Norm, Residual
 from chione.simulation.hessian import network_hessian as simulated_hessian
 from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
 from chione.theory.spectra.jacobian_isometry import dynamical_isometry
@@ -37,6 +38,11 @@ def torch_model():
     return model, torch.randn(4, 5, dtype=torch.float64)
 
 
+def small_resnet():
+    """Twelve blocks without a norm, for which a change can be proposed."""
+    return ch.networks.resnet(ch.activation("relu"), depth=12, width=8)
+
+
 def network_hessian():
     rng = np.random.default_rng(0)
     w1, w2, x, y = (rng.standard_normal(s) for s in ((4, 3), (2, 4), (6, 3), (6, 2)))
@@ -50,6 +56,13 @@ CALLS = {
     "own formula": lambda: ch.mean_field("x*tanh(softplus(x))", sigma_w=1.2, sigma_b=0.1),
     "affine": lambda: ch.mean_field(
         ch.activations.Affine(ch.activation("gelu"), 1.3, 0.1, -0.2), sigma_w=1.0, sigma_b=0.3
+    ),
+    "a block": lambda: theory.block_phase([Dense(1.3, 0.3), Nonlinearity("tanh")]),
+    "a residual block": lambda: theory.block_phase(
+        [Residual([Norm("layer"), Dense(1.2), Nonlinearity("relu"), Dense(1.0)])]
+    ),
+    "branch_scale": lambda: theory.branch_scale(
+        [Residual([Nonlinearity("gelu"), Dense(1.2)])], depth=12
     ),
     "fixed_points": lambda: ch.fixed_points("tanh", sigma_w=1.5, sigma_b=0.1),
     "phase_diagram": lambda: ch.phase_diagram(
@@ -81,15 +94,20 @@ CALLS = {
     "universality": lambda: ch.universality_class("relu"),
     "hessian": lambda: ch.hessian_spectrum(ratio=0.5, energy=0.1),
     "correlation point": lambda: correlation_fixed_point(
-        ch.activation("tanh"), made("fixed_points").points[0], 1.5, chaotic=True
+        ch.activation("tanh"),
+        made("fixed_points").points[0].q,
+        made("fixed_points").points[0].chi_perp,
+        1.5**2,
+        chaotic=True,
     ),
     "hermite": lambda: ch.hermite_expansion(np.tanh, 1.0, 8),
     "simulate": lambda: ch.simulate(
         small_network(), n_networks=3, observe=("lengths", "ntk", "preactivation_histogram")
     ),
-    "simulate a network": lambda: ch.simulate(
-        ch.networks.resnet(ch.activation("tanh"), depth=2, width=8), n_networks=3, ntk=True
-    ),
+    "simulate a network": lambda: ch.simulate(small_resnet(), n_networks=3, ntk=True),
+    "network_theory": lambda: ch.network_theory(small_resnet()),
+    "analyze a network": lambda: ch.analyze(small_resnet(), n_networks=2),
+    "compare a network": lambda: ch.compare(made("simulate a network")),
     "great_circle": lambda: ch.great_circle(small_network(), n_points=12, n_networks=2),
     "gaussian_limit": lambda: ch.gaussian_limit(
         small_network(),

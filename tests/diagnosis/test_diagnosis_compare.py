@@ -9,9 +9,9 @@ from scipy import stats
 
 import chione
 from chione.diagnosis.compare import compare
-from chione.diagnosis.infinite_geometry import circle_geometry
-from chione.diagnosis.infinite_width import infinite_width
 from chione.simulation import NAMES, correlated_inputs, great_circle, input_pair
+from chione.theory.depth.infinite_geometry import circle_geometry
+from chione.theory.depth.infinite_width import infinite_width
 
 ACTIVATIONS = (("gelu", 1.5, 0.3), ("relu", 1.3, 0.2), ("erf", 1.5, 0.2), ("sin", 1.2, 0.3))
 

@@ -241,7 +241,9 @@ def norm(layer, state):
             ),
         )
         m = [gain * (g.m[i] - centre[i]) / s[i] for i in range(n)]
-        return Group(g.width, k, m, had(g.t, factor))
+        theta = had(g.t, factor)
+        theta = make(n, lambda i, j: theta[i, j] + mp.mpf(layer.bias) ** 2)
+        return Group(g.width, k, m, theta)
 
     return State([one(g) for g in state.groups], p), lambda ps: [had(x, factor) for x in ps]
 
@@ -486,23 +488,7 @@ def scale(layer, state):
     return scaled(state, layer.factor), lambda ps: [p * mp.mpf(layer.factor) ** 2 for p in ps]
 
 
-RULES = {
-    cn.Dense: dense,
-    cn.Nonlinearity: nonlinearity,
-    cn.Norm: norm,
-    cn.Residual: residual,
-    cn.Parallel: parallel,
-    cn.Repeat: repeat,
-    cn.Dropout: dropout,
-    cn.Noise: noise,
-    cn.Gate: gate,
-    cn.Maxout: maxout,
-    cn.Convolution: convolution,
-    cn.Pooling: pooling,
-    cn.Flatten: flatten,
-    cn.Position: position,
-    cn.Scale: scale,
-}
+RULES = {kind: globals()[kind.word] for kind in cn.KINDS}  # a function of each kind's word
 
 
 def entering(network):

@@ -22,6 +22,8 @@ from chione.networks import (
 from chione.simulation import simulate_network
 from chione.simulation.frames import frame
 from chione.simulation.layers import chain
+from chione.simulation.network_result import QUANTITIES
+from chione.simulation.rows import measure
 from chione.simulation.streams import Purpose, stream
 
 PAIR = ((1.0, 0.3), (0.3, 2.0))
@@ -107,13 +109,21 @@ def test_replicas_average_over_copies_that_are_normalised_one_by_one():
     )
 
 
-def test_a_network_number_does_not_depend_on_how_many_run():
-    net = resnet(depth=2, width=8)
-    one, two = (simulate_network(net, n_networks=n, seed=3) for n in (1, 2))
-    first = one.row("layers[1]").second_moments
-    mean = two.row("layers[1]").second_moments
-    spread = two.row("layers[1]").stderr["second_moments"]  # |a - b| / 2 of two numbers
-    np.testing.assert_allclose(np.abs(first - mean), spread, rtol=1e-9)
+def test_means_and_errors_are_those_of_networks_measured_one_by_one():
+    """Network k has inputs, weights and cotangents of its own, however many run."""
+    net = resnet("tanh", depth=2, width=8)
+    run = simulate_network(net, n_networks=4, seed=3, ntk=True, replicas=2)
+    alone = [measure(net, frame(net.input, 2, 3, k), 3, k, ntk=True)[0] for k in range(4)]
+    for row in run.rows:
+        for name in QUANTITIES:
+            every = np.array([measured[row.place, name] for measured in alone])
+            np.testing.assert_allclose(getattr(row, name), every.mean(axis=0), atol=1e-13)
+            error = every.std(axis=0, ddof=1) / 2.0
+            np.testing.assert_allclose(row.stderr[name], error, rtol=1e-9, atol=1e-15)
+    every = np.array([measured["", "ntk"] for measured in alone])
+    np.testing.assert_allclose(run.ntk, every.mean(axis=0))
+    np.testing.assert_allclose(run.ntk_stderr, every.std(axis=0, ddof=1) / 2.0)
+    one = simulate_network(net, n_networks=1)
     assert one.warnings == ("A single network has no standard error; use n_networks of 2 or more.",)
 
 
@@ -190,3 +200,21 @@ def test_random_networks_run_and_all_their_numbers_are_finite():
             assert np.all(np.isfinite(row.iid))
             assert row.second_moments.shape == (2 * row.positions, 2 * row.positions)
         assert np.all(np.linalg.eigvalsh(run.ntk) > -1e-9 * np.trace(run.ntk))
+
+
+def test_a_few_positions_are_measured_where_all_would_be_too_many():
+    net = Network([Convolution(3, 1.2), Nonlinearity("tanh")], Input(64, (7,), PAIR))
+    whole, few = (simulate_network(net, n_networks=2, positions=p) for p in (None, 3))
+    row = few.row("layers[1]")
+    assert row.measured == (0, 3, 6)
+    assert row.positions == 7
+    at = [0, 3, 6, 7, 10, 13]  # of two inputs
+    for name in ("second_moments", "iid", "shared"):
+        expected = getattr(whole.row("layers[1]"), name)[np.ix_(at, at)]
+        np.testing.assert_array_equal(getattr(row, name), expected)
+        assert row.stderr[name].shape == (6, 6)
+    np.testing.assert_array_equal(row.channel_means, whole.row("layers[1]").channel_means[at])
+    far = Network([Repeat(8, (Convolution(3, out=16),))], Input(8, (32, 32), positions=1.0))
+    with pytest.raises(ch.CostError, match=r"or fewer positions="):
+        simulate_network(far, n_networks=1)
+    assert len(simulate_network(far, n_networks=1, positions=5).rows) == 18

@@ -9,7 +9,23 @@ import pytest
 import chione as ch
 from chione.activations import AbstractActivation
 from chione.base import ChioneError
-from chione.networks import MLP, as_network
+from chione.networks import (
+    MLP,
+    Dense,
+    Input,
+    Network,
+    Nonlinearity,
+    Parallel,
+    Repeat,
+    Scale,
+    ShapeError,
+    as_network,
+    convnet,
+    densenet,
+    mixer,
+    resnet,
+    uniform,
+)
 from chione.theory import kernel_diagonal, kernel_layers, mean_square_variance
 
 
@@ -129,3 +145,123 @@ def test_a_comparison_of_no_simulation_is_refused_in_a_sentence():
 def test_a_network_passes_its_own_check():
     net = MLP("tanh", 1.2)
     assert as_network(net) is net
+
+
+# ---- what people write into files ---------------------------------------------------------------
+
+
+def layers(*written):
+    return {"layers": [*written]}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (layers({"kind": "dense", "sigma_w": None}), r"layers\[0\]: sigma_w must be one real num"),
+        (layers({"kind": "dense", "sigma_w": "1.4"}), "sigma_w must be one real number.* '1.4'"),
+        (layers({"kind": "dense", "sigma_w": True}), "sigma_w must be one real number.* True"),
+        (layers({"kind": "dense", "sigma_w": {}}), "sigma_w must be one real number"),
+        (layers({"kind": "dense", "sigma_w": [1.4]}), "sigma_w must be one number"),
+        (layers({"kind": "dense", "sigma_w": 1e200}), "sigma_w must be at most 1e.150 in size"),
+        (layers({"kind": "scale", "factor": -1e308}), "factor must be at most 1e.150 in size"),
+        (layers({"kind": "dense", "weights": ["gaussian"]}), r"but it is \['gaussian'\]"),
+        (layers({"kind": "residual", "branch": [[]]}), r"layers\[0\].branch\[0\] must be a layer"),
+        (layers({"kind": "convolution", "kernel": [[3]]}), r"kernel\[0\] .* but it is \[3\]"),
+        (layers({"kind": "repeat", "times": 1e300, "layers": []}), "times .* of 301 digits"),
+        ({"layers": [], "input": {"inputs": [[1, 2], [3]]}}, "2 rows, but row 1 has 1 entries"),
+        (
+            {"layers": [], "input": {"inputs": [[1, True], [True, 1]]}},
+            r"inputs\[0\]\[1\] must be a",
+        ),
+        ({"layers": [], "input": {"inputs": [[None]]}}, r"inputs\[0\]\[0\] must be a number"),
+        ({"layers": [], "input": {"inputs": None}}, "inputs must hold real numbers, .* None"),
+        ({"layers": [], "input": {"grid": [2], "positions": True}}, "positions must be one real"),
+        ({"layers": [], "input": {"grid": [2], "positions": "a"}}, "positions must be one real"),
+        ({"layers": [], "input": {"grid": [2], "positions": 2}}, r"\[-1, 1\], but it holds 2.0"),
+    ],
+)
+def test_a_wrong_value_in_a_file_is_shown_as_it_was_written(data, said):
+    with pytest.raises(ChioneError, match=said):
+        Network.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("word", "proposed"), [("Dense", "dense"), ("dens", "dense"), ("norn", "norm")]
+)
+def test_a_kind_that_is_nearly_right_is_proposed(word, proposed):
+    with pytest.raises(ChioneError, match=f"did you mean '{proposed}'"):
+        Network.from_dict(layers({"kind": word}))
+
+
+def test_a_kind_that_is_like_none_is_not_guessed():
+    with pytest.raises(ChioneError, match=r"but it is 'attention'\."):
+        Network.from_dict(layers({"kind": "attention"}))
+
+
+def test_a_key_that_stands_twice_is_refused():
+    text = '{"layers": [{"kind": "dense", "sigma_w": 1, "sigma_w": 2}]}'
+    with pytest.raises(ChioneError, match=r"net\.json: the key 'sigma_w' stands twice .* 'dense'"):
+        Network.from_json(text, "net.json")
+
+
+@pytest.mark.parametrize("deep", [1000, 100_000])
+def test_layers_inside_each_other_without_end_are_refused(deep):
+    text = (
+        '{"layers": '
+        + '[{"kind": "repeat", "times": 1, "layers": ' * deep
+        + "[]"
+        + "}]" * deep
+        + "}"
+    )
+    with pytest.raises(ChioneError, match="at most 200 layers may stand inside each other"):
+        Network.from_json(text)
+
+
+def test_a_number_of_thousands_of_digits_is_refused():
+    text = '{"layers": [{"kind": "scale", "factor": ' + "1" * 5000 + "}]}"
+    with pytest.raises(ChioneError, match="number that is too long"):
+        Network.from_json(text)
+
+
+def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read():
+    assert Network.from_json('\ufeff{"layers": []}') == Network([])
+
+
+def test_sets_and_dictionaries_are_no_lists_of_layers():
+    for wrong in ({Dense(), Scale(2.0)}, {"kind": "dense"}):
+        with pytest.raises(TypeError, match="layers must be a list of layers"):
+            Network(wrong)
+
+
+def test_the_length_is_the_number_of_steps_and_needs_none():
+    for network in (resnet(depth=3, width=4), convnet(depth=2), Network([])):
+        assert network.length == len(list(network.steps()))
+    assert Network([Repeat(2**53, [Dense(), Repeat(2**53, [Dense()])])]).length > 2**107
+
+
+def test_blocks_that_grow_without_end_are_refused():
+    doubled = Parallel(((), ()), "concat")
+    with pytest.raises(ShapeError, match=r"more than 2\^53 channels"):
+        Network([Repeat(10**6, [doubled])])
+    grown = Parallel(((), (Dense(out=1),)), "concat")
+    with pytest.raises(ShapeError, match="after 10,000 repetitions the shape still changes"):
+        Network([Repeat(2**53, [grown])])
+    assert Network([Repeat(10_000, [grown])], Input(1)).output.width == 10_001
+
+
+def test_a_network_too_long_to_unfold_is_no_mlp():
+    assert uniform(Network([Repeat(2**53, [Dense(), Nonlinearity("relu")])])) is None
+
+
+def test_presets_name_the_option_that_is_wrong():
+    for builder in (convnet, densenet, mixer, resnet):
+        with pytest.raises(ValueError, match="depth must be at least 1"):
+            builder(depth=0)
+    with pytest.raises(TypeError, match="width must be an integer"):
+        resnet(width=[3, 4])
+    with pytest.raises(TypeError, match="expansion must be an integer"):
+        mixer(expansion=1.5)
+
+
+def test_one_channel_is_no_plural():
+    assert str(Network([Dense()], Input(1)).output) == "1 channel"

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize
 
 import chione
-from chione.base import Status
+from chione.base import Estimate, Status
 from chione.theory import kernel, mean_field, phase_diagram
-from chione.theory.meanfield.diagram import FIELDS, depth_scales
+from chione.theory.meanfield.depth_scale import depth_scale
+from chione.theory.meanfield.diagram import FIELDS
 from chione.theory.moments.pair_kernels import slope_at
 from chione.theory.moments.slope_flow import SlopeFlow
 
@@ -243,9 +244,18 @@ def test_tanh_is_monotone_in_both_sigmas(w, b):
 
 
 def test_depth_scales_of_arrays():
-    value, error = depth_scales(np.array([0.5, -0.5, 1.0, 2.0, 0.0, np.nan]), np.full(6, 1e-15))
-    np.testing.assert_allclose(value, [1 / np.log(2), 1 / np.log(2), np.nan, np.nan, 0.0, np.nan])
-    assert error[0] >= 1e-15 / (0.5 * np.log(2) ** 2)
+    slopes = Estimate(np.array([0.5, -0.5, 1.0, 2.0, 0.0, np.nan]), np.full(6, 1e-15), 0)
+    xi = depth_scale(slopes)
+    once = 1 / np.log(2)
+    np.testing.assert_allclose(xi.value, [once, once, np.nan, np.nan, 0.0, np.nan])
+    assert xi.error[0] >= 1e-15 / (0.5 * np.log(2) ** 2)
+    assert [Status(int(s)) for s in xi.status] == [
+        *(Status.OK, Status.OK, Status.CRITICAL),
+        *(Status.DIVERGENT, Status.INSTANT, Status.NOT_COMPUTED),
+    ]
+    for i in range(6):  # one by one they are the same
+        one = depth_scale(Estimate(float(slopes.value[i]), 1e-15))
+        assert one == xi[i]
 
 
 @pytest.mark.parametrize(
@@ -262,3 +272,31 @@ def test_depth_scales_of_arrays():
 def test_bad_input_is_refused_in_a_sentence(sigma_w, sigma_b, q0, error, message):
     with pytest.raises(error, match=message):
         phase_diagram("tanh", sigma_w=sigma_w, sigma_b=sigma_b, q0=q0)
+
+
+def test_a_slope_without_a_mean_square_is_chaotic_in_every_cell():
+    # phi' of |x|^(1/2) is not square integrable though nothing jumps; C(c) > c next to c = 1
+    d = phase_diagram("abs(x)**0.5", sigma_w=[1.7], sigma_b=[0.04])
+    assert d.phase[0, 0] == "chaotic"
+    m = mean_field("abs(x)**0.5", sigma_w=1.7, sigma_b=0.04)
+    assert (
+        abs(d.one_minus_c_star[0, 0] - m.one_minus_c_star.value) <= 2.0 * m.one_minus_c_star.error
+    )
+    many = phase_diagram("abs(x)**0.5", sigma_w=np.linspace(1.0, 2.0, 9), sigma_b=np.ones(5))
+    assert np.all(many.phase == "chaotic")
+    assert np.all(np.isnan(many.c_star))  # not computed, and not 1
+
+
+@pytest.mark.parametrize("name", ["elu", "selu", "celu"])
+def test_rounding_at_large_lengths_is_no_fixed_point(name):
+    # V(q) - q tends to 1 from below at sigma_w^2 = 2 / slope^2, so lengths grow without bound
+    scale = 1.0507009873554805 if name == "selu" else 1.0
+    w = np.sqrt(2.0) / scale * (1.0 + 2e-16)
+    d = phase_diagram(name, sigma_w=[w, 1.0], sigma_b=[0.0])
+    assert d.phase[0, 0] == "divergent"
+    assert mean_field(name, sigma_w=w).phase == "divergent"
+
+
+def test_without_weights_a_jump_makes_no_chaos():
+    assert phase_diagram("sign", sigma_w=[0.0], sigma_b=[1.0]).phase[0, 0] == "ordered"
+    assert mean_field("sign", sigma_w=0.0, sigma_b=1.0).phase == "ordered"

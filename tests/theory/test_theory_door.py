@@ -10,11 +10,21 @@ import pytest
 import chione
 from chione import theory
 from chione.base import ChioneError
+from chione.networks import Dense, Nonlinearity, Residual
 
 NET = chione.MLP("tanh", 1.2, 0.1, depth=3, width=5)
 # one valid call of each function
 CALLS = {
     "basins": ("tanh", {"means": [0.0], "variances": [1.0], "n_steps": 3}),
+    "block_phase": (
+        [Dense(1.2, 0.1), Nonlinearity("tanh")],
+        {"q0": 1.0, "width": 5, "grid": ()},
+    ),
+    "branch_scale": (
+        [Residual([Nonlinearity("tanh"), Dense(1.2, 0.1)])],
+        5,
+        {"band": 2.0, "q0": 1.0, "width": 5},
+    ),
     "chi_parallel": ("tanh", 1.0, {"sigma_w": 1.0}),
     "chi_perp": ("tanh", 1.0, {"sigma_w": 1.0}),
     "critical_affine": ("tanh", {"k": 1.0}),
@@ -45,7 +55,9 @@ CALLS = {
     "norm_stability": ("tanh", {}),
     "normalized_slope": ("tanh", {}),
     "normalizing_affine": ("tanh", {"mean": 0.0, "variance": 1.0, "shift": 0.0}),
+    "network_theory": (NET, {}),
     "phase_diagram": ("tanh", {"sigma_w": [0.9], "sigma_b": [0.1], "q0": 1.0}),
+    "propagate": (NET, {}),
     "second_moment": ("tanh", 1.0, {}),
     "tradeoff": ("tanh", {"q": 1.0}),
     "deep_trajectory": (

@@ -25,6 +25,8 @@ def real_array(name: str, x: Any, *, accepts: str = "real numbers") -> Array:
         a = np.asarray(x)
     except Exception as err:  # ragged nested lists end here; re-raised with the name
         raise TypeError(f"{name} must be an array of {accepts}, but NumPy says: {err}") from err
+    if x is None or isinstance(x, (str, bytes, dict)):
+        raise TypeError(f"{name} must hold {accepts}, but it is {x!r:.60}.")
     if a.dtype.kind not in "fiub":
         raise TypeError(
             f"{name} must hold {accepts}, but its dtype is {a.dtype}; convert it to float64 first."
@@ -37,7 +39,9 @@ def real_array(name: str, x: Any, *, accepts: str = "real numbers") -> Array:
 
 
 def finite(name: str, x: Any) -> float:
-    """One finite real number."""
+    """One finite real number; booleans and text are refused."""
+    if x is None or isinstance(x, (str, bytes, bool, np.bool_, dict)):
+        raise TypeError(f"{name} must be one real number, but it is {x!r:.60}.")
     a = real_array(name, x, accepts="one real number")
     if a.ndim != 0:
         raise ValueError(f"{name} must be one number, but its shape is {a.shape}.")
@@ -65,7 +69,7 @@ def correlation(name: str, x: Any) -> Array:
     a = real_array(name, x, accepts="correlations in [-1, 1]")
     if np.any(np.abs(a) > 1.0):
         bad = a[np.abs(a) > 1.0].ravel()[0]
-        raise ValueError(f"{name} must lie in [-1, 1], but it holds {bad!r}.")
+        raise ValueError(f"{name} must lie in [-1, 1], but it holds {bad}.")
     return a
 
 

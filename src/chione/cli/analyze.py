@@ -69,13 +69,13 @@ def command(
     from chione.diagnosis import analyze
 
     with running("analyzing"):
-        result = analyze(
+        result = analyze(  # type: ignore[call-overload]  # click.Choice holds weights to the laws
             activation,
             sigma_w,
             sigma_b,
             depth=depth,
             width=width,
-            weights=weights,  # type: ignore[arg-type]  # click.Choice holds it to the five laws
+            weights=weights,
             n_networks=networks,
             seed=seed,
             simulate=simulate,

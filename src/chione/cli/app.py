@@ -22,6 +22,7 @@ COMMANDS = {
     "stability": "Find where mean and variance settle without weights (norm stability).",
     "activations": "List the activations of the catalogue.",
     "simulate": "Draw finite random networks and put the theory beside them.",
+    "network": "Any network, layer by layer: theory, a simulated twin, a verdict.",
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
     "hessian": "The random matrix model of a loss surface's Hessian.",
     "reproduce": "Make the figures and tables of the sources again, each with its check.",
@@ -87,11 +88,17 @@ class LazyGroup(click.Group):
 def _explain(err: Exception) -> tuple[str, int]:
     """The sentence for the reader and the exit code."""
     # imported here: NumPy comes with it, and `chione --help` has no use for NumPy
-    from chione.base import ChioneError, ConvergenceError, CostError, MissingExtraError
+    from chione.base import (
+        ChioneError,
+        ConvergenceError,
+        CostError,
+        MissingExtraError,
+        UnsupportedLayerError,
+    )
 
     if isinstance(err, CostError):
         return str(err).replace(": effort=", ": --effort "), BAD_USAGE
-    if isinstance(err, ConvergenceError | MissingExtraError):
+    if isinstance(err, ConvergenceError | MissingExtraError | UnsupportedLayerError):
         return str(err), NO_ANSWER
     if isinstance(err, ChioneError | ValueError | TypeError):
         return str(err), BAD_USAGE

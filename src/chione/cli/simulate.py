@@ -223,9 +223,9 @@ def _draw(path: Path, result: SimulationResult, comparison: Comparison | None) -
 
 def _draw_circle(path: Path, network: MLP, networks: int, seed: int, q0: float) -> None:
     """The circle through at most 10 networks: their matrices are explicit, which takes time."""
-    from chione.diagnosis.infinite_geometry import circle_geometry
     from chione.plotting.geometry import geometry_figure
     from chione.simulation import great_circle
+    from chione.theory.depth.infinite_geometry import circle_geometry
 
     with running("a circle of inputs"):
         curve = great_circle(network, q0=q0, n_networks=min(networks, 10), seed=seed, n_points=100)

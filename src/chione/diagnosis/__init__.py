@@ -5,6 +5,8 @@ from chione.diagnosis.analysis import Analysis
 from chione.diagnosis.analyze import analyze
 from chione.diagnosis.gain_table import GainRow, GainTable, gain_table
 from chione.diagnosis.measure import Measured, Slopes
+from chione.diagnosis.network_analysis import NetworkAnalysis, analyze_network
+from chione.diagnosis.network_changes import NetworkChange
 from chione.diagnosis.phases import Phase
 from chione.diagnosis.picture import AnalysisPicture
 from chione.diagnosis.verdict import Verdict
@@ -16,9 +18,12 @@ __all__ = [
     "GainRow",
     "GainTable",
     "Measured",
+    "NetworkAnalysis",
+    "NetworkChange",
     "Phase",
     "Slopes",
     "Verdict",
     "analyze",
+    "analyze_network",
     "gain_table",
 ]

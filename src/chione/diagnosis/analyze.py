@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, TypedDict, Unpack, overload
+
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
@@ -20,9 +23,10 @@ from chione.diagnosis.measure import (
     measure_depth,
     measure_slopes,
 )
+from chione.diagnosis.network_analysis import NetworkAnalysis, analyze_network
 from chione.diagnosis.phases import phase_of
 from chione.diagnosis.verdict import judge, passage, rule
-from chione.networks import MLP, Weights
+from chione.networks import MLP, AbstractLayer, Network, Weights
 from chione.theory import (
     Recommendation,
     Trust,
@@ -37,22 +41,54 @@ from chione.theory.depth.deep_trajectory import FOLLOWED
 
 _LAYER_SECONDS = 3e-3  # s a layer of theory and alternatives: 0.2e-3 (softplus) to 2.9e-3 (relu)
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
+_NETWORKS = 10  # of any layers that are simulated where nothing is said
+
+
+class NetworkOptions(TypedDict, total=False):
+    """What `analyze` takes beside a described network."""
+
+    n_networks: int
+    seed: int
+    simulate: bool
+    effort: float
+
+
+class Options(NetworkOptions, total=False):
+    """What it takes beside an activation."""
+
+    depth: int
+    width: int
+    weights: Weights
+    picture: bool
+
+
+@overload
+def analyze(phi: Network, **options: Unpack[NetworkOptions]) -> NetworkAnalysis: ...
+
+
+@overload
+def analyze(
+    phi: ActivationLike | MLP,
+    sigma_w: float | None = None,
+    sigma_b: float | None = None,
+    **options: Unpack[Options],
+) -> Analysis: ...
 
 
 def analyze(
-    phi: ActivationLike,
+    phi: ActivationLike | MLP | Network,
     sigma_w: float | None = None,
     sigma_b: float | None = None,
     *,
-    depth: int = 50,
-    width: int = 512,
-    weights: Weights = "gaussian",
-    n_networks: int = 50,
+    depth: int | None = None,
+    width: int | None = None,
+    weights: Weights | None = None,
+    n_networks: int | None = None,
     seed: int = 0,
     simulate: bool = True,
     picture: bool = False,
     effort: float = 1.0,
-) -> Analysis:
+) -> Analysis | NetworkAnalysis:
     r"""Tell whether a network can train at its depth, why not, and what to use instead.
 
     .. math::
@@ -63,20 +99,22 @@ def analyze(
 
     Parameters
     ----------
-    phi : activation, str or callable
-        Whatever :func:`chione.activation` accepts.
+    phi : activation, str, callable, MLP or Network
+        Whatever :func:`chione.activation` accepts; or a network, which has sigmas, depth and width
+        of its own. A :class:`chione.networks.Network` of any layers is analysed place by place,
+        see :func:`chione.diagnosis.analyze_network`.
     sigma_w, sigma_b : float, optional
         Standard deviations as in :math:`W_{ij} \sim N(0, \sigma_w^2/n)`,
         :math:`b_i \sim N(0, \sigma_b^2)`. Without both of them the recommended initialisation is
         analysed; `sigma_b` alone missing means 0.
     depth : int
-        Number of layers L.
+        Number of layers L, 50 by default.
     width : int
-        Units of each layer of the simulated networks.
+        Units of each layer of the simulated networks, 512 by default.
     weights : {"gaussian", "orthogonal", "uniform", "truncated", "delta"}
-        Law of the simulated weights.
+        Law of the simulated weights, Gaussian by default.
     n_networks : int
-        How many networks are simulated, at least 2.
+        How many networks are simulated, at least 2; 50 by default, of other networks 10.
     seed : int
         Seed of the simulation.
     simulate : bool
@@ -89,7 +127,7 @@ def analyze(
 
     Returns
     -------
-    Analysis
+    Analysis or NetworkAnalysis
         Prints as a table; ``.plot()`` draws it, ``.to_dict()`` gives plain data.
 
     Raises
@@ -120,11 +158,59 @@ def analyze(
     >>> result.theory.phase
     'chaotic'
     """
+    own: dict[str, Any] = {"sigma_w": sigma_w, "sigma_b": sigma_b, "depth": depth, "width": width}
+    own["weights"] = weights
+    _refuse_layers(phi)
+    if isinstance(phi, (MLP, Network)):
+        _refuse(phi, own)
+    if isinstance(phi, Network):
+        count = _NETWORKS if n_networks is None else n_networks
+        return analyze_network(phi, n_networks=count, seed=seed, simulate=simulate, effort=effort)
+    if isinstance(phi, MLP):
+        own = {name: getattr(phi, name) for name in own}
+        if not isinstance(phi.width, int) or phi.widths[0] != phi.width:
+            raise ValueError(
+                f"analyze simulates layers of one width, but the widths are {phi.widths}; use "
+                f"analyze(network.network()) for others."
+            )
+        phi = phi.activation
     with cost.allowing(effort):
         found = _analyze(
-            activation(phi), sigma_w, sigma_b, depth, width, weights, n_networks, seed, simulate
+            activation(phi),
+            own["sigma_w"],
+            own["sigma_b"],
+            50 if own["depth"] is None else own["depth"],
+            512 if own["width"] is None else own["width"],
+            own["weights"] or "gaussian",
+            50 if n_networks is None else n_networks,
+            seed,
+            simulate,
         )
         return found.with_picture() if picture else found
+
+
+def _refuse_layers(phi: Any) -> None:
+    """Refuse layers that are no network yet, and a network that is still plain data."""
+    if isinstance(phi, (AbstractLayer, list, tuple)):
+        raise TypeError(
+            "layers become a network with an input: chione.networks.Network([Dense(1.4), ...], "
+            f"Input(width=64)); analyze was given {phi!r:.60}."
+        )
+    if isinstance(phi, dict):
+        raise TypeError(
+            "a dictionary becomes a network with chione.Network.from_dict; analyze was given "
+            f"{phi!r:.60}."
+        )
+
+
+def _refuse(network: MLP | Network, own: Mapping[str, Any]) -> None:
+    """Refuse what a network has of its own."""
+    given = [name for name, value in own.items() if value is not None]
+    if given:
+        raise TypeError(
+            f"{' and '.join(given)} cannot be given beside a {type(network).__name__}, which has "
+            f"its own; leave them away."
+        )
 
 
 def _analyze(

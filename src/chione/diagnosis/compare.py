@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,11 @@ from scipy.special import stdtr
 
 from chione.base import AbstractResult, Array, cost, plain, result
 from chione.diagnosis.expected_errors import error_floor
-from chione.diagnosis.infinite_width import infinite_width
+from chione.diagnosis.network_comparison import NetworkComparison, compare_network
 from chione.diagnosis.twins import TWINS
 from chione.networks import MLP
-from chione.simulation import SimulationResult
+from chione.simulation import NetworkSimulation, SimulationResult
+from chione.theory.depth.infinite_width import infinite_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -192,21 +193,31 @@ def check_cost(network: MLP, pairs: int, *, effort: float = 1.0) -> None:
     )
 
 
-def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
+@overload
+def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison: ...
+
+
+@overload
+def compare(result: NetworkSimulation, *, effort: float = 1.0) -> NetworkComparison: ...
+
+
+def compare(
+    result: SimulationResult | NetworkSimulation, *, effort: float = 1.0
+) -> Comparison | NetworkComparison:
     r"""Put the infinite-width theory beside simulated networks.
 
     .. math:: z = \frac{\bar x - x_\infty - b / n}{s / \sqrt{N}}
 
     Parameters
     ----------
-    result : SimulationResult
+    result : SimulationResult or NetworkSimulation
         What :func:`chione.simulate` returned.
     effort : float
         How many times the limit of a laptop (60 s of work) the theory may take.
 
     Returns
     -------
-    Comparison
+    Comparison or NetworkComparison
 
     Raises
     ------
@@ -223,6 +234,8 @@ def compare(result: SimulationResult, *, effort: float = 1.0) -> Comparison:
     beyond that bound counts as a contradiction. Layers are not independent, so Bonferroni's bound
     is cautious.
     """
+    if isinstance(result, NetworkSimulation):
+        return compare_network(result, effort=effort)
     if not isinstance(result, SimulationResult):
         raise TypeError(
             f"result must be what chione.simulate returned, but it is of type "

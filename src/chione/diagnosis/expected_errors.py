@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array
-from chione.diagnosis.infinite_width import InfiniteWidth
 from chione.diagnosis.twins import fluctuations, theory_of
 from chione.simulation import SimulationResult
+from chione.theory.depth.infinite_width import InfiniteWidth
 
 # Honest estimates from 10 or more networks almost never fall below half of the true error, so
 # half of the expected one leaves z-scores alone and catches samples that say nothing.

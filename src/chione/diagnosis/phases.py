@@ -8,7 +8,7 @@ import numpy as np
 
 from chione.base import AbstractResult, result
 from chione.theory import MeanField, Recommendation
-from chione.theory.meanfield.phase import is_critical
+from chione.theory.meanfield.depth_scale import is_critical
 
 _SAME = 5e-6  # relative distance of sigmas that were typed from six printed digits
 _SETTLING = ("ordered", "critical", "chaotic")

@@ -8,14 +8,14 @@ import numpy as np
 from scipy.special import ndtri
 
 from chione.base import Array
-from chione.diagnosis.densities import (
+from chione.simulation import NAMES, SimulationResult
+from chione.simulation.observables import FLAT
+from chione.theory.depth.densities import (
     activation_shares,
     gradient_shares,
     preactivation_shares,
 )
-from chione.diagnosis.infinite_width import InfiniteWidth
-from chione.simulation import NAMES, SimulationResult
-from chione.simulation.observables import FLAT
+from chione.theory.depth.infinite_width import InfiniteWidth
 
 # Second-order effects of fluctuations are of the size of their relative variance. Seen on nine
 # activations, both weight laws, widths 30 and 100, depth 10 and 1500 networks each: at most 0.35

@@ -10,11 +10,11 @@ from chione.networks.dropout import Dropout
 from chione.networks.flatten import Flatten
 from chione.networks.gate import Gate
 from chione.networks.input import Gram, Input
-from chione.networks.kinds import BY_WORD, KINDS
+from chione.networks.kinds import BY_WORD, KINDS, import_files
 from chione.networks.layer import AbstractLayer, Layers, Shape, ShapeError
 from chione.networks.matrix import WEIGHT_LAWS, Matrix, Weights
 from chione.networks.maxout import Maxout
-from chione.networks.mlp import MLP, as_network
+from chione.networks.mlp import MLP
 from chione.networks.network import Network
 from chione.networks.noise import Noise
 from chione.networks.nonlinearity import Nonlinearity
@@ -25,7 +25,7 @@ from chione.networks.position import Position
 from chione.networks.repeat import Repeat
 from chione.networks.residual import Residual
 from chione.networks.scale import Scale
-from chione.networks.uniform import uniform
+from chione.networks.uniform import as_network, uniform
 
 __all__ = [
     "BY_WORD",
@@ -59,6 +59,7 @@ __all__ = [
     "as_network",
     "convnet",
     "densenet",
+    "import_files",
     "mixer",
     "mlp",
     "resnet",

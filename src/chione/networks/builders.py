@@ -82,7 +82,7 @@ def resnet(
         The branch scale b: 1; :math:`1/\sqrt L` (stable); 0 in the scalar (skipinit, rezero); or
         the second matrix 0 and the first scaled by :math:`L^{-1/2}` (fixup).
     """
-    blocks = count("depth", depth)
+    blocks, width = count("depth", depth), count("width", width)
     checks.one_of("placement", placement, PLACEMENTS)
     checks.one_of("scheme", scheme, SCHEMES)
     act = Nonlinearity(activation)
@@ -129,7 +129,7 @@ def densenet(
         Dense(sigma_w, sigma_b, count("growth", growth)),
     )
     block = Parallel(((), branch), combine="concat")
-    return Network((Dense(1.0, 0.0, width), Repeat(depth, (block,))), Input(width))
+    return Network((Dense(1.0, 0.0, width), Repeat(count("depth", depth), (block,))), Input(width))
 
 
 def convnet(
@@ -177,7 +177,7 @@ def convnet(
     if classes is not None:
         head = (Pooling("average"), Dense(1.0, 0.0, classes))
     entering = Input(input_width, (grid,) if isinstance(grid, int) else grid)
-    return Network((Repeat(depth, block), *head), entering)
+    return Network((Repeat(count("depth", depth), block), *head), entering)
 
 
 def mixer(
@@ -222,13 +222,13 @@ def mixer(
     within = Residual(
         (
             *_norm(norm),
-            Dense(sigma_w, out=expansion * width),
+            Dense(sigma_w, out=count("expansion", expansion) * width),
             Nonlinearity(activation),
             Dense(sigma_w, out=width),
         )
     )
     entering = Input(width, (grid,) if isinstance(grid, int) else grid)
-    return Network((Repeat(depth, (across, within)),), entering)
+    return Network((Repeat(count("depth", depth), (across, within)),), entering)
 
 
 def _norm(form: str | None) -> Layers:

@@ -7,11 +7,12 @@ from typing import Any, final
 
 import numpy as np
 
-from chione.base import Array, checks
+from chione.base import Array, checks, cost
 from chione.networks.layer import Shape, count
 
 Gram = tuple[tuple[float, ...], ...]
 _PAIR: Gram = ((1.0, 0.5), (0.5, 1.0))
+_HELD = 1.6e-8  # gigabytes an entry: the matrix, and a copy while it is made
 _ROUNDING = 1e-9  # a negative eigenvalue beside the largest that rounding may leave
 
 
@@ -63,7 +64,7 @@ class Input:
             object.__setattr__(self, "positions", gram)
 
     def _exchangeable(self) -> float:
-        rho = float(checks.correlation("positions", self.positions))
+        rho = float(checks.correlation("positions", checks.finite("positions", self.positions)))
         least = -1.0 / max(self.shape.positions - 1, 1)
         if rho < least:
             raise ValueError(
@@ -83,8 +84,21 @@ class Input:
         return len(self.inputs)
 
     def second_moments(self) -> Array:
-        """The matrix over inputs and positions, inputs slowest: shape (count P, count P)."""
+        """The matrix over inputs and positions, inputs slowest: shape (count P, count P).
+
+        Raises
+        ------
+        CostError
+            If it is larger than the limits of cost allow.
+        """
         n = self.shape.positions
+        sites = float(self.count * n)
+        cost.check(
+            f"a matrix of the second moments of {sites:.6g} inputs and positions",
+            seconds=0.0,
+            gigabytes=_HELD * sites**2,
+            fits="fewer inputs or positions",
+        )
         rho = self.positions
         among = (1.0 - rho) * np.eye(n) + rho if isinstance(rho, float) else np.array(rho)
         return np.kron(np.array(self.inputs), among)
@@ -92,6 +106,8 @@ class Input:
 
 def _gram(name: str, x: Any) -> Gram:
     """A matrix of second moments: symmetric, no negative eigenvalue."""
+    if isinstance(x, (list, tuple)):
+        _check_rows(name, x)
     a = checks.real_array(name, x)
     if a.ndim != 2 or a.shape[0] != a.shape[1] or a.size == 0:
         raise ValueError(f"{name} must be a square matrix, but its shape is {a.shape}.")
@@ -104,3 +120,18 @@ def _gram(name: str, x: Any) -> Gram:
             f"{eigenvalues[0]:.3g}."
         )
     return tuple(tuple(row) for row in a.tolist())
+
+
+def _check_rows(name: str, rows: list[Any] | tuple[Any, ...]) -> None:
+    """Refuse lists that are no rows of numbers of one length."""
+    for i, row in enumerate(rows):
+        if not isinstance(row, (list, tuple)):
+            continue
+        if len(row) != len(rows):
+            raise ValueError(
+                f"{name} must be a square matrix of {len(rows)} rows, but row {i} has {len(row)} "
+                f"entries."
+            )
+        for j, entry in enumerate(row):
+            if entry is None or isinstance(entry, (bool, str, dict, list, tuple)):
+                raise TypeError(f"{name}[{i}][{j}] must be a number, but it is {entry!r:.60}.")

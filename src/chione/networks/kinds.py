@@ -1,6 +1,11 @@
-"""Every layer kind by its word. To add a kind: its file, and one line here."""
+"""Every layer kind by its word. To add a kind: its file in each room, and its name here.
+
+The rooms above import their files of these words by themselves (:func:`import_files`).
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 from chione.networks.convolution import Convolution
 from chione.networks.dense import Dense
@@ -38,3 +43,12 @@ KINDS: tuple[type[AbstractLayer], ...] = (
 )
 
 BY_WORD: dict[str, type[AbstractLayer]] = {kind.word: kind for kind in KINDS}
+
+
+def import_files(room: str) -> None:
+    """Import the file of each kind in a room such as ``chione.theory.layers``.
+
+    A file registers what it knows about its kind when it is imported.
+    """
+    for word in BY_WORD:
+        import_module(f"{room}.{word}")

@@ -11,6 +11,7 @@ from chione.activations import AbstractActivation, activation
 from chione.base import ChioneError, checks
 
 LARGEST = 2**53  # the largest count that every float64 formula still holds exactly
+LONGEST = 1e150  # the largest number whose square float64 holds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Shape:
 
     def __str__(self) -> str:
         at = " x ".join(str(n) for n in self.grid)
-        return f"{self.width} channels" + (f" at {at} positions" if at else "")
+        channels = "channel" if self.width == 1 else "channels"
+        return f"{self.width} {channels}" + (f" at {at} positions" if at else "")
 
 
 class ShapeError(ChioneError, ValueError):
@@ -74,6 +76,10 @@ class AbstractLayer(ABC):
         """Lists of layers inside, with the names of their places."""
         return iter(())
 
+    def steps(self) -> int:
+        """Number of steps that a walk through this layer takes: itself, and all inside."""
+        return 1 + sum(steps_of(layers) for _, layers in self.inner())
+
     def scaled(self, factor: int) -> AbstractLayer:
         """The same with all widths times `factor`; kinds without widths return themselves."""
         changes: dict[str, Any] = {}
@@ -91,8 +97,19 @@ class AbstractLayer(ABC):
         return dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
 
     def _set(self, **values: Any) -> None:
-        """Store checked values in fields of a frozen dataclass, from `__post_init__`."""
+        """Store checked values in fields of a frozen dataclass, from `__post_init__`.
+
+        Raises
+        ------
+        ValueError
+            If the square of a number is more than float64 holds.
+        """
         for name, value in values.items():
+            if isinstance(value, float) and abs(value) > LONGEST:
+                raise ValueError(
+                    f"{name} must be at most {LONGEST:g} in size, so that its square is a number, "
+                    f"but it is {value:g}."
+                )
             object.__setattr__(self, name, value)
 
 
@@ -116,7 +133,7 @@ def as_layers(name: str, x: Any) -> Layers:
     """
     if isinstance(x, AbstractLayer):
         return (x,)
-    if isinstance(x, str) or not isinstance(x, Iterable):
+    if isinstance(x, (str, dict, set, frozenset)) or not isinstance(x, Iterable):
         raise TypeError(f"{name} must be a list of layers, but it is {x!r:.60}.")
     out = tuple(x)
     for i, layer in enumerate(out):
@@ -128,6 +145,11 @@ def as_layers(name: str, x: Any) -> Layers:
     return out
 
 
+def steps_of(layers: Layers) -> int:
+    """Number of steps that are taken in a walk through the layers, inner ones included."""
+    return sum(layer.steps() for layer in layers)
+
+
 def as_activation(x: Any) -> AbstractActivation:
     """Whatever `chione.activation` accepts."""
     return activation(x)
@@ -137,7 +159,8 @@ def count(name: str, x: Any) -> int:
     """An integer from 1 to 2^53."""
     n = checks.integer(name, x)
     if n > LARGEST:
-        raise ValueError(f"{name} must be at most 2^53, but it is {n}; choose a smaller one.")
+        shown = str(n) if n < 10**20 else f"of {len(str(n))} digits"
+        raise ValueError(f"{name} must be at most 2^53, but it is {shown}; choose a smaller one.")
     return n
 
 
@@ -194,7 +217,18 @@ def along_axes(name: str, x: int | tuple[int, ...], shape: Shape, place: str) ->
 
 
 def pass_through(layers: Layers, shape: Shape, place: str) -> Shape:
-    """Shape after several layers."""
+    """Shape after several layers.
+
+    Raises
+    ------
+    ShapeError
+        If a layer cannot take what arrives, or more than 2^53 channels or positions leave it.
+    """
     for i, layer in enumerate(layers):
         shape = layer.after(shape, f"{place}[{i}]")
+        if shape.width > LARGEST or shape.positions > LARGEST:
+            raise ShapeError(
+                f"{place}[{i}]: more than 2^53 channels or positions leave this layer; choose "
+                f"smaller widths, strides or a smaller grid."
+            )
     return shape

@@ -16,6 +16,7 @@ from chione.networks.layer import AbstractLayer, count
 from chione.networks.matrix import WEIGHT_LAWS, Matrix, Weights
 from chione.networks.network import Network
 from chione.networks.nonlinearity import Nonlinearity
+from chione.networks.repeat import Repeat
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,11 @@ class MLP:
     @property
     def matrices(self) -> tuple[Matrix, ...]:
         """The L weight matrices in order."""
-        sizes = zip(self.widths[:-1], self.widths[1:], strict=True)
-        return tuple(Matrix(n, m, self.sigma_w, self.sigma_b, self.weights) for n, m in sizes)
+        sizes = list(zip(self.widths[:-1], self.widths[1:], strict=True))
+        known = {  # a deep network has few sizes
+            (n, m): Matrix(n, m, self.sigma_w, self.sigma_b, self.weights) for n, m in set(sizes)
+        }
+        return tuple(known[size] for size in sizes)
 
     @property
     def layers(self) -> tuple[AbstractLayer, ...]:
@@ -115,25 +119,11 @@ class MLP:
         return tuple(layer for dense in affine for layer in (dense, act))
 
     def network(self, inputs: Gram | None = None) -> Network:
-        """The same as a tree of layers, for inputs of these second moments."""
-        first = self.widths[0]
-        return Network(self.layers, Input(first) if inputs is None else Input(first, inputs=inputs))
-
-
-def as_network(x: Any) -> MLP:
-    """`x` if it is a network; everything else is refused, with what to write instead.
-
-    Raises
-    ------
-    TypeError
-        If it is none.
-    """
-    if isinstance(x, MLP):
-        return x
-    raise TypeError(
-        f"network must be a chione.MLP, but it is of type {type(x).__name__}; describe it as "
-        f"chione.MLP('tanh', sigma_w=1.5, sigma_b=0.1, depth=50, width=512)."
-    )
+        """The same as a tree of layers, for inputs of these second moments; equal ones repeat."""
+        given = Input(self.widths[0]) if inputs is None else Input(self.widths[0], inputs=inputs)
+        alike = len(set(self.widths[1:])) == 1
+        block = Repeat(self.depth, self.layers[:2]) if alike else None
+        return Network(self.layers if block is None else (block,), given)
 
 
 def _widths(width: Any, depth: int) -> int | tuple[int, ...]:

@@ -8,12 +8,14 @@ from typing import Any, final
 
 from chione.base import SpecError, checks, text_table
 from chione.networks.input import Input
-from chione.networks.layer import AbstractLayer, Layers, Shape, as_layers, pass_through
+from chione.networks.layer import AbstractLayer, Layers, Shape, as_layers, pass_through, steps_of
+from chione.networks.repeat import Repeat
 from chione.networks.written import (
     input_from_dict,
     input_to_dict,
     layer_to_dict,
     layers_from_list,
+    read_json,
 )
 
 _USUAL = Input()
@@ -71,6 +73,15 @@ class Network:
         """Place, depth of nesting, layer and shape after it, outer layers before inner ones."""
         yield from _rows(self.layers, self.input.shape, "layers", 0)
 
+    def steps(self) -> Iterator[tuple[str, AbstractLayer]]:
+        """Place and layer of every step that is taken, repetitions one by one (``#0``, ``#1``)."""
+        yield from _steps(self.layers, "layers")
+
+    @property
+    def length(self) -> int:
+        """Number of steps that :meth:`steps` gives, found without taking them."""
+        return steps_of(self.layers)
+
     def to_dict(self) -> dict[str, Any]:
         """The network as JSON types; :meth:`from_dict` reads it."""
         return {
@@ -98,6 +109,17 @@ class Network:
         entering = input_from_dict(data.get("input", {}), "input")
         return cls(layers_from_list(data["layers"], "layers"), entering)
 
+    @classmethod
+    def from_json(cls, text: str, name: str = "the text") -> Network:
+        """A network from the text of a JSON file; `name` stands for it in messages.
+
+        Raises
+        ------
+        SpecError
+            With the place, if something is wrong.
+        """
+        return cls.from_dict(read_json(text, name))
+
     def __str__(self) -> str:
         lines = [["input", str(self.input.shape), ""]]
         for _, depth, layer, shape in self.rows():
@@ -116,6 +138,18 @@ def _rows(
         for name, inside in layer.inner():
             yield from _rows(inside, shape, f"{here}.{name}", depth + 1)
         shape = after
+
+
+def _steps(layers: Layers, place: str) -> Iterator[tuple[str, AbstractLayer]]:
+    for i, layer in enumerate(layers):
+        here = f"{place}[{i}]"
+        for number in range(layer.times if isinstance(layer, Repeat) else 1):
+            suffix = f"#{number}" if isinstance(layer, Repeat) else ""
+            for name, inside in layer.inner():
+                yield from _steps(inside, f"{here}{suffix}.{name}")
+            if suffix:
+                yield here + suffix, layer
+        yield here, layer
 
 
 def _facts(layer: AbstractLayer) -> Iterator[tuple[str, Any]]:

@@ -11,10 +11,14 @@ from chione.networks.layer import (
     AbstractLayer,
     Layers,
     Shape,
+    ShapeError,
     as_layers,
     count,
     pass_through,
+    steps_of,
 )
+
+CHANGES = 10_000  # repetitions whose shapes may differ, each of which is worked out
 
 
 @final
@@ -40,10 +44,19 @@ class Repeat(AbstractLayer, word="repeat"):
         """The block, once."""
         yield "layers", self.layers
 
+    def steps(self) -> int:
+        """One for each repetition beside what is inside, and one for the whole."""
+        return 1 + self.times * (1 + steps_of(self.layers))
+
     def after(self, shape: Shape, place: str) -> Shape:
         """The shape after all repetitions; once it stays, it stays for good."""
-        for _ in range(self.times):
+        for _ in range(min(self.times, CHANGES)):
             before, shape = shape, pass_through(self.layers, shape, f"{place}.layers")
             if shape == before:
-                break
+                return shape
+        if self.times > CHANGES:
+            raise ShapeError(
+                f"{place}: after {CHANGES:,} repetitions the shape still changes, from {before} to "
+                f"{shape}; blocks that change their shape may stand {CHANGES:,} times."
+            )
         return shape

@@ -11,6 +11,8 @@ from chione.networks.network import Network
 from chione.networks.nonlinearity import Nonlinearity
 from chione.networks.repeat import Repeat
 
+_MOST = 10**7  # steps that are unfolded one by one
+
 
 def uniform(network: MLP | Network) -> MLP | None:
     """The network as an :class:`MLP`, or None.
@@ -20,7 +22,7 @@ def uniform(network: MLP | Network) -> MLP | None:
     """
     if isinstance(network, MLP):
         return network
-    if network.input.grid:
+    if network.input.grid or network.length > _MOST:
         return None
     layers = _unfolded(network.layers)
     dense, rest = layers[::2], layers[1::2]
@@ -45,6 +47,24 @@ def uniform(network: MLP | Network) -> MLP | None:
         width=widths[0] if alike else widths,
         weights=first.weights,
         input_width=None if network.input.width == widths[0] else network.input.width,
+    )
+
+
+def as_network(x: Any) -> MLP:
+    """`x` as an :class:`MLP`, which a network of equal dense layers is; all else is refused.
+
+    Raises
+    ------
+    TypeError
+        If it is none; the message says what to write instead.
+    """
+    found = uniform(x) if isinstance(x, (MLP, Network)) else None
+    if found is not None:
+        return found
+    what = "a network of other layers" if isinstance(x, Network) else f"of type {type(x).__name__}"
+    raise TypeError(
+        f"network must be a chione.MLP, but it is {what}; describe it as "
+        f"chione.MLP('tanh', sigma_w=1.5, sigma_b=0.1, depth=50, width=512)."
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -17,6 +18,43 @@ from chione.networks.kinds import BY_WORD
 from chione.networks.layer import AbstractLayer, Layers
 
 T = TypeVar("T")
+_ALIKE = 0.7  # from which likeness on another word is proposed
+_DEEPEST = 200  # layers inside layers, far from where Python's own stack ends
+
+
+def read_json(text: str, name: str = "the text") -> Any:
+    """What a JSON text holds; `name` stands for it in messages.
+
+    Raises
+    ------
+    SpecError
+        If it is no JSON, an object has a key twice, or lists are nested too deeply.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in out:
+                inside = f" of kind {out['kind']!r:.60}" if "kind" in out else ""
+                raise SpecError(
+                    f"{name}: the key {key!r:.60} stands twice in one object{inside}; keep one."
+                )
+            out[key] = value
+        return out
+
+    try:
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
+    except json.JSONDecodeError as err:
+        raise SpecError(
+            f"{name} is no JSON: line {err.lineno}, column {err.colno}: {err.msg}."
+        ) from err
+    except RecursionError:
+        raise SpecError(
+            f"{name}: lists are nested too deeply; at most {_DEEPEST} layers may stand inside "
+            f"each other."
+        ) from None
+    except ValueError as err:  # a number of more digits than Python reads
+        raise SpecError(f"{name} holds a number that is too long ({err}).") from err
 
 
 def layer_to_dict(layer: AbstractLayer) -> dict[str, Any]:
@@ -85,6 +123,11 @@ def layers_from_list(data: Any, place: str) -> Layers:
     """
     if isinstance(data, (str, dict)) or not isinstance(data, Iterable):
         raise SpecError(f"{place} must be a list of layers, but it is {data!r:.60}.")
+    if place.count("[") > _DEEPEST:
+        raise SpecError(
+            f"{place[:60]}...: at most {_DEEPEST} layers may stand inside each other; write them "
+            f"one after the other."
+        )
     return tuple(layer_from_dict(item, f"{place}[{i}]") for i, item in enumerate(data))
 
 
@@ -142,15 +185,11 @@ def _fields(kind: type, data: dict[str, Any], place: str) -> dict[str, Any]:
         bare = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if bare and field.name not in data:
             raise SpecError(f"{place}: the field {field.name!r} is missing.")
-    return {name: _tuples(value) for name, value in data.items()}
-
-
-def _tuples(x: Any) -> Any:
-    return tuple(_tuples(y) for y in x) if isinstance(x, list) else x
+    return dict(data)
 
 
 def _nearest(word: Any, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(known), n=1)
+    close = difflib.get_close_matches(str(word).lower(), list(known), n=1, cutoff=_ALIKE)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

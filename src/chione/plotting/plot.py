@@ -21,6 +21,7 @@ from chione.plotting.geometry import (
     draw_quantity,
     geometry_figure,
 )
+from chione.plotting.network import network_picture
 from chione.plotting.panels import Panel, Picture, assemble
 from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope
 from chione.plotting.simulation import draw_observable, simulation_figure
@@ -50,6 +51,7 @@ from chione.theory import (
     PhaseDiagram,
     Trajectory,
 )
+from chione.theory.layers.network_theory import NetworkTheory
 from chione.theory.spectra.hessian import HessianSpectrum
 from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
 from chione.theory.spectra.jacobian_limits import LimitLaw
@@ -282,6 +284,11 @@ def _(law: LimitLaw) -> Picture:
 @picture_of.register
 def _(spectrum: HessianSpectrum) -> Picture:
     return Picture({"density": Panel(lambda ax: draw_hessian(ax, spectrum), (5.2, 3.6))})
+
+
+@picture_of.register
+def _(theory: NetworkTheory) -> Picture:
+    return network_picture(theory)
 
 
 # ---- simulation ------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class LayeredOptions(Options, total=False):
 
     ntk: bool
     replicas: int
+    positions: int | None
 
 
 @overload
@@ -88,6 +89,7 @@ def simulate(
     effort: float = 1.0,
     ntk: bool = False,
     replicas: int = 1,
+    positions: int | None = None,
 ) -> SimulationResult | NetworkSimulation:
     r"""Draw random networks, send inputs forward and errors backward, and average.
 
@@ -129,7 +131,7 @@ def simulate(
         Called with (networks done, networks in total) after each network.
     effort : float
         How many times the limits of a laptop (60 s of work on one core, 4 GB) it may take.
-    ntk, replicas : bool, int
+    ntk, replicas, positions : bool, int, int
         See :func:`~chione.simulation.simulate_network`; only where layers are not alike.
 
     Returns
@@ -173,11 +175,11 @@ def simulate(
         )  # fmt: skip
         return simulate_network(
             network, inputs, n_networks=n_networks, seed=seed, ntk=ntk, replicas=replicas,
-            progress=progress, effort=effort,
+            positions=positions, progress=progress, effort=effort,
         )  # fmt: skip
     _refuse_options(
         "perceptrons; observe='ntk' measures their tangent kernel",
-        ntk=(ntk, False), replicas=(replicas, 1),
+        ntk=(ntk, False), replicas=(replicas, 1), positions=(positions, None),
     )  # fmt: skip
     count = checks.integer("n_networks", n_networks)
     threads = min(checks.integer("workers", workers), count, _MOST_THREADS)

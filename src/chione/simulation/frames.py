@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
+from chione.base import Array, checks, cost
 from chione.networks import Input
 from chione.simulation.costs import check_inputs as check_cost
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import orthonormal_frame
 
+_EIGEN = 1e-9  # s a size cubed for eigenvalues and vectors
+_COPIES = 5.0  # matrices at a time
 _DEPENDENT = 1e-12  # eigenvalues below this times the largest are directions that are not there
 
 
@@ -44,9 +47,15 @@ def check_frame(entering: Input, replicas: int) -> None:
     CostError
         If they do not fit into memory.
     """
-    size = entering.count * entering.shape.positions
-    check_cost(entering.width, size * replicas)
-    needed = replicas * len(_root(entering)) + 1
+    size = float(entering.count * entering.shape.positions)
+    cost.check(
+        f"finding {size:.6g} inputs with these second moments",
+        seconds=_EIGEN * size**3,
+        gigabytes=_COPIES * 8e-9 * size**2,
+        fits="inputs= of your own fit",
+    )
+    check_cost(entering.width, int(size) * replicas)
+    needed = _needed(entering, replicas)
     if entering.width < needed:
         raise ValueError(
             f"input: {entering.count} inputs at {entering.shape.positions} positions"
@@ -54,6 +63,15 @@ def check_frame(entering: Input, replicas: int) -> None:
             f"channel means of zero need {needed} channels or more, but width is "
             f"{entering.width}; choose a wider input, or hand in inputs= of your own."
         )
+
+
+def fits(entering: Input, replicas: int = 1) -> bool:
+    """Whether the channels are enough for exactly these second moments and means of zero."""
+    return entering.width >= _needed(entering, replicas)
+
+
+def _needed(entering: Input, replicas: int) -> int:
+    return replicas * len(_root(entering)) + 1
 
 
 def given_inputs(inputs: Any, entering: Input) -> Array:
@@ -74,6 +92,7 @@ def given_inputs(inputs: Any, entering: Input) -> Array:
     return x.reshape(1, len(x), entering.shape.positions, entering.width)
 
 
+@lru_cache(maxsize=4)
 def _root(entering: Input) -> Array:
     """R with R^T R = K and as few rows as K has rank."""
     values, vectors = np.linalg.eigh(entering.second_moments())

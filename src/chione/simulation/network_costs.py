@@ -45,28 +45,34 @@ class Load:
         )
 
 
-def load(layers: Layers, shape: Shape) -> tuple[Load, Shape]:
-    """The sizes of a list of layers, and the shape after them."""
+def load(layers: Layers, shape: Shape, most: int | None = None) -> tuple[Load, Shape]:
+    """The sizes of a list of layers that measure `most` positions, and the shape after them."""
     total = Load()
     for layer in layers:
         after = layer.after(shape, "layers")
         if isinstance(layer, Repeat):
-            total = total.plus(_repeated(layer, shape))
+            total = total.plus(_repeated(layer, shape, most))
         else:
             for _, inside in layer.inner():
-                total = total.plus(load(inside, shape)[0])
+                total = total.plus(load(inside, shape, most)[0])
         weights, positions = work(layer, shape)
-        p, n = float(after.positions), float(after.width)
-        own = Load(1.0, weights, weights * positions, p * n, p * p, p * p * n, weights)
+        own = Load(1.0, weights, weights * positions, *_row(after, most), weights)
         total, shape = total.plus(own), after
     return total, shape
 
 
-def _repeated(layer: Repeat, shape: Shape) -> Load:
+def _row(shape: Shape, most: int | None) -> tuple[float, float, float]:
+    """Channels at all positions, squared number of measured positions, the same times channels."""
+    n, p = float(shape.width), float(shape.positions)
+    measured = p if most is None else min(p, float(most))
+    return p * n, measured**2, measured**2 * n
+
+
+def _repeated(layer: Repeat, shape: Shape, most: int | None) -> Load:
     """All repetitions; once the shape stays, the rest is like the first of them."""
     total, left = Load(), layer.times
     while left:
-        one, after = load(layer.layers, shape)
+        one, after = load(layer.layers, shape, most)
         if after == shape:
             return total.plus(one, float(left))
         total, shape, left = total.plus(one), after, left - 1
@@ -76,7 +82,13 @@ def _repeated(layer: Repeat, shape: Shape) -> Load:
 
 
 def check_network(
-    network: Network, *, inputs: int, replicas: int, networks: int, ntk: bool
+    network: Network,
+    *,
+    inputs: int,
+    replicas: int,
+    networks: int,
+    ntk: bool,
+    positions: int | None,
 ) -> None:
     """Refuse what could not be finished within the limits.
 
@@ -85,10 +97,10 @@ def check_network(
     CostError
         With the estimate and what would fit.
     """
-    one, _ = load(network.layers, network.input.shape)
     entering = network.input.shape
+    one, _ = load(network.layers, entering, positions)
     width, p = float(entering.width), float(entering.positions)
-    one = one.plus(Load(1.0, 0.0, 0.0, width * p, p * p, p * p * width))
+    one = one.plus(Load(1.0, 0.0, 0.0, *_row(entering, positions)))
     copies, a = float(inputs * replicas), float(inputs)
     ways = 1.0 + _COTANGENTS + (2.0 * a if ntk else 0.0)  # forward, back, and a tangent kernel's
     seconds = one.layers * _LAYER + one.weights * _DRAW
@@ -109,7 +121,7 @@ def _refuse(one: float, gigabytes: float, networks: int, layers: float) -> None:
     if gigabytes <= cost.GIGABYTES * allowed and room >= 1.0:
         fits = f"about {int(min(room, 1e15))} of these networks fit"
     else:
-        fits = "fewer or narrower layers, positions, inputs or replicas fit"
+        fits = "fewer or narrower layers, inputs or replicas fit, or fewer positions="
     count = f"{networks} network{'' if networks == 1 else 's'}"
     cost.check(
         f"simulating {count} of {layers:.6g} layers",

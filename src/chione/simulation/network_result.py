@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ _MOST_ROWS = 60  # of a printed page
 class SimulatedRow(AbstractResult):
     r"""Means over random networks at one place of a network.
 
-    Indices at and bs run over inputs and positions, inputs slowest.
+    Indices at and bs run over inputs and measured positions, inputs slowest.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ class SimulatedRow(AbstractResult):
         Channels n.
     grid : tuple of int
         Extents of the axes of positions.
+    measured : tuple of int
+        The P positions that were measured; all of them unless fewer were asked for.
     second_moments : ndarray, shape (A P, A P)
         :math:`\frac1n \sum_i x_i(a,t)\,x_i(b,s)`.
     channel_means : ndarray, shape (A P,)
@@ -48,6 +51,7 @@ class SimulatedRow(AbstractResult):
     kind: str
     width: int
     grid: tuple[int, ...]
+    measured: tuple[int, ...]
     second_moments: Array
     channel_means: Array
     iid: Array
@@ -63,8 +67,8 @@ class SimulatedRow(AbstractResult):
 
     @property
     def positions(self) -> int:
-        """Number of positions."""
-        return int(np.prod(self.grid, dtype=np.int64))
+        """Number of positions, measured or not."""
+        return math.prod(self.grid)
 
 
 @result

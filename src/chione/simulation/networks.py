@@ -13,7 +13,7 @@ from chione.simulation.frames import check_frame, frame, given_inputs
 from chione.simulation.layers import Row
 from chione.simulation.network_costs import check_network
 from chione.simulation.network_result import QUANTITIES, NetworkSimulation, SimulatedRow
-from chione.simulation.rows import Key, measure
+from chione.simulation.rows import Key, looked_at, measure
 from chione.simulation.streams import entropy
 
 
@@ -25,6 +25,7 @@ def simulate_network(
     seed: int | None = 0,
     ntk: bool = False,
     replicas: int = 1,
+    positions: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     effort: float = 1.0,
 ) -> NetworkSimulation:
@@ -47,6 +48,9 @@ def simulate_network(
     replicas : int
         Mutually orthogonal copies of the inputs that go through the same weights: more averages
         from each network. Batch norm sees each copy by itself.
+    positions : int, optional
+        Measure at most so many positions of each grid, evenly spaced from the first one on, where
+        all of them would be too many; signals have all of them in any case.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
     effort : float
@@ -86,6 +90,7 @@ def simulate_network(
         )
     count = checks.integer("n_networks", n_networks)
     copies = checks.integer("replicas", replicas)
+    most = None if positions is None else checks.integer("positions", positions)
     start = entropy(seed)
     given = None if inputs is None else given_inputs(inputs, network.input)
     if given is not None and copies > 1:
@@ -95,7 +100,14 @@ def simulate_network(
         )
     with cost.allowing(effort):
         n_inputs = network.input.count if given is None else given.shape[1]
-        check_network(network, inputs=n_inputs, replicas=copies, networks=count, ntk=bool(ntk))
+        check_network(
+            network,
+            inputs=n_inputs,
+            replicas=copies,
+            networks=count,
+            ntk=bool(ntk),
+            positions=most,
+        )
         if given is None:
             check_frame(network.input, copies)
 
@@ -105,7 +117,7 @@ def simulate_network(
         for index in range(count):
             x = frame(network.input, copies, start, index) if given is None else given
             with np.errstate(all="ignore"):  # overflow is a result here, and reported as one
-                measured, rows = measure(network, x, start, index, ntk=bool(ntk))
+                measured, rows = measure(network, x, start, index, ntk=bool(ntk), positions=most)
                 running = (running or _Running.empty(measured)).including(measured)
             if progress is not None:
                 progress(index + 1, count)
@@ -113,7 +125,7 @@ def simulate_network(
         if running is None:
             raise
     assert running is not None  # count is at least 1
-    return _result(network, rows, running, requested=count, replicas=copies, seed=start)
+    return _result(network, rows, running, most, requested=count, replicas=copies, seed=start)
 
 
 class _Running:
@@ -149,6 +161,7 @@ def _result(
     network: Network,
     rows: list[Row],
     running: _Running,
+    most: int | None,
     *,
     requested: int,
     replicas: int,
@@ -159,7 +172,7 @@ def _result(
     with np.errstate(all="ignore"):
         return NetworkSimulation(
             network=network,
-            rows=tuple(_row(row, running) for row in rows),
+            rows=tuple(_row(row, running, most) for row in rows),
             ntk=running.mean[ntk] if asked else None,
             ntk_stderr=running.stderr(ntk) if asked else None,
             n_networks=running.count,
@@ -169,13 +182,14 @@ def _result(
         )
 
 
-def _row(row: Row, running: _Running) -> SimulatedRow:
+def _row(row: Row, running: _Running, most: int | None) -> SimulatedRow:
     moments, means, iid, shared = (running.mean[row.place, name] for name in QUANTITIES)
     return SimulatedRow(
         place=row.place,
         kind=row.kind,
         width=row.shape.width,
         grid=row.shape.grid,
+        measured=tuple(range(row.shape.positions)[looked_at(row.shape.positions, most)]),
         second_moments=moments,
         channel_means=means,
         iid=iid,

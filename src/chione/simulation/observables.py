@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import Array
-from chione.simulation.costs import output_width
 from chione.simulation.normals import FloatArray
 from chione.simulation.passes import Snapshot
 
@@ -91,7 +90,7 @@ def angles(a: FloatArray) -> Array:
 
 def saturation(s: Snapshot) -> Array:
     """Share of the units whose slope is nearly flat, for each input."""
-    slope = s.network.activation.derivative(s.h.astype(np.float64, copy=False))
+    slope = s.activation.derivative(s.h.astype(np.float64, copy=False))
     return np.asarray(np.mean(np.abs(slope) < FLAT, axis=1))
 
 
@@ -110,11 +109,9 @@ def ntk_term(s: Snapshot) -> Array:
     The parameters are the standard normal ones behind W and b. The error at the output is a
     random direction, so the expectation is the mean over output units of their kernels.
     """
-    net = s.network
-    errors = mean_products(_delta(s)) * (s.h.shape[1] / output_width(net))
-    return np.asarray(
-        errors * (net.sigma_w * net.sigma_w * mean_products(s.x_in) + net.sigma_b * net.sigma_b)
-    )
+    w, b = s.matrix.sigma_w, s.matrix.sigma_b
+    errors = mean_products(_delta(s)) * (s.h.shape[1] / s.outputs)
+    return np.asarray(errors * (w * w * mean_products(s.x_in) + b * b))
 
 
 def _delta(s: Snapshot) -> FloatArray:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chione.networks import MLP
+from chione.activations import AbstractActivation
+from chione.networks import MLP, Matrix
 from chione.simulation.normals import FloatArray
 from chione.simulation.streams import Purpose, stream
 
@@ -35,8 +36,12 @@ class Snapshot:
 
     Parameters
     ----------
-    network : MLP
-        The network's description.
+    activation : AbstractActivation
+        The activation phi.
+    matrix : Matrix
+        Sizes, standard deviations and law of the layer's weights.
+    outputs : int
+        Units of the last layer of the network.
     layer : int
         Number l of the layer, from 1 to L.
     x_in : ndarray, shape (B, N_{l-1})
@@ -49,7 +54,9 @@ class Snapshot:
         Error signals, the gradients with respect to h; None during the forward pass.
     """
 
-    network: MLP
+    activation: AbstractActivation
+    matrix: Matrix
+    outputs: int
     layer: int
     x_in: FloatArray
     h: FloatArray
@@ -77,6 +84,7 @@ class Pass:
         self, network: MLP, weights: Weights, *, dtype: np.dtype[Any], keep: bool = True
     ) -> None:
         self._network, self._weights, self._dtype, self._keep = network, weights, dtype, keep
+        self._matrices = network.matrices
         self._widths = network.widths  # a property that makes a new tuple each time
         self._seed = self._index = 0
         self._signals: dict[int, tuple[FloatArray, FloatArray]] = {}  # layer -> (h, x)
@@ -92,7 +100,20 @@ class Pass:
             x_in, x = x, self._value(h)
             if self._keep or l == self._network.depth:
                 self._signals[l] = (h, x)
-            yield Snapshot(self._network, l, x_in, h, x)
+            yield self._seen(l, x_in, h, x)
+
+    def _seen(
+        self,
+        l: int,
+        x_in: FloatArray,
+        h: FloatArray,
+        x: FloatArray,
+        delta: FloatArray | None = None,
+    ) -> Snapshot:
+        outputs = self._widths[-1]
+        return Snapshot(
+            self._network.activation, self._matrices[l - 1], outputs, l, x_in, h, x, delta
+        )
 
     def backward(self) -> Iterator[Snapshot]:
         """Layers L to 1 of the network that has just run forward, with error signals.
@@ -104,7 +125,7 @@ class Pass:
         delta = self._output_error(len(h))
         for l in range(self._network.depth, 0, -1):
             h_in, x_in = self._recall(l - 1)
-            yield Snapshot(self._network, l, x_in, h, x, delta)
+            yield self._seen(l, x_in, h, x, delta)
             if l > 1:
                 delta = self._weights.backward(l, delta, x_in)
                 delta *= self._derivative(h_in)

@@ -21,29 +21,52 @@ Key: TypeAlias = tuple[str, str]  # place, quantity; ("", "ntk") for the tangent
 
 
 class Recorder:
-    """A watch that keeps second moments and channel means, not the signals."""
+    """A watch that keeps second moments and channel means, not the signals.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    positions : int, optional
+        How many positions of a grid it looks at, see :func:`looked_at`; all by default.
+    """
+
+    def __init__(self, positions: int | None = None) -> None:
         self.measured: dict[Key, Array] = {}
         self.listening = True
+        self._positions = positions
 
     def forward(self, place: str, x: Array) -> None:
         """Second moments over inputs and positions, and channel means."""
+        x = self._seen(x)
         self.measured[place, "second_moments"] = _second_moments(x)
         self.measured[place, "channel_means"] = over_inputs(x).mean(axis=(0, -1))
 
     def backward(self, place: str, g: Array) -> None:
         """Second moments of the gradients of both cotangents."""
         if self.listening:
+            g = self._seen(g)
             self.measured[place, "iid"] = _second_moments(g[0])
             self.measured[place, "shared"] = _second_moments(g[1])
 
+    def _seen(self, x: Array) -> Array:
+        return x[..., looked_at(x.shape[-2], self._positions), :]
+
+
+def looked_at(positions: int, most: int | None) -> slice:
+    """At most `most` positions, evenly spaced from the first one on."""
+    return slice(None, None, 1 if most is None else -(-positions // most))
+
 
 def measure(
-    network: Network, x: Array, seed: int, index: int, *, ntk: bool
+    network: Network,
+    x: Array,
+    seed: int,
+    index: int,
+    *,
+    ntk: bool,
+    positions: int | None = None,
 ) -> tuple[dict[Key, Array], list[Row]]:
     """All that is measured on network number `index`, and the places in it."""
-    recorder = Recorder()
+    recorder = Recorder(positions)
     entering = network.input.shape
     draws = Draws(seed, index, x.shape[:2], recorder, rows=[Row(INPUT, INPUT, entering)])
     steps = chain(network.layers, entering, draws, "layers")

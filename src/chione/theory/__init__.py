@@ -6,6 +6,7 @@ from chione.theory.critical.affine_solutions import (
     normalizing_affine,
     normalizing_parameter,
 )
+from chione.theory.critical.branch_scale import BranchScale, branch_scale
 from chione.theory.critical.critical_line import CriticalLine, critical_line
 from chione.theory.critical.critical_point import CriticalPoint
 from chione.theory.critical.criticality import Criticality, criticality
@@ -25,8 +26,15 @@ from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_la
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
 from chione.theory.depth.trajectory import Trajectory, trajectory
+from chione.theory.layers.block import BlockMap
+from chione.theory.layers.network_theory import NetworkTheory, network_theory
+from chione.theory.layers.walk import Propagation, propagate
 from chione.theory.meanfield.basins import Basins, basins
+from chione.theory.meanfield.block_law import BlockLaw
+from chione.theory.meanfield.block_lengths import BlockPoint
+from chione.theory.meanfield.blocks import BlockPhase, block_phase
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
+from chione.theory.meanfield.depth_scale import depth_scale
 from chione.theory.meanfield.diagram import PhaseDiagram, phase_diagram
 from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points
 from chione.theory.meanfield.length_map import chi_parallel, chi_perp, length_map
@@ -38,7 +46,7 @@ from chione.theory.meanfield.norm_stability import (
     norm_map,
     norm_stability,
 )
-from chione.theory.meanfield.phase import MeanField, depth_scale, mean_field
+from chione.theory.meanfield.phase import MeanField, mean_field
 from chione.theory.meanfield.power_laws import PowerLaw
 from chione.theory.moments.compiled_kernel import KernelMap, kernel_map
 from chione.theory.moments.moments import (
@@ -54,6 +62,11 @@ __all__ = [
     "AffineSolution",
     "BackwardPass",
     "Basins",
+    "BlockLaw",
+    "BlockMap",
+    "BlockPhase",
+    "BlockPoint",
+    "BranchScale",
     "CriticalLine",
     "CriticalPoint",
     "Criticality",
@@ -66,17 +79,21 @@ __all__ = [
     "LargeDepth",
     "MeanField",
     "MetricCovariance",
+    "NetworkTheory",
     "NormFixedPoint",
     "NormMap",
     "NormStability",
     "PhaseDiagram",
     "PowerLaw",
+    "Propagation",
     "Recommendation",
     "Tradeoff",
     "Trajectory",
     "Trust",
     "backward",
     "basins",
+    "block_phase",
+    "branch_scale",
     "chi_parallel",
     "chi_perp",
     "correlation_map",
@@ -105,6 +122,7 @@ __all__ = [
     "mean_field",
     "mean_square_variance",
     "metric_covariance",
+    "network_theory",
     "nngp",
     "norm_map",
     "norm_stability",
@@ -115,6 +133,7 @@ __all__ = [
     "one_minus_correlation_map",
     "phase_diagram",
     "process_kernel",
+    "propagate",
     "second_moment",
     "tradeoff",
     "trajectory",

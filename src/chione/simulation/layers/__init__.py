@@ -1,22 +1,6 @@
 """A sampler for every kind of layer, one file a kind, of the same name as in ``networks``."""
 
-from chione.simulation.layers import (  # noqa: F401  each registers its kind
-    convolution,
-    dense,
-    dropout,
-    flatten,
-    gate,
-    maxout,
-    noise,
-    nonlinearity,
-    norm,
-    parallel,
-    pooling,
-    position,
-    repeat,
-    residual,
-    scale,
-)
+from chione.networks import import_files
 from chione.simulation.layers.sampler import (
     Chain,
     Draws,
@@ -30,3 +14,5 @@ from chione.simulation.layers.sampler import (
 )
 
 __all__ = ["Chain", "Draws", "Row", "Step", "Watch", "chain", "draw", "leaves", "work"]
+
+import_files("chione.simulation.layers")  # where the samplers register themselves

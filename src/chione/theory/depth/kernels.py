@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, cost, result
-from chione.networks import MLP, as_network
+from chione.networks import MLP, Network, as_network
 from chione.theory.depth.depth_kernel import DepthKernel, Layers
 from chione.theory.depth.kernel_fill import CompiledKernel, Tabulated
 from chione.theory.depth.kernel_mixed import mixed_kernels, two_inputs
 from chione.theory.depth.pair_layers import Scale
+from chione.theory.layers.network_kernel import network_kernel
 from chione.theory.meanfield.fading import is_straight
 from chione.theory.moments.moments import Moments, moments
 from chione.theory.moments.taylor import origin
@@ -29,14 +30,15 @@ _RESOLVED = 1e-9  # error of a compiled kernel beyond which layers are followed 
 
 
 @cost.ends
-def nngp(network: MLP, x1: Any, x2: Any = None) -> Estimate:
+def nngp(network: MLP | Network, x1: Any, x2: Any = None) -> Estimate:
     r"""Covariance of the last pre-activations of infinitely wide networks, :math:`K^L(x, x')`.
 
     Parameters
     ----------
-    network : MLP
-        Its activation, sigmas and depth count; widths and the law of the weights do not.
-    x1 : array_like, shape (n1, n_0)
+    network : MLP or Network
+        Of an MLP its activation, sigmas and depth count; widths and the law of the weights do
+        not. Of a network of any layers the kernel is that of what leaves its last layer.
+    x1 : array_like, shape (n1, n_0), with positions (n1, *grid, n_0)
         Inputs.
     x2 : array_like, shape (n2, n_0), optional
         Further inputs; `x1` itself by default, which costs half as much.
@@ -44,7 +46,7 @@ def nngp(network: MLP, x1: Any, x2: Any = None) -> Estimate:
     Returns
     -------
     Estimate
-        Shape (n1, n2).
+        Shape (n1, n2); (n1, P, n2, P) where P positions leave the network.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def nngp(network: MLP, x1: Any, x2: Any = None) -> Estimate:
 
 
 @cost.ends
-def ntk(network: MLP, x1: Any, x2: Any = None) -> Estimate:
+def ntk(network: MLP | Network, x1: Any, x2: Any = None) -> Estimate:
     r"""Neural tangent kernel of infinitely wide networks, :math:`\Theta^L(x, x')`.
 
     In the parametrisation :math:`W = \sigma_w w / \sqrt n`, :math:`b = \sigma_b \beta` with w and
@@ -184,7 +186,9 @@ def _steepness(m: Moments, q: Array, relative: Array) -> tuple[Array, Array]:
     return value, np.asarray(here.error) + 2.0 * pull * relative
 
 
-def _kernel(network: MLP, x1: Any, x2: Any, with_ntk: bool) -> Estimate:
+def _kernel(network: MLP | Network, x1: Any, x2: Any, with_ntk: bool) -> Estimate:
+    if isinstance(network, Network):
+        return network_kernel(network, x1, x2, with_ntk)
     network, a = as_network(network), _inputs("x1", x1)
     same = x2 is None
     b = a if same else _inputs("x2", x2)

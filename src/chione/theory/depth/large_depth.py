@@ -30,7 +30,14 @@ from chione.base import (
 )
 from chione.theory.critical.critical_point import CriticalPoint
 from chione.theory.critical.criticality import criticality
-from chione.theory.meanfield.length_map import count, mean_square, sigmas, variances
+from chione.theory.meanfield.length_map import (
+    LengthMap,
+    carried,
+    count,
+    mean_square,
+    sigmas,
+    variances,
+)
 from chione.theory.meanfield.power_laws import PowerLaw, correlation_power_law
 from chione.theory.moments.moments import moments
 from chione.theory.moments.taylor import origin, slope_in_q
@@ -166,24 +173,23 @@ def iterate_lengths(
     w2, b2 = variances(sigma_w, sigma_b)
     fits = f"a depth of {int(cost.SECONDS / _LAYER):,} fits; large_depth gives the laws beyond"
     cost.check(f"iterating {depth:.6g} layers", seconds=_LAYER * depth, fits=fits)
-    m, q, log = moments(act), w2 * mean_square("q0", q0) + b2, 0.0
-    q_error, log_error = 2.0 * EPS * q, 0.0
+    m, map_of_layer = moments(act), LengthMap(moments(act), w2, b2)
+    first = w2 * mean_square("q0", q0) + b2
+    length, log, log_error = Estimate(first, 2.0 * EPS * first), 0.0, 0.0
     noted = set(np.unique(np.geomspace(1, depth, 10 * len(str(depth))).astype(int)).tolist())
     rows = []
     for layer in range(1, depth + 1):
+        q = float(length.value)
         if layer in noted:
-            rows.append((layer, q, log, q_error, log_error))
+            rows.append((layer, q, log, length.error, log_error))
         chi, beside = m.derivative_square(q), m.derivative_square(q * (1.0 + _BESIDE))
         factor = max(chi.value, 1e-300)
         bend = math.inf  # d log chi_perp / d log q
         if math.isfinite(factor):
             bend = abs(beside.value / factor - 1.0) / _BESIDE
-        log_error += chi.error / factor + bend * _share(q_error, q) + EPS * (2.0 + abs(log))
+        log_error += chi.error / factor + bend * _share(length.error, q) + EPS * (2.0 + abs(log))
         log += math.log(max(w2 * chi.value, 1e-300))
-        square = m.square(q)
-        moved = w2 * abs(m.slope(q).value) * q_error if q_error > 0.0 else 0.0
-        q = float(w2 * square.value + b2)
-        q_error = moved + w2 * square.error + 2.0 * EPS * q
+        length = carried(map_of_layer, length)
     layers, lengths, logs, *errors = (np.array(c) for c in zip(*rows, strict=True))
     told = {"q": errors[0], "log_gradient": errors[1]}
     return DeepRun(layers, lengths, logs, told)

@@ -11,7 +11,7 @@ import numpy as np
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import AbstractResult, Array, Status, along, checks, cost, result
 from chione.theory.depth.trajectory_errors import trajectory_errors
-from chione.theory.meanfield.length_map import affine, count, mean_square, sigmas, variances
+from chione.theory.meanfield.length_map import LengthMap, count, mean_square, sigmas, variances
 from chione.theory.moments.compiled_kernel import angle, compiles_quickly, kernel_map
 from chione.theory.moments.kernel_drop import drop_for_curves
 from chione.theory.moments.moments import moments
@@ -115,7 +115,7 @@ def trajectory(
     q0 = mean_square("q0", q0)
     c0 = float(checks.correlation("c0", checks.finite("c0", c0)))
     _check_cost(depth, _LAYER)
-    m, small = moments(act), anchor(act, b2)
+    map_of_layer, small = LengthMap(moments(act), w2, b2), anchor(act, b2)
     q, gap, chi = (np.full(depth, np.nan) for _ in range(3))
     places = np.full(depth, np.nan)  # the lengths at which moments are taken
     q[0] = w2 * q0 + b2
@@ -123,12 +123,12 @@ def trajectory(
     status = Status.OK
     for l in range(depth):
         at = places[l] = small.of(float(q[l]))
-        chi[l] = affine(m.derivative_square(at), w2, 0.0).value
+        chi[l] = map_of_layer.gradient(at).value
         if l + 1 == depth:
             break
         if l == _EARLY and abs(places[l] - places[l - 1]) > _SETTLED * places[l]:
             _check_cost(depth, _UNSETTLED)
-        length = affine(m.square(at), w2, b2)
+        length = map_of_layer.value(at)
         if length.status not in (Status.OK, Status.INEXACT) or length.value > 1e300:
             status = Status.DIVERGENT
             break

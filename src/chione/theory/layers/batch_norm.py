@@ -32,6 +32,7 @@ from chione.theory.layers.rule import Passed, Walker, unclosed
 from chione.theory.layers.stream import Gradient, Law, Stream, from_moments
 
 _NODES = 400  # on the logarithm of s; the halved rule tells the error
+_ALIKE = 1e-14  # of the mean square: what rounding leaves of equal inputs
 
 
 def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
@@ -40,7 +41,10 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     n = stream.orbits.sites
     centring = np.eye(n) - 1.0 / n
     gram = stream.second_moments()
-    basis = _Basis(centring @ gram.value @ centring, layer.eps)
+    centred = centring @ gram.value @ centring
+    if np.max(np.diagonal(centred)) <= _ALIKE * np.max(np.diagonal(gram.value)):
+        raise unclosed(walk, "this norm", f"nothing differs within the batch of {n} sites")
+    basis = _Basis(centred, layer.eps)
     if basis.rank < 3 and layer.eps == 0.0:
         raise unclosed(
             walk,
@@ -56,7 +60,7 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     orbits = after.orbits
     at = orbits.rows, orbits.columns
     theta_matrix = stream.theta.at(stream.orbits.index)
-    theta = gain2 * basis.through(theta_matrix.value)
+    theta = gain2 * basis.through(theta_matrix.value) + layer.bias**2  # which is trained
     both, mine, _old = orbits.meet(_classes(theta))
     after = after.refined(both, mine).with_(
         law=Law(False, "normalised over a batch, which is no Gaussian"),

@@ -74,7 +74,7 @@ def apply(stream: Stream, act: AbstractActivation, walk: Walker) -> tuple[Stream
     q = stream.k.at(at.classes)
     if act not in walk.memo:
         walk.memo[act] = Prepared(act)
-    found = walk.memo[act].at(np.maximum(q.value, 0.0), q.error)
+    found = walk.memo[act].at(np.maximum(q.value, 0.0), q.error, at.apart.size == 0)
     k, d, slope = (Bounded.exact(np.zeros(orbits.count)) for _ in range(3))
     single = found.at
     for out, value, error in (

@@ -2,7 +2,7 @@ r"""Normalisation at infinite width.
 
 .. math:: y = g\,\frac{x - M}{s}, \qquad
    K' = g^2\,\frac{K - m M^T - M m^T + M M^T}{s s^T} + b^2, \quad
-   P = g^2\,\frac{P'}{s s^T}, \quad \Theta' = g^2\,\frac{\Theta}{s s^T}
+   P = g^2\,\frac{P'}{s s^T}, \quad \Theta' = g^2\,\frac{\Theta}{s s^T} + b^2
 
 ``layer``: :math:`M = m`, :math:`s^2 = q - m^2 + \epsilon` at each position; ``rms``: M = 0;
 ``group``: M and :math:`q` are means over the positions too, for groups of many channels. The
@@ -97,7 +97,7 @@ def _normalised(
         mean=stream.mean.minus(centre).over(spread).scaled(layer.gain)
         if layer.form != "layer" or not plain
         else Bounded.exact(np.zeros(orbits.sites)),
-        theta=stream.theta.times(factor),
+        theta=stream.theta.times(factor).shifted(layer.bias**2),  # the bias is trained
     )
 
     def pullback(g: Gradient) -> Gradient:

@@ -2,52 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.networks import MLP, Layers, Network
-
-# The rules register themselves where they are imported.
-from chione.theory.layers import (  # noqa: F401
-    convolution,
-    dense,
-    dropout,
-    flatten,
-    gate,
-    maxout,
-    noise,
-    nonlinearity,
-    norm,
-    parallel,
-    pooling,
-    position,
-    repeat,
-    residual,
-    scale,
-)
+from chione.base import UnsupportedLayerError, checks
+from chione.networks import MLP, AbstractLayer, Layers, Network, Shape, import_files
+from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.rule import Passed, Pullback, forward
-from chione.theory.layers.stream import Gradient, Stream, entering
+from chione.theory.layers.stream import Gradient, Law, Stream, entering, from_moments
 from chione.theory.moments.pair_moments import Prepared
+
+COTANGENTS = ("independent", "shared")
+
+import_files("chione.theory.layers")  # where the rules register themselves
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on networks behind a layer, to start again from where a rule is missing.
+
+    Parameters
+    ----------
+    second_moments, independent, shared : Bounded
+        K, and P for both kinds of cotangents, over all sites, (n, n), with standard errors.
+    channel_means : Bounded
+        m, (n,).
+    """
+
+    second_moments: Bounded
+    channel_means: Bounded
+    independent: Bounded
+    shared: Bounded
+
+    def stream(self, shape: Shape) -> Stream:
+        """The stream that goes on from here."""
+        k, error = self.second_moments
+        q, spread = np.diagonal(k), np.diagonal(error)
+        first = from_moments(k, shape)
+        at = first.orbits.rows, first.orbits.columns
+        apart = first.orbits.apart
+        return first.with_(
+            k=Bounded(k[at], error[at]),
+            d=Bounded(
+                first.d.value,
+                np.where(apart, spread[at[0]] + spread[at[1]] + 2.0 * error[at], 0.0),
+            ),
+            mean=self.channel_means,
+            theta=Bounded(np.full(len(apart), np.nan), np.full(len(apart), np.inf)),
+            law=Law(False, f"only measured ones (mean square {q.mean():.3g})"),
+        )
+
+    def gradient(self, cotangent: str) -> Gradient:
+        """The gradient there."""
+        p, error = self.independent if cotangent == "independent" else self.shared
+        bare = Gradient.of(p)
+        return Gradient(
+            bare.orbits, Bounded(bare.p.value, error[bare.orbits.rows, bare.orbits.columns])
+        )
 
 
 class Walk:
-    """A walk through a network: the streams and gradients that were met, by place."""
+    """A walk through a network: the streams and gradients that were met, by place.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    measured : mapping of str to Measured, optional
+        What was measured, by place: the walk starts again from it where a rule is missing.
+    """
+
+    def __init__(self, measured: Mapping[str, Measured] | None = None) -> None:
         self.place = "layers"
         self.memo: dict[AbstractActivation, Prepared] = {}
         self.streams: dict[str, Stream] = {}
         self.gradients: dict[str, Gradient] = {}
+        self.reasons: dict[str, str] = {}  # why a place was measured
+        self.measured = measured or {}
+        self.cotangent = "independent"
 
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:
         """Layer after layer, at the place `name` below the present one."""
         here, back = self.place, list[Pullback]()
         for i, layer in enumerate(layers):
             self.place = f"{here}{name}[{i}]"
-            stream, pullback = forward(layer, stream, self)
+            stream, pullback = self._one(layer, stream)
             back.append(self._noted(self.place, stream, pullback))
         self.place = here
 
@@ -58,6 +98,26 @@ class Walk:
 
         return stream, pullback_all
 
+    def _one(self, layer: AbstractLayer, stream: Stream) -> Passed:
+        place, seen = self.place, len(self.streams)
+        try:
+            return forward(layer, stream, self)
+        except UnsupportedLayerError as err:
+            if place not in self.measured:
+                raise
+            self.place = place
+            for inside in list(self.streams)[seen:]:  # of the attempt
+                del self.streams[inside]
+            self.reasons[place] = str(err)
+            sites = stream.orbits.sites
+
+            def unknown(g: Gradient) -> Gradient:
+                bare = Gradient.of(np.eye(sites))
+                nothing = np.full(bare.orbits.count, np.nan)
+                return Gradient(bare.orbits, Bounded(nothing, nothing))
+
+            return self.measured[place].stream(layer.after(stream.shape, place)), unknown
+
     def noted(self, name: str, stream: Stream, pullback: Pullback) -> Pullback:
         """A row inside the present layer."""
         return self._noted(self.place + name, stream, pullback)
@@ -66,6 +126,8 @@ class Walk:
         self.streams[place] = stream
 
         def noting(g: Gradient) -> Gradient:
+            if place in self.measured and np.isnan(g.p.value).any():
+                g = self.measured[place].gradient(self.cotangent)
             self.gradients[place] = g
             return pullback(g)
 
@@ -82,10 +144,13 @@ class Propagation:
         The network.
     streams : dict of str to Stream
         The stream after each place, ``input`` first.
+    reasons : dict of str to str
+        Places that were measured, and why.
     """
 
     network: Network
     streams: dict[str, Stream]
+    reasons: dict[str, str]
     _walk: Walk = field(repr=False, compare=False)
     _home: Callable[[Gradient], Gradient] = field(repr=False, compare=False)
 
@@ -103,14 +168,26 @@ class Propagation:
             Gradients of the output with N(0, 1) entries, independent for every input, position
             and channel, or the same for all inputs and positions.
         """
+        checks.one_of("cotangent", cotangent, COTANGENTS)
         n = self.output.orbits.sites
         gram = np.eye(n) if cotangent == "independent" else np.ones((n, n))
-        self._walk.gradients = {}
-        found = {"input": self._home(Gradient.of(gram))}
+        return self.pulled_back(Gradient.of(gram), cotangent)
+
+    def pulled_back(
+        self, at_output: Gradient, cotangent: str = "independent"
+    ) -> dict[str, Gradient]:
+        """Gradients at each place from any gradient at the output."""
+        self._walk.gradients, self._walk.cotangent = {}, cotangent
+        found = {"input": self._home(at_output)}
         return found | self._walk.gradients
 
 
-def propagate(network: Network | MLP, stream: Stream | None = None) -> Propagation:
+def propagate(
+    network: Network | MLP,
+    stream: Stream | None = None,
+    *,
+    measured: Mapping[str, Measured] | None = None,
+) -> Propagation:
     """Walk through a network.
 
     Parameters
@@ -119,14 +196,17 @@ def propagate(network: Network | MLP, stream: Stream | None = None) -> Propagati
         The network.
     stream : Stream, optional
         What enters; by default what ``network.input`` says.
+    measured : mapping of str to Measured, optional
+        What was measured behind each place: the walk starts again from it where a rule is
+        missing.
 
     Raises
     ------
     UnsupportedLayerError
-        With the place, if a rule is missing or its law does not close.
+        With the place, if a rule is missing or its law does not close, and nothing was measured.
     """
     described = network.network() if isinstance(network, MLP) else network
-    walk = Walk()
+    walk = Walk(measured)
     first = entering(described.input) if stream is None else stream
     _, home = walk.through(described.layers, first, "")
-    return Propagation(described, {"input": first} | walk.streams, walk, home)
+    return Propagation(described, {"input": first} | walk.streams, walk.reasons, walk, home)

@@ -1,4 +1,4 @@
-r"""The stable fixed point c* of the correlation map, and the slope there.
+r"""The stable fixed point c* of the correlation map, and the slope there, for one cell or many.
 
 With :math:`A(c) = [K(1) - K(c)] / q (1 - c)` a pair keeps its correlation where
 :math:`\sigma_w^2 A(c^*) = 1`. On [0, 1] the map is convex, so there is one such point below c = 1
@@ -7,18 +7,20 @@ if chi_1 > 1, and none otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import EPS, AbstractResult, Estimate, Status, missing, result
-from chione.theory.meanfield.fixed_points import FixedPoint
-from chione.theory.moments.compiled_kernel import compiles_quickly, kernel_map
-from chione.theory.moments.kernel_drop import kernel_drop
+from chione.base import AbstractResult, Array, Estimate, Status, result
+from chione.theory.meanfield.single_correlation import single_correlation
+from chione.theory.meanfield.stable_correlations import Correlations, CorrelationTable
 from chione.theory.moments.moments import moments
-from chione.theory.moments.pair_kernels import kernel, slope_at
+from chione.theory.moments.pair_kernels import is_stairs, shaped
+
+_SINGLE = 2  # chaotic cells that cost less by themselves than by compiled kernels
+_SINGULAR = 40  # of half a second each, of slopes without a mean square, which nothing compiles
 
 
 @result
@@ -31,113 +33,88 @@ class CorrelationPoint(AbstractResult):
 
 
 def correlation_fixed_point(
-    act: AbstractActivation, point: FixedPoint, sigma_w: float, *, chaotic: bool
+    act: AbstractActivation, q: Estimate, chi: Estimate, w2: Any, *, chaotic: Any
 ) -> CorrelationPoint:
-    """Where the correlation of two inputs settles at a fixed point of the lengths.
+    """Where the correlation of two inputs settles at fixed points of the lengths.
 
     Parameters
     ----------
     act : AbstractActivation
         The activation.
-    point : FixedPoint
-        The lengths.
-    sigma_w : float
-        Standard deviation of the weights.
-    chaotic : bool
-        Whether chi_1 > 1; otherwise c* = 1.
+    q, chi : Estimate
+        The lengths, and chi_1 there (``INFINITE`` where the slope has no mean square). The cells
+        are of the shape of `q`.
+    w2 : float or array_like
+        Variances of the weights; they broadcast.
+    chaotic : bool or array_like
+        Whether chi_1 > 1, or infinite; otherwise c* = 1.
+
+    Returns
+    -------
+    CorrelationPoint
+        Of the shape of `q`. No value (``NOT_COMPUTED``) where q has none. At q = 0 deep layers
+        are linear, or a leaky ReLU if the slopes on both sides of zero differ: linear ones keep
+        every correlation (``CONTINUUM``). Of slopes like that of :math:`|x|^{1/2}`, which have
+        no mean square although nothing jumps, more than forty cells are not computed.
     """
-    q, w2 = float(point.q.value), sigma_w**2
-    one, zero = Estimate(1.0, 0.0, Status.OK), Estimate(0.0, 0.0, Status.OK)
-    if w2 == 0.0:
-        return CorrelationPoint(one, zero, zero)
-    if q == 0.0:
-        return _at_zero_length(act)
-    if not chaotic:
-        return CorrelationPoint(one, zero, point.chi_perp)
-    # phi' of |x|^(1/2) and the like is not square integrable: Price's integral is of no use then
-    singular = point.chi_perp.status != Status.OK and not moments(act).has_jumps
-    if compiles_quickly(act, q) and not singular:
-        average, slope = _compiled(act, q)
-    else:
-        average, slope = _direct(act, q, singular)
-
-    def excess(theta: float) -> float:
-        """(1 - C) / (1 - c) - 1, above zero where the pair drifts apart."""
-        return float(w2 * average(theta).value - 1.0)
-
-    theta = 0.5 * np.pi  # c = 0, which only an even kernel without biases keeps
-    if excess(theta) < -_noise(average, theta, w2, point):
-        low = 2e-3 if singular else 1e-7
-        if excess(low) <= 0.0:
-            return CorrelationPoint(one, zero, point.chi_perp)
-        theta = float(brentq(excess, low, theta, xtol=1e-15, rtol=8.0 * EPS))
-        c = float(np.cos(theta))
-    else:
-        c = 0.0
-    gap = float(2.0 * np.sin(0.5 * theta) ** 2)
-    here, noise = slope(theta), _noise(average, theta, w2, point)
-    # C(c) = c: an error of the map moves c by itself over 1 - C'
-    error = noise * gap / max(1.0 - w2 * here.value, EPS)
-    # the slope errs by itself, by q, and by C'' times the error of c
-    step = 1e-2 * theta
-    bend = abs(slope(theta - step).value - slope(theta + step).value) / (2.0 * step * np.sin(theta))
-    slope_error = w2 * (here.error + bend * error) + noise * max(abs(w2 * here.value), 1.0)
+    length = np.asarray(q.value)
+    w2, chaotic = np.broadcast_to(w2, length.shape), np.broadcast_to(chaotic, length.shape)
+    known = np.isfinite(length)
+    gap, error = (np.where(known, 0.0, np.nan) for _ in range(2))
+    status = np.where(known, Status.OK, Status.NOT_COMPUTED).astype(np.int8)
+    c = np.where(known, 1.0, np.nan)
+    slope, slope_error = (np.where(known, x, np.nan) for x in (chi.value, chi.error))
+    slope_status = np.where(known, chi.status, Status.NOT_COMPUTED).astype(np.int8)
+    silent, constant = known & (length == 0.0) & (w2 > 0.0), known & (w2 == 0.0)
+    # at q = 0 the map is the identity, or that of a leaky ReLU, which touches c = 1 with slope 1
+    slope[silent], slope[constant] = 1.0, 0.0
+    slope_error[silent | constant], slope_status[silent | constant] = 0.0, Status.OK
+    left, right = act.derivative(np.array([-1e-300, 1e-300]))
+    if left == right:
+        c[silent] = gap[silent] = error[silent] = np.nan
+        status[silent] = Status.CONTINUUM
+    cells = np.flatnonzero(chaotic & (length > 0.0) & (w2 > 0.0))
+    if cells.size:
+        found = _chaotic(act, q, chi, w2, cells)
+        seen = np.isfinite(found.slope)  # else c* cannot be told from 1
+        c.flat[cells], gap.flat[cells], error.flat[cells] = found.c, found.gap, found.error
+        status.flat[cells[np.isnan(found.gap)]] = Status.NOT_COMPUTED
+        slope.flat[cells[seen]], slope_error.flat[cells[seen]] = (
+            x[seen] for x in (found.slope, found.slope_error)
+        )
+        slope_status.flat[cells[seen]] = Status.OK
     return CorrelationPoint(
-        Estimate(c, error + EPS, Status.OK),
-        Estimate(gap, error + 4.0 * EPS * gap, Status.OK),
-        Estimate(w2 * here.value, slope_error, Status.OK),
+        shaped(c, error, status),
+        shaped(gap, error.copy(), status.copy()),
+        shaped(slope, slope_error, slope_status),
     )
 
 
-Curve = Callable[[float], Estimate]
+def _chaotic(
+    act: AbstractActivation, q: Estimate, chi: Estimate, w2: Array, cells: NDArray[np.intp]
+) -> Correlations:
+    """Few cells one by one, many by kernels that are compiled for all of them."""
+    length, error = (np.ravel(x)[cells] for x in (q.value, q.error))
+    w2, chi = np.ravel(w2)[cells], _flat(chi)[cells]
+    singular = not moments(act).has_jumps and bool(np.any(chi.status != Status.OK))
+    if cells.size > (_SINGLE if np.ndim(q.value) == 0 or _is_quick(act) else 0) and not singular:
+        return CorrelationTable(act, length, w2, chi.value).solve(error, chi.error)
+    if cells.size > _SINGULAR:
+        return Correlations(*(np.full(cells.size, np.nan) for _ in range(5)))
+    found = [
+        single_correlation(act, float(length[i]), float(error[i]), float(w2[i]), chi[i])
+        for i in range(cells.size)
+    ]
+    rows = np.array([(s.gap, s.error, s.slope, s.slope_error) for s in found]).T
+    return Correlations(1.0 - rows[0], *rows)
 
 
-def _compiled(act: AbstractActivation, q: float) -> tuple[Curve, Curve]:
-    """A and R as functions of the angle, from the compiled map."""
-    compiled = kernel_map(act, q)
-    size = float(np.abs(compiled.average(0.25 * np.pi)))
-
-    def average(theta: float) -> Estimate:
-        value = float(compiled.average(theta))
-        return Estimate(value, (compiled.error + 8.0 * EPS) * max(abs(value), size), Status.OK)
-
-    def slope(theta: float) -> Estimate:
-        value = float(compiled.slope(theta))
-        return Estimate(value, (compiled.error + 8.0 * EPS) * max(abs(value), size), Status.OK)
-
-    return average, slope
+def _is_quick(act: AbstractActivation) -> bool:
+    """Whether a cell by itself is quick: point masses beside a smooth part cost seconds."""
+    alone = act.closed_forms.derivative_kernel is not None or is_stairs(act)
+    return alone or not moments(act).has_jumps
 
 
-def _direct(act: AbstractActivation, q: float, singular: bool) -> tuple[Curve, Curve]:
-    """The same by one double integral for each angle: quicker where few angles are asked for."""
-
-    def average(theta: float) -> Estimate:
-        gap = float(2.0 * np.sin(0.5 * theta) ** 2)
-        if singular:
-            drop = moments(act).square(q) - kernel(act, q, q, 1.0 - gap)
-        else:
-            drop = kernel_drop(act, q, gap)
-        return drop / (q * gap)
-
-    def slope(theta: float) -> Estimate:
-        gap, plus = 2.0 * np.sin(0.5 * theta) ** 2, 2.0 * np.cos(0.5 * theta) ** 2
-        return slope_at(act, q, float(gap), float(plus))
-
-    return average, slope
-
-
-def _noise(average: Curve, theta: float, w2: float, point: FixedPoint) -> float:
-    """Relative error of sigma_w^2 A: that of A, and of q, which moves it as it moves chi_1."""
-    own = w2 * average(theta).error
-    return float(own + 2.0 * point.q.error / float(point.q.value) + 8.0 * EPS)
-
-
-def _at_zero_length(act: AbstractActivation) -> CorrelationPoint:
-    """Lengths that fade away leave a linear network, or a leaky ReLU if the slopes differ."""
-    slope_one = Estimate(1.0, 0.0, Status.OK)
-    left, right = act.derivative(np.array([-1e-300, 1e-300]))
-    if left == right:
-        none = missing(Status.CONTINUUM)
-        return CorrelationPoint(none, none, slope_one)
-    # the map of a leaky ReLU, whatever the length, touches c = 1 with slope 1
-    return CorrelationPoint(slope_one, Estimate(0.0, 0.0, Status.OK), slope_one)
+def _flat(e: Estimate) -> Estimate:
+    status = np.broadcast_to(np.asarray(e.status), np.shape(e.value))
+    return Estimate(np.ravel(e.value), np.ravel(e.error), np.ravel(status))

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Status, along, checks, cost, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, cost, result
 from chione.gaussian import Table
+from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
+from chione.theory.meanfield.depth_scale import scale_of_correlations, scale_of_lengths
 from chione.theory.meanfield.large_lengths import large_length_slopes
 from chione.theory.meanfield.length_map import mean_square, variance
-from chione.theory.meanfield.phase import CHAOTIC, CRITICAL, DIVERGENT, NO_POINT, ORDERED
-from chione.theory.meanfield.root_error import root_error
-from chione.theory.meanfield.stable_correlations import CorrelationTable
+from chione.theory.meanfield.phase import CHAOTIC, DIVERGENT, NO_POINT, phase_of
+from chione.theory.meanfield.root_error import error_of_length
 from chione.theory.meanfield.stable_lengths import LengthSolver
 from chione.theory.moments.moments import moments
 from chione.theory.moments.scale_free import zero_slope
-from chione.theory.moments.sine_slopes import as_sine, depth_scales_of_logs
 
 FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
 _LARGEST = 1e9  # beyond, tables of correlations are lost in rounding
@@ -164,7 +164,7 @@ def phase_diagram(
             fields[name][part] = value
             errors[name][part] = error
         phase[part] = cells.phase
-    correlations(act, w**2, fields, errors, phase)
+    _correlations(act, w**2, fields, errors, phase)
     return PhaseDiagram(
         act, w, b, **fields, phase=phase, status=status, reached=reached, errors=errors
     )
@@ -209,12 +209,11 @@ class _Cells:
             m = self._m
             parallel[inside], own, bend = _lookup(m.slope_table, x, w2)
             held = w2 * m.square_table(x)
-            length_error = _share(held, m.square_table.error(x)) + 4.0 * EPS * x
+            length_error = _share(held, m.square_table.error(x)) + 3.0 * EPS * x
             length_error += _log_rounding(x) * x * np.abs(parallel[inside])
-            of_q = root_error(
-                length_error, np.maximum(np.abs(1.0 - parallel[inside]) - own, 0.0), bend
-            )
-            of_q = np.where(continuum, 4.0 * EPS * x, of_q + 2.0 * EPS * x)
+            # Newton leaves no more of V(q) - q than rounding
+            of_q = error_of_length(x, x, length_error, parallel[inside], own, bend)
+            of_q = np.where(continuum, 4.0 * EPS * x, of_q)
             q_error[inside], parallel_error[inside] = of_q, own + bend * of_q
             if not m.has_jumps:
                 perp[inside], own, bend = _lookup(m.derivative_table, x, w2)
@@ -239,22 +238,26 @@ class _Cells:
             ):
                 value[lost] = self._w2[lost] * limit.value
                 error[lost] = self._w2[lost] * limit.error + 2.0 * EPS * np.abs(value[lost])
-        self._set_phase(perp, perp_error)
+        chi = Estimate(perp, perp_error, self._status_of_chi(perp))
+        known = np.isfinite(self._q)
+        self.phase[known] = phase_of(chi)[known]
+        along_q = Estimate(parallel, parallel_error, 0)
+        scale = scale_of_lengths(self._act, Estimate(q, q_error, 0), along_q, self._w2)
         return {
             "q_star": (q, q_error),
             "chi_parallel": (parallel, parallel_error),
             "chi_perp": (perp, perp_error),
-            "xi_q": depth_scales(parallel, parallel_error),
+            "xi_q": (scale.value, scale.error),
         }
 
-    def _set_phase(self, perp: Array, error: Array) -> None:
-        known = np.isfinite(self._q)
-        chaotic = perp > 1.0
-        if self._m.has_jumps:
-            chaotic = chaotic | (known & (self._q > 0.0))
-        self.phase[known] = ORDERED
-        self.phase[known & chaotic] = CHAOTIC
-        self.phase[known & critical(perp, error)] = CRITICAL
+    def _status_of_chi(self, perp: Array) -> Codes:
+        """Why chi_perp has no value, where it has none."""
+        status = np.zeros(perp.shape, dtype=np.int8)
+        none = np.flatnonzero(np.isnan(perp) & (self._q > 0.0))
+        if none.size:  # all of one activation for one reason
+            why = self._m.derivative_square(float(self._q.flat[none[0]])).status
+            status.flat[none] = why
+        return status
 
 
 def _lookup(table: Table, q: Array, w2: Array) -> tuple[Array, Array, Array]:
@@ -277,27 +280,7 @@ def _log_rounding(q: Array) -> Array:
     return np.asarray(EPS * np.abs(np.log(q)))
 
 
-def critical(slope: Array, error: Array) -> NDArray[np.bool_]:
-    """Where a slope is 1 to within its error, or a few rounding errors of the sigmas."""
-    return np.asarray(np.abs(slope - 1.0) <= np.maximum(2.0 * error, 64.0 * EPS))
-
-
-def depth_scales(slope: Array, error: Array) -> Values:
-    """-1 / log|slope| with its error; zero where the slope is, NaN where nothing decays."""
-    size = np.abs(slope)
-    with np.errstate(all="ignore"):
-        log = np.log(size)
-        value = -1.0 / log
-        spread = error / (size * log**2) + 4.0 * EPS * value
-        none = ~(size < 1.0) | critical(slope, error)
-        value, spread = np.where(none, np.nan, value), np.where(none, np.nan, spread)
-        instant = size <= error
-        value[instant] = 0.0
-        spread[instant] = np.where(error == 0.0, 0.0, -1.0 / np.log(error))[instant]
-    return value, spread
-
-
-def correlations(
+def _correlations(
     act: AbstractActivation,
     w2: Array,
     fields: dict[str, Array],
@@ -305,53 +288,11 @@ def correlations(
     phase: Words,
 ) -> None:
     """Fill in c*, 1 - c* and xi_c of all cells."""
-    q, c, gap = fields["q_star"], fields["c_star"], fields["one_minus_c_star"]
-    known = np.isfinite(q)
-    c[known], gap[known] = 1.0, 0.0
-    left, right = act.derivative(np.array([-1e-300, 1e-300]))
-    for name in ("c_star", "one_minus_c_star"):
-        errors[name][known] = 0.0
-        if left == right:  # deep layers are linear and keep every correlation
-            fields[name][(q == 0.0) & (w2 > 0.0)] = np.nan
-            errors[name][(q == 0.0) & (w2 > 0.0)] = np.nan
-    slope, slope_error = fields["chi_perp"].copy(), errors["chi_perp"].copy()
-    slope[(q == 0.0) & (w2 > 0.0)] = 1.0  # the map is the identity, or that of a leaky ReLU
-    slope[~known] = np.nan
-    slope[known & (w2 == 0.0)] = slope_error[known & (w2 == 0.0)] = 0.0
-    chaotic = np.flatnonzero((phase == CHAOTIC) & (q > 0.0) & (w2 > 0.0))
-    if chaotic.size:
-        column = chaotic % w2.size
-        chi = fields["chi_perp"].ravel()[chaotic]
-        table = CorrelationTable(act, q.ravel()[chaotic], w2[column], chi)
-        found = table.solve(errors["q_star"].ravel()[chaotic])
-        for name, field in (("c_star", found.c), ("one_minus_c_star", found.gap)):
-            fields[name].ravel()[chaotic] = field
-            errors[name].ravel()[chaotic] = found.error
-        slope.ravel()[chaotic], slope_error.ravel()[chaotic] = found.slope, found.slope_error
-    fields["xi_c"][:], errors["xi_c"][:] = depth_scales(slope, slope_error)
-    _faint_scales(act, np.broadcast_to(w2, q.shape), fields, errors)
-
-
-def _faint_scales(
-    act: AbstractActivation, w2: Array, fields: dict[str, Array], errors: dict[str, Array]
-) -> None:
-    """Depth scales of sines whose slopes are below rounding, from their logarithms."""
-    sine = as_sine(act)
-    if sine is None:
-        return
-    q, gap = fields["q_star"], fields["one_minus_c_star"]
-    for name in ("xi_q", "xi_c"):
-        cells = (fields[name] == 0.0) & (q > 0.0) & (w2 > 0.0)
-        if not cells.any():
-            continue
-        x, q_error = q[cells], errors["q_star"][cells]
-        if name == "xi_q":
-            logs = sine.log_length_slope(x)
-            error = sine.error(x, np.full_like(x, 2.0), q_error, np.zeros_like(x))
-        else:
-            logs = sine.log_slope_kernel(x, gap[cells])
-            error = sine.error(x, gap[cells], q_error, errors["one_minus_c_star"][cells])
-        value, spread = depth_scales_of_logs(logs + np.log(w2[cells]), error)
-        good = value > 0.0
-        fields[name][cells] = np.where(good, value, 0.0)
-        errors[name][cells] = np.where(good, spread, errors[name][cells])
+    q, chi = (Estimate(fields[n], errors[n], 0) for n in ("q_star", "chi_perp"))
+    infinite = (phase == CHAOTIC) & np.isnan(chi.value)
+    chi = Estimate(chi.value, chi.error, np.where(infinite, Status.INFINITE, chi.status))
+    pair = correlation_fixed_point(act, q, chi, w2, chaotic=phase == CHAOTIC)
+    scale = scale_of_correlations(act, q, pair.one_minus_c, pair.slope, w2)
+    named = (("c_star", pair.c), ("one_minus_c_star", pair.one_minus_c), ("xi_c", scale))
+    for name, found in named:
+        fields[name][:], errors[name][:] = found.value, found.error

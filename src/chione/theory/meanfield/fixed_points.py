@@ -12,25 +12,21 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from chione.activations import ActivationLike, activation
+from chione.activations import ActivationLike
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
-from chione.theory.meanfield.growth_factor import growth_factor, unsettled
-from chione.theory.meanfield.length_map import affine, variances
-from chione.theory.meanfield.root_error import root_error
-from chione.theory.moments.growth_profile import growth_profile
-from chione.theory.moments.moments import Moments, moments
-from chione.theory.moments.scale_free import zero_slope
+from chione.base.newton import bracketed_newton
+from chione.theory.meanfield.length_map import AbstractLengthMap, LengthMap
+from chione.theory.meanfield.root_error import error_of_length
 
 STABLE = "stable"
 UNSTABLE = "unstable"
 FROM_ABOVE = "half-stable from above"
 FROM_BELOW = "half-stable from below"
 
-_STEPS = 200  # of the map, before the direction alone decides
-_BLOCK = 64  # of a scan: where eight octaves are not resolved, none beyond will be
-_FAINT = 1e-250  # smaller means are inexact for want of range, not of resolution
+_FIRST, _STEPS = 15, 200  # of the map, before the direction alone decides
 
 
 @result
@@ -124,29 +120,46 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     >>> [(round(p.q.value, 6), p.stability) for p in points]
     [(0.607047, 'stable')]
     """
-    w2, b2 = variances(sigma_w, sigma_b)
-    m = moments(phi)
-    if w2 == 0.0:  # the map is constant, whatever the activation
+    layer = LengthMap.of(phi, sigma_w, sigma_b)
+    if layer.w2 == 0.0:  # the map is constant, whatever the activation
         none = Estimate.exact(0.0)
-        still = (FixedPoint(Estimate(b2, EPS * b2), none, none, STABLE),)
+        still = (FixedPoint(Estimate(layer.b2, EPS * layer.b2), none, none, STABLE),)
         return FixedPoints(still, Status.OK, none, _describe(still))
-    grid, gap, noise = _scan(m, w2, b2)
-    if _is_identity(b2, gap, noise):
+    return fixed_points_of(layer)
+
+
+def fixed_points_of(layer: AbstractLengthMap) -> FixedPoints:
+    """All fixed points of any map of lengths; of a network of layers use :func:`fixed_points`.
+
+    This is the careful path: it tells stable points from unstable and half-stable ones, double
+    roots from none, and a map that is the identity from one that crosses it. A phase diagram,
+    which asks for stable points alone, brackets them by :mod:`.stable_lengths` and solves for
+    them, and for their errors, by the same functions.
+
+    Parameters
+    ----------
+    layer : AbstractLengthMap
+        The map.
+    """
+    grid, v = layer.scan()
+    gap, noise = v.value / grid - 1.0, v.error / grid + 2.0 * EPS
+    start = layer.value(0.0)
+    if start.value == 0.0 and grid.size and np.all(np.abs(gap) <= noise + 4.0 * EPS):
         sentence = "Every length is a fixed point: the length map is the identity."
         return FixedPoints((), Status.CONTINUUM, Estimate.exact(1.0), sentence)
-    roots = _roots(m, w2, b2, grid, gap, noise)
-    zero = _at_zero(m, w2, b2, gap)
-    points = tuple(([zero] if zero else []) + [_point(m, w2, b2, *r) for r in roots])
-    factor = growth_factor(m)
-    growth = w2 * factor if np.isfinite(factor.value) else factor
+    zero = (_at_zero(layer, gap),) if start.value == 0.0 else ()
+    points = (*zero, *(_point(layer, *r) for r in _roots(layer, grid, gap, noise)))
+    growth = layer.growth()
     if any(p.attracts for p in points):
         return FixedPoints(points, Status.OK, growth, _describe(points))
-    status = Status(int(unsettled(m, np.array(w2), np.array(b2))))
+    status = layer.fate()
     if status == Status.DIVERGENT:
         settles = np.isfinite(growth.value)
         pace = f"by {growth:.4g}x a layer" if settles else "faster than exponentially"
-        start = "every" if len(points) == 0 or points[-1].q.value == 0.0 else "every large enough"
-        sentence = f"No length attracts: from {start} input lengths diverge, in the end {pace}."
+        start_of = (
+            "every" if len(points) == 0 or points[-1].q.value == 0.0 else "every large enough"
+        )
+        sentence = f"No length attracts: from {start_of} input lengths diverge, in the end {pace}."
     elif status == Status.OVERFLOW:
         sentence = "Lengths grow beyond 1e300, ever more slowly: where they end is out of reach."
     else:
@@ -154,73 +167,44 @@ def fixed_points(phi: ActivationLike, sigma_w: float, sigma_b: float = 0.0) -> F
     return FixedPoints(points, status, growth, sentence)
 
 
-def length_gap(m: Moments, w2: float, b2: float, q: float) -> Estimate:
-    """V(q) - q."""
-    v = affine(m.square(q), w2, b2)
-    return Estimate(v.value - q, v.error + EPS * q, v.status)
-
-
-def _scan(m: Moments, w2: float, b2: float) -> tuple[Array, Array, Array]:
-    """Grid of q, V(q) / q - 1 on it, and the relative noise of V; cut where V is not known."""
-    grid = growth_profile(m.phi).grid(np.array([w2]), np.array([b2]))
-    value, error = resolved_squares(m, grid)
-    grid = grid[: value.size]
-    return grid, (w2 * value + b2) / grid - 1.0, w2 * error / grid + 4.0 * EPS
-
-
-def resolved_squares(m: Moments, grid: Array) -> tuple[Array, Array]:
-    """E phi^2 with its error on a rising grid, as far as it is finite and resolved.
-
-    An oscillation at q far beyond its period costs seconds and has no digits.
-    """
-    values, errors = [np.empty(0)], [np.empty(0)]
-    for start in range(0, grid.size, _BLOCK):
-        v = m.square(grid[start : start + _BLOCK])
-        known = np.asarray(v.status) <= Status.INEXACT
-        end = known.size if known.all() else int(np.argmin(known))
-        values.append(np.asarray(v.value)[:end])
-        errors.append(np.asarray(v.error)[:end])
-        lost = np.all(np.asarray(v.status) == Status.INEXACT) and np.max(v.value) > _FAINT
-        if end < known.size or lost:
-            break
-    return np.concatenate(values), np.concatenate(errors)
-
-
-def _is_identity(b2: float, gap: Array, noise: Array) -> bool:
-    return b2 == 0.0 and gap.size > 0 and bool(np.all(np.abs(gap) <= noise + 4.0 * EPS))
-
-
 def _roots(
-    m: Moments, w2: float, b2: float, grid: Array, gap: Array, noise: Array
+    layer: AbstractLengthMap, grid: Array, gap: Array, noise: Array
 ) -> list[tuple[float, str]]:
     """Places and kinds of all roots above zero."""
-    found: list[tuple[float, str]] = []
+    touching: list[tuple[float, str]] = []
+    crossed: list[tuple[float, float, float]] = []  # bracket, and sign of V - q at its lower end
     sign = np.where(np.abs(gap) <= noise, 0.0, np.sign(gap))
-
-    def add(a: float, b: float, left: float) -> None:
-        def f(u: float) -> float:
-            return float(length_gap(m, w2, b2, a * float(np.exp(u))).value) / a
-
-        root = float(a) * float(np.exp(brentq(f, 0.0, np.log(b / a), xtol=EPS, rtol=4.0 * EPS)))
-        found.append((root, STABLE if left > 0.0 else UNSTABLE))
-
-    nonzero = np.flatnonzero(sign)
-    slope = _slopes(m, w2, grid, gap, noise)
-    for i, j in pairwise(nonzero):
+    slope = _slopes(layer, grid, gap, noise)
+    for i, j in pairwise(np.flatnonzero(sign)):
         if sign[i] != sign[j]:
-            add(grid[i], grid[j], sign[i])
+            crossed.append((grid[i], grid[j], sign[i]))
         # an extremum of V - q towards the axis: sign * (V' - 1) goes from below zero to above
         elif sign[i] * slope[i] < 0.0 < sign[i] * slope[j]:
-            for q, kind in _between(m, w2, b2, grid[i], grid[j], sign[i]):
+            for q, kind in _between(layer, grid[i], grid[j], sign[i]):
                 if kind is not None:
-                    found.append((q, kind))
+                    touching.append((q, kind))
                 else:
-                    add(grid[i], q, sign[i])
-                    add(q, grid[j], -sign[i])
-    return sorted(found)
+                    crossed += [(grid[i], q, sign[i]), (q, grid[j], -sign[i])]
+    return sorted(touching + _crossings(layer, crossed))
 
 
-def _slopes(m: Moments, w2: float, grid: Array, gap: Array, noise: Array) -> Array:
+def _crossings(
+    layer: AbstractLengthMap, brackets: list[tuple[float, float, float]]
+) -> list[tuple[float, str]]:
+    """The roots inside brackets, all at once."""
+    if not brackets:
+        return []
+    low, high, sign = np.array(brackets).T
+
+    def f(q: Array, index: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+        v, side = layer.value(q), sign[index]
+        return side * (v.value - q), side * (layer.slope(q).value - 1.0), EPS * (v.value + q)
+
+    at = bracketed_newton(f, low, high, np.sqrt(low * high), logarithmic=True)
+    return [(float(q), STABLE if s > 0.0 else UNSTABLE) for q, s in zip(at, sign, strict=True)]
+
+
+def _slopes(layer: AbstractLengthMap, grid: Array, gap: Array, noise: Array) -> Array:
     """V' - 1 where V is near the diagonal; NaN elsewhere.
 
     Beyond 0.2 it is too far away to come back within a tenth of an octave; so it is beyond some
@@ -236,40 +220,42 @@ def _slopes(m: Moments, w2: float, grid: Array, gap: Array, noise: Array) -> Arr
     near[:-1] |= near[1:]
     near &= np.abs(gap) > noise  # where V - q has no sign its slope is not asked for
     if near.any():
-        out[near] = w2 * np.asarray(m.slope(grid[near]).value) - 1.0
+        out[near] = np.asarray(layer.slope(grid[near]).value) - 1.0
     return out
 
 
 def _between(
-    m: Moments, w2: float, b2: float, low: float, high: float, sign: float
+    layer: AbstractLengthMap, low: float, high: float, sign: float
 ) -> list[tuple[float, str | None]]:
     """A touching point, or one beyond the axis (kind None), between grid points of one sign."""
 
     def slope(u: float) -> float:
-        return float(w2 * m.slope(low * float(np.exp(u))).value - 1.0)
+        return float(layer.slope(low * float(np.exp(u))).value - 1.0)
 
     end = float(np.log(high / low))
     if not slope(0.0) * slope(end) < 0.0:
         return []
     q = float(low) * float(np.exp(brentq(slope, 0.0, end, xtol=EPS)))
-    e = length_gap(m, w2, b2, q)
-    if abs(e.value) <= 4.0 * e.error:
+    v = layer.value(q)
+    gap = float(v.value) - q
+    if abs(gap) <= 4.0 * (v.error + EPS * q):
         return [(q, FROM_BELOW if sign > 0.0 else FROM_ABOVE)]
-    return [] if np.sign(e.value) == sign else [(q, None)]
+    return [] if np.sign(gap) == sign else [(q, None)]
 
 
-def _point(m: Moments, w2: float, b2: float, q: float, kind: str) -> FixedPoint:
-    parallel = affine(m.slope(q), w2, 0.0)
-    perp = affine(m.derivative_square(q), w2, 0.0)
-    gap, bend = length_gap(m, w2, b2, q), _curvature(m, w2, q)
-    slope = max(abs(1.0 - parallel.value) - parallel.error, 0.0)
-    error, size, curvature = (np.array(x) for x in (gap.error + abs(gap.value), slope, bend))
-    q_error = float(root_error(error, size, curvature)) + 2.0 * EPS * q
-    perp_slope = abs(_difference(lambda x: float(m.derivative_square(x).value), q)) * w2
+def _point(layer: AbstractLengthMap, q: float, kind: str) -> FixedPoint:
+    value, parallel, perp = layer.value(q), layer.slope(q), layer.gradient(q)
+    bend, change = _change(layer.slope, q), _change(layer.gradient, q)
+    error = float(
+        error_of_length(
+            *(np.array(x) for x in (q, value.value, value.error)),
+            *(np.array(x) for x in (parallel.value, parallel.error, bend)),
+        )
+    )
     return FixedPoint(
-        Estimate(q, float(q_error), Status.OK),
-        _spread(parallel, bend * q_error),
-        perp if perp.status != Status.OK else _spread(perp, perp_slope * q_error),
+        Estimate(q, error, Status.OK),
+        _spread(parallel, bend * error),
+        perp if perp.status != Status.OK else _spread(perp, change * error),
         kind,
     )
 
@@ -279,31 +265,22 @@ def _spread(e: Estimate, further: float) -> Estimate:
     return Estimate(e.value, e.error + further, e.status)
 
 
-def _curvature(m: Moments, w2: float, q: float) -> float:
-    """Size of V''(q); only error estimates rest on it."""
-    return abs(w2 * _difference(lambda x: float(m.slope(x).value), q))
-
-
-def _difference(f: Callable[[float], float], q: float) -> float:
+def _change(f: Callable[[float], Estimate], q: float) -> float:
+    """Size of the slope of f at q; only error estimates rest on it."""
     step = 1e-4 * q
-    value = (f(q + step) - f(q - step)) / (2.0 * step)
+    value = abs(f(q + step).value - f(q - step).value) / (2.0 * step)
     return float(value) if np.isfinite(value) else 0.0
 
 
-def _at_zero(m: Moments, w2: float, b2: float, gap: Array) -> FixedPoint | None:
+def _at_zero(layer: AbstractLengthMap, gap: Array) -> FixedPoint:
     """The fixed point q = 0 of a network without biases whose activation vanishes at zero."""
-    start = affine(m.square(0.0), w2, b2)
-    if start.value > 4.0 * start.error and start.value > 0.0:
-        return None
-    if start.value != 0.0:
-        return None
-    slope = zero_slope(m.phi, w2)
-    stable = slope < 1.0 - 4.0 * EPS
-    if abs(slope - 1.0) <= 4.0 * EPS:  # decided by what V does just above zero
+    chi = layer.slope(0.0)
+    stable = bool(chi.value < 1.0 - 4.0 * EPS)
+    if abs(chi.value - 1.0) <= 4.0 * EPS:  # decided by what V does just above zero
         seen = np.flatnonzero(np.abs(gap) > 1e-13)
-        stable = seen.size == 0 or gap[seen[0]] < 0.0
-    chi = Estimate(slope, 4.0 * EPS * slope, Status.OK)
-    return FixedPoint(Estimate(0.0, 0.0, Status.OK), chi, chi, STABLE if stable else UNSTABLE)
+        stable = seen.size == 0 or bool(gap[seen[0]] < 0.0)
+    zero = Estimate(0.0, 0.0, Status.OK)
+    return FixedPoint(zero, chi, layer.gradient(0.0), STABLE if stable else UNSTABLE)
 
 
 def _describe(points: tuple[FixedPoint, ...]) -> str:
@@ -315,36 +292,34 @@ def _describe(points: tuple[FixedPoint, ...]) -> str:
 
 
 def settle(
-    phi: ActivationLike, points: FixedPoints, q: float, *, sigma_w: float, sigma_b: float
+    layer: AbstractLengthMap, points: FixedPoints, q: float
 ) -> tuple[FixedPoint | None, bool]:
     """The attracting point at which lengths settle, and whether they get there.
 
-    A few hundred steps of the map, then the nearest attracting point on the way it is going;
-    where there is none, the last of all, not reached.
+    Where the map rises throughout, a few steps, otherwise a few hundred; then the nearest
+    attracting point on the way it is going. Where there is none, the last of all, not reached.
 
     Parameters
     ----------
-    phi : activation
-        The activation of `points`.
+    layer : AbstractLengthMap
+        The map of `points`.
     points : FixedPoints
         All fixed points.
     q : float
         Mean square of the first pre-activations.
-    sigma_w, sigma_b : float
-        Standard deviations of weights and biases.
     """
-    attracting = points.stable
+    attracting, step = points.stable, 0.0
     if not attracting:
         return None, False
-    w2, b2 = variances(sigma_w, sigma_b)
-    m, step = moments(activation(phi)), 0.0
-    for _ in range(_STEPS):
-        e = m.square(q)
+    for i in range(_STEPS):
+        e = layer.value(q)
         if e.status not in (Status.OK, Status.INEXACT):
             return attracting[-1], False
-        before, q = q, w2 * e.value + b2
+        before, q = q, float(e.value)
         step = q - before
         if abs(step) <= 1e-14 * q or not np.isfinite(q):
+            break
+        if i == _FIRST and _rises(layer):  # all further steps go the way of this one
             break
     places = np.array([p.q.value for p in attracting])
     if abs(step) <= 1e-12 * q:
@@ -353,3 +328,9 @@ def settle(
             return attracting[near], True
     ahead = np.flatnonzero(places > q) if step > 0.0 else np.flatnonzero(places <= q)[::-1]
     return (attracting[ahead[0]], True) if ahead.size else (attracting[-1], False)
+
+
+def _rises(layer: AbstractLengthMap) -> bool:
+    """Whether V is nowhere seen to fall, so that lengths move one way."""
+    _, v = layer.scan()
+    return bool(np.all(np.diff(v.value) >= -4.0 * v.error[1:]))

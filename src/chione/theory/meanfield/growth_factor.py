@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ from chione.theory.moments.moments import Moments
 _FAR = 64.0  # beyond the last bend of S / q, where its limit is read
 
 
+@lru_cache(maxsize=128)  # each column of a diagram asks
 def growth_factor(m: Moments) -> Estimate:
     """Limit of E phi^2 / q at large q: infinite where it keeps rising, 0 where it falls away."""
     profile = growth_profile(m.phi)

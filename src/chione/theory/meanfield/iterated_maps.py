@@ -18,6 +18,7 @@ from chione.theory.meanfield.close_pair import FIRST_DISTANCE, ClosePair, Pair
 from chione.theory.meanfield.fading import fading, is_straight
 from chione.theory.meanfield.far_layers import carry
 from chione.theory.meanfield.fixed_points import fixed_points, settle
+from chione.theory.meanfield.length_map import LengthMap
 from chione.theory.moments.growth_profile import growth_profile
 from chione.theory.moments.moments import moments
 from chione.theory.moments.scale_free import anchor
@@ -109,9 +110,9 @@ class Walk:
     def __init__(
         self, phi: AbstractActivation, w2: float, b2: float, pair: Pair | None = None
     ) -> None:
-        self._m, self._pair = moments(phi), pair or ClosePair(phi)
-        self._jumps = self._m.has_jumps and pair is not None  # lengths and distances go on
-        self._w2, self._b2 = w2, b2
+        self._map, self._pair = LengthMap(moments(phi), w2, b2), pair or ClosePair(phi)
+        # lengths and distances go on
+        self._jumps = self._map.moments.has_jumps and pair is not None
         self._small = anchor(phi, b2)
         bend = growth_profile(phi).linear_above
         # V / q is one number out there
@@ -120,19 +121,18 @@ class Walk:
     def step(self, log_q: float, log_gap: float) -> _Step | None:
         """One layer on; None where a moment has no value."""
         q = min(self._small.of(math.exp(min(log_q, 709.0))), self._large)
-        d, s = self._m.derivative_square(q), self._m.square(q)
-        if self._jumps:
-            d = Estimate.exact(1.0 / self._w2)
-        if not (np.isfinite(d.value) and np.isfinite(s.value)):
+        chi = Estimate.exact(1.0) if self._jumps else self._map.gradient(q)
+        after = self._map.value(q).value
+        if not (np.isfinite(chi.value) and np.isfinite(after)):
             return None
-        after = self._w2 * s.value + self._b2
+        decades = _log10(chi.value)
         if after <= 0.0 or q <= 0.0:
-            return _Step(-math.inf, log_gap, _log10(self._w2 * d.value), 0.0)
+            return _Step(-math.inf, log_gap, decades, 0.0)
         return _Step(
             log_q + math.log(after / q),
-            log_gap + self._pair.log_ratio(log_gap, q, self._w2, after),
-            _log10(self._w2 * d.value),
-            d.error / max(d.value, 1e-300),
+            log_gap + self._pair.log_ratio(log_gap, q, self._map.w2, after),
+            decades,
+            chi.error / max(chi.value, 1e-300),
         )
 
     def layer(self, state: Array) -> Array:
@@ -158,7 +158,7 @@ def limit(phi: AbstractActivation, *, sigma_w: float, sigma_b: float, q1: float)
     points = fixed_points(phi, sigma_w=sigma_w, sigma_b=sigma_b)
     if points.status == Status.CONTINUUM:
         return Estimate(q1, 4.0 * EPS * q1)
-    point, reached = settle(phi, points, q1, sigma_w=sigma_w, sigma_b=sigma_b)
+    point, reached = settle(LengthMap.of(phi, sigma_w, sigma_b), points, q1)
     if point is None:
         return missing(points.status)
     return point.q if reached else missing(Status.DIVERGENT)

@@ -6,17 +6,150 @@ r"""The length map and its two susceptibilities.
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 
 from chione.activations import ActivationLike
-from chione.base import EPS, Estimate, checks
-from chione.theory.moments.moments import moments
+from chione.base import EPS, Array, Estimate, Status, checks
+from chione.theory.meanfield.growth_factor import growth_factor, unsettled
+from chione.theory.moments.growth_profile import growth_profile
+from chione.theory.moments.moments import Moments, moments
+from chione.theory.moments.scale_free import zero_slope
 
 LARGEST_COUNT = 10**300
 LARGEST_LENGTH = 1e100
 LARGEST_SIGMA = 1e100  # its square, times a mean square of 1e100, is still a float64
+
+_BLOCK = 64  # of a scan: where eight octaves are not resolved, none beyond will be
+_FAINT = 1e-250  # smaller means are inexact for want of range, not of resolution
+
+
+class AbstractLengthMap(ABC):
+    r"""How a layer, or a block of layers, changes the mean square of its signal: q' = V(q).
+
+    Fixed points, phases and depth scales ask a map for nothing but what stands here, so that
+    whatever answers these questions has them: one layer of weights (:class:`LengthMap`), or a
+    block of many layers. `q` is a number or an array, and what comes back has its shape.
+    """
+
+    @abstractmethod
+    def value(self, q: Any) -> Estimate:
+        """V(q), the mean square after the layer."""
+
+    @abstractmethod
+    def slope(self, q: Any) -> Estimate:
+        r"""Slope of the map, :math:`\chi_\parallel = V'(q)`; at q = 0 the one from above."""
+
+    @abstractmethod
+    def gradient(self, q: Any) -> Estimate:
+        r"""Factor on the mean square gradient, :math:`\chi_\perp`; at q = 0 its limit."""
+
+    @abstractmethod
+    def scan(self) -> tuple[Array, Estimate]:
+        """Rising q between which all fixed points above zero lie, and V there.
+
+        No feature of V may be narrower than a few of the steps. The scan ends before the first q
+        at which V has no value, or is not resolved.
+        """
+
+    @abstractmethod
+    def growth(self) -> Estimate:
+        """Factor V(q) / q on large lengths; infinite where it rises without end."""
+
+    @abstractmethod
+    def fate(self) -> Status:
+        """What lengths do where none attracts: ``DIVERGENT``, ``OVERFLOW`` or ``NONE``."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LengthMap(AbstractLengthMap):
+    r"""The map of one layer of weights and an activation.
+
+    .. math:: V(q) = \sigma_w^2 E\,\phi(\sqrt q z)^2 + \sigma_b^2
+
+    Parameters
+    ----------
+    moments : Moments
+        The activation's moments.
+    w2, b2 : float
+        Variances of the weights and of the biases.
+    """
+
+    moments: Moments
+    w2: float
+    b2: float
+
+    @classmethod
+    def of(cls, phi: ActivationLike, sigma_w: float, sigma_b: float) -> LengthMap:
+        """The map of an activation and two standard deviations, which are checked."""
+        return cls(moments(phi), *variances(sigma_w, sigma_b))
+
+    def value(self, q: Any) -> Estimate:  # noqa: D102  (documented in AbstractLengthMap)
+        return affine(self.moments.square(q), self.w2, self.b2)
+
+    def slope(self, q: Any) -> Estimate:  # noqa: D102
+        if isinstance(q, (int, float)) and q == 0.0 and self.starts_at_zero:
+            chi = zero_slope(self.moments.phi, self.w2)
+            return Estimate(chi, 4.0 * EPS * chi)
+        return affine(self.moments.slope(q), self.w2, 0.0)
+
+    def gradient(self, q: Any) -> Estimate:  # noqa: D102
+        if isinstance(q, (int, float)) and q == 0.0 and self.starts_at_zero:
+            return self.slope(q)
+        return affine(self.moments.derivative_square(q), self.w2, 0.0)
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether the activation vanishes at zero, so that small signals meet its slopes there."""
+        return bool(self.moments.square(0.0).value == 0.0)
+
+    def scan(self) -> tuple[Array, Estimate]:  # noqa: D102
+        grid = growth_profile(self.moments.phi).grid(np.array([self.w2]), np.array([self.b2]))
+        square = resolved(self.moments.square, grid)
+        return grid[: square.value.size], affine(square, self.w2, self.b2)
+
+    def growth(self) -> Estimate:  # noqa: D102
+        factor = growth_factor(self.moments)
+        return self.w2 * factor if np.isfinite(factor.value) else factor
+
+    def fate(self) -> Status:  # noqa: D102
+        return Status(int(unsettled(self.moments, np.array(self.w2), np.array(self.b2))))
+
+
+def carried(layer: AbstractLengthMap, q: Estimate) -> Estimate:
+    r"""The length one layer on, with the error that comes along.
+
+    .. math:: \delta V = |V'(q)|\,\delta q + \delta_V(q)
+    """
+    after = layer.value(q.value)
+    if np.ndim(q.error) == 0 and q.error == 0.0:
+        return after
+    moved = abs(layer.slope(q.value).value) * q.error
+    return Estimate(after.value, after.error + moved, after.status)
+
+
+def resolved(f: Callable[[Array], Estimate], grid: Array) -> Estimate:
+    """A mean square on a rising grid, as far as it is finite and resolved.
+
+    An oscillation at q far beyond its period costs seconds and has no digits.
+    """
+    values, errors = [np.empty(0)], [np.empty(0)]
+    for start in range(0, grid.size, _BLOCK):
+        v = f(grid[start : start + _BLOCK])
+        known = np.asarray(v.status) <= Status.INEXACT
+        end = known.size if known.all() else int(np.argmin(known))
+        values.append(np.asarray(v.value)[:end])
+        errors.append(np.asarray(v.error)[:end])
+        lost = np.all(np.asarray(v.status) == Status.INEXACT) and np.max(v.value) > _FAINT
+        if end < known.size or lost:
+            break
+    value = np.concatenate(values)
+    return Estimate(value, np.concatenate(errors), np.zeros(value.shape, dtype=np.int8))
 
 
 def length_map(
@@ -114,7 +247,7 @@ def mean_square(name: str, x: Any) -> float:
 def affine(e: Estimate, scale: float, offset: float) -> Estimate:
     """An estimate times a number plus a number; an infinite expectation stays infinite."""
     value = scale * e.value + offset
-    error = abs(scale) * e.error + 2.0 * EPS * np.abs(value)
-    if np.ndim(value) == 0:
+    error = abs(scale) * e.error + 2.0 * EPS * abs(value)
+    if isinstance(value, float) or np.ndim(value) == 0:
         return Estimate(float(value), float(error), e.status)
     return Estimate(value, error, e.status)

@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, missing, result
-from chione.theory.meanfield.correlation_fixed_point import (
-    CorrelationPoint,
-    correlation_fixed_point,
+from chione.base import EPS, AbstractResult, Estimate, Status, cost, missing, result
+from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
+from chione.theory.meanfield.depth_scale import (
+    is_critical,
+    scale_of_correlations,
+    scale_of_lengths,
 )
 from chione.theory.meanfield.fixed_points import FixedPoint, FixedPoints, fixed_points, settle
 from chione.theory.meanfield.large_lengths import large_length_slopes
-from chione.theory.meanfield.length_map import affine, mean_square, sigmas
+from chione.theory.meanfield.length_map import (
+    AbstractLengthMap,
+    LengthMap,
+    mean_square,
+    sigmas,
+)
 from chione.theory.meanfield.power_laws import PowerLaw, correlation_power_law, length_power_law
-from chione.theory.moments.moments import moments
-from chione.theory.moments.sine_slopes import as_sine, depth_scales_of_logs
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 DIVERGENT, NO_POINT = "divergent", "none"
@@ -134,17 +139,19 @@ def mean_field(
     act = activation(phi)
     sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
     q0 = mean_square("q0", q0)
+    layer = LengthMap.of(act, sigma_w, sigma_b)
     points = fixed_points(act, sigma_w=sigma_w, sigma_b=sigma_b)
     if points.status == Status.CONTINUUM:
-        point, reached = _any_point(act, sigma_w, sigma_b, sigma_w**2 * q0), True
+        point, reached = _any_point(layer, sigma_w**2 * q0), True
     else:
         start = sigma_w**2 * q0 + sigma_b**2
-        chosen, reached = settle(act, points, start, sigma_w=sigma_w, sigma_b=sigma_b)
+        chosen, reached = settle(layer, points, start)
         if chosen is None:
             return _without_point(act, sigma_w, sigma_b, points)
         point = chosen
-    phase = _phase(point.chi_perp)
-    pair = correlation_fixed_point(act, point, sigma_w, chaotic=phase == CHAOTIC)
+    phase, w2 = phase_of(point.chi_perp), layer.w2
+    chaotic = phase == CHAOTIC
+    pair = correlation_fixed_point(act, point.q, point.chi_perp, w2, chaotic=chaotic)
     laws = _power_laws(act, point, sigma_w, phase)
     return MeanField(
         act,
@@ -155,8 +162,8 @@ def mean_field(
         pair.one_minus_c,
         point.chi_parallel,
         point.chi_perp,
-        _scale_of_lengths(act, point, sigma_w),
-        _scale_of_correlations(act, point, pair, sigma_w),
+        scale_of_lengths(act, point.q, point.chi_parallel, w2),
+        scale_of_correlations(act, point.q, pair.one_minus_c, pair.slope, w2),
         phase,
         points,
         laws,
@@ -166,61 +173,13 @@ def mean_field(
     )
 
 
-def depth_scale(slope: Estimate) -> Estimate:
-    """Layers in which a perturbation falls by e: -1 / log|slope|; no value where it does not."""
-    if slope.status != Status.OK or not np.isfinite(slope.value):
-        return missing(Status.NOT_COMPUTED if slope.status == Status.OK else slope.status)
-    size = abs(slope.value)
-    if size <= slope.error:
-        return Estimate(0.0, 0.0 if size == 0.0 else -1.0 / np.log(slope.error), Status.INSTANT)
-    if is_critical(slope):
-        return missing(Status.CRITICAL)
-    if size > 1.0:
-        return missing(Status.DIVERGENT)
-    log = float(np.log(size))
-    value = -1.0 / log
-    return Estimate(value, slope.error / (size * log**2) + 4.0 * EPS * value, Status.OK)
-
-
-def _scale_of_lengths(act: AbstractActivation, point: FixedPoint, sigma_w: float) -> Estimate:
-    """xi_q; of a sine from the logarithm of its slope, which may be below any float64."""
-    plain, sine = depth_scale(point.chi_parallel), as_sine(act)
-    if plain.status != Status.INSTANT or sine is None or sigma_w == 0.0:
-        return plain
-    q, q_error = np.array(point.q.value), np.array(point.q.error)
-    error = sine.error(q, np.array(2.0), q_error, np.array(0.0))
-    return _from_log(sine.log_length_slope(q), error, sigma_w, plain)
-
-
-def _scale_of_correlations(
-    act: AbstractActivation, point: FixedPoint, pair: CorrelationPoint, sigma_w: float
-) -> Estimate:
-    plain, sine = depth_scale(pair.slope), as_sine(act)
-    if plain.status != Status.INSTANT or sine is None or sigma_w == 0.0:
-        return plain
-    q, gap = np.array(point.q.value), np.array(pair.one_minus_c.value)
-    error = sine.error(q, gap, np.array(point.q.error), np.array(pair.one_minus_c.error))
-    return _from_log(sine.log_slope_kernel(q, gap), error, sigma_w, plain)
-
-
-def _from_log(log_slope: Array, error: Array, sigma_w: float, plain: Estimate) -> Estimate:
-    value, spread = depth_scales_of_logs(log_slope + 2.0 * np.log(sigma_w), error)
-    if not value > 0.0:
-        return plain
-    return Estimate(float(value), float(spread), Status.OK)
-
-
-def is_critical(slope: Estimate) -> bool:
-    """Whether a slope is 1 to within its error (or a few rounding errors of the sigmas)."""
-    return bool(abs(slope.value - 1.0) <= max(2.0 * slope.error, 64.0 * EPS))
-
-
-def _phase(chi: Estimate) -> str:
-    if chi.status == Status.INFINITE:
-        return CHAOTIC
-    if is_critical(chi):
-        return CRITICAL
-    return ORDERED if chi.value < 1.0 else CHAOTIC
+def phase_of(chi: Estimate) -> Any:
+    """The word for chi_perp, of one point or of many: "ordered", "critical" or "chaotic"."""
+    chaotic = np.asarray(chi.status) == Status.INFINITE
+    critical = ~chaotic & is_critical(chi)
+    ordered = ~chaotic & ~critical & np.less(chi.value, 1.0)
+    words = np.select([ordered, critical], [ORDERED, CRITICAL], CHAOTIC)
+    return words if words.ndim else str(words)
 
 
 def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> str:
@@ -238,11 +197,10 @@ def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> s
     )
 
 
-def _any_point(act: AbstractActivation, sigma_w: float, sigma_b: float, q: float) -> FixedPoint:
+def _any_point(layer: AbstractLengthMap, q: float) -> FixedPoint:
     """One point of a continuum of fixed points."""
-    m, w2 = moments(act), sigma_w**2
-    parallel, perp = affine(m.slope(q), w2, 0.0), affine(m.derivative_square(q), w2, 0.0)
-    return FixedPoint(Estimate(q, 4.0 * EPS * q, Status.CONTINUUM), parallel, perp, "stable")
+    length = Estimate(q, 4.0 * EPS * q, Status.CONTINUUM)
+    return FixedPoint(length, layer.slope(q), layer.gradient(q), "stable")
 
 
 def _without_point(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
 
 
 def root_error(error: Array, slope: Array, bend: Array) -> Array:
@@ -38,3 +38,22 @@ def root_error(error: Array, slope: Array, bend: Array) -> Array:
         double = (slope + np.sqrt(slope**2 + 2.0 * bend * error)) / bend
         bound = np.where(room > 0.0, simple, np.where(bend > 0.0, double, np.inf))
     return np.asarray(np.where(error > 0.0, bound, 0.0))
+
+
+def error_of_length(
+    q: Array, value: Array, value_error: Array, slope: Array, slope_error: Array, bend: Array
+) -> Array:
+    r"""Error of a computed fixed point q of a length map.
+
+    Parameters
+    ----------
+    q : ndarray
+        Where :math:`V(q) = q` holds nearly.
+    value, value_error, slope, slope_error : ndarray
+        V(q) and V'(q) with their errors.
+    bend : ndarray
+        Size of V''(q).
+    """
+    off = value_error + EPS * q + np.abs(value - q)
+    steep = np.maximum(np.abs(1.0 - slope) - slope_error, 0.0)
+    return root_error(off, steep, bend) + 2.0 * EPS * q

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
 from chione.base import chebyshev as kit
+from chione.base.newton import bracketed_newton
 from chione.gaussian.panels import NODES, WEIGHTS
 from chione.theory.moments.moments import moments
 from chione.theory.moments.pair_kernels import slope_at
@@ -41,7 +42,6 @@ _MAX_PIECES = 80
 _FAINT = 1e-18  # a bound on 1 - c* below which it is not looked for
 _NARROWEST = 1.0 / 16.0  # of a patch, in octaves of q
 _CELLS = 1 << 14  # at a time: their coefficients stay in the cache
-_NEWTON = 60
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,12 @@ class CorrelationTable:
     def _flow_error(self) -> float:
         return self._flow.error if "_flow" in self.__dict__ else 0.0
 
-    def solve(self, q_error: Array) -> Correlations:
-        """c* of every cell; `q_error` is the error of q*."""
+    def solve(self, q_error: Array, chi_error: Array) -> Correlations:
+        """c* of every cell, from the errors of q* and of chi_perp."""
         n = self._q.size
+        share = 2.0 * q_error / self._q  # of A, which an error of q moves as it moves chi_perp
+        if not self._jumps:
+            share = np.maximum(share, chi_error / self._chi)
         out = Correlations(*(np.empty(n) for _ in range(5)))
         log_q = np.log(self._q)
         octave = np.floor(log_q / np.log(2.0)).astype(np.int16)
@@ -140,7 +143,7 @@ class CorrelationTable:
             low = float(octave[cells[0]]) * np.log(2.0)
             for patch, mine in self._patches(low, low + np.log(2.0), cells, log_q):
                 for start in range(0, mine.size, _CELLS):
-                    self._solve(patch, mine[start : start + _CELLS], log_q, q_error, out)
+                    self._solve(patch, mine[start : start + _CELLS], log_q, share, out)
         return out
 
     def _patches(
@@ -249,22 +252,27 @@ class CorrelationTable:
         patch: _Patch,
         cells: NDArray[np.intp],
         log_q: Array,
-        q_error: Array,
+        share: Array,
         out: Correlations,
     ) -> None:
         x = (2.0 * log_q[cells] - patch.low - patch.high) / (patch.high - patch.low)
         basis: Array = np.asarray(chebyshev.chebvander(x, N_FIT - 1).T)  # (N_FIT, n)
-        w2, chi = self._w2[cells], self._chi[cells]
-        at_edges = _piece_ends(patch) @ basis  # (K + 1, n)
+        w2, chi, share = self._w2[cells], self._chi[cells], share[cells]
+        ends_in_q = _piece_ends(patch)
+        at_edges = ends_in_q @ basis  # (K + 1, n)
         if self._jumps:
             wanted, factor = np.sin(0.5 * patch.edges), w2
             size = np.asarray(w2 * np.abs(at_edges).max(0))
+            # the density at a jump far out changes by a large power of q
+            turned = chebyshev.chebder(ends_in_q[[0, -1]], axis=1) @ basis[:-1]
+            power = np.abs(turned / at_edges[[0, -1]]).max(0) * 2.0 / (patch.high - patch.low)
+            share = share * np.maximum(0.5 * power, 1.0)
         else:
             # chi_perp of the moments at c = 1, so that small 1 - c* rest on it alone
             wanted, factor = np.ones_like(patch.edges), np.asarray(chi / at_edges[0])
             size = np.maximum(chi, 1.0)
         excess = factor * at_edges - wanted[:, None]
-        noise = size * patch.error + 2.0 * q_error[cells] / self._q[cells]
+        noise = size * patch.error + share
         piece = np.clip((excess[1:] > 0.0).sum(0), 0, len(patch.edges) - 2)
         zero = excess[-1] >= -noise
         theta, slope, bend = (np.empty(cells.size) for _ in range(3))
@@ -284,10 +292,11 @@ class CorrelationTable:
         if self._jumps:
             bend = bend / s - slope * np.cos(theta) / s**2
             slope = slope / s
+            noise = size * patch.error / np.sin(0.5 * theta) + share  # of A itself
         slope, bend = w2 * slope, w2 * np.abs(bend) / s
         gap = 2.0 * np.sin(0.5 * theta) ** 2
         error = noise * gap / np.maximum(1.0 - slope, EPS)
-        out.gap[cells], out.error[cells] = gap, error + EPS * gap
+        out.gap[cells], out.error[cells] = gap, error + 8.0 * EPS * gap
         out.c[cells] = np.where(zero, 0.0, np.cos(theta))
         out.slope[cells] = slope
         out.slope_error[cells] = noise * np.maximum(np.abs(slope), 1.0) + bend * error
@@ -301,27 +310,23 @@ class CorrelationTable:
         average = patch.average[k] @ basis  # (N_FIT, n)
         # from a straight line; at c = 1 a smooth activation starts as a parabola
         start = np.clip(ends[0] / (ends[0] - ends[1]), 0.0, 1.0)
-        s = 2.0 * (np.sqrt(start) if k == 0 and not self._phi.kinks else start) - 1.0
-        low, high = np.full_like(s, -1.0), np.ones_like(s)
-        noise = 8.0 * EPS * (1.0 + factor * np.abs(average[0]))  # of the excess itself
-        for _ in range(_NEWTON):
-            value, slope = kit.series_and_slope(average, s)
-            excess, tilt = factor * value - 1.0, factor * slope
+        start = 2.0 * (np.sqrt(start) if k == 0 and not self._phi.kinks else start)
+
+        def f(t: Array, index: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+            some = average if index.size == start.size else average[:, index]
+            value, slope = kit.series_and_slope(some, t - 1.0)
+            value, slope = factor[index] * value, factor[index] * slope
+            wanted: Array = np.ones_like(t)
             if self._jumps:
-                theta = a + half * (1.0 + s)
-                excess += 1.0 - np.sin(0.5 * theta)
-                tilt -= 0.5 * half * np.cos(0.5 * theta)
-            low, high = np.where(excess > 0.0, s, low), np.where(excess > 0.0, high, s)
-            with np.errstate(all="ignore"):
-                new = s - excess / tilt
-            outside = ~((new >= low) & (new <= high))
-            new[outside] = 0.5 * (low + high)[outside]
-            settled = (np.abs(new - s) <= 4.0 * EPS) | (np.abs(excess) <= noise)
-            s = new
-            if np.all(settled):
-                break
-        value, tilt = kit.series_and_slope(patch.slope[k] @ basis, s)
-        return a + half * (1.0 + s), value, tilt / half
+                theta = a + half * t
+                wanted = np.sin(0.5 * theta)
+                slope = slope - 0.5 * half * np.cos(0.5 * theta)
+            return value - wanted, slope, 8.0 * EPS * (value + wanted)
+
+        # t is measured from the end next to c = 1, where an angle may be small
+        t = bracketed_newton(f, np.zeros_like(start), np.full_like(start, 2.0), start)
+        value, tilt = kit.series_and_slope(patch.slope[k] @ basis, t - 1.0)
+        return a + half * t, value, tilt / half
 
 
 def _piece_ends(patch: _Patch) -> Array:

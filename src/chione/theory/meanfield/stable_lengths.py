@@ -17,16 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Status
+from chione.base.newton import bracketed_newton
 from chione.gaussian import Table
-from chione.theory.meanfield.fixed_points import resolved_squares
 from chione.theory.meanfield.growth_factor import unsettled
+from chione.theory.meanfield.length_map import resolved
 from chione.theory.moments.growth_profile import growth_profile
 from chione.theory.moments.moments import Moments
 from chione.theory.moments.scale_free import zero_slope
 
 _ITERATIONS = 200  # of a length map that is not monotone, before the nearest branch is taken
-_NEWTON = 80
-_FULL_STEPS = 2  # Newton steps of all cells, before those that have settled are left out
 
 Flags = NDArray[np.bool_]
 Codes = NDArray[np.int8]
@@ -79,7 +78,8 @@ class LengthSolver:
         self._m, self._b2, self._q0 = m, b2, q0
         some = w2[w2 > 0.0]  # the others are constant maps
         grid = growth_profile(m.phi).grid(some, b2) if some.size else np.empty(0)
-        self._square, self._noise = resolved_squares(m, grid)
+        squares = resolved(m.square, grid)
+        self._square, self._noise = np.asarray(squares.value), np.asarray(squares.error)
         self._complete = self._square.size == grid.size
         self._grid = grid[: self._square.size]
         self._monotone = bool(np.all(np.diff(self._square) >= -4.0 * self._noise[1:]))
@@ -98,7 +98,7 @@ class LengthSolver:
         q = guess  # a continuum, or zero, is known already
         open_cells = np.flatnonzero((high > low).ravel())
         rows, cols = np.unravel_index(open_cells, shape)
-        q.ravel()[open_cells] = newton(
+        q.ravel()[open_cells] = _on_branches(
             self._m.square_table,
             w2[cols],
             self._b2[rows],
@@ -116,11 +116,12 @@ class LengthSolver:
         b = grid[:, None] - w2 * self._square[:, None]  # (grid, columns)
         noise = w2 * self._noise[:, None] + 4.0 * EPS * grid[:, None]
         b[np.abs(b) <= noise] = 0.0
+        _hold_last(b)
         rising = np.diff(b, axis=0) > 0.0
         rising |= _through_zero(b)
         turn, column = np.nonzero(rising[1:] != rising[:-1])
-        extremum = self._extrema(turn + 1, w2[column])
-        at_extremum = self._at(extremum, w2[column])
+        extremum, proper = self._extrema(turn + 1, w2[column])
+        at_extremum = np.where(proper, self._at(extremum, w2[column]), b[turn + 1, column])
         out: list[list[_Branch]] = []
         order = np.argsort(column, kind="stable")
         counts = np.bincount(column, minlength=w2.size)
@@ -137,25 +138,29 @@ class LengthSolver:
         noise = held * self._m.square_table.error(q) + 4.0 * EPS * q
         return np.where(np.abs(q - held) <= noise, 0.0, q - held)
 
-    def _extrema(self, index: NDArray[np.intp], w2: Array) -> Array:
-        """Where sigma_w^2 dE phi^2/dq = 1, between the neighbours of the grid points `index`."""
+    def _extrema(self, index: NDArray[np.intp], w2: Array) -> tuple[Array, Flags]:
+        """Where sigma_w^2 dE phi^2/dq = 1, between the neighbours of the grid points `index`.
+
+        Also whether that slope is seen to pass 1, beyond rounding; else the grid points themselves.
+        """
         low = self._grid[np.maximum(index - 1, 0)]
         high = self._grid[np.minimum(index + 1, self._grid.size - 1)]
         if low.size == 0:
-            return low
+            return low, np.zeros(0, dtype=np.bool_)
 
         def slope(q: Array) -> Array:
             return np.asarray(w2 * self._m.slope_table(q) - 1.0)
 
-        sign = np.sign(slope(low))
-        proper = sign * np.sign(slope(high)) < 0.0
+        first, last = slope(low), slope(high)
+        sign = np.sign(first)
+        proper = (sign * last < 0.0) & (np.minimum(np.abs(first), np.abs(last)) > 16.0 * EPS)
         for _ in range(60):
             middle = np.sqrt(low * high)
             left = sign * np.sign(slope(middle)) > 0.0
             low, high = np.where(left, middle, low), np.where(left, high, middle)
             if np.all(high - low <= 4.0 * EPS * high):
                 break
-        return np.where(proper, np.sqrt(low * high), self._grid[index])
+        return np.where(proper, np.sqrt(low * high), self._grid[index]), proper
 
     def _pick(self, w2: float, branches: list[_Branch]) -> tuple[Array, Array, Array, Codes, Flags]:
         """Bracket, first guess, status and reached of all rows of one column."""
@@ -189,7 +194,9 @@ class LengthSolver:
             part = (b2[has] - left) / (right - left)
             guess[has] = low[has] + part * (high[has] - low[has])
             found |= has
-        status = np.where(found, Status.OK, unsettled(self._m, np.array(w2), b2)).astype(np.int8)
+        status = np.full(n, Status.OK, dtype=np.int8)
+        if not found.all():
+            status[~found] = unsettled(self._m, np.array(w2), b2)[~found]
         if self._is_identity(w2):
             still = b2 == 0.0
             low[still] = high[still] = np.nan
@@ -232,6 +239,14 @@ class LengthSolver:
         return float(self._grid[-1]) if self._grid.size else 0.0
 
 
+def _hold_last(b: Array) -> None:
+    """Where only noise is left up to the end of the grid, B stays on the side where it was seen."""
+    for j in np.flatnonzero(b[-1] == 0.0):
+        seen = np.flatnonzero(b[:, j])
+        if seen.size:
+            b[seen[-1] + 1 :, j] = b[seen[-1], j]
+
+
 def _through_zero(b: Array) -> Flags:
     """Steps inside a stretch of zeros, all that noise has left, that lead from below to above."""
     flat: Flags = (b[1:] == 0.0) & (b[:-1] == 0.0)
@@ -260,24 +275,14 @@ def _cut(grid: Array, b: Array, rising: bool, ends: list[tuple[float, float]]) -
     return out
 
 
-def newton(table: Table, w2: Array, b2: Array, low: Array, high: Array, guess: Array) -> Array:
+def _on_branches(
+    table: Table, w2: Array, b2: Array, low: Array, high: Array, guess: Array
+) -> Array:
     """Roots of sigma_w^2 E phi^2 + sigma_b^2 - q on rising branches of B, kept in brackets."""
-    q, low, high = guess.copy(), low.copy(), high.copy()
-    active = np.arange(q.size)
-    for step in range(_NEWTON):
-        if active.size == 0:
-            break
-        x, left, right = q[active], low[active], high[active]
-        square, slope = table.with_slope(x)
-        f = w2[active] * square + b2[active] - x  # above zero below the root
-        left, right = np.where(f > 0.0, x, left), np.where(f > 0.0, right, x)
-        with np.errstate(all="ignore"):
-            new = x - f / (w2[active] * slope - 1.0)
-        outside = ~((new >= left) & (new <= right))
-        new[outside] = np.sqrt(left[outside] * right[outside])
-        q[active], low[active], high[active] = new, left, right
-        if step >= _FULL_STEPS:
-            # not the step alone: next to a fold rounding of f moves it for ever
-            noise = 2.0 * EPS * (w2[active] * square + x)
-            active = active[(np.abs(new - x) > 4.0 * EPS * x) & (np.abs(f) > noise)]
-    return q
+
+    def f(q: Array, index: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+        square, slope = table.with_slope(q)
+        held = w2[index] * square
+        return held + b2[index] - q, w2[index] * slope - 1.0, 2.0 * EPS * (held + q)
+
+    return bracketed_newton(f, low, high, guess, logarithmic=True)

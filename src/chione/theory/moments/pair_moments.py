@@ -219,24 +219,28 @@ class Prepared:
 
     def __init__(self, act: AbstractActivation) -> None:
         self._act = act
-        self._recent: dict[tuple[bytes, bytes], PairMoments] = {}
+        self._recent: dict[tuple[bytes, bytes, bool], PairMoments] = {}
         self._series: Series | None = None
         self._misses = 0
 
-    def at(self, q: Array, error: Array) -> PairMoments:
-        """Those at the mean squares `q` with bounds on their errors, (n,)."""
-        key = q.tobytes(), error.tobytes()
-        found = self._recent.pop(key, None) or PairMoments(self._act, q, error, self._rule(q))
+    def at(self, q: Array, error: Array, alone: bool = False) -> PairMoments:
+        """Those at the mean squares `q` with bounds on their errors, (n,).
+
+        `alone` says that no pairs will be asked for, so that nothing need be prepared for them.
+        """
+        key = q.tobytes(), error.tobytes(), alone
+        found = self._recent.pop(key, None)
+        found = found or PairMoments(self._act, q, error, self._rule(q, alone))
         self._recent[key] = found
         if len(self._recent) > _RECENT:
             del self._recent[next(iter(self._recent))]
         return found
 
-    def _rule(self, q: Array) -> AbstractPairRule:
+    def _rule(self, q: Array, alone: bool) -> AbstractPairRule:
         act, forms = self._act, self._act.closed_forms
         if forms.kernel is not None and forms.difference is not None:
             return ClosedRule(act)
-        series = self._series_over(q)
+        series = None if alone else self._series_over(q)
         return QuadratureRule(act) if series is None else SeriesRule(series, (q, q))
 
     def _series_over(self, q: Array) -> Series | None:

@@ -269,8 +269,8 @@ class QuickPrepared(Prepared):
         """That of an activation, kept for the next network."""
         return QuickPrepared(act)
 
-    def at(self, q: Array, error: Array) -> PairMoments:
-        """Those at the mean squares `q`.
+    def at(self, q: Array, error: Array, alone: bool = False) -> PairMoments:
+        """Those at the mean squares `q`, which are as quick where no pairs will be asked for.
 
         Raises
         ------

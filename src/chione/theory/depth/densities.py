@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from chione.base import Array
-from chione.diagnosis.infinite_width import InfiniteWidth
+from chione.theory.depth.infinite_width import InfiniteWidth
 
 _POINTS = 100_001  # midpoints for plain shares: each is right to 1e-5
 _MIXTURE = 1_001  # midpoints where each carries a Gaussian of its own
