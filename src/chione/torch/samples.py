@@ -123,6 +123,8 @@ class Sample:
         Means over channels.
     numbers : Tensor
         ``lazy_moments`` of the whole tensor.
+    lengths : Tensor or None
+        Mean squares at the positions of the sample, over all inputs.
     """
 
     at: Arrangement
@@ -131,6 +133,7 @@ class Sample:
     gram: torch.Tensor
     mean: torch.Tensor
     numbers: torch.Tensor
+    lengths: torch.Tensor | None = None
 
     @staticmethod
     def of(
@@ -141,18 +144,20 @@ class Sample:
         if at is None:
             return None
         taken = at.taken(axes)
-        y = _sites(x.detach(), axes, batch, at)
-        if taken == "mean":
-            y = y.reshape(1, at.inputs, -1)
-        else:
-            if taken == "some":
-                y = y[:, _spread(at.positions, _TOKENS)]
-            y = y.reshape(1, -1, at.width)
-        y = y[0].double()
-        gram = y @ y.T / y.shape[1]
         if numbers is None:
             numbers = lazy_moments(x, batch)
-        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers)
+        if taken == "mean":
+            y = _sites(x.detach(), axes, batch, at, _spread(batch, at.inputs))
+            y, lengths = y.reshape(at.inputs, -1), None
+        else:
+            y = _sites(x.detach(), axes, batch, at, None)
+            if taken == "some":
+                y = y[:, _spread(at.positions, _TOKENS)]
+            lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
+            y = y[_spread(batch, at.inputs)].reshape(-1, at.width)
+        y = y.double()
+        gram = y @ y.T / y.shape[1]
+        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths)
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
@@ -161,8 +166,9 @@ class Sample:
     def matrix(self) -> tuple[Array, Array]:
         r"""K and means of the sites, as those of the whole batch.
 
-        The sites are a few of many. So lengths are scaled to the mean square of all entries, and
-        angles between inputs such that :math:`\langle 1 - c \rangle` is that of all pairs.
+        The sites are a few of many. So lengths are scaled to the mean squares over all inputs,
+        and to that over all positions where there are more, and angles between inputs such that
+        :math:`\langle 1 - c \rangle` is that of all pairs.
         """
         gram = np.asarray(self.gram.cpu().numpy())
         mean = np.asarray(self.mean.cpu().numpy())
@@ -172,7 +178,7 @@ class Sample:
         if not (np.all(np.isfinite(gram)) and np.all(q > 0.0) and whole.finite):
             return gram, mean
         shares = shares_of(self.at.positions, self.taken)
-        stretch = whole.mean_square / float(q @ np.tile(shares, self.at.inputs)) * self.at.inputs
+        stretch = np.tile(self._stretch(q, shares, whole), self.at.inputs)
         root = np.sqrt(q[:, None] * q)
         omc = np.clip(1.0 - gram / root, 0.0, 2.0)
         n = len(q) // self.at.inputs
@@ -182,8 +188,19 @@ class Sample:
         if found > 0.0 and whole.one_minus_c >= 0.0:
             omc = np.where(apart, np.clip(omc * (whole.one_minus_c / found), 0.0, 2.0), omc)
         same = np.eye(len(q), dtype=bool)
-        out = np.where(same, q, root * (1.0 - omc)) * stretch
-        return out, mean * math.sqrt(stretch)
+        out = np.where(same, q, root * (1.0 - omc)) * np.sqrt(np.outer(stretch, stretch))
+        return out, mean * np.sqrt(stretch)
+
+    def _stretch(self, q: Array, shares: Array, whole: Moments) -> Array:
+        """Factor on the mean squares at each position; the first of many is left as it is."""
+        found = q.reshape(self.at.inputs, -1).mean(axis=0)
+        wanted = np.array([whole.mean_square])
+        if self.lengths is not None:
+            wanted = np.asarray(self.lengths.cpu().numpy())
+        if self.taken == "some":
+            rest = (whole.mean_square - shares[0] * wanted[0]) / (shares[1:] @ wanted[1:])
+            wanted = wanted * np.where(np.arange(len(wanted)) > 0, max(rest, 0.0) or 1.0, 1.0)
+        return np.asarray(wanted / found)
 
 
 def between_inputs(k: Array, shares: Array) -> float:
@@ -212,13 +229,14 @@ def _spread(n: int, wanted: int) -> list[int]:
     return sorted({round(i * (n - 1) / max(wanted - 1, 1)) for i in range(min(n, wanted))})
 
 
-def _sites(x: torch.Tensor, axes: str, batch: int, at: Arrangement) -> torch.Tensor:
-    """A few inputs as (inputs, positions, channels)."""
-    chosen = _spread(batch, at.inputs)
+def _sites(
+    x: torch.Tensor, axes: str, batch: int, at: Arrangement, chosen: list[int] | None
+) -> torch.Tensor:
+    """The chosen inputs, or all, as (inputs, positions, channels)."""
+    if axes == "last" and x.shape[0] != batch:
+        second = x.dim() > 2 and x.shape[1] == batch
+        x = x.transpose(0, 1) if second else x.reshape(batch, -1, at.width)
+    x = x if chosen is None else x[chosen]
     if axes == "first":
-        return x[chosen].reshape(at.inputs, at.width, -1).transpose(1, 2)
-    if x.shape[0] == batch:
-        return x[chosen].reshape(at.inputs, -1, at.width)
-    if x.dim() > 2 and x.shape[1] == batch:
-        return x[:, chosen].transpose(0, 1).reshape(at.inputs, -1, at.width)
-    return x.reshape(batch, -1, at.width)[chosen]
+        return x.reshape(len(x), at.width, -1).transpose(1, 2)
+    return x.reshape(len(x), -1, at.width)
