@@ -3,8 +3,8 @@ r"""Second moments of a real tensor over a few inputs and positions: what a walk
 .. math:: K_{at, bs} = \frac1N \sum_i x_i(a, t)\,x_i(b, s)
 
 Four inputs of the batch, spread over it. Of up to eight positions all are taken; of more tokens
-four, the first among them, which stands for itself alone, since it may be a class token; and of a
-larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
+four, the first and the last among them, which stand for themselves alone, since answers may be read
+there; and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
 """
 
 from __future__ import annotations
@@ -51,11 +51,10 @@ class Arrangement:
         return math.prod(self.grid)
 
     def place(self, position: int) -> int | None:
-        """Where a position stands in a sample of tokens; None if it is not in it."""
+        """Where a position stands in a sample of tokens; None if it does not by itself."""
         if self.positions <= _WHOLE:
             return position
-        chosen = _spread(self.positions, _TOKENS)
-        return chosen.index(position) if position in chosen else None
+        return {0: 0, self.positions - 1: _TOKENS - 1}.get(position)
 
     def taken(self, axes: str) -> Taken:
         """Which positions a sample has."""
@@ -87,9 +86,9 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
 def shares_of(positions: int, taken: Taken) -> Array:
     """Of all positions, how many each one of a sample stands for; their sum is 1."""
     if taken == "some":
-        others = _TOKENS - 1
-        rest = (positions - 1) / (positions * others)
-        return np.array([1.0 / positions, *(rest,) * others])
+        between = _TOKENS - 2
+        rest = (positions - 2) / (positions * between)
+        return np.array([1.0 / positions, *(rest,) * between, 1.0 / positions])
     n = positions if taken == "all" else 1
     return np.full(n, 1.0 / n)
 
@@ -192,14 +191,15 @@ class Sample:
         return out, mean * np.sqrt(stretch)
 
     def _stretch(self, q: Array, shares: Array, whole: Moments) -> Array:
-        """Factor on the mean squares at each position; the first of many is left as it is."""
+        """Factor on the mean squares at each position, of many so that their mean is right."""
         found = q.reshape(self.at.inputs, -1).mean(axis=0)
         wanted = np.array([whole.mean_square])
         if self.lengths is not None:
-            wanted = np.asarray(self.lengths.cpu().numpy())
+            wanted = np.array(self.lengths.cpu().numpy())
         if self.taken == "some":
-            rest = (whole.mean_square - shares[0] * wanted[0]) / (shares[1:] @ wanted[1:])
-            wanted = wanted * np.where(np.arange(len(wanted)) > 0, max(rest, 0.0) or 1.0, 1.0)
+            ends = shares[0] * (wanted[0] + wanted[-1])
+            rest = (whole.mean_square - ends) / (shares[1:-1] @ wanted[1:-1])
+            wanted[1:-1] *= rest if rest > 0.0 else 1.0
         return np.asarray(wanted / found)
 
 

@@ -77,7 +77,7 @@ class State:
 def weighted(x: Array, shares: Array) -> float:
     """Mean over sites, (sites,), positions by their shares."""
     t = len(shares)
-    if t == 1 or shares[0] == shares[-1]:
+    if t == 1 or shares[0] == shares[1]:
         return float(x.sum()) / len(x)
     return float((x.reshape(-1, t) @ shares).sum()) * t / len(x)
 
