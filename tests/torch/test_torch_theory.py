@@ -220,3 +220,84 @@ def test_where_lengths_fade_the_first_one_depends_on_the_depth():
     shallow, deep = recipe(phi, 4), recipe(phi, 400)
     assert (shallow.target, deep.target) == ("critical", "critical")
     assert deep.length < shallow.length
+
+
+def test_every_expected_number_has_a_small_error_beside_it():
+    torch.manual_seed(2)
+    blocks = [m for _ in range(8) for m in (nn.Linear(100, 100), nn.Hardtanh())]
+    report = inspect(nn.Sequential(*blocks, nn.Linear(100, 20)), torch.randn(10, 100))
+    for found in report.layers:
+        e = found.expected
+        assert 0.0 <= e.mean_square_error < 1e-3 * e.mean_square
+        assert 0.0 <= e.correlation_error < 0.02
+        assert 0.0 <= e.gradient_error < 1e-2 * e.gradient
+        assert 0.0 <= e.jacobian_error < 1e-2 * e.jacobian
+    assert report.layers[-1].expected.mean_square_error > 0.0
+
+
+class TwoTerms(nn.Module):
+    """A sum of two positive terms, or their difference."""
+
+    def __init__(self, sign):
+        super().__init__()
+        self.first, self.second, self.last = (
+            nn.Linear(50, 500),
+            nn.Linear(50, 500),
+            nn.Linear(500, 9),
+        )
+        self.sign = sign
+
+    def forward(self, x):
+        a, b = torch.relu(self.first(x)), torch.relu(self.second(x))
+        return self.last(a + b if self.sign > 0 else a - b)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_means_add_in_a_sum_and_cancel_in_a_difference(sign):
+    torch.manual_seed(4)
+    report = inspect(TwoTerms(sign), torch.randn(12, 50))
+    met = next(layer for layer in report.layers if layer.operation == "sum")
+    # q (1 + 1 / pi) for a sum of two ReLUs and q (1 - 1 / pi) for their difference
+    assert met.mean_square == pytest.approx(met.expected.mean_square, rel=0.06)
+
+
+@pytest.mark.parametrize("position", [0, -1, 4])
+@pytest.mark.parametrize("tokens", [6, 14])
+def test_a_picked_token_keeps_its_own_moments_and_takes_the_whole_gradient(tokens, position):
+    class First(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Linear(40, 400), nn.Linear(400, 400)
+
+        def forward(self, x):
+            return self.down(torch.nn.functional.gelu(self.up(x))[:, position])
+
+    torch.manual_seed(5)
+    model = First()
+    for p in model.parameters():
+        if p.dim() == 2:
+            nn.init.normal_(p, std=1.4 / math.sqrt(p.shape[1]))
+    x = torch.randn(8, tokens, 40)
+    x[:, position] *= 3.0
+    report = inspect(model, x, projections=8)
+    up, down = report["up"], report["down"]
+    assert down.mean_square == pytest.approx(down.expected.mean_square, rel=0.15)
+    assert up.mean_square == pytest.approx(up.expected.mean_square, rel=0.1)
+    if position == 4 and tokens == 14:  # a position that no site stands for: none, not a wrong one
+        assert math.isnan(up.expected.gradient)
+    else:
+        assert up.gradient == pytest.approx(up.expected.gradient, rel=0.15)
+
+
+def test_the_gradient_of_terms_that_depend_on_each_other_is_not_guessed():
+    class Back(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 60), nn.Linear(60, 60)
+
+        def forward(self, x):
+            h = self.first(x)
+            return self.last(2.0 * h - h)
+
+    report = inspect(Back(), torch.randn(5, 6))
+    assert math.isnan(report["first"].expected.gradient)

@@ -62,7 +62,7 @@ class Book:
                 node.numbers = lazy_moments(tensor, self.graph.batch)
                 if tensor.dim() == 2:
                     node.axes = "last"
-                    node.sample = Sample.of(tensor, "last", self.graph.batch)
+                    node.sample = Sample.of(tensor, "last", self.graph.batch, node.numbers)
                 self.tag(tensor, node)
 
     def computes_weights(self) -> bool:
@@ -105,9 +105,10 @@ class Book:
         if not self.measure:
             return
         if isinstance(source.layer, Entering) and not source.axes:
-            source.axes, source.sample = axes, Sample.of(x, axes, self.graph.batch)
+            source.axes = axes
+            source.sample = Sample.of(x, axes, self.graph.batch, source.numbers)
         elif not source.known or source.axes != axes:
-            node.arriving = Sample.of(x, axes, self.graph.batch)
+            node.arriving = Sample.of(x, axes, self.graph.batch, source.numbers)
 
     def row(self, node: Node, out: torch.Tensor) -> None:
         """Make the node a row of the report and measure it."""
@@ -119,9 +120,9 @@ class Book:
         node.name = base if count == 1 else f"{base} ({count})"
         node.row = True
         if self.measure:
-            if not node.known and node.axes:
-                node.sample = Sample.of(out, node.axes, self.graph.batch)
             node.numbers = lazy_moments(out, self.graph.batch)
+            if not node.known and node.axes:
+                node.sample = Sample.of(out, node.axes, self.graph.batch, node.numbers)
             if out.requires_grad:
                 node.edge = torch.autograd.graph.get_gradient_edge(out)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -43,6 +43,16 @@ def is_elementwise(module: torch.nn.Module) -> bool:
     except Exception:  # whatever a stranger's module raises on such an input, it is no function
         return False
     return all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-9) for a, b in others)
+
+
+def pointwise_key(module: torch.nn.Module) -> Hashable:
+    """What determines the values of a pointwise module of torch: its type and its options."""
+    if type(module) not in _POINTWISE:
+        return None
+    options = {k: v for k, v in vars(module).items() if not k.startswith("_")}
+    options = {k: v for k, v in options.items() if k not in ("training", "inplace")}
+    plain = all(isinstance(v, (int, float, str)) for v in options.values())
+    return (type(module), *sorted(options.items())) if plain else None
 
 
 def _bare_copy(module: torch.nn.Module) -> torch.nn.Module:

@@ -89,7 +89,10 @@ def applied(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any])
     plain = _OUT_OF_PLACE.get(str(getattr(func, "__name__", "")), func)
     shown = ", ".join([*map(str, rest), *(f"{k}={v}" for k, v in options.items())])
     label = f"{name}({shown})" if shown else name
-    return Applied(_closure(plain, rest, options), label, name in _ARITHMETIC)
+    scalars = (*rest, *options.values())
+    told = all(isinstance(v, (int, float, str, type(None))) for v in scalars)
+    key = (name, plain, rest, tuple(sorted(options.items()))) if told else None
+    return Applied(_closure(plain, rest, options), label, name in _ARITHMETIC, key)
 
 
 def _closure(

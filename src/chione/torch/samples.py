@@ -3,8 +3,8 @@ r"""Second moments of a real tensor over a few inputs and positions: what a walk
 .. math:: K_{at, bs} = \frac1N \sum_i x_i(a, t)\,x_i(b, s)
 
 Four inputs of the batch, spread over it. Of up to eight positions all are taken; of more tokens
-four, the first among them, which stands for itself alone, since it may be a class token; and of a
-larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
+four, the first and the last among them, which stand for themselves alone, since answers may be read
+there; and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
 """
 
 from __future__ import annotations
@@ -50,21 +50,11 @@ class Arrangement:
         """Number of positions."""
         return math.prod(self.grid)
 
-    def shares(self, taken: Taken) -> Array:
-        """Of all positions, how many each one of the sample stands for; their sum is 1."""
-        if taken != "some":
-            n = self.positions if taken == "all" else 1
-            return np.full(n, 1.0 / n)
-        others = _TOKENS - 1
-        rest = (self.positions - 1) / (self.positions * others)
-        return np.array([1.0 / self.positions, *(rest,) * others])
-
     def place(self, position: int) -> int | None:
-        """Where a position stands in a sample of tokens; None if it is not in it."""
+        """Where a position stands in a sample of tokens; None if it does not by itself."""
         if self.positions <= _WHOLE:
             return position
-        chosen = _spread(self.positions, _TOKENS)
-        return chosen.index(position) if position in chosen else None
+        return {0: 0, self.positions - 1: _TOKENS - 1}.get(position)
 
     def taken(self, axes: str) -> Taken:
         """Which positions a sample has."""
@@ -90,6 +80,17 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
     if shape[0] % batch == 0:
         return Arrangement(inputs, _extents((shape[0] // batch, *shape[1:-1])), shape[-1])
     return None
+
+
+@lru_cache(maxsize=256)
+def shares_of(positions: int, taken: Taken) -> Array:
+    """Of all positions, how many each one of a sample stands for; their sum is 1."""
+    if taken == "some":
+        between = _TOKENS - 2
+        rest = (positions - 2) / (positions * between)
+        return np.array([1.0 / positions, *(rest,) * between, 1.0 / positions])
+    n = positions if taken == "all" else 1
+    return np.full(n, 1.0 / n)
 
 
 def is_sampled(position: int | None, shape: tuple[int, ...], axes: str, batch: int) -> bool:
@@ -121,6 +122,8 @@ class Sample:
         Means over channels.
     numbers : Tensor
         ``lazy_moments`` of the whole tensor.
+    lengths : Tensor or None
+        Mean squares at the positions of the sample, over all inputs.
     """
 
     at: Arrangement
@@ -129,24 +132,31 @@ class Sample:
     gram: torch.Tensor
     mean: torch.Tensor
     numbers: torch.Tensor
+    lengths: torch.Tensor | None = None
 
     @staticmethod
-    def of(x: torch.Tensor, axes: str, batch: int) -> Sample | None:
-        """That of a tensor; None where its axes are not known."""
+    def of(
+        x: torch.Tensor, axes: str, batch: int, numbers: torch.Tensor | None = None
+    ) -> Sample | None:
+        """That of a tensor, whose `numbers` may be known; None where its axes are not known."""
         at = arranged(tuple(x.shape), axes, batch)
         if at is None:
             return None
         taken = at.taken(axes)
-        y = _sites(x.detach(), axes, batch, at)
+        if numbers is None:
+            numbers = lazy_moments(x, batch)
         if taken == "mean":
-            y = y.reshape(1, at.inputs, -1)
+            y = _sites(x.detach(), axes, batch, at, _spread(batch, at.inputs))
+            y, lengths = y.reshape(at.inputs, -1), None
         else:
+            y = _sites(x.detach(), axes, batch, at, None)
             if taken == "some":
                 y = y[:, _spread(at.positions, _TOKENS)]
-            y = y.reshape(1, -1, at.width)
-        y = y[0].double()
+            lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
+            y = y[_spread(batch, at.inputs)].reshape(-1, at.width)
+        y = y.double()
         gram = y @ y.T / y.shape[1]
-        return Sample(at, taken, axes, gram, y.mean(dim=1), lazy_moments(x, batch))
+        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths)
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
@@ -155,8 +165,9 @@ class Sample:
     def matrix(self) -> tuple[Array, Array]:
         r"""K and means of the sites, as those of the whole batch.
 
-        The sites are a few of many. So lengths are scaled to the mean square of all entries, and
-        angles between inputs such that :math:`\langle 1 - c \rangle` is that of all pairs.
+        The sites are a few of many. So lengths are scaled to the mean squares over all inputs,
+        and to that over all positions where there are more, and angles between inputs such that
+        :math:`\langle 1 - c \rangle` is that of all pairs.
         """
         gram = np.asarray(self.gram.cpu().numpy())
         mean = np.asarray(self.mean.cpu().numpy())
@@ -165,8 +176,8 @@ class Sample:
         q = np.diagonal(gram).copy()
         if not (np.all(np.isfinite(gram)) and np.all(q > 0.0) and whole.finite):
             return gram, mean
-        shares = self.at.shares(self.taken)
-        stretch = whole.mean_square / float(q @ np.tile(shares, self.at.inputs)) * self.at.inputs
+        shares = shares_of(self.at.positions, self.taken)
+        stretch = np.tile(self._stretch(q, shares, whole), self.at.inputs)
         root = np.sqrt(q[:, None] * q)
         omc = np.clip(1.0 - gram / root, 0.0, 2.0)
         n = len(q) // self.at.inputs
@@ -176,8 +187,20 @@ class Sample:
         if found > 0.0 and whole.one_minus_c >= 0.0:
             omc = np.where(apart, np.clip(omc * (whole.one_minus_c / found), 0.0, 2.0), omc)
         same = np.eye(len(q), dtype=bool)
-        out = np.where(same, q, root * (1.0 - omc)) * stretch
-        return out, mean * math.sqrt(stretch)
+        out = np.where(same, q, root * (1.0 - omc)) * np.sqrt(np.outer(stretch, stretch))
+        return out, mean * np.sqrt(stretch)
+
+    def _stretch(self, q: Array, shares: Array, whole: Moments) -> Array:
+        """Factor on the mean squares at each position, of many so that their mean is right."""
+        found = q.reshape(self.at.inputs, -1).mean(axis=0)
+        wanted = np.array([whole.mean_square])
+        if self.lengths is not None:
+            wanted = np.array(self.lengths.cpu().numpy())
+        if self.taken == "some":
+            ends = shares[0] * (wanted[0] + wanted[-1])
+            rest = (whole.mean_square - ends) / (shares[1:-1] @ wanted[1:-1])
+            wanted[1:-1] *= rest if rest > 0.0 else 1.0
+        return np.asarray(wanted / found)
 
 
 def between_inputs(k: Array, shares: Array) -> float:
@@ -206,13 +229,14 @@ def _spread(n: int, wanted: int) -> list[int]:
     return sorted({round(i * (n - 1) / max(wanted - 1, 1)) for i in range(min(n, wanted))})
 
 
-def _sites(x: torch.Tensor, axes: str, batch: int, at: Arrangement) -> torch.Tensor:
-    """A few inputs as (inputs, positions, channels)."""
-    chosen = _spread(batch, at.inputs)
+def _sites(
+    x: torch.Tensor, axes: str, batch: int, at: Arrangement, chosen: list[int] | None
+) -> torch.Tensor:
+    """The chosen inputs, or all, as (inputs, positions, channels)."""
+    if axes == "last" and x.shape[0] != batch:
+        second = x.dim() > 2 and x.shape[1] == batch
+        x = x.transpose(0, 1) if second else x.reshape(batch, -1, at.width)
+    x = x if chosen is None else x[chosen]
     if axes == "first":
-        return x[chosen].reshape(at.inputs, at.width, -1).transpose(1, 2)
-    if x.shape[0] == batch:
-        return x[chosen].reshape(at.inputs, -1, at.width)
-    if x.dim() > 2 and x.shape[1] == batch:
-        return x[:, chosen].transpose(0, 1).reshape(at.inputs, -1, at.width)
-    return x.reshape(batch, -1, at.width)[chosen]
+        return x.reshape(len(x), at.width, -1).transpose(1, 2)
+    return x.reshape(len(x), -1, at.width)

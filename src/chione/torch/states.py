@@ -14,7 +14,7 @@ from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Pullback, Walker, forward
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
-from chione.torch.samples import Arrangement, Sample, Taken, joined
+from chione.torch.samples import Arrangement, Sample, Taken, joined, shares_of
 from chione.torch.statistics import Moments
 
 MEASURED = Law(False, "measured ones, of a law that nobody knows")
@@ -44,7 +44,7 @@ class State:
     @property
     def shares(self) -> Array:
         """How much of all positions each site of an input stands for."""
-        return Arrangement(self.stream.inputs, self.grid, 1).shares(self.taken)
+        return shares_of(self.positions, self.taken)
 
     @property
     def positions(self) -> int:
@@ -77,7 +77,7 @@ class State:
 def weighted(x: Array, shares: Array) -> float:
     """Mean over sites, (sites,), positions by their shares."""
     t = len(shares)
-    if t == 1 or shares[0] == shares[-1]:
+    if t == 1 or shares[0] == shares[1]:
         return float(x.sum()) / len(x)
     return float((x.reshape(-1, t) @ shares).sum()) * t / len(x)
 

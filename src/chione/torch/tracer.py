@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from chione.torch import operations as ops
 from chione.torch.batches import tensors
 from chione.torch.book import Book
-from chione.torch.elementwise import is_elementwise, is_norm
+from chione.torch.elementwise import is_elementwise, is_norm, pointwise_key
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.nodes import Graph
 from chione.torch.rules import Rules
@@ -204,4 +204,4 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
 
 def _as_applied(module: torch.nn.Module) -> Applied:
     # `forward` and not the module itself: a trial run must not call anybody's hooks.
-    return Applied(module.forward, type(module).__name__, False)
+    return Applied(module.forward, type(module).__name__, key=pointwise_key(module))

@@ -21,6 +21,7 @@ from chione.theory.layers.walk import Walk as LayerWalk
 from chione.theory.moments.quick_pairs import QuickPrepared
 from chione.torch.crossings import Crossing, cross, stateless
 from chione.torch.gradients import Arriving
+from chione.torch.layers.joins import Sum
 from chione.torch.layers.tensors import Table
 from chione.torch.nodes import Graph, Node
 from chione.torch.samples import Sample, arranged
@@ -198,6 +199,8 @@ class Walk:
             return None
         crossed = self._crossed.get(child.index)
         if crossed is None:
+            if isinstance(child.layer, Sum) and None not in self._entered[child.index]:
+                return None  # terms that are known to depend on each other
             factor = stateless(child, parent.index, parent.numel)
             return None if factor is None else factor * self._total(child, flow).value
         if isinstance(flow, float):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import final
 
 import torch
@@ -27,11 +27,15 @@ class Applied(AbstractLayer, word="activation"):
         What was called, for the reader.
     arithmetic : bool
         Whether formulas use it too (abs, exp, pow), so that it need not be an activation.
+    key : hashable, optional
+        What determines the values, where something does, so that a function of torch itself is
+        looked up once and not at each layer.
     """
 
     function: Callable[[torch.Tensor], torch.Tensor]
     label: str
     arithmetic: bool = False
+    key: Hashable = None
 
     def after(self, shape: Shape, place: str) -> Shape:
         """Nothing changes."""
@@ -39,7 +43,9 @@ class Applied(AbstractLayer, word="activation"):
 
     @cached_property
     def _looked_up(self) -> tuple[AbstractActivation | None, bool]:
-        return looked_up(self.function)
+        if self.key is None:
+            return looked_up(self.function)
+        return _known(_Keyed(self.key, self.function))
 
     @cached_property
     def layer(self) -> Nonlinearity | None:
@@ -54,3 +60,16 @@ class Applied(AbstractLayer, word="activation"):
         """The name in the catalogue where the values agree, else what was called."""
         found = self._looked_up[0]
         return self.label if found is None else found.name
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """A function that is equal to another one if its key is."""
+
+    key: Hashable
+    function: Callable[[torch.Tensor], torch.Tensor] = field(compare=False)
+
+
+@lru_cache(maxsize=256)
+def _known(keyed: _Keyed) -> tuple[AbstractActivation | None, bool]:
+    return looked_up(keyed.function)
