@@ -95,12 +95,13 @@ class PairMoments:
         What gives the moments at these lengths.
     """
 
+    _pulled_last: tuple[Index, Index, tuple[Array, Array]] | None = None  # the last answer
+
     def __init__(
         self, act: AbstractActivation, q: Array, error: Array, rule: AbstractPairRule
     ) -> None:
         self.rule = rule
         self.at = _lengths(act, rule, q, error)
-        self._pulled_last: tuple[Index, Index, tuple[Array, Array]] | None = None
 
     def pairs(self, i: Index, j: Index, d: Array, d_error: Array) -> Moved:
         """Moments of the pairs (i, j) of lengths, at the mean squares `d` of their difference."""
