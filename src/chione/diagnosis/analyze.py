@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from chione.diagnosis.measure import (
     measure_depth,
     measure_slopes,
 )
-from chione.diagnosis.network_analysis import NetworkAnalysis, analyze_network
 from chione.diagnosis.phases import phase_of
 from chione.diagnosis.verdict import judge, passage, rule
 from chione.networks import MLP, AbstractLayer, Network, Weights
@@ -38,6 +37,9 @@ from chione.theory import (
 )
 from chione.theory.critical.usual_schemes import scheme_sigmas
 from chione.theory.depth.deep_trajectory import FOLLOWED
+
+if TYPE_CHECKING:
+    from chione.diagnosis.network_analysis import NetworkAnalysis
 
 _LAYER_SECONDS = 3e-3  # s a layer of theory and alternatives: 0.2e-3 (softplus) to 2.9e-3 (relu)
 SLOPE_NETWORKS = 4  # networks of two layers for each deep one: they cost a tenth of it
@@ -164,6 +166,9 @@ def analyze(
     if isinstance(phi, (MLP, Network)):
         _refuse(phi, own)
     if isinstance(phi, Network):
+        # only here, since plain networks do without the layer kinds
+        from chione.diagnosis.network_analysis import analyze_network
+
         count = _NETWORKS if n_networks is None else n_networks
         return analyze_network(phi, n_networks=count, seed=seed, simulate=simulate, effort=effort)
     if isinstance(phi, MLP):

@@ -16,7 +16,6 @@ from chione.simulation import costs, fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, correlated_inputs, input_pair
 from chione.simulation.moments import Moments
 from chione.simulation.network_result import NetworkSimulation
-from chione.simulation.networks import simulate_network
 from chione.simulation.normals import FloatArray
 from chione.simulation.observables import OBSERVABLES, Observable, mean_products, pairs
 from chione.simulation.passes import Pass
@@ -173,6 +172,9 @@ def simulate(
             memory=(memory, DEFAULT_MEMORY), bins=(bins, histograms.BINS),
             backend=(backend, "numpy"), device=(device, "cpu"),
         )  # fmt: skip
+        # only here, since plain networks do without the samplers of all layer kinds
+        from chione.simulation.networks import simulate_network
+
         return simulate_network(
             network, inputs, n_networks=n_networks, seed=seed, ntk=ntk, replicas=replicas,
             positions=positions, progress=progress, effort=effort,

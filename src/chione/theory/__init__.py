@@ -1,12 +1,16 @@
 """Infinite width, exact: moments, maps, fixed points, phases, depth scales."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from chione.theory.critical.affine_solutions import (
     AffineSolution,
     critical_affine,
     normalizing_affine,
     normalizing_parameter,
 )
-from chione.theory.critical.branch_scale import BranchScale, branch_scale
 from chione.theory.critical.critical_line import CriticalLine, critical_line
 from chione.theory.critical.critical_point import CriticalPoint
 from chione.theory.critical.criticality import Criticality, criticality
@@ -26,13 +30,7 @@ from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_la
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
 from chione.theory.depth.trajectory import Trajectory, trajectory
-from chione.theory.layers.block import BlockMap
-from chione.theory.layers.network_theory import NetworkTheory, network_theory
-from chione.theory.layers.walk import Propagation, propagate
 from chione.theory.meanfield.basins import Basins, basins
-from chione.theory.meanfield.block_law import BlockLaw
-from chione.theory.meanfield.block_lengths import BlockPoint
-from chione.theory.meanfield.blocks import BlockPhase, block_phase
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
 from chione.theory.meanfield.depth_scale import depth_scale
 from chione.theory.meanfield.diagram import PhaseDiagram, phase_diagram
@@ -57,6 +55,30 @@ from chione.theory.moments.moments import (
     second_moment,
 )
 from chione.theory.moments.pair_kernels import derivative_kernel, kernel
+
+# What layer kinds need is imported when it is first asked for: plain networks do without it.
+if TYPE_CHECKING:
+    from chione.theory.critical.branch_scale import BranchScale, branch_scale
+    from chione.theory.layers.block import BlockMap
+    from chione.theory.layers.network_theory import NetworkTheory, network_theory
+    from chione.theory.layers.walk import Propagation, propagate
+    from chione.theory.meanfield.block_law import BlockLaw
+    from chione.theory.meanfield.block_lengths import BlockPoint
+    from chione.theory.meanfield.blocks import BlockPhase, block_phase
+
+_LATE = {
+    "BlockLaw": "chione.theory.meanfield.block_law",
+    "BlockMap": "chione.theory.layers.block",
+    "BlockPhase": "chione.theory.meanfield.blocks",
+    "BlockPoint": "chione.theory.meanfield.block_lengths",
+    "BranchScale": "chione.theory.critical.branch_scale",
+    "NetworkTheory": "chione.theory.layers.network_theory",
+    "Propagation": "chione.theory.layers.walk",
+    "block_phase": "chione.theory.meanfield.blocks",
+    "branch_scale": "chione.theory.critical.branch_scale",
+    "network_theory": "chione.theory.layers.network_theory",
+    "propagate": "chione.theory.layers.walk",
+}
 
 __all__ = [
     "AffineSolution",
@@ -139,3 +161,12 @@ __all__ = [
     "trajectory",
     "trust",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name of the layer kinds, imported now."""
+    if name not in _LATE:
+        raise AttributeError(f"module 'chione.theory' has no attribute {name!r}")
+    found = getattr(import_module(_LATE[name]), name)
+    globals()[name] = found
+    return found

@@ -20,7 +20,6 @@ from chione.theory.depth.depth_kernel import DepthKernel, Layers
 from chione.theory.depth.kernel_fill import CompiledKernel, Tabulated
 from chione.theory.depth.kernel_mixed import mixed_kernels, two_inputs
 from chione.theory.depth.pair_layers import Scale
-from chione.theory.layers.network_kernel import network_kernel
 from chione.theory.meanfield.fading import is_straight
 from chione.theory.moments.moments import Moments, moments
 from chione.theory.moments.taylor import origin
@@ -188,6 +187,9 @@ def _steepness(m: Moments, q: Array, relative: Array) -> tuple[Array, Array]:
 
 def _kernel(network: MLP | Network, x1: Any, x2: Any, with_ntk: bool) -> Estimate:
     if isinstance(network, Network):
+        # only here, since plain networks do without the layer kinds
+        from chione.theory.layers.network_kernel import network_kernel
+
         return network_kernel(network, x1, x2, with_ntk)
     network, a = as_network(network), _inputs("x1", x1)
     same = x2 is None
