@@ -224,3 +224,19 @@ def test_a_network_beyond_all_limits_is_refused_before_it_begins(network):
 def test_one_input_of_one_channel_is_no_plural():
     network = Network([Dense()], Input(1, inputs=((1.0,),)))
     assert "1 input of 1 channel" in str(ch.analyze(network, simulate=False))
+
+
+def test_a_network_draws_itself():
+    figure = ch.plot(resnet(depth=3, width=16))
+    assert figure.axes[0].get_ylabel() == "mean square $q$"
+
+
+def test_moments_beyond_all_numbers_are_told_and_not_shown():
+    net = Network([Dense(1e150), Dense(1e150), Dense(1e150)], Input(8))
+    theory = ch.network_theory(net)
+    assert not np.isfinite(theory.q.value[-1])
+    assert not theory.q.error[-1] < np.inf
+    with pytest.raises(
+        ch.base.ConvergenceError, match=r"layers\[3\]: the mean squares that enter have no value"
+    ):
+        ch.network_theory(Network([*net.layers, Nonlinearity("relu"), Dense(1.0)], Input(8)))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from chione.base import AbstractResult, NoPictureError
 from chione.gaussian import HermiteExpansion
+from chione.networks import Network
 from chione.plotting import points, series
 from chione.plotting.depth import draw_depth
 from chione.plotting.diagram import draw_diagram, draw_field
@@ -51,7 +52,7 @@ from chione.theory import (
     PhaseDiagram,
     Trajectory,
 )
-from chione.theory.layers.network_theory import NetworkTheory
+from chione.theory.layers.network_theory import NetworkTheory, network_theory
 from chione.theory.spectra.hessian import HessianSpectrum
 from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
 from chione.theory.spectra.jacobian_limits import LimitLaw
@@ -63,7 +64,8 @@ def plot(result: Any, *, ax: Axes | None = None, field: str | None = None) -> Fi
     Parameters
     ----------
     result : AbstractResult
-        What a function of chione returned, or :func:`chione.load`.
+        What a function of chione returned, or :func:`chione.load`; or a network, whose q, c and
+        gradient are drawn place by place.
     ax : matplotlib Axes, optional
         Where to draw, in the style that it has: the panel of `field`, by default the first one.
     field : str, optional
@@ -284,6 +286,11 @@ def _(law: LimitLaw) -> Picture:
 @picture_of.register
 def _(spectrum: HessianSpectrum) -> Picture:
     return Picture({"density": Panel(lambda ax: draw_hessian(ax, spectrum), (5.2, 3.6))})
+
+
+@picture_of.register
+def _(network: Network) -> Picture:
+    return network_picture(network_theory(network))
 
 
 @picture_of.register

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from chione.activations import AbstractActivation
+from chione.base import ConvergenceError
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Passed, Walker, unclosed
@@ -73,6 +74,11 @@ def apply(stream: Stream, act: AbstractActivation, walk: Walker) -> tuple[Stream
     orbits = stream.orbits
     at = Lengths.of(orbits)
     q = stream.k.at(at.classes)
+    if not np.all(np.isfinite(q.value)):
+        raise ConvergenceError(
+            f"{walk.place}: the mean squares that enter have no value in float64; make the weights "
+            f"before it smaller."
+        )
     if act not in walk.memo:
         walk.memo[act] = Prepared(act)
     found = walk.memo[act].at(np.maximum(q.value, 0.0), q.error, at.apart.size == 0)

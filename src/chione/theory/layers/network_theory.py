@@ -151,7 +151,7 @@ def network_theory(
         fits="fewer layers, inputs or positions",
         effort=effort,
     )
-    with cost.allowing(effort):
+    with cost.allowing(effort), np.errstate(over="ignore", invalid="ignore"):
         stream = None if given is None else from_inputs(given, shape)
         return from_propagation(propagate(described, stream, measured=measured))
 

@@ -178,7 +178,8 @@ class Propagation:
     ) -> dict[str, Gradient]:
         """Gradients at each place from any gradient at the output."""
         self._walk.gradients, self._walk.cotangent = {}, cotangent
-        found = {"input": self._home(at_output)}
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = {"input": self._home(at_output)}
         return found | self._walk.gradients
 
 
@@ -208,5 +209,6 @@ def propagate(
     described = network.network() if isinstance(network, MLP) else network
     walk = Walk(measured)
     first = entering(described.input) if stream is None else stream
-    _, home = walk.through(described.layers, first, "")
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite moments are told as such
+        _, home = walk.through(described.layers, first, "")
     return Propagation(described, {"input": first} | walk.streams, walk.reasons, walk, home)
