@@ -129,8 +129,12 @@ def carried(layer: AbstractLengthMap, q: Estimate) -> Estimate:
     after = layer.value(q.value)
     if np.ndim(q.error) == 0 and q.error == 0.0:
         return after
-    moved = abs(layer.slope(q.value).value) * q.error
-    return Estimate(after.value, after.error + moved, after.status)
+    return moved(after, layer.slope(q.value), q)
+
+
+def moved(after: Estimate, slope: Estimate, q: Estimate) -> Estimate:
+    """V(q), found at the value of `q`, with what the error of `q` makes of it."""
+    return Estimate(after.value, after.error + abs(slope.value) * q.error, after.status)
 
 
 def resolved(f: Callable[[Array], Estimate], grid: Array) -> Estimate:
