@@ -76,13 +76,14 @@ class LengthMap(AbstractLengthMap):
     ----------
     moments : Moments
         The activation's moments.
-    w2, b2 : float
-        Variances of the weights and of the biases.
+    w2, b2 : float or ndarray
+        Variances of the weights and of the biases. Arrays describe many layers: q then broadcasts
+        with them, and a scan is one that serves all their pairs.
     """
 
     moments: Moments
-    w2: float
-    b2: float
+    w2: Any
+    b2: Any
 
     @classmethod
     def of(cls, phi: ActivationLike, sigma_w: float, sigma_b: float) -> LengthMap:
@@ -109,9 +110,16 @@ class LengthMap(AbstractLengthMap):
         return bool(self.moments.square(0.0).value == 0.0)
 
     def scan(self) -> tuple[Array, Estimate]:  # noqa: D102
-        grid = growth_profile(self.moments.phi).grid(np.array([self.w2]), np.array([self.b2]))
+        grid, square, _ = self.mean_squares()
+        return grid, affine(square, self.w2, self.b2)
+
+    def mean_squares(self) -> tuple[Array, Estimate, bool]:
+        r"""The scan's q and :math:`E\,\phi^2` there, and whether it is resolved up to the end."""
+        w2, b2 = np.atleast_1d(self.w2), np.atleast_1d(self.b2)
+        grid = growth_profile(self.moments.phi).grid(w2, b2)
         square = resolved(self.moments.square, grid)
-        return grid[: square.value.size], affine(square, self.w2, self.b2)
+        known = square.value.size
+        return grid[:known], square, known == grid.size
 
     def growth(self) -> Estimate:  # noqa: D102
         factor = growth_factor(self.moments)
