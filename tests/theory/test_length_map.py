@@ -12,6 +12,7 @@ from chione.base import EPS, Estimate, Status
 from chione.theory import chi_parallel, chi_perp, length_map
 from chione.theory.meanfield.fixed_points import fixed_points_of, settle
 from chione.theory.meanfield.length_map import AbstractLengthMap, LengthMap, carried
+from chione.theory.moments.moments import moments
 
 
 @dataclass(frozen=True)
@@ -147,3 +148,27 @@ def test_a_length_carried_through_layers_knows_its_error(sigma_w, off):
         q = carried(layer, q)
         assert abs(mp.mpf(q.value) - exact) <= q.error
     assert q.error <= max(0.1 * first, 2e-13)  # what the start errs by is forgotten
+
+
+@pytest.mark.parametrize("spec", ["tanh", "relu", "0.3*tanh(x) + 0.1"])
+def test_a_map_of_many_layers_answers_for_each_what_its_own_map_answers(spec):
+    m, rng = moments(spec), np.random.default_rng(3)
+    w2, b2, q = (10.0 ** rng.uniform(-2.0, 1.0, 12) for _ in range(3))
+    many = LengthMap(m, w2, b2)
+    for name in ("value", "slope", "gradient"):
+        together = getattr(many, name)(q)
+        for i in range(12):
+            alone = getattr(LengthMap(m, float(w2[i]), float(b2[i])), name)(float(q[i]))
+            assert together.value[i] == pytest.approx(alone.value, rel=1e-14)
+            assert together.error[i] == pytest.approx(alone.error, rel=1e-9)
+
+
+def test_one_scan_of_mean_squares_holds_the_fixed_points_of_all_pairs():
+    m, w2, b2 = moments("tanh"), np.array([0.5, 2.0, 9.0]), np.array([1e-4, 0.3, 25.0])
+    grid, square, complete = LengthMap(m, w2, b2).mean_squares()
+    assert complete
+    assert np.all(np.abs(square.value - m.square(grid).value) <= square.error)
+    for w in w2:
+        for b in b2:
+            for point in fixed_points_of(LengthMap(m, float(w), float(b))).points:
+                assert grid[0] <= point.q.value <= grid[-1]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chione.base import Status
 from chione.theory import fixed_points, mean_field, phase_diagram
+from chione.theory.meanfield.length_map import LengthMap
 from chione.theory.meanfield.stable_lengths import LengthSolver
 from chione.theory.moments.growth_profile import growth_profile
 from chione.theory.moments.moments import moments
@@ -72,7 +73,8 @@ def test_random_units_and_sigmas_have_the_fixed_points_of_mpmath(seed):
     assert points or (b == 0.0 and w * a * k <= 1.13)
     for p in points:
         assert_root(p, root_near(lambda q: a2 * CLOSED[name](k2 * q), w2, b2, p.q.value))
-    lengths = LengthSolver(moments(spec), np.array([w * w]), np.array([b * b]), 1.0 / k**2)
+    layers = LengthMap(moments(spec), np.array([w * w]), np.array([b * b]))
+    lengths = LengthSolver(layers, 1.0 / k**2)
     q = float(lengths(np.array([w * w])).q[0, 0])
     assert q == 0.0 or any(abs(q - p.q.value) <= 1e-11 * q for p in points)
 

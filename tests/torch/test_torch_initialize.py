@@ -402,7 +402,7 @@ def test_the_gelu_gain_is_the_critical_one():
 def test_the_gain_keeps_the_mean_square_gradient_of_each_layer():
     for name in ("tanh", "selu", "mish", "sigmoid"):
         best = recommended(name)
-        slope = chione.torch.recipes.derivative_second_moment(
+        slope = chione.theory.derivative_second_moment(
             chione.torch.gains.as_activation(name), best.length
         )
         assert best.sigma_w**2 * float(slope) == pytest.approx(1.0, rel=1e-6)

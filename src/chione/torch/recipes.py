@@ -15,7 +15,8 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.theory.critical.criticality import criticality
 from chione.theory.depth.initialization import gain
-from chione.theory.moments.moments import derivative_second_moment, second_moment
+from chione.theory.meanfield.length_map import LengthMap
+from chione.theory.moments.moments import moments
 
 # The gradient may change by this factor over the depth while lengths fade towards K* = 0. Finite
 # networks fluctuate by more, and a smaller start makes the network only more linear.
@@ -70,19 +71,19 @@ def recipe(phi: AbstractActivation, depth: int) -> Recipe:
         elif point is not None and float(point.k_star.value) > 0.0:
             length = float(point.k_star.value)  # also where lengths from elsewhere do not reach it
         elif point is not None:
-            length = _fading_length(phi, best.sigma_w**2, depth)
+            length = fading_length(LengthMap(moments(phi), best.sigma_w**2, 0.0), depth)
     if not (math.isfinite(length) and length > 0.0):
         length = 1.0
     target = "critical" if best.kind == "critical" else "edge"
     return Recipe(phi.name, best.sigma_w, best.sigma_b, length, target, best.sentence)
 
 
-def _fading_length(phi: AbstractActivation, w2: float, depth: int) -> float:
+def fading_length(layer: LengthMap, depth: int) -> float:
     """A first length from which K* = 0 is approached slowly enough for the gradients."""
     q, log_gradient = _STARTS.copy(), np.zeros_like(_STARTS)
     for _ in range(max(depth - 1, 1)):
-        log_gradient += np.log(w2 * derivative_second_moment(phi, q).value)
-        q = w2 * second_moment(phi, q).value
+        log_gradient += np.log(layer.gradient(q).value)
+        q = layer.value(q).value
     good = np.flatnonzero(np.abs(log_gradient) <= -math.log(_FADING))
     # Good lengths are an interval from below; the largest uses most of the activation.
     last = good[0] if good.size else 0

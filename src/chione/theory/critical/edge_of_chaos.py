@@ -11,6 +11,7 @@ from chione.base import Array, Estimate
 from chione.theory.critical.options import option, root_error
 from chione.theory.critical.recommendation import Recommendation
 from chione.theory.meanfield.close_pair import FIRST_DISTANCE, ClosePair
+from chione.theory.meanfield.length_map import LengthMap
 from chione.theory.moments.growth_profile import own_unit
 from chione.theory.moments.moments import moments
 
@@ -31,7 +32,7 @@ def edge_option(act: AbstractActivation, depth: int, q0: float) -> Recommendatio
     if not np.any(good):
         return None
     q, w2, b2 = grid[good], w2[good], b2[good]
-    best = int(np.argmin(_edge_costs(act, w2, b2, depth, q0)))
+    best = int(np.argmin(edge_costs(act, w2, b2, depth, q0)))
     return option(
         act,
         "edge of chaos",
@@ -60,15 +61,15 @@ def _edge_variances(act: AbstractActivation, q: Array) -> tuple[Array, Array, Ar
         return w2, q - w2 * m.square(q).value, w2 * m.slope(q).value
 
 
-def _edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: float) -> Array:
+def edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: float) -> Array:
     """Decades of gradient and distance over the depth, for many points at once."""
-    m, pair = moments(act), ClosePair(act)
+    layers, pair = LengthMap(moments(act), w2, b2), ClosePair(act)
     q, gap, decades = w2 * q0 + b2, np.full(w2.shape, FIRST_DISTANCE), np.zeros(w2.shape)
     far = 0.0
     for layer in range(min(depth, _RANKED)):
-        after = w2 * m.square_table(q) + b2
+        after = layers.quick_value(q)
         with np.errstate(divide="ignore"):  # a gradient that float64 cannot hold costs everything
-            step = np.log10(w2 * m.derivative_table(q))
+            step = np.log10(layers.quick_gradient(q))
         before, gap = gap, pair.step(gap, q, w2, after)
         decades += step
         if np.all(np.abs(after - q) <= 1e-12 * q) and layer > 200:

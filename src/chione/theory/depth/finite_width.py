@@ -27,8 +27,14 @@ from chione.base import (
     result,
 )
 from chione.networks import MLP, WEIGHT_LAWS, as_network
-from chione.theory.meanfield.length_map import LARGEST_LENGTH, count, mean_square, sigmas, variances
-from chione.theory.moments.moments import Moments, moments
+from chione.theory.meanfield.length_map import (
+    LARGEST_LENGTH,
+    LengthMap,
+    affine,
+    count,
+    mean_square,
+    moved,
+)
 from chione.theory.moments.taylor import slope_in_q
 
 LAWS = ("gaussian", "orthogonal")
@@ -181,19 +187,18 @@ def finite_width(
     [0.0, 5.0, 10.0, 15.0]
     """
     act, q0 = activation(phi), mean_square("q0", q0)
-    sigma_w, sigma_b = sigmas(sigma_w, sigma_b)
-    w2, b2 = variances(sigma_w, sigma_b)
+    map_of_layer = LengthMap.of(act, sigma_w, sigma_b)
     depth = count("depth", depth)
     checks.one_of("weights", weights, LAWS)
     _check_layers(depth)
-    m, haar = moments(act), weights == "orthogonal"
-    k = _first_length(w2, b2, q0)
-    v = Estimate(-2.0 * (w2 * q0) ** 2 if haar else 0.0, 0.0)
+    haar = weights == "orthogonal"
+    k = _first_length(map_of_layer, q0)
+    v = Estimate(-2.0 * (map_of_layer.w2 * q0) ** 2 if haar else 0.0, 0.0)
     g = Estimate(0.0, 0.0)
     rows = [(k, v, g)]
     for layer in range(1, depth):
-        step = _Step(m, k, w2, haar, layer)
-        k, v, g = step.length(b2), step.vertex(v), step.correction(v, g)
+        step = _Step(map_of_layer, k, haar, layer)
+        k, v, g = step.length(), step.vertex(v), step.correction(v, g)
         rows.append((k, v, g))
     return FiniteWidth(act.name, weights, *map(Estimate.stack, zip(*rows, strict=True)))
 
@@ -222,18 +227,18 @@ def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
     network, q0 = as_network(network), mean_square("q0", q0)
     checks.one_of("weights", network.weights, LAWS)
     _check_layers(network.depth)
-    w2, b2 = variances(network.sigma_w, network.sigma_b)
-    m, haar, n = moments(network.activation), network.weights == "orthogonal", network.widths
-    k = _first_length(w2, b2, q0)
-    u = Estimate(-2.0 * (w2 * q0) ** 2 / max(n[0], n[1]) if haar else 0.0, 0.0)
+    map_of_layer = LengthMap.of(network.activation, network.sigma_w, network.sigma_b)
+    haar, n = network.weights == "orthogonal", network.widths
+    k = _first_length(map_of_layer, q0)
+    u = Estimate(-2.0 * (map_of_layer.w2 * q0) ** 2 / max(n[0], n[1]) if haar else 0.0, 0.0)
     rows = []
     for layer in range(1, network.depth + 1):
         rows.append(2.0 * k**2 / n[layer] + u)
         if layer == network.depth:
             break
-        step = _Step(m, k, w2, haar, layer)
+        step = _Step(map_of_layer, k, haar, layer)
         u = step.vertex(u, 1.0 / n[layer], 1.0 / max(n[layer], n[layer + 1]))
-        k = step.length(b2)
+        k = step.length()
     return Estimate.stack(rows)
 
 
@@ -306,9 +311,9 @@ def _trust_sentence(n: int, depth: int, spread: float, ratio: float) -> str:
     )
 
 
-def _first_length(w2: float, b2: float, q0: float) -> Estimate:
+def _first_length(layer: LengthMap, q0: float) -> Estimate:
     """K of the first layer; its square enters, and must be a float64."""
-    k = w2 * q0 + b2
+    k = layer.w2 * q0 + layer.b2
     if k > LARGEST_LENGTH:
         raise ConvergenceError(f"The first length, {k:g}, is beyond {LARGEST_LENGTH:g}.")
     return Estimate(k, 2.0 * EPS * k)
@@ -317,26 +322,27 @@ def _first_length(w2: float, b2: float, q0: float) -> Estimate:
 class _Step:
     """One layer: the moments at K and what they make of length, vertex and mean."""
 
-    def __init__(self, m: Moments, k: Estimate, w2: float, haar: bool, layer: int) -> None:
-        self._m, self._k, self._w2, self._haar = m, k, w2, haar
+    def __init__(self, layer: LengthMap, k: Estimate, haar: bool, number: int) -> None:
+        m = layer.moments
+        self._layer, self._k, self._w2, self._haar = layer, k, layer.w2, haar
         self._square, self._fourth = m.square(float(k.value)), m.fourth(float(k.value))
-        self._slope = m.slope(float(k.value)) if k.value > 0.0 else None
-        for e in (self._square, self._fourth, self._slope):
-            if e is not None and not math.isfinite(e.value):
+        # V and all errors scale with K, so that at K = 0 there is nothing to carry
+        self._chi = layer.slope(float(k.value)) if k.value > 0.0 else Estimate.exact(0.0)
+        for e in (self._square, self._fourth, self._chi):
+            if not math.isfinite(e.value):
                 raise ConvergenceError(
-                    f"The moments of {m.phi} have no value at layer {layer}, where "
+                    f"The moments of {m.phi} have no value at layer {number}, where "
                     f"K = {k.value:.3g}: {Status(int(e.status)).sentence}",
                     result=e,
                 )
 
-    def length(self, b2: float) -> Estimate:
-        value = self._w2 * self._square.value + b2
-        chi = self._chi()
-        error = abs(chi.value) * self._k.error + self._w2 * self._square.error + 2.0 * EPS * value
-        return Estimate(value, error)
+    def length(self) -> Estimate:
+        after = affine(self._square, self._w2, self._layer.b2)
+        k = moved(after, self._chi, self._k)
+        return Estimate(k.value, k.error)
 
     def vertex(self, v: Estimate, per: float = 1.0, per_haar: float = 1.0) -> Estimate:
-        chi, s2, s4 = self._chi(), self._square, self._fourth
+        chi, s2, s4 = self._chi, self._square, self._fourth
         source = self._w2**2 * (s4.value - s2.value**2) * per
         kept = 2.0 * (self._w2 * s2.value) ** 2 * per_haar if self._haar else 0.0
         value = chi.value**2 * v.value + source - kept
@@ -350,17 +356,12 @@ class _Step:
         return Estimate(value, error + 4.0 * EPS * (abs(value) + source + kept))
 
     def correction(self, v: Estimate, g: Estimate) -> Estimate:
-        chi = self._chi()
+        chi = self._chi
         if self._k.value == 0.0:
             return chi * g
-        bend = slope_in_q(self._m.slope, float(self._k.value))
+        bend = slope_in_q(self._layer.moments.slope, float(self._k.value))
         value = chi.value * g.value + 0.5 * self._w2 * bend.value * v.value
         error = abs(chi.value) * g.error + chi.error * abs(g.value)
         error += 0.5 * self._w2 * (bend.error * abs(v.value) + abs(bend.value) * v.error)
         error += 4.0 * abs(value) * self._k.error / self._k.value
         return Estimate(value, error + 4.0 * EPS * abs(value))
-
-    def _chi(self) -> Estimate:
-        if self._slope is None:
-            return Estimate(0.0, 0.0)
-        return self._w2 * self._slope

@@ -10,14 +10,8 @@ import numpy as np
 from chione.base import Array
 from chione.gaussian import Integrator
 from chione.networks import MLP
-from chione.theory.meanfield.length_map import length_map
-from chione.theory.moments.moments import (
-    derivative_second_moment,
-    fourth_moment,
-    length_slope,
-    moments,
-    second_moment,
-)
+from chione.theory.meanfield.length_map import LengthMap
+from chione.theory.moments.moments import fourth_moment, length_slope, moments
 from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 
 _STEP = 1e-4  # relative step in q for the second derivative of the length map: error 1e-8
@@ -180,8 +174,8 @@ def infinite_width(
         for _ in range(network.depth):
             c = np.clip(p / np.sqrt(q[i] * q[j]), -1.0, 1.0)
             alive = bool(np.all(np.isfinite(q)) and np.all(np.isfinite(c)))
-            square, slope, cross, k, q_next = _moments(network, q, q[i], q[j], c, alive)
-            for name, row in zip(rows, (q, p, square, w2 * slope, w2 * cross), strict=True):
+            square, slope, cross, k, q_next = _layer(network, q, q[i], q[j], c, alive)
+            for name, row in zip(rows, (q, p, square, slope, w2 * cross), strict=True):
                 rows[name].append(row)
             q, p = q_next, w2 * k + b2
     stacked = {name: np.array(values) for name, values in rows.items()}
@@ -205,19 +199,20 @@ def _square(sigma: float) -> float:
     return sigma * sigma
 
 
-def _moments(
+def _layer(
     network: MLP, q: Array, q1: Array, q2: Array, c: Array, alive: bool
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """E phi^2, E phi'^2, E phi' phi', E phi phi and the next q; all NaN once a signal has gone."""
+    """E phi^2, chi_perp, E phi' phi', E phi phi and the next q; all NaN once a signal has gone."""
     if not alive:
         return tuple(np.full_like(a, np.nan) for a in (q, q, c, c, q))  # type: ignore[return-value]
     phi = network.activation
+    layer = LengthMap.of(phi, network.sigma_w, network.sigma_b)
     one = (
-        second_moment(phi, q),
-        derivative_second_moment(phi, q),
+        layer.moments.square(q),
+        layer.gradient(q),
         derivative_kernel(phi, q1, q2, c),
         kernel(phi, q1, q2, c),
-        length_map(phi, q, sigma_w=network.sigma_w, sigma_b=network.sigma_b),
+        layer.value(q),
     )
     values = [np.asarray(e.value, np.float64) for e in one]
     return values[0], values[1], values[2], values[3], values[4]

@@ -21,7 +21,7 @@ from chione.gaussian import Table
 from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
 from chione.theory.meanfield.depth_scale import scale_of_correlations, scale_of_lengths
 from chione.theory.meanfield.large_lengths import large_length_slopes
-from chione.theory.meanfield.length_map import mean_square, variance
+from chione.theory.meanfield.length_map import LengthMap, mean_square, variance
 from chione.theory.meanfield.phase import CHAOTIC, DIVERGENT, NO_POINT, phase_of
 from chione.theory.meanfield.root_error import error_of_length
 from chione.theory.meanfield.stable_lengths import LengthSolver
@@ -152,7 +152,7 @@ def phase_diagram(
     errors = {name: np.full(shape, np.nan) for name in FIELDS}
     status, reached = np.empty(shape, dtype=np.int8), np.empty(shape, dtype=bool)
     phase = np.empty(shape, dtype="<U9")
-    solve = LengthSolver(moments(act), w**2, b**2, q0)
+    solve = LengthSolver(LengthMap(moments(act), w**2, b**2), q0)
     width = max(1, _CELLS // b.size)
     for start in range(0, w.size, width):
         part = np.s_[:, start : start + width]

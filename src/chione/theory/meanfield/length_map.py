@@ -76,13 +76,14 @@ class LengthMap(AbstractLengthMap):
     ----------
     moments : Moments
         The activation's moments.
-    w2, b2 : float
-        Variances of the weights and of the biases.
+    w2, b2 : float or ndarray
+        Variances of the weights and of the biases. Arrays describe many layers: q then broadcasts
+        with them, and a scan is one that serves all their pairs.
     """
 
     moments: Moments
-    w2: float
-    b2: float
+    w2: Any
+    b2: Any
 
     @classmethod
     def of(cls, phi: ActivationLike, sigma_w: float, sigma_b: float) -> LengthMap:
@@ -103,15 +104,30 @@ class LengthMap(AbstractLengthMap):
             return self.slope(q)
         return affine(self.moments.derivative_square(q), self.w2, 0.0)
 
+    def quick_value(self, q: Array) -> Array:
+        """V at positive q from a compiled table, for maps that are followed in great numbers."""
+        return np.asarray(self.w2 * self.moments.square_table(q) + self.b2)
+
+    def quick_gradient(self, q: Array) -> Array:
+        r""":math:`\chi_\perp` at positive q from a compiled table."""
+        return np.asarray(self.w2 * self.moments.derivative_table(q))
+
     @property
     def starts_at_zero(self) -> bool:
         """Whether the activation vanishes at zero, so that small signals meet its slopes there."""
         return bool(self.moments.square(0.0).value == 0.0)
 
     def scan(self) -> tuple[Array, Estimate]:  # noqa: D102
-        grid = growth_profile(self.moments.phi).grid(np.array([self.w2]), np.array([self.b2]))
+        grid, square, _ = self.mean_squares()
+        return grid, affine(square, self.w2, self.b2)
+
+    def mean_squares(self) -> tuple[Array, Estimate, bool]:
+        r"""The scan's q and :math:`E\,\phi^2` there, and whether it is resolved up to the end."""
+        w2, b2 = np.atleast_1d(self.w2), np.atleast_1d(self.b2)
+        grid = growth_profile(self.moments.phi).grid(w2, b2)
         square = resolved(self.moments.square, grid)
-        return grid[: square.value.size], affine(square, self.w2, self.b2)
+        known = square.value.size
+        return grid[:known], square, known == grid.size
 
     def growth(self) -> Estimate:  # noqa: D102
         factor = growth_factor(self.moments)
@@ -129,8 +145,12 @@ def carried(layer: AbstractLengthMap, q: Estimate) -> Estimate:
     after = layer.value(q.value)
     if np.ndim(q.error) == 0 and q.error == 0.0:
         return after
-    moved = abs(layer.slope(q.value).value) * q.error
-    return Estimate(after.value, after.error + moved, after.status)
+    return moved(after, layer.slope(q.value), q)
+
+
+def moved(after: Estimate, slope: Estimate, q: Estimate) -> Estimate:
+    """V(q), found at the value of `q`, with what the error of `q` makes of it."""
+    return Estimate(after.value, after.error + abs(slope.value) * q.error, after.status)
 
 
 def resolved(f: Callable[[Array], Estimate], grid: Array) -> Estimate:

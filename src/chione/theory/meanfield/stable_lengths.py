@@ -16,13 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array, Status
+from chione.base import EPS, Array, Estimate, Status
 from chione.base.newton import bracketed_newton
 from chione.gaussian import Table
 from chione.theory.meanfield.growth_factor import unsettled
-from chione.theory.meanfield.length_map import resolved
-from chione.theory.moments.growth_profile import growth_profile
-from chione.theory.moments.moments import Moments
+from chione.theory.meanfield.length_map import LengthMap
 from chione.theory.moments.scale_free import zero_slope
 
 _ITERATIONS = 200  # of a length map that is not monotone, before the nearest branch is taken
@@ -64,24 +62,21 @@ class LengthSolver:
 
     Parameters
     ----------
-    m : Moments
-        The activation's moments.
-    w2 : ndarray
-        All variances of the weights that will be asked for.
-    b2 : ndarray, shape (rows,)
-        Variances of the biases, in any order.
+    layers : LengthMap
+        The maps: an array of all variances of the weights that will be asked for, and one of the
+        variances of the biases, shape (rows,), in any order.
     q0 : float
         Mean square of the inputs.
     """
 
-    def __init__(self, m: Moments, w2: Array, b2: Array, q0: float) -> None:
-        self._m, self._b2, self._q0 = m, b2, q0
-        some = w2[w2 > 0.0]  # the others are constant maps
-        grid = growth_profile(m.phi).grid(some, b2) if some.size else np.empty(0)
-        squares = resolved(m.square, grid)
+    def __init__(self, layers: LengthMap, q0: float) -> None:
+        m = layers.moments
+        self._m, self._b2, self._q0 = m, layers.b2, q0
+        some = layers.w2[layers.w2 > 0.0]  # the others are constant maps
+        self._grid, squares, self._complete = np.empty(0), Estimate.exact(np.empty(0)), True
+        if some.size:
+            self._grid, squares, self._complete = LengthMap(m, some, self._b2).mean_squares()
         self._square, self._noise = np.asarray(squares.value), np.asarray(squares.error)
-        self._complete = self._square.size == grid.size
-        self._grid = grid[: self._square.size]
         self._monotone = bool(np.all(np.diff(self._square) >= -4.0 * self._noise[1:]))
         self._square_at_zero = float(m.square(0.0).value)
 
