@@ -95,6 +95,7 @@ def test_one_minus_c_of_a_steep_activation_keeps_its_digits(q, gap):
         assert abs(found.value - exact) <= found.error <= 1e-12 * exact
 
 
+@pytest.mark.slow
 def test_a_steep_activation_without_closed_form_says_what_it_lost():
     smooth = activation(lambda x: erf(x))
     for q, gap in ((1e6, 1e-6), (1e12, 1e-10), (1e12, 1e-4)):
