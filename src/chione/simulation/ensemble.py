@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -215,9 +215,18 @@ def simulate(
         bound, edges = histograms.with_edges(
             plan.histograms, passes[0], plan.seed, plan.inputs, plan.bins
         )
+    layered = (*plan.layered, *bound)
+    moments = _averaged(_measurements(passes, layered, plan, count, batch), count, progress)
+    return _result(plan, moments, edges, count)
+
+
+def _averaged(
+    networks: Iterable[dict[str, Any]], count: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Moments]:
+    """Moments over the networks that were finished, all of them unless interrupted."""
     moments: dict[str, Moments] = {}
     try:
-        for measured in _measurements(passes, (*plan.layered, *bound), plan, count, batch):
+        for measured in networks:
             moments = {  # one assignment, so that an interrupt finds whole networks only
                 name: moments.get(name, Moments.empty(value.shape)).including(value)
                 for name, value in measured.items()
@@ -227,7 +236,7 @@ def simulate(
     except KeyboardInterrupt:
         if not moments:
             raise
-    return _result(plan, moments, edges, count)
+    return moments
 
 
 def _refuse_options(networks: str, **given: tuple[Any, Any]) -> None:
