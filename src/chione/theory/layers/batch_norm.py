@@ -68,10 +68,12 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     )
     at = both.rows, both.columns
     spread = relative + basis.error
+    share = float(theta_matrix.error.max()) / max(float(np.abs(theta_matrix.value).max()), 1e-300)
+    theta_error = float(np.abs(theta).max()) * (spread + share)
     after = after.with_(
         k=Bounded(after.k.value, error[at]),
         d=Bounded(after.d.value, np.where(both.apart, 4.0 * error[at], 0.0)),
-        theta=Bounded(theta[at], np.abs(theta).max() * spread + theta_matrix.error.max()),
+        theta=Bounded(theta[at], np.full(both.count, theta_error)),
     )
 
     def pullback(g: Gradient) -> Gradient:

@@ -120,6 +120,7 @@ def product(one: Stream, two: Stream) -> Stream:
     """
     orbits, mine, theirs = one.orbits.meet(two.orbits)
     a, b = one.refined(orbits, mine), two.refined(orbits, theirs)
+    uneven = one.uneven or two.uneven
     sums = [s.q.at(0).plus(s.q.at(1)).scaled(2.0).minus(s.d) for s in (a, b)]
     steps = [s.q.at(0).minus(s.q.at(1)) for s in (a, b)]
     d = a.d.times(sums[1]).plus(b.d.times(sums[0])).plus(steps[0].times(steps[1]).scaled(2.0))
@@ -130,6 +131,9 @@ def product(one: Stream, two: Stream) -> Stream:
         theta=a.theta.times(b.k).plus(a.k.times(b.theta)),
         law=Law(False, "products of two streams, which are not Gaussian"),
         sources=one.sources | two.sources,
+        uneven=uneven,
+        uneven_mean=bool(uneven) and (_has_mean(one) and _has_mean(two)),
+        met=one.met | two.met,
     )
 
 
@@ -155,7 +159,23 @@ def total(one: Stream, two: Stream) -> Stream:
         theta=a.theta.plus(b.theta),
         law=law,
         sources=one.sources | two.sources,
+        uneven=one.uneven or two.uneven,
+        uneven_mean=one.uneven_mean or two.uneven_mean,
+        met=one.met | two.met,
     )
+
+
+def total_by_parts(one: Stream, two: Stream) -> Stream:
+    """The sum; groups of channels stay where the other stream has none."""
+    if one.parts and not two.uneven:
+        return joined(tuple(total(part, two.with_(shape=part.shape)) for part in one.parts))
+    if two.parts and not one.uneven:
+        return joined(tuple(total(one.with_(shape=part.shape), part) for part in two.parts))
+    return total(one, two)
+
+
+def _has_mean(stream: Stream) -> bool:
+    return stream.uneven_mean or bool(np.any(stream.mean.value))
 
 
 def _apart(d: Bounded, orbits: Orbits) -> Bounded:
@@ -204,10 +224,13 @@ def joined(parts: tuple[Stream, ...]) -> Stream:
         Law(
             False,
             "groups of channels with moments of their own, after a concatenation",
-            "".join(part.law.random for part in parts[:1]),
+            next((part.law.random for part in parts if part.law.random), ""),
         ),
         frozenset().union(*(part.sources for part in parts)),
         parts,
+        "groups with moments of their own",
+        any(_has_mean(part) for part in parts),
+        frozenset().union(*(part.met for part in parts)),
     )
 
 

@@ -53,9 +53,17 @@ def convolution(layer: Convolution, stream: Stream, walk: Walker) -> Passed:
         axes = [_taps(n, k, s, d, circular) for n, k, s, d in parts]
     windows = Windows(key, outer(axes, grid), math.prod(grid))
     after, pullback = fresh(stream, shape, gain, layer.sigma_b, windows)
-    if layer.depthwise and taps > 1:
+    if layer.depthwise:
         reason = "a mixture, since every channel has taps of its own"
-        after = replace(after, law=Law(False, reason, stream.law.random))
+        after = replace(
+            after,
+            law=Law(False, reason, stream.law.random),
+            uneven=stream.uneven,
+            met=stream.sources | stream.met,
+        )
+    elif layer.groups > 1 and stream.uneven:
+        reason = "groups that read different channels, of moments of their own"
+        after = replace(after, law=Law(False, reason, stream.law.random), uneven=stream.uneven)
     return after, pullback
 
 

@@ -32,6 +32,8 @@ def flatten(layer: Flatten, stream: Stream, walk: Walker) -> Passed:
         theta=taps.covariance(stream.theta).scaled(share),
         mean=mean,
         law=Law(False, "those of several positions, flattened into one vector", stream.law.random),
+        uneven="positions, flattened",
+        uneven_mean=stream.uneven_mean or bool(np.any(stream.mean.value)),
     )
     inputs = stream.inputs
 

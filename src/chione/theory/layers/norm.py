@@ -17,7 +17,7 @@ from chione.base import EPS
 from chione.networks import Norm
 from chione.theory.layers.batch_norm import batch_norm
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.channels import joined, pooled_gradient, settled
+from chione.theory.layers.channels import by_parts, joined, pooled_gradient, settled
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.stream import Gradient, Stream
 
@@ -29,10 +29,15 @@ def norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     """Through the norm."""
     settled(stream, walk)
     if layer.form == "batch":
+        if stream.parts:
+            return by_parts(stream, lambda part: batch_norm(layer, part, walk))
         return batch_norm(layer, stream, walk)
     if layer.groups > 1 and stream.shape.width // layer.groups * stream.positions < _MANY:
         why = f"statistics over {stream.shape.width // layer.groups} channels differ from group to"
         raise unclosed(walk, "this norm", f"{why} group")
+    if layer.groups > 1 and stream.uneven:
+        why = f"its groups hold different channels ({stream.uneven})"
+        raise unclosed(walk, "this norm", why)
     centre, variance = _statistics(layer, stream)
     variance = variance.shifted(layer.eps) if layer.eps else variance
     if not np.all(variance.value > 0.0):

@@ -59,8 +59,12 @@ def _sliced(g: Gradient, streams: tuple[Stream, ...]) -> list[Gradient]:
 def _multiplied(streams: tuple[Stream, ...], back: list[Pullback], walk: Walker) -> Passed:
     after = streams[0]
     for stream in streams[1:]:
-        if not after.sources.isdisjoint(stream.sources):
+        met = after.met & (stream.sources | stream.met) or after.sources & stream.met
+        if met or not after.sources.isdisjoint(stream.sources):
             raise unclosed(walk, "the product", "its factors depend on the same weights")
+        if after.uneven and stream.uneven:
+            why = f"both have moments that differ from channel to channel ({after.uneven})"
+            raise unclosed(walk, "the product", why)
         after = product(after, stream)
     for stream in streams:
         settled(stream, walk)

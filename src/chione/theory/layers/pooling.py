@@ -39,6 +39,13 @@ def pooling(layer: Pooling, stream: Stream, walk: Walker) -> Passed:
         if stream.parts:
             return by_parts(stream, lambda part: _average(part, shape, windows))
         return _average(stream, shape, windows)
+    if stream.parts:
+        return by_parts(stream, lambda part: _largest(part, shape, windows, walk))
+    return _largest(stream, shape, windows, walk)
+
+
+def _largest(stream: Stream, shape: Shape, windows: Windows, walk: Walker) -> Passed:
+    shape = Shape(stream.shape.width, shape.grid)
     gaussian(stream, walk)
     if windows.taps > 2:
         raise unclosed(

@@ -14,18 +14,28 @@ import numpy as np
 from chione.base import EPS, Array
 from chione.networks import Position
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.channels import by_parts
 from chione.theory.layers.orbits import Index
-from chione.theory.layers.rule import Passed, Walker, forward
+from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.stream import Gradient, Law, Stream, new_source
 
 
 @forward.register
 def position(layer: Position, stream: Stream, walk: Walker) -> Passed:
     """With the embedding added."""
+    if layer.form == "learned" and stream.parts:
+        return by_parts(stream, lambda part: _added(layer, part, walk))
+    return _added(layer, stream, walk)
+
+
+def _added(layer: Position, stream: Stream, walk: Walker) -> Passed:
     n, positions = stream.orbits.sites, stream.positions
     at = np.arange(n) % positions
     lag = np.abs(at[:, None] - at[None, :])
     learned = layer.form == "learned"
+    if not learned and stream.uneven_mean:
+        why = f"the means of the channels are those of {stream.uneven}"
+        raise unclosed(walk, "the sum with waves", why)
     orbits, old = stream.orbits.split(
         ("same position" if learned else "lag", positions), lambda: lag == 0 if learned else lag
     )
@@ -65,7 +75,9 @@ def _waves_added(layer: Position, s: Stream, at: Index, here: Index) -> Stream:
         k = k.plus(a.times(v)).plus(u.times(b))
         d = d.plus(a.minus(b).times(u.minus(v)).scaled(2.0))
     law = Law(False, "not Gaussian after an embedding of waves", s.law.random)
-    return s.with_(k=k, d=d, mean=s.mean.plus(added), law=law)
+    return s.with_(
+        k=k, d=d, mean=s.mean.plus(added), law=law, uneven="waves", uneven_mean=layer.sigma > 0.0
+    )
 
 
 def _mean(at: Index, frequency: Array) -> Array:

@@ -11,7 +11,7 @@ shortcut.
 from __future__ import annotations
 
 from chione.networks import Residual
-from chione.theory.layers.channels import multiplied, total
+from chione.theory.layers.channels import multiplied, total_by_parts
 from chione.theory.layers.elementwise import function_of
 from chione.theory.layers.nonlinearity import activated
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
@@ -41,11 +41,14 @@ def added(streams: tuple[Stream, ...], walk: Walker) -> Stream:
     Raises
     ------
     UnsupportedLayerError
-        If two of them depend on the same weights.
+        If two of them depend on the same weights, or have uneven means.
     """
     out = streams[0]
     for stream in streams[1:]:
         if not out.sources.isdisjoint(stream.sources):
             raise unclosed(walk, "the sum", "its terms depend on the same weights")
-        out = total(out, stream)
+        if out.uneven_mean and stream.uneven_mean:
+            why = f"both have means that differ from channel to channel ({out.uneven})"
+            raise unclosed(walk, "the sum", why)
+        out = total_by_parts(out, stream)
     return out

@@ -77,6 +77,15 @@ class Stream:
     parts : tuple of Stream
         Groups of channels with moments of their own, after a concatenation; the stream itself
         then holds those of all channels.
+    uneven : str
+        Where channels of different numbers have different moments, so that k, d and the rest are
+        averages over channels, what made them so, as words that follow "the channels are". Maps
+        that meet such a stream channel by channel with another one need more.
+    uneven_mean : bool
+        Whether the means of such channels differ.
+    met : frozenset of int
+        Sources that a channel depends on through a weight of its own, of mean zero (a depthwise
+        convolution): uncorrelated with them, but not independent.
     """
 
     shape: Shape
@@ -88,6 +97,9 @@ class Stream:
     law: Law
     sources: frozenset[int]
     parts: tuple[Stream, ...] = ()
+    uneven: str = ""
+    uneven_mean: bool = False
+    met: frozenset[int] = frozenset()
 
     @property
     def positions(self) -> int:
