@@ -111,4 +111,5 @@ def test_theory_of_uneven_channels_is_the_limit_of_simulated_networks(name):
             error = np.hypot(two * large.stderr[what], one * small.stderr[what]) / (two - one)
             theory = by_place[small.place].second_moments().value
             size = np.sqrt(np.outer(np.diagonal(theory), np.diagonal(theory)))
-            assert np.all(np.abs(theory - value) <= far * error + 0.01 * size), (small.place, what)
+            allowed = far * error + 0.01 * size + 1e-20  # what one cotangent leaves of a batch norm
+            assert np.all(np.abs(theory - value) <= allowed), (small.place, what)
