@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
 from chione import networks as cn
-from chione.base import UnsupportedLayerError
+from chione.base import CostError, UnsupportedLayerError
 from chione.networks import (
     Convolution,
     Dense,
@@ -333,3 +333,21 @@ def test_classes_of_equal_pairs_change_no_digit():
 def test_thousand_exchangeable_tokens_have_four_classes():
     net = Network([D, RELU, Norm(), D], Input(8, (1000,), ((1.0, 0.5), (0.5, 1.0)), 0.2))
     assert propagate(net).output.orbits.count == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"network": 3}, "network must be of type MLP or Network"),
+        ({"network": CASES["dense"], "stream": 1j}, "stream must be of type Stream or None"),
+        ({"network": CASES["dense"], "measured": 0.0}, "measured must be of type Mapping or None"),
+    ],
+)
+def test_what_is_no_network_is_refused(arguments, said):
+    with pytest.raises(TypeError, match=said):
+        propagate(**arguments)
+
+
+def test_networks_too_deep_to_walk_are_refused_before_they_are_unfolded():
+    with pytest.raises(CostError, match="a walk over"):
+        propagate(cn.MLP("tanh", 1.5, 0.1, depth=2**53, width=16))

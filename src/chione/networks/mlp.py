@@ -120,10 +120,12 @@ class MLP:
 
     def network(self, inputs: Gram | None = None) -> Network:
         """The same as a tree of layers, for inputs of these second moments; equal ones repeat."""
-        given = Input(self.widths[0]) if inputs is None else Input(self.widths[0], inputs=inputs)
-        alike = len(set(self.widths[1:])) == 1
-        block = Repeat(self.depth, self.layers[:2]) if alike else None
-        return Network(self.layers if block is None else (block,), given)
+        first = self.first_width if self.input_width is None else self.input_width
+        given = Input(first) if inputs is None else Input(first, inputs=inputs)
+        if isinstance(self.width, tuple) and len(set(self.width)) > 1:
+            return Network(self.layers, given)
+        dense = Dense(self.sigma_w, self.sigma_b, self.first_width, self.weights)
+        return Network((Repeat(self.depth, (dense, Nonlinearity(self.activation))),), given)
 
 
 def _widths(width: Any, depth: int) -> int | tuple[int, ...]:

@@ -77,6 +77,9 @@ def edge_costs(act: AbstractActivation, w2: Array, b2: Array, depth: int, q0: fl
             break
         q = after
     if depth > layer + 1:  # on the edge of chaos 1 - c falls as a power of the depth
-        power = layer * np.log(gap / before)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power = layer * np.log(gap / before)
         far = power * math.log10(depth / (layer + 1))
-    return np.asarray(np.abs(decades) + np.abs(np.log10(gap / FIRST_DISTANCE) + far))
+    with np.errstate(divide="ignore"):  # and so does a distance that float64 cannot hold
+        lost = np.abs(np.log10(gap / FIRST_DISTANCE) + far)
+    return np.asarray(np.abs(decades) + np.where(np.isnan(lost), np.inf, lost))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import UnsupportedLayerError, checks
+from chione.base import UnsupportedLayerError, checks, cost
 from chione.networks import MLP, AbstractLayer, Layers, Network, Shape, import_files
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.rule import Passed, Pullback, forward
 from chione.theory.layers.stream import Gradient, Law, Stream, entering, from_moments
 from chione.theory.moments.pair_moments import Prepared
 
+_LAYER_SECONDS = 2e-4  # s a layer of two inputs
 COTANGENTS = ("independent", "shared")
 
 import_files("chione.theory.layers")  # where the rules register themselves
@@ -205,8 +207,24 @@ def propagate(
     ------
     UnsupportedLayerError
         With the place, if a rule is missing or its law does not close, and nothing was measured.
+    TypeError
+        If an argument is none of these.
+    CostError
+        If there are too many layers.
     """
+    for name, x, kind in (
+        ("network", network, (MLP, Network)),
+        ("stream", stream, (Stream, NoneType)),
+        ("measured", measured, (Mapping, NoneType)),
+    ):
+        if not isinstance(x, kind):
+            words = " or ".join(one.__name__ for one in kind).replace("NoneType", "None")
+            raise TypeError(f"{name} must be of type {words}, but it is {x!r:.60}.")
     described = network.network() if isinstance(network, MLP) else network
+    steps = described.length
+    cost.check(
+        f"a walk over {steps} layers", seconds=_LAYER_SECONDS * steps, fits="fewer layers fit"
+    )
     walk = Walk(measured)
     first = entering(described.input) if stream is None else stream
     with np.errstate(over="ignore", invalid="ignore"):  # infinite moments are told as such
