@@ -135,6 +135,16 @@ def test_kernels_of_a_chain_are_those_of_the_mlp():
         assert np.allclose(itself.value, door(plain, x).value, rtol=1e-12)
 
 
+def test_inputs_that_differ_in_their_channel_means_alone_are_told_apart():
+    """Unit vectors and one of another sign: equal lengths and products, but not after a norm."""
+    x = np.zeros((4, 8))
+    x[[0, 1, 2, 3], [0, 1, 2, 0]] = 1.0, 1.0, -1.0, -1.0
+    k = ch.nngp(Network([Norm("layer"), Dense(1.0)], Input(8)), x).value
+    y = x - x.mean(axis=1, keepdims=True)
+    y /= np.sqrt((y**2).mean(axis=1, keepdims=True))
+    assert np.allclose(k, y @ y.T / 8, rtol=1e-13)
+
+
 def test_kernels_of_images_are_those_of_a_pool_of_pixels():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((3, 4, 4, 5))

@@ -71,7 +71,7 @@ def test_a_slip_of_two_per_cent_in_one_layer_would_show(name):
         row = run.row(before)
         gram = 0.5 * (row.second_moments + row.second_moments.T)
         mean = Bounded.exact(row.channel_means)
-        given = from_moments(gram, stream.shape).with_(mean=mean, law=stream.law)
+        given = from_moments(gram, stream.shape, mean).with_(law=stream.law)
         alone = Network([layer], Input(stream.shape.width, stream.shape.grid))
         theory = np.diagonal(propagate(alone, given).output.second_moments().value)
         value = np.diagonal(run.row(place).second_moments)

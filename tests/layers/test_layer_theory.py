@@ -31,7 +31,8 @@ from chione.networks import (
     Scale,
     Shape,
 )
-from chione.theory.layers.stream import from_moments
+from chione.theory.layers.orbits import Orbits
+from chione.theory.layers.stream import entering, from_moments
 from chione.theory.layers.walk import propagate
 from chione.theory.moments.maximum import maximum
 
@@ -351,3 +352,43 @@ def test_what_is_no_network_is_refused(arguments, said):
 def test_networks_too_deep_to_walk_are_refused_before_they_are_unfolded():
     with pytest.raises(CostError, match="a walk over"):
         propagate(cn.MLP("tanh", 1.5, 0.1, depth=2**53, width=16))
+
+
+# ---- symmetric inputs: classes that merge must agree in everything ------------------------------
+
+
+def all_apart(stream):
+    """The same stream with a class of its own for each pair of sites."""
+    n = stream.orbits.sites
+    i, j = np.triu_indices(n)
+    index = np.zeros((n, n), dtype=np.intp)
+    index[i, j] = index[j, i] = np.arange(len(i))
+    orbits = Orbits(index)
+    return stream.refined(orbits, stream.orbits.index[orbits.rows, orbits.columns])
+
+
+def symmetric(network):
+    """The same layers for two inputs of one length at exchangeable positions."""
+    given = network.input
+    return Network(network.layers, Input(given.width, given.grid, ((1.0, 0.3), (0.3, 1.0)), 0.2))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_merged_classes_give_what_separate_ones_give(name):
+    network = symmetric(CASES[name])
+    merged = propagate(network)
+    apart = propagate(network, all_apart(entering(network.input)))
+    for place, stream in merged.streams.items():
+        other = apart.streams[place]
+        for a, b in (
+            (stream.second_moments(), other.second_moments()),
+            (stream.theta.at(stream.orbits.index), other.theta.at(other.orbits.index)),
+            (stream.d.at(stream.orbits.index), other.d.at(other.orbits.index)),
+            (stream.mean, other.mean),
+        ):
+            assert np.all(np.abs(a.value - b.value) <= a.error + b.error + 1e-300), place
+    for cotangent in ("independent", "shared"):
+        found, wanted = (walk.backward(cotangent) for walk in (merged, apart))
+        for place, gradient in found.items():
+            a, b = gradient.second_moments(), wanted[place].second_moments()
+            assert np.all(np.abs(a.value - b.value) <= a.error + b.error + 1e-300), place

@@ -10,6 +10,7 @@ from scipy.special import stdtr
 
 from chione.base import AbstractResult, Array, cost, page_width, paragraph, result, text_table
 from chione.simulation import NetworkSimulation
+from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.stream import Gradient, Stream, from_moments
 from chione.theory.layers.walk import propagate
 
@@ -106,7 +107,8 @@ def compare_network(run: NetworkSimulation, *, effort: float = 1.0) -> NetworkCo
     entering = run.row("input")
     gram = 0.5 * (entering.second_moments + entering.second_moments.T)
     with cost.allowing(effort):
-        walked = propagate(run.network, from_moments(gram, run.network.input.shape))
+        mean = Bounded.exact(entering.channel_means)
+        walked = propagate(run.network, from_moments(gram, run.network.input.shape, mean))
         found: dict[str, Mapping[str, Stream | Gradient]] = {
             "second_moments": walked.streams,
             "iid": walked.backward("independent"),

@@ -112,8 +112,8 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
         return None
     grid = {"all": sample.at.grid, "mean": ()}.get(sample.taken) if sample.taken != "some" else None
     inside = (len(gram) // sample.at.inputs,) if grid is None else grid
-    stream = from_moments(gram, Shape(sample.at.width, inside))
-    stream = stream.with_(mean=Bounded.exact(mean), law=GAUSSIAN if gaussian else MEASURED)
+    stream = from_moments(gram, Shape(sample.at.width, inside), Bounded.exact(mean))
+    stream = stream.with_(law=GAUSSIAN if gaussian else MEASURED)
     return State(stream, sample.at.grid, sample.taken, sample.axes)
 
 
@@ -124,9 +124,8 @@ def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> 
     n = at.inputs
     omc = found.one_minus_c if math.isfinite(found.one_minus_c) else 0.0
     gram = found.mean_square * (1.0 - omc * (1.0 - np.eye(n)))
-    stream = from_moments(gram, Shape(at.width))
-    mean = Bounded.exact(np.full(n, found.mean))
-    stream = stream.with_(mean=mean, law=GAUSSIAN if gaussian else MEASURED)
+    stream = from_moments(gram, Shape(at.width), Bounded.exact(np.full(n, found.mean)))
+    stream = stream.with_(law=GAUSSIAN if gaussian else MEASURED)
     return State(stream, at.grid, "mean" if at.positions > 1 else "all", axes)
 
 

@@ -42,7 +42,9 @@ def from_inputs(x: Array, shape: Shape) -> Stream:
     flat = x.reshape(-1, shape.width)
     n = shape.width
     gram = flat @ flat.T / n
-    stream = from_moments(0.5 * (gram + gram.T), shape)
+    rounding = (4.0 + np.sqrt(n)) * EPS
+    mean = Bounded(flat.mean(axis=1), rounding * np.abs(flat).mean(axis=1))
+    stream = from_moments(0.5 * (gram + gram.T), shape, mean)
     rows, columns = stream.orbits.rows, stream.orbits.columns
     d = np.empty(len(rows))
     step = max(1, _BLOCK // n)
@@ -50,11 +52,8 @@ def from_inputs(x: Array, shape: Shape) -> Stream:
         part = slice(start, start + step)
         d[part] = ((flat[rows[part]] - flat[columns[part]]) ** 2).mean(axis=1)
     size = np.sqrt(stream.k.value[stream.orbits.one] * stream.k.value[stream.orbits.two])
-    rounding = (4.0 + np.sqrt(n)) * EPS
-    mean = flat.mean(axis=1)
     return stream.with_(
         k=Bounded(stream.k.value, rounding * size),
         d=Bounded(np.where(stream.orbits.apart, d, 0.0), rounding * d),
-        mean=Bounded(mean, rounding * np.abs(flat).mean(axis=1)),
         law=Law(False, "those of the inputs that are given"),
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Index = NDArray[np.intp]
 T = TypeVar("T")
 _SEED = 0x5EED
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio in 64 bits
+ODD = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio in 64 bits
 
 
 class Orbits:
@@ -107,7 +107,7 @@ class Orbits:
 
         def make() -> tuple[Orbits, Index]:
             kind = relation().astype(np.uint64)
-            new = _renumbered(self.labels[self.index] + kind * _ODD, like=self)
+            new = _renumbered(self.labels[self.index] + kind * ODD, like=self)
             return new, self.index[new.rows, new.columns]
 
         return self.remembered(("split", key), make)
@@ -119,7 +119,7 @@ class Orbits:
             return self, whole, whole
 
         def make() -> tuple[Orbits, Orbits, Index, Index]:
-            labels = self.labels[self.index] + other.labels[other.index] * _ODD
+            labels = self.labels[self.index] + other.labels[other.index] * ODD
             new = _renumbered(labels, like=self)
             if np.array_equal(new.index, other.index):
                 new = other
@@ -136,7 +136,15 @@ def _renumbered(labels: NDArray[np.uint64], like: Orbits) -> Orbits:
     return like if np.array_equal(new.index, like.index) else new
 
 
+def scattered(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """One random 64-bit number for each different value."""
+    _, at = np.unique(values, return_inverse=True)
+    rng = np.random.default_rng([_SEED, len(at)])
+    table = rng.integers(1, 2**64, size=len(at), dtype=np.uint64)
+    return np.asarray(table[at.reshape(-1)])
+
+
 def mixed(labels: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A matrix of labels joined with those of both sites alone, so that lengths agree as well."""
-    alone = np.diagonal(labels) * _ODD
-    return np.asarray(labels + (alone[:, None] + alone[None, :]) * _ODD)
+    alone = np.diagonal(labels) * ODD
+    return np.asarray(labels + (alone[:, None] + alone[None, :]) * ODD)

@@ -37,7 +37,9 @@ def _added(layer: Position, stream: Stream, walk: Walker) -> Passed:
         why = f"the means of the channels are those of {stream.uneven}"
         raise unclosed(walk, "the sum with waves", why)
     orbits, old = stream.orbits.split(
-        ("same position" if learned else "lag", positions), lambda: lag == 0 if learned else lag
+        (layer.form, positions),
+        # waves give each position a mean of its own, so that equal lags are not enough
+        lambda: lag == 0 if learned else _both(at, positions),
     )
     s = stream.refined(orbits, old)
     here = lag[orbits.rows, orbits.columns]
@@ -56,6 +58,12 @@ def _added(layer: Position, stream: Stream, walk: Walker) -> Passed:
         )
         return after, pullback
     return _waves_added(layer, s, at, here), pullback
+
+
+def _both(at: Index, positions: int) -> Index:
+    """One number for each unordered pair of positions."""
+    low, high = np.minimum(at[:, None], at), np.maximum(at[:, None], at)
+    return np.asarray(low * positions + high)
 
 
 def _waves_added(layer: Position, s: Stream, at: Index, here: Index) -> Stream:

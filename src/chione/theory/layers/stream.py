@@ -19,7 +19,7 @@ import numpy as np
 from chione.base import Array
 from chione.networks import Input, Shape
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.orbits import Index, Orbits
+from chione.theory.layers.orbits import ODD, Index, Orbits, scattered
 
 _ids = itertools.count()
 
@@ -65,7 +65,7 @@ class Stream:
     k, d : Bounded
         K and D, one entry for each class of pairs.
     mean : Bounded
-        m, one entry for each site.
+        m, one entry for each site; sites of one class have one mean.
     theta : Bounded
         The tangent kernel of one channel (weights and biases trained, NTK parametrisation), one
         entry for each class.
@@ -188,31 +188,34 @@ def entering(given: Input) -> Stream:
     return from_moments(given.second_moments(), given.shape)
 
 
-def from_moments(gram: Array, shape: Shape) -> Stream:
-    """A Gaussian stream with given second moments over all sites, (n, n)."""
+def from_moments(gram: Array, shape: Shape, mean: Bounded | None = None) -> Stream:
+    """A Gaussian stream with given moments over all sites, (n, n) and (n,).
+
+    Pairs share a class where their covariance, lengths and channel means agree.
+    """
     q = np.diagonal(gram)
+    mean = Bounded.exact(np.zeros(len(q))) if mean is None else mean
     # two numbers within a factor of two of each other are subtracted without rounding
     one, two = q[:, None] - gram, q[None, :] - gram
     d, rounding = one + two, np.finfo(np.float64).eps * (np.abs(one) + np.abs(two))
-    orbits = _by_value(gram)
+    orbits = _by_value(gram, mean.value)
     at = orbits.rows, orbits.columns
     return Stream(
         shape,
         orbits,
         Bounded.exact(gram[at]),
         Bounded(np.maximum(d[at], 0.0), rounding[at]),
-        Bounded.exact(np.zeros(len(q))),
+        mean,
         Bounded.exact(np.zeros(orbits.count)),
         GAUSSIAN,
         new_source(),
     )
 
 
-def _by_value(gram: Array) -> Orbits:
-    """Classes of equal covariance and lengths."""
-    _, labels = np.unique(gram, return_inverse=True)
-    labels = labels.reshape(gram.shape)
-    alone = np.diagonal(labels)
-    low, high = np.minimum(alone[:, None], alone), np.maximum(alone[:, None], alone)
-    n = int(labels.max()) + 1
-    return Orbits.labelled((labels * n + low) * n + high)
+def _by_value(gram: Array, mean: Array | None = None) -> Orbits:
+    """Classes of equal covariance, lengths and means."""
+    pairs = scattered(gram.ravel()).reshape(gram.shape)
+    sites = scattered(np.diagonal(gram))
+    if mean is not None:
+        sites = sites * ODD + scattered(mean)
+    return Orbits.labelled(pairs + (sites[:, None] + sites[None, :]) * ODD)

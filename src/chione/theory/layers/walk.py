@@ -43,7 +43,7 @@ class Measured:
         """The stream that goes on from here."""
         k, error = self.second_moments
         q, spread = np.diagonal(k), np.diagonal(error)
-        first = from_moments(k, shape)
+        first = from_moments(k, shape, self.channel_means)
         at = first.orbits.rows, first.orbits.columns
         apart = first.orbits.apart
         return first.with_(
@@ -52,7 +52,6 @@ class Measured:
                 first.d.value,
                 np.where(apart, spread[at[0]] + spread[at[1]] + 2.0 * error[at], 0.0),
             ),
-            mean=self.channel_means,
             theta=Bounded(np.full(len(apart), np.nan), np.full(len(apart), np.inf)),
             law=Law(False, f"only measured ones (mean square {q.mean():.3g})"),
         )
