@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from chione.base import AbstractResult, Array, cost, plain, result
+from chione.diagnosis.compared import Compared
 from chione.diagnosis.expected_errors import error_floor
 from chione.diagnosis.network_comparison import NetworkComparison, compare_network
 from chione.diagnosis.twins import TWINS
@@ -20,7 +21,6 @@ from chione.theory.depth.infinite_width import infinite_width
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FAMILY_ERROR = 1e-3  # chance of a false alarm over all comparisons of one run (Bonferroni)
 # Below this a value's spread over networks, or in single precision the value, underflows. The
 # square of a relative spread of 1e-7 is still a normal float64.
 _FAINT = {"float64": 1e-145, "float32": 1e-30}
@@ -28,7 +28,7 @@ _ROUNDING = {"float64": 1e-10, "float32": 1e-4}
 
 
 @result
-class Comparison(AbstractResult):
+class Comparison(AbstractResult, Compared):
     r"""Simulated means beside their infinite-width values.
 
     Parameters
@@ -60,17 +60,11 @@ class Comparison(AbstractResult):
     p_value: Mapping[str, Array]
 
     @property
-    def n_comparisons(self) -> int:
-        """Number of values that could be compared."""
-        return int(sum(np.isfinite(p).sum() for p in self.p_value.values()))
-
-    @property
     def contradictions(self) -> tuple[str, ...]:
         """One sentence for each observable that contradicts the theory."""
         out = []
-        threshold = FAMILY_ERROR / max(self.n_comparisons, 1)
         for name, p in self.p_value.items():
-            if not np.any(p < threshold):
+            if not np.any(p < self.threshold):
                 continue
             place = np.unravel_index(int(np.nanargmin(p)), p.shape)
             where = f"layer {place[0] + 1}" if self.result.dims[name][:1] == ("layer",) else "all"
@@ -100,11 +94,6 @@ class Comparison(AbstractResult):
                 f"underflows, so it is not compared{where}"
             )
         return tuple(out)
-
-    @property
-    def agrees(self) -> bool:
-        """Whether no observable contradicts the theory; ask `n_comparisons` how much that says."""
-        return not self.contradictions
 
     @property
     def without_theory(self) -> tuple[str, ...]:

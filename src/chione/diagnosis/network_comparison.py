@@ -9,12 +9,12 @@ import numpy as np
 from scipy.special import stdtr
 
 from chione.base import AbstractResult, Array, cost, page_width, paragraph, result, text_table
+from chione.diagnosis.compared import Compared
 from chione.simulation import NetworkSimulation
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.stream import Gradient, Stream, from_moments
 from chione.theory.layers.walk import propagate
 
-FAMILY_ERROR = 1e-3  # chance of a false alarm over all comparisons of one run (Bonferroni)
 _WIDTH = 4.0  # times the relative variance over networks that a finite width may shift a mean
 _NAMES = {"second_moments": "K", "iid": "gradients of independent cotangents",
           "shared": "gradients of one cotangent"}  # fmt: skip
@@ -22,7 +22,7 @@ _NAMES = {"second_moments": "K", "iid": "gradients of independent cotangents",
 
 @final
 @result
-class NetworkComparison(AbstractResult):
+class NetworkComparison(AbstractResult, Compared):
     r"""Simulated means beside their infinite-width values.
 
     Parameters
@@ -48,17 +48,11 @@ class NetworkComparison(AbstractResult):
     place: Mapping[str, tuple[str, ...]]
 
     @property
-    def n_comparisons(self) -> int:
-        """Number of values that could be compared."""
-        return int(sum(np.isfinite(p).sum() for p in self.p_value.values()))
-
-    @property
     def contradictions(self) -> tuple[str, ...]:
         """One sentence for each quantity that contradicts the theory, at its worst place."""
         out = []
-        threshold = FAMILY_ERROR / max(self.n_comparisons, 1)
         for name, p in self.p_value.items():
-            if p.size and np.nanmin(p) < threshold:
+            if p.size and np.nanmin(p) < self.threshold:
                 k = int(np.nanargmin(p))
                 out.append(
                     f"{_NAMES[name]} ({self.place[name][k]}): theory {self.theory[name][k]:.6g}, "
@@ -66,11 +60,6 @@ class NetworkComparison(AbstractResult):
                     f"finite width explains."
                 )
         return tuple(out)
-
-    @property
-    def agrees(self) -> bool:
-        """Whether nothing contradicts the theory; ask `n_comparisons` how much that says."""
-        return not self.contradictions
 
     def __str__(self) -> str:
         rows = []

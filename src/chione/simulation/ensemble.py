@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from chione.simulation.moments import Moments
 from chione.simulation.network_result import NetworkSimulation
 from chione.simulation.normals import FloatArray
 from chione.simulation.observables import OBSERVABLES, Observable, mean_products, pairs
+from chione.simulation.options import LayeredOptions, Options, refuse_options
 from chione.simulation.passes import Pass
 from chione.simulation.result import SimulationResult
 from chione.simulation.streams import entropy
@@ -31,32 +32,6 @@ NAMES: tuple[str, ...] = (*OBSERVABLES, *fluctuations.NAMES, *histograms.SIGNALS
 
 
 _OBSERVED = ("lengths", "correlations", "gradients")
-
-
-class Options(TypedDict, total=False):
-    """Keywords of :func:`simulate` for perceptrons, for type checkers."""
-
-    n_networks: int
-    seed: int | None
-    observe: Sequence[str]
-    sampler: str
-    dtype: str
-    workers: int
-    batch: int
-    memory: int
-    bins: int
-    backend: str
-    device: str
-    progress: Callable[[int, int], None] | None
-    effort: float
-
-
-class LayeredOptions(Options, total=False):
-    """Those for all networks."""
-
-    ntk: bool
-    replicas: int
-    positions: int | None
 
 
 @overload
@@ -164,7 +139,7 @@ def simulate(
     (10, 2)
     """
     if isinstance(network, Network) and uniform(network) is None:
-        _refuse_options(
+        refuse_options(
             "networks whose layers are not alike, where all second moments are measured and "
             "ntk=True adds the tangent kernel",
             observe=(tuple(observe), _OBSERVED), sampler=(sampler, "auto"),
@@ -179,7 +154,7 @@ def simulate(
             network, inputs, n_networks=n_networks, seed=seed, ntk=ntk, replicas=replicas,
             positions=positions, progress=progress, effort=effort,
         )  # fmt: skip
-    _refuse_options(
+    refuse_options(
         "perceptrons; observe='ntk' measures their tangent kernel",
         ntk=(ntk, False), replicas=(replicas, 1), positions=(positions, None),
     )  # fmt: skip
@@ -237,16 +212,6 @@ def _averaged(
         if not moments:
             raise
     return moments
-
-
-def _refuse_options(networks: str, **given: tuple[Any, Any]) -> None:
-    """Refuse keywords that differ from their defaults."""
-    unused = [name for name, (value, usual) in given.items() if value != usual]
-    if unused:
-        raise ValueError(
-            f"{' and '.join(unused)} cannot be chosen for {networks}; leave "
-            f"{'it' if len(unused) == 1 else 'them'} away."
-        )
 
 
 @dataclass(frozen=True)

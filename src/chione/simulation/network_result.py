@@ -11,6 +11,7 @@ import numpy as np
 from chione.base import AbstractResult, Array, SpecError, page_width, plain, result, text_table
 from chione.base.labels import Labelled
 from chione.networks import Network
+from chione.simulation.result import few_networks
 
 QUANTITIES = ("second_moments", "channel_means", "iid", "shared")
 _MOST_ROWS = 60  # of a printed page
@@ -129,13 +130,7 @@ class NetworkSimulation(AbstractResult):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences about what limits the numbers; empty if nothing does."""
-        out = []
-        if self.interrupted:
-            out.append(
-                f"Interrupted: the means hold {self.n_networks} of {self.requested} networks."
-            )
-        if self.n_networks < 2:
-            out.append("A single network has no standard error; use n_networks of 2 or more.")
+        out = few_networks(self.n_networks, self.requested)
         for name in QUANTITIES:
             bad = [r.place for r in self.rows if not np.all(np.isfinite(getattr(r, name)))]
             if bad:

@@ -19,6 +19,16 @@ from chione.networks import MLP
 COLUMNS = ("observable", "layer", "index", "mean", "stderr", "n_networks", "status")
 
 
+def few_networks(n_networks: int, requested: int) -> list[str]:
+    """Sentences about a run that was interrupted, or too short for standard errors."""
+    out = []
+    if n_networks < requested:
+        out.append(f"Interrupted: the means hold {n_networks} of {requested} networks.")
+    if n_networks < 2:
+        out.append("A single network has no standard error; use n_networks of 2 or more.")
+    return out
+
+
 @result
 class SimulationResult(AbstractResult):
     r"""Means over random networks of what was observed, layer by layer.
@@ -86,13 +96,7 @@ class SimulationResult(AbstractResult):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences about what limits the numbers; empty if nothing does."""
-        out = []
-        if self.interrupted:
-            out.append(
-                f"Interrupted: the means hold {self.n_networks} of {self.requested} networks."
-            )
-        if self.n_networks < 2:
-            out.append("A single network has no standard error; use n_networks of 2 or more.")
+        out = few_networks(self.n_networks, self.requested)
         for name, mean in self.mean.items():
             bad = ~np.isfinite(mean)
             if bad.any() and self.dims[name][:1] == ("layer",):

@@ -14,6 +14,7 @@ import numpy as np
 
 from chione.activations import AbstractActivation
 from chione.base import ConvergenceError
+from chione.networks import Shape
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Passed, Walker, unclosed
@@ -126,13 +127,13 @@ def product(one: Stream, two: Stream) -> Stream:
     d = a.d.times(sums[1]).plus(b.d.times(sums[0])).plus(steps[0].times(steps[1]).scaled(2.0))
     return a.with_(
         k=a.k.times(b.k),
-        d=_apart(d.scaled(0.25), orbits),
+        d=between(d.scaled(0.25), orbits),
         mean=a.mean.times(b.mean),
         theta=a.theta.times(b.k).plus(a.k.times(b.theta)),
         law=Law(False, "products of two streams, which are not Gaussian"),
         sources=one.sources | two.sources,
         uneven=uneven,
-        uneven_mean=bool(uneven) and (_has_mean(one) and _has_mean(two)),
+        uneven_mean=bool(uneven) and _has_mean(one) and _has_mean(two),
         met=one.met | two.met,
     )
 
@@ -149,7 +150,7 @@ def total(one: Stream, two: Stream) -> Stream:
     if np.any(a.mean.value) and np.any(b.mean.value):
         (a1, a2), (b1, b2) = ((s.mean.at(orbits.rows), s.mean.at(orbits.columns)) for s in (a, b))
         k = k.plus(a1.times(b2).plus(a2.times(b1)))
-        d = _apart(d.plus(a1.minus(a2).times(b1.minus(b2)).scaled(2.0)), orbits)
+        d = between(d.plus(a1.minus(a2).times(b1.minus(b2)).scaled(2.0)), orbits)
     law = a.law if not a.law.gaussian or b.law.gaussian else b.law
     law = Law(law.gaussian, law.reason, a.law.random or b.law.random)
     return a.with_(
@@ -178,7 +179,7 @@ def _has_mean(stream: Stream) -> bool:
     return stream.uneven_mean or bool(np.any(stream.mean.value))
 
 
-def _apart(d: Bounded, orbits: Orbits) -> Bounded:
+def between(d: Bounded, orbits: Orbits) -> Bounded:
     """D without rounding on the diagonal, and not below zero."""
     value = np.where(orbits.apart, np.maximum(d.value, 0.0), 0.0)
     return Bounded(value, np.where(orbits.apart, d.error, 0.0))
@@ -213,9 +214,8 @@ def joined(parts: tuple[Stream, ...]) -> Stream:
             out = out.plus(of(part).scaled(share))
         return out
 
-    first = parts[0]
     return Stream(
-        type(first.shape)(width, first.shape.grid),
+        Shape(width, parts[0].shape.grid),
         orbits,
         pooled(lambda s: s.k),
         pooled(lambda s: s.d),

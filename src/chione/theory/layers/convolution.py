@@ -86,10 +86,9 @@ def _transposed(n: int, k: int, stride: int) -> Index:
 
 def outer(axes: list[Index], grid: tuple[int, ...]) -> Index:
     """Reads of a grid from those of its axes, positions counted row by row."""
-    out, extent = np.zeros((1, 1), dtype=np.intp), 1
+    out = np.zeros((1, 1), dtype=np.intp)
     for reads, n in zip(axes, grid, strict=True):
         inside = (out[:, None, :, None] >= 0) & (reads[None, :, None, :] >= 0)
         joint = np.where(inside, out[:, None, :, None] * n + reads[None, :, None, :], -1)
         out = joint.reshape(out.shape[0] * reads.shape[0], out.shape[1] * reads.shape[1])
-        extent *= n
     return out

@@ -17,7 +17,7 @@ from chione.base import EPS
 from chione.networks import Norm
 from chione.theory.layers.batch_norm import batch_norm
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.channels import by_parts, joined, pooled_gradient, settled
+from chione.theory.layers.channels import between, by_parts, settled
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.stream import Gradient, Stream
 
@@ -44,7 +44,7 @@ def norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
         raise unclosed(walk, "this norm", "the variance that it divides by is zero")
     spread = variance.sqrt()
     if stream.parts:
-        return _by_parts(layer, stream, centre, spread)
+        return by_parts(stream, lambda part: _normalised(layer, part, centre, spread, False))
     plain = layer.eps == 0.0 and layer.form != "group"
     return _normalised(layer, stream, centre, spread, plain)
 
@@ -87,22 +87,18 @@ def _normalised(
     if np.ptp(spread.value) > 0.0:
         # (s2 - s1) (q1 / s1 - q2 / s2) is what unequal spreads leave of the distance
         d = d.plus(s2.minus(s1).times(q1.over(s1).minus(q2.over(s2))))
-    d_after = d.over(size).scaled(gain2)
     k_after = k.over(size).scaled(gain2)
     if plain:
         at = ~orbits.apart
         k_after.value[at], k_after.error[at] = gain2, EPS * gain2
-    d_after = Bounded(
-        np.where(orbits.apart, np.maximum(d_after.value, 0.0), 0.0),
-        np.where(orbits.apart, d_after.error, 0.0),
-    )
     factor = Bounded.exact(np.full(orbits.count, gain2)).over(size)
+    mean = stream.mean.minus(centre).over(spread).scaled(layer.gain)
+    if plain and layer.form == "layer":
+        mean = Bounded.exact(np.zeros(orbits.sites))
     after = stream.with_(
         k=k_after.shifted(layer.bias**2),
-        d=d_after,
-        mean=stream.mean.minus(centre).over(spread).scaled(layer.gain)
-        if layer.form != "layer" or not plain
-        else Bounded.exact(np.zeros(orbits.sites)),
+        d=between(d.over(size).scaled(gain2), orbits),
+        mean=mean,
         theta=stream.theta.times(factor).shifted(layer.bias**2),  # the bias is trained
     )
 
@@ -110,16 +106,3 @@ def _normalised(
         return g.times(orbits, factor)
 
     return after, pullback
-
-
-def _by_parts(layer: Norm, stream: Stream, centre: Bounded, spread: Bounded) -> Passed:
-    """Each group of channels, with the statistics of all."""
-    passed = [_normalised(layer, part, centre, spread, False) for part in stream.parts]
-    widths = [part.shape.width for part in stream.parts]
-
-    def pullback(g: Gradient) -> Gradient:
-        given = g.parts or (g,) * len(passed)
-        back = tuple(home(part) for (_, home), part in zip(passed, given, strict=True))
-        return pooled_gradient(back, widths)
-
-    return joined(tuple(s for s, _ in passed)), pullback
