@@ -7,10 +7,11 @@ import pytest
 
 import chione as ch
 from chione.base import CostError, UnsupportedLayerError
-from chione.diagnosis.network_changes import trunk
+from chione.diagnosis.network_changes import gradients, trunk
 from chione.networks import (
     Convolution,
     Dense,
+    Flatten,
     Input,
     Network,
     Nonlinearity,
@@ -250,3 +251,27 @@ def test_moments_beyond_all_numbers_are_told_and_not_shown():
         ch.base.ConvergenceError, match=r"layers\[3\]: the mean squares that enter have no value"
     ):
         ch.network_theory(Network([*net.layers, Nonlinearity("relu"), Dense(1.0)], Input(8)))
+
+
+def test_whole_gradients_count_channels_and_positions():
+    """Flattening moves channels about and changes no gradient; the total stays the same."""
+    net = Network(
+        [Convolution(3, 1.2, out=8), Flatten(), Dense(1.0, out=20), Dense(1.1, out=5)],
+        Input(6, (7,)),
+    )
+    theory = ch.network_theory(net)
+    convolved, flat, dense, last = gradients(theory)
+    assert last == pytest.approx(5.0)
+    assert dense == pytest.approx(last * 1.1**2)
+    assert flat == pytest.approx(dense)
+    assert convolved == pytest.approx(flat)
+
+
+def test_what_a_finite_width_shifts_is_no_contradiction():
+    """Five units and many networks show the first correction in 1 / width, and it is allowed for."""
+    layers = [Repeat(5, [Dense(1.8, out=5), Nonlinearity("tanh")]), Dense(1.0, out=5)]
+    run = ch.simulate(Network(layers, Input(5)), n_networks=2500, seed=2)
+    comparison = ch.compare(run)
+    beyond = np.abs(comparison.z["second_moments"]).max()
+    assert beyond > 6.0  # a deviation that chance does not make
+    assert comparison.agrees

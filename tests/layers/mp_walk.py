@@ -501,10 +501,19 @@ def entering(network):
 
 @mp.workdps(DIGITS)
 def solve(network):
-    """Final state, and the gradient at the input for independent and for shared cotangents."""
-    state, home = through(network.layers, entering(network))
-    n = state.n
+    """States after each outermost layer, the last one last, and the gradient at the input for
+    independent and for shared cotangents."""
+    states, homes = [entering(network)], []
+    for layer in network.layers:
+        state, home = RULES[type(layer)](layer, states[-1])
+        states.append(state)
+        homes.append(home)
+    last = states[-1]
+    n = last.n
     grads = []
     for gram in (make(n, lambda i, j: mp.mpf(int(i == j))), make(n, lambda i, j: mp.mpf(1))):
-        grads.append(home([gram] * len(state.groups))[0])
-    return state, grads
+        ps = [gram] * len(last.groups)
+        for home in reversed(homes):
+            ps = home(ps)
+        grads.append(ps[0])
+    return states, grads

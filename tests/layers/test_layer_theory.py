@@ -31,6 +31,7 @@ from chione.networks import (
     Scale,
     Shape,
 )
+from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.stream import entering, from_moments
 from chione.theory.layers.walk import propagate
@@ -146,23 +147,29 @@ def check(found, wanted, n, what, slack=5e-12):
             assert found.error[i, j] <= slack * size, (what, i, j, found.error[i, j])
 
 
+def entries(x):
+    return [[x[i, j] for j in range(x.cols)] for i in range(x.rows)]
+
+
 @mp.workdps(50)
 def compare(network):
-    state, grads = solve(network)
+    states, grads = solve(network)
     walked = propagate(network)
-    out = walked.output
-    n = out.orbits.sites
-    rows = lambda x: [[x[i, j] for j in range(x.cols)] for i in range(x.rows)]  # noqa: E731
-    k = state.mean(lambda g: g.k)
-    check(out.second_moments(), rows(k), n, "K")
-    check(out.d.at(out.orbits.index), differences(k), n, "D")
-    check(out.theta.at(out.orbits.index), rows(state.mean(lambda g: g.t)), n, "Theta")
-    mean = state.mean(lambda g: g.m)
-    for i in range(n):
-        assert abs(mp.mpf(float(out.mean.value[i])) - mean[i]) <= out.mean.error[i] + 1e-300
+    places = ["input", *(f"layers[{i}]" for i in range(len(network.layers)))]
+    for place, state in zip(places, states, strict=True):
+        stream, n = walked.streams[place], state.n
+        k = state.mean(lambda g: g.k)
+        check(stream.second_moments(), entries(k), n, (place, "K"))
+        check(stream.d.at(stream.orbits.index), differences(k), n, (place, "D"))
+        theta = stream.theta.at(stream.orbits.index)
+        check(theta, entries(state.mean(lambda g: g.t)), n, (place, "Theta"))
+        mean = state.mean(lambda g: g.m)
+        for i in range(n):
+            true = abs(mp.mpf(float(stream.mean.value[i])) - mean[i])
+            assert true <= stream.mean.error[i] + 1e-300, (place, "mean", i)
     for grad, cotangent in zip(grads, ("independent", "shared"), strict=True):
         p = walked.backward(cotangent)["input"].second_moments()
-        check(p, rows(grad), grad.rows, cotangent, slack=1e-9)
+        check(p, entries(grad), grad.rows, cotangent, slack=1e-9)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -179,6 +186,65 @@ def test_every_closed_kind_is_among_the_cases():
 
     met = {kind for network in CASES.values() for kind in kinds(network.layers)}
     assert met == set(cn.KINDS)
+
+
+# ---- errors of what enters ----------------------------------------------------------------------
+
+CARRIED = {
+    **{
+        phi: (Nonlinearity(phi), Dense(1.2), Nonlinearity(phi))
+        for phi in ("relu", "tanh", "gelu", "erf", "abs", "sigmoid", "selu", "silu")
+    },
+    "hardtanh": (Nonlinearity("hardtanh"), Dense(1.2), Nonlinearity("softsign")),
+    "norm": (Norm("layer"), Dense(1.2, 0.1), RELU, Norm("layer", eps=0.1)),
+    "rms norm": (RELU, Norm("rms"), Dense(1.2, 0.1), ERF),
+    "gate": (Gate("relu", 8, 1.1, 0.8), Dense(1.1), ERF),
+    "maxout": (Maxout(2, 1.2), Norm(), Dense(1.1), Maxout(3, 1.1)),
+    "residual": (Residual([RELU, Dense(1.1)]), Residual([ERF, Dense(0.7)])),
+}
+
+
+@pytest.mark.parametrize("gap", [0.6, 1e-3])
+@pytest.mark.parametrize("name", CARRIED)
+def test_errors_of_what_enters_are_carried_along(name, gap):
+    """Moments moved within their errors stay within those that leave, which are no idle ones."""
+    rng = np.random.default_rng(11)
+    size = 1e-5
+    layers = CARRIED[name]
+    gram = np.array([[1.3, 1.3 - gap], [1.3 - gap, 1.3 + 0.2 * gap]])
+    first = from_moments(gram, Shape(8))
+    apart = first.orbits.apart
+    spread = Bounded(first.k.value, np.full(first.orbits.count, size))
+    loose = first.with_(k=spread, d=Bounded(first.d.value, np.where(apart, 4 * size * gap, 0.0)))
+    network = Network(layers, Input(8))
+    walked = propagate(network, loose)
+    wanted = outcome(walked)
+    seen = {what: 0.0 * error for what, (_, error) in wanted.items()}
+    for _ in range(40):
+        q = np.diagonal(gram) + size * rng.choice([-1.0, 1.0], 2)
+        # the distance moves by four errors of its own size at most, the lengths by theirs
+        d = (gram[0, 0] + gram[1, 1] - 2 * gram[0, 1]) + 4 * size * gap * rng.uniform(-1, 1)
+        k = 0.5 * (q.sum() - d)
+        if abs(k - gram[0, 1]) > size or d < (np.sqrt(q[0]) - np.sqrt(q[1])) ** 2:
+            continue
+        moved = outcome(
+            propagate(network, from_moments(np.array([[q[0], k], [k, q[1]]]), Shape(8)))
+        )
+        for what, (value, error) in wanted.items():
+            change = np.abs(moved[what][0] - value)
+            assert np.all(change <= error + moved[what][1]), (what, change, error)
+            seen[what] = np.maximum(seen[what], change)
+    for what in ("K", "D"):
+        assert np.max(wanted[what][1]) < 100 * np.max(seen[what]), what
+
+
+def outcome(walked):
+    """What leaves a walk, with its errors."""
+    out = walked.output
+    index = out.orbits.index
+    p = walked.backward("shared")["input"].second_moments()
+    named = {"K": out.k.at(index), "D": out.d.at(index), "P": p, "mean": out.mean}
+    return {what: (x.value, x.error) for what, x in named.items()}
 
 
 # ---- elementwise residuals: one activation, by direct integration --------------------------------

@@ -61,8 +61,8 @@ class Lengths:
     ----------
     q, error : ndarray, shape (n,)
         Mean squares and their errors.
-    square, square_error : ndarray
-        E phi^2.
+    square, square_error, square_own : ndarray
+        E phi^2, its error, and what of it the integral itself has (not the lengths).
     mean, mean_error : ndarray
         E phi.
     slope, slope_error : ndarray
@@ -75,6 +75,7 @@ class Lengths:
     error: Array
     square: Array
     square_error: Array
+    square_own: Array
     mean: Array
     mean_error: Array
     slope: Array
@@ -208,7 +209,8 @@ class PairMoments:
         gap, sign = angle
         at = self.at
         value = one.square + two.square - 2.0 * kernel[0]
-        error = at.square_error[one.index] + at.square_error[two.index] + 2.0 * kernel[1]
+        # what the lengths lack moves all three together, and is added by the caller
+        error = at.square_own[one.index] + at.square_own[two.index] + 2.0 * kernel[1]
         error = error + 2.0 * EPS * (one.square + two.square)
         near = (gap < _NEAR) & (sign > 0.0) & (one.q > 0.0) & (two.q > 0.0)
         if near.any():
@@ -292,6 +294,7 @@ def _lengths(act: AbstractActivation, rule: AbstractPairRule, q: Array, error: A
         error,
         value,
         np.asarray(square.error) + moved,
+        np.asarray(square.error),
         np.asarray(mean.value),
         np.asarray(mean.error) + turn * relative,
         np.asarray(slope.value),

@@ -174,7 +174,7 @@ class QuickPairMoments(PairMoments):
         moved = 2.0 * turn * size * relative
         self.at = Lengths(
             q, error,
-            rows.square, rows.square * own + moved,
+            rows.square, rows.square * own + moved, rows.square * own,
             rows.a[:, 0], size * own + turn * relative,
             rows.slope, rows.slope * (own + 4.0 * relative),
             turn,
