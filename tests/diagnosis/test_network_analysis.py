@@ -268,7 +268,7 @@ def test_whole_gradients_count_channels_and_positions():
 
 
 def test_what_a_finite_width_shifts_is_no_contradiction():
-    """Five units and many networks show the first correction in 1 / width, and it is allowed for."""
+    """Five units and many networks show the first correction in 1 / width, which is allowed for."""
     layers = [Repeat(5, [Dense(1.8, out=5), Nonlinearity("tanh")]), Dense(1.0, out=5)]
     run = ch.simulate(Network(layers, Input(5)), n_networks=2500, seed=2)
     comparison = ch.compare(run)

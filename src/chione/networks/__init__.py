@@ -3,6 +3,7 @@
 One file a layer kind; :class:`Network` puts them in order, and the builders return whole networks.
 """
 
+from chione.networks.attention import Attention
 from chione.networks.builders import convnet, densenet, mixer, mlp, resnet
 from chione.networks.convolution import Convolution
 from chione.networks.dense import Dense
@@ -22,6 +23,7 @@ from chione.networks.norm import Norm
 from chione.networks.parallel import Parallel
 from chione.networks.pooling import Pooling
 from chione.networks.position import Position
+from chione.networks.recurrent import Recurrent
 from chione.networks.repeat import Repeat
 from chione.networks.residual import Residual
 from chione.networks.scale import Scale
@@ -33,6 +35,7 @@ __all__ = [
     "MLP",
     "WEIGHT_LAWS",
     "AbstractLayer",
+    "Attention",
     "Convolution",
     "Dense",
     "Dropout",
@@ -50,6 +53,7 @@ __all__ = [
     "Parallel",
     "Pooling",
     "Position",
+    "Recurrent",
     "Repeat",
     "Residual",
     "Scale",

@@ -48,14 +48,14 @@ class Input:
         values: dict[str, Any] = {
             "width": count("width", self.width),
             "grid": tuple(count(f"grid[{i}]", n) for i, n in enumerate(given)),
-            "inputs": _gram("inputs", self.inputs),
+            "inputs": as_gram("inputs", self.inputs),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
         if np.ndim(np.asarray(self.positions, dtype=object)) == 0:
             object.__setattr__(self, "positions", self._exchangeable())
         else:
-            gram = _gram("positions", self.positions)
+            gram = as_gram("positions", self.positions)
             if len(gram) != self.shape.positions:
                 raise ValueError(
                     f"positions must be a matrix of {self.shape.positions} rows, one for each "
@@ -104,7 +104,7 @@ class Input:
         return np.kron(np.array(self.inputs), among)
 
 
-def _gram(name: str, x: Any) -> Gram:
+def as_gram(name: str, x: Any) -> Gram:
     """A matrix of second moments: symmetric, no negative eigenvalue."""
     if isinstance(x, (list, tuple)):
         _check_rows(name, x)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from chione.networks.attention import Attention
 from chione.networks.convolution import Convolution
 from chione.networks.dense import Dense
 from chione.networks.dropout import Dropout
@@ -20,6 +21,7 @@ from chione.networks.norm import Norm
 from chione.networks.parallel import Parallel
 from chione.networks.pooling import Pooling
 from chione.networks.position import Position
+from chione.networks.recurrent import Recurrent
 from chione.networks.repeat import Repeat
 from chione.networks.residual import Residual
 from chione.networks.scale import Scale
@@ -40,6 +42,8 @@ KINDS: tuple[type[AbstractLayer], ...] = (
     Flatten,
     Position,
     Scale,
+    Attention,
+    Recurrent,
 )
 
 BY_WORD: dict[str, type[AbstractLayer]] = {kind.word: kind for kind in KINDS}
