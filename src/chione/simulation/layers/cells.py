@@ -1,6 +1,6 @@
 r"""One step of a recurrent cell and its derivative, for pre-activations that are given.
 
-A cell takes what the state sends, W h_{t-1}, and what the input sends, U x_t + b, each of
+A cell takes what the state sends, W h_{t-1} + b, and what the input sends, U x_t + b', each of
 `gates` n channels, and what it carries on from step to step: (h,), or (h, c) for an LSTM.
 """
 
@@ -19,14 +19,9 @@ Carried: TypeAlias = tuple[Array, ...]
 
 
 class Cell(ABC):
-    """Equations of one cell.
-
-    `gates`: how many blocks of n channels a matrix has. `state_biases`: how many of them, the
-    last ones, have a bias with the matrix of the state too.
-    """
+    """Equations of one cell, whose matrices have `gates` blocks of n rows."""
 
     gates: ClassVar[int]
-    state_biases: ClassVar[int] = 0
 
     @abstractmethod
     def forward(self, state: Array, entering: Array, carried: Carried) -> tuple[Carried, Any]:
@@ -38,7 +33,7 @@ class Cell(ABC):
 
 
 class Plain(Cell):
-    """h = phi(W h + U x + b)."""
+    """h = phi(W h + b + U x + b')."""
 
     gates = 1
 
@@ -60,7 +55,6 @@ class Gated(Cell):
     """h' = z h + (1 - z) n, n = tanh(r (W_n h + b_n) + U_n x + b'_n); blocks r, z, n."""
 
     gates = 3
-    state_biases = 1
 
     def forward(self, state: Array, entering: Array, carried: Carried) -> tuple[Carried, Any]:
         """The next state."""

@@ -1,4 +1,7 @@
-"""Recurrent layers: one cell after the other along the time of the grid, and back through time."""
+"""Recurrent layers: one cell after the other along the time of the grid, and back through time.
+
+Rows inside, ``.state[t]`` with t counted from 0, hold the state after step t + 1.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +39,14 @@ class _Unrolled(Step):
     weights : tuple of list of ndarray
         W (gates n, n) and U (gates n, n_in), one of each a step of time; tied ones are the same
         array.
-    biases : tuple of list of ndarray
-        Those beside W, in its last blocks, and those beside U, alike.
+    biases : tuple of list of ndarray, each (gates n,)
+        Those beside W and those beside U, alike.
     scales : tuple of float
         W and U are these times their parameters.
     start : ndarray, shape (copies, inputs, n)
         h_0.
     places : list of str
-        Names of h_0, ..., h_T.
+        Names of h_1, ..., h_T.
     """
 
     def __init__(
@@ -69,15 +72,13 @@ class _Unrolled(Step):
         carried: Carried = (h, np.zeros_like(h))[: carried_of(self._layer.cell)]
         states = [h]
         for t, (w, u) in enumerate(zip(self._w, self._u, strict=True)):
-            sent = carried[0] @ w.T
-            own = self._state_biases[t]
-            sent[..., sent.shape[-1] - len(own) :] += own
+            sent = carried[0] @ w.T + self._state_biases[t]
             entering = x[..., t, :] @ u.T + self._biases[t]
             carried, kept = self._cell.forward(sent, entering, carried)
             self._kept.append(kept)
             states.append(carried[0])
         self._states = np.stack(states, axis=-2)  # (..., input, T + 1, n)
-        for t, place in enumerate(self._places):
+        for t, place in enumerate(self._places, start=1):
             if self._watch is not None:
                 self._watch.forward(place, self._states[..., t : t + 1, :])
         return self._states[..., 1:, :] if self._layer.sequence else self._states[..., -1:, :]
@@ -92,21 +93,17 @@ class _Unrolled(Step):
             if self._layer.sequence or t == steps - 1:
                 at = t if self._layer.sequence else 0
                 carried = (carried[0] + g[..., at, :], *carried[1:])
-            self._seen(t + 1, carried[0])
+            if self._watch is not None:
+                self._watch.backward(self._places[t], carried[0][..., None, :])
             to_state, to_input, carried = self._cell.backward(carried, self._kept[t])
             carried = (carried[0] + to_state @ self._w[t], *carried[1:])
             to_states.append(to_state)
             to_inputs.append(to_input)
             back.append(to_input @ self._u[t])
-        self._seen(0, carried[0])
         self._to_states, self._to_inputs, gx = (
             np.stack(list(reversed(a)), axis=-2) for a in (to_states, to_inputs, back)
         )
         return np.asarray(gx)
-
-    def _seen(self, t: int, g: Array) -> None:
-        if self._watch is not None:
-            self._watch.backward(self._places[t], g[..., None, :])
 
     def parameter_gradients(self) -> list[Array]:
         """Those of W, U and the biases: over all steps where they are tied, else step by step."""
@@ -114,7 +111,6 @@ class _Unrolled(Step):
         spans = [slice(0, steps)] if self._layer.tied else [slice(t, t + 1) for t in range(steps)]
         out = []
         for span in spans:
-            own = len(self._state_biases[0])
             to_state = self._to_states[..., span, :]
             to_input = self._to_inputs[..., span, :]
             pairs = ((to_state, self._states[..., :-1, :][..., span, :], self._scales[0]),
@@ -122,9 +118,7 @@ class _Unrolled(Step):
             for g, x, scale in pairs:
                 weights = np.swapaxes(over_inputs(g), -1, -2) @ over_inputs(x)
                 out.append(scale * weights)
-            if own:
-                out += bias_gradient(to_state[..., -own:], self._layer.sigma_b)
-            out += bias_gradient(to_input, self._layer.sigma_b)
+                out += bias_gradient(g, self._layer.sigma_b)
         return out
 
 
@@ -144,12 +138,12 @@ def _(layer: Recurrent, shape: Shape, draws: Draws) -> Step:
     for _ in range(1 if layer.tied else steps):
         w.append(dense_weights(matrices[0], draws.stream()))
         u.append(dense_weights(matrices[1], draws.stream()))
-        own.append(draw_bias(cell.state_biases * n, layer.sigma_b, draws))
+        own.append(draw_bias(cell.gates * n, layer.sigma_b, draws))
         b.append(draw_bias(cell.gates * n, layer.sigma_b, draws))
     if layer.tied:
         w, u, own, b = w * steps, u * steps, own * steps, b * steps
     scales = (layer.sigma_w / math.sqrt(n), layer.sigma_u / math.sqrt(shape.width))
-    places = [f"{draws.place}.state[{t}]" for t in range(steps + 1)]
+    places = [f"{draws.place}.state[{t}]" for t in range(steps)]
     draws.rows.extend(Row(place, "state", Shape(n)) for place in places)
     return _Unrolled(layer, (w, u), (own, b), scales, start, places, draws.watch)
 
