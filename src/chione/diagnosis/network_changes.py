@@ -21,6 +21,7 @@ from chione.networks import (
     Repeat,
     Residual,
 )
+from chione.networks.layer import changed
 from chione.theory.depth.trainability import Passage, trainability
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
 
@@ -124,23 +125,8 @@ def _all(layers: Layers) -> Iterator[AbstractLayer]:
             yield from _all(inside)
 
 
-def changed(layers: Layers, change: Callable[[AbstractLayer], AbstractLayer]) -> Layers:
-    """Layers with a change applied to each, inner ones first."""
-    out: list[AbstractLayer] = []
-    for layer in layers:
-        fields: dict[str, Any] = {}
-        for field in dataclasses.fields(layer):  # type: ignore[arg-type]  # kinds are dataclasses
-            value, role = getattr(layer, field.name), field.metadata.get("role")
-            if role == "layers":
-                fields[field.name] = changed(value, change)
-            elif role == "branches":
-                fields[field.name] = tuple(changed(branch, change) for branch in value)
-        out.append(change(dataclasses.replace(layer, **fields) if fields else layer))  # type: ignore[type-var]
-    return tuple(out)
-
-
 def _with(network: Network, layers: Layers) -> Network:
-    return Network(layers, network.input)
+    return dataclasses.replace(network, layers=layers)
 
 
 def _scaled(network: Network) -> Network:
