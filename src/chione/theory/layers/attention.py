@@ -30,6 +30,7 @@ import numpy as np
 
 from chione.base import Array, cost
 from chione.networks import Attention, Shape
+from chione.theory.layers.attention_fixed import fixed, vanishing
 from chione.theory.layers.attention_heads import Heads, Passage, Scores
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
@@ -46,9 +47,13 @@ _FEW = 64  # sites below which more heads are drawn, since they cost little
 def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
     """Through the heads."""
     memory = stream if layer.memory is None else walk.memory(layer.memory)
+    shift = _shift(layer, stream, memory)
+    if vanishing(layer):
+        walk.told(1.0)
+        return fixed(layer, stream, memory, shift, walk)
     settled(stream, walk)
     settled(memory, walk)
-    return _sampled(layer, stream, memory, walk)
+    return _sampled(layer, stream, memory, shift, walk)
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,14 @@ class _Maps:
         return _Maps(queries, keys, values, gains)
 
 
-def _sampled(layer: Attention, stream: Stream, memory: Stream, walk: Walker) -> Passed:
+def _sampled(
+    layer: Attention, stream: Stream, memory: Stream, shift: Array, walk: Walker
+) -> Passed:
     """By heads of the layer's own size."""
     maps = _Maps.of(layer, stream, memory)
     theta, theta_m = (s.theta.at(s.orbits.index) for s in (stream, memory))
     gaps = memory.d.at(memory.orbits.index)
-    heads = _heads(layer, stream, memory, maps, gaps.value, walk)
+    heads = _heads(layer, stream, memory, maps, (gaps.value, shift), walk)
     gq, gk, gv = maps.gains
     theta_q, theta_k, theta_v = (
         x + gain * t.value
@@ -117,7 +124,12 @@ def _sampled(layer: Attention, stream: Stream, memory: Stream, walk: Walker) -> 
 
 
 def _heads(
-    layer: Attention, stream: Stream, memory: Stream, maps: _Maps, gaps: Array, walk: Walker
+    layer: Attention,
+    stream: Stream,
+    memory: Stream,
+    maps: _Maps,
+    given: tuple[Array, Array],
+    walk: Walker,
 ) -> Heads:
     """The heads that are drawn, after a look at what they cost."""
     size = layer.size(stream.shape, walk.place)
@@ -131,7 +143,7 @@ def _heads(
         fits="fewer positions or heads (of the walk)",
     )
     walk.sampled[walk.place] = "sampled heads"
-    shift = _shift(layer, stream, memory)
+    gaps, shift = given
     turns = None
     if layer.rope is not None:
         speed = layer.rope ** (-2.0 * np.arange(size // 2) / size)
