@@ -10,6 +10,7 @@ import numpy as np
 from chione.activations import activation as resolve
 from chione.cli.output import draw, echo_json, save
 from chione.cli.parameters import (
+    COUNT,
     ACTIVATION,
     DATA,
     FIGURE,
@@ -18,12 +19,34 @@ from chione.cli.parameters import (
     data_option,
     with_effort,
 )
-from chione.cli.progress import running
+from chione.cli.progress import counting, running
 from chione.theory import critical_line, phase_diagram
 
 
 @click.command()
-@click.argument("activation", type=ACTIVATION)
+@click.argument("activation", type=ACTIVATION, required=False)
+@click.option(
+    "--network",
+    metavar="PRESET|FILE.json",
+    help="Instead of an activation: a network with attention, over two of its scales.",
+)
+@click.option(
+    "--attention-scale",
+    type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
+    default="0:4:17",
+    show_default=True,
+    help="Columns of its diagram: sigma_q sigma_k.",
+)
+@click.option(
+    "--residual-scale",
+    type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
+    default="0:1.5:16",
+    show_default=True,
+    help="Rows of its diagram: the factor on all residual branches.",
+)
+@click.option("--depth", type=COUNT, help="Blocks of a preset.")
+@click.option("--width", type=COUNT, help="Channels of a preset.")
+@click.option("--tokens", type=COUNT, help="Tokens of a preset.")
 @click.option(
     "--sigma-w",
     type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
@@ -44,7 +67,13 @@ from chione.theory import critical_line, phase_diagram
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort
 def command(
-    activation: str,
+    activation: str | None,
+    network: str | None,
+    attention_scale: tuple[float, float, int],
+    residual_scale: tuple[float, float, int],
+    depth: int | None,
+    width: int | None,
+    tokens: int | None,
     sigma_w: tuple[float, float, int],
     sigma_b: tuple[float, float, int],
     out: Path | None,
@@ -56,9 +85,24 @@ def command(
 
     The critical line, chi_perp = 1, comes along. Without --out and --figure a summary is printed.
 
+    With --network the diagram of a transformer: where it trains, where tokens collapse, where
+    attention condenses on one token, where gradients vanish or explode.
+
     \b
     Example: chione phase tanh --out phase.npz --figure phase.png
+             chione phase --network transformer --depth 24 --figure transformer.png
     """
+    if (activation is None) == (network is None):
+        raise click.UsageError(
+            "give an activation, as in 'chione phase tanh', or a network with attention, as in "
+            "'chione phase --network transformer', and not both."
+        )
+    if network is not None:
+        given = {"depth": depth, "width": width, "tokens": tokens}
+        scales = attention_scale, residual_scale
+        _transformer(network, {k: v for k, v in given.items() if v}, scales, out, figure, as_json)
+        return
+    assert activation is not None
     phi = resolve(activation)
     columns, rows = np.linspace(*sigma_w), np.linspace(*sigma_b)
     with running(f"{columns.size} x {rows.size} points"):
@@ -83,3 +127,41 @@ def command(
         click.echo(f"  {phase:<10} {100 * part:5.1f} %")
     if critical.sigma_w.size == 0:
         click.echo("  There is no critical line: chi_perp = 1 would need sigma_b^2 < 0.")
+
+
+def _transformer(
+    name: str,
+    given: dict[str, int],
+    scales: tuple[tuple[float, float, int], tuple[float, float, int]],
+    out: Path | None,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    """The diagram of a network with attention."""
+    from chione.cli.network import described
+    from chione.theory.depth.transformer_phase import shares, transformer_phase
+
+    columns, rows = (np.linspace(*scale) for scale in scales)
+    cells = columns.size * rows.size
+    with counting(f"{columns.size} x {rows.size} points", cells) as progress:
+        found = transformer_phase(
+            described(name, given),
+            attention_scale=columns,
+            residual_scale=rows,
+            progress=progress,
+        )
+    if out is not None:
+        save(out, found)
+    if figure is not None:
+        from chione.plotting.transformers import transformer_figure
+
+        draw(figure, transformer_figure(found, title=f"Transformer diagram of {name}"))
+    share = shares(found)
+    if as_json:
+        parameters = {"network": name, **given, "attention_scale": scales[0],
+                      "residual_scale": scales[1]}  # fmt: skip
+        echo_json("phase", parameters, {"share": share})
+        return
+    click.echo(f"{name}: {columns.size} x {rows.size} points")
+    for region, part in sorted(share.items(), key=lambda item: -item[1]):
+        click.echo(f"  {region:<20} {100 * part:5.1f} %")

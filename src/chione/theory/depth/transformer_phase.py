@@ -19,7 +19,7 @@ from chione.base import AbstractResult, Array, SpecError, along, checks, cost, p
 from chione.networks import AbstractLayer, Attention, Network, Repeat, Residual
 from chione.networks.layer import changed
 from chione.theory.depth.trainability import Passage, Trainability, trainability
-from chione.theory.layers.attention import participation
+from chione.theory.layers.participation import participation
 from chione.theory.layers.rule import Passed
 from chione.theory.layers.stream import Gradient, Stream, entering
 from chione.theory.layers.walk import Walk
@@ -275,8 +275,8 @@ def _region(found: Trainability, attended: float) -> str:
     return _WORDS[found.problem]
 
 
-def to_rows(found: TransformerPhase) -> dict[str, Any]:
-    """Share of each region, as plain JSON types."""
+def shares(found: TransformerPhase) -> dict[str, Any]:
+    """Share of the diagram that each region takes, as plain JSON types."""
     return {
         word: plain(float(np.mean(found.region == word)))
         for word in REGIONS

@@ -39,10 +39,9 @@ from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Stream, new_source
 from chione.theory.layers.walk import Walk
 
-_NEAR = 1e-9  # distance from c = 1 at which the slope there is read
 _PLAIN = 30  # steps of plain iteration before Newton's
 _NEWTON = 40
-_STEP = 1e-4  # relative step of the slopes; their error falls with its square
+_STEP = 1e-4  # of the slopes in Newton's method
 _SETTLED = 1e-11
 
 
@@ -185,9 +184,7 @@ class TokenMap:
             return _growing()
         q_collapsed = self._length_at_collapse(q)
         if q_collapsed is not None:
-            near = self.through(q_collapsed, _NEAR)
-            ratio = near.gap.scaled(1.0 / _NEAR)
-            first = _log(ratio, _NEAR)
+            first = self._collapse_exponent(q_collapsed)
             collapsed = Estimate(q_collapsed, 10.0 * _SETTLED * q_collapsed)
             if first.value < 0.0:
                 found = self.gradient_exponent(q_collapsed, 0.0)
@@ -215,6 +212,13 @@ class TokenMap:
             Estimate(found, moved * error + 1e-12 * (1.0 + abs(found))),
             "spread",
         )
+
+    def _collapse_exponent(self, q: float) -> Estimate:
+        """Small differences of tokens go forward as independent gradients come back."""
+        matrix = self.through(q, 0.0, backward=True).backward
+        assert matrix is not None
+        factor = float(matrix[0, 0] - matrix[1, 0])
+        return _log(Bounded(np.asarray(factor), np.asarray(1e-10 * abs(factor))))
 
     def _grows(self, q: float, gap: float) -> bool:
         """Whether lengths still grow after many times as many steps."""
@@ -276,14 +280,14 @@ class TokenMap:
         coarse, fine = central(2e-3), central(1e-3)
         best = fine + (fine - coarse) / 3.0
         error = abs(fine - coarse) + 1e-9
-        return _log(Bounded(np.asarray(abs(best)), np.asarray(error)), 0.0)
+        return _log(Bounded(np.asarray(abs(best)), np.asarray(error)))
 
 
-def _log(x: Bounded, relative: float) -> Estimate:
+def _log(x: Bounded) -> Estimate:
     value, error = float(x.value), float(x.error)
     if value <= 0.0:
         return missing(Status.NONE)
-    return Estimate(math.log(value), error / value + relative + 4.0 * EPS)
+    return Estimate(math.log(value), error / value + 4.0 * EPS)
 
 
 def _growing() -> TokenExponents:
