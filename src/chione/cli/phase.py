@@ -10,8 +10,8 @@ import numpy as np
 from chione.activations import activation as resolve
 from chione.cli.output import draw, echo_json, save
 from chione.cli.parameters import (
-    COUNT,
     ACTIVATION,
+    COUNT,
     DATA,
     FIGURE,
     LARGEST_SIGMA,

@@ -27,8 +27,8 @@ from chione.simulation import simulate_network
 from chione.theory import propagate, second_moment
 from chione.theory.depth.transformer_phase import token_gap
 from chione.theory.layers.attention import participation_of
-from chione.theory.meanfield.token_map import TokenMap
 from chione.theory.meanfield.maps import derivative_second_moment
+from chione.theory.meanfield.token_map import TokenMap
 
 # what the experiments of Giorlandino & Goldt fix
 _VAR_W, _VAR_B = 0.2, 4e-4
@@ -232,8 +232,10 @@ def _closed_angle(alpha: float, sigma_w: float) -> float:
     return math.log(gap1 * ((1.0 - a2) * q1 + a2 * slope) / q)
 
 
-def _measured_angle(alpha: float, sigma_w: float, tokens: int, networks: int) -> tuple[float, float]:
-    """log of (1 - c') / (1 - c) from c = 1 - 1e-6, drawn, at the length that blocks keep."""
+def _measured_angle(
+    alpha: float, sigma_w: float, tokens: int, networks: int
+) -> tuple[float, float]:
+    """Log of (1 - c') / (1 - c) from c = 1 - 1e-6, drawn, at the length that blocks keep."""
     found = TokenMap(_cowsik(alpha, sigma_w), tokens=tokens).exponents()
     q = float(found.collapsed_length.value)
     gap, width = 1e-6, 256

@@ -43,9 +43,7 @@ def draw_regions(ax: Axes, found: TransformerPhase) -> None:
     code = np.array([[REGIONS.index(word) for word in row] for row in found.region])
     colours = ListedColormap([_COLOURS[word] for word in REGIONS])
     norm = BoundaryNorm(np.arange(len(REGIONS) + 1) - 0.5, len(REGIONS))
-    ax.pcolormesh(
-        *_axes(found), code, cmap=colours, norm=norm, shading="nearest", rasterized=True
-    )
+    ax.pcolormesh(*_axes(found), code, cmap=colours, norm=norm, shading="nearest", rasterized=True)
     met = [word for word in REGIONS if np.any(found.region == word)]
     ax.legend(
         handles=[Patch(color=_COLOURS[word], label=word) for word in met],

@@ -59,12 +59,14 @@ from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 # What layer kinds need is imported when it is first asked for: plain networks do without it.
 if TYPE_CHECKING:
     from chione.theory.critical.branch_scale import BranchScale, branch_scale
+    from chione.theory.depth.transformer_phase import TransformerPhase, transformer_phase
     from chione.theory.layers.block import BlockMap
     from chione.theory.layers.network_theory import NetworkTheory, network_theory
     from chione.theory.layers.walk import Propagation, propagate
     from chione.theory.meanfield.block_law import BlockLaw
     from chione.theory.meanfield.block_lengths import BlockPoint
     from chione.theory.meanfield.blocks import BlockPhase, block_phase
+    from chione.theory.meanfield.token_map import TokenExponents, TokenMap
 
 _LATE = {
     "BlockLaw": "chione.theory.meanfield.block_law",
@@ -74,10 +76,14 @@ _LATE = {
     "BranchScale": "chione.theory.critical.branch_scale",
     "NetworkTheory": "chione.theory.layers.network_theory",
     "Propagation": "chione.theory.layers.walk",
+    "TokenExponents": "chione.theory.meanfield.token_map",
+    "TokenMap": "chione.theory.meanfield.token_map",
+    "TransformerPhase": "chione.theory.depth.transformer_phase",
     "block_phase": "chione.theory.meanfield.blocks",
     "branch_scale": "chione.theory.critical.branch_scale",
     "network_theory": "chione.theory.layers.network_theory",
     "propagate": "chione.theory.layers.walk",
+    "transformer_phase": "chione.theory.depth.transformer_phase",
 }
 
 __all__ = [
@@ -109,8 +115,11 @@ __all__ = [
     "PowerLaw",
     "Propagation",
     "Recommendation",
+    "TokenExponents",
+    "TokenMap",
     "Tradeoff",
     "Trajectory",
+    "TransformerPhase",
     "Trust",
     "backward",
     "basins",
@@ -159,6 +168,7 @@ __all__ = [
     "second_moment",
     "tradeoff",
     "trajectory",
+    "transformer_phase",
     "trust",
 ]
 
