@@ -26,6 +26,7 @@ from chione.networks import (
     Parallel,
     Pooling,
     Position,
+    Recurrent,
     Repeat,
     Residual,
     Scale,
@@ -39,6 +40,8 @@ from chione.theory.moments.maximum import maximum
 
 PAIR = ((1.0, 0.3), (0.3, 1.7))
 TOKENS = ((1.0, 0.4, -0.1), (0.4, 0.8, 0.2), (-0.1, 0.2, 1.1))
+NEAR = ((1, 1 - 1e-12), (1 - 1e-12, 1))
+START = ((0.5, 0.2), (0.2, 0.3))
 RELU, ERF = Nonlinearity("relu"), Nonlinearity("erf")
 LEAKY = Nonlinearity("leaky_relu(0.25)")
 
@@ -125,6 +128,25 @@ CASES = {
     "learned positions": tokens(Position(sigma=0.5), RELU, D, Position(sigma=0.3), ERF, D),
     "sinusoidal positions": tokens(Position("sinusoidal", 0.8), Norm(), D, RELU, D),
     "waves on channels with a mean": tokens(D, RELU, Position("sinusoidal", 0.8), Norm("rms"), D),
+    "rnn": tokens(
+        D, RELU, Recurrent("rnn", 1.3, 0.9, 0.2, 5, "leaky_relu(0.25)", start=START), D, ERF, D
+    ),
+    "rnn, all states": tokens(
+        Recurrent("rnn", 1.4, 0.8, 0.3, 12, "erf", sequence=True), D, RELU, Pooling(), D
+    ),
+    "rnn, two in a row": tokens(
+        *(Recurrent("rnn", 1.1, 1.2, 0.1, 8, "abs", sequence=True, start=START),) * 2
+    ),
+    "rnn with fresh weights": tokens(
+        D, Recurrent("rnn", 1.3, 0.9, 0.2, 5, "relu", True, tied=False, start=START), D, ERF, D
+    ),
+    "rnn with fresh weights, last state": tokens(
+        Parallel([[RELU, D], [Dense(0.5, out=3)]], "concat"),
+        Recurrent("rnn", 1.2, 1.1, 0.4, 5, "erf", tied=False),
+    ),
+    "rnn of nearly equal inputs": tokens(
+        Recurrent("rnn", 1.3, 0.9, 0.2, 5, "relu", True), D, inputs=NEAR
+    ),
     "scale": vectors(D, Scale(-0.7), RELU, Scale(2.0), D),
     "nearly equal inputs": vectors(
         D, Repeat(4, [Residual(BRANCH)]), Norm(), RELU, D, inputs=((1, 1 - 1e-12), (1 - 1e-12, 1))

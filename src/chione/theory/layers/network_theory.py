@@ -171,7 +171,7 @@ def from_propagation(found: Propagation) -> NetworkTheory:
     return NetworkTheory(
         found.network,
         tuple(streams),
-        tuple(kinds.get(place, "input") for place in streams),
+        tuple(kinds.get(place.partition(".state[")[0], "input") for place in streams),
         tuple(s.shape.width for s in streams.values()),
         tuple(s.positions for s in streams.values()),
         tuple("measured" if place in found.reasons else "closed" for place in streams),

@@ -31,6 +31,14 @@ class Walker(Protocol):
     def memo(self) -> dict[AbstractActivation, Prepared]:
         """What was prepared for an activation at an earlier layer."""
 
+    @property
+    def seed(self) -> int:
+        """What sampled channels are drawn from, together with the place."""
+
+    @property
+    def sampled(self) -> dict[str, str]:
+        """Places whose rule samples, and what: ``population``, ``sampled heads``."""
+
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:
         """Walk through layers inside this one, at the place `name` below it."""
 

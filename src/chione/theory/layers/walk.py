@@ -72,10 +72,14 @@ class Walk:
     ----------
     measured : mapping of str to Measured, optional
         What was measured, by place: the walk starts again from it where a rule is missing.
+    seed : int
+        What sampled channels are drawn from, together with the place.
     """
 
-    def __init__(self, measured: Mapping[str, Measured] | None = None) -> None:
+    def __init__(self, measured: Mapping[str, Measured] | None = None, seed: int = 0) -> None:
         self.place = "layers"
+        self.seed = seed
+        self.sampled: dict[str, str] = {}
         self.memo: dict[AbstractActivation, Prepared] = {}
         self.streams: dict[str, Stream] = {}
         self.gradients: dict[str, Gradient] = {}
