@@ -33,11 +33,24 @@ class Walker(Protocol):
 
     @property
     def seed(self) -> int:
-        """What sampled channels are drawn from, together with the place."""
+        """Where the random numbers of sampled rules start."""
+
+    @property
+    def heads(self) -> int:
+        """Number of attention heads to sample, where heads are sampled."""
 
     @property
     def sampled(self) -> dict[str, str]:
-        """Places whose rule samples, and what: ``population``, ``sampled heads``."""
+        """Places whose rule sampled, and what: rules write it."""
+
+    def told(self, share: float) -> None:
+        """Hear which share of the present layer's sampling is done."""
+
+    def memory(self, name: str) -> Stream:
+        """What leaves the memory of that name."""
+
+    def to_memory(self, name: str, g: Gradient) -> None:
+        """Send a gradient to it."""
 
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:
         """Walk through layers inside this one, at the place `name` below it."""
