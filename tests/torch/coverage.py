@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass, field
 
 import torch
+from doctor_models import MODELS
 
 from chione.torch import batches, inspect
 from chione.torch.gradients import arriving
 from chione.torch.inspection import measured_moments, trace
 from chione.torch.report import InspectionReport
-from doctor_models import MODELS
 
 DRAWS, WITHIN, ERRORS = 20, 0.15, 3.0
 
@@ -99,9 +99,7 @@ def _measured(name: str, seed: int) -> list[tuple[float, float]]:
         graph, batches.output_tensor(out), None, projections=2, generator=generator
     ).gradient
     moments = measured_moments(graph)
-    return [
-        (moments[n.index].mean_square, grads.get(n.index, math.nan)) for n in graph.rows()
-    ]
+    return [(moments[n.index].mean_square, grads.get(n.index, math.nan)) for n in graph.rows()]
 
 
 def main(arguments: list[str]) -> None:

@@ -2,8 +2,8 @@ r"""Second moments of a real tensor over a few inputs and positions: what a walk
 
 .. math:: K_{at, bs} = \frac1N \sum_i x_i(a, t)\,x_i(b, s)
 
-Four inputs of the batch, spread over it. Of up to eight positions all are taken; of more tokens
-four, the first and the last among them, which stand for themselves alone, since answers may be read
+Four inputs of the batch, spread over it. Of up to eight positions of an image, or 32 tokens, all
+are taken; of more tokens four, the first and the last among them, which stand for themselves alone, since answers may be read
 there; and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
 """
 
@@ -18,10 +18,12 @@ import numpy as np
 import torch
 
 from chione.base import Array
+from chione.torch.layers.heads import HEADS
 from chione.torch.statistics import Moments, lazy_moments, moments
 
 _INPUTS = 4
 _WHOLE = 8  # positions up to which all are taken: 32 sites, 528 pairs
+_SEQUENCE = 32  # tokens up to which all are taken
 _TOKENS = 4  # positions of a longer sequence
 
 Taken = Literal["all", "some", "mean"]
@@ -52,13 +54,13 @@ class Arrangement:
 
     def place(self, position: int) -> int | None:
         """Where a position stands in a sample of tokens; None if it does not by itself."""
-        if self.positions <= _WHOLE:
+        if self.positions <= _SEQUENCE:
             return position
         return {0: 0, self.positions - 1: _TOKENS - 1}.get(position)
 
     def taken(self, axes: str) -> Taken:
         """Which positions a sample has."""
-        if self.positions <= _WHOLE:
+        if self.positions <= (_WHOLE if axes == "first" else _SEQUENCE):
             return "all"
         return "mean" if axes == "first" else "some"
 
@@ -69,6 +71,11 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
     if len(shape) < 2 or not axes or 0 in shape:
         return None
     inputs = min(batch, _INPUTS)
+    if axes in HEADS:
+        if shape[0] != batch or len(shape) != 4:
+            return None
+        t = shape[1 if axes == "split" else 2]
+        return Arrangement(inputs, _extents((t,)), math.prod(shape[1:]) // t)
     if axes == "first":
         if shape[0] != batch:
             return None
@@ -224,6 +231,11 @@ def joined(matrix: Array, shares: Array) -> Array:
     return np.asarray(blocks.diagonal(axis1=1, axis2=3) @ shares)
 
 
+def spread_over(batch: int) -> list[int]:
+    """The inputs of a batch that are looked at."""
+    return _spread(batch, _INPUTS)
+
+
 def _spread(n: int, wanted: int) -> list[int]:
     """Indices spread over n, the first and the last among them."""
     return sorted({round(i * (n - 1) / max(wanted - 1, 1)) for i in range(min(n, wanted))})
@@ -233,6 +245,8 @@ def _sites(
     x: torch.Tensor, axes: str, batch: int, at: Arrangement, chosen: list[int] | None
 ) -> torch.Tensor:
     """The chosen inputs, or all, as (inputs, positions, channels)."""
+    if axes == "heads":
+        x = x.transpose(1, 2)
     if axes == "last" and x.shape[0] != batch:
         second = x.dim() > 2 and x.shape[1] == batch
         x = x.transpose(0, 1) if second else x.reshape(batch, -1, at.width)
