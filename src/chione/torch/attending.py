@@ -75,7 +75,8 @@ class Attending:
         parents = tuple(self.book.source(t) for t in (query, key, value))
         first = next(tensors(out))  # the second, if any, are the attention weights
         batch_first = query.dim() == 3 and query.shape[0] == self.book.graph.batch
-        axes = "last" if first.dim() == 3 else ""
+        axes = self.book.graph.nodes[parents[0]].axes if first.dim() == 3 else ""
+        batch_first &= axes != "time"
         found = None
         if all(seen) and all(biases):
             names = [s[0] for s in seen if s]

@@ -125,6 +125,8 @@ class Rules:
         if axes == "first" and x.dim() != weight.weight.dim():
             axes = ""  # no batch axis
         source, x = (self.book.source(x), x) if around is None else around[1:]
+        if axes == "last" and self.book.graph.nodes[source].axes == "time":
+            axes = "time"
         node = self.book.new(
             layer, (source,), out, weight.parameter, tensors=weight, axes=axes,
             operation=weight.operation,
@@ -160,8 +162,9 @@ class Rules:
         parent = self.book.graph.nodes[source]
         last = operation in ("layer_norm", "rms_norm")
         node.axes = "last" if last or x.dim() == 2 else "first"
-        if parent.axes in HEADS:
+        if parent.axes in (*HEADS, "time"):
             node.axes = parent.axes
+        if node.axes in HEADS:
             self.book.kept[node.index] = out
         node.known = not uses_batch(layer)
         node.gaussian = parent.gaussian

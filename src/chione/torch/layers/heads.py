@@ -1,7 +1,7 @@
-"""Tensors whose channels are seen as heads: (batch, positions, heads, d), and heads before positions.
+"""Tensors whose channels are seen as heads: (batch, positions, heads, d), or heads first.
 
 Such a tensor has the axes ``split`` or ``heads``; what several matrices made together and is taken
-apart by an axis of its own, ``stack``.
+apart by an axis of its own, ``stack``. With positions before the batch the axes are ``time``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ def heads_view(
     if axes in HEADS and name in SWAPS:
         order = swapped(name, args, kwargs, len(whole))
         return (View(), _other(axes)) if order == [0, 2, 1, 3] else None
+    if axes in ("last", "time") and name in SWAPS and len(whole) == 3:
+        if swapped(name, args, kwargs, 3) == [1, 0, 2]:
+            return View(), "time" if axes == "last" else "last"
     if axes == "split" and len(part) == 3 and part[:2] == whole[:2]:
         return (View(), "last") if part[2] == whole[2] * whole[3] else None
     if axes in HEADS and part[:-1] == whole[:-1]:
