@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 from chione import networks as cn
 from chione.base import CostError, UnsupportedLayerError
 from chione.networks import (
+    Attention,
     Convolution,
     Dense,
     Dropout,
@@ -125,6 +126,16 @@ CASES = {
     "learned positions": tokens(Position(sigma=0.5), RELU, D, Position(sigma=0.3), ERF, D),
     "sinusoidal positions": tokens(Position("sinusoidal", 0.8), Norm(), D, RELU, D),
     "waves on channels with a mean": tokens(D, RELU, Position("sinusoidal", 0.8), Norm("rms"), D),
+    "attention, uniform": tokens(D, Attention(2, 3, scale="linear", sigma_b=0.3, out=6), ERF, D),
+    "attention, causal": tokens(
+        D, Attention(2, 4, sigma_q=0.0, sigma_v=1.3, mask="causal"), RELU, D
+    ),
+    "attention, padding": tokens(
+        D, Attention(2, 4, 1.1, 0.0, sigma_o=0.8, sigma_b=0.2, visible=(2, 3)), RELU, D
+    ),
+    "attention, alibi": tokens(
+        D, Attention(3, 4, scale="linear", mask="causal", alibi=True), ERF, D
+    ),
     "scale": vectors(D, Scale(-0.7), RELU, Scale(2.0), D),
     "nearly equal inputs": vectors(
         D, Repeat(4, [Residual(BRANCH)]), Norm(), RELU, D, inputs=((1, 1 - 1e-12), (1 - 1e-12, 1))
