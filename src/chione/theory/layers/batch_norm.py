@@ -25,10 +25,13 @@ import numpy as np
 
 from chione.base import EPS, Array
 from chione.networks import Norm
+from chione.theory.layers.batch_channels import BatchNormed
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.channels import gaussian
+from chione.theory.layers.channels import settled
+from chione.theory.layers.gradient import Drawn
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Passed, Walker, unclosed
+from chione.theory.layers.sampled import averaged, crowd_of, drawn_home, singly
 from chione.theory.layers.stream import Gradient, Law, Stream, from_moments
 
 _NODES = 400  # on the logarithm of s; the halved rule tells the error
@@ -37,7 +40,9 @@ _ALIKE = 1e-14  # of the mean square: what rounding leaves of equal inputs
 
 def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     """Through the norm over all sites."""
-    gaussian(stream, walk)
+    settled(stream, walk)
+    if not stream.law.gaussian:
+        return _of_any_law(layer, stream, walk)
     n = stream.orbits.sites
     centring = np.eye(n) - 1.0 / n
     gram = stream.second_moments()
@@ -62,6 +67,7 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     theta_matrix = stream.theta.at(stream.orbits.index)
     theta = gain2 * basis.through(theta_matrix.value) + layer.bias**2  # which is trained
     both, mine, _old = orbits.meet(_classes(theta))
+    recipe = None if stream.recipe is None else BatchNormed(layer, stream.recipe)
     after = after.refined(both, mine).with_(
         law=Law(False, "normalised over a batch, which is no Gaussian"),
         sources=stream.sources,
@@ -71,12 +77,21 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     share = float(theta_matrix.error.max()) / max(float(np.abs(theta_matrix.value).max()), 1e-300)
     theta_error = float(np.abs(theta).max()) * (spread + share)
     after = after.with_(
+        recipe=recipe,
         k=Bounded(after.k.value, error[at]),
         d=Bounded(after.d.value, np.where(both.apart, 4.0 * error[at], 0.0)),
         theta=Bounded(theta[at], np.full(both.count, theta_error)),
     )
 
     def pullback(g: Gradient) -> Gradient:
+        if g.drawn is not None and recipe is not None:
+            rows, crowd = g.drawn
+            (home_rows,) = recipe.back(crowd, rows)
+            if layer.eps > 0.0:
+                return Gradient.sampled(home_rows, crowd, singly(g))
+            weights = recipe.weights(crowd, centred)
+            moments = crowd.weighted(home_rows, weights, singly(g))
+            return Gradient(singly(g), moments, drawn=Drawn(home_rows, crowd))
         p = g.second_moments()
         home = gain2 * basis.through(p.value)
         classes = _classes(home)
@@ -86,6 +101,15 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
         return Gradient(classes, Bounded(home[at], np.full(classes.count, size * (spread + share))))
 
     return after, pullback
+
+
+def _of_any_law(layer: Norm, stream: Stream, walk: Walker) -> Passed:
+    crowd = crowd_of(stream, walk, "this norm", f"the channels that enter are {stream.law.reason}")
+    assert stream.recipe is not None  # or there were no population
+    recipe = BatchNormed(layer, stream.recipe)
+    reason = "normalised over a batch, which is no Gaussian"
+    after = averaged(stream, recipe, crowd, reason, Orbits.apart_all(stream.orbits.sites))
+    return after, drawn_home(recipe, crowd, singly)
 
 
 class _Basis:

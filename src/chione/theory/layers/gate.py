@@ -14,6 +14,7 @@ from chione.theory.layers.affine import fresh
 from chione.theory.layers.channels import product
 from chione.theory.layers.nonlinearity import activated
 from chione.theory.layers.rule import Passed, Walker, forward
+from chione.theory.layers.sampled import singly
 from chione.theory.layers.stream import Gradient, Stream
 
 
@@ -24,9 +25,14 @@ def gate(layer: Gate, stream: Stream, walk: Walker) -> Passed:
     u, back_u = fresh(stream, shape, layer.sigma_u**2, layer.sigma_b)
     v, back_v = fresh(stream, shape, layer.sigma_v**2, layer.sigma_b)
     opened, back_phi = activated(layer.activation, u, walk)
+    after = product(opened, v)
 
     def pullback(g: Gradient) -> Gradient:
+        if g.drawn is not None and after.recipe is not None:
+            rows = after.recipe.back(g.drawn.crowd, g.drawn.rows)
+            first, second = (Gradient.sampled(r, g.drawn.crowd, singly(g)) for r in rows)
+            return back_u(back_phi(first)).plus(back_v(second))
         through_u = back_u(back_phi(g.times(v.orbits, v.k)))
         return through_u.plus(back_v(g.times(opened.orbits, opened.k)))
 
-    return product(opened, v), pullback
+    return after, pullback

@@ -45,6 +45,14 @@ class Orbits:
         rank[order] = np.arange(len(order))
         return cls(rank[inverse].reshape(n, n))
 
+    @classmethod
+    def apart_all(cls, sites: int) -> Orbits:
+        """A class of its own for each pair of so many sites."""
+        i, j = np.triu_indices(sites)
+        index = np.zeros((sites, sites), dtype=np.intp)
+        index[i, j] = index[j, i] = np.arange(len(i))
+        return cls(index)
+
     @property
     def sites(self) -> int:
         """Number of sites n."""
@@ -148,3 +156,12 @@ def mixed(labels: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A matrix of labels joined with those of both sites alone, so that lengths agree as well."""
     alone = np.diagonal(labels) * ODD
     return np.asarray(labels + (alone[:, None] + alone[None, :]) * ODD)
+
+
+def by_value(gram: NDArray[np.float64], mean: NDArray[np.float64] | None = None) -> Orbits:
+    """Classes of equal covariance, lengths and means."""
+    pairs = scattered(gram.ravel()).reshape(gram.shape)
+    sites = scattered(np.diagonal(gram))
+    if mean is not None:
+        sites = sites * ODD + scattered(mean)
+    return Orbits.labelled(pairs + (sites[:, None] + sites[None, :]) * ODD)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from chione.activations import AbstractActivation
 from chione.base import UnsupportedLayerError
 from chione.networks import AbstractLayer, Layers
+from chione.theory.layers.population import Population
 from chione.theory.layers.stream import Gradient, Stream
 from chione.theory.moments.pair_moments import Prepared
 
@@ -30,6 +31,14 @@ class Walker(Protocol):
     @property
     def memo(self) -> dict[AbstractActivation, Prepared]:
         """What was prepared for an activation at an earlier layer."""
+
+    @property
+    def population(self) -> Population | None:
+        """The channels that this walk samples; None if it does not."""
+
+    @property
+    def sampled(self) -> dict[str, str]:
+        """What was sampled, by place: ``"population"``, ``"sampled heads"``."""
 
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:
         """Walk through layers inside this one, at the place `name` below it."""

@@ -12,6 +12,7 @@ from chione.activations import AbstractActivation
 from chione.base import UnsupportedLayerError, checks, cost
 from chione.networks import MLP, AbstractLayer, Layers, Network, Shape, import_files
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.population import Population
 from chione.theory.layers.rule import Passed, Pullback, forward
 from chione.theory.layers.stream import Gradient, Law, Stream, entering, from_moments
 from chione.theory.moments.pair_moments import Prepared
@@ -72,9 +73,29 @@ class Walk:
     ----------
     measured : mapping of str to Measured, optional
         What was measured, by place: the walk starts again from it where a rule is missing.
+    seed : int
+        Of everything that is sampled.
+    share : float
+        How much of the usual number of samples is drawn: a walk that is one of several takes a
+        share.
+    stated : bool
+        Whether averages over samples carry their standard errors.
+    sampling : bool
+        Whether anything may be sampled; otherwise only closed rules answer.
     """
 
-    def __init__(self, measured: Mapping[str, Measured] | None = None) -> None:
+    def __init__(
+        self,
+        measured: Mapping[str, Measured] | None = None,
+        *,
+        seed: int = 0,
+        share: float = 1.0,
+        stated: bool = True,
+        sampling: bool = True,
+    ) -> None:
+        self.seed, self.share, self.stated = seed, share, stated
+        self.population = Population(seed, share, stated) if sampling else None
+        self.sampled: dict[str, str] = {}  # which law answered, where not the closed rule
         self.place = "layers"
         self.memo: dict[AbstractActivation, Prepared] = {}
         self.streams: dict[str, Stream] = {}
@@ -109,6 +130,8 @@ class Walk:
             self.place = place
             for inside in list(self.streams)[seen:]:  # of the attempt
                 del self.streams[inside]
+                self.sampled.pop(inside, None)
+            self.sampled.pop(place, None)
             self.reasons[place] = str(err)
             sites = stream.orbits.sites
 
@@ -147,11 +170,15 @@ class Propagation:
         The stream after each place, ``input`` first.
     reasons : dict of str to str
         Places that were measured, and why.
+    sampled : dict of str to str
+        Places where a law answered that samples, and which: ``"population"`` of channels,
+        ``"sampled heads"``.
     """
 
     network: Network
     streams: dict[str, Stream]
     reasons: dict[str, str]
+    sampled: dict[str, str]
     _walk: Walk = field(repr=False, compare=False)
     _home: Callable[[Gradient], Gradient] = field(repr=False, compare=False)
 
@@ -179,6 +206,8 @@ class Propagation:
     ) -> dict[str, Gradient]:
         """Gradients at each place from any gradient at the output."""
         self._walk.gradients, self._walk.cotangent = {}, cotangent
+        if self._walk.population is not None:
+            self._walk.population.sent_back()
         with np.errstate(over="ignore", invalid="ignore"):
             found = {"input": self._home(at_output)}
         return found | self._walk.gradients
@@ -189,6 +218,9 @@ def propagate(
     stream: Stream | None = None,
     *,
     measured: Mapping[str, Measured] | None = None,
+    seed: int = 0,
+    share: float = 1.0,
+    stated: bool = True,
 ) -> Propagation:
     """Walk through a network.
 
@@ -201,6 +233,12 @@ def propagate(
     measured : mapping of str to Measured, optional
         What was measured behind each place: the walk starts again from it where a rule is
         missing.
+    seed : int
+        Of everything that is sampled, where second moments do not determine what comes next.
+    share : float
+        How much of the usual number of samples is drawn.
+    stated : bool
+        Whether averages over samples carry three of their standard errors.
 
     Raises
     ------
@@ -224,8 +262,9 @@ def propagate(
     cost.check(
         f"a walk over {steps} layers", seconds=_LAYER_SECONDS * steps, fits="fewer layers fit"
     )
-    walk = Walk(measured)
+    walk = Walk(measured, seed=seed, share=share, stated=stated)
     first = entering(described.input) if stream is None else stream
     with np.errstate(over="ignore", invalid="ignore"):  # infinite moments are told as such
         _, home = walk.through(described.layers, first, "")
-    return Propagation(described, {"input": first} | walk.streams, walk.reasons, walk, home)
+    streams = {"input": first} | walk.streams
+    return Propagation(described, streams, walk.reasons, walk.sampled, walk, home)
