@@ -186,6 +186,47 @@ def dense(layer, state):
     return affine(state, out, gain, mp.mpf(layer.sigma_b) ** 2)
 
 
+def attention(layer, state):
+    """With scores that vanish: weights of masks and biases alone."""
+    assert layer.scale == "linear" or layer.sigma_q * layer.sigma_k == 0
+    n, p, (g,) = state.n, state.positions, state.groups
+    vb, so = mp.mpf(layer.sigma_b) ** 2, mp.mpf(layer.sigma_o) ** 2
+    sv = mp.mpf(layer.sigma_v) ** 2
+    heads = []
+    for h in range(1, layer.heads + 1 if layer.alibi else 2):
+        slope = mp.mpf(2) ** (mp.mpf(-8 * h) / layer.heads) if layer.alibi else mp.mpf(0)
+        w = mp.matrix(n, n)
+        for i in range(n):
+            a, t = divmod(i, p)
+            seen = [s for s in range(layer.visible[a] if layer.visible else p)]
+            seen = [s for s in seen if s <= t or layer.mask == "none"]
+            e = [mp.exp(-slope * abs(t - s)) for s in seen]
+            for s, one in zip(seen, e, strict=True):
+                w[i, a * p + s] = one / mp.fsum(e)
+        heads.append(w)
+
+    def averaged(x):
+        out = mp.matrix(n, n)
+        for w in heads:
+            out += w * x * w.T
+        return out * (so / len(heads))
+
+    values = make(n, lambda i, j: sv * g.k[i, j] + vb)
+    inside = make(n, lambda i, j: values[i, j] + sv * g.t[i, j])
+    k, t = averaged(values), averaged(inside)
+    k = make(n, lambda i, j: k[i, j] + vb)
+    width = layer.out or state.width
+    after = State([Group(width, k, [mp.mpf(0)] * n, k + t)], p)
+
+    def back(ps):
+        out = mp.matrix(n, n)
+        for w in heads:
+            out += w.T * ps[0] * w
+        return [out * (so * sv / len(heads) * mp.mpf(width) / state.width)]
+
+    return after, back
+
+
 def convolution(layer, state):
     """One axis."""
     p, k, s, d = state.positions, layer.kernel, layer.stride, layer.dilation
@@ -488,7 +529,8 @@ def scale(layer, state):
     return scaled(state, layer.factor), lambda ps: [p * mp.mpf(layer.factor) ** 2 for p in ps]
 
 
-RULES = {kind: globals()[kind.word] for kind in cn.KINDS}  # a function of each kind's word
+# a function of each kind's word
+RULES = {kind: globals()[kind.word] for kind in cn.KINDS if kind.word in globals()}
 
 
 def entering(network):

@@ -27,6 +27,7 @@ from chione.networks.recurrent import Recurrent
 from chione.networks.repeat import Repeat
 from chione.networks.residual import Residual
 from chione.networks.scale import Scale
+from chione.networks.transformers import transformer
 from chione.networks.uniform import as_network, uniform
 
 __all__ = [
@@ -67,5 +68,6 @@ __all__ = [
     "mixer",
     "mlp",
     "resnet",
+    "transformer",
     "uniform",
 ]

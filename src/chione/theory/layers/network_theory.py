@@ -10,18 +10,19 @@ means over inputs and positions; c is that of the first two inputs at one positi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, cost, result
 from chione.networks import MLP, Network
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.inputs import as_inputs, from_inputs
-from chione.theory.layers.orbits import Orbits
+from chione.theory.layers.repeated import repeated
 from chione.theory.layers.stream import Gradient, Stream
-from chione.theory.layers.walk import Measured, Propagation, propagate
+from chione.theory.layers.walk import HEADS, Measured, Propagation, propagate
 
 MATRICES = 64  # sites up to which whole matrices are part of a result
 _PAIR_SECONDS = 2e-6  # s a pair of sites and layer
@@ -39,14 +40,15 @@ class NetworkTheory(AbstractResult):
     places : tuple of str, length R
         Where: ``input``, ``layers[2]`` (what leaves layer 2), ``layers[2]#3`` (what leaves
         repetition 3 of its block, counted from 0), ``layers[2]#3.layers[0].branch[1]`` and so on;
-        in order of execution, inner layers before the one that holds them.
+        in order of execution, inner layers before the one that holds them, and memories first
+        (``memory.NAME.input``, ``memory.NAME.layers[0]``).
     kinds : tuple of str
         Word of the layer's kind.
     widths, positions : tuple of int
         Channels and positions.
-    rules : tuple of {"closed", "measured"}
-        Where the numbers come from: the rule of the layer, or a measurement that the walk
-        started again from.
+    rules : tuple of {"closed", "population", "sampled heads", "measured"}
+        Where the numbers come from: the closed rule of the layer, channels or heads that were
+        sampled, or a measurement that the walk started again from.
     reasons : mapping of str to str
         Why a place was measured.
     q, one_minus_c, gradient : Estimate, shape (R,)
@@ -105,6 +107,9 @@ def network_theory(
     *,
     inputs: Any = None,
     measured: Mapping[str, Measured] | None = None,
+    seed: int = 0,
+    heads: int = HEADS,
+    progress: Callable[[float, float], None] | None = None,
     effort: float = 1.0,
 ) -> NetworkTheory:
     r"""Send second moments forward and gradients backward through a network at infinite width.
@@ -118,6 +123,13 @@ def network_theory(
     measured : mapping of str to Measured, optional
         What was measured behind each place: the walk starts again from it where a rule is
         missing.
+    seed : int
+        Where the random numbers of sampled rules start. Where channels are sampled, their number
+        is split among ten walks of different seeds, which tell the error.
+    heads : int
+        Number of attention heads that are sampled, where heads are.
+    progress : callable, optional
+        Called with how much is done and how much there is, while rules sample.
     effort : float
         How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
@@ -153,37 +165,62 @@ def network_theory(
     )
     with cost.allowing(effort), np.errstate(over="ignore", invalid="ignore"):
         stream = None if given is None else from_inputs(given, shape)
-        return from_propagation(propagate(described, stream, measured=measured))
+        walk = partial(
+            propagate, described, stream, measured=measured, heads=heads, progress=progress
+        )
+        return _result(*repeated(walk, _numbers, checks.integer("seed", seed, minimum=0)))
 
 
 def from_propagation(found: Propagation) -> NetworkTheory:
     """The result of a walk."""
-    kinds = {place: layer.word for place, layer in found.network.steps()}
+    return _result(found, _numbers(found))
+
+
+def _numbers(found: Propagation) -> list[Bounded]:
+    """The summary of every place (R, 5), and K and Theta of what leaves, if they are shown."""
     gradients = found.backward("independent")
-    streams = found.streams
-    summaries = [_summary(s, gradients.get(place)) for place, s in streams.items()]
-    columns = np.array(summaries)  # (R, 5, 2)
-    q, one_minus_c, gradient, mean, tangent = (
-        Estimate(columns[:, k, 0], columns[:, k, 1], _status(columns[:, k, 0])) for k in range(5)
-    )
+    columns = np.array([_summary(s, gradients.get(at)) for at, s in found.streams.items()])
+    out = [Bounded(columns[:, :, 0], columns[:, :, 1])]
     last = found.output
-    whole = last.orbits.sites <= MATRICES
+    if last.orbits.sites <= MATRICES:
+        out += [x.at(last.orbits.index) for x in (last.k, last.theta)]
+    return out
+
+
+def _result(found: Propagation, numbers: list[Bounded]) -> NetworkTheory:
+    kinds = dict(_kinds(found.network, ""))
+    streams, (value, error) = found.streams, numbers[0]
+    q, one_minus_c, gradient, mean, tangent = (
+        Estimate(value[:, k], error[:, k], _status(value[:, k])) for k in range(5)
+    )
+    nngp, ntk = (x.estimate() for x in numbers[1:]) if numbers[1:] else (None, None)
     return NetworkTheory(
         found.network,
         tuple(streams),
         tuple(kinds.get(place, "input") for place in streams),
         tuple(s.shape.width for s in streams.values()),
         tuple(s.positions for s in streams.values()),
-        tuple("measured" if place in found.reasons else "closed" for place in streams),
+        tuple(
+            "measured" if place in found.reasons else found.sampled.get(place, "closed")
+            for place in streams
+        ),
         dict(found.reasons),
         q,
         one_minus_c,
         gradient,
         mean,
         tangent,
-        _whole(last.k, last.orbits) if whole else None,
-        _whole(last.theta, last.orbits) if whole else None,
+        nngp,
+        ntk,
     )
+
+
+def _kinds(network: Network, front: str) -> Iterator[tuple[str, str]]:
+    """Places and words of all layers, those of memories too."""
+    for name, other in network.memories.items():
+        yield from _kinds(other, f"{front}memory.{name}.")
+    for place, layer in network.steps():
+        yield front + place, layer.word
 
 
 def _status(values: Array) -> Array:
@@ -228,8 +265,3 @@ def _one_minus_c(stream: Stream) -> tuple[float, float]:
         step = one.minus(two)
         d = d.minus(step.times(step))
     return _mean(d.over(one.times(two).scaled(2.0)))
-
-
-def _whole(x: Bounded, orbits: Orbits) -> Estimate:
-    value: Array = x.value[orbits.index]
-    return Estimate(value, x.error[orbits.index], np.zeros(value.shape, np.int8))

@@ -33,12 +33,29 @@ class Walker(Protocol):
         """What was prepared for an activation at an earlier layer."""
 
     @property
+    def seed(self) -> int:
+        """Where the random numbers of sampled rules start."""
+
+    @property
+    def heads(self) -> int:
+        """Number of attention heads to sample, where heads are sampled."""
+
+    @property
     def population(self) -> Population | None:
         """The channels that this walk samples; None if it does not."""
 
     @property
     def sampled(self) -> dict[str, str]:
-        """What was sampled, by place: ``"population"``, ``"sampled heads"``."""
+        """Places whose rule sampled, and what: rules write it."""
+
+    def told(self, share: float) -> None:
+        """Hear which share of the present layer's sampling is done."""
+
+    def memory(self, name: str) -> Stream:
+        """What leaves the memory of that name."""
+
+    def to_memory(self, name: str, g: Gradient) -> None:
+        """Send a gradient to it."""
 
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:
         """Walk through layers inside this one, at the place `name` below it."""

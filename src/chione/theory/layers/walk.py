@@ -17,6 +17,7 @@ from chione.theory.layers.rule import Passed, Pullback, forward
 from chione.theory.layers.stream import Gradient, Law, Stream, entering, from_moments
 from chione.theory.moments.pair_moments import Prepared
 
+HEADS = 2000  # sampled by default: values are right to about one per cent
 _LAYER_SECONDS = 2e-4  # s a layer of two inputs
 COTANGENTS = ("independent", "shared")
 
@@ -74,14 +75,23 @@ class Walk:
     measured : mapping of str to Measured, optional
         What was measured, by place: the walk starts again from it where a rule is missing.
     seed : int
-        Of everything that is sampled.
+        Where the random numbers of sampled rules start; each place has its own.
+    heads : int
+        Number of attention heads that are sampled, where they are.
+    progress : callable, optional
+        Called with how much is done and how much there is, in layers that may sample.
     share : float
-        How much of the usual number of samples is drawn: a walk that is one of several takes a
-        share.
+        How much of the usual population of channels is drawn: a walk that is one of several takes
+        a share.
     stated : bool
-        Whether averages over samples carry their standard errors.
+        Whether averages over the population carry their standard errors.
     sampling : bool
-        Whether anything may be sampled; otherwise only closed rules answer.
+        Whether there may be a population; otherwise what needs one is refused.
+
+    Attributes
+    ----------
+    sampled : dict of str to str
+        Places whose rule sampled, and what: ``"population"``, ``"sampled heads"``.
     """
 
     def __init__(
@@ -89,20 +99,70 @@ class Walk:
         measured: Mapping[str, Measured] | None = None,
         *,
         seed: int = 0,
+        heads: int = HEADS,
+        progress: Callable[[float, float], None] | None = None,
         share: float = 1.0,
         stated: bool = True,
         sampling: bool = True,
     ) -> None:
-        self.seed, self.share, self.stated = seed, share, stated
         self.population = Population(seed, share, stated) if sampling else None
-        self.sampled: dict[str, str] = {}  # which law answered, where not the closed rule
         self.place = "layers"
+        self.seed, self.heads = seed, heads
+        self.sampled: dict[str, str] = {}
+        self._progress, self._done, self._layers = progress, 0.0, 0.0
+        self._scope = ""  # front of the places of the memory that is walked
+        self._memories: dict[str, Stream] = {}
+        self._received: dict[str, Gradient] = {}
         self.memo: dict[AbstractActivation, Prepared] = {}
         self.streams: dict[str, Stream] = {}
         self.gradients: dict[str, Gradient] = {}
         self.reasons: dict[str, str] = {}  # why a place was measured
         self.measured = measured or {}
         self.cotangent = "independent"
+
+    # ---- networks and their memories -----------------------------------------------------------
+
+    def network(self, network: Network, stream: Stream) -> Passed:
+        """Through a network, after the memories that its layers read; gradients reach them too."""
+        scope, homes = self._scope, dict[str, Pullback]()
+        for name, other in network.memories.items():
+            key = self._scope = f"{scope}memory.{name}."
+            self._memories[key], homes[key] = self.network(other, entering(other.input))
+        self._scope, self.place = scope, f"{scope}layers"
+        self.streams[f"{scope}input"] = stream
+        self._layers += 2.0 * sum(layer.word == "attention" for _, layer in network.steps())
+        after, home = self.through(network.layers, stream, "")
+
+        def pullback(g: Gradient) -> Gradient:
+            for key in homes:
+                self._received.pop(key, None)
+            found = home(g)
+            for key, back in reversed(homes.items()):
+                self._scope, sites = key, self._memories[key].orbits.sites
+                sent = self._received.get(key, Gradient.of(np.zeros((sites, sites))))
+                self.gradients[f"{key}input"] = back(sent)
+            self._scope = scope
+            return found
+
+        return after, pullback
+
+    def memory(self, name: str) -> Stream:
+        """What leaves the memory of that name."""
+        return self._memories[f"{self._scope}memory.{name}."]
+
+    def to_memory(self, name: str, g: Gradient) -> None:
+        """Add to what reaches it: layers that read it have weights of their own."""
+        key = f"{self._scope}memory.{name}."
+        before = self._received.get(key)
+        self._received[key] = g if before is None else before.plus(g)
+
+    def told(self, share: float) -> None:
+        """Hear which share of the present layer's sampling is done."""
+        if self._progress is not None:
+            self._progress(self._done + share, max(self._layers, self._done + share))
+            self._done += float(share == 1.0)
+
+    # ---- layers --------------------------------------------------------------------------------
 
     def through(self, layers: Layers, stream: Stream, name: str) -> Passed:
         """Layer after layer, at the place `name` below the present one."""
@@ -167,12 +227,12 @@ class Propagation:
     network : Network
         The network.
     streams : dict of str to Stream
-        The stream after each place, ``input`` first.
+        The stream after each place, ``input`` first; before it those of memories,
+        ``memory.NAME.input`` and so on.
     reasons : dict of str to str
         Places that were measured, and why.
     sampled : dict of str to str
-        Places where a law answered that samples, and which: ``"population"`` of channels,
-        ``"sampled heads"``.
+        Places whose rule sampled, and what.
     """
 
     network: Network
@@ -219,6 +279,8 @@ def propagate(
     *,
     measured: Mapping[str, Measured] | None = None,
     seed: int = 0,
+    heads: int = HEADS,
+    progress: Callable[[float, float], None] | None = None,
     share: float = 1.0,
     stated: bool = True,
 ) -> Propagation:
@@ -234,11 +296,16 @@ def propagate(
         What was measured behind each place: the walk starts again from it where a rule is
         missing.
     seed : int
-        Of everything that is sampled, where second moments do not determine what comes next.
+        Where the random numbers of sampled rules start.
+    heads : int
+        Number of attention heads that are sampled, where they are.
+    progress : callable, optional
+        Called with how much is done and how much there is, while rules sample.
     share : float
-        How much of the usual number of samples is drawn.
+        How much of the usual population of channels is drawn, where second moments do not
+        determine what comes next.
     stated : bool
-        Whether averages over samples carry three of their standard errors.
+        Whether averages over the population carry three of their standard errors.
 
     Raises
     ------
@@ -246,8 +313,10 @@ def propagate(
         With the place, if a rule is missing or its law does not close, and nothing was measured.
     TypeError
         If an argument is none of these.
+    ValueError
+        If what enters has another number of inputs than a memory that is read.
     CostError
-        If there are too many layers.
+        If there are too many layers, or a layer has too much to sample.
     """
     for name, x, kind in (
         ("network", network, (MLP, Network)),
@@ -262,9 +331,14 @@ def propagate(
     cost.check(
         f"a walk over {steps} layers", seconds=_LAYER_SECONDS * steps, fits="fewer layers fit"
     )
-    walk = Walk(measured, seed=seed, share=share, stated=stated)
+    seed, heads = checks.integer("seed", seed, minimum=0), checks.integer("heads", heads)
+    walk = Walk(measured, seed=seed, heads=heads, progress=progress, share=share, stated=stated)
     first = entering(described.input) if stream is None else stream
+    if described.memory and first.inputs != described.input.count:
+        raise ValueError(
+            f"{first.inputs} inputs are given, but the network has memories of "
+            f"{described.input.count} inputs; give as many."
+        )
     with np.errstate(over="ignore", invalid="ignore"):  # infinite moments are told as such
-        _, home = walk.through(described.layers, first, "")
-    streams = {"input": first} | walk.streams
-    return Propagation(described, streams, walk.reasons, walk.sampled, walk, home)
+        _, home = walk.network(described, first)
+    return Propagation(described, walk.streams, walk.reasons, walk.sampled, walk, home)
