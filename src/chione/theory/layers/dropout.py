@@ -55,7 +55,7 @@ def _masked(layer: Dropout, stream: Stream) -> Passed:
         law=law,
     )
 
-    alike = site_by_site(orbits)
+    alike = site_by_site(recipe, orbits)
     return after, following(lambda g: g.times(orbits, factor), recipe, alike)
 
 

@@ -14,7 +14,6 @@ from chione.theory.layers.affine import fresh
 from chione.theory.layers.channels import product
 from chione.theory.layers.nonlinearity import activated
 from chione.theory.layers.rule import Passed, Walker, forward
-from chione.theory.layers.sampled import singly
 from chione.theory.layers.stream import Gradient, Stream
 
 
@@ -30,7 +29,8 @@ def gate(layer: Gate, stream: Stream, walk: Walker) -> Passed:
     def pullback(g: Gradient) -> Gradient:
         if g.drawn is not None and after.recipe is not None:
             rows = after.recipe.back(g.drawn.crowd, g.drawn.rows)
-            first, second = (Gradient.sampled(r, g.drawn.crowd, singly(g)) for r in rows)
+            alike = g.orbits.meet(after.orbits)[0]
+            first, second = (Gradient.sampled(r, g.drawn.crowd, alike) for r in rows)
             return back_u(back_phi(first)).plus(back_v(second))
         through_u = back_u(back_phi(g.times(v.orbits, v.k)))
         return through_u.plus(back_v(g.times(opened.orbits, opened.k)))

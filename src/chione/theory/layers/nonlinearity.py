@@ -37,6 +37,6 @@ def activated(act: AbstractActivation, stream: Stream, walk: Walker) -> Passed:
         assert recipe is not None  # or there were no population
         return sampled(stream, recipe, crowd, f"not Gaussian after the activation {act.name}")
     after, slope = apply(stream, act, walk)
-    alike = site_by_site(stream.orbits)
+    alike = site_by_site(recipe, stream.orbits)
     pullback = following(lambda g: g.times(stream.orbits, slope), recipe, alike)
     return after.with_(recipe=recipe), pullback

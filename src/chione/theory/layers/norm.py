@@ -12,6 +12,7 @@ directions that a norm projects out are one or two of n, and count for nothing i
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.base import EPS
 from chione.networks import Norm
@@ -19,7 +20,6 @@ from chione.theory.layers.batch_norm import batch_norm
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, by_parts, settled
 from chione.theory.layers.moved import Grouped
-from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.recipe import Affine
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.sampled import (
@@ -27,8 +27,10 @@ from chione.theory.layers.sampled import (
     crowd_of,
     drawn_home,
     following,
-    singly,
+    joint_classes,
+    jointly,
     site_by_site,
+    site_classes,
 )
 from chione.theory.layers.stream import Stream
 
@@ -68,11 +70,19 @@ def _small_groups(layer: Norm, stream: Stream, walk: Walker) -> Passed:
         raise unclosed(walk, "this norm", why)
     affine = layer.gain, layer.bias, layer.eps
     recipe = Grouped(stream.recipe, channels, positions, *affine)
-    orbits = stream.orbits if positions == 1 else Orbits.apart_all(stream.orbits.sites)
     reason = f"normalised in groups of {channels}"
-    after = averaged(stream, recipe, crowd, reason, orbits)
-    alike = site_by_site(orbits) if positions == 1 else singly
-    return after, drawn_home(recipe, crowd, alike)
+    if positions == 1:
+        after = averaged(stream, recipe, crowd, reason, site_classes(recipe, stream.orbits))
+        return after, drawn_home(recipe, crowd, site_by_site(recipe, stream.orbits))
+    orbits, _ = stream.orbits.split(("inputs", positions), lambda: _one_input(stream))
+    after = averaged(stream, recipe, crowd, reason, joint_classes(recipe, orbits))
+    return after, drawn_home(recipe, crowd, jointly(recipe, orbits))
+
+
+def _one_input(stream: Stream) -> NDArray[np.bool_]:
+    """Which pairs of sites are of one input."""
+    owner = np.arange(stream.orbits.sites) // stream.positions
+    return np.asarray(owner[:, None] == owner)
 
 
 def _statistics(layer: Norm, stream: Stream) -> tuple[Bounded, Bounded]:

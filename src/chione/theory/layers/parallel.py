@@ -17,7 +17,7 @@ from chione.theory.layers.nonlinearity import activated
 from chione.theory.layers.recipe import Product
 from chione.theory.layers.residual import added, handed_down, joint
 from chione.theory.layers.rule import Passed, Pullback, Walker, forward, unclosed
-from chione.theory.layers.sampled import singly
+from chione.theory.layers.sampled import site_classes
 from chione.theory.layers.stream import Gradient, Stream
 
 
@@ -92,7 +92,8 @@ def _home_of_product(
         if crowd and len(recipes) == len(streams) and (g.drawn or not closed):
             node = Product(*recipes)
             rows = node.back(crowd, g.rows(crowd, len(crowd.values(node))))
-            return _sum([Gradient.sampled(r, crowd, singly(g)) for r in rows], back)
+            alike = site_classes(node, g.orbits.meet(after.orbits)[0])
+            return _sum([Gradient.sampled(r, crowd, alike) for r in rows], back)
         given = []
         for i in range(len(streams)):
             here = Gradient(g.orbits, g.p)

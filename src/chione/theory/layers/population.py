@@ -179,7 +179,7 @@ class Population:
         rows = min(len(one), len(two))
         a, b = _blocks(one[:rows]), _blocks(two[:rows])
         joint = np.matmul(a.transpose(0, 2, 1), b) / BLOCK
-        return self._averaged(_classed(joint + joint.transpose(0, 2, 1), orbits))
+        return self._averaged(orbits.means(joint + joint.transpose(0, 2, 1)))
 
     def weighted(self, g: Array, weights: Array, orbits: Orbits) -> Bounded:
         """E w^2 g g^T."""
@@ -230,21 +230,7 @@ def _blocks(x: Array) -> Array:
 
 def _by_class(blocks: Array, orbits: Orbits) -> Array:
     """Second moments in each block, averaged over pairs of one class."""
-    return _classed(np.matmul(blocks.transpose(0, 2, 1), blocks) / blocks.shape[1], orbits)
-
-
-def _classed(gram: Array, orbits: Orbits) -> Array:
-    """Matrices (blocks, n, n) as their means over classes, (blocks, classes)."""
-    order, starts, sizes = orbits.remembered("sorted", lambda: _sorted(orbits))
-    flat = gram.reshape(len(gram), -1)
-    return np.asarray(np.add.reduceat(flat[:, order], starts, axis=1) / sizes)
-
-
-def _sorted(orbits: Orbits) -> tuple[Any, Any, Any]:
-    flat = orbits.index.ravel()
-    order = np.argsort(flat, kind="stable")
-    sizes = np.bincount(flat)
-    return order, np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes
+    return orbits.means(np.matmul(blocks.transpose(0, 2, 1), blocks) / blocks.shape[1])
 
 
 def _alike(orbits: Orbits) -> tuple[Any, Any]:

@@ -42,11 +42,14 @@ class Recipe:
     ----------
     whole : int
         Number of rows that hold all channels there are; 0 where rows are a sample.
+    alike : bool
+        Whether sites of equal second moments have one law; not where channels are given.
     """
 
     def __init__(self, *parents: Recipe) -> None:
         self.parents = parents
         known: set[int] = {parent.whole for parent in parents}
+        self.alike: bool = all(parent.alike for parent in parents)
         self.whole: int = known.pop() if len(known) == 1 else 0
 
     def value(self, crowd: Population, *x: Array) -> Array:
@@ -106,7 +109,7 @@ class Given(Recipe):
     def __init__(self, x: Array) -> None:
         super().__init__()
         self._rows = np.ascontiguousarray(x.T)
-        self.whole = len(self._rows)
+        self.whole, self.alike = len(self._rows), False
 
     def value(self, crowd: Population, *x: Array) -> Array:
         """All channels, again and again."""

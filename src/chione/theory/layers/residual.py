@@ -16,7 +16,7 @@ from chione.theory.layers.elementwise import function_of
 from chione.theory.layers.nonlinearity import activated
 from chione.theory.layers.recipe import Recipe
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
-from chione.theory.layers.sampled import averaged, crowd_of
+from chione.theory.layers.sampled import averaged, crowd_of, site_classes
 from chione.theory.layers.stream import Gradient, Stream
 
 
@@ -70,7 +70,8 @@ def joint(one: Stream, two: Stream, recipe: Recipe, what: str, walk: Walker) -> 
         settled(stream, walk)
     crowd = crowd_of(two, walk, what, "its terms depend on the same weights")
     whole = total(one, two)  # of which only what is no moment is kept
-    return averaged(whole, recipe, crowd, "terms that depend on the same weights")
+    reason = "terms that depend on the same weights"
+    return averaged(whole, recipe, crowd, reason, site_classes(recipe, whole.orbits))
 
 
 def handed_down(g: Gradient, streams: tuple[Stream, ...], after: Stream, walk: Walker) -> Gradient:

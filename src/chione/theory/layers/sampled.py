@@ -29,12 +29,7 @@ def crowd_of(stream: Stream, walk: Walker, what: str, why: str) -> Population:
     return walk.population
 
 
-def sampled(
-    stream: Stream,
-    recipe: Recipe,
-    crowd: Population,
-    reason: str,
-) -> Passed:
+def sampled(stream: Stream, recipe: Recipe, crowd: Population, reason: str) -> Passed:
     """Through one node that maps every site alike, by averages over the population.
 
     Parameters
@@ -48,18 +43,8 @@ def sampled(
     reason : str
         What made the law that leaves, as words that follow "the channels are".
     """
-    after = averaged(stream, recipe, crowd, reason)
-    return after, drawn_home(recipe, crowd, site_by_site(stream.orbits))
-
-
-def drawn_home(recipe: Recipe, crowd: Population, alike: Callable[[Gradient], Orbits]) -> Pullback:
-    """The pullback of a node with one parent by samples, averaged over the classes of `alike`."""
-
-    def pullback(g: Gradient) -> Gradient:
-        home = recipe.back(crowd, g.rows(crowd, len(crowd.values(recipe))))[0]
-        return Gradient.sampled(home, crowd, alike(g))
-
-    return pullback
+    after = averaged(stream, recipe, crowd, reason, site_classes(recipe, stream.orbits))
+    return after, drawn_home(recipe, crowd, site_by_site(recipe, stream.orbits))
 
 
 def averaged(
@@ -67,19 +52,18 @@ def averaged(
     recipe: Recipe,
     crowd: Population,
     reason: str,
-    orbits: Orbits | None = None,
+    orbits: Orbits,
     shape: Shape | None = None,
 ) -> Stream:
     """The stream of a recipe, by averages over the population.
 
     Parameters
     ----------
-    orbits : Orbits, optional
-        Classes of pairs of sites after it; those of the stream where every site is mapped alike.
+    orbits : Orbits
+        Classes of pairs of sites after it.
     shape : Shape, optional
         Channels and grid after it, if they change.
     """
-    orbits = stream.orbits if orbits is None else orbits
     k, d, mean = crowd.moments(recipe, orbits)
     return stream.with_(
         shape=stream.shape if shape is None else shape,
@@ -91,6 +75,16 @@ def averaged(
         law=Law(False, reason),
         recipe=recipe,
     )
+
+
+def drawn_home(recipe: Recipe, crowd: Population, alike: Callable[[Gradient], Orbits]) -> Pullback:
+    """The pullback of a node by samples, averaged over the classes of `alike`."""
+
+    def pullback(g: Gradient) -> Gradient:
+        home = recipe.back(crowd, g.rows(crowd, len(crowd.values(recipe))))[0]
+        return Gradient.sampled(home, crowd, alike(g))
+
+    return pullback
 
 
 def following(
@@ -123,16 +117,33 @@ def following(
     return pullback
 
 
-def site_by_site(orbits: Orbits) -> Callable[[Gradient], Orbits]:
+# ---- classes of pairs that averages are taken over ---------------------------------------------
+
+
+def site_classes(recipe: Recipe | None, orbits: Orbits) -> Orbits:
+    """Classes after a map of every site alone."""
+    if recipe is not None and not recipe.alike:
+        return Orbits.apart_all(orbits.sites)
+    return orbits
+
+
+def site_by_site(recipe: Recipe | None, orbits: Orbits) -> Callable[[Gradient], Orbits]:
     """Classes of gradients that a map of every site alone gives."""
-    return lambda g: g.orbits.meet(orbits)[0]
+    return lambda g: site_classes(recipe, g.orbits.meet(orbits)[0])
 
 
-def singly(g: Gradient) -> Orbits:
-    """A class of its own for every pair of sites."""
-    return Orbits.apart_all(g.orbits.sites)
+def joint_classes(recipe: Recipe | None, orbits: Orbits) -> Orbits:
+    """Classes after a map of all sites together, which treats them alike."""
+    if recipe is not None and not recipe.alike:
+        return Orbits.apart_all(orbits.sites)
+    return orbits.exchangeable()
+
+
+def jointly(recipe: Recipe | None, orbits: Orbits) -> Callable[[Gradient], Orbits]:
+    """Classes of gradients that a map of all sites together gives."""
+    return lambda g: joint_classes(recipe, g.orbits.meet(orbits)[0])
 
 
 def singly_before(stream: Stream) -> Callable[[Gradient], Orbits]:
-    """The same for the sites of a stream that is read."""
+    """A class of its own for every pair of the sites that a layer reads."""
     return lambda g: Orbits.apart_all(stream.orbits.sites)
