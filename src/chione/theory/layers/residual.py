@@ -34,9 +34,10 @@ def residual(layer: Residual, stream: Stream, walk: Walker) -> Passed:
 
     def pullback(g: Gradient) -> Gradient:
         g = handed_down(g, (shortcut, branch), after, walk)
-        if g.drawn is not None and settles:
-            g = g.plain()
-        return back_shortcut(g.by(layer.skip)).plus(back_branch(g.by(layer.scale)))
+        home = back_branch(g.by(layer.scale))
+        if settles:
+            return back_shortcut(g.plain().by(layer.skip)).plus(home.plain())
+        return back_shortcut(g.by(layer.skip)).plus(home)
 
     return after, pullback
 
