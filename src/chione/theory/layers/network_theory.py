@@ -197,7 +197,7 @@ def _result(found: Propagation, numbers: list[Bounded]) -> NetworkTheory:
     return NetworkTheory(
         found.network,
         tuple(streams),
-        tuple(kinds.get(place, "input") for place in streams),
+        tuple(kinds.get(place.partition(".state[")[0], "input") for place in streams),
         tuple(s.shape.width for s in streams.values()),
         tuple(s.positions for s in streams.values()),
         tuple(
