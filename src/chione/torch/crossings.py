@@ -25,7 +25,7 @@ from chione.networks import (
     Shape,
 )
 from chione.theory.layers.channels import joined, multiplied, product
-from chione.theory.layers.projected_attention import Scores, attend
+from chione.theory.layers.projected_attention import Weights, attend
 from chione.theory.layers.residual import added
 from chione.theory.layers.rule import Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
@@ -36,7 +36,7 @@ from chione.torch.layers.norm import Frozen
 from chione.torch.layers.tensors import Heads, Weighing, Weight
 from chione.torch.nodes import Node
 from chione.torch.samples import arranged
-from chione.torch.states import State, averaged, picked
+from chione.torch.states import State, averaged, in_sequence, picked
 
 Home: TypeAlias = Callable[[Gradient], Gradient]
 
@@ -245,7 +245,7 @@ def _attention(layer: Attention, node: Node, states: tuple[State, ...], walk: As
     if isinstance(detail, Heads):
         made = [_projected(detail, i, s, walk) for i, s in enumerate(streams)]
         streams, back = [s for s, _ in made], [home for _, home in made]
-    stream, homes, noise = attend(*streams, scores_of(weighing), walk.rules)
+    stream, homes, noise = attend(streams[0], streams[1], streams[2], weights_of(weighing), walk.rules)
     stream = _wide(stream, stream.shape.width * weighing.value_groups)
     groups = 1, weighing.key_groups, weighing.value_groups
     ways = [_then(h, b, float(n)) for h, b, n in zip(homes, back, groups, strict=True)]
@@ -270,10 +270,10 @@ def _projected(detail: Heads, which: int, stream: Stream, walk: Asked) -> tuple[
     return forward(dense, stream, walk.rules)
 
 
-def scores_of(weighing: Weighing) -> Scores:
+def weights_of(weighing: Weighing) -> Weights:
     """The same for theory."""
     one, two = (None if t is None else t.cpu().numpy() for t in weighing.turned)
-    return Scores(
+    return Weights(
         weighing.size, weighing.value_size, weighing.scale, weighing.bias.cpu().numpy(),
         weighing.keep, (one, two),
     )  # fmt: skip
@@ -349,6 +349,8 @@ def _numel(state: State, batch: int) -> int:
 
 @cross.register
 def _concat(layer: Concat, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    if layer.positions and not layer.channels:
+        return _sequence(node, states, walk)
     if not layer.channels or len(set(node.parents)) < len(node.parents):
         raise unsupported(node, "its terms are no separate groups of channels")
     met, homes = _met(states, node, walk)
@@ -361,6 +363,18 @@ def _concat(layer: Concat, node: Node, states: tuple[State, ...], walk: Asked) -
         p: towards(home, i) for i, (p, home) in enumerate(zip(node.parents, homes, strict=True))
     }
     return Crossing(replace(met[0], stream=stream), back)
+
+
+def _sequence(node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    """Positions of several sequences one after another."""
+    streams = [s.stream for s in states]
+    if any(s.taken != "all" for s in states):
+        raise unsupported(node, "not all positions are sites")
+    stream, homes = in_sequence(streams, walk.rules)
+    home: dict[int, Home] = {}
+    for parent, way in zip(node.parents, homes, strict=True):
+        home[parent] = way if parent not in home else _both(home[parent], way)
+    return Crossing(_behind(node, states[0], stream, walk, _same).state, home)
 
 
 def _met(

@@ -16,7 +16,7 @@ from chione.torch.layers.dense import dense_call
 from chione.torch.layers.dropout import dropout_call
 from chione.torch.layers.entering import Embedding, Entering, Held
 from chione.torch.layers.heads import HEADS
-from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels
+from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels, along_positions
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import norm_call, uses_batch
 from chione.torch.layers.pooling import pooling_call, pools_first
@@ -156,9 +156,10 @@ class Rules:
     ) -> None:
         """A normalisation, of torch or made at home."""
         source = self.book.source(x)
-        node = self.book.new(
-            layer, (source,), out, affine.parameter, tensors=affine, operation=operation
-        )
+        owner = affine.parameter
+        if owner is not None and owner.rpartition(".")[0] == self.book.path:
+            owner = None  # whatever the parameter is called, the module gives the name
+        node = self.book.new(layer, (source,), out, owner, tensors=affine, operation=operation)
         parent = self.book.graph.nodes[source]
         last = operation in ("layer_norm", "rms_norm")
         node.axes = "last" if last or x.dim() == 2 else "first"
@@ -329,8 +330,9 @@ class Rules:
         axes = told.pop() if len(told) == 1 else ""
         channels = along_channels(tuple(out.shape), [n.shape for n in nodes], axes)
         channels = channels and all(n.axes for n in nodes)
-        node = self.book.new(Concat(channels), parents, out, None)
-        node.known = channels and all(n.known for n in nodes)
+        positions = along_positions(tuple(out.shape), [n.shape for n in nodes], axes)
+        node = self.book.new(Concat(channels, positions), parents, out, None)
+        node.known = (channels or positions) and all(n.known or n.held for n in nodes)
         node.gaussian = all(n.gaussian for n in nodes)
         node.axes = axes if out.dim() == len(nodes[0].shape) else ""
         return True, out

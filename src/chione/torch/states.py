@@ -11,7 +11,7 @@ from chione.base import Array, UnsupportedLayerError
 from chione.networks import Flatten, Shape
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
-from chione.theory.layers.rule import Pullback, Walker, forward
+from chione.theory.layers.rule import Pullback, Walker, forward, unclosed
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
 from chione.torch.samples import Arrangement, Sample, Taken, joined, shares_of
@@ -166,6 +166,34 @@ def picked(stream: Stream, place: int) -> tuple[Stream, Pullback]:
         return Gradient(home.orbits, home.covariance(g.p))
 
     return after, pullback
+
+
+def in_sequence(streams: list[Stream], walk: Walker) -> tuple[Stream, list[Pullback]]:
+    """Independent streams over positions one after another: cross terms are those of their means."""
+    inputs, width = streams[0].inputs, streams[0].shape.width
+    counts = [s.positions for s in streams]
+    total = sum(counts)
+    starts = np.cumsum([0, *counts[:-1]])
+    own = np.arange(inputs)[:, None] * total
+    at = [(own + start + np.arange(n)).ravel() for start, n in zip(starts, counts, strict=True)]
+    mean = np.zeros(inputs * total)
+    for sites, s in zip(at, streams, strict=True):
+        mean[sites] = s.mean.value
+    gram, error = np.outer(mean, mean), np.zeros((inputs * total,) * 2)
+    for i, (sites, s) in enumerate(zip(at, streams, strict=True)):
+        if any(not s.sources.isdisjoint(other.sources) for other in streams[:i]):
+            raise unclosed(walk, "the sequence", "its parts depend on the same weights")
+        gram[np.ix_(sites, sites)], error[np.ix_(sites, sites)] = s.second_moments()
+    after = from_moments(gram, Shape(width, (total,)), Bounded.exact(mean))
+    k = Bounded(after.k.value, error[after.orbits.rows, after.orbits.columns])
+    law = next((s.law for s in streams if not s.law.gaussian), GAUSSIAN)
+    sources = frozenset().union(*(s.sources for s in streams))
+    after = after.with_(k=k, law=law, sources=sources)
+
+    def back(sites: Array) -> Pullback:
+        return lambda g: Gradient.of(g.second_moments().value[np.ix_(sites, sites)])
+
+    return after, [back(sites) for sites in at]
 
 
 def uniform(state: State, total: float, numel: int) -> Gradient:

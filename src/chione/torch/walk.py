@@ -21,7 +21,7 @@ from chione.theory.layers.walk import Walk as LayerWalk
 from chione.theory.moments.quick_pairs import QuickPrepared
 from chione.torch.crossings import Crossing, cross, stateless
 from chione.torch.gradients import Arriving
-from chione.torch.layers.joins import Sum
+from chione.torch.layers.joins import Concat, Sum
 from chione.torch.layers.tensors import Table
 from chione.torch.nodes import Graph, Node
 from chione.torch.samples import Sample, arranged
@@ -124,6 +124,9 @@ class Walk:
 
     def _fixed(self, parameter: torch.Tensor, node: Node) -> State | None:
         """A parameter that meets a signal: the same for all inputs."""
+        if isinstance(node.layer, Concat):
+            sample = Sample.of(parameter.detach(), node.axes, self.batch)
+            return None if sample is None else from_sample(sample, True)
         if len(node.parents) < 2 or not node.axes:
             return None
         try:

@@ -92,11 +92,15 @@ class Weight:
 
 @dataclass(frozen=True)
 class Affine:
-    """Gain and shift of a normalisation, and the name of the parameter behind the gain."""
+    """Gain and shift of a normalisation, and the name of the parameter behind the gain.
+
+    `offset` is what is added to the parameter: 1 where the gain is 1 + w.
+    """
 
     gain: torch.Tensor | None
     shift: torch.Tensor | None
     parameter: str | None = None
+    offset: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
