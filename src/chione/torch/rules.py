@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from chione.networks import AbstractLayer, Dense, Dropout, Scale
+from chione.networks import AbstractLayer, Convolution, Dense, Dropout, Scale
 from chione.torch import operations as ops
 from chione.torch.attending import Attending
 from chione.torch.batches import tensors
@@ -25,6 +25,7 @@ from chione.torch.layers.tensors import Affine, Table, Weight, root_mean_square
 from chione.torch.layers.views import view_call
 from chione.torch.nodes import Node
 from chione.torch.padding import pad, padded
+from chione.torch.patches import patches
 from chione.torch.samples import Sample, is_sampled
 
 
@@ -133,6 +134,8 @@ class Rules:
         )  # fmt: skip
         node.known = node.gaussian = True
         self.book.arrives(node, x, axes)
+        if isinstance(layer, Convolution) and weight.padding and self.book.reads(node, axes):
+            node.patches = patches(x, layer, out, weight.padding, self.book.graph.batch)
         if self.on_affine is not None:
             out = self.on_affine(node, out, x)
         self.book.row(node, out)

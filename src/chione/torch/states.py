@@ -30,12 +30,14 @@ class State:
         Second moments over its sites.
     grid : tuple of int
         Extents of all positions of the tensor.
-    taken : {"all", "some", "mean"}
-        Which of them the sites are; "mean": one that stands for the mean over all.
+    taken : {"all", "some", "lattice", "mean"}
+        Which of them the sites are; "lattice": a few that stand for all, "mean": one that does.
     axes : str
         Where the channels stand.
     noise : float
         Relative standard error of the mean square, from sampling on the way.
+    patches : bool
+        Whether its channels are all entries that one output of a convolution reads.
     """
 
     stream: Stream
@@ -43,11 +45,12 @@ class State:
     taken: Taken
     axes: str
     noise: float = 0.0
+    patches: bool = False
 
     @property
     def shares(self) -> Array:
         """How much of all positions each site of an input stands for."""
-        return shares_of(self.positions, self.taken)
+        return shares_of(self.positions, self.taken, self.stream.positions)
 
     @property
     def positions(self) -> int:
@@ -114,11 +117,11 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
     gram, mean = sample.matrix()
     if not (np.all(np.isfinite(gram)) and np.all(np.diagonal(gram) > 0.0)):
         return None
-    grid = {"all": sample.at.grid, "mean": ()}.get(sample.taken) if sample.taken != "some" else None
-    inside = (len(gram) // sample.at.inputs,) if grid is None else grid
+    sites = len(gram) // sample.at.inputs
+    inside = sample.at.grid if sample.taken == "all" else (sites,) if sites > 1 else ()
     stream = from_moments(gram, Shape(sample.at.width, inside), Bounded.exact(mean))
     stream = stream.with_(law=GAUSSIAN if gaussian else MEASURED)
-    return State(stream, sample.at.grid, sample.taken, sample.axes)
+    return State(stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches)
 
 
 def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> State | None:

@@ -50,6 +50,8 @@ class Weight:
         Name of the operation, for the reader.
     centred : bool
         Whether the taps of a convolution stand about the output, as in ``networks``.
+    padding : tuple of int
+        Zeros that a convolution puts before each axis.
     """
 
     weight: torch.Tensor
@@ -63,6 +65,7 @@ class Weight:
     stride: int | tuple[int, ...] = 1
     operation: str = "linear"
     centred: bool = True
+    padding: tuple[int, ...] = ()
 
     @cached_property
     def spread(self) -> Spread:
