@@ -21,6 +21,7 @@ from chione.networks import (
     Flatten,
     Norm,
     Pooling,
+    Recurrent,
     Scale,
     Shape,
 )
@@ -36,10 +37,18 @@ from chione.torch.layers.entering import Attention
 from chione.torch.layers.joins import Concat, Pick, Product, Sum, View
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import Frozen
+from chione.torch.layers.recurrent import Cells
 from chione.torch.layers.tensors import Heads, Weighing, Weight
 from chione.torch.nodes import Node
 from chione.torch.samples import Taken, arranged
-from chione.torch.states import State, averaged, in_sequence, picked
+from chione.torch.states import (
+    State,
+    averaged,
+    gradient_reversed,
+    in_sequence,
+    picked,
+    reversed_in_time,
+)
 
 Home: TypeAlias = Callable[[Gradient], Gradient]
 
@@ -292,6 +301,39 @@ def _attention(layer: Attention, node: Node, states: tuple[State, ...], walk: As
         home[parent] = way if parent not in home else _both(home[parent], way)
     crossing = _behind(node, states[0], stream, walk, _same)
     return Crossing(crossing.state, home, noise)
+
+
+@cross.register
+def _recurrent(layer: Cells, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    """Layer after layer, both directions side by side."""
+    (state,) = states
+    if state.taken != "all" or len(state.grid) != 1:
+        raise unsupported(node, "not all steps are sites")
+    stream, way = state.stream, _same
+    for i, directions in enumerate(layer.layers):
+        if i and layer.keep < 1.0:
+            stream, back = forward(Dropout(layer.keep), stream, walk.rules)
+            way = _then(back, way, 1.0)
+        stream, back = _directions(directions, stream, walk)
+        way = _then(back, way, 1.0)
+    return _behind(node, state, stream, walk, way)
+
+
+def _directions(
+    cells: tuple[Recurrent, ...], stream: Stream, walk: Asked
+) -> tuple[Stream, Home]:
+    ahead, back = forward(cells[0], stream, walk.rules)
+    if len(cells) == 1:
+        return ahead, back
+    turned = reversed_in_time(stream)
+    behind, home = forward(cells[1], turned, walk.rules)
+    after = joined((ahead, reversed_in_time(behind)))
+
+    def pullback(g: Gradient) -> Gradient:
+        one, two = g.parts or (g, g)
+        return back(one).plus(gradient_reversed(home(gradient_reversed(two, stream)), stream))
+
+    return after, pullback
 
 
 def _projected(detail: Heads, which: int, stream: Stream, walk: Asked) -> tuple[Stream, Home]:

@@ -20,6 +20,7 @@ from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import norm_call, uses_batch
 from chione.torch.layers.pooling import pooling_call, pools_first
+from chione.torch.layers.recurrent import CALLS, recurrent_call
 from chione.torch.layers.scale import scale_of
 from chione.torch.layers.tensors import Affine, Table, Weight, root_mean_square
 from chione.torch.layers.views import view_call
@@ -73,6 +74,8 @@ class Rules:
             return out
         if name == "scaled_dot_product_attention":
             self.attending.scaled(args, kwargs, out)
+            return out
+        if name in CALLS and self._recurrent(name, args, out):
             return out
         rule = self._rule(name)
         if rule is not None and isinstance(out, torch.Tensor):
@@ -184,6 +187,21 @@ class Rules:
         node.gaussian = True
         self.book.row(node, out)
         return True, out
+
+    def _recurrent(self, name: str, args: Any, out: Any) -> bool:
+        """All layers of recurrent cells, whose states leave one a step."""
+        call = recurrent_call(name, args)
+        source = None if call is None else self.book.find(call[0])
+        if call is None or source is None:
+            return False
+        parent = self.book.graph.nodes[source]
+        first = next(tensors(out))
+        axes = parent.axes if first.dim() == 3 and parent.axes in ("last", "time") else ""
+        node = self.book.new(call[1], (source,), first, None, operation=name, axes=axes)
+        for state in tensors(out[1:]):  # the last states
+            self.book.tag(state, self.book.graph.add(None, node.name, (node.index,), state.shape))
+        self.book.row(node, first)
+        return True
 
     def _bilinear(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         """An affine map of all products of two inputs."""

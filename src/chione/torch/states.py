@@ -10,7 +10,7 @@ import numpy as np
 from chione.base import Array, UnsupportedLayerError
 from chione.networks import Flatten, Shape
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.orbits import Orbits
+from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Pullback, Walker, forward, unclosed
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
@@ -197,6 +197,23 @@ def in_sequence(streams: list[Stream], walk: Walker) -> tuple[Stream, list[Pullb
         return lambda g: Gradient.of(g.second_moments().value[np.ix_(sites, sites)])
 
     return after, [back(sites) for sites in at]
+
+
+def _backwards(inputs: int, times: int) -> Index:
+    return (np.arange(inputs)[:, None] * times + np.arange(times)[::-1]).ravel()
+
+
+def reversed_in_time(stream: Stream) -> Stream:
+    """The last position first."""
+    at = _backwards(stream.inputs, stream.positions)
+    orbits = Orbits(stream.orbits.index[np.ix_(at, at)])
+    return stream.with_(orbits=orbits, mean=stream.mean.at(at))
+
+
+def gradient_reversed(g: Gradient, stream: Stream) -> Gradient:
+    """The same for a gradient on the sites of a stream."""
+    at = _backwards(stream.inputs, stream.positions)
+    return Gradient(Orbits(g.orbits.index[np.ix_(at, at)]), g.p)
 
 
 def uniform(state: State, total: float, numel: int) -> Gradient:
