@@ -36,7 +36,7 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Passed, Walker, forward
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Stream, new_source
+from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _RATE = 4e10  # operations a second of one core, in single precision
 _NORMAL = 1e-8  # s a Gaussian number
@@ -200,16 +200,7 @@ def _stream(shape: Shape, like: Orbits, k: Bounded, d: Bounded, theta: Bounded) 
     """From matrices over all sites, each pair in a class of its own."""
     orbits = _apart(like)
     at = orbits.rows, orbits.columns
-    return Stream(
-        shape,
-        orbits,
-        k.at(at),
-        between(d.at(at), orbits),
-        Bounded.exact(np.zeros(orbits.sites)),
-        theta.at(at),
-        GAUSSIAN,
-        new_source(),
-    )
+    return gaussian_stream(shape, orbits, k.at(at), between(d.at(at), orbits), theta.at(at))
 
 
 def _gradient(like: Orbits, p: Bounded) -> Gradient:
