@@ -27,6 +27,7 @@ from chione.networks import (
     Parallel,
     Pooling,
     Position,
+    Recurrent,
     Repeat,
     Residual,
     Scale,
@@ -40,6 +41,8 @@ from chione.theory.moments.maximum import maximum
 
 PAIR = ((1.0, 0.3), (0.3, 1.7))
 TOKENS = ((1.0, 0.4, -0.1), (0.4, 0.8, 0.2), (-0.1, 0.2, 1.1))
+NEAR = ((1, 1 - 1e-12), (1 - 1e-12, 1))
+START = ((0.5, 0.2), (0.2, 0.3))
 RELU, ERF = Nonlinearity("relu"), Nonlinearity("erf")
 LEAKY = Nonlinearity("leaky_relu(0.25)")
 
@@ -126,6 +129,25 @@ CASES = {
     "learned positions": tokens(Position(sigma=0.5), RELU, D, Position(sigma=0.3), ERF, D),
     "sinusoidal positions": tokens(Position("sinusoidal", 0.8), Norm(), D, RELU, D),
     "waves on channels with a mean": tokens(D, RELU, Position("sinusoidal", 0.8), Norm("rms"), D),
+    "rnn": tokens(
+        D, RELU, Recurrent("rnn", 1.3, 0.9, 0.2, 5, "leaky_relu(0.25)", start=START), D, ERF, D
+    ),
+    "rnn, all states": tokens(
+        Recurrent("rnn", 1.4, 0.8, 0.3, 12, "erf", sequence=True), D, RELU, Pooling(), D
+    ),
+    "rnn, two in a row": tokens(
+        *(Recurrent("rnn", 1.1, 1.2, 0.1, 8, "abs", sequence=True, start=START),) * 2
+    ),
+    "rnn with fresh weights": tokens(
+        D, Recurrent("rnn", 1.3, 0.9, 0.2, 5, "relu", True, tied=False, start=START), D, ERF, D
+    ),
+    "rnn with fresh weights, last state": tokens(
+        Parallel([[RELU, D], [Dense(0.5, out=3)]], "concat"),
+        Recurrent("rnn", 1.2, 1.1, 0.4, 5, "erf", tied=False),
+    ),
+    "rnn of nearly equal inputs": tokens(
+        Recurrent("rnn", 1.3, 0.9, 0.2, 5, "relu", True), D, inputs=NEAR
+    ),
     "attention, uniform": tokens(D, Attention(2, 3, scale="linear", sigma_b=0.3, out=6), ERF, D),
     "attention, causal": tokens(
         D, Attention(2, 4, sigma_q=0.0, sigma_v=1.3, mask="causal"), RELU, D

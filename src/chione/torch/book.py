@@ -53,6 +53,7 @@ class Book:
         }
         self.leaves = {path: not any(m.children()) for path, m in modules}
         self._calls: Counter[str] = Counter()
+        self.kept: dict[int, torch.Tensor] = {}  # channels seen as heads, until they are read
 
     def feed(self, batch: Any) -> None:
         """Make the floating tensors of the batch the inputs of the graph."""

@@ -25,17 +25,25 @@ from chione.networks import (
     Shape,
 )
 from chione.theory.layers.channels import joined, multiplied, product
+from chione.theory.layers.projected_attention import Scores, attend
 from chione.theory.layers.residual import added
 from chione.theory.layers.rule import Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
+from chione.torch.layers.entering import Attention
 from chione.torch.layers.joins import Concat, Pick, Product, Sum, View
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import Frozen
+from chione.torch.layers.tensors import Heads, Weighing, Weight
 from chione.torch.nodes import Node
 from chione.torch.samples import arranged
 from chione.torch.states import State, averaged, picked
 
 Home: TypeAlias = Callable[[Gradient], Gradient]
+
+
+def _none() -> float:
+    """No error of sampling."""
+    return 0.0
 
 
 class Asked(Protocol):
@@ -58,10 +66,14 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Crossing:
-    """The state behind a node, and the way home to each parent."""
+    """The state behind a node, the way home to each parent, and what sampling has left so far.
+
+    `noise` gives a relative standard error.
+    """
 
     state: State
     home: dict[int, Home]
+    noise: Callable[[], float] = _none
 
 
 def unsupported(node: Node, why: str) -> UnsupportedLayerError:
@@ -218,6 +230,61 @@ def _pick(layer: Pick, node: Node, states: tuple[State, ...], walk: Asked) -> Cr
         raise unsupported(node, "the position is none of its sites")
     stream, home = picked(state.stream, place)
     return _behind(node, state, stream, walk, home)
+
+
+@cross.register
+def _attention(layer: Attention, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    """Heads that are sampled; with matrices before and behind them where they are part of it."""
+    detail = node.tensors
+    weighing = detail.weighing if isinstance(detail, Heads) else detail
+    if not isinstance(weighing, Weighing):
+        raise unsupported(node, "queries, keys and values were not found")
+    if any(s.taken != "all" or len(s.grid) > 1 for s in states):
+        raise unsupported(node, "not all positions are sites")
+    streams, back = [s.stream for s in states], [_same] * 3
+    if isinstance(detail, Heads):
+        made = [_projected(detail, i, s, walk) for i, s in enumerate(streams)]
+        streams, back = [s for s, _ in made], [home for _, home in made]
+    stream, homes, noise = attend(*streams, scores_of(weighing), walk.rules)
+    stream = _wide(stream, stream.shape.width * weighing.value_groups)
+    groups = 1, weighing.key_groups, weighing.value_groups
+    ways = [_then(h, b, float(n)) for h, b, n in zip(homes, back, groups, strict=True)]
+    if isinstance(detail, Heads) and detail.out_weight is not None:
+        last = Weight(detail.out_weight, detail.out_bias, float(detail.out_weight.shape[1]))
+        dense = Dense(last.sigma_w, last.sigma_b, int(detail.out_weight.shape[0]))
+        stream, through = forward(dense, stream, walk.rules)
+        ways = [_then(through, way, 1.0) for way in ways]
+    home: dict[int, Home] = {}
+    for parent, way in zip(node.parents, ways, strict=True):
+        home[parent] = way if parent not in home else _both(home[parent], way)
+    crossing = _behind(node, states[0], stream, walk, _same)
+    return Crossing(crossing.state, home, noise)
+
+
+def _projected(detail: Heads, which: int, stream: Stream, walk: Asked) -> tuple[Stream, Home]:
+    """Queries, keys or values of an attention with projections of its own."""
+    matrix = detail.projections[which]
+    bias = None if detail.bias is None else detail.bias.chunk(3)[which]
+    weight = Weight(matrix, bias, float(matrix.shape[1]))
+    dense = Dense(weight.sigma_w, weight.sigma_b, int(matrix.shape[0]))
+    return forward(dense, stream, walk.rules)
+
+
+def scores_of(weighing: Weighing) -> Scores:
+    """The same for theory."""
+    one, two = (None if t is None else t.cpu().numpy() for t in weighing.turned)
+    return Scores(
+        weighing.size, weighing.value_size, weighing.scale, weighing.bias.cpu().numpy(),
+        weighing.keep, (one, two),
+    )  # fmt: skip
+
+
+def _then(first: Home, second: Home, factor: float) -> Home:
+    return lambda g: second(_scaled(first(g), factor))
+
+
+def _both(one: Home, two: Home) -> Home:
+    return lambda g: one(g).plus(two(g))
 
 
 def _same(g: Gradient) -> Gradient:

@@ -2,9 +2,9 @@ r"""Second moments of a real tensor over a few inputs and positions: what a walk
 
 .. math:: K_{at, bs} = \frac1N \sum_i x_i(a, t)\,x_i(b, s)
 
-Four inputs of the batch, spread over it. Of up to eight positions all are taken; of more tokens
-four, the first and the last among them, which stand for themselves alone, since answers may be read
-there; and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
+Four inputs of the batch, spread over it. Of up to eight positions of an image, or 32 tokens, all
+are taken; of more tokens four, the first and the last among them, which stand for themselves alone,
+since answers may be read there; and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import numpy as np
 import torch
 
 from chione.base import Array
+from chione.torch.layers.heads import HEADS
 from chione.torch.statistics import Moments, lazy_moments, moments
 
 _INPUTS = 4
 _WHOLE = 8  # positions up to which all are taken: 32 sites, 528 pairs
+_SEQUENCE = 32  # tokens up to which all are taken
 _TOKENS = 4  # positions of a longer sequence
 
 Taken = Literal["all", "some", "mean"]
@@ -52,13 +54,13 @@ class Arrangement:
 
     def place(self, position: int) -> int | None:
         """Where a position stands in a sample of tokens; None if it does not by itself."""
-        if self.positions <= _WHOLE:
+        if self.positions <= _SEQUENCE:
             return position
         return {0: 0, self.positions - 1: _TOKENS - 1}.get(position)
 
     def taken(self, axes: str) -> Taken:
         """Which positions a sample has."""
-        if self.positions <= _WHOLE:
+        if self.positions <= (_WHOLE if axes == "first" else _SEQUENCE):
             return "all"
         return "mean" if axes == "first" else "some"
 
@@ -69,13 +71,18 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
     if len(shape) < 2 or not axes or 0 in shape:
         return None
     inputs = min(batch, _INPUTS)
+    if axes in HEADS:
+        if shape[0] != batch or len(shape) != 4:
+            return None
+        t = shape[1 if axes == "split" else 2]
+        return Arrangement(inputs, _extents((t,)), math.prod(shape[1:]) // t)
     if axes == "first":
         if shape[0] != batch:
             return None
         return Arrangement(inputs, _extents(shape[2:]), shape[1])
-    if shape[0] == batch:
+    if shape[0] == batch and axes != "time":
         return Arrangement(inputs, _extents(shape[1:-1]), shape[-1])
-    if len(shape) > 2 and shape[1] == batch:
+    if axes == "time" or (len(shape) > 2 and shape[1] == batch):
         return Arrangement(inputs, _extents((shape[0], *shape[2:-1])), shape[-1])
     if shape[0] % batch == 0:
         return Arrangement(inputs, _extents((shape[0] // batch, *shape[1:-1])), shape[-1])
@@ -124,6 +131,8 @@ class Sample:
         ``lazy_moments`` of the whole tensor.
     lengths : Tensor or None
         Mean squares at the positions of the sample, over all inputs.
+    inside : Tensor or None
+        Mean of 1 - c between different positions of the sample, over all inputs.
     """
 
     at: Arrangement
@@ -133,6 +142,7 @@ class Sample:
     mean: torch.Tensor
     numbers: torch.Tensor
     lengths: torch.Tensor | None = None
+    inside: torch.Tensor | None = None
 
     @staticmethod
     def of(
@@ -145,6 +155,7 @@ class Sample:
         taken = at.taken(axes)
         if numbers is None:
             numbers = lazy_moments(x, batch)
+        inside = None
         if taken == "mean":
             y = _sites(x.detach(), axes, batch, at, _spread(batch, at.inputs))
             y, lengths = y.reshape(at.inputs, -1), None
@@ -153,10 +164,11 @@ class Sample:
             if taken == "some":
                 y = y[:, _spread(at.positions, _TOKENS)]
             lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
+            inside = _inside(y)
             y = y[_spread(batch, at.inputs)].reshape(-1, at.width)
         y = y.double()
         gram = y @ y.T / y.shape[1]
-        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths)
+        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths, inside)
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
@@ -166,8 +178,8 @@ class Sample:
         r"""K and means of the sites, as those of the whole batch.
 
         The sites are a few of many. So lengths are scaled to the mean squares over all inputs,
-        and to that over all positions where there are more, and angles between inputs such that
-        :math:`\langle 1 - c \rangle` is that of all pairs.
+        and to that over all positions where there are more, and angles between inputs, and between
+        positions of one input, such that :math:`\langle 1 - c \rangle` is that of all pairs.
         """
         gram = np.asarray(self.gram.cpu().numpy())
         mean = np.asarray(self.mean.cpu().numpy())
@@ -187,6 +199,11 @@ class Sample:
         if found > 0.0 and whole.one_minus_c >= 0.0:
             omc = np.where(apart, np.clip(omc * (whole.one_minus_c / found), 0.0, 2.0), omc)
         same = np.eye(len(q), dtype=bool)
+        if self.inside is not None:
+            found, wanted = omc[~apart & ~same], float(self.inside)
+            if found.size and found.mean() > 0.0 and wanted >= 0.0:
+                scaled = np.clip(omc * (wanted / found.mean()), 0.0, 2.0)
+                omc = np.where(apart | same, omc, scaled)
         out = np.where(same, q, root * (1.0 - omc)) * np.sqrt(np.outer(stretch, stretch))
         return out, mean * np.sqrt(stretch)
 
@@ -201,6 +218,17 @@ class Sample:
             rest = (whole.mean_square - ends) / (shares[1:-1] @ wanted[1:-1])
             wanted[1:-1] *= rest if rest > 0.0 else 1.0
         return np.asarray(wanted / found)
+
+
+def _inside(y: torch.Tensor) -> torch.Tensor | None:
+    """Mean of 1 - c between different positions of one input, of (inputs, positions, channels)."""
+    t = y.shape[1]
+    if t < 2:
+        return None
+    u = torch.nn.functional.normalize(y, dim=2)
+    # sum over pairs of |u_t - u_s|^2 / 2 = T * sum_t |u_t - mean|^2 / 2
+    deviation = (u - u.mean(dim=1, keepdim=True)).square().sum(dim=(1, 2))
+    return deviation.mean(dtype=torch.float64) / (t - 1)
 
 
 def between_inputs(k: Array, shares: Array) -> float:
@@ -224,6 +252,11 @@ def joined(matrix: Array, shares: Array) -> Array:
     return np.asarray(blocks.diagonal(axis1=1, axis2=3) @ shares)
 
 
+def spread_over(batch: int) -> list[int]:
+    """The inputs of a batch that are looked at."""
+    return _spread(batch, _INPUTS)
+
+
 def _spread(n: int, wanted: int) -> list[int]:
     """Indices spread over n, the first and the last among them."""
     return sorted({round(i * (n - 1) / max(wanted - 1, 1)) for i in range(min(n, wanted))})
@@ -233,7 +266,11 @@ def _sites(
     x: torch.Tensor, axes: str, batch: int, at: Arrangement, chosen: list[int] | None
 ) -> torch.Tensor:
     """The chosen inputs, or all, as (inputs, positions, channels)."""
-    if axes == "last" and x.shape[0] != batch:
+    if axes == "heads":
+        x = x.transpose(1, 2)
+    if axes == "time":
+        x = x.transpose(0, 1)
+    elif axes == "last" and x.shape[0] != batch:
         second = x.dim() > 2 and x.shape[1] == batch
         x = x.transpose(0, 1) if second else x.reshape(batch, -1, at.width)
     x = x if chosen is None else x[chosen]

@@ -34,12 +34,15 @@ class State:
         Which of them the sites are; "mean": one that stands for the mean over all.
     axes : str
         Where the channels stand.
+    noise : float
+        Relative standard error of the mean square, from sampling on the way.
     """
 
     stream: Stream
     grid: tuple[int, ...]
     taken: Taken
     axes: str
+    noise: float = 0.0
 
     @property
     def shares(self) -> Array:
@@ -58,15 +61,16 @@ class State:
 
     @property
     def length_error(self) -> float:
-        """Bound on its error."""
-        return self._over_sites(self.stream.k.error)
+        """Bound on its error, with three standard errors of what was sampled."""
+        return self._over_sites(self.stream.k.error) + 3.0 * self.noise * self.length
 
     def _over_sites(self, x: Array) -> float:
         return weighted(x[self.stream.orbits.diagonal], self.shares)
 
     def one_minus_c(self) -> tuple[float, float]:
         """Mean of 1 - c between different inputs, positions joined, and its error; else NaN."""
-        return _between(self.stream, self.shares)
+        value, error = _between(self.stream, self.shares)
+        return value, error + 3.0 * self.noise * value
 
     def finite(self) -> bool:
         """Whether all moments are numbers."""

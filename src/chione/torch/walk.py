@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -82,6 +82,10 @@ class Walk:
                 self._given[node.index] = given
         crossed = self._try(node, entered)
         if crossed is not None:
+            noise = max((s.noise for s in entered if s is not None), default=0.0)
+            noise = math.hypot(noise, crossed.noise())
+            if noise > 0.0:
+                crossed = replace(crossed, state=replace(crossed.state, noise=noise))
             self._crossed[node.index] = crossed
             if node.row:
                 self.expected[node.index] = crossed.state
@@ -167,7 +171,7 @@ class Walk:
         output = self.graph.output
         if output is None:
             return {}
-        children = self.graph.children()
+        children, noise = self.graph.children(), 0.0
         reach = self.graph.nodes[output].ancestors | (1 << output)
         known: dict[int, Total] = {}
         for node in reversed(self.graph.nodes):
@@ -183,8 +187,11 @@ class Walk:
                 flow = total = None
             elif len(readers) == 1 and node.index != output:
                 self._returned[node.index] = total.value
+            if node.index in self._crossed:
+                noise = math.hypot(noise, self._crossed[node.index].noise())
             if node.row and total is not None:
-                known[node.index] = total
+                error = total.error + 3.0 * noise * total.value
+                known[node.index] = Total(total.value, error)
             if flow is None and node.row and found.projected.get(node.index):
                 values = found.projected[node.index]
                 flow = sum(values) / len(values) * node.numel

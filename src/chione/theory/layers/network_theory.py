@@ -45,9 +45,9 @@ class NetworkTheory(AbstractResult):
         Word of the layer's kind.
     widths, positions : tuple of int
         Channels and positions.
-    rules : tuple of {"closed", "sampled heads", "measured"}
-        Where the numbers come from: the closed rule of the layer, heads that were sampled, or a
-        measurement that the walk started again from.
+    rules : tuple of {"closed", "population", "sampled heads", "measured"}
+        Where the numbers come from: the closed rule of the layer, channels or heads that were
+        sampled, or a measurement that the walk started again from.
     reasons : mapping of str to str
         Why a place was measured.
     q, one_minus_c, gradient : Estimate, shape (R,)
@@ -184,7 +184,7 @@ def from_propagation(found: Propagation) -> NetworkTheory:
     return NetworkTheory(
         found.network,
         tuple(streams),
-        tuple(kinds.get(place, "input") for place in streams),
+        tuple(kinds.get(place.partition(".state[")[0], "input") for place in streams),
         tuple(s.shape.width for s in streams.values()),
         tuple(s.positions for s in streams.values()),
         tuple(
