@@ -30,8 +30,10 @@ import numpy as np
 
 from chione.base import Array, cost
 from chione.networks import Attention, Shape
+from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
 from chione.theory.layers.attention_heads import Heads, Passage, Scores
+from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
 from chione.theory.layers.orbits import Orbits
@@ -53,7 +55,18 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
         return fixed(layer, stream, memory, shift, walk)
     settled(stream, walk)
     settled(memory, walk)
+    tokens = _tokens(layer, stream, memory)
+    if tokens is not None:
+        walk.told(1.0)
+        return exchangeable(layer, stream, memory, tokens, walk)
     return _sampled(layer, stream, memory, shift, walk)
+
+
+def _tokens(layer: Attention, stream: Stream, memory: Stream) -> Tokens | None:
+    """The tokens, if they are exchangeable and no position is told from another."""
+    if layer.mask == "causal" or layer.rope is not None or layer.alibi:
+        return None
+    return Tokens.of(stream, memory, layer.visible)
 
 
 @dataclass(frozen=True)
