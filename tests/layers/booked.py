@@ -41,4 +41,5 @@ class BookedDraws(Draws):
 
     def stream(self, purpose=Purpose.WEIGHTS):
         rng = super().stream(purpose)
-        return rng if purpose == Purpose.MASKS else Shifted(rng, self.book)
+        fixed = purpose in (Purpose.MASKS, Purpose.INPUTS)  # no parameters
+        return rng if fixed else Shifted(rng, self.book)

@@ -3,7 +3,8 @@
     network, taps = read(description, N)
 
 `taps` maps the names of the reference values to places: ``input``, ``0:dense`` to ``layers[0]``,
-``1.2:block`` to ``layers[1]#2`` and ``1.2:block/0:residual`` to ``layers[1]#2.layers[0]``.
+``1.2:block`` to ``layers[1]#2``, ``1.2:block/0:residual`` to ``layers[1]#2.layers[0]`` and
+``0:gru/h3`` to ``layers[0].state[2]``. The initial state ``0:gru/h0`` is given and has no place.
 
     predict(description)["K"]["0:dense"]
 
@@ -12,7 +13,9 @@ is what theory says of the same values, a matrix over all sites.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ import numpy as np
 
 from chione.base import UnsupportedLayerError
 from chione.networks import (
+    Attention,
     Convolution,
     Dense,
     Dropout,
@@ -35,6 +39,7 @@ from chione.networks import (
     Parallel,
     Pooling,
     Position,
+    Recurrent,
     Repeat,
     Residual,
     Shape,
@@ -45,8 +50,11 @@ from chione.theory.layers.walk import Walk
 
 HERE = Path(__file__).parent
 FUNCTIONS = {"leaky": "leaky_relu(0.1)", "relu2": "squared_relu"}
-LATER = ("attention", "rnn", "gru", "lstm")
-SPATIAL = ("conv", "convtranspose", "avgpool", "maxpool", "gap", "flatten")
+CELLS = ("rnn", "gru", "lstm")
+SPATIAL = (
+    "conv", "convtranspose", "avgpool", "maxpool", "gap", "flatten", "attention", *CELLS,
+)  # fmt: skip
+MEMORY = "memory"  # the one memory that the grammar knows
 
 
 def examples() -> dict[str, dict[str, Any]]:
@@ -66,8 +74,6 @@ def read(description: dict[str, Any], N: int) -> tuple[Network, dict[str, str]]:
 
     Raises
     ------
-    NotImplementedError
-        If it has an op that chione has no layer for yet; the message names it.
     ValueError
         If there is no such op.
     """
@@ -81,10 +87,14 @@ def read(description: dict[str, Any], N: int) -> tuple[Network, dict[str, str]]:
             taps |= _block_taps(i, op, blocks, len(layers))
         else:
             blocks = [reader.layer(op, shape)]
-            taps[f"{i}:{op['op']}"] = f"layers[{len(layers)}]"
+            name, place = f"{i}:{op['op']}", f"layers[{len(layers)}]"
+            if op["op"] in CELLS:
+                steps = range(shape.positions)
+                taps |= {f"{name}/h{t + 1}": f"{place}.state[{t}]" for t in steps}
+            taps[name] = place
         layers += blocks
         shape = pass_through(tuple(blocks), shape, "layers")
-    return Network(tuple(layers), entering), taps
+    return Network(tuple(layers), entering, read_memory(description, N)), taps
 
 
 def predict(description: dict[str, Any], N: int = 1024) -> dict[str, Any]:
@@ -103,7 +113,7 @@ def predict(description: dict[str, Any], N: int = 1024) -> dict[str, Any]:
     stream = entering(network.input)
     out: dict[str, Any] = {}
     try:
-        stream, home = walk.through(network.layers, stream, "")
+        stream, home = walk.network(network, stream)
     except UnsupportedLayerError as err:
         out["unclosed"] = str(err)
     streams = {"input": entering(network.input)} | walk.streams
@@ -134,6 +144,18 @@ def read_input(description: dict[str, Any], N: int) -> Input:
         grid = ()
     matrices = (_symmetric(given[name]) for name in ("inputs", "positions"))
     return Input(N, grid, *matrices)
+
+
+def read_memory(description: dict[str, Any], N: int) -> dict[str, Network]:
+    """The memory that ``cross`` reads: an input, with layers of its own where it has some."""
+    given = description.get("memory")
+    if given is None:
+        return {}
+    inside = given if "input" in given else {"input": given}
+    network, _ = read({"layers": [], **inside}, N)
+    if not network.input.grid:  # keys and values have positions, if only one
+        network = dataclasses.replace(network, input=dataclasses.replace(network.input, grid=(1,)))
+    return {MEMORY: network}
 
 
 def stored(n_inputs: int, positions: int) -> list[tuple[int, int]]:
@@ -200,8 +222,6 @@ class _Reader:
 
     def layer(self, op: dict[str, Any], shape: Shape) -> AbstractLayer:
         """One op other than a block."""
-        if op["op"] in LATER:
-            raise NotImplementedError(f"chione has no layer for {op['op']} yet.")
         method: Callable[[dict[str, Any], Shape], AbstractLayer] | None
         method = getattr(self, f"op_{op['op']}", None)
         if method is None:
@@ -272,9 +292,58 @@ class _Reader:
         return Noise(op["sigma"])
 
     def op_position(self, op: dict[str, Any], shape: Shape) -> AbstractLayer:
-        waves = "sinusoidal" in op or "sinusoidal" in op.values()
+        waves = op.get("sinusoidal", False) or "sinusoidal" in op.values()
         form = "sinusoidal" if waves else "learned"
         return Position(form, op.get("sigma", 1.0), op.get("base", 10000.0))
+
+    # ---- attention and time ---------------------------------------------------------------------
+
+    def op_attention(self, op: dict[str, Any], shape: Shape) -> AbstractLayer:
+        normed = bool(op.get("qk_norm", False))  # to mean square 1: no gains
+        sigmas = (1.0 if normed else op.get(f"sigma_{x}", 1.0) for x in "qk")
+        masked = op.get("mask") == "causal" or bool(op.get("causal", False))
+        rope = op.get("rope")
+        return Attention(
+            op["heads"],
+            op.get("head_dim"),
+            *sigmas,
+            op.get("sigma_v", 1.0),
+            op.get("sigma_o", 1.0),
+            op.get("sigma_b", 0.0),
+            self.width(op),
+            op.get("scale", "sqrt"),
+            "causal" if masked else "none",
+            rope=10000.0 if rope is True else rope or None,
+            alibi=bool(op.get("alibi", False)),
+            qk_norm=normed,
+            kv_heads=op.get("kv_heads"),
+            memory=MEMORY if op.get("cross") else None,
+        )
+
+    def op_rnn(self, op: dict[str, Any], shape: Shape) -> AbstractLayer:
+        phi = FUNCTIONS.get(op.get("fn", "tanh"), op.get("fn", "tanh"))
+        return self.recurrent("rnn", op, activation=phi)
+
+    def op_gru(self, op: dict[str, Any], shape: Shape) -> AbstractLayer:
+        return self.recurrent("gru", op)
+
+    def op_lstm(self, op: dict[str, Any], shape: Shape) -> AbstractLayer:
+        return self.recurrent("lstm", op)
+
+    def recurrent(self, cell: str, op: dict[str, Any], **more: Any) -> AbstractLayer:
+        """A cell; the grammar adds one bias where the two matrices of ours have one each."""
+        start = op.get("h0")
+        return Recurrent(
+            cell,
+            op.get("sigma_w", 1.0),
+            op.get("sigma_u", 1.0),
+            op.get("sigma_b", 0.0) / math.sqrt(2.0),
+            self.width(op),
+            tied=op.get("tied", True),
+            sequence=bool(op.get("sequence", False)),
+            start=None if start is None else _symmetric(start),
+            **more,
+        )
 
     # ---- positions -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import math
 
 from chione.networks import (
     WEIGHT_LAWS,
+    Attention,
     Convolution,
     Dense,
     Dropout,
@@ -18,6 +19,7 @@ from chione.networks import (
     Parallel,
     Pooling,
     Position,
+    Recurrent,
     Repeat,
     Residual,
     Scale,
@@ -67,6 +69,25 @@ CASES = {
     "position learned": (Position("learned", 0.7), LINE),
     "position sinusoidal": (Position("sinusoidal", 0.7), Shape(5, (3,))),
     "scale": (Scale(0.3), LINE),
+    "attention": (Attention(2, None, 1.2, 0.9, 1.1, 1.3, 0.2, out=5), LINE),
+    "attention plane": (Attention(3, scale="linear"), PLANE),
+    "attention causal": (Attention(2, 4, 1.5, mask="causal", rope=100.0), LINE),
+    "attention padding": (Attention(4, 2, visible=(2, 3), alibi=True, kv_heads=2), LINE),
+    "attention qk": (Attention(2, 4, 1.4, 0.8, sigma_b=0.3, rope=10.0, qk_norm=True), LINE),
+    "attention one": (Attention(3, kv_heads=1), LINE),
+    **{
+        f"recurrent {cell}{how}": (Recurrent(cell, 1.3, 1.1, 0.3, 4, **options), LINE)
+        for cell in ("rnn", "gru", "lstm")
+        for how, options in (
+            ("", {"start": ((0.5, 0.2), (0.2, 0.7))}),
+            (" sequence", {"sequence": True}),
+            (" untied", {"tied": False}),
+        )
+    },
+    "recurrent silu": (
+        Recurrent("rnn", size=4, activation="silu", tied=False, sequence=True),
+        LINE,
+    ),
 }
 
 

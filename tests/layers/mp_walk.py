@@ -529,6 +529,68 @@ def scale(layer, state):
     return scaled(state, layer.factor), lambda ps: [p * mp.mpf(layer.factor) ** 2 for p in ps]
 
 
+def recurrent(layer, state):
+    """The rnn cell, entry by entry: each pair of times asks for the pair one step earlier."""
+    p, n = state.positions, state.n
+    sw2, su2, sb2 = (mp.mpf(s) ** 2 for s in (layer.sigma_w, layer.sigma_u, layer.sigma_b))
+    kernels, mean = KERNELS[layer.activation.name]
+    kx, tx = state.mean(lambda g: g.k), state.mean(lambda g: g.t)
+    start = layer.start or [[0] * (n // p)] * (n // p)
+    width = layer.size or state.width
+    memo = {}
+
+    def joint(i, j):
+        return layer.tied or i % p == j % p
+
+    def before(i, j):
+        """K and Theta of both states one step earlier."""
+        if i % p and j % p:
+            return at(i - 1, j - 1)[:2]
+        first = mp.mpf(start[i // p][j // p]) if i % p == j % p == 0 else mp.mpf(0)
+        return first, mp.mpf(0)
+
+    def sent(i, j):
+        """K and Theta of the pre-activations."""
+        if not joint(i, j):
+            return mp.mpf(0), mp.mpf(0)
+        k, t = before(i, j)
+        k = sw2 * k + su2 * kx[i, j] + 2 * sb2
+        return k, k + sw2 * t + su2 * tx[i, j]
+
+    def at(i, j):
+        if (i, j) not in memo:
+            k, t = sent(i, j)
+            k, slope = kernels(sent(i, i)[0], sent(j, j)[0], k)
+            memo[i, j] = k, t * slope, slope
+        return memo[i, j]
+
+    leaving = list(range(n)) if layer.sequence else list(range(p - 1, n, p))
+    k, t, slope = (make(n, lambda i, j, w=w: at(i, j)[w]) for w in range(3))
+    m = [mean(sent(i, i)[0]) for i in range(n)]
+
+    def home(ps):
+        def arrived(i, j):
+            out = mp.mpf(0)
+            if i in leaving and j in leaving:
+                out = ps[0][leaving.index(i), leaving.index(j)]
+            if (i + 1) % p and (j + 1) % p and joint(i, j):
+                out += sw2 * arrived(i + 1, j + 1) * slope[i + 1, j + 1]
+            return out
+
+        ratio = mp.mpf(width) / state.width
+
+        def entered(i, j):
+            return ratio * su2 * arrived(i, j) * slope[i, j] if joint(i, j) else mp.mpf(0)
+
+        return [make(n, entered)] * len(state.groups)
+
+    def chosen(x):
+        return make(len(leaving), lambda i, j: x[leaving[i], leaving[j]])
+
+    group = Group(width, chosen(k), [m[i] for i in leaving], chosen(t))
+    return State([group], p if layer.sequence else 1), home
+
+
 # a function of each kind's word
 RULES = {kind: globals()[kind.word] for kind in cn.KINDS if kind.word in globals()}
 

@@ -147,4 +147,4 @@ def test_an_unknown_kind_is_refused_with_its_place():
 
     with pytest.raises(UnsupportedLayerError, match=r"layers\[1\]: there is no sampler.*unknown"):
         chain((Dense(), Unknown()), LINE, Draws(0, 0, BATCH), "layers")
-    assert layers.work(Unknown(), LINE) == (0.0, 0.0)
+    assert layers.work(Unknown(), LINE, {}) == (0.0, 0.0, 0.0)

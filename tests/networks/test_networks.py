@@ -194,8 +194,8 @@ def test_a_kind_that_is_nearly_right_is_proposed(word, proposed):
 
 
 def test_a_kind_that_is_like_none_is_not_guessed():
-    with pytest.raises(ChioneError, match=r"but it is 'attention'\."):
-        Network.from_dict(layers({"kind": "attention"}))
+    with pytest.raises(ChioneError, match=r"but it is 'embedding'\."):
+        Network.from_dict(layers({"kind": "embedding"}))
 
 
 def test_a_key_that_stands_twice_is_refused():

@@ -166,7 +166,10 @@ class Network:
     def __str__(self) -> str:
         lines = [["input", str(self.input.shape), ""]]
         for _, depth, layer, shape in self.rows():
-            said = ", ".join(f"{key} {value}" for key, value in _facts(layer))
+            said = ", ".join(
+                f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+                for key, value in _facts(layer)
+            )
             lines.append(["  " * depth + layer.word, str(shape), said])
         return text_table(["layer", "after it", ""], lines)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array, checks, cost
-from chione.networks import Input
+from chione.networks import Input, Network
 from chione.simulation.costs import check_inputs as check_cost
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import orthonormal_frame
@@ -19,6 +19,11 @@ _DEPENDENT = 1e-12  # eigenvalues below this times the largest are directions th
 
 
 def frame(entering: Input, replicas: int, seed: int, network: int) -> Array:
+    """The inputs of network number `network`, see :func:`drawn_frame`."""
+    return drawn_frame(entering, replicas, stream(seed, network, 0, Purpose.INPUTS))
+
+
+def drawn_frame(entering: Input, replicas: int, rng: np.random.Generator) -> Array:
     r"""Copies of the inputs in random directions, all copies orthogonal to each other.
 
     .. math:: \frac1n \sum_i x_i(r, a, t)\, x_i(r', b, s) = \delta_{r r'} K_{at, bs}, \qquad
@@ -28,13 +33,42 @@ def frame(entering: Input, replicas: int, seed: int, network: int) -> Array:
     -------
     ndarray, shape (replicas, inputs, positions, channels)
     """
-    n, root = entering.width, _root(entering)
+    n = entering.width
+    x = _exact(_root(entering), n, replicas, rng)
+    return x.reshape(replicas, entering.count, entering.shape.positions, n)
+
+
+def drawn_vectors(gram: Array, n: int, replicas: int, rng: np.random.Generator) -> Array:
+    """Vectors of `n` channels with exactly these second moments, (replicas, inputs, n).
+
+    Where n is too small for that they are Gaussian, with these second moments on average.
+    """
+    root = _factor(gram)
+    if replicas * len(root) + 1 <= n:
+        return _exact(root, n, replicas, rng)
+    normals = rng.standard_normal((replicas, n, len(root)))
+    return np.asarray(np.swapaxes(normals @ root, -1, -2))
+
+
+def _exact(root: Array, n: int, replicas: int, rng: np.random.Generator) -> Array:
+    """Copies with the second moments root^T root, orthogonal to each other: (replicas, ., n)."""
     rank = len(root)
-    directions = stream(seed, network, 0, Purpose.INPUTS).standard_normal((n, replicas * rank))
+    directions = rng.standard_normal((n, replicas * rank))
     directions -= directions.mean(axis=0)  # orthogonal to the channel mean, so the frame is too
     columns = orthonormal_frame(directions).reshape(n, replicas, rank)
-    x = np.sqrt(n) * np.einsum("nrk,ka->ran", columns, root)
-    return np.asarray(x).reshape(replicas, entering.count, entering.shape.positions, n)
+    return np.asarray(np.sqrt(n) * np.einsum("nrk,ka->ran", columns, root))
+
+
+def check_frames(network: Network, replicas: int) -> None:
+    """Refuse inputs, those of memories too, that so few channels cannot have (`check_frame`)."""
+    check_frame(network.input, replicas)
+    check_memories(network, replicas)
+
+
+def check_memories(network: Network, replicas: int) -> None:
+    """The same for the memories alone."""
+    for other in network.memories.values():
+        check_frames(other, replicas)
 
 
 def check_frame(entering: Input, replicas: int) -> None:
@@ -94,7 +128,11 @@ def given_inputs(inputs: Any, entering: Input) -> Array:
 
 @lru_cache(maxsize=4)
 def _root(entering: Input) -> Array:
+    return _factor(entering.second_moments())
+
+
+def _factor(k: Array) -> Array:
     """R with R^T R = K and as few rows as K has rank."""
-    values, vectors = np.linalg.eigh(entering.second_moments())
+    values, vectors = np.linalg.eigh(k)
     kept = values > _DEPENDENT * max(float(values[-1]), 0.0)
     return np.asarray(np.sqrt(values[kept])[:, None] * vectors[:, kept].T)

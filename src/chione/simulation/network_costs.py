@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chione.base import cost
 from chione.networks import Layers, Network, Repeat, Shape
-from chione.simulation.layers import work
+from chione.simulation.layers.sampler import Memories, work
 
 _LAYER = 2e-4  # s a layer forward, backward and measured, whatever its size
 _DRAW = 1.4e-8  # s a weight
@@ -28,6 +28,7 @@ class Load:
     weights: float = 0.0
     products: float = 0.0
     signals: float = 0.0
+    held: float = 0.0  # numbers kept beside the signals
     squares: float = 0.0  # sum of positions squared
     gram: float = 0.0  # sum of positions squared times channels
     largest: float = 0.0  # weights of the largest layer
@@ -39,45 +40,57 @@ class Load:
             self.weights + times * other.weights,
             self.products + times * other.products,
             self.signals + times * other.signals,
+            self.held + times * other.held,
             self.squares + times * other.squares,
             self.gram + times * other.gram,
             max(self.largest, other.largest),
         )
 
 
-def load(layers: Layers, shape: Shape, most: int | None = None) -> tuple[Load, Shape]:
+def load(layers: Layers, shape: Shape, most: int | None, memories: Memories) -> tuple[Load, Shape]:
     """The sizes of a list of layers that measure `most` positions, and the shape after them."""
     total = Load()
     for layer in layers:
         after = layer.after(shape, "layers")
         if isinstance(layer, Repeat):
-            total = total.plus(_repeated(layer, shape, most))
+            total = total.plus(_repeated(layer, shape, most, memories))
         else:
             for _, inside in layer.inner():
-                total = total.plus(load(inside, shape, most)[0])
-        weights, positions = work(layer, shape)
-        own = Load(1.0, weights, weights * positions, *_row(after, most), weights)
+                total = total.plus(load(inside, shape, most, memories)[0])
+        asked = work(layer, shape, memories)
+        own = Load(1.0, *asked[:2], *_row(after, most, asked.held), asked.weights)
         total, shape = total.plus(own), after
     return total, shape
 
 
-def _row(shape: Shape, most: int | None) -> tuple[float, float, float]:
-    """Channels at all positions, squared number of measured positions, the same times channels."""
+def _row(shape: Shape, most: int | None, held: float = 0.0) -> tuple[float, float, float, float]:
+    """Signals, what is held, squared number of measured positions, the same times channels."""
     n, p = float(shape.width), float(shape.positions)
     measured = p if most is None else min(p, float(most))
-    return p * n, measured**2, measured**2 * n
+    return p * n, held, measured**2, measured**2 * n
 
 
-def _repeated(layer: Repeat, shape: Shape, most: int | None) -> Load:
+def _repeated(layer: Repeat, shape: Shape, most: int | None, memories: Memories) -> Load:
     """All repetitions; once the shape stays, the rest is like the first of them."""
     total, left = Load(), layer.times
     while left:
-        one, after = load(layer.layers, shape, most)
+        one, after = load(layer.layers, shape, most, memories)
         if after == shape:
             return total.plus(one, float(left))
         total, shape, left = total.plus(one), after, left - 1
         if total.layers * _LAYER > _ENOUGH:
             break
+    return total
+
+
+def whole(network: Network, most: int | None) -> Load:
+    """The sizes of a network, with what enters and with the networks that it reads."""
+    memories = {name: other.output for name, other in network.memories.items()}
+    entering = network.input.shape
+    total, _ = load(network.layers, entering, most, memories)
+    total = total.plus(Load(1.0, 0.0, 0.0, *_row(entering, most)))
+    for other in network.memories.values():
+        total = total.plus(whole(other, most))
     return total
 
 
@@ -98,17 +111,17 @@ def check_network(
         With the estimate and what would fit.
     """
     entering = network.input.shape
-    one, _ = load(network.layers, entering, positions)
+    one = whole(network, positions)
     width, p = float(entering.width), float(entering.positions)
-    one = one.plus(Load(1.0, 0.0, 0.0, *_row(entering, positions)))
     copies, a = float(inputs * replicas), float(inputs)
     ways = 1.0 + _COTANGENTS + (2.0 * a if ntk else 0.0)  # forward, back, and a tangent kernel's
     seconds = one.layers * _LAYER + one.weights * _DRAW
-    seconds += ways * copies * (one.products * _PRODUCT + one.signals * _SIGNAL)
+    seconds += ways * copies * (one.products * _PRODUCT + (one.signals + one.held) * _SIGNAL)
     seconds += (1.0 + _COTANGENTS) * a * copies * one.gram * _PRODUCT
     rank = copies * p
     seconds += width * rank * rank * 2.0 * _PRODUCT
     held = one.weights + copies * one.signals * (_KEPT + _COTANGENTS + (a if ntk else 0.0))
+    held += copies * one.held * (1.0 + _COTANGENTS)
     held += _ROW_COPIES * (1.0 + _COTANGENTS) * a * a * one.squares
     held += 2.0 * copies * one.largest * (a if ntk else 0.0) + 4.0 * width * rank
     gigabytes = _BYTES * held / _GIGA

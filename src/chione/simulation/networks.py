@@ -9,7 +9,7 @@ import numpy as np
 
 from chione.base import Array, checks, cost
 from chione.networks import Network
-from chione.simulation.frames import check_frame, frame, given_inputs
+from chione.simulation.frames import check_frames, check_memories, frame, given_inputs
 from chione.simulation.layers import Row
 from chione.simulation.network_costs import check_network
 from chione.simulation.network_result import QUANTITIES, NetworkSimulation, SimulatedRow
@@ -98,6 +98,11 @@ def simulate_network(
             f"replicas are copies of the network's own inputs, but inputs= are given and replicas "
             f"is {copies}; leave one of them away."
         )
+    if given is not None and network.memory and given.shape[1] != network.input.count:
+        raise ValueError(
+            f"inputs= are {given.shape[1]}, but the memories of the network have "
+            f"{network.input.count} inputs; hand in as many."
+        )
     with cost.allowing(effort):
         n_inputs = network.input.count if given is None else given.shape[1]
         check_network(
@@ -109,7 +114,9 @@ def simulate_network(
             positions=most,
         )
         if given is None:
-            check_frame(network.input, copies)
+            check_frames(network, copies)
+        else:
+            check_memories(network, copies)
 
     running: _Running | None = None
     rows: list[Row] = []

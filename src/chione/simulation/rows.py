@@ -11,11 +11,10 @@ import numpy as np
 
 from chione.base import Array
 from chione.networks import Network
-from chione.simulation.layers import Chain, Draws, Row, chain, leaves
+from chione.simulation.drawn import INPUT, Drawn
+from chione.simulation.layers import Draws, Row, Step, leaves
 from chione.simulation.layers.sampler import over_inputs
 from chione.simulation.streams import Purpose, stream
-
-INPUT = "input"  # the place before the first layer
 
 Key: TypeAlias = tuple[str, str]  # place, quantity; ("", "ntk") for the tangent kernel
 
@@ -69,7 +68,7 @@ def measure(
     recorder = Recorder(positions)
     entering = network.input.shape
     draws = Draws(seed, index, x.shape[:2], recorder, rows=[Row(INPUT, INPUT, entering)])
-    steps = chain(network.layers, entering, draws, "layers")
+    steps = Drawn(network, draws)
     recorder.forward(INPUT, x)
     y = steps.forward(x)
     recorder.backward(INPUT, steps.backward(_cotangents(y.shape, seed, index)))
@@ -94,7 +93,7 @@ def _cotangents(shape: tuple[int, ...], seed: int, index: int) -> Array:
     return np.stack([iid, np.broadcast_to(vector, shape)])
 
 
-def _tangent_kernel(steps: Chain, shape: tuple[int, ...], seed: int, index: int) -> Array:
+def _tangent_kernel(steps: Step, shape: tuple[int, ...], seed: int, index: int) -> Array:
     r"""Theta[a, b] = <df_a, df_b> over the parameters of f = v . y[position 0] / sqrt(n).
 
     v is random with |v|^2 = n and is not trained. Batch norm makes f_a depend on all inputs, so

@@ -62,7 +62,7 @@ def _gradient_at_output(graph: Graph, found: Arriving) -> float:
     """
     for node in reversed(list(graph.rows())):
         values = found.projected.get(node.index)
-        if values and node.index in found.gradient:
-            projected = sum(values) / len(values)
-            return found.gradient[node.index] / projected if projected > 0.0 else math.nan
+        projected = sum(values) / len(values) if values else 0.0
+        if projected > 0.0 and node.index in found.gradient:  # a row that the output rests on
+            return found.gradient[node.index] / projected
     return 1.0

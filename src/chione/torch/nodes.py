@@ -19,10 +19,10 @@ from chione.torch.layers.entering import Attention, Held
 from chione.torch.layers.joins import Sum, View
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import Frozen, InstanceNorm
-from chione.torch.layers.tensors import Affine, Heads, Table, Weight
+from chione.torch.layers.tensors import Affine, Heads, Table, Weighing, Weight
 from chione.torch.samples import Sample
 
-Tensors: TypeAlias = Weight | Affine | Heads | Table | None
+Tensors: TypeAlias = Weight | Affine | Heads | Weighing | Table | None
 
 
 @dataclass
@@ -41,12 +41,13 @@ class Node:
         Nodes that it reads.
     shape : tuple of int
         Shape of its output, batch included.
-    tensors : Weight, Affine, Heads, Table or None
+    tensors : Weight, Affine, Heads, Weighing, Table or None
         What the layer was made of.
     operation : str
         What was executed, for the reader.
-    axes : {"last", "first", ""}
-        Where the channels stand: on the last axis, on the second, or not known.
+    axes : {"last", "first", "split", "heads", ""}
+        Where the channels stand: on the last axis, on the second, on two axes as heads (behind or
+        before the positions), or not known.
     """
 
     index: int
@@ -64,6 +65,7 @@ class Node:
     numbers: torch.Tensor | None = None  # lazy_moments of the output
     sample: Sample | None = None  # second moments of the output, where theory starts (again)
     arriving: Sample | None = None  # those of the input, likewise
+    patches: Sample | None = None  # of the input as a convolution reads it, likewise
     wide: tuple[int, Sample | None] | None = None  # a parent that is the same for all inputs
     edge: Any = None  # gradient edge of the output
     saturation: torch.Tensor | None = None  # (saturated fraction, dead fraction)

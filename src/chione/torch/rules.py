@@ -6,23 +6,27 @@ from typing import Any
 
 import torch
 
-from chione.networks import AbstractLayer, Dense, Dropout, Scale
+from chione.networks import AbstractLayer, Convolution, Dense, Dropout, Scale
 from chione.torch import operations as ops
+from chione.torch.attending import Attending
 from chione.torch.batches import tensors
 from chione.torch.book import Book
 from chione.torch.layers.convolution import convolution_call
 from chione.torch.layers.dense import dense_call
 from chione.torch.layers.dropout import dropout_call
-from chione.torch.layers.entering import Attention, Embedding, Entering, Held
-from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels
+from chione.torch.layers.entering import Embedding, Entering, Held
+from chione.torch.layers.heads import HEADS
+from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels, along_positions
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import norm_call, uses_batch
 from chione.torch.layers.pooling import pooling_call, pools_first
+from chione.torch.layers.recurrent import CALLS, recurrent_call
 from chione.torch.layers.scale import scale_of
-from chione.torch.layers.tensors import Affine, Heads, Table, Weight, root_mean_square
+from chione.torch.layers.tensors import Affine, Table, Weight, root_mean_square
 from chione.torch.layers.views import view_call
 from chione.torch.nodes import Node
 from chione.torch.padding import pad, padded
+from chione.torch.patches import patches
 from chione.torch.samples import Sample, is_sampled
 
 
@@ -40,6 +44,7 @@ class Rules:
     def __init__(self, book: Book, on_affine: Any) -> None:
         self.book = book
         self.on_affine = on_affine
+        self.attending = Attending(book)
 
     def prepare(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """What must be read of the input before an in-place operation overwrites it."""
@@ -64,8 +69,13 @@ class Rules:
         if before is not None:
             self.activation(before[0], self.book.find(args[0]), out, before[1])
             return out
-        if name in ops.ATTENTIONS:
-            self._attention(name, args, kwargs, out)
+        if name == "multi_head_attention_forward":
+            self.attending.multi_head(args, kwargs, out)
+            return out
+        if name == "scaled_dot_product_attention":
+            self.attending.scaled(args, kwargs, out)
+            return out
+        if name in CALLS and self._recurrent(name, args, out):
             return out
         rule = self._rule(name)
         if rule is not None and isinstance(out, torch.Tensor):
@@ -75,6 +85,10 @@ class Rules:
         floating = [t for t in tensors(out) if t.is_floating_point()]
         for i, tensor in enumerate(floating):
             self.unknown(args, kwargs, tensor, name, main=i == 0)
+        if name in ops.MATMULS:
+            self.attending.scores(args, kwargs, out)
+        elif name == "softmax":
+            self.attending.softmax(args, kwargs, out)
         return out
 
     def _rule(self, name: str) -> Any:
@@ -109,18 +123,22 @@ class Rules:
             name, args, kwargs, seen, around and around[0]
         )
         if call is None:
-            return False, out
+            return name in ops.MATMULS and self.attending.product(args, kwargs, out), out
         x, layer, weight = call
         axes = "last" if isinstance(layer, Dense) else "first"
         if axes == "first" and x.dim() != weight.weight.dim():
             axes = ""  # no batch axis
         source, x = (self.book.source(x), x) if around is None else around[1:]
+        if axes == "last" and self.book.graph.nodes[source].axes == "time":
+            axes = "time"
         node = self.book.new(
             layer, (source,), out, weight.parameter, tensors=weight, axes=axes,
             operation=weight.operation,
         )  # fmt: skip
         node.known = node.gaussian = True
         self.book.arrives(node, x, axes)
+        if isinstance(layer, Convolution) and weight.padding and self.book.reads(node, axes):
+            node.patches = patches(x, layer, out, weight.padding, self.book.graph.batch)
         if self.on_affine is not None:
             out = self.on_affine(node, out, x)
         self.book.row(node, out)
@@ -144,12 +162,17 @@ class Rules:
     ) -> None:
         """A normalisation, of torch or made at home."""
         source = self.book.source(x)
-        node = self.book.new(
-            layer, (source,), out, affine.parameter, tensors=affine, operation=operation
-        )
+        owner = affine.parameter
+        if owner is not None and owner.rpartition(".")[0] == self.book.path:
+            owner = None  # whatever the parameter is called, the module gives the name
+        node = self.book.new(layer, (source,), out, owner, tensors=affine, operation=operation)
         parent = self.book.graph.nodes[source]
         last = operation in ("layer_norm", "rms_norm")
         node.axes = "last" if last or x.dim() == 2 else "first"
+        if parent.axes in (*HEADS, "time"):
+            node.axes = parent.axes
+        if node.axes in HEADS:
+            self.book.kept[node.index] = out
         node.known = not uses_batch(layer)
         node.gaussian = parent.gaussian
         if node.known:
@@ -165,22 +188,20 @@ class Rules:
         self.book.row(node, out)
         return True, out
 
-    def _attention(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
-        heads = None
-        if name == "multi_head_attention_forward":
-            projections = [args[5], *(kwargs.get(f"{k}_proj_weight") for k in "qkv")]
-            seen = [self.book.seen(w) for w in (*projections, args[11]) if w is not None]
-            biases = [self.book.seen(b) for b in (args[6], args[12]) if b is not None]
-            if all(seen) and all(biases):
-                names = [s[0] for s in seen if s]
-                weight = next(w for w in projections if w is not None)
-                held = tuple(b[0] for b in biases if b)
-                heads = Heads(tuple(names[:-1]), names[-1], held, weight, args[6])
-        parents = tuple(dict.fromkeys(self.book.source(t) for t in args[:3]))
-        first = next(tensors(out))  # the second, if any, are the attention weights
-        axes = "last" if name == "multi_head_attention_forward" and first.dim() == 3 else ""
-        node = self.book.new(Attention(), parents, first, None, tensors=heads, axes=axes)
+    def _recurrent(self, name: str, args: Any, out: Any) -> bool:
+        """All layers of recurrent cells, whose states leave one a step."""
+        call = recurrent_call(name, args)
+        source = None if call is None else self.book.find(call[0])
+        if call is None or source is None:
+            return False
+        parent = self.book.graph.nodes[source]
+        first = next(tensors(out))
+        axes = parent.axes if first.dim() == 3 and parent.axes in ("last", "time") else ""
+        node = self.book.new(call[1], (source,), first, None, operation=name, axes=axes)
+        for state in tensors(out[1:]):  # the last states
+            self.book.tag(state, self.book.graph.add(None, node.name, (node.index,), state.shape))
         self.book.row(node, first)
+        return True
 
     def _bilinear(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         """An affine map of all products of two inputs."""
@@ -330,8 +351,9 @@ class Rules:
         axes = told.pop() if len(told) == 1 else ""
         channels = along_channels(tuple(out.shape), [n.shape for n in nodes], axes)
         channels = channels and all(n.axes for n in nodes)
-        node = self.book.new(Concat(channels), parents, out, None)
-        node.known = channels and all(n.known for n in nodes)
+        positions = along_positions(tuple(out.shape), [n.shape for n in nodes], axes)
+        node = self.book.new(Concat(channels, positions), parents, out, None)
+        node.known = (channels or positions) and all(n.known or n.held for n in nodes)
         node.gaussian = all(n.gaussian for n in nodes)
         node.axes = axes if out.dim() == len(nodes[0].shape) else ""
         return True, out
@@ -365,6 +387,8 @@ class Rules:
             node = self.book.new(layer, (source,), tensor, None)
             self.book.follow(node, source)
             node.axes = axes
+            if axes in HEADS:
+                self.book.kept[node.index] = tensor
             picked = layer.position if isinstance(layer, Pick) else None
             seen = is_sampled(picked, parent.shape, parent.axes, self.book.graph.batch)
             node.known &= layer is not None and seen

@@ -2,9 +2,9 @@ r"""Second moments of a real tensor over a few inputs and positions: what a walk
 
 .. math:: K_{at, bs} = \frac1N \sum_i x_i(a, t)\,x_i(b, s)
 
-Four inputs of the batch, spread over it. Of up to eight positions all are taken; of more tokens
-four, the first and the last among them, which stand for themselves alone, since answers may be read
-there; and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
+Four inputs of the batch, spread over it. Of up to eight positions of an image, or 32 tokens, all
+are taken; of more tokens four, the first and the last among them, which stand for themselves alone,
+since answers may be read there; and of a larger image a lattice.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import numpy as np
 import torch
 
 from chione.base import Array
+from chione.torch import lattice
+from chione.torch.layers.heads import HEADS
 from chione.torch.statistics import Moments, lazy_moments, moments
 
 _INPUTS = 4
 _WHOLE = 8  # positions up to which all are taken: 32 sites, 528 pairs
+_SEQUENCE = 32  # tokens up to which all are taken
 _TOKENS = 4  # positions of a longer sequence
 
-Taken = Literal["all", "some", "mean"]
+Taken = Literal["all", "some", "lattice", "mean"]
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,16 @@ class Arrangement:
 
     def place(self, position: int) -> int | None:
         """Where a position stands in a sample of tokens; None if it does not by itself."""
-        if self.positions <= _WHOLE:
+        if self.positions <= _SEQUENCE:
             return position
         return {0: 0, self.positions - 1: _TOKENS - 1}.get(position)
 
     def taken(self, axes: str) -> Taken:
         """Which positions a sample has."""
-        if self.positions <= _WHOLE:
-            return "all"
-        return "mean" if axes == "first" else "some"
+        if axes == "first":
+            whole = self.positions <= _WHOLE or lattice.is_whole(self.grid)
+            return "all" if whole else "lattice"
+        return "all" if self.positions <= _SEQUENCE else "some"
 
 
 @lru_cache(maxsize=1024)
@@ -69,13 +73,18 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
     if len(shape) < 2 or not axes or 0 in shape:
         return None
     inputs = min(batch, _INPUTS)
+    if axes in HEADS:
+        if shape[0] != batch or len(shape) != 4:
+            return None
+        t = shape[1 if axes == "split" else 2]
+        return Arrangement(inputs, _extents((t,)), math.prod(shape[1:]) // t)
     if axes == "first":
         if shape[0] != batch:
             return None
         return Arrangement(inputs, _extents(shape[2:]), shape[1])
-    if shape[0] == batch:
+    if shape[0] == batch and axes != "time":
         return Arrangement(inputs, _extents(shape[1:-1]), shape[-1])
-    if len(shape) > 2 and shape[1] == batch:
+    if axes == "time" or (len(shape) > 2 and shape[1] == batch):
         return Arrangement(inputs, _extents((shape[0], *shape[2:-1])), shape[-1])
     if shape[0] % batch == 0:
         return Arrangement(inputs, _extents((shape[0] // batch, *shape[1:-1])), shape[-1])
@@ -83,13 +92,13 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
 
 
 @lru_cache(maxsize=256)
-def shares_of(positions: int, taken: Taken) -> Array:
+def shares_of(positions: int, taken: Taken, sites: int = 0) -> Array:
     """Of all positions, how many each one of a sample stands for; their sum is 1."""
     if taken == "some":
         between = _TOKENS - 2
         rest = (positions - 2) / (positions * between)
         return np.array([1.0 / positions, *(rest,) * between, 1.0 / positions])
-    n = positions if taken == "all" else 1
+    n = sites or (positions if taken == "all" else 1)
     return np.full(n, 1.0 / n)
 
 
@@ -112,8 +121,9 @@ class Sample:
     ----------
     at : Arrangement
         Inputs, grid and channels.
-    taken : {"all", "some", "mean"}
-        Which positions its sites are: all; some; or one that stands for the mean over all.
+    taken : {"all", "some", "lattice", "mean"}
+        Which positions its sites are: all; some; those of a lattice that stands for all; or one
+        that stands for the mean over all.
     axes : str
         Where the channels stood.
     gram : Tensor, shape (sites, sites)
@@ -124,6 +134,10 @@ class Sample:
         ``lazy_moments`` of the whole tensor.
     lengths : Tensor or None
         Mean squares at the positions of the sample, over all inputs.
+    inside : Tensor or None
+        Mean of 1 - c between different positions of the sample, over all inputs.
+    patches : bool
+        Whether the channels are all entries that one output of a convolution reads.
     """
 
     at: Arrangement
@@ -133,6 +147,8 @@ class Sample:
     mean: torch.Tensor
     numbers: torch.Tensor
     lengths: torch.Tensor | None = None
+    inside: torch.Tensor | None = None
+    patches: bool = False
 
     @staticmethod
     def of(
@@ -145,18 +161,24 @@ class Sample:
         taken = at.taken(axes)
         if numbers is None:
             numbers = lazy_moments(x, batch)
-        if taken == "mean":
-            y = _sites(x.detach(), axes, batch, at, _spread(batch, at.inputs))
-            y, lengths = y.reshape(at.inputs, -1), None
-        else:
-            y = _sites(x.detach(), axes, batch, at, None)
-            if taken == "some":
-                y = y[:, _spread(at.positions, _TOKENS)]
-            lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
-            y = y[_spread(batch, at.inputs)].reshape(-1, at.width)
-        y = y.double()
+        y = x.detach()
+        if taken == "lattice":
+            y = y.reshape(*y.shape[:2], -1)[:, :, list(lattice.places(at.grid))]
+        y = _sites(y, axes, batch, at)
+        if taken == "some":
+            y = y[:, _spread(at.positions, _TOKENS)]
+        return Sample.of_sites(y, at, taken, axes, numbers)
+
+    @staticmethod
+    def of_sites(
+        y: torch.Tensor, at: Arrangement, taken: Taken, axes: str, numbers: torch.Tensor
+    ) -> Sample:
+        """From (inputs, sites, channels) of the whole batch."""
+        lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
+        inside = _inside(y)
+        y = y[_spread(len(y), at.inputs)].reshape(-1, y.shape[-1]).double()
         gram = y @ y.T / y.shape[1]
-        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths)
+        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths, inside)
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
@@ -166,8 +188,8 @@ class Sample:
         r"""K and means of the sites, as those of the whole batch.
 
         The sites are a few of many. So lengths are scaled to the mean squares over all inputs,
-        and to that over all positions where there are more, and angles between inputs such that
-        :math:`\langle 1 - c \rangle` is that of all pairs.
+        and to that over all positions where there are more, and angles between inputs, and between
+        positions of one input, such that :math:`\langle 1 - c \rangle` is that of all pairs.
         """
         gram = np.asarray(self.gram.cpu().numpy())
         mean = np.asarray(self.mean.cpu().numpy())
@@ -176,7 +198,7 @@ class Sample:
         q = np.diagonal(gram).copy()
         if not (np.all(np.isfinite(gram)) and np.all(q > 0.0) and whole.finite):
             return gram, mean
-        shares = shares_of(self.at.positions, self.taken)
+        shares = shares_of(self.at.positions, self.taken, len(q) // self.at.inputs)
         stretch = np.tile(self._stretch(q, shares, whole), self.at.inputs)
         root = np.sqrt(q[:, None] * q)
         omc = np.clip(1.0 - gram / root, 0.0, 2.0)
@@ -187,6 +209,11 @@ class Sample:
         if found > 0.0 and whole.one_minus_c >= 0.0:
             omc = np.where(apart, np.clip(omc * (whole.one_minus_c / found), 0.0, 2.0), omc)
         same = np.eye(len(q), dtype=bool)
+        if self.inside is not None:
+            found, wanted = omc[~apart & ~same], float(self.inside)
+            if found.size and found.mean() > 0.0 and wanted >= 0.0:
+                scaled = np.clip(omc * (wanted / found.mean()), 0.0, 2.0)
+                omc = np.where(apart | same, omc, scaled)
         out = np.where(same, q, root * (1.0 - omc)) * np.sqrt(np.outer(stretch, stretch))
         return out, mean * np.sqrt(stretch)
 
@@ -196,11 +223,24 @@ class Sample:
         wanted = np.array([whole.mean_square])
         if self.lengths is not None:
             wanted = np.array(self.lengths.cpu().numpy())
+        if self.taken == "lattice":
+            wanted *= whole.mean_square / wanted.mean()
         if self.taken == "some":
             ends = shares[0] * (wanted[0] + wanted[-1])
             rest = (whole.mean_square - ends) / (shares[1:-1] @ wanted[1:-1])
             wanted[1:-1] *= rest if rest > 0.0 else 1.0
         return np.asarray(wanted / found)
+
+
+def _inside(y: torch.Tensor) -> torch.Tensor | None:
+    """Mean of 1 - c between different positions of one input, of (inputs, positions, channels)."""
+    t = y.shape[1]
+    if t < 2:
+        return None
+    u = torch.nn.functional.normalize(y, dim=2)
+    # sum over pairs of |u_t - u_s|^2 / 2 = T * sum_t |u_t - mean|^2 / 2
+    deviation = (u - u.mean(dim=1, keepdim=True)).square().sum(dim=(1, 2))
+    return deviation.mean(dtype=torch.float64) / (t - 1)
 
 
 def between_inputs(k: Array, shares: Array) -> float:
@@ -224,19 +264,25 @@ def joined(matrix: Array, shares: Array) -> Array:
     return np.asarray(blocks.diagonal(axis1=1, axis2=3) @ shares)
 
 
+def spread_over(batch: int) -> list[int]:
+    """The inputs of a batch that are looked at."""
+    return _spread(batch, _INPUTS)
+
+
 def _spread(n: int, wanted: int) -> list[int]:
     """Indices spread over n, the first and the last among them."""
     return sorted({round(i * (n - 1) / max(wanted - 1, 1)) for i in range(min(n, wanted))})
 
 
-def _sites(
-    x: torch.Tensor, axes: str, batch: int, at: Arrangement, chosen: list[int] | None
-) -> torch.Tensor:
-    """The chosen inputs, or all, as (inputs, positions, channels)."""
-    if axes == "last" and x.shape[0] != batch:
+def _sites(x: torch.Tensor, axes: str, batch: int, at: Arrangement) -> torch.Tensor:
+    """All inputs, as (inputs, positions, channels)."""
+    if axes == "heads":
+        x = x.transpose(1, 2)
+    if axes == "time":
+        x = x.transpose(0, 1)
+    elif axes == "last" and x.shape[0] != batch:
         second = x.dim() > 2 and x.shape[1] == batch
         x = x.transpose(0, 1) if second else x.reshape(batch, -1, at.width)
-    x = x if chosen is None else x[chosen]
     if axes == "first":
         return x.reshape(len(x), at.width, -1).transpose(1, 2)
     return x.reshape(len(x), -1, at.width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -21,7 +21,8 @@ from chione.theory.layers.walk import Walk as LayerWalk
 from chione.theory.moments.quick_pairs import QuickPrepared
 from chione.torch.crossings import Crossing, cross, stateless
 from chione.torch.gradients import Arriving
-from chione.torch.layers.joins import Sum
+from chione.torch.layers.entering import Entering
+from chione.torch.layers.joins import Concat, Sum
 from chione.torch.layers.tensors import Table
 from chione.torch.nodes import Graph, Node
 from chione.torch.samples import Sample, arranged
@@ -77,11 +78,17 @@ class Walk:
         self._entered[node.index] = entered
         if node.is_affine and self.on_affine is not None:
             q = entered[0].length if entered and entered[0] else math.nan
+            if entered and entered[0] and entered[0].patches and node.weight is not None:
+                q /= node.weight.coverage  # of what is there
             given = self.on_affine(self, node, q)
             if given is not None:
                 self._given[node.index] = given
         crossed = self._try(node, entered)
         if crossed is not None:
+            noise = max((s.noise for s in entered if s is not None), default=0.0)
+            noise = math.hypot(noise, crossed.noise())
+            if noise > 0.0:
+                crossed = replace(crossed, state=replace(crossed.state, noise=noise))
             self._crossed[node.index] = crossed
             if node.row:
                 self.expected[node.index] = crossed.state
@@ -113,6 +120,8 @@ class Walk:
             wide = node.wide[1]
             return None if wide is None else from_sample(wide, source.gaussian)
         state = self.states.get(parent)
+        if node.patches is not None and (state is None or isinstance(source.layer, Entering)):
+            return from_sample(node.patches, source.gaussian)
         arriving = node.arriving
         if arriving is not None and (state is None or state.axes != arriving.axes):
             return from_sample(arriving, source.gaussian)
@@ -120,6 +129,9 @@ class Walk:
 
     def _fixed(self, parameter: torch.Tensor, node: Node) -> State | None:
         """A parameter that meets a signal: the same for all inputs."""
+        if isinstance(node.layer, Concat):
+            sample = Sample.of(parameter.detach(), node.axes, self.batch)
+            return None if sample is None else from_sample(sample, True)
         if len(node.parents) < 2 or not node.axes:
             return None
         try:
@@ -167,7 +179,7 @@ class Walk:
         output = self.graph.output
         if output is None:
             return {}
-        children = self.graph.children()
+        children, noise = self.graph.children(), 0.0
         reach = self.graph.nodes[output].ancestors | (1 << output)
         known: dict[int, Total] = {}
         for node in reversed(self.graph.nodes):
@@ -183,8 +195,11 @@ class Walk:
                 flow = total = None
             elif len(readers) == 1 and node.index != output:
                 self._returned[node.index] = total.value
+            if node.index in self._crossed:
+                noise = math.hypot(noise, self._crossed[node.index].noise())
             if node.row and total is not None:
-                known[node.index] = total
+                error = total.error + 3.0 * noise * total.value
+                known[node.index] = Total(total.value, error)
             if flow is None and node.row and found.projected.get(node.index):
                 values = found.projected[node.index]
                 flow = sum(values) / len(values) * node.numel

@@ -7,12 +7,13 @@ from chione.simulation.layers.sampler import (
     Row,
     Step,
     Watch,
+    Work,
     chain,
     draw,
     leaves,
     work,
 )
 
-__all__ = ["Chain", "Draws", "Row", "Step", "Watch", "chain", "draw", "leaves", "work"]
+__all__ = ["Chain", "Draws", "Row", "Step", "Watch", "Work", "chain", "draw", "leaves", "work"]
 
 import_files("chione.simulation.layers")  # where the samplers register themselves

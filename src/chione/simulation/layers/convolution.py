@@ -10,7 +10,7 @@ from chione.base import Array
 from chione.networks import Convolution, Matrix, Shape
 from chione.simulation.layers.affine import bias_gradient, draw_bias
 from chione.simulation.layers.grid import OUTSIDE, Taps, centre, combine, gather, scatter
-from chione.simulation.layers.sampler import Draws, Step, draw, work
+from chione.simulation.layers.sampler import Draws, Memories, Step, Work, draw, work
 from chione.simulation.weights import dense_weights
 
 
@@ -90,11 +90,11 @@ def _(layer: Convolution, shape: Shape, draws: Draws) -> Step:
 
 
 @work.register
-def _(layer: Convolution, shape: Shape) -> tuple[float, float]:
+def _(layer: Convolution, shape: Shape, memories: Memories) -> Work:
     kernel, _, _ = layer.geometry(shape, "")
     weights = float(shape.width) * (layer.out or shape.width) * math.prod(kernel)
-    after = layer.after(shape, "").positions
-    return weights / _groups(layer, shape), float(after)
+    weights /= _groups(layer, shape)
+    return Work(weights, weights * layer.after(shape, "").positions)
 
 
 def _groups(layer: Convolution, shape: Shape) -> int:

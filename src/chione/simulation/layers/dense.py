@@ -7,7 +7,7 @@ import numpy as np
 from chione.base import Array
 from chione.networks import Dense, Matrix, Shape
 from chione.simulation.layers.affine import Affine, draw_affine, draw_bias
-from chione.simulation.layers.sampler import Draws, Step, draw, work
+from chione.simulation.layers.sampler import Draws, Memories, Step, Work, draw, work
 from chione.simulation.weights import dense_weights
 
 
@@ -25,8 +25,9 @@ def _(layer: Dense, shape: Shape, draws: Draws) -> Step:
 
 
 @work.register
-def _(layer: Dense, shape: Shape) -> tuple[float, float]:
-    return float(shape.width) * float(layer.out or shape.width), float(shape.positions)
+def _(layer: Dense, shape: Shape, memories: Memories) -> Work:
+    weights = float(shape.width) * float(layer.out or shape.width)
+    return Work(weights, weights * shape.positions)
 
 
 def _weight_norm(v: Array, bias: Array, layer: Dense) -> Affine:

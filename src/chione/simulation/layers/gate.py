@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chione.base import Array
 from chione.networks import Gate, Matrix, Shape
 from chione.simulation.layers.affine import Affine, draw_affine
-from chione.simulation.layers.sampler import Draws, Step, draw, work
+from chione.simulation.layers.sampler import Draws, Memories, Step, Work, draw, work
 
 
 class _Gated(Step):
@@ -42,5 +42,6 @@ def _(layer: Gate, shape: Shape, draws: Draws) -> Step:
 
 
 @work.register
-def _(layer: Gate, shape: Shape) -> tuple[float, float]:
-    return 2.0 * shape.width * float(layer.hidden or shape.width), float(shape.positions)
+def _(layer: Gate, shape: Shape, memories: Memories) -> Work:
+    weights = 2.0 * shape.width * float(layer.hidden or shape.width)
+    return Work(weights, weights * shape.positions)

@@ -9,7 +9,7 @@ import numpy as np
 from chione.base import Array
 from chione.networks import Matrix, Maxout, Shape
 from chione.simulation.layers.affine import Affine, draw_affine
-from chione.simulation.layers.sampler import Draws, Step, draw, work
+from chione.simulation.layers.sampler import Draws, Memories, Step, Work, draw, work
 
 
 class _Largest(Step):
@@ -44,6 +44,6 @@ def _(layer: Maxout, shape: Shape, draws: Draws) -> Step:
 
 
 @work.register
-def _(layer: Maxout, shape: Shape) -> tuple[float, float]:
+def _(layer: Maxout, shape: Shape, memories: Memories) -> Work:
     weights = float(shape.width) * layer.pieces * (layer.out or shape.width)
-    return weights, float(shape.positions)
+    return Work(weights, weights * shape.positions)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from chione.base import Array, UnsupportedLayerError
 from chione.networks import AbstractLayer, Layers, Shape
+from chione.simulation.layers.memory import Memory
 from chione.simulation.streams import Purpose, stream
 
 
@@ -83,6 +84,8 @@ class Draws:
         Where the next layer stands.
     rows : list of Row
         The places drawn so far, outer layers before inner ones.
+    memories : mapping of str to Memory
+        The networks whose output layers may read, by name.
     """
 
     seed: int
@@ -91,6 +94,7 @@ class Draws:
     watch: Watch | None = None
     place: str = ""
     rows: list[Row] = field(default_factory=list)
+    memories: Mapping[str, Memory] = field(default_factory=dict)
     _steps: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def stream(self, purpose: Purpose = Purpose.WEIGHTS) -> np.random.Generator:
@@ -157,13 +161,31 @@ def draw(layer: AbstractLayer, shape: Shape, draws: Draws) -> Step:
     )
 
 
-@singledispatch
-def work(layer: AbstractLayer, shape: Shape) -> tuple[float, float]:
-    """Number of weights of a layer, and how many positions of an input multiply each.
+Memories: TypeAlias = Mapping[str, Shape]  # what leaves the networks that layers may read
 
-    Layers without weights have the default.
+
+class Work(NamedTuple):
+    """What one layer costs, for one input.
+
+    Parameters
+    ----------
+    weights : float
+        Number of weights.
+    products : float
+        Multiplications by weights, and others of that number.
+    held : float
+        Numbers that it keeps for its way back, beside the signals that enter and leave.
     """
-    return 0.0, 0.0
+
+    weights: float = 0.0
+    products: float = 0.0
+    held: float = 0.0
+
+
+@singledispatch
+def work(layer: AbstractLayer, shape: Shape, memories: Memories) -> Work:
+    """What a layer costs; those without weights have the default."""
+    return Work()
 
 
 def leaves(step: Step) -> Iterator[Step]:

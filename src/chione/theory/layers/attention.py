@@ -38,7 +38,7 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Passed, Walker, forward
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Stream, new_source
+from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _RATE = 4e10  # operations a second of one core, in single precision
 _NORMAL = 1e-8  # s a Gaussian number
@@ -116,16 +116,8 @@ def _sampled(
     through = found.moments[0].plus(found.queries.times(by_queries)).plus(found.keys)
     loose = so2 * _theta_error(found, gv, memory.theta)
     shape = Shape(layer.out or stream.shape.width, stream.shape.grid)
-    after = Stream(
-        shape,
-        orbits,
-        k,
-        between(d, orbits),
-        Bounded.exact(np.zeros(orbits.sites)),
-        k.plus(_loosened(through.scaled(so2), loose)),
-        GAUSSIAN,
-        new_source(),
-    )
+    theta_after = k.plus(_loosened(through.scaled(so2), loose))
+    after = gaussian_stream(shape, orbits, k, between(d, orbits), theta_after)
     ratio = so2 * shape.width
     asked = found.queries.scaled(ratio * gq / stream.shape.width)
 

@@ -28,7 +28,7 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between
 from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Passed, Walker
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Stream, new_source
+from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 from chione.theory.moments.attention_weights import head_size_correction
 
 _SMALL = 0.005  # relative change of the weights by the size of a head
@@ -164,16 +164,8 @@ def _after(
     by_keys = delta.plus(theta[1]).scaled(of.k).times(scores.key_unit).times(scores.queries)
     slope = delta.scaled(of.v).times(found.slope)
     through = values.plus(moved).plus(slope.times(by_queries.plus(by_keys)))
-    return Stream(
-        shape,
-        orbits,
-        k,
-        between(d.scaled(of.o * of.v), orbits),
-        Bounded.exact(np.zeros(orbits.sites)),
-        k.plus(through.scaled(of.o)),
-        GAUSSIAN,
-        new_source(),
-    )
+    d = between(d.scaled(of.o * of.v), orbits)
+    return gaussian_stream(shape, orbits, k, d, k.plus(through.scaled(of.o)))
 
 
 def _normalised(k: Bounded, d: Bounded, orbits: Orbits) -> tuple[Bounded, Bounded]:

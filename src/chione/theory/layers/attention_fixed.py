@@ -19,7 +19,7 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between
 from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Passed, Walker
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, new_source
+from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, gaussian_stream
 
 _RATE = 1e10  # multiplications a second of one core
 
@@ -49,15 +49,13 @@ def fixed(layer: Attention, stream: Stream, memory: Stream, shift: Array, walk: 
     out_d = rows.distances(d).scaled(so2 * gain)
     through = rows.carried(values.plus(theta.scaled(gain))).scaled(so2)
     random = stream.law.random or memory.law.random
-    after = Stream(
+    after = gaussian_stream(
         shape,
         rows.orbits,
         out_k,
         between(out_d, rows.orbits),
-        Bounded.exact(np.zeros(rows.orbits.sites)),
         out_k.plus(through),
         Law(True, random=random) if random else GAUSSIAN,
-        new_source(),
     )
     ratio = shape.width / memory.shape.width
 

@@ -50,6 +50,8 @@ class Weight:
         Name of the operation, for the reader.
     centred : bool
         Whether the taps of a convolution stand about the output, as in ``networks``.
+    padding : tuple of int
+        Zeros that a convolution puts before each axis.
     """
 
     weight: torch.Tensor
@@ -63,6 +65,7 @@ class Weight:
     stride: int | tuple[int, ...] = 1
     operation: str = "linear"
     centred: bool = True
+    padding: tuple[int, ...] = ()
 
     @cached_property
     def spread(self) -> Spread:
@@ -92,18 +95,55 @@ class Weight:
 
 @dataclass(frozen=True)
 class Affine:
-    """Gain and shift of a normalisation, and the name of the parameter behind the gain."""
+    """Gain and shift of a normalisation, and the name of the parameter behind the gain.
+
+    `offset` is what is added to the parameter: 1 where the gain is 1 + w.
+    """
 
     gain: torch.Tensor | None
     shift: torch.Tensor | None
     parameter: str | None = None
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Weighing:
+    """How queries and keys of an attention gave its weights.
+
+    Parameters
+    ----------
+    size, value_size : int
+        Channels of a head, of queries and keys and of values.
+    scale : float
+        Factor on their products.
+    bias : Tensor, shape (inputs, heads, queries, keys)
+        What was added to the scores, for the inputs that theory looks at; axes of one entry hold
+        for all.
+    keep : float
+        Of the dropout of weights.
+    turned : tuple of two Tensors or None
+        Angles of rotary positions, of queries and of keys.
+    key_groups, value_groups : int
+        Heads of queries for each one of keys and of values.
+    """
+
+    size: int
+    value_size: int
+    scale: float
+    bias: torch.Tensor
+    keep: float = 1.0
+    turned: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
+    key_groups: int = 1
+    value_groups: int = 1
 
 
 @dataclass(frozen=True)
 class Heads:
     """Parameters of an attention with its own projections.
 
-    Names of the weights and biases, and the projection of the inputs itself.
+    Names of the weights and biases, and the first projection of the inputs with its bias; the
+    projections of queries, keys and values, that of the output, and how scores become weights,
+    where theory can follow.
     """
 
     inputs: tuple[str, ...]
@@ -111,6 +151,10 @@ class Heads:
     biases: tuple[str, ...]
     weight: torch.Tensor
     bias: torch.Tensor | None
+    projections: tuple[torch.Tensor, ...] = ()
+    out_weight: torch.Tensor | None = None
+    out_bias: torch.Tensor | None = None
+    weighing: Weighing | None = None
 
 
 @dataclass(frozen=True)

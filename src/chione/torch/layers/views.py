@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from chione.networks import AbstractLayer, Flatten
+from chione.torch.layers.heads import heads_view
 from chione.torch.layers.joins import Pick, View
 from chione.torch.operations import SWAPS
 
@@ -24,6 +25,10 @@ def view_call(
     token) need not be like the others.
     """
     x = args[0]
+    seen = heads_view(name, args, kwargs, axes, out)
+    if seen is not None:
+        return seen
+    axes = axes if axes in ("last", "first") else ""
     whole, part = tuple(x.shape), tuple(out.shape)
     if not is_fair(part, whole):
         picked = _picked(name, args, kwargs)
