@@ -11,7 +11,8 @@ from chione.networks import Attention, Input, Network, Residual, mlp, transforme
 from chione.theory.depth.transformer_phase import CONDENSED, scaled_network, shares
 
 TOKENS = 8
-NET = transformer(6, 64, 4, norm="post", tokens=TOKENS, positions="none", embedding=1.0)
+OPTIONS = {"tokens": TOKENS, "positions": "none", "embedding": 1.0, "head_size": 512}
+NET = transformer(6, 64, 4, norm="post", **OPTIONS)
 
 
 def diagram(net=NET, a=(0.0, 2.0), b=(0.2, 1.0), **options):
@@ -49,12 +50,10 @@ def test_scores_of_zero_look_at_all_tokens_alike_and_large_ones_at_one():
 
 def test_what_goes_wrong_is_named():
     """Attention alone, 60 blocks of strong branches: tokens become one; without norms all grows."""
-    alone = transformer(60, 64, 4, norm="post", mlp="none", init="lecun", tokens=TOKENS,
-                        positions="none", embedding=1.0)  # fmt: skip
+    alone = transformer(60, 64, 4, norm="post", mlp="none", init="lecun", **OPTIONS)
     assert "tokens collapse" in diagram(alone, a=(0.5,), b=(2.0,)).region[0, 0]
-    free = transformer(60, 64, 4, norm="none", init="lecun", tokens=TOKENS, positions="none",
-                       embedding=1.0)  # fmt: skip
-    assert "explode" in diagram(free, a=(0.5,), b=(3.0,)).region[0, 0]
+    free = transformer(60, 64, 4, norm="none", mlp="relu", init="lecun", **OPTIONS)
+    assert "explode" in diagram(free, a=(0.0,), b=(3.0,)).region[0, 0]
 
 
 def test_shares_add_up_and_the_result_travels(tmp_path):
@@ -75,7 +74,7 @@ def test_shares_add_up_and_the_result_travels(tmp_path):
         (lambda: diagram(a=()), ValueError, "attention_scale must be a list of numbers"),
         (lambda: diagram(b=(-1.0,)), ValueError, "residual_scale must be zero or above"),
         (lambda: diagram(b=(1.5,), convex=True), ValueError, "at most 1"),
-        (lambda: diagram(a=np.ones(10**4), b=np.ones(10**4)), CostError, "fewer cells"),
+        (lambda: diagram(a=np.ones(10**4), b=np.ones(10**4)), CostError, "Fewer cells"),
     ],
 )
 def test_questions_without_an_answer_are_refused(call, error, words):

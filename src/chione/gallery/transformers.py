@@ -24,9 +24,8 @@ from chione.networks import (
 )
 from chione.plotting import new_figure, style
 from chione.simulation import simulate_network
-from chione.theory import propagate, second_moment
+from chione.theory import derivative_second_moment, propagate, second_moment
 from chione.theory.depth.transformer_phase import token_gap
-from chione.theory.layers.attention import participation_of
 from chione.theory.meanfield.maps import derivative_second_moment
 from chione.theory.meanfield.token_map import TokenMap
 
@@ -150,7 +149,7 @@ def _energy_model(beta: float, depth: int) -> Array:
 
 def _share(beta: float, tokens: int) -> float:
     """E sum w^2 of scores of variance beta^2 log T."""
-    return float(participation_of(beta**2 * math.log(tokens), tokens).value)
+    return row_moments(beta**2 * math.log(tokens), tokens).square
 
 
 def _drawn_share(beta: float, tokens: int) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from chione.theory.layers.participation import participation
 from chione.theory.layers.rule import Passed
 from chione.theory.layers.stream import Gradient, Stream, entering
 from chione.theory.layers.walk import Walk
+from chione.theory.meanfield.token_map import with_large_heads
 
 CONDENSED = 0.5  # E sum w^2 above which fewer than two tokens count
 TRAINS, CONDENSES = "trains", "attention condenses"
@@ -139,6 +140,8 @@ def transformer_phase(
     Returns
     -------
     TransformerPhase
+        Heads count as infinitely large; where tokens differ (a causal mask, rotary positions) they
+        are sampled, and cells are as noisy as the heads of one walk leave them.
 
     Raises
     ------
@@ -157,6 +160,7 @@ def transformer_phase(
             f"{rows.max()!r}; leave convex=True away."
         )
     _check_kinds(network)
+    large = _lean(network)
     cells = rows.size * columns.size
     cost.check(
         f"{cells} walks over {network.length} layers",
@@ -170,7 +174,7 @@ def transformer_phase(
     with cost.allowing(effort):
         for i, b in enumerate(rows):
             for j, a in enumerate(columns):
-                cell, found = _cell(scaled_network(network, float(a), float(b), convex))
+                cell, found = _cell(scaled_network(large, float(a), float(b), convex))
                 for name, value in cell.items():
                     out[name][i, j] = value
                 region[i, j], answer[i, j] = _region(found, cell["attended"]), found.answer
@@ -220,11 +224,21 @@ def _check_kinds(network: Any) -> None:
             )
 
 
+def _lean(network: Network) -> Network:
+    """The network with large heads and, where inputs do not differ by padding, one input."""
+    layers = with_large_heads(network.layers)
+    given = network.input
+    attend = [x for _, _, x, _ in network.rows() if isinstance(x, Attention)]
+    if all(x.visible is None and x.memory is None for x in attend):
+        given = dataclasses.replace(given, inputs=((given.inputs[0][0],),))
+    return dataclasses.replace(network, layers=layers, input=given)
+
+
 def _cell(network: Network) -> tuple[dict[str, float], Trainability]:
     walk = _Watching()
     first = entering(network.input)
     with np.errstate(all="ignore"):
-        last, home = walk.through(network.layers, first, "")
+        last, home = walk.network(network, first)
         home(Gradient.of(np.eye(last.orbits.sites)))
         places = _trunk(network, walk)
         streams = [walk.streams[place] for place in places]

@@ -14,6 +14,7 @@ Qi & Ganguli 2024; their attention weights are log-normal, these are exact).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import lru_cache
 from typing import Any, NamedTuple, final
@@ -32,17 +33,18 @@ from chione.base import (
     missing,
     result,
 )
-from chione.networks import Input, ShapeError
-from chione.networks.layer import as_layers, count, pass_through
+from chione.networks import AbstractLayer, Attention, Input, Layers, Shape, ShapeError
+from chione.networks.layer import as_layers, changed, count, pass_through
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Stream, new_source
+from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 from chione.theory.layers.walk import Walk
 
 _PLAIN = 30  # steps of plain iteration before Newton's
 _NEWTON = 40
 _STEP = 1e-4  # of the slopes in Newton's method
 _SETTLED = 1e-11
+_LARGE_HEAD = 512  # channels from which theory takes a head for infinitely large
 
 
 class TokenStep(NamedTuple):
@@ -102,7 +104,7 @@ class TokenMap:
     layers : layers
         The block; its output has the shape of its input.
     tokens : int
-        Number T of tokens, at least 2.
+        Number T of tokens, at least 2. Heads count as infinitely large.
     width : int
         Channels that enter.
 
@@ -133,7 +135,7 @@ class TokenMap:
                 f"layers: a block that repeats must keep its shape, but it makes {after} of "
                 f"{shape}; give its last layer the width of the first."
             )
-        self.layers, self.shape = given, shape
+        self.layers, self.shape = with_large_heads(given), shape
 
     def through(self, q: float, gap: float, *, backward: bool = False) -> TokenStep:
         """One block, from tokens of mean square q and correlation 1 - gap."""
@@ -301,18 +303,26 @@ def _classes(tokens: int) -> Orbits:
     return Orbits(1 - np.eye(tokens, dtype=np.intp))
 
 
-def _entering(tokens: int, q: float, gap: float, shape: Any) -> Stream:
+def _entering(tokens: int, q: float, gap: float, shape: Shape) -> Stream:
     d = 2.0 * q * gap
-    return Stream(
+    return gaussian_stream(
         shape,
         _classes(tokens),
         Bounded(np.array([q, q * (1.0 - gap)]), np.array([0.0, EPS * q])),
         Bounded(np.array([0.0, d]), np.array([0.0, EPS * d])),
-        Bounded.exact(np.zeros(tokens)),
         Bounded.exact(np.zeros(2)),
-        GAUSSIAN,
-        new_source(),
     )
+
+
+def with_large_heads(layers: Layers) -> Layers:
+    """The layers with heads so large that they count as infinitely large."""
+
+    def change(layer: AbstractLayer) -> AbstractLayer:
+        if isinstance(layer, Attention):
+            return dataclasses.replace(layer, head_size=max(layer.head_size or 0, _LARGE_HEAD))
+        return layer
+
+    return changed(layers, change)
 
 
 def _check_exchangeable(orbits: Orbits) -> None:
