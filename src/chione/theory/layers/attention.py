@@ -30,13 +30,15 @@ import numpy as np
 
 from chione.base import Array, cost
 from chione.networks import Attention, Shape
+from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
 from chione.theory.layers.attention_heads import Heads, Passage, Scores
+from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Passed, Walker, forward
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Stream, new_source
+from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _RATE = 4e10  # operations a second of one core, in single precision
 _NORMAL = 1e-8  # s a Gaussian number
@@ -53,7 +55,18 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
         return fixed(layer, stream, memory, shift, walk)
     settled(stream, walk)
     settled(memory, walk)
+    tokens = _tokens(layer, stream, memory)
+    if tokens is not None:
+        walk.told(1.0)
+        return exchangeable(layer, stream, memory, tokens, walk)
     return _sampled(layer, stream, memory, shift, walk)
+
+
+def _tokens(layer: Attention, stream: Stream, memory: Stream) -> Tokens | None:
+    """The tokens, if they are exchangeable and no position is told from another."""
+    if layer.mask == "causal" or layer.rope is not None or layer.alibi:
+        return None
+    return Tokens.of(stream, memory, layer.visible)
 
 
 @dataclass(frozen=True)
@@ -200,16 +213,7 @@ def _stream(shape: Shape, like: Orbits, k: Bounded, d: Bounded, theta: Bounded) 
     """From matrices over all sites, each pair in a class of its own."""
     orbits = _apart(like)
     at = orbits.rows, orbits.columns
-    return Stream(
-        shape,
-        orbits,
-        k.at(at),
-        between(d.at(at), orbits),
-        Bounded.exact(np.zeros(orbits.sites)),
-        theta.at(at),
-        GAUSSIAN,
-        new_source(),
-    )
+    return gaussian_stream(shape, orbits, k.at(at), between(d.at(at), orbits), theta.at(at))
 
 
 def _gradient(like: Orbits, p: Bounded) -> Gradient:

@@ -55,6 +55,8 @@ class Scores:
         Angles of rotary positions.
     gains : tuple of float, optional
         Gains of queries and keys that are normalised.
+    keep : float
+        Probability of keeping a weight; kept ones are divided by it, each head and pair alone.
     """
 
     queries: Array
@@ -65,6 +67,7 @@ class Scores:
     shift: Array
     turns: tuple[Array, Array] | None = None
     gains: tuple[float, float] | None = None
+    keep: float = 1.0
 
 
 class Passage(NamedTuple):
@@ -91,9 +94,13 @@ class Passage(NamedTuple):
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some heads: weights w (A, h, T, S) and how queries and keys became theirs."""
+    """Some heads: weights w (A, h, T, S) and how queries and keys became theirs.
+
+    `mask` is what dropout multiplies the weights by.
+    """
 
     w: Single
+    mask: Single
     queries: _Made
     keys: _Made
     rng: np.random.Generator
@@ -165,7 +172,7 @@ class Heads:
         root_d = self.scores.size**0.5
 
         def one(batch: _Batch) -> list[Array]:
-            w, q, k = batch.w, batch.queries, batch.keys
+            w, q, k = batch.w * batch.mask, batch.queries, batch.keys
             h = w.shape[1]
             alike = np.broadcast_to(_normal(batch.rng, (1, h, 1, self.scores.size)), q.x.shape)
             by_queries = q.moved(alike) @ np.swapaxes(k.x, -1, -2) / root_d
@@ -173,8 +180,8 @@ class Heads:
             by_keys = q.x @ np.swapaxes(step, -1, -2) / root_d
             return [
                 *_carried(w, [values, gaps, *moments]),
-                *_carried(_through(w, by_queries), [values]),
-                *_carried(_through(w, by_keys), [values]),
+                *_carried(batch.mask * _through(batch.w, by_queries), [values]),
+                *_carried(batch.mask * _through(batch.w, by_keys), [values]),
             ]
 
         carried, across, *others, queries, keys_moved = self._means(one)
@@ -195,11 +202,11 @@ class Heads:
             h = batch.w.shape[1]
             g, v = (self._drawn(batch.rng, root, h, _CHANNELS) for root in roots)
             to_weights = g @ np.swapaxes(v, -1, -2) / _CHANNELS**0.5
-            to_scores = _through(batch.w, to_weights)
+            to_scores = _through(batch.w, batch.mask * to_weights)
             to_keys = np.swapaxes(to_scores, -1, -2) @ batch.queries.x / self.scores.size**0.5
             back = np.swapaxes(batch.keys.returned(to_keys), 1, 2)
             flat = np.ascontiguousarray(back).reshape(len(values), -1)
-            home = _carried(np.swapaxes(batch.w, -1, -2), [p])
+            home = _carried(np.swapaxes(batch.w * batch.mask, -1, -2), [p])
             return [*home, (flat @ flat.T).astype(np.float64)]
 
         home, keys = self._means(one)
@@ -237,7 +244,10 @@ class Heads:
             scores -= scores.max(axis=-1, keepdims=True)
             w = np.exp(scores, out=scores)
             w /= w.sum(axis=-1, keepdims=True)
-            yield _Batch(w, q, k, asked)
+            mask = np.ones(1, dtype=np.float32)
+            if s.keep < 1.0:
+                mask = (rng.random(w.shape, dtype=np.float32) < s.keep) / np.float32(s.keep)
+            yield _Batch(w, mask, q, k, asked)
 
     def _drawn(
         self, rng: np.random.Generator, root: Single, h: int, size: int | None = None
