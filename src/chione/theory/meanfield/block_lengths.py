@@ -15,7 +15,17 @@ from typing import final
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import EPS, AbstractResult, Array, ChioneError, Estimate, Status, missing, result
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ChioneError,
+    Estimate,
+    Status,
+    UnsupportedLayerError,
+    missing,
+    result,
+)
 from chione.theory.layers.block import BlockMap
 from chione.theory.meanfield.block_law import BlockLaw, power_law
 from chione.theory.meanfield.depth_scale import is_critical
@@ -87,6 +97,11 @@ def lengths_of(block: BlockMap, q0: float, one_minus_c: float = 1.0) -> Lengths:
     """Fixed points of a block's lengths, and where they go from `q0`."""
     ratio = _ratios(block, LENGTHS, one_minus_c)
     known = np.isfinite(ratio.value)
+    if not known.any():
+        raise UnsupportedLayerError(
+            "The block's map of lengths has a value at no length: numbers of one length do not "
+            "determine what it does."
+        )
     value, error = np.asarray(ratio.value)[known], np.asarray(ratio.error)[known]
     none = missing(Status.NONE)
     spread = float(value.max() - value.min())
