@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -11,7 +12,6 @@ from chione.activations import activation as resolve
 from chione.cli.output import draw, echo_json, save
 from chione.cli.parameters import (
     ACTIVATION,
-    COUNT,
     DATA,
     FIGURE,
     LARGEST_SIGMA,
@@ -19,6 +19,7 @@ from chione.cli.parameters import (
     data_option,
     with_effort,
 )
+from chione.cli.presets import described_network, flags, given, transformer_options
 from chione.cli.progress import counting, running
 from chione.theory import critical_line, phase_diagram
 
@@ -44,9 +45,7 @@ from chione.theory import critical_line, phase_diagram
     show_default=True,
     help="Rows of its diagram: the factor on all residual branches.",
 )
-@click.option("--depth", type=COUNT, help="Blocks of a preset.")
-@click.option("--width", type=COUNT, help="Channels of a preset.")
-@click.option("--tokens", type=COUNT, help="Tokens of a preset.")
+@transformer_options
 @click.option(
     "--sigma-w",
     type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
@@ -71,15 +70,13 @@ def command(
     network: str | None,
     attention_scale: tuple[float, float, int],
     residual_scale: tuple[float, float, int],
-    depth: int | None,
-    width: int | None,
-    tokens: int | None,
     sigma_w: tuple[float, float, int],
     sigma_b: tuple[float, float, int],
     out: Path | None,
     line: Path | None,
     figure: Path | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Map phases over (sigma_w, sigma_b): q*, chi_parallel, chi_perp, c*, xi_q, xi_c, phase.
 
@@ -98,10 +95,11 @@ def command(
             "'chione phase --network transformer', and not both."
         )
     if network is not None:
-        given = {"depth": depth, "width": width, "tokens": tokens}
         scales = attention_scale, residual_scale
-        _transformer(network, {k: v for k, v in given.items() if v}, scales, out, figure, as_json)
+        _transformer(network, given(options), scales, out, figure, as_json)
         return
+    if given(options):
+        raise click.UsageError(f"{flags(given(options))} needs --network transformer or another.")
     assert activation is not None
     phi = resolve(activation)
     columns, rows = np.linspace(*sigma_w), np.linspace(*sigma_b)
@@ -131,21 +129,20 @@ def command(
 
 def _transformer(
     name: str,
-    given: dict[str, int],
+    some: dict[str, Any],
     scales: tuple[tuple[float, float, int], tuple[float, float, int]],
     out: Path | None,
     figure: Path | None,
     as_json: bool,
 ) -> None:
     """The diagram of a network with attention."""
-    from chione.cli.network import described
     from chione.theory.depth.transformer_phase import shares, transformer_phase
 
     columns, rows = (np.linspace(*scale) for scale in scales)
     cells = columns.size * rows.size
     with counting(f"{columns.size} x {rows.size} points", cells) as progress:
         found = transformer_phase(
-            described(name, given),
+            described_network(name, some),
             attention_scale=columns,
             residual_scale=rows,
             progress=progress,
@@ -158,7 +155,7 @@ def _transformer(
         draw(figure, transformer_figure(found, title=f"Transformer diagram of {name}"))
     share = shares(found)
     if as_json:
-        parameters = {"network": name, **given, "attention_scale": scales[0],
+        parameters = {"network": name, **some, "attention_scale": scales[0],
                       "residual_scale": scales[1]}  # fmt: skip
         echo_json("phase", parameters, {"share": share})
         return

@@ -19,7 +19,7 @@ from chione.theory.moments.attention_weights import row_moments
 
 
 def participation(layer: Attention, stream: Stream, walk: Walker) -> float:
-    """Mean over queries of :math:`E \\sum_s w_{ts}^2`, for what enters a layer.
+    r"""Mean over queries of :math:`E \sum_s w_{ts}^2`, for what enters a layer.
 
     By integrals where tokens are exchangeable, with heads infinitely large; by sampled heads
     otherwise.
@@ -36,7 +36,9 @@ def participation(layer: Attention, stream: Stream, walk: Walker) -> float:
         if tokens is not None:
             return _of_exchangeable(layer, stream, memory, tokens)
     maps = _Maps.of(layer, stream, memory)
-    heads = _heads(layer, stream, memory, maps, (_apart(stream.orbits), _apart(memory.orbits)), walk)
+    heads = _heads(
+        layer, stream, memory, maps, (_apart(stream.orbits), _apart(memory.orbits)), walk
+    )
     one = np.eye(memory.orbits.sites)
     found = heads.forward(one, [], np.zeros_like(one), np.zeros_like(one)).values
     return float(np.mean(found.value[_apart(stream.orbits).diagonal]))
