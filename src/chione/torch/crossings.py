@@ -27,6 +27,7 @@ from chione.networks import (
 )
 from chione.theory.layers.batch_of_sites import batch_of_sites
 from chione.theory.layers.channels import by_parts, joined, multiplied, product
+from chione.theory.layers.parallel import sliced
 from chione.theory.layers.projected_attention import Weights, attend
 from chione.theory.layers.residual import added, handed_down
 from chione.theory.layers.rule import Walker, forward
@@ -415,7 +416,13 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
 
 @cross.register
 def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    counts = [s.positions for s in states]
+    if min(counts) == 1 < max(counts):
+        states, wide = _broadcast(states)
+    else:
+        wide = (_same, _same)
     met, homes = _met(states, node, walk)
+    homes = tuple(_then(home, back, 1.0) for home, back in zip(homes, wide, strict=True))
     one, two = (s.stream for s in met)
     if not one.sources.isdisjoint(two.sources):
         raise unsupported(node, "its factors depend on the same weights")
@@ -430,6 +437,22 @@ def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked)
     return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, back, strict=True)))
 
 
+def _broadcast(states: tuple[State, ...]) -> tuple[tuple[State, ...], tuple[Home, ...]]:
+    """A factor without positions as one that is the same at all of them."""
+    large = max(states, key=lambda s: s.positions)
+    out: list[State] = []
+    homes: list[Home] = []
+    for state in states:
+        if state.positions == large.positions:
+            out.append(state)
+            homes.append(_same)
+            continue
+        stream, home = lattice.repeated(state.stream, large.stream, large.positions)
+        out.append(replace(large, stream=stream))
+        homes.append(home)
+    return tuple(out), tuple(homes)
+
+
 def _numel(state: State, batch: int) -> int:
     return batch * state.positions * state.stream.shape.width
 
@@ -441,10 +464,11 @@ def _concat(layer: Concat, node: Node, states: tuple[State, ...], walk: Asked) -
     if not layer.channels or len(set(node.parents)) < len(node.parents):
         raise unsupported(node, "its terms are no separate groups of channels")
     met, homes = _met(states, node, walk)
-    stream = joined(tuple(s.stream for s in met))
+    streams = tuple(s.stream for s in met)
+    stream = joined(streams)
 
     def towards(home: Home, i: int) -> Home:
-        return lambda g: home(g.parts[i] if g.parts else g)
+        return lambda g: home(sliced(g, streams)[i])
 
     back = {
         p: towards(home, i) for i, (p, home) in enumerate(zip(node.parents, homes, strict=True))
