@@ -319,9 +319,7 @@ def _recurrent(layer: Cells, node: Node, states: tuple[State, ...], walk: Asked)
     return _behind(node, state, stream, walk, way)
 
 
-def _directions(
-    cells: tuple[Recurrent, ...], stream: Stream, walk: Asked
-) -> tuple[Stream, Home]:
+def _directions(cells: tuple[Recurrent, ...], stream: Stream, walk: Asked) -> tuple[Stream, Home]:
     ahead, back = forward(cells[0], stream, walk.rules)
     if len(cells) == 1:
         return ahead, back
