@@ -63,8 +63,8 @@ class Tokens:
         labels = self.memory.labels
         same, other = (index.reshape(self.inputs, -1) for index in self._at)
         alone = np.diagonal(labels[same]) + np.diagonal(labels[other]) * ODD
-        alone = alone + np.array(self.visible, dtype=np.uint64) * (ODD * ODD)
-        pairs = labels[same] * ODD + labels[other] * (ODD * ODD)
+        alone = alone + np.array(self.visible, dtype=np.uint64) * ODD * ODD
+        pairs = labels[same] * ODD + labels[other] * ODD * ODD
         alone = alone * alone  # so that sums of two are told apart
         blocks = pairs + (alone[:, None] + alone[None, :]) * (ODD + np.uint64(2))
         return np.repeat(np.repeat(blocks, self.queries, axis=0), self.queries, axis=1)
