@@ -17,6 +17,8 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import ODD, Index, Orbits
 from chione.theory.layers.stream import Gradient, Stream
 
+ODD_SQUARED = np.uint64(pow(int(ODD), 2, 1 << 64))  # arrays wrap in silence, numbers warn
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -63,8 +65,8 @@ class Tokens:
         labels = self.memory.labels
         same, other = (index.reshape(self.inputs, -1) for index in self._at)
         alone = np.diagonal(labels[same]) + np.diagonal(labels[other]) * ODD
-        alone = alone + np.array(self.visible, dtype=np.uint64) * (ODD * ODD)
-        pairs = labels[same] * ODD + labels[other] * (ODD * ODD)
+        alone = alone + np.array(self.visible, dtype=np.uint64) * ODD_SQUARED
+        pairs = labels[same] * ODD + labels[other] * ODD_SQUARED
         alone = alone * alone  # so that sums of two are told apart
         blocks = pairs + (alone[:, None] + alone[None, :]) * (ODD + np.uint64(2))
         return np.repeat(np.repeat(blocks, self.queries, axis=0), self.queries, axis=1)
