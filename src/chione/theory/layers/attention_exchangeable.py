@@ -26,9 +26,12 @@ from chione.theory.layers.attention_overlaps import Overlaps, overlaps
 from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between
-from chione.theory.layers.orbits import Orbits
+from chione.theory.layers.orbits import Index, Orbits
 from chione.theory.layers.rule import Passed, Walker
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Stream, new_source
+from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
+from chione.theory.moments.attention_weights import head_size_correction
+
+_SMALL = 0.005  # relative change of the weights by the size of a head
 
 
 class _Gains(NamedTuple):
@@ -59,15 +62,26 @@ class _Scores(NamedTuple):
 
 
 def exchangeable(
-    layer: Attention, stream: Stream, memory: Stream, tokens: Tokens, walk: Walker
-) -> Passed:
-    """Through softmax weights over the tokens of a memory (the stream itself, without one)."""
+    layer: Attention,
+    stream: Stream,
+    memory: Stream,
+    tokens: Tokens,
+    walk: Walker,
+    size: int | None,
+) -> Passed | None:
+    """Through softmax weights over the tokens of a memory (the stream itself, without one).
+
+    Heads count as infinitely large. None where a head of `size` channels differs by more than half
+    a per cent, by the estimate of :func:`head_size_correction`.
+    """
     norm = layer.qk_norm
     sigma_q, sigma_k = (1.0, 1.0) if norm else (layer.sigma_q, layer.sigma_k)
     of = _Gains(*(x**2 for x in (sigma_q, sigma_k, layer.sigma_v, layer.sigma_o, layer.sigma_b)))
     s = stream.refined(*tokens.classes(stream.orbits))
     orbits, pair = s.orbits, tokens.pairs(s.orbits)
     scores = _scores(layer, of, s, memory, tokens)
+    if size is not None and _is_small(size, scores.variances, tokens.seen_by(orbits)):
+        return None
     found = overlaps(
         scores.variances, scores.queries.times(scores.keys), scores.gap, tokens.seen_by(orbits)
     )
@@ -88,6 +102,15 @@ def exchangeable(
         return back
 
     return after, pullback
+
+
+def _is_small(size: int, variances: tuple[Bounded, Bounded], seen: tuple[Index, Index]) -> bool:
+    pairs = {
+        (float(v), int(t))
+        for side, counts in zip(variances, seen, strict=True)
+        for v, t in zip(side.value, counts, strict=True)
+    }
+    return any(abs(head_size_correction(v, t, size)) > _SMALL for v, t in pairs)
 
 
 def _scores(layer: Attention, of: _Gains, s: Stream, memory: Stream, tokens: Tokens) -> _Scores:
@@ -141,16 +164,8 @@ def _after(
     by_keys = delta.plus(theta[1]).scaled(of.k).times(scores.key_unit).times(scores.queries)
     slope = delta.scaled(of.v).times(found.slope)
     through = values.plus(moved).plus(slope.times(by_queries.plus(by_keys)))
-    return Stream(
-        shape,
-        orbits,
-        k,
-        between(d.scaled(of.o * of.v), orbits),
-        Bounded.exact(np.zeros(orbits.sites)),
-        k.plus(through.scaled(of.o)),
-        GAUSSIAN,
-        new_source(),
-    )
+    d = between(d.scaled(of.o * of.v), orbits)
+    return gaussian_stream(shape, orbits, k, d, k.plus(through.scaled(of.o)))
 
 
 def _normalised(k: Bounded, d: Bounded, orbits: Orbits) -> tuple[Bounded, Bounded]:

@@ -17,8 +17,6 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import ODD, Index, Orbits
 from chione.theory.layers.stream import Gradient, Stream
 
-ODD_SQUARED = np.uint64(pow(int(ODD), 2, 1 << 64))  # arrays wrap in silence, numbers warn
-
 
 @dataclass(frozen=True)
 class Tokens:
@@ -65,8 +63,8 @@ class Tokens:
         labels = self.memory.labels
         same, other = (index.reshape(self.inputs, -1) for index in self._at)
         alone = np.diagonal(labels[same]) + np.diagonal(labels[other]) * ODD
-        alone = alone + np.array(self.visible, dtype=np.uint64) * ODD_SQUARED
-        pairs = labels[same] * ODD + labels[other] * ODD_SQUARED
+        alone = alone + np.array(self.visible, dtype=np.uint64) * ODD * ODD
+        pairs = labels[same] * ODD + labels[other] * ODD * ODD
         alone = alone * alone  # so that sums of two are told apart
         blocks = pairs + (alone[:, None] + alone[None, :]) * (ODD + np.uint64(2))
         return np.repeat(np.repeat(blocks, self.queries, axis=0), self.queries, axis=1)
@@ -166,7 +164,7 @@ class Tokens:
             _summed(counts, x, self.inputs)
             for x in (p.scaled(values), p.times(overlap.at(theirs)), p.times(slope.at(theirs)))
         )
-        target = self.memory.remembered(("exchange", self.visible), self._target)
+        target = self.target
         a, b, kind = target.first, target.second, target.kind
         seen = np.array(self.visible)
         few, many = np.minimum(seen[a], seen[b]), np.maximum(seen[a], seen[b])
@@ -190,7 +188,12 @@ class Tokens:
         found = np.bincount(joint.ravel(), minlength=n * n * both.count)
         return found.reshape(n * n, -1).astype(np.float64)
 
-    def _target(self) -> _Target:
+    @property
+    def target(self) -> Target:
+        """Classes of what arrives at the tokens."""
+        return self.memory.remembered(("exchange", self.visible), self._target)
+
+    def _target(self) -> Target:
         """Classes of what arrives: same token, two tokens that both see, one that one sees."""
         n, count = self.inputs, self.count
         site = np.arange(n * count)
@@ -203,11 +206,13 @@ class Tokens:
         low, high = np.minimum(of[:, None], of), np.maximum(of[:, None], of)
         orbits = Orbits.labelled((low * n + high) * 4 + kind)
         at = orbits.rows, orbits.columns
-        return _Target(orbits, of[at[0]], of[at[1]], kind[at])
+        return Target(orbits, of[at[0]], of[at[1]], kind[at])
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
+    """Classes of pairs of tokens, the inputs of each, and how both are seen (0: not at all)."""
+
     orbits: Orbits
     first: Index
     second: Index

@@ -34,8 +34,8 @@ class Line(NamedTuple):
 def trapezoid(below: float, above: float, step: float) -> tuple[Array, Array]:
     """Nodes of a trapezoidal rule for expectations over N(0, 1), and their weights."""
     nodes = step * np.arange(-math.ceil(below / step), math.ceil(above / step) + 1)
-    weights: Array = np.exp(-0.5 * nodes**2) * (step / math.sqrt(2.0 * math.pi))
-    return nodes, weights
+    weights = np.exp(-0.5 * nodes**2) * (step / math.sqrt(2.0 * math.pi))
+    return np.asarray(nodes, np.float64), np.asarray(weights, np.float64)
 
 
 def shared_step(own: list[float], shared: list[float]) -> float:
