@@ -53,6 +53,7 @@ from chione.theory import BackwardPass as BackwardPass
 from chione.theory import Criticality as Criticality
 from chione.theory import CriticalLine as CriticalLine
 from chione.theory import CriticalPoint as CriticalPoint
+from chione.theory import FeatureUpdate as FeatureUpdate
 from chione.theory import FiniteWidth as FiniteWidth
 from chione.theory import FixedPoint as FixedPoint
 from chione.theory import FixedPoints as FixedPoints
@@ -77,6 +78,7 @@ from chione.theory import deep_trajectory as deep_trajectory
 from chione.theory import derivative_kernel as derivative_kernel
 from chione.theory import derivative_second_moment as derivative_second_moment
 from chione.theory import describe_scheme as describe_scheme
+from chione.theory import feature_update as feature_update
 from chione.theory import finite_width as finite_width
 from chione.theory import fixed_points as fixed_points
 from chione.theory import gain as gain

@@ -58,6 +58,7 @@ _RESULTS = {
     "theory.Criticality": "theory.critical.criticality",
     "theory.DeepRun": "theory.depth.large_depth",
     "theory.Fading": "theory.meanfield.fading",
+    "theory.FeatureUpdate": "theory.depth.feature_update",
     "theory.FiniteWidth": "theory.depth.finite_width",
     "theory.FixedPoint": "theory.meanfield.fixed_points",
     "theory.FixedPoints": "theory.meanfield.fixed_points",

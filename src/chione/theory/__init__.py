@@ -59,6 +59,7 @@ from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 # What layer kinds need is imported when it is first asked for: plain networks do without it.
 if TYPE_CHECKING:
     from chione.theory.critical.branch_scale import BranchScale, branch_scale
+    from chione.theory.depth.feature_update import FeatureUpdate, feature_update
     from chione.theory.layers.block import BlockMap
     from chione.theory.layers.network_theory import NetworkTheory, network_theory
     from chione.theory.layers.walk import Propagation, propagate
@@ -72,10 +73,12 @@ _LATE = {
     "BlockPhase": "chione.theory.meanfield.blocks",
     "BlockPoint": "chione.theory.meanfield.block_lengths",
     "BranchScale": "chione.theory.critical.branch_scale",
+    "FeatureUpdate": "chione.theory.depth.feature_update",
     "NetworkTheory": "chione.theory.layers.network_theory",
     "Propagation": "chione.theory.layers.walk",
     "block_phase": "chione.theory.meanfield.blocks",
     "branch_scale": "chione.theory.critical.branch_scale",
+    "feature_update": "chione.theory.depth.feature_update",
     "network_theory": "chione.theory.layers.network_theory",
     "propagate": "chione.theory.layers.walk",
 }
@@ -93,6 +96,7 @@ __all__ = [
     "CriticalPoint",
     "Criticality",
     "DeepRun",
+    "FeatureUpdate",
     "FiniteWidth",
     "FixedPoint",
     "FixedPoints",
@@ -127,6 +131,7 @@ __all__ = [
     "derivative_kernel",
     "derivative_second_moment",
     "describe_scheme",
+    "feature_update",
     "finite_width",
     "first_order_slope",
     "fixed_points",
