@@ -63,6 +63,7 @@ from chione.theory import MeanField as MeanField
 from chione.theory import MetricCovariance as MetricCovariance
 from chione.theory import NetworkTheory as NetworkTheory
 from chione.theory import NormStability as NormStability
+from chione.theory import Parametrization as Parametrization
 from chione.theory import PhaseDiagram as PhaseDiagram
 from chione.theory import PowerLaw as PowerLaw
 from chione.theory import Recommendation as Recommendation
@@ -92,6 +93,7 @@ from chione.theory import nngp as nngp
 from chione.theory import norm_stability as norm_stability
 from chione.theory import ntk as ntk
 from chione.theory import one_minus_correlation_map as one_minus_correlation_map
+from chione.theory import parametrization as parametrization
 from chione.theory import phase_diagram as phase_diagram
 from chione.theory import process_kernel as process_kernel
 from chione.theory import second_moment as second_moment

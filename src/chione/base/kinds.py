@@ -74,6 +74,7 @@ _RESULTS = {
     "theory.NormFixedPoint": "theory.meanfield.norm_stability",
     "theory.NormMap": "theory.meanfield.norm_stability",
     "theory.NormStability": "theory.meanfield.norm_stability",
+    "theory.Parametrization": "theory.depth.parametrization",
     "theory.PhaseDiagram": "theory.meanfield.diagram",
     "theory.PowerLaw": "theory.meanfield.power_laws",
     "theory.Recommendation": "theory.critical.recommendation",
@@ -88,6 +89,7 @@ _RESULTS = {
     "torch.LayerChange": "torch.changes",
     "torch.LayerReport": "torch.layer_report",
     "torch.ModelJacobian": "torch.spectrum",
+    "torch.ModelParametrization": "torch.exponents",
     "torch.Verdict": "torch.report",
 }
 

@@ -60,6 +60,7 @@ from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 if TYPE_CHECKING:
     from chione.theory.critical.branch_scale import BranchScale, branch_scale
     from chione.theory.depth.feature_update import FeatureUpdate, feature_update
+    from chione.theory.depth.parametrization import Parametrization, parametrization
     from chione.theory.layers.block import BlockMap
     from chione.theory.layers.network_theory import NetworkTheory, network_theory
     from chione.theory.layers.walk import Propagation, propagate
@@ -75,11 +76,13 @@ _LATE = {
     "BranchScale": "chione.theory.critical.branch_scale",
     "FeatureUpdate": "chione.theory.depth.feature_update",
     "NetworkTheory": "chione.theory.layers.network_theory",
+    "Parametrization": "chione.theory.depth.parametrization",
     "Propagation": "chione.theory.layers.walk",
     "block_phase": "chione.theory.meanfield.blocks",
     "branch_scale": "chione.theory.critical.branch_scale",
     "feature_update": "chione.theory.depth.feature_update",
     "network_theory": "chione.theory.layers.network_theory",
+    "parametrization": "chione.theory.depth.parametrization",
     "propagate": "chione.theory.layers.walk",
 }
 
@@ -109,6 +112,7 @@ __all__ = [
     "NormFixedPoint",
     "NormMap",
     "NormStability",
+    "Parametrization",
     "PhaseDiagram",
     "PowerLaw",
     "Propagation",
@@ -158,6 +162,7 @@ __all__ = [
     "normalizing_parameter",
     "ntk",
     "one_minus_correlation_map",
+    "parametrization",
     "phase_diagram",
     "process_kernel",
     "propagate",
