@@ -53,11 +53,6 @@ REFUSED = {
     "an activation after groups that read a concatenation": net(
         GROUPS, Convolution(3, groups=2), RELU
     ),
-    "an activation after one weight a channel": net(D, Convolution(1, depthwise=True), RELU),
-    "a stream times its depthwise convolution": net(D, Parallel([[], [DEPTHWISE]], "product")),
-    "two depthwise convolutions of a stream, multiplied": net(
-        D, Parallel([[DEPTHWISE], [DEPTHWISE]], "product")
-    ),
     "a norm of a concatenation whose second branch has one mask for all": net(
         Parallel([[D], [D, Dropout(0.5, "path")]], "concat"), Norm()
     ),
@@ -73,6 +68,11 @@ CLOSED = {
     "a maximum of a concatenation": net(GAUSSIANS, Pooling("max", 2), D),
     "a norm of a flattened concatenation": net(GROUPS, Flatten(), Norm(), Dense(out=8)),
     "depthwise convolutions added to their stream": net(D, Residual([DEPTHWISE]), Norm(), D),
+    "an activation after one weight a channel": net(D, Convolution(1, depthwise=True), RELU, D),
+    "a stream times its depthwise convolution": net(D, Parallel([[], [DEPTHWISE]], "product"), D),
+    "two depthwise convolutions of a stream, multiplied": net(
+        D, Parallel([[DEPTHWISE], [DEPTHWISE]], "product"), D
+    ),
     "a product with another stream's depthwise convolution": net(
         Parallel([[D, DEPTHWISE], [D]], "product"), D
     ),

@@ -10,7 +10,7 @@ import transformers
 from torch import nn
 from torch.nn import functional as F
 
-WIDTH, HEADS, LAYERS, VOCABULARY = 256, 4, 2, 256
+WIDTH, HEADS, LAYERS, VOCABULARY = 256, 4, 2, 4096
 Built = tuple[nn.Module, Any]
 
 

@@ -65,6 +65,7 @@ class Node:
     numbers: torch.Tensor | None = None  # lazy_moments of the output
     sample: Sample | None = None  # second moments of the output, where theory starts (again)
     arriving: Sample | None = None  # those of the input, likewise
+    patches: Sample | None = None  # of the input as a convolution reads it, likewise
     wide: tuple[int, Sample | None] | None = None  # a parent that is the same for all inputs
     edge: Any = None  # gradient edge of the output
     saturation: torch.Tensor | None = None  # (saturated fraction, dead fraction)

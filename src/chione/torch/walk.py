@@ -21,7 +21,8 @@ from chione.theory.layers.walk import Walk as LayerWalk
 from chione.theory.moments.quick_pairs import QuickPrepared
 from chione.torch.crossings import Crossing, cross, stateless
 from chione.torch.gradients import Arriving
-from chione.torch.layers.joins import Sum
+from chione.torch.layers.entering import Entering
+from chione.torch.layers.joins import Concat, Sum
 from chione.torch.layers.tensors import Table
 from chione.torch.nodes import Graph, Node
 from chione.torch.samples import Sample, arranged
@@ -77,6 +78,8 @@ class Walk:
         self._entered[node.index] = entered
         if node.is_affine and self.on_affine is not None:
             q = entered[0].length if entered and entered[0] else math.nan
+            if entered and entered[0] and entered[0].patches and node.weight is not None:
+                q /= node.weight.coverage  # of what is there
             given = self.on_affine(self, node, q)
             if given is not None:
                 self._given[node.index] = given
@@ -117,6 +120,8 @@ class Walk:
             wide = node.wide[1]
             return None if wide is None else from_sample(wide, source.gaussian)
         state = self.states.get(parent)
+        if node.patches is not None and (state is None or isinstance(source.layer, Entering)):
+            return from_sample(node.patches, source.gaussian)
         arriving = node.arriving
         if arriving is not None and (state is None or state.axes != arriving.axes):
             return from_sample(arriving, source.gaussian)
@@ -124,6 +129,9 @@ class Walk:
 
     def _fixed(self, parameter: torch.Tensor, node: Node) -> State | None:
         """A parameter that meets a signal: the same for all inputs."""
+        if isinstance(node.layer, Concat):
+            sample = Sample.of(parameter.detach(), node.axes, self.batch)
+            return None if sample is None else from_sample(sample, True)
         if len(node.parents) < 2 or not node.axes:
             return None
         try:

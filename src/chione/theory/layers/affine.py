@@ -9,12 +9,9 @@ with the sum :math:`\Sigma` over the taps (the identity for a dense layer) and t
 
 from __future__ import annotations
 
-import numpy as np
-
 from chione.networks import Shape
-from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.rule import Passed
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, new_source
+from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, gaussian_stream
 from chione.theory.layers.windows import Together, Windows
 
 
@@ -29,16 +26,9 @@ def fresh(
         k, d = taps.covariance(stream.k), taps.distance(stream.k, stream.d)
         theta = taps.covariance(stream.theta)
     k = k.scaled(gain).shifted(sigma_b**2)
-    after = Stream(
-        shape,
-        orbits,
-        k,
-        d.scaled(gain),
-        Bounded.exact(np.zeros(orbits.sites)),
-        theta.scaled(gain).plus(k),
-        Law(True, random=stream.law.random) if stream.law.random else GAUSSIAN,
-        new_source(),
-    )
+    law = Law(True, random=stream.law.random) if stream.law.random else GAUSSIAN
+    d, theta = d.scaled(gain), theta.scaled(gain).plus(k)
+    after = gaussian_stream(shape, orbits, k, d, theta, law)
     ratio, inputs = shape.width / stream.shape.width, stream.inputs
 
     def pullback(g: Gradient) -> Gradient:

@@ -25,11 +25,13 @@ import numpy as np
 
 from chione.base import EPS, Array
 from chione.networks import Norm
+from chione.theory.layers.batch_channels import BatchNormed
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.channels import gaussian
-from chione.theory.layers.orbits import Orbits
+from chione.theory.layers.channels import between, settled
+from chione.theory.layers.gradient import Drawn
 from chione.theory.layers.rule import Passed, Walker, unclosed
-from chione.theory.layers.stream import Gradient, Law, Stream, from_moments
+from chione.theory.layers.sampled import averaged, crowd_of, drawn_home, joint_classes, jointly
+from chione.theory.layers.stream import Gradient, Law, Stream
 
 _NODES = 400  # on the logarithm of s; the halved rule tells the error
 _ALIKE = 1e-14  # of the mean square: what rounding leaves of equal inputs
@@ -37,7 +39,9 @@ _ALIKE = 1e-14  # of the mean square: what rounding leaves of equal inputs
 
 def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     """Through the norm over all sites."""
-    gaussian(stream, walk)
+    settled(stream, walk)
+    if not stream.law.gaussian:
+        return _of_any_law(layer, stream, walk)
     n = stream.orbits.sites
     centring = np.eye(n) - 1.0 / n
     gram = stream.second_moments()
@@ -54,38 +58,56 @@ def batch_norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
         )
     gain2 = layer.gain**2
     relative = float(np.max(gram.error)) / max(basis.size, 1e-300) * n
-    moments = gain2 * basis.forward() + layer.bias**2
-    error = np.full((n, n), gain2 * n * (basis.error + relative))
-    after = from_moments(0.5 * (moments + moments.T), stream.shape)
-    orbits = after.orbits
-    at = orbits.rows, orbits.columns
+    moments = gain2 * basis.forward()
+    error = np.full(n * n, gain2 * n * (basis.error + relative))
+    orbits = stream.orbits.exchangeable()
+    k = orbits.means(moments)
+    q = k[orbits.one] + k[orbits.two]
     theta_matrix = stream.theta.at(stream.orbits.index)
     theta = gain2 * basis.through(theta_matrix.value) + layer.bias**2  # which is trained
-    both, mine, _old = orbits.meet(_classes(theta))
-    after = after.refined(both, mine).with_(
-        law=Law(False, "normalised over a batch, which is no Gaussian"),
-        sources=stream.sources,
-    )
-    at = both.rows, both.columns
     spread = relative + basis.error
     share = float(theta_matrix.error.max()) / max(float(np.abs(theta_matrix.value).max()), 1e-300)
     theta_error = float(np.abs(theta).max()) * (spread + share)
-    after = after.with_(
-        k=Bounded(after.k.value, error[at]),
-        d=Bounded(after.d.value, np.where(both.apart, 4.0 * error[at], 0.0)),
-        theta=Bounded(theta[at], np.full(both.count, theta_error)),
+    recipe = None if stream.recipe is None else BatchNormed(layer, stream.recipe)
+    error = error[: orbits.count]
+    after = stream.with_(
+        orbits=orbits,
+        k=Bounded(k, error).shifted(layer.bias**2),
+        d=between(Bounded(q - 2.0 * k, 4.0 * error + EPS * q), orbits),
+        mean=Bounded.exact(np.zeros(n)),
+        theta=Bounded(orbits.means(theta), np.full(orbits.count, theta_error)),
+        law=Law(False, "normalised over a batch, which is no Gaussian"),
+        recipe=recipe,
     )
 
     def pullback(g: Gradient) -> Gradient:
+        if g.drawn is not None and recipe is not None:
+            rows, crowd = g.drawn
+            (home_rows,) = recipe.back(crowd, rows)
+            alike = joint_classes(recipe, g.orbits.meet(stream.orbits)[0])
+            if layer.eps > 0.0:
+                return Gradient.sampled(home_rows, crowd, alike)
+            weights = recipe.weights(crowd, centred)
+            moments = crowd.weighted(home_rows, weights, alike)
+            return Gradient(alike, moments, drawn=Drawn(home_rows, crowd))
         p = g.second_moments()
         home = gain2 * basis.through(p.value)
-        classes = _classes(home)
-        at = classes.rows, classes.columns
+        classes = g.orbits.meet(stream.orbits)[0].exchangeable()
         size = np.abs(home).max()
         share = float(np.max(p.error)) / max(float(np.abs(p.value).max()), 1e-300)
-        return Gradient(classes, Bounded(home[at], np.full(classes.count, size * (spread + share))))
+        error = np.full(classes.count, size * (spread + share))
+        return Gradient(classes, Bounded(classes.means(home), error))
 
     return after, pullback
+
+
+def _of_any_law(layer: Norm, stream: Stream, walk: Walker) -> Passed:
+    crowd = crowd_of(stream, walk, "this norm", f"the channels that enter are {stream.law.reason}")
+    assert stream.recipe is not None  # or there were no population
+    recipe = BatchNormed(layer, stream.recipe)
+    reason = "normalised over a batch, which is no Gaussian"
+    after = averaged(stream, recipe, crowd, reason, joint_classes(recipe, stream.orbits))
+    return after, drawn_home(recipe, crowd, jointly(recipe, stream.orbits))
 
 
 class _Basis:
@@ -146,13 +168,3 @@ class _Basis:
         out = out + np.diag(second @ np.diagonal(t))
         out = self._u @ out @ self._u.T
         return np.asarray(self._n * 0.5 * (out + out.T))
-
-
-def _classes(matrix: Array) -> Orbits:
-    """Classes of sites with equal entries, after rounding."""
-    size = max(float(np.abs(matrix).max()), 1e-300)
-    labels = np.round(matrix / size * 2.0**40).astype(np.int64)
-    alone = np.diagonal(labels)
-    low, high = np.minimum(alone[:, None], alone), np.maximum(alone[:, None], alone)
-    _, joint = np.unique(np.stack([labels, low, high]).reshape(3, -1), axis=1, return_inverse=True)
-    return Orbits.labelled(joint.reshape(labels.shape))

@@ -275,7 +275,7 @@ class BlockMap:
     def _walk(self, layers: Layers, stream: Stream) -> Passed:
         if self.normalises_batches and self.batch is None:
             layers = with_large_batches(layers)
-        walk = Walk()
+        walk = Walk(sampling=False)  # a map is differentiated, which noise would spoil
         length = float(stream.k.value[0])
         if np.all(stream.k.value[stream.orbits.diagonal] == length):
             # what was prepared for pairs at this length serves again

@@ -16,9 +16,11 @@ from chione.activations import AbstractActivation
 from chione.base import ConvergenceError
 from chione.networks import Shape
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.gradient import Gradient, pooled_gradient
 from chione.theory.layers.orbits import Index, Orbits
+from chione.theory.layers.recipe import Product, Recipe, Sum
 from chione.theory.layers.rule import Passed, Walker, unclosed
-from chione.theory.layers.stream import Gradient, Law, Stream
+from chione.theory.layers.stream import Law, Stream
 from chione.theory.moments.pair_moments import Prepared
 
 
@@ -126,6 +128,7 @@ def product(one: Stream, two: Stream) -> Stream:
     steps = [s.q.at(0).minus(s.q.at(1)) for s in (a, b)]
     d = a.d.times(sums[1]).plus(b.d.times(sums[0])).plus(steps[0].times(steps[1]).scaled(2.0))
     return a.with_(
+        recipe=_both(Product, one, two),
         k=a.k.times(b.k),
         d=between(d.scaled(0.25), orbits),
         mean=a.mean.times(b.mean),
@@ -154,6 +157,7 @@ def total(one: Stream, two: Stream) -> Stream:
     law = a.law if not a.law.gaussian or b.law.gaussian else b.law
     law = Law(law.gaussian, law.reason, a.law.random or b.law.random)
     return a.with_(
+        recipe=_both(sum_of, one, two),
         k=k,
         d=d,
         mean=a.mean.plus(b.mean),
@@ -169,10 +173,27 @@ def total(one: Stream, two: Stream) -> Stream:
 def total_by_parts(one: Stream, two: Stream) -> Stream:
     """The sum; groups of channels stay where the other stream has none."""
     if one.parts and not two.uneven:
-        return joined(tuple(total(part, two.with_(shape=part.shape)) for part in one.parts))
+        return joined(tuple(total(part, _narrowed(two, part)) for part in one.parts))
     if two.parts and not one.uneven:
-        return joined(tuple(total(one.with_(shape=part.shape), part) for part in two.parts))
+        return joined(tuple(total(_narrowed(one, part), part) for part in two.parts))
     return total(one, two)
+
+
+def _narrowed(stream: Stream, part: Stream) -> Stream:
+    """Some channels of a stream, as many as a group of another one has."""
+    return stream.with_(shape=part.shape, recipe=stream.recipe)
+
+
+def _both(node: Callable[..., Recipe], one: Stream, two: Stream) -> Recipe | None:
+    """The node of two recipes, if both are known."""
+    if one.recipe is None or two.recipe is None:
+        return None
+    return node(one.recipe, two.recipe)
+
+
+def sum_of(*recipes: Recipe) -> Recipe:
+    """The plain sum."""
+    return Sum(*((1.0, recipe) for recipe in recipes))
 
 
 def _has_mean(stream: Stream) -> bool:
@@ -195,6 +216,7 @@ def multiplied(stream: Stream, factor: float) -> Stream:
         mean=stream.mean.scaled(factor),
         theta=stream.theta.scaled(factor**2),
         parts=tuple(multiplied(part, factor) for part in stream.parts),
+        recipe=None if stream.recipe is None else Sum((factor, stream.recipe)),
     )
 
 
@@ -247,14 +269,3 @@ def by_parts(stream: Stream, rule: Callable[[Stream], Passed]) -> Passed:
         )
 
     return after, pullback
-
-
-def pooled_gradient(parts: tuple[Gradient, ...], widths: list[int]) -> Gradient:
-    """Gradients of groups of channels as one that remembers them."""
-    total_width = sum(widths)
-    out = parts[0].scaled(widths[0] / total_width)
-    bare = Gradient(out.orbits, out.p)
-    for part, width in zip(parts[1:], widths[1:], strict=True):
-        more = part.scaled(width / total_width)
-        bare = bare.plus(Gradient(more.orbits, more.p))
-    return Gradient(bare.orbits, bare.p, parts)

@@ -18,8 +18,10 @@ import numpy as np
 
 from chione.networks import Convolution
 from chione.theory.layers.affine import fresh
+from chione.theory.layers.moved import Taps
 from chione.theory.layers.orbits import Index
 from chione.theory.layers.rule import Passed, Walker, forward
+from chione.theory.layers.sampled import following, singly_before
 from chione.theory.layers.stream import Law, Stream
 from chione.theory.layers.windows import Windows
 
@@ -54,16 +56,24 @@ def convolution(layer: Convolution, stream: Stream, walk: Walker) -> Passed:
     windows = Windows(key, outer(axes, grid), math.prod(grid))
     after, pullback = fresh(stream, shape, gain, layer.sigma_b, windows)
     if layer.depthwise:
+        recipe = None
+        if stream.recipe is not None:
+            sigmas = math.sqrt(gain), layer.sigma_b
+            recipe = Taps(stream.recipe, windows, stream.inputs, *sigmas)
+        pullback = following(pullback, recipe, singly_before(stream))
         reason = "a mixture, since every channel has taps of its own"
         after = replace(
             after,
             law=Law(False, reason, stream.law.random),
+            recipe=recipe,
             uneven=stream.uneven,
             met=stream.sources | stream.met,
         )
     elif layer.groups > 1 and stream.uneven:
         reason = "groups that read different channels, of moments of their own"
-        after = replace(after, law=Law(False, reason, stream.law.random), uneven=stream.uneven)
+        after = replace(
+            after, law=Law(False, reason, stream.law.random), recipe=None, uneven=stream.uneven
+        )
     return after, pullback
 
 

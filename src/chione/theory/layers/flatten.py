@@ -9,7 +9,9 @@ import numpy as np
 
 from chione.networks import Flatten, Shape
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.moved import Flattened
 from chione.theory.layers.rule import Passed, Walker, forward
+from chione.theory.layers.sampled import following
 from chione.theory.layers.stream import Gradient, Law, Stream
 from chione.theory.layers.windows import Together, Windows
 
@@ -19,7 +21,7 @@ def flatten(layer: Flatten, stream: Stream, walk: Walker) -> Passed:
     """All positions into one vector."""
     positions = stream.positions
     if positions == 1:
-        return stream.with_(shape=Shape(stream.shape.width)), lambda g: g
+        return stream.with_(shape=Shape(stream.shape.width), recipe=stream.recipe), lambda g: g
     windows = Windows(("flatten", positions), np.arange(positions)[None, :], positions)
     taps = Together.of(stream.orbits, windows, stream.inputs)
     share = 1.0 / positions
@@ -32,6 +34,7 @@ def flatten(layer: Flatten, stream: Stream, walk: Walker) -> Passed:
         theta=taps.covariance(stream.theta).scaled(share),
         mean=mean,
         law=Law(False, "those of several positions, flattened into one vector", stream.law.random),
+        recipe=None if stream.recipe is None else Flattened(stream.recipe, positions),
         uneven="positions, flattened",
         uneven_mean=stream.uneven_mean or bool(np.any(stream.mean.value)),
     )
@@ -41,4 +44,4 @@ def flatten(layer: Flatten, stream: Stream, walk: Walker) -> Passed:
         home = Together.of(g.orbits, windows.adjoint, inputs)
         return Gradient(home.orbits, home.covariance(g.p))
 
-    return after, pullback
+    return after, following(pullback, after.recipe)

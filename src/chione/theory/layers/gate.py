@@ -24,9 +24,15 @@ def gate(layer: Gate, stream: Stream, walk: Walker) -> Passed:
     u, back_u = fresh(stream, shape, layer.sigma_u**2, layer.sigma_b)
     v, back_v = fresh(stream, shape, layer.sigma_v**2, layer.sigma_b)
     opened, back_phi = activated(layer.activation, u, walk)
+    after = product(opened, v)
 
     def pullback(g: Gradient) -> Gradient:
+        if g.drawn is not None and after.recipe is not None:
+            rows = after.recipe.back(g.drawn.crowd, g.drawn.rows)
+            alike = g.orbits.meet(after.orbits)[0]
+            first, second = (Gradient.sampled(r, g.drawn.crowd, alike) for r in rows)
+            return back_u(back_phi(first)).plus(back_v(second))
         through_u = back_u(back_phi(g.times(v.orbits, v.k)))
         return through_u.plus(back_v(g.times(opened.orbits, opened.k)))
 
-    return product(opened, v), pullback
+    return after, pullback

@@ -9,6 +9,7 @@ import numpy as np
 from chione.base import EPS, Array, checks
 from chione.networks import Shape
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.recipe import Given
 from chione.theory.layers.stream import Law, Stream, from_moments
 
 _BLOCK = 1 << 22  # numbers at a time
@@ -56,4 +57,5 @@ def from_inputs(x: Array, shape: Shape) -> Stream:
         k=Bounded(stream.k.value, rounding * size),
         d=Bounded(np.where(stream.orbits.apart, d, 0.0), rounding * d),
         law=Law(False, "those of the inputs that are given"),
+        recipe=Given(flat),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from chione.activations import activation
-from chione.base import Array
 from chione.networks import Shape
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import apply
@@ -113,15 +112,6 @@ def _home(orbits: Orbits, p: list[Bounded], reads: Index, sites: int, old: Orbit
             where = reads[:, i][:, None], reads[:, j][None, :]
             np.add.at(value, where, part.value)
             np.add.at(error, where, part.error)
-    classes = Orbits(_numbered(value))
+    classes = Orbits.apart_all(sites)
     at = classes.rows, classes.columns
     return Gradient(classes, Bounded(value[at], error[at]))
-
-
-def _numbered(matrix: Array) -> Index:
-    """A class of its own for each pair of sites."""
-    n = len(matrix)
-    i, j = np.triu_indices(n)
-    out = np.zeros((n, n), dtype=np.intp)
-    out[i, j] = out[j, i] = np.arange(len(i))
-    return out

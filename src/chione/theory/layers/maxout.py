@@ -12,6 +12,8 @@ see :mod:`chione.theory.moments.maximum`. A maximum scales with its lengths, so
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from chione.activations import activation
@@ -19,6 +21,8 @@ from chione.networks import Maxout, Shape
 from chione.theory.layers.affine import fresh
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import apply, settled
+from chione.theory.layers.moved import Winner
+from chione.theory.layers.recipe import Leaf
 from chione.theory.layers.rule import Passed, Walker, forward
 from chione.theory.layers.stream import Gradient, Law, Stream
 from chione.theory.moments.maximum import maximum
@@ -34,9 +38,16 @@ def maxout(layer: Maxout, stream: Stream, walk: Walker) -> Passed:
         return h, back
     found, one_winner = _two(h, walk) if layer.pieces == 2 else _several(h, layer.pieces)
     law = Law(False, "not Gaussian after a maximum")
-    after = found.with_(theta=h.theta.times(one_winner), law=law)
+    at = h.orbits, h.k, h.d, h.theta
+    recipe = Winner(*(Leaf(*at) for _ in range(layer.pieces)))
+    after = found.with_(theta=h.theta.times(one_winner), law=law, recipe=recipe)
 
     def pullback(g: Gradient) -> Gradient:
+        if g.drawn is not None:
+            crowd, alike = g.drawn.crowd, g.orbits.meet(h.orbits)[0]
+            rows = recipe.back(crowd, g.drawn.rows)
+            parts = [Gradient.sampled(r, crowd, alike).plain() for r in rows]
+            return back(reduce(Gradient.plus, parts))
         return back(g.times(h.orbits, one_winner))
 
     return after, pullback

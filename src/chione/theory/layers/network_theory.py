@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, cost, result
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, cost, result
 from chione.networks import MLP, Network
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.inputs import as_inputs, from_inputs
-from chione.theory.layers.orbits import Orbits
+from chione.theory.layers.repeated import repeated
 from chione.theory.layers.stream import Gradient, Stream
 from chione.theory.layers.walk import HEADS, Measured, Propagation, propagate
 
@@ -123,7 +124,8 @@ def network_theory(
         What was measured behind each place: the walk starts again from it where a rule is
         missing.
     seed : int
-        Where the random numbers of sampled rules start.
+        Where the random numbers of sampled rules start. Where channels are sampled, their number
+        is split among ten walks of different seeds, which tell the error.
     heads : int
         Number of attention heads that are sampled, where heads are.
     progress : callable, optional
@@ -163,24 +165,35 @@ def network_theory(
     )
     with cost.allowing(effort), np.errstate(over="ignore", invalid="ignore"):
         stream = None if given is None else from_inputs(given, shape)
-        found = propagate(
-            described, stream, measured=measured, seed=seed, heads=heads, progress=progress
+        walk = partial(
+            propagate, described, stream, measured=measured, heads=heads, progress=progress
         )
-        return from_propagation(found)
+        return _result(*repeated(walk, _numbers, checks.integer("seed", seed, minimum=0)))
 
 
 def from_propagation(found: Propagation) -> NetworkTheory:
     """The result of a walk."""
-    kinds = dict(_kinds(found.network, ""))
+    return _result(found, _numbers(found))
+
+
+def _numbers(found: Propagation) -> list[Bounded]:
+    """The summary of every place (R, 5), and K and Theta of what leaves, if they are shown."""
     gradients = found.backward("independent")
-    streams = found.streams
-    summaries = [_summary(s, gradients.get(place)) for place, s in streams.items()]
-    columns = np.array(summaries)  # (R, 5, 2)
-    q, one_minus_c, gradient, mean, tangent = (
-        Estimate(columns[:, k, 0], columns[:, k, 1], _status(columns[:, k, 0])) for k in range(5)
-    )
+    columns = np.array([_summary(s, gradients.get(at)) for at, s in found.streams.items()])
+    out = [Bounded(columns[:, :, 0], columns[:, :, 1])]
     last = found.output
-    whole = last.orbits.sites <= MATRICES
+    if last.orbits.sites <= MATRICES:
+        out += [x.at(last.orbits.index) for x in (last.k, last.theta)]
+    return out
+
+
+def _result(found: Propagation, numbers: list[Bounded]) -> NetworkTheory:
+    kinds = dict(_kinds(found.network, ""))
+    streams, (value, error) = found.streams, numbers[0]
+    q, one_minus_c, gradient, mean, tangent = (
+        Estimate(value[:, k], error[:, k], _status(value[:, k])) for k in range(5)
+    )
+    nngp, ntk = (x.estimate() for x in numbers[1:]) if numbers[1:] else (None, None)
     return NetworkTheory(
         found.network,
         tuple(streams),
@@ -197,8 +210,8 @@ def from_propagation(found: Propagation) -> NetworkTheory:
         gradient,
         mean,
         tangent,
-        _whole(last.k, last.orbits) if whole else None,
-        _whole(last.theta, last.orbits) if whole else None,
+        nngp,
+        ntk,
     )
 
 
@@ -252,8 +265,3 @@ def _one_minus_c(stream: Stream) -> tuple[float, float]:
         step = one.minus(two)
         d = d.minus(step.times(step))
     return _mean(d.over(one.times(two).scaled(2.0)))
-
-
-def _whole(x: Bounded, orbits: Orbits) -> Estimate:
-    value: Array = x.value[orbits.index]
-    return Estimate(value, x.error[orbits.index], np.zeros(value.shape, np.int8))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from chione.networks import Noise
-from chione.theory.layers.channels import by_parts
+from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.channels import by_parts, sum_of
+from chione.theory.layers.recipe import Leaf
 from chione.theory.layers.rule import Passed, Walker, forward
+from chione.theory.layers.sampled import following
 from chione.theory.layers.stream import Gradient, Stream
 
 
@@ -28,4 +31,9 @@ def _noisy(layer: Noise, stream: Stream) -> Passed:
     def pullback(g: Gradient) -> Gradient:
         return g
 
-    return s.with_(k=s.k.shifted(own), d=s.d.shifted(apart)), pullback
+    recipe = None
+    if s.recipe is not None:
+        at = Bounded.exact(own), Bounded.exact(apart), Bounded.exact(np.zeros(orbits.count))
+        recipe = sum_of(s.recipe, Leaf(orbits, *at))
+    after = s.with_(k=s.k.shifted(own), d=s.d.shifted(apart), recipe=recipe)
+    return after, following(pullback, recipe)

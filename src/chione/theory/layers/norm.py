@@ -12,14 +12,27 @@ directions that a norm projects out are one or two of n, and count for nothing i
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.base import EPS
 from chione.networks import Norm
 from chione.theory.layers.batch_norm import batch_norm
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, by_parts, settled
+from chione.theory.layers.moved import Grouped
+from chione.theory.layers.recipe import Affine
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
-from chione.theory.layers.stream import Gradient, Stream
+from chione.theory.layers.sampled import (
+    averaged,
+    crowd_of,
+    drawn_home,
+    following,
+    joint_classes,
+    jointly,
+    site_by_site,
+    site_classes,
+)
+from chione.theory.layers.stream import Stream
 
 _MANY = 64  # entries of a group beyond which its statistics count as those of infinitely many
 
@@ -33,8 +46,7 @@ def norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
             return by_parts(stream, lambda part: batch_norm(layer, part, walk))
         return batch_norm(layer, stream, walk)
     if layer.groups > 1 and stream.shape.width // layer.groups * stream.positions < _MANY:
-        why = f"statistics over {stream.shape.width // layer.groups} channels differ from group to"
-        raise unclosed(walk, "this norm", f"{why} group")
+        return _small_groups(layer, stream, walk)
     if layer.groups > 1 and stream.uneven:
         why = f"its groups hold different channels ({stream.uneven})"
         raise unclosed(walk, "this norm", why)
@@ -47,6 +59,30 @@ def norm(layer: Norm, stream: Stream, walk: Walker) -> Passed:
         return by_parts(stream, lambda part: _normalised(layer, part, centre, spread, False))
     plain = layer.eps == 0.0 and layer.form != "group"
     return _normalised(layer, stream, centre, spread, plain)
+
+
+def _small_groups(layer: Norm, stream: Stream, walk: Walker) -> Passed:
+    channels, positions = stream.shape.width // layer.groups, stream.positions
+    why = f"statistics over {channels} channels differ from group to group"
+    crowd = crowd_of(stream, walk, "this norm", why)
+    assert stream.recipe is not None  # or there were no population
+    if stream.uneven or channels * positions < 2:
+        raise unclosed(walk, "this norm", why)
+    affine = layer.gain, layer.bias, layer.eps
+    recipe = Grouped(stream.recipe, channels, positions, *affine)
+    reason = f"normalised in groups of {channels}"
+    if positions == 1:
+        after = averaged(stream, recipe, crowd, reason, site_classes(recipe, stream.orbits))
+        return after, drawn_home(recipe, crowd, site_by_site(recipe, stream.orbits))
+    orbits, _ = stream.orbits.split(("inputs", positions), lambda: _one_input(stream))
+    after = averaged(stream, recipe, crowd, reason, joint_classes(recipe, orbits))
+    return after, drawn_home(recipe, crowd, jointly(recipe, orbits))
+
+
+def _one_input(stream: Stream) -> NDArray[np.bool_]:
+    """Which pairs of sites are of one input."""
+    owner = np.arange(stream.orbits.sites) // stream.positions
+    return np.asarray(owner[:, None] == owner)
 
 
 def _statistics(layer: Norm, stream: Stream) -> tuple[Bounded, Bounded]:
@@ -102,7 +138,8 @@ def _normalised(
         theta=stream.theta.times(factor).shifted(layer.bias**2),  # the bias is trained
     )
 
-    def pullback(g: Gradient) -> Gradient:
-        return g.times(orbits, factor)
-
-    return after, pullback
+    recipe = None
+    if stream.recipe is not None:
+        scale = layer.gain / spread.value
+        recipe = Affine(stream.recipe, centre.value, scale, layer.bias)
+    return after.with_(recipe=recipe), following(lambda g: g.times(orbits, factor), recipe)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Index = NDArray[np.intp]
 T = TypeVar("T")
 _SEED = 0x5EED
+_MANY = 256  # sites up to which the symmetry of all of them is looked for
 ODD = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio in 64 bits
 
 
@@ -44,6 +45,14 @@ class Orbits:
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         return cls(rank[inverse].reshape(n, n))
+
+    @classmethod
+    def apart_all(cls, sites: int) -> Orbits:
+        """A class of its own for each pair of so many sites."""
+        i, j = np.triu_indices(sites)
+        index = np.zeros((sites, sites), dtype=np.intp)
+        index[i, j] = index[j, i] = np.arange(len(i))
+        return cls(index)
 
     @property
     def sites(self) -> int:
@@ -90,6 +99,18 @@ class Orbits:
         """For each class, whether its pairs are of two different sites."""
         return np.asarray(self.rows != self.columns)
 
+    def means(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Means over classes of matrices (..., n, n): (..., classes)."""
+        order, starts, sizes = self._sorted
+        flat = matrices.reshape(*matrices.shape[:-2], -1)
+        return np.asarray(np.add.reduceat(flat[..., order], starts, axis=-1) / sizes)
+
+    @cached_property
+    def _sorted(self) -> tuple[Index, Index, Index]:
+        flat = self.index.ravel()
+        order, sizes = np.argsort(flat, kind="stable"), np.bincount(flat)
+        return order, np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes
+
     @cached_property
     def labels(self) -> NDArray[np.uint64]:
         """One random number for each class."""
@@ -111,6 +132,27 @@ class Orbits:
             return new, self.index[new.rows, new.columns]
 
         return self.remembered(("split", key), make)
+
+    def exchangeable(self) -> Orbits:
+        r"""Classes of pairs that a map of all sites together may not tell apart.
+
+        Two pairs of equal value may stand differently among the other sites; labels
+        :math:`L_{ij}` are joined with :math:`\sum_k L_{ik} L_{kj}` until they split no more
+        (Weisfeiler and Leman's refinement of pairs).
+        """
+
+        def make() -> Orbits:
+            if self.sites > _MANY:
+                return Orbits.apart_all(self.sites)
+            now = self
+            while True:
+                labels = now.labels[now.index]
+                finer = _renumbered(mixed(labels + (labels @ labels) * ODD), like=now)
+                if finer.count == now.count:
+                    return now
+                now = finer
+
+        return self.remembered("exchangeable", make)
 
     def meet(self, other: Orbits) -> tuple[Orbits, Index, Index]:
         """The common refinement, and for each class of it the class in both."""
@@ -148,3 +190,12 @@ def mixed(labels: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A matrix of labels joined with those of both sites alone, so that lengths agree as well."""
     alone = np.diagonal(labels) * ODD
     return np.asarray(labels + (alone[:, None] + alone[None, :]) * ODD)
+
+
+def by_value(gram: NDArray[np.float64], mean: NDArray[np.float64] | None = None) -> Orbits:
+    """Classes of equal covariance, lengths and means."""
+    pairs = scattered(gram.ravel()).reshape(gram.shape)
+    sites = scattered(np.diagonal(gram))
+    if mean is not None:
+        sites = sites * ODD + scattered(mean)
+    return Orbits.labelled(pairs + (sites[:, None] + sites[None, :]) * ODD)

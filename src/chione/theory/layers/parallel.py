@@ -10,11 +10,14 @@ what comes back tells them apart, since the groups are read by different layers.
 from __future__ import annotations
 
 from chione.networks import Parallel
-from chione.theory.layers.channels import joined, multiplied, pooled_gradient, product, settled
+from chione.theory.layers.channels import joined, multiplied, product, settled
 from chione.theory.layers.elementwise import function_of
+from chione.theory.layers.gradient import pooled_gradient
 from chione.theory.layers.nonlinearity import activated
-from chione.theory.layers.residual import added
+from chione.theory.layers.recipe import Product
+from chione.theory.layers.residual import added, handed_down, joint
 from chione.theory.layers.rule import Passed, Pullback, Walker, forward, unclosed
+from chione.theory.layers.sampled import site_classes
 from chione.theory.layers.stream import Gradient, Stream
 
 
@@ -22,7 +25,7 @@ from chione.theory.layers.stream import Gradient, Stream
 def parallel(layer: Parallel, stream: Stream, walk: Walker) -> Passed:
     """Through all branches, put together."""
     fused = function_of(layer)
-    if fused is not None and stream.law.gaussian and not stream.parts:
+    if fused is not None and not stream.parts and (stream.law.gaussian or stream.recipe):
         return activated(fused, stream, walk)
     passed = [walk.through(layers, stream, f".{name}") for name, layers in layer.inner()]
     streams = tuple(s for s, _ in passed)
@@ -33,7 +36,11 @@ def parallel(layer: Parallel, stream: Stream, walk: Walker) -> Passed:
         return _multiplied(streams, back, walk)
     share = 1.0 / len(streams) if layer.combine == "mean" else 1.0
     after = added(tuple(multiplied(s, share) for s in streams), walk)
-    return after, lambda g: _sum([g.scaled(share**2)] * len(back), back)
+
+    def pullback(g: Gradient) -> Gradient:
+        return _sum([handed_down(g, streams, after, walk).by(share)] * len(back), back)
+
+    return after, pullback
 
 
 def _sum(given: list[Gradient], back: list[Pullback]) -> Gradient:
@@ -57,19 +64,36 @@ def _sliced(g: Gradient, streams: tuple[Stream, ...]) -> list[Gradient]:
 
 
 def _multiplied(streams: tuple[Stream, ...], back: list[Pullback], walk: Walker) -> Passed:
-    after = streams[0]
+    for stream in streams:
+        settled(stream, walk)
+    after, closed = streams[0], True
     for stream in streams[1:]:
-        met = after.met & (stream.sources | stream.met) or after.sources & stream.met
-        if met or not after.sources.isdisjoint(stream.sources):
-            raise unclosed(walk, "the product", "its factors depend on the same weights")
         if after.uneven and stream.uneven:
             why = f"both have moments that differ from channel to channel ({after.uneven})"
             raise unclosed(walk, "the product", why)
-        after = product(after, stream)
-    for stream in streams:
-        settled(stream, walk)
+        met = after.met & (stream.sources | stream.met) or after.sources & stream.met
+        if not met and after.sources.isdisjoint(stream.sources):
+            after = product(after, stream)
+            continue
+        if after.recipe is None or stream.recipe is None:
+            raise unclosed(walk, "the product", "its factors depend on the same weights")
+        node, closed = Product(after.recipe, stream.recipe), False
+        after = joint(after, stream, node, "the product", walk)
+    return after, _home_of_product(streams, back, after, walk, closed)
+
+
+def _home_of_product(
+    streams: tuple[Stream, ...], back: list[Pullback], after: Stream, walk: Walker, closed: bool
+) -> Pullback:
+    recipes = [s.recipe for s in streams if s.recipe is not None]
 
     def pullback(g: Gradient) -> Gradient:
+        crowd = walk.population
+        if crowd and len(recipes) == len(streams) and (g.drawn or not closed):
+            node = Product(*recipes)
+            rows = node.back(crowd, g.rows(crowd, len(crowd.values(node))))
+            alike = site_classes(node, g.orbits.meet(after.orbits)[0])
+            return _sum([Gradient.sampled(r, crowd, alike) for r in rows], back)
         given = []
         for i in range(len(streams)):
             here = Gradient(g.orbits, g.p)
@@ -78,4 +102,4 @@ def _multiplied(streams: tuple[Stream, ...], back: list[Pullback], walk: Walker)
             given.append(here)
         return _sum(given, back)
 
-    return after, pullback
+    return pullback

@@ -18,11 +18,13 @@ import numpy as np
 
 from chione.networks import Pooling, Shape
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.channels import by_parts, gaussian
+from chione.theory.layers.channels import by_parts, settled
 from chione.theory.layers.convolution import outer
 from chione.theory.layers.largest import largest_of_two
-from chione.theory.layers.orbits import Index
-from chione.theory.layers.rule import Passed, Walker, forward, unclosed
+from chione.theory.layers.moved import Averaged, Largest
+from chione.theory.layers.orbits import Index, Orbits
+from chione.theory.layers.rule import Passed, Walker, forward
+from chione.theory.layers.sampled import averaged, crowd_of, drawn_home, following, singly_before
 from chione.theory.layers.stream import Gradient, Stream
 from chione.theory.layers.windows import Mixed, Windows
 
@@ -46,12 +48,19 @@ def pooling(layer: Pooling, stream: Stream, walk: Walker) -> Passed:
 
 def _largest(stream: Stream, shape: Shape, windows: Windows, walk: Walker) -> Passed:
     shape = Shape(stream.shape.width, shape.grid)
-    gaussian(stream, walk)
-    if windows.taps > 2:
-        raise unclosed(
-            walk, "this pool", f"the maximum of {windows.taps} Gaussians has no closed form"
-        )
-    return largest_of_two(stream, shape, windows, walk)
+    settled(stream, walk)
+    recipe = None if stream.recipe is None else Largest(stream.recipe, windows, stream.inputs)
+    if windows.taps == 2 and stream.law.gaussian:
+        after, pullback = largest_of_two(stream, shape, windows, walk)
+        return after.with_(recipe=recipe), following(pullback, recipe, singly_before(stream))
+    why = f"the maximum of {windows.taps} Gaussians has no closed form"
+    if not stream.law.gaussian:
+        why = f"the channels that enter are {stream.law.reason}"
+    crowd = crowd_of(stream, walk, "this pool", why)
+    assert recipe is not None  # or there were no population
+    orbits = Orbits.apart_all(stream.inputs * shape.positions)
+    after = averaged(stream, recipe, crowd, "not Gaussian after a maximum", orbits, shape)
+    return after, drawn_home(recipe, crowd, singly_before(stream))
 
 
 def _reads(n: int, k: int, stride: int) -> Index:
@@ -71,10 +80,11 @@ def _average(stream: Stream, shape: Shape, windows: Windows) -> Passed:
         d=pool.distance(stream.k, stream.d).scaled(share**2),
         theta=pool.covariance(stream.theta).scaled(share**2),
         mean=mean,
+        recipe=None if stream.recipe is None else Averaged(stream.recipe, windows, inputs),
     )
 
     def pullback(g: Gradient) -> Gradient:
         home = Mixed.of(g.orbits, windows.adjoint, inputs)
         return Gradient(home.orbits, home.covariance(g.p).scaled(share**2))
 
-    return after, pullback
+    return after, following(pullback, after.recipe)

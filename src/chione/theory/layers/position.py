@@ -9,13 +9,17 @@ for all pairs of inputs (Vaswani et al. 2017 for the second).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from chione.base import EPS, Array
 from chione.networks import Position
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.channels import by_parts
+from chione.theory.layers.channels import by_parts, sum_of
 from chione.theory.layers.orbits import Index
+from chione.theory.layers.population import Population
+from chione.theory.layers.recipe import Leaf, Recipe
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.stream import Gradient, Law, Stream, new_source
 
@@ -50,14 +54,56 @@ def _added(layer: Position, stream: Stream, walk: Walker) -> Passed:
     if learned:
         added = layer.sigma**2 * (here == 0)
         apart = 2.0 * layer.sigma**2 * (here != 0)
+        recipe = None
+        if s.recipe is not None:
+            vectors = Bounded.exact(added), Bounded.exact(apart), Bounded.exact(added)
+            recipe = sum_of(s.recipe, Leaf(orbits, *vectors))
         after = s.with_(
+            recipe=recipe,
             k=s.k.shifted(added),
             d=s.d.shifted(apart),
             theta=s.theta.shifted(added),  # the embedding is trained
             sources=s.sources | new_source(),
         )
         return after, pullback
-    return _waves_added(layer, s, at, here), pullback
+    after = _waves_added(layer, s, at, here)
+    if s.recipe is None:
+        return after, pullback
+    return replace(after, recipe=sum_of(s.recipe, Waves(layer, s.shape.width, at))), pullback
+
+
+class Waves(Recipe):
+    """Sines and cosines of the positions, one frequency a channel.
+
+    Parameters
+    ----------
+    layer : Position
+        Size and base.
+    width : int
+        Channels, sines first.
+    at : ndarray of int, shape (sites,)
+        Positions.
+    """
+
+    def __init__(self, layer: Position, width: int, at: Index) -> None:
+        super().__init__()
+        self._layer, self._width, self._at = layer, width, at
+
+    def value(self, crowd: Population, *x: Array) -> Array:
+        """Each channel of the width as often as the others, in random order."""
+        n, width = crowd.rows(len(self._at)), self._width
+        channel = crowd.generator().permutation(np.arange(n) * width // n)
+        angle = self._layer.base ** (-2.0 * (channel % (width // 2)) / width)[:, None] * self._at
+        waves = np.where(channel[:, None] < width // 2, np.sin(angle), np.cos(angle))
+        return np.asarray(self._layer.sigma * waves)
+
+    def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
+        """Nothing is trained."""
+        return None
+
+    def back(self, crowd: Population, g: Array) -> tuple[Array, ...]:
+        """It has no parents."""
+        return ()
 
 
 def _both(at: Index, positions: int) -> Index:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from chione.activations import AbstractActivation
 from chione.base import UnsupportedLayerError
 from chione.networks import AbstractLayer, Layers
+from chione.theory.layers.population import Population
 from chione.theory.layers.stream import Gradient, Stream
 from chione.theory.moments.pair_moments import Prepared
 
@@ -38,6 +39,10 @@ class Walker(Protocol):
     @property
     def heads(self) -> int:
         """Number of attention heads to sample, where heads are sampled."""
+
+    @property
+    def population(self) -> Population | None:
+        """The channels that this walk samples; None if it does not."""
 
     @property
     def sampled(self) -> dict[str, str]:

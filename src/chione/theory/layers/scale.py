@@ -11,4 +11,4 @@ from chione.theory.layers.stream import Stream
 @forward.register
 def scale(layer: Scale, stream: Stream, walk: Walker) -> Passed:
     """Times the factor."""
-    return multiplied(stream, layer.factor), lambda g: g.scaled(layer.factor**2)
+    return multiplied(stream, layer.factor), lambda g: g.by(layer.factor)

@@ -19,7 +19,9 @@ import numpy as np
 from chione.base import Array
 from chione.networks import Input, Shape
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.orbits import ODD, Index, Orbits, scattered
+from chione.theory.layers.gradient import Gradient as Gradient
+from chione.theory.layers.orbits import Index, Orbits, by_value
+from chione.theory.layers.recipe import Leaf, Recipe
 
 _ids = itertools.count()
 
@@ -86,6 +88,9 @@ class Stream:
     met : frozenset of int
         Sources that a channel depends on through a weight of its own, of mean zero (a depthwise
         convolution): uncorrelated with them, but not independent.
+    recipe : Recipe, optional
+        How a channel came about since the last matrix, from which a population of channels can be
+        drawn where second moments do not determine what comes next.
     """
 
     shape: Shape
@@ -100,6 +105,7 @@ class Stream:
     uneven: str = ""
     uneven_mean: bool = False
     met: frozenset[int] = frozenset()
+    recipe: Recipe | None = None
 
     @property
     def positions(self) -> int:
@@ -122,65 +128,35 @@ class Stream:
         return self.k.at(self.orbits.index)
 
     def with_(self, **changes: object) -> Stream:
-        """A copy with some fields changed; groups of channels are forgotten."""
-        return replace(self, **({"parts": ()} | changes))  # type: ignore[arg-type]
+        """A copy with some fields changed; groups of channels and the recipe are forgotten."""
+        return replace(self, **({"parts": (), "recipe": None} | changes))  # type: ignore[arg-type]
 
     def refined(self, orbits: Orbits, old: Index) -> Stream:
         """The same on finer classes; `old` is the former class of each."""
         if orbits is self.orbits:
             return self
         return self.with_(
-            orbits=orbits, k=self.k.at(old), d=self.d.at(old), theta=self.theta.at(old)
+            orbits=orbits,
+            k=self.k.at(old),
+            d=self.d.at(old),
+            theta=self.theta.at(old),
+            recipe=self.recipe,
         )
 
 
-@dataclass(frozen=True)
-class Gradient:
-    """Second moments P of what comes back, in classes of its own.
-
-    Parameters
-    ----------
-    orbits : Orbits
-        Which pairs of sites share a value.
-    p : Bounded
-        P, one entry for each class.
-    parts : tuple of Gradient
-        One for each group of channels where a concatenation has told them apart.
-    """
-
-    orbits: Orbits
-    p: Bounded
-    parts: tuple[Gradient, ...] = ()
-
-    @staticmethod
-    def of(matrix: Array) -> Gradient:
-        """From the matrix P over all sites, (n, n)."""
-        orbits = _by_value(matrix)
-        return Gradient(orbits, Bounded.exact(matrix[orbits.rows, orbits.columns]))
-
-    def times(self, orbits: Orbits, factor: Bounded) -> Gradient:
-        """P times a factor for each class of other classes, as a channelwise map asks for."""
-        both, mine, theirs = self.orbits.meet(orbits)
-        return Gradient(both, self.p.at(mine).times(factor.at(theirs)))
-
-    def scaled(self, factor: float) -> Gradient:
-        """P times a number."""
-        parts = tuple(part.scaled(factor) for part in self.parts)
-        return Gradient(self.orbits, self.p.scaled(factor), parts)
-
-    def plus(self, other: Gradient) -> Gradient:
-        """The sum of two gradients that are uncorrelated."""
-        both, mine, theirs = self.orbits.meet(other.orbits)
-        parts: tuple[Gradient, ...] = ()
-        if self.parts or other.parts:
-            n = len(self.parts or other.parts)
-            pairs = zip(self.parts or (self,) * n, other.parts or (other,) * n, strict=True)
-            parts = tuple(a.plus(b) for a, b in pairs)
-        return Gradient(both, self.p.at(mine).plus(other.p.at(theirs)), parts)
-
-    def second_moments(self) -> Bounded:
-        """P of all pairs of sites, (n, n)."""
-        return self.p.at(self.orbits.index)
+def gaussian_stream(
+    shape: Shape,
+    orbits: Orbits,
+    k: Bounded,
+    d: Bounded,
+    theta: Bounded,
+    law: Law = GAUSSIAN,
+    mean: Bounded | None = None,
+) -> Stream:
+    """A stream behind fresh weights: Gaussian channels of a source of their own."""
+    mean = Bounded.exact(np.zeros(orbits.sites)) if mean is None else mean
+    leaf = Leaf(orbits, k, d, theta)
+    return Stream(shape, orbits, k, d, mean, theta, law, new_source(), recipe=leaf)
 
 
 def entering(given: Input) -> Stream:
@@ -198,24 +174,9 @@ def from_moments(gram: Array, shape: Shape, mean: Bounded | None = None) -> Stre
     # two numbers within a factor of two of each other are subtracted without rounding
     one, two = q[:, None] - gram, q[None, :] - gram
     d, rounding = one + two, np.finfo(np.float64).eps * (np.abs(one) + np.abs(two))
-    orbits = _by_value(gram, mean.value)
+    orbits = by_value(gram, mean.value)
     at = orbits.rows, orbits.columns
-    return Stream(
-        shape,
-        orbits,
-        Bounded.exact(gram[at]),
-        Bounded(np.maximum(d[at], 0.0), rounding[at]),
-        mean,
-        Bounded.exact(np.zeros(orbits.count)),
-        GAUSSIAN,
-        new_source(),
-    )
-
-
-def _by_value(gram: Array, mean: Array | None = None) -> Orbits:
-    """Classes of equal covariance, lengths and means."""
-    pairs = scattered(gram.ravel()).reshape(gram.shape)
-    sites = scattered(np.diagonal(gram))
-    if mean is not None:
-        sites = sites * ODD + scattered(mean)
-    return Orbits.labelled(pairs + (sites[:, None] + sites[None, :]) * ODD)
+    distance = Bounded(np.maximum(d[at], 0.0), rounding[at])
+    theta = Bounded.exact(np.zeros(orbits.count))
+    k = Bounded.exact(gram[at])
+    return gaussian_stream(shape, orbits, k, distance, theta, mean=mean)

@@ -12,6 +12,7 @@ from chione.activations import AbstractActivation
 from chione.base import UnsupportedLayerError, checks, cost
 from chione.networks import MLP, AbstractLayer, Layers, Network, Shape, import_files
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.population import Population
 from chione.theory.layers.rule import Passed, Pullback, forward
 from chione.theory.layers.stream import Gradient, Law, Stream, entering, from_moments
 from chione.theory.moments.pair_moments import Prepared
@@ -79,11 +80,18 @@ class Walk:
         Number of attention heads that are sampled, where they are.
     progress : callable, optional
         Called with how much is done and how much there is, in layers that may sample.
+    share : float
+        How much of the usual population of channels is drawn: a walk that is one of several takes
+        a share.
+    stated : bool
+        Whether averages over the population carry their standard errors.
+    sampling : bool
+        Whether there may be a population; otherwise what needs one is refused.
 
     Attributes
     ----------
     sampled : dict of str to str
-        Places whose rule sampled, and what.
+        Places whose rule sampled, and what: ``"population"``, ``"sampled heads"``.
     """
 
     def __init__(
@@ -93,7 +101,11 @@ class Walk:
         seed: int = 0,
         heads: int = HEADS,
         progress: Callable[[float, float], None] | None = None,
+        share: float = 1.0,
+        stated: bool = True,
+        sampling: bool = True,
     ) -> None:
+        self.population = Population(seed, share, stated) if sampling else None
         self.place = "layers"
         self.seed, self.heads = seed, heads
         self.sampled: dict[str, str] = {}
@@ -178,6 +190,8 @@ class Walk:
             self.place = place
             for inside in list(self.streams)[seen:]:  # of the attempt
                 del self.streams[inside]
+                self.sampled.pop(inside, None)
+            self.sampled.pop(place, None)
             self.reasons[place] = str(err)
             sites = stream.orbits.sites
 
@@ -252,6 +266,8 @@ class Propagation:
     ) -> dict[str, Gradient]:
         """Gradients at each place from any gradient at the output."""
         self._walk.gradients, self._walk.cotangent = {}, cotangent
+        if self._walk.population is not None:
+            self._walk.population.sent_back()
         with np.errstate(over="ignore", invalid="ignore"):
             found = {"input": self._home(at_output)}
         return found | self._walk.gradients
@@ -265,6 +281,8 @@ def propagate(
     seed: int = 0,
     heads: int = HEADS,
     progress: Callable[[float, float], None] | None = None,
+    share: float = 1.0,
+    stated: bool = True,
 ) -> Propagation:
     """Walk through a network.
 
@@ -283,6 +301,11 @@ def propagate(
         Number of attention heads that are sampled, where they are.
     progress : callable, optional
         Called with how much is done and how much there is, while rules sample.
+    share : float
+        How much of the usual population of channels is drawn, where second moments do not
+        determine what comes next.
+    stated : bool
+        Whether averages over the population carry three of their standard errors.
 
     Raises
     ------
@@ -309,7 +332,7 @@ def propagate(
         f"a walk over {steps} layers", seconds=_LAYER_SECONDS * steps, fits="fewer layers fit"
     )
     seed, heads = checks.integer("seed", seed, minimum=0), checks.integer("heads", heads)
-    walk = Walk(measured, seed=seed, heads=heads, progress=progress)
+    walk = Walk(measured, seed=seed, heads=heads, progress=progress, share=share, stated=stated)
     first = entering(described.input) if stream is None else stream
     if described.memory and first.inputs != described.input.count:
         raise ValueError(

@@ -45,7 +45,7 @@ def _plain(
     n, groups = w.dim() - 2, groups or 1
     kernel = tuple(int(k) for k in w.shape[2:])
     strides, dilations = (_axes(1 if v is None else v, n) for v in (stride, dilation))
-    coverage, centred = 1.0, True
+    coverage, centred, before_all = 1.0, True, []
     for axis in range(n):
         size, k, step, wide = (
             int(x.shape[x.dim() - n + axis]),
@@ -54,6 +54,7 @@ def _plain(
             dilations[axis],
         )
         left, right = _padding(padding, axis, n, k, wide)
+        before_all.append(left)
         if padded is not None:
             before, after = padded.widths[2 * (n - 1 - axis) :][:2]
             size, left, right = size - before - after, left + before, right + after
@@ -65,7 +66,7 @@ def _plain(
     depthwise = groups == channels == int(w.shape[0]) and groups > 1
     tensors = Weight(
         w, b, float(math.prod(w.shape[1:])), coverage, *names(w, b, seen), False, groups,
-        strides, "convolution", centred,
+        strides, "convolution", centred, tuple(before_all) if padded is None else (),
     )  # fmt: skip
     layer = Convolution(
         kernel,
