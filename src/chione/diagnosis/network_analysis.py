@@ -155,11 +155,12 @@ def analyze_network(
             except CostError as err:
                 notes.append(f"Not simulated: {err}")
         try:
-            theory = network_theory(described, inputs=inputs)
+            theory = network_theory(described, inputs=inputs, seed=seed)
         except UnsupportedLayerError:
             if run is None:
                 raise
-            theory = network_theory(described, inputs=inputs, measured=measured(run))
+            restarts = measured(run)
+            theory = network_theory(described, inputs=inputs, measured=restarts, seed=seed)
             first = next(iter(theory.reasons.values()))
             notes.append(f"Measured at {len(theory.reasons)} places; the first: {first}")
         if inputs is not None:
@@ -263,7 +264,7 @@ def _lines(found: NetworkAnalysis) -> Iterator[str]:
     yield f"{len(trunk(theory))} steps, {_words(theory)}"
     yield ""
     head = ["layer", "q", "c", "gradient", "error"]
-    some = bool(theory.reasons)
+    some = _laws(theory)
     head += ["rule"] * some
     if found.simulation is not None:
         head += ["simulated q", "gradient"]
@@ -297,6 +298,11 @@ def _lines(found: NetworkAnalysis) -> Iterator[str]:
         )
 
 
+def _laws(theory: NetworkTheory) -> bool:
+    """Whether the law that answered is told row by row, since it is not the closed one of all."""
+    return any(rule != "closed" for rule in theory.rules)
+
+
 def _words(theory: NetworkTheory) -> str:
     given = theory.network.input
     at = f" at {given.shape.positions} positions" if given.grid else ""
@@ -312,13 +318,13 @@ def _table(found: NetworkAnalysis) -> Iterator[list[str]]:
             hidden += 1
             continue
         if hidden:
-            yield ["...", *[""] * (4 + bool(theory.reasons) + 2 * (found.simulation is not None))]
+            yield ["...", *[""] * (4 + _laws(theory) + 2 * (found.simulation is not None))]
             hidden = 0
         numbers = theory.q[row], theory.c[row], theory.gradient[row]
         cells = [f"{_short(place)} {names[place]}"]
         cells += [value_text(x, _DIGITS) for x in numbers]
         cells += [f"{max(_relative(x) for x in numbers):.0e}"]
-        cells += [theory.rules[row]] * bool(theory.reasons)
+        cells += [theory.rules[row]] * _laws(theory)
         if found.simulation is not None:
             twins = (found.simulated[name][row] for name in ("q", "gradient"))
             cells += [measured_text(*twin).replace(" +- ", "+-") for twin in twins]

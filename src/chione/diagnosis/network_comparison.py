@@ -106,7 +106,7 @@ def compare_network(run: NetworkSimulation, *, effort: float = 1.0) -> NetworkCo
     columns: list[dict[str, Array]] = [{}, {}, {}, {}]
     place: dict[str, tuple[str, ...]] = {}
     for name, known in found.items():
-        parts = [_entries(run, name, at, s.second_moments().value) for at, s in known.items()]
+        parts = [_entries(run, name, at, s.second_moments()) for at, s in known.items()]
         for k, column in enumerate(columns):
             column[name] = np.concatenate([values[k] for _, values in parts])
         place[name] = tuple(at for at, values in parts for _ in range(values[0].size))
@@ -115,16 +115,19 @@ def compare_network(run: NetworkSimulation, *, effort: float = 1.0) -> NetworkCo
 
 
 def _entries(
-    run: NetworkSimulation, name: str, at: str, theory: Array
+    run: NetworkSimulation, name: str, at: str, found: Bounded
 ) -> tuple[str, tuple[Array, Array, Array, Array]]:
     """Place, and theory, z, p and allowance of the entries of one place that vary over networks."""
-    row = run.row(at)
+    row, theory = run.row(at), found.value
     upper = np.triu_indices(len(theory))
     value, error = (np.asarray(m)[upper] for m in (getattr(row, name), row.stderr[name]))
     size = np.sqrt(np.outer(np.diagonal(theory), np.diagonal(theory)))[upper]
     varies = (error > 1e-9 * size) & np.isfinite(error)
-    value, error, size, wanted = (x[varies] for x in (value, error, size, theory[upper]))
-    allowance = _WIDTH * run.n_networks * error**2 / size
+    upper_error = found.error[upper]  # with three standard errors of what was sampled
+    value, error, size, wanted, bound = (
+        x[varies] for x in (value, error, size, theory[upper], upper_error)
+    )
+    allowance = _WIDTH * run.n_networks * error**2 / size + bound
     beyond = np.maximum(np.abs(value - wanted) - allowance, 0.0)
     p = 2.0 * stdtr(max(run.n_networks - 1, 1), -beyond / error)
     return at, (wanted, (value - wanted) / error, p, allowance)

@@ -12,7 +12,7 @@ from chione.networks import Flatten, Shape
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Pullback, Walker, forward
-from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
+from chione.theory.layers.stream import Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
 from chione.torch.samples import Arrangement, Sample, Taken, joined, shares_of
 from chione.torch.statistics import Moments
@@ -117,7 +117,7 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
     grid = {"all": sample.at.grid, "mean": ()}.get(sample.taken) if sample.taken != "some" else None
     inside = (len(gram) // sample.at.inputs,) if grid is None else grid
     stream = from_moments(gram, Shape(sample.at.width, inside), Bounded.exact(mean))
-    stream = stream.with_(law=GAUSSIAN if gaussian else MEASURED)
+    stream = stream if gaussian else stream.with_(law=MEASURED)
     return State(stream, sample.at.grid, sample.taken, sample.axes)
 
 
@@ -129,7 +129,7 @@ def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> 
     omc = found.one_minus_c if math.isfinite(found.one_minus_c) else 0.0
     gram = found.mean_square * (1.0 - omc * (1.0 - np.eye(n)))
     stream = from_moments(gram, Shape(at.width), Bounded.exact(np.full(n, found.mean)))
-    stream = stream.with_(law=GAUSSIAN if gaussian else MEASURED)
+    stream = stream if gaussian else stream.with_(law=MEASURED)
     return State(stream, at.grid, "mean" if at.positions > 1 else "all", axes)
 
 

@@ -46,6 +46,13 @@ class Population:
         self._kept: dict[Hashable, Any] = {}
         self._drawn = 0
         self._sent = 0
+        self._owner: object = None
+        self._owned: Array = np.empty((0, 0))
+
+    @property
+    def used(self) -> bool:
+        """Whether any channel was drawn."""
+        return bool(self._values)
 
     def rows(self, sites: int) -> int:
         """Number of channels for a stream of so many sites."""
@@ -121,9 +128,15 @@ class Population:
             return np.full((rows, len(gram)), np.nan)
         return self._signs(rng, gram, rows)
 
+    def gradients_of(self, owner: object, gram: Array, rows: int) -> Array:
+        """The same, once for each owner until gradients are sent again."""
+        if self._owner is not owner:
+            self._owner, self._owned = owner, self.gradients(gram, rows)
+        return self._owned[:rows]
+
     def sent_back(self) -> None:
         """Before gradients are sent: the same ones again."""
-        self._sent = 0
+        self._sent, self._owner = 0, None
 
     @staticmethod
     def _signs(rng: np.random.Generator, gram: Array, rows: int) -> Array:
