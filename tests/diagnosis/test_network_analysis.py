@@ -11,6 +11,7 @@ from chione.diagnosis.network_changes import gradients, trunk
 from chione.networks import (
     Convolution,
     Dense,
+    Dropout,
     Flatten,
     Input,
     Network,
@@ -71,19 +72,37 @@ def test_a_wrong_theory_is_contradicted(monkeypatch):
 
 
 def test_where_no_rule_closes_the_theory_goes_on_from_what_was_measured():
-    net = resnet("relu", depth=4, width=100, placement="post")
+    path = Dropout(0.8, "path")  # one mask for all channels: moments differ from draw to draw
+    block = [Residual([Dense(), path]), Norm(), Nonlinearity("relu"), Dense(1.4)]
+    net = Network([Dense(1.2), Repeat(3, block)], Input(100))
     with pytest.raises(UnsupportedLayerError, match="second moments do not determine"):
         ch.analyze(net, simulate=False)
     found = ch.analyze(net, n_networks=10)
     theory = found.theory
     measured = [place for place, rule in zip(theory.places, theory.rules, strict=True)
                 if rule == "measured"]  # fmt: skip
-    assert measured == [f"layers[1]#{k}.layers[1]" for k in range(1, 4)]
-    assert "Measured at 3 places" in str(found)
-    row = theory.index("layers[1]#3.layers[0].branch[2]")
+    assert measured[0] == "layers[1]#0.layers[1]"
+    assert f"Measured at {len(measured)} places" in str(found)
+    row = theory.index("layers[1]#2.layers[3]")
     assert theory.q.error[row] > 1e-3  # the error of a measurement is carried along
     mean, error = found.simulated["gradient"][0]
     assert abs(theory.gradient.value[0] - mean) <= 5.0 * error + 0.2 * mean
+
+
+def test_the_page_says_which_law_answered_where():
+    net = resnet("relu", depth=4, width=100, placement="post")
+    found = ch.analyze(net, n_networks=20, seed=2)
+    by_place = dict(zip(found.theory.places, found.theory.rules, strict=True))
+    sampled = [place for place, rule in by_place.items() if rule == "population"]
+    assert {f"layers[1]#{k}.layers[1]" for k in range(1, 4)} < set(sampled)
+    assert by_place["layers[1]#3"] == "population"  # which ends in such a layer
+    assert by_place["layers[1]#3.layers[0]"] == "closed"
+    assert "population" in str(found) and "Measured" not in str(found)
+    for name in ("q", "gradient"):
+        mean, error = found.simulated[name].T
+        value, bound = (np.asarray(x) for x in getattr(found.theory, name)[:2])
+        assert np.all(np.abs(mean - value) <= 5.0 * error + bound + 0.03 * value), name
+    assert ch.compare(found.simulation).agrees
 
 
 def test_images_of_three_channels_are_drawn_and_start_from_their_own_moments():

@@ -272,6 +272,12 @@ def _lines(found: NetworkAnalysis) -> Iterator[str]:
     yield text_table(head, list(_table(found)), align=align[: len(head)], width=width)
     if not some:
         yield "All of it by the closed rules of the layers."
+    if "population" in theory.rules:
+        yield paragraph(
+            "population: averages over sampled channels, where second moments do not determine "
+            "what a layer does; their error is three standard errors of several walks.",
+            width=width,
+        )
     yield ""
     change = power_text(found.log10_gradient)
     yield paragraph(
