@@ -106,6 +106,22 @@ def test_where_a_rule_is_missing_the_theory_goes_on_from_what_was_measured():
     assert abs(theory.gradient.value[0] - mean) <= 5.0 * error + 0.2 * mean
 
 
+def test_the_page_says_which_law_answered_where():
+    net = resnet("relu", depth=4, width=100, placement="post")
+    found = ch.analyze(net, n_networks=20, seed=2)
+    by_place = dict(zip(found.theory.places, found.theory.rules, strict=True))
+    sampled = [place for place, rule in by_place.items() if rule == "population"]
+    assert {f"layers[1]#{k}.layers[1]" for k in range(1, 4)} < set(sampled)
+    assert by_place["layers[1]#3"] == "population"  # which ends in such a layer
+    assert by_place["layers[1]#3.layers[0]"] == "closed"
+    assert "population" in str(found) and "Measured" not in str(found)
+    for name in ("q", "gradient"):
+        mean, error = found.simulated[name].T
+        value, bound = (np.asarray(x) for x in getattr(found.theory, name)[:2])
+        assert np.all(np.abs(mean - value) <= 5.0 * error + bound + 0.03 * value), name
+    assert ch.compare(found.simulation).agrees
+
+
 def test_images_of_three_channels_are_drawn_and_start_from_their_own_moments():
     found = ch.analyze(convnet(depth=3, width=40, grid=(5, 5)), n_networks=4)
     assert "3 channels" in found.notes[-1]
