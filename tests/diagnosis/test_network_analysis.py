@@ -97,7 +97,9 @@ def test_where_a_rule_is_missing_the_theory_goes_on_from_what_was_measured():
     theory = found.theory
     measured = [place for place, rule in zip(theory.places, theory.rules, strict=True)
                 if rule == "measured"]  # fmt: skip
-    assert measured == [f"layers[1]#{k}.layers[1]" for k in range(3)]
+    assert list(theory.reasons) == [f"layers[1]#{k}.layers[1]" for k in range(3)]
+    # and the row of a repetition, whose stream it is
+    assert measured[:2] == ["layers[1]#0.layers[1]", "layers[1]#0"]
     assert "Measured at 3 places" in str(found)
     assert "m: measured on the simulated networks; all else by the closed rules" in str(found)
     row = theory.index("layers[2]")
@@ -117,7 +119,8 @@ def test_the_page_says_which_law_answered_where():
     assert "population" in str(found) and "Measured" not in str(found)
     for name in ("q", "gradient"):
         mean, error = found.simulated[name].T
-        value, bound = (np.asarray(x) for x in getattr(found.theory, name)[:2])
+        expected = getattr(found.theory, name)
+        value, bound = np.asarray(expected.value), np.asarray(expected.error)
         assert np.all(np.abs(mean - value) <= 5.0 * error + bound + 0.03 * value), name
     assert ch.compare(found.simulation).agrees
 
