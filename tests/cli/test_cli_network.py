@@ -34,7 +34,7 @@ SMALL = {
     "llama": ("--depth", 2, "--width", 24, "--heads", 2, "--tokens", 4, "--kv-heads", 1),
     "bert": ("--depth", 2, "--width", 24, "--heads", 2, "--tokens", 4),
     "vit": ("--depth", 2, "--width", 24, "--heads", 2, "--image", 8, "--patch", 4),
-    "lstm": ("--width", 24, "--steps", 4, "--cell", "gru"),
+    "lstm": ("--width", 8, "--steps", 2, "--cell", "gru"),
     "convnext": ("--depth", 1, "--width", 4, "--image", 32, "--classes", 3),
 }
 
@@ -138,11 +138,11 @@ def test_a_wrong_file_gets_a_sentence_with_its_place(text, said, tmp_path):
     assert "Traceback" not in out.output
 
 
-def test_what_does_not_close_asks_for_a_simulation():
+def test_rows_of_a_population_are_marked():
     out = run("resnet", "--placement", "post", "--depth", 3, "--width", 16, "--no-simulate")
-    assert out.exit_code == 1
-    assert "layers[1]#1.layers[1]" in out.output
-    assert run("resnet", "--placement", "post", "--depth", 3, "--width", 16).exit_code == 0
+    assert out.exit_code == 0, out.output
+    assert "p: by a population of sampled channels; all else by the closed rules" in out.output
+    assert any(line.rstrip().endswith(" p") for line in out.output.splitlines())
 
 
 def test_options_that_a_preset_lacks_are_refused():

@@ -155,12 +155,14 @@ def analyze_network(
             )
         told = _told(progress, "theory")
         try:
-            theory = network_theory(described, inputs=inputs, progress=told)
+            theory = network_theory(described, inputs=inputs, seed=seed, progress=told)
         except UnsupportedLayerError:
             if run is None:
                 raise
             known = measured(run)
-            theory = network_theory(described, inputs=inputs, measured=known, progress=told)
+            theory = network_theory(
+                described, inputs=inputs, measured=known, seed=seed, progress=told
+            )
             first = next(iter(theory.reasons.values()))
             notes.append(f"Measured at {len(theory.reasons)} places; the first: {first}")
         if inputs is not None:

@@ -93,11 +93,21 @@ def _table(found: NetworkAnalysis) -> Iterator[list[str]]:
         cells = [f"{_short(place)} {names.get(place, '')}"]
         cells += [value_text(x, _DIGITS) for x in numbers]
         cells += [f"{max(_relative(x) for x in numbers):.0e}"]
-        cells += [_MARKS.get(theory.rules[row], ("", ""))[0]] * some
+        cells += [_mark(theory, row)] * some
         if found.simulation is not None:
             twins = (found.simulated[name][row] for name in ("q", "gradient"))
             cells += [measured_text(*twin).replace(" +- ", "+-") for twin in twins]
         yield cells
+
+
+def _mark(theory: NetworkTheory, row: int) -> str:
+    """Letters of the rules of a row, and of those that are hidden inside it."""
+    place = theory.places[row]
+    met = {theory.rules[row]}
+    for inside, rule in zip(theory.places, theory.rules, strict=True):
+        if inside.startswith(f"{place}.") and not _is_shown(inside, theory.places):
+            met.add(rule)
+    return "".join(mark for rule, (mark, _) in _MARKS.items() if rule in met)
 
 
 def _names(network: Network, front: str) -> Iterator[tuple[str, str]]:

@@ -59,6 +59,8 @@ from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 # What layer kinds need is imported when it is first asked for: plain networks do without it.
 if TYPE_CHECKING:
     from chione.theory.critical.branch_scale import BranchScale, branch_scale
+    from chione.theory.depth.feature_update import FeatureUpdate, feature_update
+    from chione.theory.depth.parametrization import Parametrization, parametrization
     from chione.theory.depth.transformer_phase import TransformerPhase, transformer_phase
     from chione.theory.layers.block import BlockMap
     from chione.theory.layers.network_theory import NetworkTheory, network_theory
@@ -74,14 +76,18 @@ _LATE = {
     "BlockPhase": "chione.theory.meanfield.blocks",
     "BlockPoint": "chione.theory.meanfield.block_lengths",
     "BranchScale": "chione.theory.critical.branch_scale",
+    "FeatureUpdate": "chione.theory.depth.feature_update",
     "NetworkTheory": "chione.theory.layers.network_theory",
+    "Parametrization": "chione.theory.depth.parametrization",
     "Propagation": "chione.theory.layers.walk",
     "TokenExponents": "chione.theory.meanfield.token_map",
     "TokenMap": "chione.theory.meanfield.token_map",
     "TransformerPhase": "chione.theory.depth.transformer_phase",
     "block_phase": "chione.theory.meanfield.blocks",
     "branch_scale": "chione.theory.critical.branch_scale",
+    "feature_update": "chione.theory.depth.feature_update",
     "network_theory": "chione.theory.layers.network_theory",
+    "parametrization": "chione.theory.depth.parametrization",
     "propagate": "chione.theory.layers.walk",
     "transformer_phase": "chione.theory.depth.transformer_phase",
 }
@@ -99,6 +105,7 @@ __all__ = [
     "CriticalPoint",
     "Criticality",
     "DeepRun",
+    "FeatureUpdate",
     "FiniteWidth",
     "FixedPoint",
     "FixedPoints",
@@ -111,6 +118,7 @@ __all__ = [
     "NormFixedPoint",
     "NormMap",
     "NormStability",
+    "Parametrization",
     "PhaseDiagram",
     "PowerLaw",
     "Propagation",
@@ -136,6 +144,7 @@ __all__ = [
     "derivative_kernel",
     "derivative_second_moment",
     "describe_scheme",
+    "feature_update",
     "finite_width",
     "first_order_slope",
     "fixed_points",
@@ -162,6 +171,7 @@ __all__ = [
     "normalizing_parameter",
     "ntk",
     "one_minus_correlation_map",
+    "parametrization",
     "phase_diagram",
     "process_kernel",
     "propagate",
