@@ -74,17 +74,23 @@ def test_the_gradient_exponent_of_collapsed_tokens_is_that_of_their_mean():
 
 
 @pytest.mark.parametrize(("scale", "score"), [("linear", 1.0), ("sqrt", 2.0)])
-def test_tokens_settle_where_a_long_iteration_ends(scale, score):
-    token_map = TokenMap(block(6.0, scale=scale, score=score), tokens=T)
+def test_tokens_stay_where_they_settle_and_come_back(scale, score):
+    token_map = TokenMap(block(7.0, scale=scale, score=score), tokens=6)
     found = token_map.exponents()
     assert found.phase == "spread"
-    q, gap = 1.0, 0.06
-    for _ in range(160):
+    star, q = float(found.one_minus_c_star.value), float(found.q_star.value)
+    step = token_map.through(q, star)
+    assert abs(float(step.length.value) - q) <= float(found.q_star.error)
+    assert abs(float(step.gap.value) - star) <= float(found.one_minus_c_star.error)
+    moved = float(token_map.through(q, 1.0001 * star).gap.value) - star
+    assert math.log(moved / (1e-4 * star)) == pytest.approx(
+        float(found.angle_exponent.value), abs=1e-3
+    )
+    gap = 1.3 * star
+    for _ in range(12):
         step = token_map.through(q, gap)
-        q, gap = float(step.length.value), float(step.gap.value)
-    assert abs(q - float(found.q_star.value)) <= float(found.q_star.error) + 1e-9
-    star = found.one_minus_c_star
-    assert abs(gap - float(star.value)) <= float(star.error) + 1e-9
+        q, before, gap = float(step.length.value), gap, float(step.gap.value)
+        assert star < gap < before  # they come back
     assert float(found.collapse_exponent.value) > 0.0 > float(found.angle_exponent.value)
 
 

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, final
 
 import numpy as np
+from scipy.optimize import brentq
 
 from chione.base import (
     EPS,
@@ -40,9 +41,9 @@ from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 from chione.theory.layers.walk import Walk
 
-_PLAIN = 30  # steps of plain iteration before Newton's
-_NEWTON = 40
-_STEP = 1e-4  # of the slopes in Newton's method
+_SECANTS, _STRIDE, _FAR = 200, 4.0, 20.0  # of log q: their number, the longest, a growth for ever
+_BRACKETS, _REACH = 60, 0.5  # steps of log(1 - c) that look for a change of sign
+_EXACT = 1e-14
 _SETTLED = 1e-11
 _LARGE_HEAD = 512  # channels from which theory takes a head for infinitely large
 
@@ -174,34 +175,23 @@ class TokenMap:
         ConvergenceError
             If they neither settle nor grow within the steps that are taken.
         """
-        q, gap = q0, gap0
-        growth = []
-        for _ in range(_PLAIN):
-            step = self.through(q, gap)
-            growth.append(float(step.length.value) / q)
-            q, gap = float(step.length.value), float(step.gap.value)
-            if not math.isfinite(q) or q > 1e100:
-                return _growing()
-        if growth[-1] - 1.0 > 1e-3 and self._grows(q, gap):
+        q_collapsed = self._length(q0, 0.0)
+        if q_collapsed is None:
             return _growing()
-        q_collapsed = self._length_at_collapse(q)
-        if q_collapsed is not None:
-            first = self._collapse_exponent(q_collapsed)
-            collapsed = Estimate(q_collapsed, 10.0 * _SETTLED * q_collapsed)
-            if first.value < 0.0:
-                found = self.gradient_exponent(q_collapsed, 0.0)
-                return TokenExponents(
-                    collapsed,
-                    Estimate(0.0, 0.0),
-                    collapsed,
-                    first,
-                    first,
-                    Estimate(found, 1e-9 + 1e-9 * abs(found)),
-                    "collapsed",
-                )
-        else:
-            first, collapsed = missing(Status.DIVERGENT), missing(Status.DIVERGENT)
-        q, gap, error = self._settled(q, gap)
+        first = self._collapse_exponent(q_collapsed)
+        collapsed = Estimate(q_collapsed, 10.0 * _SETTLED * q_collapsed)
+        if first.value < 0.0:
+            found = self.gradient_exponent(q_collapsed, 0.0)
+            return TokenExponents(
+                collapsed,
+                Estimate(0.0, 0.0),
+                collapsed,
+                first,
+                first,
+                Estimate(found, 1e-9 + 1e-9 * abs(found)),
+                "collapsed",
+            )
+        q, gap, error = self._settled(q_collapsed, gap0)
         slope = self._slope(q, gap)
         found = self.gradient_exponent(q, gap)
         moved = abs(self.gradient_exponent(q, min(gap * (1.0 + 1e-3), 2.0)) - found) * 1e3
@@ -222,55 +212,55 @@ class TokenMap:
         factor = float(matrix[0, 0] - matrix[1, 0])
         return _log(Bounded(np.asarray(factor), np.asarray(1e-10 * abs(factor))))
 
-    def _grows(self, q: float, gap: float) -> bool:
-        """Whether lengths still grow after many times as many steps."""
-        start = q
-        for _ in range(4 * _PLAIN):
-            step = self.through(q, gap)
-            before, q, gap = q, float(step.length.value), float(step.gap.value)
-        return q > 2.0 * start and q / before - 1.0 > 1e-6
+    def _length(self, q: float, gap: float) -> float | None:
+        """Mean square that tokens keep at a distance, by secants; None if lengths grow."""
 
-    def _length_at_collapse(self, q: float) -> float | None:
-        """Mean square that tokens settle at when all are one; None if they do not."""
-        for _ in range(40 * _PLAIN):
-            after = float(self.through(q, 0.0).length.value)
-            if abs(after - q) <= _SETTLED * q:
-                return after
-            q = after
-            if not 0.0 < q < 1e100:
+        def change(x: float) -> float:
+            return math.log(float(self.through(math.exp(x), gap).length.value)) - x
+
+        one = math.log(q)
+        at_one = change(one)
+        two = one + at_one
+        for _ in range(_SECANTS):
+            if abs(at_one) <= _EXACT:
+                return math.exp(one)
+            if abs(two - math.log(q)) > _FAR:
                 return None
+            at_two = change(two)
+            slope = (at_two - at_one) / (two - one) if two != one else 0.0
+            step = -at_two / slope if slope < 0.0 else at_two
+            if abs(at_two) <= abs(at_one) <= 1e-12:
+                return math.exp(two)  # what is left is rounding
+            one, at_one = two, at_two
+            two = one + min(max(step, -_STRIDE), _STRIDE)
         return None
 
     def _settled(self, q: float, gap: float) -> tuple[float, float, float]:
-        """The fixed point, by Newton's method in (log q, log(1 - c)), and its relative error."""
-        x = np.log([q, gap])
-        for _ in range(_NEWTON):
-            here = self._residual(x)
-            if np.max(np.abs(here)) <= 1e-14:
-                break
-            jacobian = np.empty((2, 2))
-            for j in range(2):
-                step = np.zeros(2)
-                step[j] = _STEP
-                jacobian[:, j] = (self._residual(x + step) - self._residual(x - step)) / (2 * _STEP)
-            move = np.linalg.solve(jacobian, -here)
-            move = np.clip(move, -0.5, 0.5)
-            x = x + move
-            x[1] = min(x[1], math.log(2.0) - 1e-9)
-            if np.max(np.abs(move)) <= _SETTLED:
-                break
-        else:
-            raise ConvergenceError(
-                f"tokens do not settle: after {_PLAIN + _NEWTON} steps q = {math.exp(x[0]):.6g} "
-                f"and 1 - c = {math.exp(x[1]):.6g} still change; walk through a finite depth "
-                f"instead (chione.transformer_phase)."
-            )
-        error = float(np.max(np.abs(self._residual(x)))) + _SETTLED
-        return math.exp(x[0]), math.exp(x[1]), 10.0 * error
+        """The fixed point that tokens at a distance move to, and its relative error."""
+        known = {"q": q}
 
-    def _residual(self, x: Array) -> Array:
-        step = self.through(math.exp(x[0]), math.exp(x[1]))
-        return np.log([float(step.length.value), float(step.gap.value)]) - x
+        def change(x: float) -> float:
+            length = self._length(known["q"], math.exp(x))
+            if length is None:
+                raise _unsettled(math.exp(x))
+            known["q"] = length
+            return math.log(float(self.through(length, math.exp(x)).gap.value)) - x
+
+        x, top = math.log(gap), math.log(2.0)
+        at = change(x)
+        for _ in range(_BRACKETS):
+            other = min(x + math.copysign(_REACH, at), top)
+            at_other = change(other)
+            if at * at_other <= 0.0:
+                break
+            if other == top:
+                raise _unsettled(2.0)
+            x, at = other, at_other
+        else:
+            raise _unsettled(math.exp(x))
+        root = brentq(change, min(x, other), max(x, other), xtol=1e-13, rtol=8.9e-16)
+        error = abs(change(root)) + _SETTLED
+        return known["q"], math.exp(root), 100.0 * error
 
     def _slope(self, q: float, gap: float) -> Estimate:
         """The angle exponent at a fixed point, by differences of second order."""
@@ -290,6 +280,13 @@ def _log(x: Bounded) -> Estimate:
     if value <= 0.0:
         return missing(Status.NONE)
     return Estimate(math.log(value), error / value + 4.0 * EPS)
+
+
+def _unsettled(gap: float) -> ConvergenceError:
+    return ConvergenceError(
+        f"tokens do not settle: at 1 - c = {gap:.6g} they still change, or their lengths grow; "
+        f"walk through a finite depth instead (chione.transformer_phase)."
+    )
 
 
 def _growing() -> TokenExponents:
