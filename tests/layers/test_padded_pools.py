@@ -7,6 +7,7 @@ import pytest
 
 from chione.networks import Dense, Input, Network, Pooling, Shape, ShapeError
 from chione.theory.layers.network_theory import network_theory
+from chione.theory.layers.walk import propagate
 
 PAIR = ((1.0, 0.3), (0.3, 2.0))
 
@@ -28,16 +29,28 @@ def test_a_window_of_which_two_positions_are_left_has_the_maximum_of_two_gaussia
             assert found.error[row] < 0.02 * max(1.0, abs(expected.value[row]))
 
 
-def test_a_window_of_one_position_and_one_of_two():
-    """(1, 2) positions a window of two, padded: E max^2 of one and of two independent N(0, q)."""
-    net = Network([Dense(1.0), Pooling("max", 2, 2, padding=1)], Input(16, (3,)))
-    found = network_theory(net)
-    row = found.index("layers[1]")
-    # windows {0} and {1, 2}: mean squares q and q, channel means 0 and sqrt(q / pi)
-    assert found.positions[row] == 2
-    assert abs(found.q.value[row] - 1.0) <= found.q.error[row]
-    expected = math.sqrt(0.5 * (0.0 + 1.0 / math.pi))
-    assert abs(found.mean.value[row] - expected) < 0.01
+def test_of_windows_of_two_one_holds_a_single_position():
+    """Windows {0} and {1, 2} of positions that are independent: moments to all digits."""
+    entering = Input(16, (3,), ((1.0, 0.5), (0.5, 1.0)))
+    walked = propagate(Network([Dense(1.0), Pooling("max", 2, 2, padding=1)], entering))
+    stream = walked.streams["layers[1]"]
+    mean, k = stream.mean.value, stream.second_moments().value
+    np.testing.assert_allclose(mean, [0.0, math.pi**-0.5] * 2, atol=1e-13)
+    # E max(u1, u2) max(v1, v2) at correlation c = 1/2: c/2 + (sqrt(1 - c^2) + c asin c) / pi
+    pair = 0.25 + (math.sqrt(0.75) + 0.5 * math.asin(0.5)) / math.pi
+    one, two = np.diag([1.0, 1.0]), np.diag([0.5, pair])
+    np.testing.assert_allclose(k, np.block([[one, two], [two, one]]), atol=1e-13)
+    back = walked.backward("independent")["layers[0]"].second_moments().value
+    np.testing.assert_allclose(back, np.diag([1.0, 0.5, 0.5] * 2), atol=1e-13)
+
+
+def test_windows_begin_where_padding_says():
+    """Windows {0, 1} and {1, 2, 3} of four positions, by their channel means."""
+    net = Network([Dense(1.0), Pooling("max", 3, 2, padding=1)], Input(16, (4,)))
+    mean = propagate(net).streams["layers[1]"].mean
+    expected = np.array([math.pi**-0.5, 1.5 * math.pi**-0.5] * 2)  # of two and of three normals
+    assert np.all(np.abs(mean.value - expected) <= mean.error)
+    assert np.all(mean.error < 0.02)
 
 
 def test_shapes_are_those_of_torch():

@@ -51,8 +51,7 @@ def _largest(stream: Stream, shape: Shape, windows: Windows, walk: Walker) -> Pa
     shape = Shape(stream.shape.width, shape.grid)
     settled(stream, walk)
     recipe = None if stream.recipe is None else Largest(stream.recipe, windows, stream.inputs)
-    twice = any(len(set(window)) < windows.taps for window in windows.reads.tolist())
-    if windows.taps == 2 and stream.law.gaussian and not twice:
+    if windows.taps == 2 and stream.law.gaussian:
         after, pullback = largest_of_two(stream, shape, windows, walk)
         return after.with_(recipe=recipe), following(pullback, recipe, singly_before(stream))
     why = f"the maximum of {windows.taps} Gaussians has no closed form"
