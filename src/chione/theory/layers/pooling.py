@@ -67,7 +67,8 @@ def _largest(stream: Stream, shape: Shape, windows: Windows, walk: Walker) -> Pa
 def _reads(n: int, k: int, stride: int, padding: int) -> Index:
     """Beyond the edge a window reads its outermost position again: the maximum stays the same."""
     outputs = np.arange((n + 2 * padding - k) // stride + 1)[:, None]
-    return np.clip(outputs * stride - padding + np.arange(k), 0, n - 1)
+    reads = outputs * stride - padding + np.arange(k)
+    return np.asarray(np.clip(reads, 0, n - 1), dtype=np.intp)
 
 
 def _average(stream: Stream, shape: Shape, windows: Windows) -> Passed:
