@@ -11,10 +11,11 @@ from attention_networks import Given, measured
 
 import chione.theory.layers.attention as rule
 from chione.base import CostError
-from chione.networks import Attention, Dense, Input, Network, Nonlinearity, Norm, Residual
+from chione.networks import Attention, Dense, Input, Network, Nonlinearity, Norm, Residual, Shape
 from chione.simulation import simulate_network
 from chione.theory import network_theory
-from chione.theory.layers.stream import Gradient
+from chione.theory.layers.attention_heads import Heads, Scores
+from chione.theory.layers.stream import Gradient, from_moments
 from chione.theory.layers.walk import propagate
 
 HERE = Path(__file__).parent
@@ -172,6 +173,23 @@ def test_a_pair_of_rows_has_the_distance_of_its_covariances():
         assert np.allclose(d, q[:, None] + q - 2.0 * k, atol=3e-6 if layer.head_size == 6 else 1e-9)
 
 
+def test_pairs_of_inputs_that_share_one_covariance_alone_are_told_apart():
+    """Inputs 0, 1 and 0, 2 have one covariance at a token, but not between tokens."""
+    n, tokens = 3, 4
+    same = np.array([[1.0, 0.5, 0.5], [0.5, 1.0, 0.4], [0.5, 0.4, 1.0]])
+    other = np.array([[0.3, 0.1, 0.25], [0.1, 0.3, 0.2], [0.25, 0.2, 0.3]])
+    gram = np.kron(other, np.ones((tokens, tokens))) + np.kron(same - other, np.eye(tokens))
+    layer, shape = Attention(4, 512, 1.2), Shape(32, (tokens,))
+    network = Network((layer,), Input(32, (tokens,), np.eye(n).tolist()))
+    merged = propagate(network, from_moments(gram, shape)).output.second_moments().value
+    for pair in ((0, 1), (0, 2)):
+        inputs = np.array(pair)
+        at = (inputs[:, None] * tokens + np.arange(tokens)).ravel()
+        alone = Network((layer,), Input(32, (tokens,), np.eye(2).tolist()))
+        found = propagate(alone, from_moments(gram[np.ix_(at, at)], shape)).output
+        assert np.allclose(merged[np.ix_(at, at)], found.second_moments().value, atol=1e-12)
+
+
 def test_tokens_cost_the_same_whatever_their_number():
     out = propagate(Network((Attention(8, 64),), Input(512, (500,), PAIR.tolist(), 0.2))).output
     assert out.orbits.count == 6
@@ -229,7 +247,9 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize(
+    "name", ["two layers", *(pytest.param(n, marks=pytest.mark.slow) for n in list(DEEP)[1:])]
+)
 def test_networks_of_attention_are_what_is_simulated(name):
     network = Network(DEEP[name], Input(96, (4,), ((1.0, 0.5), (0.5, 1.0)), 0.3))
     walked = propagate(network)
@@ -320,9 +340,37 @@ def test_the_table_says_where_heads_were_sampled_and_how_far_it_is():
     heard = []
     found = network_theory(CAUSAL_NET, progress=lambda done, total: heard.append((done, total)))
     assert found.rules == ("closed", "sampled heads")
-    assert heard[-1] == (2.0, 2.0)
+    assert heard[-1] == (20.0, 20.0)  # there and back, ten walks
     assert heard == sorted(heard)
     assert len(heard) > 16
+
+
+def test_errors_of_deep_networks_are_those_of_several_walks():
+    """Bounds of one walk add up layer by layer; the table tells the spread, and it holds."""
+    block = Residual((Norm(), Attention(4, 8, mask="causal")))
+    network = Network((block,) * 6, Input(32, (3,), ((1.0,),), 0.2))
+    one, many = network_theory(network, seed=3), network_theory(network, seed=4, heads=6000)
+    bound = propagate(network).output.k
+    for a, b in ((one.q, many.q), (one.gradient, many.gradient), (one.tangent, many.tangent)):
+        assert np.all(np.abs(a.value - b.value) <= a.error + b.error)
+    assert np.max(one.nngp.error) < 0.5 * np.max(bound.error)
+    assert np.all(np.abs(one.nngp.value - many.nngp.value) <= one.nngp.error + many.nngp.error)
+
+
+def test_turned_and_normalised_moves_come_back_by_their_adjoint():
+    """<move(x), g> = <x, return(g)> for each head."""
+    rng = np.random.default_rng(0)
+    turns = (np.arange(3)[:, None] * np.array([1.0, 0.3]),) * 2
+    gram = np.eye(3) + 0.1
+    for gains in (None, (1.2, 0.8)):
+        scores = Scores(gram, gram, 2.0 - 2.0 * np.eye(3), 1, 4, np.zeros((1,) * 4), turns, gains)
+        heads = Heads(scores, 16, [0], lambda _: None)
+        batch = next(iter(heads._batches(0)))
+        for made in (batch.queries, batch.keys):
+            x, g = (rng.standard_normal(made.x.shape).astype(np.float32) for _ in range(2))
+            one, two = np.sum(made.moved(x) * g), np.sum(x * made.returned(g))
+            assert abs(one - two) < 1e-4
+            assert abs(one) > 1e-2
 
 
 def test_too_many_positions_are_refused_before_any_head_is_drawn():

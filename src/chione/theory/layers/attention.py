@@ -175,7 +175,7 @@ def _heads(
         (layer.sigma_q, layer.sigma_k) if layer.qk_norm else None,
     )
     seed = [walk.seed, zlib.crc32(walk.place.encode())]
-    return Heads(scores, heads, seed, walk.told, classes)
+    return Heads(scores, heads, seed, walk.told, classes, walk.stated)
 
 
 def _shift(layer: Attention, stream: Stream, memory: Stream) -> Array:

@@ -149,6 +149,8 @@ class Heads:
     classes : tuple of two Orbits, optional
         Classes of pairs of sites of the queries, and of the keys, over which results are averaged;
         by default they are matrices over all sites.
+    stated : bool
+        Whether means carry three standard errors; otherwise rounding alone.
     """
 
     def __init__(
@@ -158,9 +160,10 @@ class Heads:
         seed: list[int],
         told: Callable[[float], None],
         classes: tuple[Orbits | None, Orbits | None] = (None, None),
+        stated: bool = True,
     ) -> None:
         kinds = len(scores.shift)
-        self._classes = classes
+        self._classes, self._sigmas = classes, _SIGMAS if stated else 0.0
         self.scores, self._seed, self._told = scores, seed, told
         self.per_block = -(-heads // (BLOCKS * kinds)) * kinds
         free = scores.turns is None and scores.gains is None
@@ -196,13 +199,15 @@ class Heads:
 
         carried, across, *others, queries, keys_moved = self._means(one)
         size = float(np.max(np.abs(gaps), initial=0.0))
-        at = self._classes[0]
+        at, sigmas = self._classes[0], self._sigmas
         return Passage(
-            _mean(carried, at),
-            _mean(_distances(across if self.scores.keep == 1.0 else -2.0 * carried), at, size),
-            [_mean(x, at) for x in others],
-            _mean(queries, at),
-            _mean(keys_moved, at),
+            _mean(carried, at, sigmas),
+            _mean(
+                _distances(across if self.scores.keep == 1.0 else -2.0 * carried), at, sigmas, size
+            ),
+            [_mean(x, at, sigmas) for x in others],
+            _mean(queries, at, sigmas),
+            _mean(keys_moved, at, sigmas),
         )
 
     def backward(self, values: Array, p: Array) -> tuple[Bounded, Bounded]:
@@ -221,7 +226,8 @@ class Heads:
             return [*home, (flat @ flat.T).astype(np.float64)]
 
         home, keys = self._means(one)
-        return _mean(home, self._classes[1]), _mean(keys, self._classes[1])
+        at, sigmas = self._classes[1], self._sigmas
+        return _mean(home, at, sigmas), _mean(keys, at, sigmas)
 
     # ---- drawing ---------------------------------------------------------------------------------
 
@@ -308,8 +314,8 @@ def _distances(across: Array) -> Array:
     return across - 0.5 * (alone[..., :, None] + alone[..., None, :])
 
 
-def _mean(blocks: Array, classes: Orbits | None, rounding: float = 0.0) -> Bounded:
-    """Mean over blocks of heads and over each class, and three standard errors."""
+def _mean(blocks: Array, classes: Orbits | None, sigmas: float, rounding: float = 0.0) -> Bounded:
+    """Mean over blocks of heads and over each class, and some standard errors."""
     if classes is not None:
         index = classes.index.ravel()
         sizes = np.bincount(index)
@@ -317,7 +323,7 @@ def _mean(blocks: Array, classes: Orbits | None, rounding: float = 0.0) -> Bound
     value = blocks.mean(axis=0)
     spread = blocks.std(axis=0, ddof=1) / len(blocks) ** 0.5
     size = np.maximum(np.max(np.abs(value), initial=0.0), rounding)
-    return Bounded(value, _SIGMAS * spread + 8.0 * _EPS * size)
+    return Bounded(value, sigmas * spread + 8.0 * _EPS * size)
 
 
 def _random(seed: list[int]) -> np.random.Generator:

@@ -41,6 +41,10 @@ class Walker(Protocol):
         """Number of attention heads to sample, where heads are sampled."""
 
     @property
+    def stated(self) -> bool:
+        """Whether averages over heads carry their standard errors."""
+
+    @property
     def population(self) -> Population | None:
         """The channels that this walk samples; None if it does not."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
@@ -81,10 +82,10 @@ class Walk:
     progress : callable, optional
         Called with how much is done and how much there is, in layers that may sample.
     share : float
-        How much of the usual population of channels is drawn: a walk that is one of several takes
-        a share.
+        How much of the usual population of channels, and of the heads, is drawn: a walk that is
+        one of several takes a share.
     stated : bool
-        Whether averages over the population carry their standard errors.
+        Whether averages over the population and over heads carry their standard errors.
     sampling : bool
         Whether there may be a population; otherwise what needs one is refused.
 
@@ -107,7 +108,7 @@ class Walk:
     ) -> None:
         self.population = Population(seed, share, stated) if sampling else None
         self.place = "layers"
-        self.seed, self.heads = seed, heads
+        self.seed, self.heads, self.stated = seed, math.ceil(share * heads), stated
         self.sampled: dict[str, str] = {}
         self._progress, self._done, self._layers = progress, 0.0, 0.0
         self._scope = ""  # front of the places of the memory that is walked
