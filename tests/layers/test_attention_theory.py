@@ -11,12 +11,21 @@ from attention_networks import Given, measured
 
 import chione.theory.layers.attention as rule
 from chione.base import CostError
-from chione.networks import Attention, Dense, Input, Network, Nonlinearity, Norm, Residual, Shape
+from chione.networks import (
+    Attention,
+    Dense,
+    Input,
+    Network,
+    Nonlinearity,
+    Norm,
+    Residual,
+    Shape,
+)
 from chione.simulation import simulate_network
 from chione.theory import network_theory
 from chione.theory.layers.attention_heads import Heads, Scores
 from chione.theory.layers.stream import Gradient, from_moments
-from chione.theory.layers.walk import propagate
+from chione.theory.layers.walk import Walk, propagate
 
 HERE = Path(__file__).parent
 PAIR = np.array([[1.0, 0.4], [0.4, 1.3]])
@@ -377,6 +386,13 @@ def test_too_many_positions_are_refused_before_any_head_is_drawn():
     network = Network((Attention(8, 64, mask="causal"),), Input(512, (1200,), ((1.0,),)))
     with pytest.raises(CostError, match=r"layers\[0\]: 2000 sampled heads over 1200 positions"):
         propagate(network)
+
+
+def test_many_layers_of_heads_are_refused_together():
+    walk = Walk(share=0.1)
+    walk.charge("a layer", 4.0, 0.0, "fewer fit")  # 40 s of the whole
+    with pytest.raises(CostError, match="another would take about 80 s"):
+        walk.charge("another", 4.0, 0.0, "fewer fit")
 
 
 @pytest.mark.parametrize("heads", [0, 2.5])

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chione.base import Array, cost
+from chione.base import Array
 from chione.networks import Attention, Shape
 from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
@@ -41,7 +41,7 @@ from chione.theory.layers.rule import Passed, Walker, forward
 from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _RATE = 4e10  # operations a second of one core, in single precision
-_NORMAL = 1e-8  # s a Gaussian number
+_NORMAL = 1e-8  # s a Gaussian number; with 22 products a pair 2 s a layer of 2 x 64, measured
 _FEW = 64  # sites up to which heads cost little
 _LARGE = 256  # head size from which a head counts as infinitely large
 
@@ -151,12 +151,12 @@ def _heads(
     size = layer.size(stream.shape, walk.place)
     sites = max(stream.orbits.sites, memory.orbits.sites)
     heads = walk.heads * max(1, min(4, 2 * _FEW // sites))
-    products = 40.0 * sites**2 * max(size, sites / stream.inputs)
-    cost.check(
+    products = 22.0 * sites**2 * max(size, sites / stream.inputs)
+    walk.charge(
         f"{walk.place}: {heads} sampled heads over {sites} positions of all inputs",
-        seconds=heads * (products / _RATE + 4.0 * sites * size * _NORMAL),
-        gigabytes=1e-9 * 200.0 * sites**2,
-        fits="fewer positions or heads (of the walk)",
+        heads * (products / _RATE + 4.0 * sites * size * _NORMAL),
+        1e-9 * 200.0 * sites**2,
+        "fewer positions, layers or heads (of the walk) fit",
     )
     walk.sampled[walk.place] = "sampled heads"
     turns = None

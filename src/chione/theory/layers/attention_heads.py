@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, cost
+from chione.base import Array
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
 
@@ -235,7 +235,6 @@ class Heads:
         """For each answer its mean over each block of heads: (blocks, n, n)."""
         out: list[list[Array]] = []
         for block in range(BLOCKS):
-            cost.tick()
             sums: list[Array] = []
             for batch in self._batches(block):
                 found = ask(batch)

@@ -52,6 +52,9 @@ class Walker(Protocol):
     def sampled(self) -> dict[str, str]:
         """Places whose rule sampled, and what: rules write it."""
 
+    def charge(self, what: str, seconds: float, gigabytes: float, fits: str) -> None:
+        """Refuse sampling that would take too long, together with what was sampled before."""
+
     def told(self, share: float) -> None:
         """Hear which share of the present layer's sampling is done."""
 

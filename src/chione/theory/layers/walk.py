@@ -109,6 +109,7 @@ class Walk:
         self.population = Population(seed, share, stated) if sampling else None
         self.place = "layers"
         self.seed, self.heads, self.stated = seed, math.ceil(share * heads), stated
+        self._share, self._charged = share, 0.0
         self.sampled: dict[str, str] = {}
         self._progress, self._done, self._layers = progress, 0.0, 0.0
         self._scope = ""  # front of the places of the memory that is walked
@@ -156,6 +157,17 @@ class Walk:
         key = f"{self._scope}memory.{name}."
         before = self._received.get(key)
         self._received[key] = g if before is None else before.plus(g)
+
+    def charge(self, what: str, seconds: float, gigabytes: float, fits: str) -> None:
+        """Refuse sampling that would take too long, together with what was sampled before.
+
+        Raises
+        ------
+        CostError
+            If it would.
+        """
+        self._charged += seconds / self._share
+        cost.check(what, seconds=self._charged, gigabytes=gigabytes, fits=fits)
 
     def told(self, share: float) -> None:
         """Hear which share of the present layer's sampling is done."""
