@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -19,10 +21,13 @@ from chione.networks import (
     Pooling,
     Repeat,
     Residual,
+    Shape,
     convnet,
     mlp,
     resnet,
 )
+from chione.networks.layer import AbstractLayer
+from chione.simulation.layers import Draws, draw
 
 
 def test_a_residual_network_without_a_norm_is_told_what_to_change():
@@ -70,17 +75,32 @@ def test_a_wrong_theory_is_contradicted(monkeypatch):
     assert not ch.compare(run).agrees
 
 
-def test_where_no_rule_closes_the_theory_goes_on_from_what_was_measured():
-    net = resnet("relu", depth=4, width=100, placement="post")
-    with pytest.raises(UnsupportedLayerError, match="second moments do not determine"):
+@dataclass(frozen=True)
+class Untold(AbstractLayer, word="untold"):
+    """A relu that theory has not heard of."""
+
+    def after(self, shape, place):
+        return shape
+
+
+@draw.register
+def _(layer: Untold, shape: Shape, draws: Draws):
+    return draw(Nonlinearity("relu"), shape, draws)
+
+
+def test_where_a_rule_is_missing_the_theory_goes_on_from_what_was_measured():
+    blocks = Repeat(3, (Dense(1.4), Untold()))
+    net = Network((Dense(1.0, out=100), blocks, Dense(1.2)), Input(60))
+    with pytest.raises(UnsupportedLayerError, match=r"layers\[1\]#0.layers\[1\]"):
         ch.analyze(net, simulate=False)
     found = ch.analyze(net, n_networks=10)
     theory = found.theory
     measured = [place for place, rule in zip(theory.places, theory.rules, strict=True)
                 if rule == "measured"]  # fmt: skip
-    assert measured == [f"layers[1]#{k}.layers[1]" for k in range(1, 4)]
+    assert measured == [f"layers[1]#{k}.layers[1]" for k in range(3)]
     assert "Measured at 3 places" in str(found)
-    row = theory.index("layers[1]#3.layers[0].branch[2]")
+    assert "m: measured on the simulated networks; all else by the closed rules" in str(found)
+    row = theory.index("layers[2]")
     assert theory.q.error[row] > 1e-3  # the error of a measurement is carried along
     mean, error = found.simulated["gradient"][0]
     assert abs(theory.gradient.value[0] - mean) <= 5.0 * error + 0.2 * mean

@@ -56,7 +56,7 @@ def _draw(ax: Axes, theory: NetworkTheory, name: str, twin: Array | None) -> Non
     low, high = (value - error)[known], (value + error)[known]
     ax.plot(x[known], value[known], "-o", ms=3, color=BLUE, lw=1.2, label="infinite width")
     ax.fill_between(x[known], low, high, color=BLUE, alpha=0.2, lw=0)
-    restarted = known & (np.array(theory.rules)[shown] != "closed")
+    restarted = known & (np.array(theory.rules)[shown] == "measured")
     if restarted.any():
         ax.plot(x[restarted], value[restarted], "s", ms=4, color=GREY, label="measured")
     if twin is not None and np.isfinite(twin).any():

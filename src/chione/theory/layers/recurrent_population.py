@@ -52,7 +52,8 @@ def through_population(given: Recurrence, walk: Walker) -> tuple[States, Home]:
     """Moments of all states, and the way home of gradients of them."""
     n = given.inputs * given.times
     cell = CELLS[given.layer.cell]
-    channels = _channels(given, cell)
+    share = 1.0 if walk.population is None else walk.population.share
+    channels = _channels(given, cell, share)
     cost.check(
         f"a population of {NETS * channels} channels over {n} sites",
         seconds=NETS * channels * n * (len(cell.fed) * _SECONDS + 4 * n * _PAIR_SECONDS),
@@ -83,9 +84,9 @@ def through_population(given: Recurrence, walk: Walker) -> tuple[States, Home]:
     return States(k, _apart(d), theta, mean, law, new_source()), home
 
 
-def _channels(given: Recurrence, cell: Cell) -> int:
-    """Channels of a net, a power of 2."""
-    fit = _NUMBERS // (given.inputs * given.times * len(cell.fed))
+def _channels(given: Recurrence, cell: Cell, share: float) -> int:
+    """Channels of a net, a power of 2; a share of the usual number."""
+    fit = int(share * _NUMBERS) // (given.inputs * given.times * len(cell.fed))
     return int(2 ** np.clip(np.floor(np.log2(max(fit, 1))), 8, 12))
 
 
