@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,21 @@ CASES = {
         EVEN,
         Given(8, 48, (0.9, 1.0, 1.1, 0.9), shift=SEEN[None]),
     ),
+    "linear": (
+        {"scale": "linear", "mask": "causal", "sigma_b": 0.3},
+        UNEVEN,
+        Given(16, 6, (0.5, 0.5, 1.1, 0.9), 0.3, shift=CAUSAL[None, None], divisor=6.0),
+    ),
+    "linear, large scores": (
+        {"scale": "linear", "rope": 30.0},
+        UNEVEN,
+        Given(16, 6, STRONG, rope=30.0, divisor=6.0),
+    ),
+    "linear, exchangeable": (
+        {"scale": "linear"},
+        EVEN,
+        Given(16, 6, (1.3, 1.2, 1.1, 0.9), divisor=6.0),
+    ),
     "rotary": ({"rope": 20.0}, UNEVEN, Given(16, 6, STRONG, rope=20.0)),
     "normalised": ({"qk_norm": True, "sigma_b": 0.3}, UNEVEN, Given(16, 6, STRONG, 0.3, norm=True)),
     "normalised, exchangeable": (
@@ -67,7 +83,7 @@ CASES = {
         Given(8, 48, (0.8, 1.0, 1.1, 0.9)),
     ),
 }
-NTK = ("any tokens", "exchangeable tokens", "normalised", "rotary", "cross", "causal")
+NTK = ("any tokens", "exchangeable tokens", "normalised", "rotary", "cross", "causal", "linear")
 
 
 def layer_of(fields, given):
@@ -153,6 +169,52 @@ def test_integrals_are_the_limit_of_sampled_heads(layer, monkeypatch):
         assert np.all(np.abs(x.value - y.value) <= 1.5 * y.error + x.error + 0.004 * size)
         assert np.all(y.error <= 0.06 * size)
         assert np.all(x.error <= 1e-8 * size)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Attention(4, 128, 1.1, 1.1, 1.1, 0.9, 0.3, scale="linear", mask="causal"),
+        Attention(4, 128, 1.1, 1.1, scale="linear", visible=(2, 4), alibi=True),
+        Attention(4, 128, 1.1, 1.1, scale="linear", memory="m"),
+    ],
+    ids=["causal", "padding and alibi", "cross"],
+)
+def test_scores_over_d_are_what_sampled_heads_give(layer, monkeypatch):
+    """To first order in their variance, which is below 0.05; the part of zeroth order is subtracted."""
+    memory = {"m": Network((Dense(1.1),), Input(24, (3,), PAIR.tolist(), OTHER.tolist()))}
+    memory = memory if layer.memory else {}
+    entering = Input(32, (4,), PAIR.tolist(), UNEVEN.tolist())
+
+    def moments(walked):
+        out = walked.output
+        yield from (x.at(out.orbits.index) for x in (out.k, out.d, out.theta))
+        for cotangent in ("independent", "shared"):
+            back = walked.backward(cotangent)
+            yield from (g.second_moments() for place, g in back.items() if "input" in place)
+
+    network = Network((Dense(1.0, 0.3), layer), entering, memory)
+    rigid = Network((Dense(1.0, 0.3), replace(layer, sigma_k=0.0)), entering, memory)
+    exact = propagate(network)
+    assert not exact.sampled
+    with monkeypatch.context() as m:
+        m.setattr(rule, "small_scores", lambda *_: None)
+        drawn = propagate(network, heads=8000)
+    assert drawn.sampled
+    for x, y, z in zip(*(moments(walk) for walk in (exact, drawn, propagate(rigid))), strict=True):
+        assert np.all(np.abs(x.value - y.value) <= 1.5 * y.error + x.error)
+        size = np.max(np.abs(x.value - z.value))
+        assert np.max(np.abs(x.value - y.value)) <= 0.25 * size + np.median(y.error)
+        assert np.max(x.error) < 0.04 * np.max(np.abs(x.value))
+
+
+def test_scores_over_d_vanish_for_large_heads():
+    entering = Input(32, (4,), PAIR.tolist(), UNEVEN.tolist())
+    large = propagate(Network((Attention(2, 10**9, scale="linear"),), entering))
+    rigid = propagate(Network((Attention(2, 4, sigma_k=0.0),), entering))
+    for a, b in ((large.output.k, rigid.output.k), (large.output.theta, rigid.output.theta)):
+        one, two = a.value[large.output.orbits.index], b.value[rigid.output.orbits.index]
+        assert np.allclose(one, two, rtol=1e-8)
 
 
 def test_inputs_that_are_nearly_one_stay_so_with_all_digits():

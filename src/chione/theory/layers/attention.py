@@ -33,6 +33,7 @@ from chione.networks import Attention, Shape
 from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
 from chione.theory.layers.attention_heads import Heads, Passage, Scores
+from chione.theory.layers.attention_linear import linear, small_scores
 from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
@@ -65,6 +66,14 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
         if passed is not None:
             walk.told(1.0)
             return passed
+    elif layer.scale == "linear":
+        size = layer.size(stream.shape, walk.place)
+        v = small_scores(layer, stream, memory, size)
+        if v is not None:
+            walk.told(1.0)
+            given = _shift(layer, stream, memory), v
+            classes = _apart(stream.orbits), _apart(memory.orbits)
+            return linear(layer, stream, memory, given, classes, walk)
     return _sampled(layer, stream, memory, tokens, walk)
 
 
@@ -173,6 +182,7 @@ def _heads(
         _shift(layer, stream, memory),
         turns,
         (layer.sigma_q, layer.sigma_k) if layer.qk_norm else None,
+        float(size) ** 0.5 if layer.scale == "linear" else 1.0,
     )
     seed = [walk.seed, zlib.crc32(walk.place.encode())]
     return Heads(scores, heads, seed, walk.told, classes, walk.stated)

@@ -56,6 +56,8 @@ class Scores:
         Angles of rotary positions.
     gains : tuple of float, optional
         Gains of queries and keys that are normalised.
+    divisor : float
+        What scores are divided by beyond the root of d.
     keep : float
         Probability of keeping a weight; kept ones are divided by it, each head and pair alone.
     """
@@ -68,6 +70,7 @@ class Scores:
     shift: Array
     turns: tuple[Array, Array] | None = None
     gains: tuple[float, float] | None = None
+    divisor: float = 1.0
     keep: float = 1.0
 
 
@@ -182,7 +185,7 @@ class Heads:
     def forward(self, values: Array, moments: list[Array], gaps: Array, moves: Array) -> Passage:
         """Everything that goes forward; `moves` are second moments of small steps of the keys."""
         keys = _root(moves)
-        root_d = self.scores.size**0.5
+        root_d = self.scores.size**0.5 * self.scores.divisor
 
         def one(batch: _Batch) -> list[Array]:
             w, q, k = batch.w * batch.mask, batch.queries, batch.keys
@@ -213,13 +216,14 @@ class Heads:
     def backward(self, values: Array, p: Array) -> tuple[Bounded, Bounded]:
         r""":math:`E\,W^T P W` and the second moments of what arrives at keys, for each class."""
         roots = _root(p), _root(values)
+        root_d = self.scores.size**0.5 * self.scores.divisor
 
         def one(batch: _Batch) -> list[Array]:
             h = batch.w.shape[1]
             g, v = (self._drawn(batch.rng, root, h, _CHANNELS) for root in roots)
             to_weights = g @ np.swapaxes(v, -1, -2) / _CHANNELS**0.5
             to_scores = _through(batch.w, batch.mask * to_weights)
-            to_keys = np.swapaxes(to_scores, -1, -2) @ batch.queries.x / self.scores.size**0.5
+            to_keys = np.swapaxes(to_scores, -1, -2) @ batch.queries.x / root_d
             back = np.swapaxes(batch.keys.returned(to_keys), 1, 2)
             flat = np.ascontiguousarray(back).reshape(len(values), -1)
             home = _carried(np.swapaxes(batch.w * batch.mask, -1, -2), [p])
@@ -254,7 +258,7 @@ class Heads:
             h = min(most, self.per_block - start)
             q = self._made(self._drawn(rng, self._from_queries, h), 0)
             k = self._made(self._drawn(rng, self._from_keys, h), 1)
-            scores = q.x @ np.swapaxes(k.x, -1, -2) / s.size**0.5  # (A, h, T, S)
+            scores = q.x @ np.swapaxes(k.x, -1, -2) / (s.size**0.5 * s.divisor)  # (A, h, T, S)
             shift = np.swapaxes(self._shift, 0, 1)
             scores = scores + np.tile(shift, (1, h // kinds, 1, 1))
             scores -= scores.max(axis=-1, keepdims=True)
