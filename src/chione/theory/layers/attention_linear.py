@@ -27,7 +27,7 @@ from chione.theory.layers.rule import Passed, Walker
 from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _MOST = 0.05  # variance of scores up to which its square is small
-_NEXT = 2.0  # times the square of that variance: bound on what is left out, relative
+_NEXT = 2.0  # times the variance to the next order: bound on what is left out, relative
 
 
 def small_scores(layer: Attention, stream: Stream, memory: Stream, size: int) -> float | None:
@@ -107,7 +107,8 @@ class _Weights:
         self._w, self._q = w, q.value / size
         self._k = layer.sigma_k**2 * memory.second_moments().value
         self._v = layer.sigma_v**2 * memory.second_moments().value
-        self._loose = _NEXT * v * v + 16.0 * EPS * len(self._k)
+        rounding = 16.0 * EPS * len(self._k)
+        self._loose, self._first = _NEXT * v * v + rounding, _NEXT * v + rounding
         alone, reads = np.diagonal(self._k), w @ self._k
         means = w @ alone
         both = np.sum(reads * w, axis=-1)
@@ -134,13 +135,16 @@ class _Weights:
         back = np.swapaxes(w, 1, 2) @ p.value
         home = back @ w + back @ m + np.swapaxes(back @ m, 1, 2)
         out = values * (home.mean(axis=0) + self._spread(r, self._k))
-        out = out + keys * self._spread(r, self._v)
+        through_keys = keys * self._spread(r, self._v)
+        out = out + through_keys
         relative = np.max(p.error) / max(float(np.max(np.abs(p.value))), 1e-300)
         size = (self._loose + relative) * np.max(np.abs(out))
+        size += self._first * np.max(np.abs(through_keys))
         return Bounded(0.5 * (out + out.T), np.full(out.shape, size))
 
     def _bounded(self, x: Array) -> Bounded:
-        return Bounded(x, np.full(x.shape, self._loose * np.max(np.abs(x), initial=0.0)))
+        """What is of first order itself, and wrong by that order."""
+        return Bounded(x, np.full(x.shape, self._first * np.max(np.abs(x), initial=0.0)))
 
     def _traces(self, x: Array, y: Array) -> Array:
         """tr(D_t X D_t' Y) for symmetric X and Y, mean over kinds, (n, n)."""
