@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chione.base import EPS, Array
+from chione.base import EPS, Array, cost
 from chione.networks import Attention, Shape
 from chione.theory.layers.attention_fixed import block_weights
 from chione.theory.layers.bounded import Bounded
@@ -26,6 +26,7 @@ from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.rule import Passed, Walker
 from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
+_RATE = 1e10  # multiplications a second of one core
 _MOST = 0.05  # variance of scores up to which its square is small
 _NEXT = 2.0  # times the variance to the next order: bound on what is left out, relative
 
@@ -50,6 +51,13 @@ def linear(
     """To first order in 1 / d; `given` are the shift of the scores and their variance."""
     shift, v = given
     rows, columns = classes
+    sites = max(rows.sites, columns.sites)
+    cost.check(
+        f"{walk.place}: attention over {sites} positions of all inputs",
+        seconds=40.0 * len(shift) * 2.0 * sites**3 / _RATE,
+        gigabytes=8e-9 * (6 * len(shift) + 40) * sites**2,
+        fits="fewer positions",
+    )
     weights = _Weights(block_weights(shift, stream.inputs), layer, stream, memory, v, walk)
     so2, gv, sb2 = layer.sigma_o**2, layer.sigma_v**2, layer.sigma_b**2
     k, d, theta = (x.at(memory.orbits.index) for x in (memory.k, memory.d, memory.theta))
