@@ -28,11 +28,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chione.base import Array, cost
+from chione.base import Array
 from chione.networks import Attention, Shape
 from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
 from chione.theory.layers.attention_heads import Heads, Passage, Scores
+from chione.theory.layers.attention_linear import linear, small_scores
 from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
@@ -41,7 +42,7 @@ from chione.theory.layers.rule import Passed, Walker, forward
 from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _RATE = 4e10  # operations a second of one core, in single precision
-_NORMAL = 1e-8  # s a Gaussian number
+_NORMAL = 1e-8  # s a Gaussian number; with 22 products a pair 2 s a layer of 2 x 64, measured
 _FEW = 64  # sites up to which heads cost little
 _LARGE = 256  # head size from which a head counts as infinitely large
 
@@ -65,6 +66,14 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
         if passed is not None:
             walk.told(1.0)
             return passed
+    elif layer.scale == "linear":
+        size = layer.size(stream.shape, walk.place)
+        v = small_scores(layer, stream, memory, size)
+        if v is not None:
+            walk.told(1.0)
+            given = _shift(layer, stream, memory), v
+            classes = _apart(stream.orbits), _apart(memory.orbits)
+            return linear(layer, stream, memory, given, classes, walk)
     return _sampled(layer, stream, memory, tokens, walk)
 
 
@@ -151,12 +160,12 @@ def _heads(
     size = layer.size(stream.shape, walk.place)
     sites = max(stream.orbits.sites, memory.orbits.sites)
     heads = walk.heads * max(1, min(4, 2 * _FEW // sites))
-    products = 40.0 * sites**2 * max(size, sites / stream.inputs)
-    cost.check(
+    products = 22.0 * sites**2 * max(size, sites / stream.inputs)
+    walk.charge(
         f"{walk.place}: {heads} sampled heads over {sites} positions of all inputs",
-        seconds=heads * (products / _RATE + 4.0 * sites * size * _NORMAL),
-        gigabytes=1e-9 * 200.0 * sites**2,
-        fits="fewer positions or heads (of the walk)",
+        heads * (products / _RATE + 4.0 * sites * size * _NORMAL),
+        1e-9 * 200.0 * sites**2,
+        "fewer positions, layers or heads (of the walk) fit",
     )
     walk.sampled[walk.place] = "sampled heads"
     turns = None
@@ -173,9 +182,10 @@ def _heads(
         _shift(layer, stream, memory),
         turns,
         (layer.sigma_q, layer.sigma_k) if layer.qk_norm else None,
+        float(size) ** 0.5 if layer.scale == "linear" else 1.0,
     )
     seed = [walk.seed, zlib.crc32(walk.place.encode())]
-    return Heads(scores, heads, seed, walk.told, classes)
+    return Heads(scores, heads, seed, walk.told, classes, walk.stated)
 
 
 def _shift(layer: Attention, stream: Stream, memory: Stream) -> Array:
