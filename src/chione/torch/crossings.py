@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Protocol, TypeAlias
 
+import numpy as np
+
 from chione.base import UnsupportedLayerError
 from chione.networks import (
     AbstractLayer,
@@ -27,8 +29,10 @@ from chione.networks import (
 )
 from chione.theory.layers.batch_of_sites import batch_of_sites
 from chione.theory.layers.channels import by_parts, joined, multiplied, product
+from chione.theory.layers.parallel import factors_home, sliced
 from chione.theory.layers.projected_attention import Weights, attend
-from chione.theory.layers.residual import added
+from chione.theory.layers.recipe import Affine, Leaf
+from chione.theory.layers.residual import added, handed_down
 from chione.theory.layers.rule import Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
 from chione.torch import lattice
@@ -37,6 +41,7 @@ from chione.torch.layers.entering import Attention
 from chione.torch.layers.joins import Concat, Pick, Product, Sum, View
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import Frozen
+from chione.torch.layers.pooling import Windows
 from chione.torch.layers.recurrent import Cells
 from chione.torch.layers.tensors import Heads, Weighing, Weight
 from chione.torch.nodes import Node
@@ -46,6 +51,7 @@ from chione.torch.states import (
     averaged,
     gradient_reversed,
     in_sequence,
+    leafed,
     picked,
     reversed_in_time,
 )
@@ -163,6 +169,7 @@ def _dense(layer: Dense, node: Node, states: tuple[State, ...], walk: Asked) -> 
     given = walk.given(node)
     wanted = layer if given is None else _affine(*given, node.shape[-1])
     stream, home = forward(wanted, state.stream, walk.rules)
+    stream = leafed(stream)
     return _behind(node, state, stream, walk, home)
 
 
@@ -188,12 +195,12 @@ def _convolution(
         stream, through = forward(
             _affine(w2 / weight.coverage, b2, node.shape[1]), state.stream, walk.rules
         )
-        return _behind(node, state, stream, walk, through)
+        return _behind(node, state, leafed(stream), walk, through)
     if weight.centred and state.taken == "all" and state.grid:
         exact = replace(layer, sigma_w=math.sqrt(w2 / weight.coverage), sigma_b=math.sqrt(b2))
         stream, tapwise = forward(exact, state.stream, walk.rules)
         if stream.shape.grid == node.shape[2:]:
-            return _behind(node, state, stream, walk, tapwise)
+            return _behind(node, state, leafed(stream), walk, tapwise)
     at = arranged(node.shape, "first", walk.batch)
     if at is None:
         raise unsupported(node, "its first axis is not the batch")
@@ -216,7 +223,7 @@ def _convolution(
             g = lattice.thinned(g, sites, 1.0 / steps)
         return back(g)
 
-    return Crossing(State(stream, at.grid, taken, "first"), {node.parents[0]: home})
+    return Crossing(State(leafed(stream), at.grid, taken, "first"), {node.parents[0]: home})
 
 
 def _scaled(g: Gradient, factor: float) -> Gradient:
@@ -228,7 +235,11 @@ def _frozen(layer: Frozen, node: Node, states: tuple[State, ...], walk: Asked) -
     r"""Batch norm in evaluation: :math:`K' = a^2 K + b^2`, a and b constants."""
     (state,) = states
     stream = multiplied(state.stream, layer.factor)
-    stream = replace(stream, k=stream.k.shifted(layer.bias**2))
+    recipe = stream.recipe
+    if recipe is not None and layer.bias:  # as a channel's own constant, of mean zero
+        one = np.ones(stream.orbits.sites)
+        recipe = Affine(recipe, 0.0 * one, one, layer.bias)
+    stream = replace(stream, k=stream.k.shifted(layer.bias**2), recipe=recipe)
     return _behind(node, state, stream, walk, lambda g: _scaled(g, layer.factor**2))
 
 
@@ -254,10 +265,19 @@ def _view(layer: View, node: Node, states: tuple[State, ...], walk: Asked) -> Cr
             raise unsupported(node, "a share of several groups of channels")
         share = at.width / stream.shape.width
         stream = _wide(stream, at.width)
-        stream = stream if sources is None else replace(stream, sources=sources)
+        if sources is not None:
+            stream = _other_channels(stream, sources)
     elif at.width != stream.shape.width:
         raise unsupported(node, "channels were mixed with positions")
     return _behind(node, state, stream, walk, lambda g: _scaled(g, share))
+
+
+def _other_channels(stream: Stream, sources: frozenset[int]) -> Stream:
+    """Channels of the same law that share none with the other parts."""
+    recipe = None
+    if stream.law.gaussian:
+        recipe = Leaf(stream.orbits, stream.k, stream.d, stream.theta)
+    return replace(stream, sources=sources, recipe=recipe)
 
 
 @cross.register
@@ -395,16 +415,29 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
         if layer.minus:
             raise unsupported(node, "it is zero")
         doubled = replace(state, stream=multiplied(state.stream, 2.0))
-        return Crossing(doubled, {one: lambda g: g.scaled(4.0)})
+        return Crossing(doubled, {one: lambda g: g.by(2.0)})
     met, homes = _met(states, node, walk)
     first, second = (s.stream for s in met)
-    stream = added((first, multiplied(second, -1.0 if layer.minus else 1.0)), walk.rules)
-    return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, homes, strict=True)))
+    sign = -1.0 if layer.minus else 1.0
+    terms = first, multiplied(second, sign)
+    stream = added(terms, walk.rules)
+
+    def towards(home: Home, factor: float) -> Home:
+        return lambda g: home(handed_down(g, terms, stream, walk.rules).by(factor))
+
+    back = towards(homes[0], 1.0), towards(homes[1], sign)
+    return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, back, strict=True)))
 
 
 @cross.register
 def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    counts = [s.positions for s in states]
+    if min(counts) == 1 < max(counts):
+        states, wide = _broadcast(states)
+    else:
+        wide = (_same, _same)
     met, homes = _met(states, node, walk)
+    homes = tuple(_then(home, back, 1.0) for home, back in zip(homes, wide, strict=True))
     one, two = (s.stream for s in met)
     if not one.sources.isdisjoint(two.sources):
         raise unsupported(node, "its factors depend on the same weights")
@@ -412,11 +445,28 @@ def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked)
     if math.prod(node.shape) > max(_numel(s, walk.batch) for s in met):  # all pairs of channels
         stream = _wide(stream, one.shape.width * two.shape.width)
 
-    def towards(home: Home, other: Stream) -> Home:
-        return lambda g: home(Gradient(g.orbits, g.p).times(other.orbits, other.k))
+    def towards(home: Home, factor: Home) -> Home:
+        return lambda g: home(factor(g))
 
-    back = towards(homes[0], two), towards(homes[1], one)
+    factors = factors_home((one, two), stream, walk.rules)
+    back = [towards(*pair) for pair in zip(homes, factors, strict=True)]
     return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, back, strict=True)))
+
+
+def _broadcast(states: tuple[State, ...]) -> tuple[tuple[State, ...], tuple[Home, ...]]:
+    """A factor without positions as one that is the same at all of them."""
+    large = max(states, key=lambda s: s.positions)
+    out: list[State] = []
+    homes: list[Home] = []
+    for state in states:
+        if state.positions == large.positions:
+            out.append(state)
+            homes.append(_same)
+            continue
+        stream, home = lattice.repeated(state.stream, large.stream, large.positions)
+        out.append(replace(large, stream=stream))
+        homes.append(home)
+    return tuple(out), tuple(homes)
 
 
 def _numel(state: State, batch: int) -> int:
@@ -430,10 +480,11 @@ def _concat(layer: Concat, node: Node, states: tuple[State, ...], walk: Asked) -
     if not layer.channels or len(set(node.parents)) < len(node.parents):
         raise unsupported(node, "its terms are no separate groups of channels")
     met, homes = _met(states, node, walk)
-    stream = joined(tuple(s.stream for s in met))
+    streams = tuple(s.stream for s in met)
+    stream = joined(streams)
 
     def towards(home: Home, i: int) -> Home:
-        return lambda g: home(g.parts[i] if g.parts else g)
+        return lambda g: home(sliced(g, streams)[i])
 
     back = {
         p: towards(home, i) for i, (p, home) in enumerate(zip(node.parents, homes, strict=True))
@@ -481,18 +532,20 @@ def stateless(node: Node, parent: int, numel: int) -> float | None:
         return 1.0
     if isinstance(layer, (Scale, Frozen)):
         return layer.factor**2
-    if isinstance(layer, Pooling):
+    if isinstance(layer, (Pooling, Windows)):
         return _pooled(layer, node, numel)
     return 1.0 / layer.keep if isinstance(layer, Dropout) else None
 
 
-def _pooled(layer: Pooling, node: Node, numel: int) -> float | None:
+def _pooled(layer: Pooling | Windows, node: Node, numel: int) -> float | None:
     """Of windows that do not overlap, or whose gradients are uncorrelated.
 
     A maximum hands the gradient on to one of its entries; a mean of k divides it among them.
     """
     if layer.reduce == "max":
         return 1.0
+    if isinstance(layer, Windows):
+        return 1.0 / layer.taps
     if layer.kernel is None:
         return node.numel / max(numel, 1)
     whole = isinstance(layer.kernel, int)

@@ -164,6 +164,8 @@ def pooled(stream: Stream, positions: int) -> tuple[Stream, Pullback]:
     """The mean over all positions, of which the sites are a sample."""
     inputs, sites = stream.inputs, stream.positions
     gram = summed(stream.second_moments().value, inputs, sites, positions) / positions**2
+    values, vectors = np.linalg.eigh(gram)  # a few sites may leave a mean of negative square
+    gram = (vectors * np.maximum(values, 1e-12 * max(float(values[-1]), 0.0))) @ vectors.T
     mean = stream.mean.value.reshape(inputs, sites).mean(axis=1)
     after = from_moments(gram, Shape(stream.shape.width), Bounded.exact(mean))
     after = after.with_(law=stream.law, sources=stream.sources, uneven=stream.uneven)
@@ -171,6 +173,22 @@ def pooled(stream: Stream, positions: int) -> tuple[Stream, Pullback]:
     def pullback(g: Gradient) -> Gradient:
         p = g.second_moments().value / positions**2
         return Gradient.of(np.repeat(np.repeat(p, sites, axis=0), sites, axis=1))
+
+    return after, pullback
+
+
+def repeated(one: Stream, like: Stream, positions: int) -> tuple[Stream, Pullback]:
+    """A stream without positions at the sites of another; gradients are summed over all positions."""
+    sites, inputs = like.positions, one.inputs
+    at = np.repeat(np.arange(inputs), sites)
+    after = one.with_(
+        shape=Shape(one.shape.width, like.shape.grid),
+        orbits=Orbits(one.orbits.index[np.ix_(at, at)]),
+        mean=one.mean.at(at),
+    )
+
+    def pullback(g: Gradient) -> Gradient:
+        return Gradient.of(summed(g.second_moments().value, inputs, sites, positions))
 
     return after, pullback
 

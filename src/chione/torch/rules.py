@@ -19,7 +19,7 @@ from chione.torch.layers.heads import HEADS
 from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels, along_positions
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import norm_call, uses_batch
-from chione.torch.layers.pooling import pooling_call, pools_first
+from chione.torch.layers.pooling import Windows, other_pool, pooling_call, pools_first
 from chione.torch.layers.recurrent import CALLS, recurrent_call
 from chione.torch.layers.scale import scale_of
 from chione.torch.layers.tensors import Affine, Table, Weight, root_mean_square
@@ -28,6 +28,7 @@ from chione.torch.nodes import Node
 from chione.torch.padding import pad, padded
 from chione.torch.patches import patches
 from chione.torch.samples import Sample, is_sampled
+from chione.torch.statistics import lazy_moments
 
 
 class Rules:
@@ -332,7 +333,7 @@ class Rules:
 
     def _pool(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         """A pool; what theory cannot follow through it starts again behind."""
-        call = pooling_call(name, args, kwargs, out)
+        call = pooling_call(name, args, kwargs, out) or other_pool(name, args, kwargs)
         source = None if call is None else self.book.find(call[0])
         if call is None or source is None:
             return False, out
@@ -341,6 +342,12 @@ class Rules:
         node = self.book.new(call[1], (source,), out, None)
         if parent.axes == ("first" if first else "last"):
             node.axes = parent.axes if out.dim() > 2 else "last"
+        windows = isinstance(call[1], Windows) or call[1].kernel is not None
+        if windows and node.axes and self.book.measure:
+            node.numbers = lazy_moments(out, self.book.graph.batch)
+            node.sample = Sample.of(out, node.axes, self.book.graph.batch, node.numbers)
+            if parent.applied is not None:
+                node.open = (out != 0).double().mean()
         return True, out
 
     def _concat(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:

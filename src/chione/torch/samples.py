@@ -10,7 +10,7 @@ since answers may be read there; and of a larger image a lattice.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -138,6 +138,8 @@ class Sample:
         Mean of 1 - c between different positions of the sample, over all inputs.
     patches : bool
         Whether the channels are all entries that one output of a convolution reads.
+    channels : Tensor, shape (sites, channels)
+        The entries themselves.
     """
 
     at: Arrangement
@@ -149,6 +151,7 @@ class Sample:
     lengths: torch.Tensor | None = None
     inside: torch.Tensor | None = None
     patches: bool = False
+    channels: torch.Tensor | None = None
 
     @staticmethod
     def of(
@@ -176,9 +179,19 @@ class Sample:
         """From (inputs, sites, channels) of the whole batch."""
         lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
         inside = _inside(y)
-        y = y[_spread(len(y), at.inputs)].reshape(-1, y.shape[-1]).double()
+        rows = y[_spread(len(y), at.inputs)].reshape(-1, y.shape[-1])
+        y = rows.double()
         gram = y @ y.T / y.shape[1]
-        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths, inside)
+        made = Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths, inside)
+        return replace(made, channels=rows)
+
+    def rows(self, gram: Array) -> Array | None:
+        """The entries, scaled to mean squares that the sample is corrected to, (sites, channels)."""
+        if self.channels is None:
+            return None
+        x = np.asarray(self.channels.double().cpu().numpy())
+        found = np.maximum((x * x).mean(axis=1), 1e-300)
+        return np.asarray(x * np.sqrt(np.diagonal(gram) / found)[:, None])
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""

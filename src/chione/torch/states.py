@@ -11,6 +11,7 @@ from chione.base import Array, UnsupportedLayerError
 from chione.networks import Flatten, Shape
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Index, Orbits
+from chione.theory.layers.recipe import Given, Leaf
 from chione.theory.layers.rule import Pullback, Walker, forward, unclosed
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
@@ -120,7 +121,9 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
     sites = len(gram) // sample.at.inputs
     inside = sample.at.grid if sample.taken == "all" else (sites,) if sites > 1 else ()
     stream = from_moments(gram, Shape(sample.at.width, inside), Bounded.exact(mean))
-    stream = stream.with_(law=GAUSSIAN if gaussian else MEASURED)
+    if not gaussian:
+        rows = sample.rows(gram)
+        stream = stream.with_(law=MEASURED, recipe=None if rows is None else Given(rows))
     return State(stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches)
 
 
@@ -132,7 +135,8 @@ def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> 
     omc = found.one_minus_c if math.isfinite(found.one_minus_c) else 0.0
     gram = found.mean_square * (1.0 - omc * (1.0 - np.eye(n)))
     stream = from_moments(gram, Shape(at.width), Bounded.exact(np.full(n, found.mean)))
-    stream = stream.with_(law=GAUSSIAN if gaussian else MEASURED)
+    if not gaussian:
+        stream = stream.with_(law=MEASURED)
     return State(stream, at.grid, "mean" if at.positions > 1 else "all", axes)
 
 
@@ -163,6 +167,7 @@ def picked(stream: Stream, place: int) -> tuple[Stream, Pullback]:
         theta=one.covariance(stream.theta),
         mean=stream.mean.at(np.arange(inputs) * n + place),
     )
+    after = leafed(after)
 
     def pullback(g: Gradient) -> Gradient:
         home = Together.of(g.orbits, windows.adjoint, inputs)
@@ -214,6 +219,14 @@ def gradient_reversed(g: Gradient, stream: Stream) -> Gradient:
     """The same for a gradient on the sites of a stream."""
     at = _backwards(stream.inputs, stream.positions)
     return Gradient(Orbits(g.orbits.index[np.ix_(at, at)]), g.p)
+
+
+def leafed(stream: Stream) -> Stream:
+    """A Gaussian stream with a recipe of its own, and no tangent kernel, which nobody asks for."""
+    theta = Bounded.exact(np.zeros(stream.orbits.count))
+    if not stream.law.gaussian:
+        return replace(stream, theta=theta)
+    return replace(stream, theta=theta, recipe=Leaf(stream.orbits, stream.k, stream.d, theta))
 
 
 def uniform(state: State, total: float, numel: int) -> Gradient:

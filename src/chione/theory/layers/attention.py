@@ -150,7 +150,7 @@ def _heads(
     """The heads that are drawn, after a look at what they cost."""
     size = layer.size(stream.shape, walk.place)
     sites = max(stream.orbits.sites, memory.orbits.sites)
-    heads = walk.heads * max(1, min(8, 2 * _FEW // sites))
+    heads = walk.heads * max(1, min(4, 2 * _FEW // sites))
     products = 40.0 * sites**2 * max(size, sites / stream.inputs)
     cost.check(
         f"{walk.place}: {heads} sampled heads over {sites} positions of all inputs",

@@ -19,6 +19,8 @@ import numpy as np
 from chione.base import EPS, Array
 from chione.networks import Norm
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.population import Population
+from chione.theory.layers.recipe import Recipe
 from chione.theory.layers.rule import Passed, Walker, unclosed
 from chione.theory.layers.stream import Gradient, Stream, from_moments
 
@@ -56,9 +58,10 @@ def batch_of_sites(layer: Norm, stream: Stream, weights: Array, walk: Walker) ->
         k=Bounded(after.k.value, error).shifted(layer.bias**2),
         d=Bounded(distance, np.where(after.orbits.apart, 4.0 * error, 0.0)),
         law=stream.law,
-        sources=stream.sources,
+        sources=after.sources if stream.law.gaussian else stream.sources,
         uneven=stream.uneven,
         met=stream.met,
+        recipe=after.recipe if stream.law.gaussian else _recipe(stream, factor),
     )
 
     def pullback(g: Gradient) -> Gradient:
@@ -68,6 +71,38 @@ def batch_of_sites(layer: Norm, stream: Stream, weights: Array, walk: Walker) ->
         return Gradient.of(factor * fluctuation * max(1.0 - along, 0.0) * p)
 
     return after, pullback
+
+
+def _recipe(stream: Stream, factor: float) -> Recipe | None:
+    return None if stream.recipe is None else Centred(stream.recipe, np.sqrt(factor))
+
+
+class Centred(Recipe):
+    """Channels less their means over the sites, times a number.
+
+    Parameters
+    ----------
+    parent : Recipe
+        What is centred.
+    factor : float
+        The number.
+    """
+
+    def __init__(self, parent: Recipe, factor: float) -> None:
+        super().__init__(parent)
+        self._factor = factor
+
+    def value(self, crowd: Population, *x: Array) -> Array:
+        """Centred."""
+        return self._factor * (x[0] - x[0].mean(axis=1, keepdims=True))
+
+    def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
+        """Centred alike."""
+        return None if dx[0] is None else self.value(crowd, dx[0])
+
+    def back(self, crowd: Population, g: Array) -> tuple[Array, ...]:
+        """The map is symmetric."""
+        return (self.value(crowd, g),)
 
 
 def _centred(matrix: Array, weights: Array) -> tuple[Array, float]:

@@ -82,7 +82,6 @@ def attend(query: Stream, key: Stream, value: Stream, weights: Weights, walk: Wa
     gram = _even(found.values.value)
     after = from_moments(gram, Shape(value.shape.width, query.shape.grid))
     at = after.orbits.rows, after.orbits.columns
-    nothing = np.full(after.orbits.count, np.nan)
     error = np.full(after.orbits.count, 64.0 * EPS * float(np.abs(gram).max()))
     error += float(value.k.error.max())
     apart = after.orbits.apart
@@ -92,7 +91,7 @@ def attend(query: Stream, key: Stream, value: Stream, weights: Weights, walk: Wa
             np.where(apart, np.maximum(found.gaps.value[at], 0.0), 0.0),
             np.where(apart, 4.0 * error, 0.0),
         ),
-        theta=Bounded(nothing, nothing),  # that of projected streams is not kept
+        theta=Bounded.exact(np.zeros(after.orbits.count)),  # that of projected streams is not kept
         law=Law(False, "means over positions with weights of their own head", value.law.random),
         sources=query.sources | key.sources | value.sources,
     )

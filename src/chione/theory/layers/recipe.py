@@ -178,7 +178,7 @@ class Sum(Recipe):
 
     def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
         """The sum of tangents."""
-        return self._summed(dx)
+        return None if all(t is None for t in dx) else self._summed(dx)
 
     def back(self, crowd: Population, g: Array) -> tuple[Array, ...]:
         """A multiple to each."""

@@ -58,6 +58,7 @@ def through_population(given: Recurrence, walk: Walker) -> tuple[States, Home, C
     if crowd is None:
         why = "the state enters channel by channel, which takes sampled channels"
         raise unclosed(walk, "the states of this cell", why)
+    crowd.drawn_elsewhere()
     n = given.inputs * given.times
     cell = CELLS[given.layer.cell]
     channels = _channels(given, cell)

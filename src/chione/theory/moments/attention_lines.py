@@ -40,18 +40,19 @@ def trapezoid(below: float, above: float, step: float) -> tuple[Array, Array]:
 
 def shared_step(own: list[float], shared: list[float]) -> float:
     """Step in the shared part z of two scores, whose other parts smooth what depends on it."""
-    steps = [_smooth_step(0.7 * s) / c for s, c in zip(own, shared, strict=True) if c > 0.0]
+    steps = [_smooth_step(0.7 * s, 2) / c for s, c in zip(own, shared, strict=True) if c > 0.0]
     return min(0.7, *steps, 0.7)
 
 
-def _smooth_step(sigma: float) -> float:
-    r"""Step at which :math:`e^{-e^y}`, smoothed by N(0, sigma^2), has an error of e^-30.
+def _smooth_step(sigma: float, most: int) -> float:
+    r"""Step at which :math:`e^{ky - e^y}`, smoothed by N(0, sigma^2), has an error of e^-30.
 
-    Its Fourier transform falls as :math:`e^{-\pi|\omega|/2 - \sigma^2 \omega^2 / 2}`.
+    Its Fourier transform :math:`\Gamma(k + i\omega) e^{-\sigma^2 \omega^2 / 2}` falls as
+    :math:`|\omega|^{k - 1/2} e^{-\pi|\omega|/2 - \sigma^2 \omega^2 / 2}`; k is at most `most`.
     """
-    square = math.pi**2
-    root = math.sqrt(square**2 + 4.0 * _EXPONENT * square * sigma**2)
-    return (square + root) / (2.0 * _EXPONENT)
+    square, exponent = math.pi**2, _EXPONENT + 2.5 * most
+    root = math.sqrt(square**2 + 4.0 * exponent * square * sigma**2)
+    return (square + root) / (2.0 * exponent)
 
 
 def line(sigma: float, smooth: float, tokens: tuple[int, int], coarser: float = 1.0) -> Line:
@@ -81,7 +82,8 @@ def line(sigma: float, smooth: float, tokens: tuple[int, int], coarser: float = 
     # where a strip is narrower than the Gaussian the bulk keeps the strip's step
     bulk = min(24.0, 4.0 * (max(1.0, sigma / math.sqrt(1.0 + 2.0 * math.log(most))) / scale - 1.0))
     left, middle = np.interp([few - 44.0, few - 0.5 - bulk], log, y)
-    right = float(np.interp(34.0, np.maximum.accumulate(rest), y))
+    # powers e^{4 y} of what falls doubly exponentially need a little more
+    right = float(np.interp(34.0, np.maximum.accumulate(rest), y)) + 0.7
     below = math.log(max((middle - left) / scale, 1.0)) + 0.1
     above = (right - middle) / scale
     t = step * np.arange(-math.ceil(below / step), math.ceil(above / step) + 1)
@@ -109,7 +111,7 @@ def _evaluated(y: Array, sigma: float, most: int) -> list[Array]:
     else:
         # e^{k u} moves the weight up by k sigma, until the exponential cuts it off
         up = min(most * sigma, max(0.0, -float(np.min(y)) / sigma))
-        x, weights = trapezoid(REACH, REACH + up, min(0.7, _smooth_step(0.0) / sigma))
+        x, weights = trapezoid(REACH, REACH + up, min(0.7, _smooth_step(0.0, most) / sigma))
     e = np.exp(np.minimum(y[..., None] + sigma * x, 150.0))
     power = np.exp(-e)
     out = [-np.expm1(-e) @ weights]

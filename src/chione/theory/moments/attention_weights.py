@@ -32,6 +32,7 @@ from chione.base import EPS, Array
 from chione.theory.moments.attention_lines import REACH, Line, line, shared_step, token, trapezoid
 
 _MOST = 1 << 30  # products of one grid; more, and the steps grow
+_FINER = 0.5  # factor on the step for single rows
 _FLOOR = 2e-13  # relative, of sums over smooth grids
 _CLOSE = 0.05  # variance of a difference of scores below which distances are integrals of slopes
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(3)
@@ -91,7 +92,7 @@ def row_moments(v: float, tokens: int) -> RowMoments:
     """
     if tokens == 1:
         return RowMoments(1.0, 1.0, 1.0, 0.0, (0.0,) * 4)
-    at = line(math.sqrt(v), math.sqrt(v), (tokens, tokens))
+    at = line(math.sqrt(v), math.sqrt(v), (tokens, tokens), _FINER)  # one line costs little
     rare, a1, a2, a3, a4 = token(at.y, math.sqrt(v), 4)
     log = _log_rest(rare)
     power = np.exp((tokens - 1) * log)
@@ -104,7 +105,7 @@ def row_moments(v: float, tokens: int) -> RowMoments:
         ]
     )
     fine, coarse = terms @ at.weights, terms[:, ::2] @ (2.0 * at.weights[::2])
-    errors = list(_errors(fine, coarse, v)[1:])
+    errors = list(_errors(fine, coarse, v, power=0.2)[1:])
     square, cube, squared = (float(x) for x in fine[1:])
     errors = [float(e + abs(fine[0] - 1.0) * x) for e, x in zip(errors, fine[1:], strict=True)]
     slope = square - 2.0 * cube + squared
@@ -304,13 +305,13 @@ def _log_rest(rare: Array) -> Array:
     return np.asarray(np.log1p(-np.minimum(rare, 1.0 - EPS)))
 
 
-def _errors(fine: Array, coarse: Array, v: float) -> Array:
+def _errors(fine: Array, coarse: Array, v: float, power: float = 0.7) -> Array:
     """Bounds on the errors of the fine sums, from what twice the step changes.
 
     Twice the step squares the error where the grid resolves all; beyond a variance of 9 narrow
     strips are resolved late, and less is claimed.
     """
-    floor, power = (_FLOOR, 0.7) if v <= 9.0 else (10.0 * _FLOOR, 0.2)
+    floor, power = (_FLOOR, power) if v <= 9.0 else (50.0 * _FLOOR, 0.2)
     size = np.abs(fine) + 1e-300
     change = np.minimum(np.abs(fine - coarse) / size, 1.0)
     return np.asarray(size * (floor + change * np.minimum(1.0, 10.0 * change**power)))

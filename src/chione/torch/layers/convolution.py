@@ -29,7 +29,7 @@ def convolution_call(
 ) -> tuple[torch.Tensor, Convolution, Weight] | None:
     """The input, the layer and its tensors, or None; arguments as for dense layers.
 
-    `padded` is what was put around the input before, circularly.
+    `padded` is what was put around the input before.
     """
     if name in CONVOLUTIONS:
         return _plain(padded, seen, *taken(args, kwargs, _PLAIN))
@@ -61,12 +61,13 @@ def _plain(
         outputs = (size + left + right - wide * (k - 1) - 1) // step + 1
         coverage *= _axis_coverage(size, outputs, k, step, wide, left)
         centred &= left == wide * ((k - 1) // 2) and outputs == -(-size // step)
-    coverage = 1.0 if padded is not None else coverage
+    around = padded is not None and padded.circular
+    coverage = 1.0 if around else coverage
     channels = int(w.shape[1]) * groups
     depthwise = groups == channels == int(w.shape[0]) and groups > 1
     tensors = Weight(
         w, b, float(math.prod(w.shape[1:])), coverage, *names(w, b, seen), False, groups,
-        strides, "convolution", centred, tuple(before_all) if padded is None else (),
+        strides, "convolution", centred, () if around else tuple(before_all),
     )  # fmt: skip
     layer = Convolution(
         kernel,
@@ -75,7 +76,7 @@ def _plain(
         int(w.shape[0]),
         strides,
         dilations,
-        padding="circular" if padded is not None else "zero",
+        padding="circular" if around else "zero",
         groups=1 if depthwise else groups,
         depthwise=depthwise,
     )
@@ -104,13 +105,14 @@ def _transposed(
     return x, layer, tensors
 
 
-def circular_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Padded | None:
-    """What ``pad`` puts around a tensor, where it goes around."""
-    x, widths, mode, _ = taken(args, kwargs, ("input", "pad", "mode", "value"))
+def padding_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Padded | None:
+    """What ``pad`` puts around a tensor: zeros, or what stands at the other side."""
+    x, widths, mode, value = taken(args, kwargs, ("input", "pad", "mode", "value"))
     axes = x.dim() - 2
-    if mode != "circular" or axes < 1 or len(widths) != 2 * axes:
+    zeros = mode in (None, "constant") and not value and min(widths, default=-1) >= 0
+    if not (zeros or mode == "circular") or axes < 1 or len(widths) != 2 * axes:
         return None
-    return Padded(tuple(int(w) for w in widths))
+    return Padded(tuple(int(w) for w in widths), not zeros)
 
 
 def _axes(value: Any, n: int) -> tuple[int, ...]:

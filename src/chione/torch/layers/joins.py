@@ -77,9 +77,13 @@ class Pick(AbstractJoin, word="view"):
 @final
 @dataclass(frozen=True)
 class Padded(AbstractJoin, word="view"):
-    """Positions beyond the edge, copied from the other side; `widths` from the last axis on."""
+    """Positions beyond the edge; `widths` from the last axis on.
+
+    They are copied from the other side, or zero.
+    """
 
     widths: tuple[int, ...]
+    circular: bool = True
 
 
 def along_channels(whole: tuple[int, ...], parts: list[tuple[int, ...]], axes: str) -> bool:
