@@ -9,7 +9,7 @@ import pytest
 
 import chione as ch
 from chione.base import CostError, UnsupportedLayerError
-from chione.diagnosis.network_changes import gradients, trunk
+from chione.diagnosis.network_changes import _normalised_after, gradients, trunk
 from chione.networks import (
     Convolution,
     Dense,
@@ -25,6 +25,7 @@ from chione.networks import (
     convnet,
     mlp,
     resnet,
+    transformer,
 )
 from chione.networks.layer import AbstractLayer
 from chione.simulation.layers import Draws, draw
@@ -97,7 +98,9 @@ def test_where_a_rule_is_missing_the_theory_goes_on_from_what_was_measured():
     theory = found.theory
     measured = [place for place, rule in zip(theory.places, theory.rules, strict=True)
                 if rule == "measured"]  # fmt: skip
-    assert measured == [f"layers[1]#{k}.layers[1]" for k in range(3)]
+    assert list(theory.reasons) == [f"layers[1]#{k}.layers[1]" for k in range(3)]
+    # and the row of a repetition, whose stream it is
+    assert measured[:2] == ["layers[1]#0.layers[1]", "layers[1]#0"]
     assert "Measured at 3 places" in str(found)
     assert "m: measured on the simulated networks; all else by the closed rules" in str(found)
     row = theory.index("layers[2]")
@@ -117,7 +120,8 @@ def test_the_page_says_which_law_answered_where():
     assert "population" in str(found) and "Measured" not in str(found)
     for name in ("q", "gradient"):
         mean, error = found.simulated[name].T
-        value, bound = (np.asarray(x) for x in getattr(found.theory, name)[:2])
+        expected = getattr(found.theory, name)
+        value, bound = np.asarray(expected.value), np.asarray(expected.error)
         assert np.all(np.abs(mean - value) <= 5.0 * error + bound + 0.03 * value), name
     assert ch.compare(found.simulation).agrees
 
@@ -311,3 +315,15 @@ def test_what_a_finite_width_shifts_is_no_contradiction():
     beyond = np.abs(comparison.z["second_moments"]).max()
     assert beyond > 6.0  # a deviation that chance does not make
     assert comparison.agrees
+
+
+def test_the_scale_of_a_stream_that_norms_alone_read_is_no_obstacle():
+    """Small embeddings make gradients large and nothing else: GPT-2 trains; without norms not so."""
+    options = {"tokens": 8, "positions": "none", "head_size": 512}
+    small = transformer(12, 64, 4, norm="pre", init="gpt2", **options)
+    found = ch.analyze(small, simulate=False)
+    assert (found.trains, found.problem) == ("yes", "none")
+    assert found.log10_gradient > 2.6  # told all the same
+    ends = transformer(12, 64, 4, norm="pre", init="gpt2", final_norm=False, **options)
+    assert not _normalised_after(ends)["layers[0]"]
+    assert _normalised_after(small) == {"layers[0]": True, "layers[1]": False}
