@@ -48,11 +48,16 @@ class Population:
         self._sent = 0
         self._owner: object = None
         self._owned: Array = np.empty((0, 0))
+        self._elsewhere = False
 
     @property
     def used(self) -> bool:
         """Whether any channel was drawn."""
-        return bool(self._values)
+        return bool(self._values) or self._elsewhere
+
+    def drawn_elsewhere(self) -> None:
+        """Hear that a rule drew channels of its own."""
+        self._elsewhere = True
 
     def rows(self, sites: int) -> int:
         """Number of channels for a stream of so many sites."""
