@@ -318,7 +318,7 @@ def test_close_inputs_keep_their_distance():
     u, f = np.meshgrid(np.linspace(1e-4, 9.0, 3000), np.linspace(-9.0, 9.0, 6001))
     dense = np.exp(-0.5 * (u**2 + f**2))
     both = 0.5 * dense[np.sqrt(0.5) * f + u > 0.0].sum() / dense.sum()
-    exact = 1.44 * gap * ((both + 0.25) + both)
+    exact = 1.44 * gap * ((both + 0.25) + 2.0 * both)
     assert abs(passed.value[1] - exact) <= passed.error[1] + 1e-3 * exact
     omc = found.one_minus_c
     assert omc.value[-1] > 0.0

@@ -10,7 +10,7 @@ import transformers
 from torch import nn
 from torch.nn import functional as F
 
-WIDTH, HEADS, LAYERS, VOCABULARY = 256, 4, 2, 256
+WIDTH, HEADS, LAYERS, VOCABULARY = 256, 4, 2, 4096
 Built = tuple[nn.Module, Any]
 
 
@@ -102,9 +102,16 @@ def convnext() -> Built:
 
 def efficientnet() -> Built:
     config = transformers.EfficientNetConfig(
-        width_coefficient=2.0, depth_coefficient=1.0, hidden_dim=2560, image_size=64
-    )
-    return transformers.EfficientNetForImageClassification(config), {"pixel_values": images()}
+        width_coefficient=2.0, depth_coefficient=1.0, hidden_dim=2560, image_size=64,
+        batch_norm_eps=1e-5,
+    )  # fmt: skip
+    model = transformers.EfficientNetForImageClassification(config)
+    for m in model.modules():  # the initialisation of torchvision
+        if isinstance(m, nn.Conv2d):
+            nn.init.kaiming_normal_(m.weight, mode="fan_out")
+        elif isinstance(m, nn.BatchNorm2d):
+            m.reset_parameters()
+    return model, {"pixel_values": images()}
 
 
 class Block(nn.Module):

@@ -35,7 +35,7 @@ class NetworkComparison(AbstractResult, Compared):
         a deviation this far beyond `allowance` by Student's law.
     allowance : mapping of str to ndarray
         What a finite width may shift: 4 times the variance over networks relative to the size of
-        the entry, which is of the same order 1/n.
+        the entry, which is of the same order 1/n; and the error of the theory itself.
     place : mapping of str to tuple of str
         The place of each entry.
     """
@@ -115,18 +115,17 @@ def compare_network(run: NetworkSimulation, *, effort: float = 1.0) -> NetworkCo
 
 
 def _entries(
-    run: NetworkSimulation, name: str, at: str, found: Bounded
+    run: NetworkSimulation, name: str, at: str, theory: Bounded
 ) -> tuple[str, tuple[Array, Array, Array, Array]]:
     """Place, and theory, z, p and allowance of the entries of one place that vary over networks."""
-    row, theory = run.row(at), found.value
-    upper = np.triu_indices(len(theory))
+    row = run.row(at)
+    wanted, bound = theory
+    upper = np.triu_indices(len(wanted))
     value, error = (np.asarray(m)[upper] for m in (getattr(row, name), row.stderr[name]))
-    size = np.sqrt(np.outer(np.diagonal(theory), np.diagonal(theory)))[upper]
+    size = np.sqrt(np.outer(np.diagonal(wanted), np.diagonal(wanted)))[upper]
     varies = (error > 1e-9 * size) & np.isfinite(error)
-    upper_error = found.error[upper]  # with three standard errors of what was sampled
-    value, error, size, wanted, bound = (
-        x[varies] for x in (value, error, size, theory[upper], upper_error)
-    )
+    value, error, size = (x[varies] for x in (value, error, size))
+    wanted, bound = wanted[upper][varies], bound[upper][varies]
     allowance = _WIDTH * run.n_networks * error**2 / size + bound
     beyond = np.maximum(np.abs(value - wanted) - allowance, 0.0)
     p = 2.0 * stdtr(max(run.n_networks - 1, 1), -beyond / error)

@@ -139,7 +139,11 @@ class Attending:
         b = args[1] if len(args) > 1 else kwargs.get("other", kwargs.get("mat2"))
         node = self.book.find(out)
         if node is not None and isinstance(b, torch.Tensor) and b.dim() > 2:
-            self._products[node] = _Products(args[0], b.transpose(-1, -2), out)
+            key = b.transpose(-1, -2)
+            source = self.book.find(b)
+            if source is not None:  # nobody sees this transposition
+                self.book.tag(key, self.book.graph.nodes[source])
+            self._products[node] = _Products(args[0], key, out)
 
     def softmax(self, args: Any, kwargs: Any, out: torch.Tensor) -> None:
         """Note a softmax over the last axis of scores."""
@@ -222,7 +226,8 @@ class Attending:
         while todo:
             node = nodes[todo.pop(0)]
             kept = self.book.kept.get(node.index)
-            if node.index == index and (node.axes in HEADS or (node.axes == "last" and heads == 1)):
+            plain = node.shape == tuple(x.shape)
+            if node.index == index and plain and _as_it_is(node, heads):
                 return _Source(index, x, None, heads // max(wide.shape[1], 1))
             inner = None if kept is None else as_heads(kept, node.axes, batch)
             if inner is not None:
@@ -269,3 +274,8 @@ class Attending:
         x = x.cpu()
         batch = self.book.graph.batch
         return x if x.shape[0] != batch or batch == 1 else x[spread_over(batch)]
+
+
+def _as_it_is(node: Node, heads: int) -> bool:
+    """Whether theory can take the state of a node for queries, keys or values."""
+    return node.axes in HEADS or (node.axes == "last" and heads == 1)

@@ -17,7 +17,7 @@ from chione.torch.layers.joins import Sum
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.tensors import Table
 from chione.torch.nodes import Graph, Node
-from chione.torch.samples import Sample
+from chione.torch.samples import Sample, arranged
 from chione.torch.statistics import lazy_moments, mean_square
 
 Modules = list[tuple[str, torch.nn.Module]]
@@ -110,6 +110,13 @@ class Book:
             source.sample = Sample.of(x, axes, self.graph.batch, source.numbers)
         elif not source.known or source.axes != axes:
             node.arriving = Sample.of(x, axes, self.graph.batch, source.numbers)
+
+    def reads(self, node: Node, axes: str) -> bool:
+        """Whether a convolution reads a large tensor at which theory has to start."""
+        source = self.graph.nodes[node.parents[0]]
+        starts = isinstance(source.layer, Entering) or not source.known or source.axes != axes
+        at = arranged(source.shape, axes, self.graph.batch)
+        return self.measure and starts and at is not None and at.taken(axes) == "lattice"
 
     def row(self, node: Node, out: torch.Tensor) -> None:
         """Make the node a row of the report and measure it."""

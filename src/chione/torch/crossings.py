@@ -23,24 +23,38 @@ from chione.networks import (
     Flatten,
     Norm,
     Pooling,
+    Recurrent,
     Scale,
     Shape,
 )
-from chione.theory.layers.channels import joined, multiplied, product
-from chione.theory.layers.parallel import factors_home
-from chione.theory.layers.projected_attention import Scores, attend
-from chione.theory.layers.recipe import Affine, Leaf
+from chione.theory.layers.batch_of_sites import batch_of_sites
+from chione.theory.layers.channels import by_parts, joined, multiplied, product
+from chione.theory.layers.parallel import factors_home, sliced
+from chione.theory.layers.projected_attention import Weights, attend
+from chione.theory.layers.recipe import Affine
 from chione.theory.layers.residual import added, handed_down
 from chione.theory.layers.rule import Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
+from chione.torch import lattice
+from chione.torch.lattice import pair_weights
 from chione.torch.layers.entering import Attention
 from chione.torch.layers.joins import Concat, Pick, Product, Sum, View
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import Frozen
+from chione.torch.layers.pooling import Windows
+from chione.torch.layers.recurrent import Cells
 from chione.torch.layers.tensors import Heads, Weighing, Weight
 from chione.torch.nodes import Node
-from chione.torch.samples import arranged
-from chione.torch.states import State, averaged, picked
+from chione.torch.samples import Taken, arranged
+from chione.torch.states import (
+    State,
+    averaged,
+    gradient_reversed,
+    in_sequence,
+    leafed,
+    picked,
+    reversed_in_time,
+)
 
 Home: TypeAlias = Callable[[Gradient], Gradient]
 
@@ -131,8 +145,21 @@ def _plain(layer: AbstractLayer, node: Node, states: tuple[State, ...], walk: As
     """A rule of theory, position by position."""
     (state,) = states
     if isinstance(layer, Norm) and layer.form == "batch":
-        raise unsupported(node, "its statistics run over inputs that are no sites")
+        return _batch_norm(layer, node, state, walk)
     stream, home = forward(layer, state.stream, walk.rules)
+    return _behind(node, state, stream, walk, home)
+
+
+def _batch_norm(layer: Norm, node: Node, state: State, walk: Asked) -> Crossing:
+    """Statistics of a batch of which the sites are a sample."""
+    whole = state.stream
+    weights = pair_weights(whole.inputs, whole.positions, walk.batch, state.positions)
+    if whole.parts:
+        stream, home = by_parts(
+            whole, lambda part: batch_of_sites(layer, part, weights, walk.rules)
+        )
+    else:
+        stream, home = batch_of_sites(layer, whole, weights, walk.rules)
     return _behind(node, state, stream, walk, home)
 
 
@@ -142,6 +169,7 @@ def _dense(layer: Dense, node: Node, states: tuple[State, ...], walk: Asked) -> 
     given = walk.given(node)
     wanted = layer if given is None else _affine(*given, node.shape[-1])
     stream, home = forward(wanted, state.stream, walk.rules)
+    stream = leafed(stream)
     return _behind(node, state, stream, walk, home)
 
 
@@ -163,24 +191,39 @@ def _convolution(
     assert weight is not None  # a convolution has weights
     given = walk.given(node)
     w2, b2 = given or (weight.sigma_w2 * weight.coverage, weight.sigma_b**2)
+    if state.patches:
+        stream, through = forward(
+            _affine(w2 / weight.coverage, b2, node.shape[1]), state.stream, walk.rules
+        )
+        return _behind(node, state, leafed(stream), walk, through)
     if weight.centred and state.taken == "all" and state.grid:
         exact = replace(layer, sigma_w=math.sqrt(w2 / weight.coverage), sigma_b=math.sqrt(b2))
         stream, tapwise = forward(exact, state.stream, walk.rules)
         if stream.shape.grid == node.shape[2:]:
-            return _behind(node, state, stream, walk, tapwise)
-    mean, back = averaged(state, walk.rules)
-    stream, through = forward(_affine(w2, b2, node.shape[1]), mean.stream, walk.rules)
+            return _behind(node, state, leafed(stream), walk, tapwise)
     at = arranged(node.shape, "first", walk.batch)
     if at is None:
         raise unsupported(node, "its first axis is not the batch")
-    ratio = at.positions / state.positions
+    if state.taken == "mean":
+        first, back = state.stream, _same
+        taken: Taken = "mean" if at.positions > 1 else "all"
+    else:
+        taken = at.taken("first")
+        grid = tuple(min(n, m) for n, m in zip(at.grid, lattice.counts(at.grid), strict=True))
+        first, back = lattice.chosen(state.stream, lattice.nearest(state.grid, at.grid), grid)
+    sites, ratio = first.positions, at.positions / state.positions
+    steps = lattice.per_axis(layer.stride, len(layer.kernel))
+    if layer.transposed and sites > 1:  # outputs of different phases share no weights
+        first = lattice.spread_out(first, sites, 1.0 / steps)
+    stream, through = forward(_affine(w2, b2, node.shape[1]), first, walk.rules)
 
     def home(g: Gradient) -> Gradient:
-        return back(_scaled(through(g), ratio))
+        g = _scaled(through(g), ratio)
+        if not layer.transposed and sites > 1 and steps > 1:  # nor do inputs
+            g = lattice.thinned(g, sites, 1.0 / steps)
+        return back(g)
 
-    taken = "mean" if at.positions > 1 else "all"
-    behind = State(stream, at.grid, taken, "first")  # type: ignore[arg-type]  # one of the two
-    return Crossing(behind, {node.parents[0]: home})
+    return Crossing(State(leafed(stream), at.grid, taken, "first"), {node.parents[0]: home})
 
 
 def _scaled(g: Gradient, factor: float) -> Gradient:
@@ -193,7 +236,7 @@ def _frozen(layer: Frozen, node: Node, states: tuple[State, ...], walk: Asked) -
     (state,) = states
     stream = multiplied(state.stream, layer.factor)
     recipe = stream.recipe
-    if recipe is not None and layer.bias:  # as a channel's own constant, of mean zero
+    if recipe is not None and layer.bias:  # constants of the channels, of mean zero
         one = np.ones(stream.orbits.sites)
         recipe = Affine(recipe, 0.0 * one, one, layer.bias)
     stream = replace(stream, k=stream.k.shifted(layer.bias**2), recipe=recipe)
@@ -222,18 +265,11 @@ def _view(layer: View, node: Node, states: tuple[State, ...], walk: Asked) -> Cr
             raise unsupported(node, "a share of several groups of channels")
         share = at.width / stream.shape.width
         stream = _wide(stream, at.width)
-        stream = stream if sources is None else _other_channels(stream, sources)
+        if sources is not None:
+            stream = leafed(replace(stream, sources=sources, recipe=None))
     elif at.width != stream.shape.width:
         raise unsupported(node, "channels were mixed with positions")
     return _behind(node, state, stream, walk, lambda g: _scaled(g, share))
-
-
-def _other_channels(stream: Stream, sources: frozenset[int]) -> Stream:
-    """Channels of the same law that share none with the other parts."""
-    recipe = None
-    if stream.law.gaussian:
-        recipe = Leaf(stream.orbits, stream.k, stream.d, stream.theta)
-    return replace(stream, sources=sources, recipe=recipe)
 
 
 @cross.register
@@ -261,7 +297,9 @@ def _attention(layer: Attention, node: Node, states: tuple[State, ...], walk: As
     if isinstance(detail, Heads):
         made = [_projected(detail, i, s, walk) for i, s in enumerate(streams)]
         streams, back = [s for s, _ in made], [home for _, home in made]
-    stream, homes, noise = attend(*streams, scores_of(weighing), walk.rules)
+    stream, homes, noise = attend(
+        streams[0], streams[1], streams[2], weights_of(weighing), walk.rules
+    )
     stream = _wide(stream, stream.shape.width * weighing.value_groups)
     groups = 1, weighing.key_groups, weighing.value_groups
     ways = [_then(h, b, float(n)) for h, b, n in zip(homes, back, groups, strict=True)]
@@ -277,6 +315,37 @@ def _attention(layer: Attention, node: Node, states: tuple[State, ...], walk: As
     return Crossing(crossing.state, home, noise)
 
 
+@cross.register
+def _recurrent(layer: Cells, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    """Layer after layer, both directions side by side."""
+    (state,) = states
+    if state.taken != "all" or len(state.grid) != 1:
+        raise unsupported(node, "not all steps are sites")
+    stream, way = state.stream, _same
+    for i, directions in enumerate(layer.layers):
+        if i and layer.keep < 1.0:
+            stream, back = forward(Dropout(layer.keep), stream, walk.rules)
+            way = _then(back, way, 1.0)
+        stream, back = _directions(directions, stream, walk)
+        way = _then(back, way, 1.0)
+    return _behind(node, state, stream, walk, way)
+
+
+def _directions(cells: tuple[Recurrent, ...], stream: Stream, walk: Asked) -> tuple[Stream, Home]:
+    ahead, back = forward(cells[0], stream, walk.rules)
+    if len(cells) == 1:
+        return ahead, back
+    turned = reversed_in_time(stream)
+    behind, home = forward(cells[1], turned, walk.rules)
+    after = joined((ahead, reversed_in_time(behind)))
+
+    def pullback(g: Gradient) -> Gradient:
+        one, two = g.parts or (g, g)
+        return back(one).plus(gradient_reversed(home(gradient_reversed(two, stream)), stream))
+
+    return after, pullback
+
+
 def _projected(detail: Heads, which: int, stream: Stream, walk: Asked) -> tuple[Stream, Home]:
     """Queries, keys or values of an attention with projections of its own."""
     matrix = detail.projections[which]
@@ -286,10 +355,10 @@ def _projected(detail: Heads, which: int, stream: Stream, walk: Asked) -> tuple[
     return forward(dense, stream, walk.rules)
 
 
-def scores_of(weighing: Weighing) -> Scores:
+def weights_of(weighing: Weighing) -> Weights:
     """The same for theory."""
     one, two = (None if t is None else t.cpu().numpy() for t in weighing.turned)
-    return Scores(
+    return Weights(
         weighing.size, weighing.value_size, weighing.scale, weighing.bias.cpu().numpy(),
         weighing.keep, (one, two),
     )  # fmt: skip
@@ -321,6 +390,9 @@ def _flatten(layer: Flatten, node: Node, states: tuple[State, ...], walk: Asked)
 @cross.register
 def _pooling(layer: Pooling, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
     (state,) = states
+    if layer.kernel is None and state.taken == "lattice":
+        stream, home = lattice.pooled(state.stream, state.positions)
+        return _behind(node, replace(state, taken="all"), stream, walk, home)
     if state.taken != "all" or not state.grid:
         raise unsupported(node, "not all positions are sites")
     stream, home = forward(layer, state.stream, walk.rules)
@@ -335,7 +407,7 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
         if layer.minus:
             raise unsupported(node, "it is zero")
         doubled = replace(state, stream=multiplied(state.stream, 2.0))
-        return Crossing(doubled, {one: lambda g: g.by(2.0)})
+        return Crossing(doubled, {one: lambda g: g.scaled(4.0)})
     met, homes = _met(states, node, walk)
     first, second = (s.stream for s in met)
     sign = -1.0 if layer.minus else 1.0
@@ -351,7 +423,13 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
 
 @cross.register
 def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    counts = [s.positions for s in states]
+    if min(counts) == 1 < max(counts):
+        states, wide = _broadcast(states)
+    else:
+        wide = (_same, _same)
     met, homes = _met(states, node, walk)
+    homes = tuple(_then(home, back, 1.0) for home, back in zip(homes, wide, strict=True))
     one, two = (s.stream for s in met)
     if not one.sources.isdisjoint(two.sources):
         raise unsupported(node, "its factors depend on the same weights")
@@ -367,24 +445,55 @@ def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked)
     return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, back, strict=True)))
 
 
+def _broadcast(states: tuple[State, ...]) -> tuple[tuple[State, ...], tuple[Home, ...]]:
+    """A factor without positions as one that is the same at all of them."""
+    large = max(states, key=lambda s: s.positions)
+    out: list[State] = []
+    homes: list[Home] = []
+    for state in states:
+        if state.positions == large.positions:
+            out.append(state)
+            homes.append(_same)
+            continue
+        stream, home = lattice.repeated(state.stream, large.stream, large.positions)
+        out.append(replace(large, stream=stream))
+        homes.append(home)
+    return tuple(out), tuple(homes)
+
+
 def _numel(state: State, batch: int) -> int:
     return batch * state.positions * state.stream.shape.width
 
 
 @cross.register
 def _concat(layer: Concat, node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    if layer.positions and not layer.channels:
+        return _sequence(node, states, walk)
     if not layer.channels or len(set(node.parents)) < len(node.parents):
         raise unsupported(node, "its terms are no separate groups of channels")
     met, homes = _met(states, node, walk)
-    stream = joined(tuple(s.stream for s in met))
+    streams = tuple(s.stream for s in met)
+    stream = joined(streams)
 
     def towards(home: Home, i: int) -> Home:
-        return lambda g: home(g.parts[i] if g.parts else g)
+        return lambda g: home(sliced(g, streams)[i])
 
     back = {
         p: towards(home, i) for i, (p, home) in enumerate(zip(node.parents, homes, strict=True))
     }
     return Crossing(replace(met[0], stream=stream), back)
+
+
+def _sequence(node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:
+    """Positions of several sequences one after another."""
+    streams = [s.stream for s in states]
+    if any(s.taken != "all" for s in states):
+        raise unsupported(node, "not all positions are sites")
+    stream, homes = in_sequence(streams, walk.rules)
+    home: dict[int, Home] = {}
+    for parent, way in zip(node.parents, homes, strict=True):
+        home[parent] = way if parent not in home else _both(home[parent], way)
+    return Crossing(_behind(node, states[0], stream, walk, _same).state, home)
 
 
 def _met(
@@ -415,4 +524,23 @@ def stateless(node: Node, parent: int, numel: int) -> float | None:
         return 1.0
     if isinstance(layer, (Scale, Frozen)):
         return layer.factor**2
+    if isinstance(layer, (Pooling, Windows)):
+        return _pooled(layer, node, numel)
     return 1.0 / layer.keep if isinstance(layer, Dropout) else None
+
+
+def _pooled(layer: Pooling | Windows, node: Node, numel: int) -> float | None:
+    """Of windows that do not overlap, or whose gradients are uncorrelated.
+
+    A maximum hands the gradient on to one of its entries; a mean of k divides it among them.
+    """
+    if layer.reduce == "max":
+        return 1.0
+    if isinstance(layer, Windows):
+        return 1.0 / layer.taps
+    if layer.kernel is None:
+        return node.numel / max(numel, 1)
+    whole = isinstance(layer.kernel, int)
+    axes = len(node.shape) - 2
+    k = layer.kernel**axes if whole else math.prod(layer.kernel)  # type: ignore[operator]
+    return 1.0 / k

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import torch
 
@@ -64,22 +63,58 @@ def _bare_copy(module: torch.nn.Module) -> torch.nn.Module:
     return trial
 
 
-def is_norm(module: torch.nn.Module) -> tuple[Norm, Affine, str] | None:
-    """A normalisation written by hand, told by its class name and its one-axis parameters."""
-    name = type(module).__name__.lower()
-    if "norm" not in name or isinstance(module, _NATIVE_NORMS) or any(module.children()):
+def is_norm(module: torch.nn.Module, x: torch.Tensor) -> tuple[Norm, Affine, str] | None:
+    """A normalisation written by hand, told from what it makes of random rows.
+
+    A module without modules inside, whose parameters, if there are any, have one entry for each
+    channel; tried on a copy. The gain is what it multiplies by, such as w or 1 + w.
+    """
+    parameters = [p.detach() for p in module._parameters.values() if p is not None]
+    if isinstance(module, _NATIVE_NORMS) or any(module.children()) or len(parameters) > 2:
         return None
-    parameters = [p for p in module._parameters.values() if p is not None]
-    if not parameters or len(parameters) > 2 or any(p.dim() != 1 for p in parameters):
+    width = x.shape[-1]
+    if not parameters or x.dim() < 2 or width < 2 or any(p.shape != (width,) for p in parameters):
         return None
-    kind = "rms_norm" if "rms" in name else "layer_norm" if "layernorm" in name else None
-    if kind is None:
+    generator = torch.Generator().manual_seed(0)
+    trial = 1.0 + torch.randn(6, *x.shape[1:-1], width, generator=generator)
+    trial = trial * torch.arange(1, 7).reshape(-1, *(1,) * (x.dim() - 1))
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            rows = trial.to(device=x.device, dtype=x.dtype)
+            out = _bare_copy(module)(rows.clone())
+    except Exception:  # whatever a stranger's module raises on such rows, it is no norm
         return None
-    values: dict[str, Any] = dict(module._parameters)
+    if not isinstance(out, torch.Tensor) or out.shape != rows.shape:
+        return None
+    return _told(module, parameters, rows.reshape(-1, width).double(), out.reshape(-1, width))
+
+
+def _told(
+    module: torch.nn.Module, parameters: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor
+) -> tuple[Norm, Affine, str] | None:
+    """Gain and shift with which rows y are the normalised rows x, if there are any."""
+    y, (form, z) = y.double(), ("rms", x)
+    for form, z in (("rms", x), ("layer", x - x.mean(dim=1, keepdim=True))):  # noqa: B007
+        z = z / z.square().mean(dim=1, keepdim=True).sqrt()
+        middle, level = z.mean(dim=0), y.mean(dim=0)
+        gain = ((z - middle) * (y - level)).sum(dim=0) / (z - middle).square().sum(dim=0)
+        shift = level - gain * middle
+        miss = (y - gain * z - shift).abs().max()
+        if bool(miss <= 1e-2 * y.abs().max().clamp_min(1e-30)):
+            break
+    else:
+        return None
+    size = gain.abs().max().clamp_min(1e-30)
+    shifted = bool(shift.abs().max() > 1e-2 * size)
+    names = [name for name, p in module._parameters.items() if p is not None]
+    gaps = [gain - p.double() for p in parameters]
+    at = min(range(len(gaps)), key=lambda i: float(gaps[i].std()))
+    offset = float(gaps[at].mean())
+    offset = 0.0 if abs(offset) < 1e-2 * float(size) else offset
     eps = getattr(module, "variance_epsilon", getattr(module, "eps", 1e-6))
     eps = float(eps) if isinstance(eps, (int, float)) else 1e-6
-    tensors = Affine(values.get("weight", parameters[0]), values.get("bias"))
-    return normed("rms" if kind == "rms_norm" else "layer", tensors, eps), tensors, kind
+    tensors = Affine(gain.float(), shift.float() if shifted else None, names[at], offset)
+    return normed(form, tensors, eps), tensors, "rms_norm" if form == "rms" else "layer_norm"
 
 
 _NOT_POINTWISE = (

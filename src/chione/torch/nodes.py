@@ -65,7 +65,9 @@ class Node:
     numbers: torch.Tensor | None = None  # lazy_moments of the output
     sample: Sample | None = None  # second moments of the output, where theory starts (again)
     arriving: Sample | None = None  # those of the input, likewise
+    patches: Sample | None = None  # of the input as a convolution reads it, likewise
     wide: tuple[int, Sample | None] | None = None  # a parent that is the same for all inputs
+    open: torch.Tensor | None = None  # of a pool behind an activation: entries that are not zero
     edge: Any = None  # gradient edge of the output
     saturation: torch.Tensor | None = None  # (saturated fraction, dead fraction)
     origin: int | None = None  # the row an activation acts on

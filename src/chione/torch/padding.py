@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from chione.torch.book import Book
-from chione.torch.layers.convolution import circular_call
+from chione.torch.layers.convolution import padding_call
 from chione.torch.layers.joins import Padded
 
 
 def pad(book: Book, args: Any, kwargs: Any, out: torch.Tensor) -> bool:
-    """Note a call of ``pad`` that goes around; whether it was one."""
-    layer, source = circular_call(args, kwargs), book.find(args[0])
+    """Note a call of ``pad`` in front of convolutions; whether it was one."""
+    layer, source = padding_call(args, kwargs), book.find(args[0])
     if layer is None or source is None:
         return False
     book.new(layer, (source,), out, None)

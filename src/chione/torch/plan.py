@@ -213,7 +213,7 @@ class Plan:
                     self._leave(node.name, "a normalisation without gain ends a residual branch")
                     continue
                 value = 1.0 / math.sqrt(max(self.sums, 1))
-                gain.fill_(value)
+                gain.fill_(value - node.tensors.offset)
                 self.changes[name] = LayerChange(
                     name=node.name,
                     parameter=name,

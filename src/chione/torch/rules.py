@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from chione.networks import AbstractLayer, Dense, Dropout, Scale
+from chione.networks import AbstractLayer, Convolution, Dense, Dropout, Scale
 from chione.torch import operations as ops
 from chione.torch.attending import Attending
 from chione.torch.batches import tensors
@@ -16,16 +16,19 @@ from chione.torch.layers.dense import dense_call
 from chione.torch.layers.dropout import dropout_call
 from chione.torch.layers.entering import Embedding, Entering, Held
 from chione.torch.layers.heads import HEADS
-from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels
+from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels, along_positions
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import norm_call, uses_batch
-from chione.torch.layers.pooling import pooling_call, pools_first
+from chione.torch.layers.pooling import Windows, other_pool, pooling_call, pools_first
+from chione.torch.layers.recurrent import CALLS, recurrent_call
 from chione.torch.layers.scale import scale_of
 from chione.torch.layers.tensors import Affine, Table, Weight, root_mean_square
 from chione.torch.layers.views import view_call
 from chione.torch.nodes import Node
 from chione.torch.padding import pad, padded
+from chione.torch.patches import patches
 from chione.torch.samples import Sample, is_sampled
+from chione.torch.statistics import lazy_moments
 
 
 class Rules:
@@ -72,6 +75,8 @@ class Rules:
             return out
         if name == "scaled_dot_product_attention":
             self.attending.scaled(args, kwargs, out)
+            return out
+        if name in CALLS and self._recurrent(name, args, out):
             return out
         rule = self._rule(name)
         if rule is not None and isinstance(out, torch.Tensor):
@@ -133,6 +138,8 @@ class Rules:
         )  # fmt: skip
         node.known = node.gaussian = True
         self.book.arrives(node, x, axes)
+        if isinstance(layer, Convolution) and weight.padding and self.book.reads(node, axes):
+            node.patches = patches(x, layer, out, weight.padding, self.book.graph.batch)
         if self.on_affine is not None:
             out = self.on_affine(node, out, x)
         self.book.row(node, out)
@@ -156,9 +163,10 @@ class Rules:
     ) -> None:
         """A normalisation, of torch or made at home."""
         source = self.book.source(x)
-        node = self.book.new(
-            layer, (source,), out, affine.parameter, tensors=affine, operation=operation
-        )
+        owner = affine.parameter
+        if owner is not None and owner.rpartition(".")[0] == self.book.path:
+            owner = None  # whatever the parameter is called, the module gives the name
+        node = self.book.new(layer, (source,), out, owner, tensors=affine, operation=operation)
         parent = self.book.graph.nodes[source]
         last = operation in ("layer_norm", "rms_norm")
         node.axes = "last" if last or x.dim() == 2 else "first"
@@ -180,6 +188,21 @@ class Rules:
         node.gaussian = True
         self.book.row(node, out)
         return True, out
+
+    def _recurrent(self, name: str, args: Any, out: Any) -> bool:
+        """All layers of recurrent cells, whose states leave one a step."""
+        call = recurrent_call(name, args)
+        source = None if call is None else self.book.find(call[0])
+        if call is None or source is None:
+            return False
+        parent = self.book.graph.nodes[source]
+        first = next(tensors(out))
+        axes = parent.axes if first.dim() == 3 and parent.axes in ("last", "time") else ""
+        node = self.book.new(call[1], (source,), first, None, operation=name, axes=axes)
+        for state in tensors(out[1:]):  # the last states
+            self.book.tag(state, self.book.graph.add(None, node.name, (node.index,), state.shape))
+        self.book.row(node, first)
+        return True
 
     def _bilinear(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         """An affine map of all products of two inputs."""
@@ -310,7 +333,7 @@ class Rules:
 
     def _pool(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         """A pool; what theory cannot follow through it starts again behind."""
-        call = pooling_call(name, args, kwargs, out)
+        call = pooling_call(name, args, kwargs, out) or other_pool(name, args, kwargs)
         source = None if call is None else self.book.find(call[0])
         if call is None or source is None:
             return False, out
@@ -319,6 +342,12 @@ class Rules:
         node = self.book.new(call[1], (source,), out, None)
         if parent.axes == ("first" if first else "last"):
             node.axes = parent.axes if out.dim() > 2 else "last"
+        windows = isinstance(call[1], Windows) or call[1].kernel is not None
+        if windows and node.axes and self.book.measure:
+            node.numbers = lazy_moments(out, self.book.graph.batch)
+            node.sample = Sample.of(out, node.axes, self.book.graph.batch, node.numbers)
+            if parent.applied is not None:
+                node.open = (out != 0).double().mean()
         return True, out
 
     def _concat(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
@@ -329,8 +358,9 @@ class Rules:
         axes = told.pop() if len(told) == 1 else ""
         channels = along_channels(tuple(out.shape), [n.shape for n in nodes], axes)
         channels = channels and all(n.axes for n in nodes)
-        node = self.book.new(Concat(channels), parents, out, None)
-        node.known = channels and all(n.known for n in nodes)
+        positions = along_positions(tuple(out.shape), [n.shape for n in nodes], axes)
+        node = self.book.new(Concat(channels, positions), parents, out, None)
+        node.known = (channels or positions) and all(n.known or n.held for n in nodes)
         node.gaussian = all(n.gaussian for n in nodes)
         node.axes = axes if out.dim() == len(nodes[0].shape) else ""
         return True, out

@@ -4,13 +4,13 @@ r"""Second moments of a real tensor over a few inputs and positions: what a walk
 
 Four inputs of the batch, spread over it. Of up to eight positions of an image, or 32 tokens, all
 are taken; of more tokens four, the first and the last among them, which stand for themselves alone,
-since answers may be read there; and of a larger image the mean over equal positions, :math:`\langle K_{at, bt} \rangle_t`.
+since answers may be read there; and of a larger image a lattice.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from chione.base import Array
+from chione.torch import lattice
 from chione.torch.layers.heads import HEADS
 from chione.torch.statistics import Moments, lazy_moments, moments
 
@@ -26,7 +27,7 @@ _WHOLE = 8  # positions up to which all are taken: 32 sites, 528 pairs
 _SEQUENCE = 32  # tokens up to which all are taken
 _TOKENS = 4  # positions of a longer sequence
 
-Taken = Literal["all", "some", "mean"]
+Taken = Literal["all", "some", "lattice", "mean"]
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ class Arrangement:
 
     def taken(self, axes: str) -> Taken:
         """Which positions a sample has."""
-        if self.positions <= (_WHOLE if axes == "first" else _SEQUENCE):
-            return "all"
-        return "mean" if axes == "first" else "some"
+        if axes == "first":
+            whole = self.positions <= _WHOLE or lattice.is_whole(self.grid)
+            return "all" if whole else "lattice"
+        return "all" if self.positions <= _SEQUENCE else "some"
 
 
 @lru_cache(maxsize=1024)
@@ -90,13 +92,13 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
 
 
 @lru_cache(maxsize=256)
-def shares_of(positions: int, taken: Taken) -> Array:
+def shares_of(positions: int, taken: Taken, sites: int = 0) -> Array:
     """Of all positions, how many each one of a sample stands for; their sum is 1."""
     if taken == "some":
         between = _TOKENS - 2
         rest = (positions - 2) / (positions * between)
         return np.array([1.0 / positions, *(rest,) * between, 1.0 / positions])
-    n = positions if taken == "all" else 1
+    n = sites or (positions if taken == "all" else 1)
     return np.full(n, 1.0 / n)
 
 
@@ -119,8 +121,9 @@ class Sample:
     ----------
     at : Arrangement
         Inputs, grid and channels.
-    taken : {"all", "some", "mean"}
-        Which positions its sites are: all; some; or one that stands for the mean over all.
+    taken : {"all", "some", "lattice", "mean"}
+        Which positions its sites are: all; some; those of a lattice that stands for all; or one
+        that stands for the mean over all.
     axes : str
         Where the channels stood.
     gram : Tensor, shape (sites, sites)
@@ -133,6 +136,10 @@ class Sample:
         Mean squares at the positions of the sample, over all inputs.
     inside : Tensor or None
         Mean of 1 - c between different positions of the sample, over all inputs.
+    patches : bool
+        Whether the channels are all entries that one output of a convolution reads.
+    channels : Tensor, shape (sites, channels)
+        The entries themselves.
     """
 
     at: Arrangement
@@ -143,6 +150,8 @@ class Sample:
     numbers: torch.Tensor
     lengths: torch.Tensor | None = None
     inside: torch.Tensor | None = None
+    patches: bool = False
+    channels: torch.Tensor | None = None
 
     @staticmethod
     def of(
@@ -155,20 +164,34 @@ class Sample:
         taken = at.taken(axes)
         if numbers is None:
             numbers = lazy_moments(x, batch)
-        inside = None
-        if taken == "mean":
-            y = _sites(x.detach(), axes, batch, at, _spread(batch, at.inputs))
-            y, lengths = y.reshape(at.inputs, -1), None
-        else:
-            y = _sites(x.detach(), axes, batch, at, None)
-            if taken == "some":
-                y = y[:, _spread(at.positions, _TOKENS)]
-            lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
-            inside = _inside(y)
-            y = y[_spread(batch, at.inputs)].reshape(-1, at.width)
-        y = y.double()
+        y = x.detach()
+        if taken == "lattice":
+            y = y.reshape(*y.shape[:2], -1)[:, :, list(lattice.places(at.grid))]
+        y = _sites(y, axes, batch, at)
+        if taken == "some":
+            y = y[:, _spread(at.positions, _TOKENS)]
+        return Sample.of_sites(y, at, taken, axes, numbers)
+
+    @staticmethod
+    def of_sites(
+        y: torch.Tensor, at: Arrangement, taken: Taken, axes: str, numbers: torch.Tensor
+    ) -> Sample:
+        """From (inputs, sites, channels) of the whole batch."""
+        lengths = y.square().mean(dim=2, dtype=torch.float64).mean(dim=0)
+        inside = _inside(y)
+        rows = y[_spread(len(y), at.inputs)].reshape(-1, y.shape[-1])
+        y = rows.double()
         gram = y @ y.T / y.shape[1]
-        return Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths, inside)
+        made = Sample(at, taken, axes, gram, y.mean(dim=1), numbers, lengths, inside)
+        return replace(made, channels=rows)
+
+    def rows(self, gram: Array) -> Array | None:
+        """The entries, scaled to mean squares that the sample is corrected to, (sites, channels)."""
+        if self.channels is None:
+            return None
+        x = np.asarray(self.channels.double().cpu().numpy())
+        found = np.maximum((x * x).mean(axis=1), 1e-300)
+        return np.asarray(x * np.sqrt(np.diagonal(gram) / found)[:, None])
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
@@ -188,7 +211,7 @@ class Sample:
         q = np.diagonal(gram).copy()
         if not (np.all(np.isfinite(gram)) and np.all(q > 0.0) and whole.finite):
             return gram, mean
-        shares = shares_of(self.at.positions, self.taken)
+        shares = shares_of(self.at.positions, self.taken, len(q) // self.at.inputs)
         stretch = np.tile(self._stretch(q, shares, whole), self.at.inputs)
         root = np.sqrt(q[:, None] * q)
         omc = np.clip(1.0 - gram / root, 0.0, 2.0)
@@ -213,6 +236,8 @@ class Sample:
         wanted = np.array([whole.mean_square])
         if self.lengths is not None:
             wanted = np.array(self.lengths.cpu().numpy())
+        if self.taken == "lattice":
+            wanted *= whole.mean_square / wanted.mean()
         if self.taken == "some":
             ends = shares[0] * (wanted[0] + wanted[-1])
             rest = (whole.mean_square - ends) / (shares[1:-1] @ wanted[1:-1])
@@ -262,10 +287,8 @@ def _spread(n: int, wanted: int) -> list[int]:
     return sorted({round(i * (n - 1) / max(wanted - 1, 1)) for i in range(min(n, wanted))})
 
 
-def _sites(
-    x: torch.Tensor, axes: str, batch: int, at: Arrangement, chosen: list[int] | None
-) -> torch.Tensor:
-    """The chosen inputs, or all, as (inputs, positions, channels)."""
+def _sites(x: torch.Tensor, axes: str, batch: int, at: Arrangement) -> torch.Tensor:
+    """All inputs, as (inputs, positions, channels)."""
     if axes == "heads":
         x = x.transpose(1, 2)
     if axes == "time":
@@ -273,7 +296,6 @@ def _sites(
     elif axes == "last" and x.shape[0] != batch:
         second = x.dim() > 2 and x.shape[1] == batch
         x = x.transpose(0, 1) if second else x.reshape(batch, -1, at.width)
-    x = x if chosen is None else x[chosen]
     if axes == "first":
         return x.reshape(len(x), at.width, -1).transpose(1, 2)
     return x.reshape(len(x), -1, at.width)

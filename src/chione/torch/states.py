@@ -10,9 +10,10 @@ import numpy as np
 from chione.base import Array, UnsupportedLayerError
 from chione.networks import Flatten, Shape
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.orbits import Orbits
-from chione.theory.layers.rule import Pullback, Walker, forward
-from chione.theory.layers.stream import Gradient, Law, Stream, from_moments
+from chione.theory.layers.orbits import Index, Orbits
+from chione.theory.layers.recipe import Given, Leaf
+from chione.theory.layers.rule import Pullback, Walker, forward, unclosed
+from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
 from chione.torch.samples import Arrangement, Sample, Taken, joined, shares_of
 from chione.torch.statistics import Moments
@@ -30,12 +31,14 @@ class State:
         Second moments over its sites.
     grid : tuple of int
         Extents of all positions of the tensor.
-    taken : {"all", "some", "mean"}
-        Which of them the sites are; "mean": one that stands for the mean over all.
+    taken : {"all", "some", "lattice", "mean"}
+        Which of them the sites are; "lattice": a few that stand for all, "mean": one that does.
     axes : str
         Where the channels stand.
     noise : float
         Relative standard error of the mean square, from sampling on the way.
+    patches : bool
+        Whether its channels are all entries that one output of a convolution reads.
     """
 
     stream: Stream
@@ -43,11 +46,12 @@ class State:
     taken: Taken
     axes: str
     noise: float = 0.0
+    patches: bool = False
 
     @property
     def shares(self) -> Array:
         """How much of all positions each site of an input stands for."""
-        return shares_of(self.positions, self.taken)
+        return shares_of(self.positions, self.taken, self.stream.positions)
 
     @property
     def positions(self) -> int:
@@ -114,11 +118,13 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
     gram, mean = sample.matrix()
     if not (np.all(np.isfinite(gram)) and np.all(np.diagonal(gram) > 0.0)):
         return None
-    grid = {"all": sample.at.grid, "mean": ()}.get(sample.taken) if sample.taken != "some" else None
-    inside = (len(gram) // sample.at.inputs,) if grid is None else grid
+    sites = len(gram) // sample.at.inputs
+    inside = sample.at.grid if sample.taken == "all" else (sites,) if sites > 1 else ()
     stream = from_moments(gram, Shape(sample.at.width, inside), Bounded.exact(mean))
-    stream = stream if gaussian else stream.with_(law=MEASURED)
-    return State(stream, sample.at.grid, sample.taken, sample.axes)
+    if not gaussian:
+        rows = sample.rows(gram)
+        stream = stream.with_(law=MEASURED, recipe=None if rows is None else Given(rows))
+    return State(stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches)
 
 
 def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> State | None:
@@ -129,7 +135,8 @@ def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> 
     omc = found.one_minus_c if math.isfinite(found.one_minus_c) else 0.0
     gram = found.mean_square * (1.0 - omc * (1.0 - np.eye(n)))
     stream = from_moments(gram, Shape(at.width), Bounded.exact(np.full(n, found.mean)))
-    stream = stream if gaussian else stream.with_(law=MEASURED)
+    if not gaussian:
+        stream = stream.with_(law=MEASURED)
     return State(stream, at.grid, "mean" if at.positions > 1 else "all", axes)
 
 
@@ -160,12 +167,66 @@ def picked(stream: Stream, place: int) -> tuple[Stream, Pullback]:
         theta=one.covariance(stream.theta),
         mean=stream.mean.at(np.arange(inputs) * n + place),
     )
+    after = leafed(after)
 
     def pullback(g: Gradient) -> Gradient:
         home = Together.of(g.orbits, windows.adjoint, inputs)
         return Gradient(home.orbits, home.covariance(g.p))
 
     return after, pullback
+
+
+def in_sequence(streams: list[Stream], walk: Walker) -> tuple[Stream, list[Pullback]]:
+    """Independent streams over positions one after another: cross terms are those of their means."""
+    inputs, width = streams[0].inputs, streams[0].shape.width
+    counts = [s.positions for s in streams]
+    total = sum(counts)
+    starts = np.cumsum([0, *counts[:-1]])
+    own = np.arange(inputs)[:, None] * total
+    at = [(own + start + np.arange(n)).ravel() for start, n in zip(starts, counts, strict=True)]
+    mean = np.zeros(inputs * total)
+    for sites, s in zip(at, streams, strict=True):
+        mean[sites] = s.mean.value
+    gram, error = np.outer(mean, mean), np.zeros((inputs * total,) * 2)
+    for i, (sites, s) in enumerate(zip(at, streams, strict=True)):
+        if any(not s.sources.isdisjoint(other.sources) for other in streams[:i]):
+            raise unclosed(walk, "the sequence", "its parts depend on the same weights")
+        gram[np.ix_(sites, sites)], error[np.ix_(sites, sites)] = s.second_moments()
+    after = from_moments(gram, Shape(width, (total,)), Bounded.exact(mean))
+    k = Bounded(after.k.value, error[after.orbits.rows, after.orbits.columns])
+    law = next((s.law for s in streams if not s.law.gaussian), GAUSSIAN)
+    sources = frozenset().union(*(s.sources for s in streams))
+    after = after.with_(k=k, law=law, sources=sources)
+
+    def back(sites: Array) -> Pullback:
+        return lambda g: Gradient.of(g.second_moments().value[np.ix_(sites, sites)])
+
+    return after, [back(sites) for sites in at]
+
+
+def _backwards(inputs: int, times: int) -> Index:
+    return (np.arange(inputs)[:, None] * times + np.arange(times)[::-1]).ravel()
+
+
+def reversed_in_time(stream: Stream) -> Stream:
+    """The last position first."""
+    at = _backwards(stream.inputs, stream.positions)
+    orbits = Orbits(stream.orbits.index[np.ix_(at, at)])
+    return stream.with_(orbits=orbits, mean=stream.mean.at(at))
+
+
+def gradient_reversed(g: Gradient, stream: Stream) -> Gradient:
+    """The same for a gradient on the sites of a stream."""
+    at = _backwards(stream.inputs, stream.positions)
+    return Gradient(Orbits(g.orbits.index[np.ix_(at, at)]), g.p)
+
+
+def leafed(stream: Stream) -> Stream:
+    """A Gaussian stream with a recipe of its own, and no tangent kernel, which nobody asks for."""
+    theta = Bounded.exact(np.zeros(stream.orbits.count))
+    if not stream.law.gaussian:
+        return replace(stream, theta=theta)
+    return replace(stream, theta=theta, recipe=Leaf(stream.orbits, stream.k, stream.d, theta))
 
 
 def uniform(state: State, total: float, numel: int) -> Gradient:

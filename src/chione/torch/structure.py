@@ -127,7 +127,9 @@ def structure(model: torch.nn.Module, batch: Any, size: int) -> tuple[Graph, str
         except ValueError:  # a trial that does not fit: the next one may
             continue
         for node in graph.nodes:
-            node.numbers = node.arriving = node.sample = None  # made-up values say nothing
+            node.numbers = node.arriving = node.sample = node.patches = (
+                None  # made-up values say nothing
+            )
         return graph, ""
     note = (
         "The model could not be run without a batch, so what follows what was taken from the "

@@ -6,6 +6,7 @@ patched; the hooks are removed when the tracer is left.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -51,6 +52,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         self._active = False
         self._busy = False
         self._elementwise: dict[int, bool] = {}
+        self._norms: dict[int, Any] = {}
         self._handles: list[Any] = []
 
     # ---- entering and leaving -------------------------------------------------------------
@@ -130,7 +132,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
             opaque, sat = False, None
             if not self._opaque and not self._busy and len(args) == 1 and not kwargs:
                 opaque = self._is_one_step(module, args[0])
-                if opaque and is_norm(module) is None:
+                if opaque and self._norm_of(module, args[0]) is None:
                     sat = self._quietly(self.book.saturation, _as_applied(module), args[0])
             self._push((path, opaque, sat))
             self._opaque += opaque
@@ -143,9 +145,24 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
             return False
         key = id(module)
         if key not in self._elementwise:
-            one = is_norm(module) is not None or self._quietly(is_elementwise, module)
+            one = self._norm_of(module, x) is not None or self._quietly(is_elementwise, module)
             self._elementwise[key] = one
         return self._elementwise[key]
+
+    def _norm_of(self, module: torch.nn.Module, x: torch.Tensor) -> Any:
+        """The normalisation that a module is, or None; tried once."""
+        key = id(module)
+        if key not in self._norms:
+            found = self._quietly(is_norm, module, x)
+            if found is not None:
+                layer, affine, kind = found
+                name = f"{self._name_of(module)}.{affine.parameter}".lstrip(".")
+                found = layer, replace(affine, parameter=name), kind
+            self._norms[key] = found
+        return self._norms[key]
+
+    def _name_of(self, module: torch.nn.Module) -> str:
+        return next(path for path, one in self._modules if one is module)
 
     def _quietly(self, function: Any, *args: Any) -> Any:
         """Call something of our own without recording what it computes."""
@@ -179,7 +196,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
 
     def _module(self, module: torch.nn.Module, args: Any, out: Any, opaque: bool, sat: Any) -> None:
         if opaque:
-            norm = is_norm(module)
+            norm = self._norm_of(module, args[0])
             if norm is not None:
                 self._rules.normalised(*norm, args[0], out)
             else:

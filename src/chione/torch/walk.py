@@ -15,19 +15,22 @@ from typing import TypeAlias
 import torch
 
 from chione.base import ConvergenceError, UnsupportedLayerError
-from chione.networks import ShapeError
+from chione.networks import Pooling, ShapeError
 from chione.theory.layers.stream import Gradient, new_source
 from chione.theory.layers.walk import Walk as LayerWalk
 from chione.theory.moments.quick_pairs import QuickPrepared
 from chione.torch.crossings import Crossing, cross, stateless
 from chione.torch.gradients import Arriving
-from chione.torch.layers.joins import Sum
+from chione.torch.layers.entering import Entering
+from chione.torch.layers.joins import Concat, Sum
+from chione.torch.layers.pooling import Windows
 from chione.torch.layers.tensors import Table
 from chione.torch.nodes import Graph, Node
 from chione.torch.samples import Sample, arranged
 from chione.torch.states import State, from_numbers, from_sample, total_square, uniform
 from chione.torch.statistics import Moments
 
+_SHARE = 0.1  # of the population that theory draws: 2 % of a mean square
 Flow: TypeAlias = Gradient | float  # over the sites of a node's state, or its total square
 
 
@@ -56,7 +59,7 @@ class Walk:
         self.graph = graph
         self.measured = measured
         self.on_affine = on_affine
-        self.rules = LayerWalk()
+        self.rules = LayerWalk(share=_SHARE, stated=False)
         self.batch = graph.batch
         self.states: dict[int, State] = {}
         self.expected: dict[int, State] = {}
@@ -77,6 +80,8 @@ class Walk:
         self._entered[node.index] = entered
         if node.is_affine and self.on_affine is not None:
             q = entered[0].length if entered and entered[0] else math.nan
+            if entered and entered[0] and entered[0].patches and node.weight is not None:
+                q /= node.weight.coverage  # of what is there
             given = self.on_affine(self, node, q)
             if given is not None:
                 self._given[node.index] = given
@@ -117,6 +122,8 @@ class Walk:
             wide = node.wide[1]
             return None if wide is None else from_sample(wide, source.gaussian)
         state = self.states.get(parent)
+        if node.patches is not None and (state is None or isinstance(source.layer, Entering)):
+            return from_sample(node.patches, source.gaussian)
         arriving = node.arriving
         if arriving is not None and (state is None or state.axes != arriving.axes):
             return from_sample(arriving, source.gaussian)
@@ -124,6 +131,9 @@ class Walk:
 
     def _fixed(self, parameter: torch.Tensor, node: Node) -> State | None:
         """A parameter that meets a signal: the same for all inputs."""
+        if isinstance(node.layer, Concat):
+            sample = Sample.of(parameter.detach(), node.axes, self.batch)
+            return None if sample is None else from_sample(sample, True)
         if len(node.parents) < 2 or not node.axes:
             return None
         try:
@@ -172,6 +182,8 @@ class Walk:
         if output is None:
             return {}
         children, noise = self.graph.children(), 0.0
+        if self.rules.population is not None:
+            self.rules.population.sent_back()
         reach = self.graph.nodes[output].ancestors | (1 << output)
         known: dict[int, Total] = {}
         for node in reversed(self.graph.nodes):
@@ -209,6 +221,8 @@ class Walk:
             if isinstance(child.layer, Sum) and None not in self._entered[child.index]:
                 return None  # terms that are known to depend on each other
             factor = stateless(child, parent.index, parent.numel)
+            if factor is not None and child.open is not None:
+                factor *= self._opened(child, parent)
             return None if factor is None else factor * self._total(child, flow).value
         if isinstance(flow, float):
             flow = uniform(crossed.state, flow, child.numel)
@@ -221,6 +235,19 @@ class Walk:
         # other sites than those of the parent, which may be the same for all inputs
         numel = self.batch * entered.positions * entered.stream.shape.width
         return total_square(arrived, entered.shares, numel)[0]
+
+    def _opened(self, pool: Node, parent: Node) -> float:
+        """How much more a ReLU passes on of what the largest of its values get.
+
+        They are those that are not zero, as often as was measured.
+        """
+        act, crossed = parent.activation, self._crossed.get(parent.index)
+        maximum = isinstance(pool.layer, (Pooling, Windows)) and pool.layer.reduce == "max"
+        if not maximum or act is None or act.name != "relu" or crossed is None:
+            return 1.0
+        before = crossed.home[parent.parents[0]](uniform(crossed.state, 1.0, 1))
+        passed = before.p.value[before.orbits.diagonal].mean()
+        return float(pool.open or 0.0) / passed if passed > 0.0 else 1.0
 
     def _plus(self, node: Node, one: Flow, two: Flow) -> Flow:
         if isinstance(one, float) and one == 0.0:

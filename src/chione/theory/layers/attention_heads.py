@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from chione.base import Array, cost
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.orbits import Orbits
 
 Single = NDArray[np.float32]
 
@@ -55,6 +56,8 @@ class Scores:
         Angles of rotary positions.
     gains : tuple of float, optional
         Gains of queries and keys that are normalised.
+    keep : float
+        Probability of keeping a weight; kept ones are divided by it, each head and pair alone.
     """
 
     queries: Array
@@ -65,10 +68,11 @@ class Scores:
     shift: Array
     turns: tuple[Array, Array] | None = None
     gains: tuple[float, float] | None = None
+    keep: float = 1.0
 
 
 class Passage(NamedTuple):
-    r"""What heads make of what enters, over all sites of the queries, (n, n) each.
+    r"""What heads make of what enters, for each class of pairs of queries.
 
     Parameters
     ----------
@@ -91,9 +95,13 @@ class Passage(NamedTuple):
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some heads: weights w (A, h, T, S) and how queries and keys became theirs."""
+    """Some heads: weights w (A, h, T, S) and how queries and keys became theirs.
+
+    `mask` is what dropout multiplies the weights by.
+    """
 
     w: Single
+    mask: Single
     queries: _Made
     keys: _Made
     rng: np.random.Generator
@@ -138,12 +146,21 @@ class Heads:
         Where their random numbers start.
     told : callable
         Called with the share that is done.
+    classes : tuple of two Orbits, optional
+        Classes of pairs of sites of the queries, and of the keys, over which results are averaged;
+        by default they are matrices over all sites.
     """
 
     def __init__(
-        self, scores: Scores, heads: int, seed: list[int], told: Callable[[float], None]
+        self,
+        scores: Scores,
+        heads: int,
+        seed: list[int],
+        told: Callable[[float], None],
+        classes: tuple[Orbits | None, Orbits | None] = (None, None),
     ) -> None:
         kinds = len(scores.shift)
+        self._classes = classes
         self.scores, self._seed, self._told = scores, seed, told
         self.per_block = -(-heads // (BLOCKS * kinds)) * kinds
         free = scores.turns is None and scores.gains is None
@@ -165,7 +182,7 @@ class Heads:
         root_d = self.scores.size**0.5
 
         def one(batch: _Batch) -> list[Array]:
-            w, q, k = batch.w, batch.queries, batch.keys
+            w, q, k = batch.w * batch.mask, batch.queries, batch.keys
             h = w.shape[1]
             alike = np.broadcast_to(_normal(batch.rng, (1, h, 1, self.scores.size)), q.x.shape)
             by_queries = q.moved(alike) @ np.swapaxes(k.x, -1, -2) / root_d
@@ -173,37 +190,38 @@ class Heads:
             by_keys = q.x @ np.swapaxes(step, -1, -2) / root_d
             return [
                 *_carried(w, [values, gaps, *moments]),
-                *_carried(_through(w, by_queries), [values]),
-                *_carried(_through(w, by_keys), [values]),
+                *_carried(batch.mask * _through(batch.w, by_queries), [values]),
+                *_carried(batch.mask * _through(batch.w, by_keys), [values]),
             ]
 
         carried, across, *others, queries, keys_moved = self._means(one)
         size = float(np.max(np.abs(gaps), initial=0.0))
+        at = self._classes[0]
         return Passage(
-            _mean(carried),
-            _mean(_distances(across), rounding=size),
-            [_mean(x) for x in others],
-            _mean(queries),
-            _mean(keys_moved),
+            _mean(carried, at),
+            _mean(_distances(across if self.scores.keep == 1.0 else -2.0 * carried), at, size),
+            [_mean(x, at) for x in others],
+            _mean(queries, at),
+            _mean(keys_moved, at),
         )
 
     def backward(self, values: Array, p: Array) -> tuple[Bounded, Bounded]:
-        r""":math:`E\,W^T P W` and the second moments of what arrives at keys, (m, m) both."""
+        r""":math:`E\,W^T P W` and the second moments of what arrives at keys, for each class."""
         roots = _root(p), _root(values)
 
         def one(batch: _Batch) -> list[Array]:
             h = batch.w.shape[1]
             g, v = (self._drawn(batch.rng, root, h, _CHANNELS) for root in roots)
             to_weights = g @ np.swapaxes(v, -1, -2) / _CHANNELS**0.5
-            to_scores = _through(batch.w, to_weights)
+            to_scores = _through(batch.w, batch.mask * to_weights)
             to_keys = np.swapaxes(to_scores, -1, -2) @ batch.queries.x / self.scores.size**0.5
             back = np.swapaxes(batch.keys.returned(to_keys), 1, 2)
             flat = np.ascontiguousarray(back).reshape(len(values), -1)
-            home = _carried(np.swapaxes(batch.w, -1, -2), [p])
+            home = _carried(np.swapaxes(batch.w * batch.mask, -1, -2), [p])
             return [*home, (flat @ flat.T).astype(np.float64)]
 
         home, keys = self._means(one)
-        return _mean(home), _mean(keys)
+        return _mean(home, self._classes[1]), _mean(keys, self._classes[1])
 
     # ---- drawing ---------------------------------------------------------------------------------
 
@@ -237,7 +255,10 @@ class Heads:
             scores -= scores.max(axis=-1, keepdims=True)
             w = np.exp(scores, out=scores)
             w /= w.sum(axis=-1, keepdims=True)
-            yield _Batch(w, q, k, asked)
+            mask = np.ones(1, dtype=np.float32)
+            if s.keep < 1.0:
+                mask = (rng.random(w.shape, dtype=np.float32) < s.keep) / np.float32(s.keep)
+            yield _Batch(w, mask, q, k, asked)
 
     def _drawn(
         self, rng: np.random.Generator, root: Single, h: int, size: int | None = None
@@ -287,8 +308,12 @@ def _distances(across: Array) -> Array:
     return across - 0.5 * (alone[..., :, None] + alone[..., None, :])
 
 
-def _mean(blocks: Array, rounding: float = 0.0) -> Bounded:
-    """Mean over blocks, and three standard errors."""
+def _mean(blocks: Array, classes: Orbits | None, rounding: float = 0.0) -> Bounded:
+    """Mean over blocks of heads and over each class, and three standard errors."""
+    if classes is not None:
+        index = classes.index.ravel()
+        sizes = np.bincount(index)
+        blocks = np.stack([np.bincount(index, block.ravel()) / sizes for block in blocks])
     value = blocks.mean(axis=0)
     spread = blocks.std(axis=0, ddof=1) / len(blocks) ** 0.5
     size = np.maximum(np.max(np.abs(value), initial=0.0), rounding)

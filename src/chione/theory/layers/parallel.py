@@ -33,7 +33,7 @@ def parallel(layer: Parallel, stream: Stream, walk: Walker) -> Passed:
     streams = tuple(s for s, _ in passed)
     back = [pullback for _, pullback in passed]
     if layer.combine == "concat":
-        return joined(streams), lambda g: _sum(_sliced(g, streams), back)
+        return joined(streams), lambda g: _sum(sliced(g, streams), back)
     if layer.combine == "product":
         return _multiplied(streams, back, walk)
     share = 1.0 / len(streams) if layer.combine == "mean" else 1.0
@@ -52,7 +52,7 @@ def _sum(given: list[Gradient], back: list[Pullback]) -> Gradient:
     return out
 
 
-def _sliced(g: Gradient, streams: tuple[Stream, ...]) -> list[Gradient]:
+def sliced(g: Gradient, streams: tuple[Stream, ...]) -> list[Gradient]:
     """The gradient of each branch of a concatenation, which may have groups of its own."""
     if not g.parts:
         return [g] * len(streams)

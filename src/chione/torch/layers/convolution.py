@@ -29,7 +29,7 @@ def convolution_call(
 ) -> tuple[torch.Tensor, Convolution, Weight] | None:
     """The input, the layer and its tensors, or None; arguments as for dense layers.
 
-    `padded` is what was put around the input before, circularly.
+    `padded` is what was put around the input before.
     """
     if name in CONVOLUTIONS:
         return _plain(padded, seen, *taken(args, kwargs, _PLAIN))
@@ -45,7 +45,7 @@ def _plain(
     n, groups = w.dim() - 2, groups or 1
     kernel = tuple(int(k) for k in w.shape[2:])
     strides, dilations = (_axes(1 if v is None else v, n) for v in (stride, dilation))
-    coverage, centred = 1.0, True
+    coverage, centred, before_all = 1.0, True, []
     for axis in range(n):
         size, k, step, wide = (
             int(x.shape[x.dim() - n + axis]),
@@ -54,18 +54,20 @@ def _plain(
             dilations[axis],
         )
         left, right = _padding(padding, axis, n, k, wide)
+        before_all.append(left)
         if padded is not None:
             before, after = padded.widths[2 * (n - 1 - axis) :][:2]
             size, left, right = size - before - after, left + before, right + after
         outputs = (size + left + right - wide * (k - 1) - 1) // step + 1
         coverage *= _axis_coverage(size, outputs, k, step, wide, left)
         centred &= left == wide * ((k - 1) // 2) and outputs == -(-size // step)
-    coverage = 1.0 if padded is not None else coverage
+    around = padded is not None and padded.circular
+    coverage = 1.0 if around else coverage
     channels = int(w.shape[1]) * groups
     depthwise = groups == channels == int(w.shape[0]) and groups > 1
     tensors = Weight(
         w, b, float(math.prod(w.shape[1:])), coverage, *names(w, b, seen), False, groups,
-        strides, "convolution", centred,
+        strides, "convolution", centred, () if around else tuple(before_all),
     )  # fmt: skip
     layer = Convolution(
         kernel,
@@ -74,7 +76,7 @@ def _plain(
         int(w.shape[0]),
         strides,
         dilations,
-        padding="circular" if padded is not None else "zero",
+        padding="circular" if around else "zero",
         groups=1 if depthwise else groups,
         depthwise=depthwise,
     )
@@ -103,13 +105,14 @@ def _transposed(
     return x, layer, tensors
 
 
-def circular_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Padded | None:
-    """What ``pad`` puts around a tensor, where it goes around."""
-    x, widths, mode, _ = taken(args, kwargs, ("input", "pad", "mode", "value"))
+def padding_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Padded | None:
+    """What ``pad`` puts around a tensor: zeros, or what stands at the other side."""
+    x, widths, mode, value = taken(args, kwargs, ("input", "pad", "mode", "value"))
     axes = x.dim() - 2
-    if mode != "circular" or axes < 1 or len(widths) != 2 * axes:
+    zeros = mode in (None, "constant") and not value and min(widths, default=-1) >= 0
+    if not (zeros or mode == "circular") or axes < 1 or len(widths) != 2 * axes:
         return None
-    return Padded(tuple(int(w) for w in widths))
+    return Padded(tuple(int(w) for w in widths), not zeros)
 
 
 def _axes(value: Any, n: int) -> tuple[int, ...]:

@@ -43,9 +43,13 @@ class Product(AbstractJoin, word="product"):
 @final
 @dataclass(frozen=True)
 class Concat(AbstractJoin, word="concat"):
-    """Tensors side by side; `channels` if along channels, not along positions."""
+    """Tensors side by side; `channels` if along channels, not along positions.
+
+    `positions` if it is known that they lie one after another along the positions.
+    """
 
     channels: bool = True
+    positions: bool = False
 
 
 @final
@@ -73,17 +77,29 @@ class Pick(AbstractJoin, word="view"):
 @final
 @dataclass(frozen=True)
 class Padded(AbstractJoin, word="view"):
-    """Positions beyond the edge, copied from the other side; `widths` from the last axis on."""
+    """Positions beyond the edge; `widths` from the last axis on.
+
+    They are copied from the other side, or zero.
+    """
 
     widths: tuple[int, ...]
+    circular: bool = True
 
 
 def along_channels(whole: tuple[int, ...], parts: list[tuple[int, ...]], axes: str) -> bool:
     """Whether tensors were joined along their channels."""
-    channels = len(whole) - 1 if axes == "last" else 1
+    return _along(len(whole) - 1 if axes == "last" else 1, whole, parts, axes)
+
+
+def along_positions(whole: tuple[int, ...], parts: list[tuple[int, ...]], axes: str) -> bool:
+    """Whether sequences were joined one after another."""
+    return axes == "last" and len(whole) == 3 and _along(1, whole, parts, axes)
+
+
+def _along(axis: int, whole: tuple[int, ...], parts: list[tuple[int, ...]], axes: str) -> bool:
     if not axes or any(len(part) != len(whole) for part in parts):
         return False
     return all(
         a == b for part in parts for i, (a, b) in enumerate(zip(part, whole, strict=True))
-        if i != channels
+        if i != axis
     )  # fmt: skip

@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 
 from chione.networks import Pooling
 from chione.torch.layers.dense import taken
+from chione.torch.layers.entering import AbstractLeaf
 
 _WINDOWS = {
     "avg_pool": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
     "max_pool": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
 }
+
+
+@final
+@dataclass(frozen=True)
+class Windows(AbstractLeaf, word="pooling"):
+    """A pool that theory has no rule for; what comes back through it is shared out all the same.
+
+    Parameters
+    ----------
+    reduce : {"average", "max"}
+        What it takes.
+    taps : int
+        Positions of a window.
+    """
+
+    reduce: str
+    taps: int
+
+
+def other_pool(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[torch.Tensor, Windows] | None:
+    """A pool with padding, or of any other form."""
+    for kind, wanted in _WINDOWS.items():
+        if name.startswith(kind) and name[len(kind) :] in ("1d", "2d", "3d"):
+            x, kernel = taken(args, kwargs, wanted)[:2]
+            axes = int(name[len(kind) :][0])
+            taps = kernel**axes if isinstance(kernel, int) else math.prod(kernel)
+            return x, Windows("average" if kind == "avg_pool" else "max", int(taps))
+    return None
 
 
 def pooling_call(
@@ -25,6 +58,10 @@ def pooling_call(
         return (x, Pooling()) if all(n == 1 for n in out.shape[2:]) else None
     if name == "mean":
         return _mean(args, kwargs)
+    if name.startswith("avg_pool") and all(n == 1 for n in out.shape[2:]):
+        values = taken(args, kwargs, _WINDOWS["avg_pool"])
+        if not _some(values[3]):
+            return values[0], Pooling()  # one window, however large it is said to be
     for kind, wanted in _WINDOWS.items():
         if name.startswith(kind) and name[len(kind) :] in ("1d", "2d", "3d"):
             values = dict(zip(wanted, taken(args, kwargs, wanted), strict=True))

@@ -50,6 +50,8 @@ class Weight:
         Name of the operation, for the reader.
     centred : bool
         Whether the taps of a convolution stand about the output, as in ``networks``.
+    padding : tuple of int
+        Zeros that a convolution puts before each axis.
     """
 
     weight: torch.Tensor
@@ -63,6 +65,7 @@ class Weight:
     stride: int | tuple[int, ...] = 1
     operation: str = "linear"
     centred: bool = True
+    padding: tuple[int, ...] = ()
 
     @cached_property
     def spread(self) -> Spread:
@@ -92,11 +95,15 @@ class Weight:
 
 @dataclass(frozen=True)
 class Affine:
-    """Gain and shift of a normalisation, and the name of the parameter behind the gain."""
+    """Gain and shift of a normalisation, and the name of the parameter behind the gain.
+
+    `offset` is what is added to the parameter: 1 where the gain is 1 + w.
+    """
 
     gain: torch.Tensor | None
     shift: torch.Tensor | None
     parameter: str | None = None
+    offset: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ def view_call(
     seen = heads_view(name, args, kwargs, axes, out)
     if seen is not None:
         return seen
+    axes = axes if axes in ("last", "first") else ""
     whole, part = tuple(x.shape), tuple(out.shape)
     if not is_fair(part, whole):
         picked = _picked(name, args, kwargs)
