@@ -20,6 +20,7 @@ from chione.networks import (
     Norm,
     Parallel,
     Pooling,
+    Position,
     Repeat,
     Residual,
     Scale,
@@ -214,6 +215,73 @@ def test_a_depthwise_convolution_before_an_activation_against_plain_channels():
         se = products.std(axis=0) / math.sqrt(count)
         assert np.all(np.abs(value - products.mean(axis=0)) <= error + 4.0 * se)
         assert np.max(error) < 0.03 * value.max()
+
+
+def test_an_activation_after_waves_is_a_mean_over_frequencies():
+    width, sigma, n = 8, 0.9, 3
+    given = Input(width, (n,), [[1.0]], 0.4)
+    found = propagate(Network([Dense(0.7), Position("sinusoidal", sigma), TANH], given))
+    (u,), weight = gauss(1, 400)
+    speed = 10000.0 ** (-2.0 * np.arange(width // 2) / width)
+    at = np.arange(n)[:, None] * speed
+    waves = sigma * np.concatenate([np.sin(at), np.cos(at)], axis=1)
+    y = np.tanh(0.7 * u + waves[:, :, None])
+    k, m = found.output.second_moments(), found.output.mean
+    exact = (y**2 @ weight).mean(axis=1)
+    assert np.all(np.abs(np.diagonal(k.value) - exact) <= np.diagonal(k.error))
+    assert np.all(np.diagonal(k.error) <= 0.01 * exact)
+    assert np.all(np.abs(m.value - (y @ weight).mean(axis=1)) <= m.error)
+    p = found.backward()["layers[0]"].second_moments()
+    exact = ((1.0 - y**2) ** 2 @ weight).mean(axis=1)
+    assert np.all(np.abs(np.diagonal(p.value) - exact) <= np.diagonal(p.error))
+
+
+def test_a_norm_with_random_biases_between_two_activations_is_its_integral():
+    g, b = 1.1, 0.6
+    found = ch.network_theory(Network([Dense(1.3), RELU, Norm("layer", g, b), TANH], ONE))
+    (u, eta), weight = gauss(2, 800)
+    x = np.maximum(1.3 * u, 0.0)
+    m, q = 1.3 / math.sqrt(2.0 * math.pi), 1.69 / 2.0
+    s = math.sqrt(q - m**2)
+    y = np.tanh(g * (x - m) / s + b * eta)
+    within(found.q[-1], float(weight @ y**2), 0.01)
+    through = (1.0 - y**2) ** 2 * (u > 0.0) * g**2 / s**2
+    within(found.gradient[1], float(weight @ through), 0.01)
+    trained = float(weight @ (through * 1.69 + (1.0 - y**2) ** 2 * b**2))
+    within(found.tangent[-1], trained, 0.02)
+
+
+def test_a_relu_keeps_half_of_a_batch_norm_and_of_its_tangent():
+    gram = 0.3 + 0.7 * np.eye(6)
+    normed = [Dense(1.2), Norm("batch", 1.1, 0.5)]
+    before = propagate(Network(normed, Input(64, inputs=gram))).output
+    after = propagate(Network([*normed, RELU], Input(64, inputs=gram))).output
+    assert before.k.value[0] == pytest.approx(1.21 + 0.25, rel=1e-12)
+    for one, two in ((before.k, after.k), (before.theta, after.theta)):
+        assert abs(two.value[0] - 0.5 * one.value[0]) <= two.error[0] <= 0.05 * two.value[0]
+
+
+def test_the_tangent_of_one_weight_a_channel_is_its_integral():
+    w, b = 1.2, 0.7
+    depthwise = Convolution(1, w, b, depthwise=True)
+    found = ch.network_theory(Network([Dense(1.3), depthwise, TANH], Input(64, (1,), [[1.0]])))
+    (x, taps, c), weight = gauss(3, 120)
+    x, taps = 1.3 * x, w * taps
+    y = np.tanh(taps * x + b * c)
+    within(found.q[-1], float(weight @ y**2), 0.01)
+    own = (1.0 - y**2) ** 2 * (taps**2 * 1.69 + w**2 * x**2 + b**2)
+    within(found.tangent[-1], float(weight @ own), 0.02)
+
+
+def test_a_stream_that_meets_groups_of_channels_gets_the_mean_of_their_gradients():
+    def net(*sigmas):
+        groups = Parallel([[Dense(0.0, s, out=64 // len(sigmas))] for s in sigmas], "concat")
+        return Network([Dense(1.3), RELU, Parallel([[], [groups]]), TANH], ONE)
+
+    mixed, *alone = (ch.network_theory(net(*s)) for s in ((2.0, 0.2), (2.0,), (0.2,)))
+    exact = np.mean([x.gradient.value[1] for x in alone])
+    assert abs(alone[0].gradient.value[1] / alone[1].gradient.value[1] - 1.0) > 0.1
+    within(mixed.gradient[1], exact, 0.02)
 
 
 # ---- terms that depend on the same weights -------------------------------------------------------
