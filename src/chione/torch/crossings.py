@@ -31,7 +31,7 @@ from chione.theory.layers.batch_of_sites import batch_of_sites
 from chione.theory.layers.channels import by_parts, joined, multiplied, product
 from chione.theory.layers.parallel import factors_home, sliced
 from chione.theory.layers.projected_attention import Weights, attend
-from chione.theory.layers.recipe import Affine
+from chione.theory.layers.recipe import Affine, Leaf
 from chione.theory.layers.residual import added, handed_down
 from chione.theory.layers.rule import Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
@@ -236,7 +236,7 @@ def _frozen(layer: Frozen, node: Node, states: tuple[State, ...], walk: Asked) -
     (state,) = states
     stream = multiplied(state.stream, layer.factor)
     recipe = stream.recipe
-    if recipe is not None and layer.bias:  # constants of the channels, of mean zero
+    if recipe is not None and layer.bias:  # as a channel's own constant, of mean zero
         one = np.ones(stream.orbits.sites)
         recipe = Affine(recipe, 0.0 * one, one, layer.bias)
     stream = replace(stream, k=stream.k.shifted(layer.bias**2), recipe=recipe)
@@ -266,10 +266,18 @@ def _view(layer: View, node: Node, states: tuple[State, ...], walk: Asked) -> Cr
         share = at.width / stream.shape.width
         stream = _wide(stream, at.width)
         if sources is not None:
-            stream = leafed(replace(stream, sources=sources, recipe=None))
+            stream = _other_channels(stream, sources)
     elif at.width != stream.shape.width:
         raise unsupported(node, "channels were mixed with positions")
     return _behind(node, state, stream, walk, lambda g: _scaled(g, share))
+
+
+def _other_channels(stream: Stream, sources: frozenset[int]) -> Stream:
+    """Channels of the same law that share none with the other parts."""
+    recipe = None
+    if stream.law.gaussian:
+        recipe = Leaf(stream.orbits, stream.k, stream.d, stream.theta)
+    return replace(stream, sources=sources, recipe=recipe)
 
 
 @cross.register
@@ -407,7 +415,7 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
         if layer.minus:
             raise unsupported(node, "it is zero")
         doubled = replace(state, stream=multiplied(state.stream, 2.0))
-        return Crossing(doubled, {one: lambda g: g.scaled(4.0)})
+        return Crossing(doubled, {one: lambda g: g.by(2.0)})
     met, homes = _met(states, node, walk)
     first, second = (s.stream for s in met)
     sign = -1.0 if layer.minus else 1.0

@@ -213,9 +213,10 @@ def _result(found: Propagation, numbers: list[Bounded]) -> NetworkTheory:
 
 
 def _laws(found: Propagation) -> tuple[str, ...]:
-    """Which law answered at each place."""
-    laws = found.sampled | dict.fromkeys(found.reasons, "measured")
-    return tuple(laws.get(place, "closed") for place in found.streams)
+    """Which law answered at each place; a block's is that of the layer whose stream it ends in."""
+    by_stream = {id(found.streams[place]): law for place, law in found.sampled.items()}
+    by_stream |= {id(found.streams[place]): "measured" for place in found.reasons}
+    return tuple(by_stream.get(id(stream), "closed") for stream in found.streams.values())
 
 
 def _kinds(network: Network, front: str) -> Iterator[tuple[str, str]]:
