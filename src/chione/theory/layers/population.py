@@ -106,12 +106,17 @@ class Population:
         root = _root(k, d)
         rows, n = self.rows(len(k)), root.shape[1]
         # seven digits are enough for a draw; what is made of it keeps all
-        z = self.generator().standard_normal((rows // 2, n), np.float32).astype(np.float64)
+        rng = self.generator()
+        z = rng.standard_normal((rows // 2, n), np.float32).astype(np.float64)
         if 8 * n <= rows:  # then the sampled second moments are made right
             root = root @ np.linalg.inv(np.linalg.cholesky(2.0 * z.T @ z / rows))
         out = np.empty((rows // BLOCK, 2, BLOCK // 2, len(root)))
         np.matmul(z.reshape(-1, BLOCK // 2, n), root.T, out=out[:, 0])
-        np.negative(out[:, 0], out=out[:, 1])
+        # partners stand apart by a distance of the leaf's own, so that two leaves are not mirrored
+        # together, and by more than a norm's group of few channels
+        away = int(rng.integers(BLOCK // 4, BLOCK // 2))
+        np.negative(out[:, 0, away:], out=out[:, 1, :-away])
+        np.negative(out[:, 0, :away], out=out[:, 1, -away:])
         return out.reshape(rows, len(root))
 
     def column(self, key: Hashable, rows: int) -> Array:

@@ -20,6 +20,7 @@ from chione.theory.moments.pair_moments import Prepared
 
 HEADS = 2000  # sampled by default: values are right to about one per cent
 _LAYER_SECONDS = 2e-4  # s a layer of two inputs
+_HELD = 24  # layers whose channels fit into a gigabyte; deeper networks share it
 COTANGENTS = ("independent", "shared")
 
 import_files("chione.theory.layers")  # where the rules register themselves
@@ -350,6 +351,7 @@ def propagate(
         f"a walk over {steps} layers", seconds=_LAYER_SECONDS * steps, fits="fewer layers fit"
     )
     seed, heads = checks.integer("seed", seed, minimum=0), checks.integer("heads", heads)
+    share = min(share, _HELD / max(steps, 1))
     walk = Walk(measured, seed=seed, heads=heads, progress=progress, share=share, stated=stated)
     first = entering(described.input) if stream is None else stream
     if described.memory and first.inputs != described.input.count:
