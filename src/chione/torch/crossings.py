@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Protocol, TypeAlias
 
-from chione.base import UnsupportedLayerError
+import numpy as np
+
+from chione.base import Array, UnsupportedLayerError
 from chione.networks import (
     AbstractLayer,
     Convolution,
@@ -42,7 +44,8 @@ from chione.torch.layers.pooling import Windows
 from chione.torch.layers.recurrent import Cells
 from chione.torch.layers.tensors import Heads, Weighing, Weight
 from chione.torch.nodes import Node
-from chione.torch.samples import Taken, arranged
+from chione.torch.profiles import Reads
+from chione.torch.samples import Arrangement, Taken, arranged
 from chione.torch.states import (
     State,
     averaged,
@@ -51,6 +54,7 @@ from chione.torch.states import (
     leafed,
     picked,
     reversed_in_time,
+    with_profile,
 )
 
 Home: TypeAlias = Callable[[Gradient], Gradient]
@@ -83,12 +87,15 @@ class Asked(Protocol):
 class Crossing:
     """The state behind a node, the way home to each parent, and what sampling has left so far.
 
-    `noise` gives a relative standard error.
+    `noise` gives a relative standard error. `reads` is what a convolution on a lattice reads, of
+    which it sees the fraction `seen`.
     """
 
     state: State
     home: dict[int, Home]
     noise: Callable[[], float] = _none
+    reads: Reads | None = None
+    seen: float = 1.0
 
 
 def unsupported(node: Node, why: str) -> UnsupportedLayerError:
@@ -128,7 +135,15 @@ def _behind(node: Node, state: State, stream: Stream, walk: Asked, home: Home) -
         raise unsupported(node, "its axes are not known")
     taken = state.taken if at.positions > 1 else "all"
     stream = stream if stream.shape.width == at.width else _wide(stream, at.width)
-    return Crossing(State(stream, at.grid, taken, node.axes), {node.parents[0]: home})
+    profile = state.profile if at.grid == state.grid and not _at_each_position(node) else None
+    smooth = state.smooth if at.grid == state.grid else 0.0
+    behind = State(stream, at.grid, taken, node.axes, profile=profile, smooth=smooth)
+    return Crossing(behind, {node.parents[0]: home})
+
+
+def _at_each_position(node: Node) -> bool:
+    """Whether every position gets the same mean square."""
+    return isinstance(node.layer, Norm) and node.layer.form in ("layer", "rms")
 
 
 def _wide(stream: Stream, width: int) -> Stream:
@@ -192,7 +207,8 @@ def _convolution(
         stream, through = forward(
             _affine(w2 / weight.coverage, b2, node.shape[1]), state.stream, walk.rules
         )
-        return _behind(node, state, leafed(stream), walk, through)
+        behind = _behind(node, state, leafed(stream), walk, through)
+        return replace(behind, state=replace(behind.state, smooth=state.smooth))
     if weight.centred and state.taken == "all" and state.grid:
         exact = replace(layer, sigma_w=math.sqrt(w2 / weight.coverage), sigma_b=math.sqrt(b2))
         stream, tapwise = forward(exact, state.stream, walk.rules)
@@ -208,8 +224,14 @@ def _convolution(
         taken = at.taken("first")
         grid = tuple(min(n, m) for n, m in zip(at.grid, lattice.counts(at.grid), strict=True))
         first, back = lattice.chosen(state.stream, lattice.nearest(state.grid, at.grid), grid)
+    left, smooth = _smoothed(layer, weight, state.smooth)
+    if left < 1.0 and state.taken == "lattice":
+        first = lattice.evened(first, math.sqrt(left))
     sites, ratio = first.positions, at.positions / state.positions
     steps = lattice.per_axis(layer.stride, len(layer.kernel))
+    reads = _reads(layer, weight, state, at) if taken != "mean" else None
+    seen, profile = (weight.coverage, None) if reads is None else reads.forward(state.profile)
+    w2 *= seen / weight.coverage
     if layer.transposed and sites > 1:  # outputs of different phases share no weights
         first = lattice.spread_out(first, sites, 1.0 / steps)
     stream, through = forward(_affine(w2, b2, node.shape[1]), first, walk.rules)
@@ -220,7 +242,44 @@ def _convolution(
             g = lattice.thinned(g, sites, 1.0 / steps)
         return back(g)
 
-    return Crossing(State(leafed(stream), at.grid, taken, "first"), {node.parents[0]: home})
+    if taken == "all":
+        stream, profile = with_profile(stream, profile), None
+    behind = State(leafed(stream), at.grid, taken, "first", profile=profile, smooth=smooth)
+    return Crossing(behind, {node.parents[0]: home}, reads=reads, seen=seen)
+
+
+def _smoothed(layer: Convolution, weight: Weight, smooth: float) -> tuple[float, float]:
+    """What the taps leave of the variance of second moments over pairs, and the new smoothness.
+
+    They average over pairs that move together, whose second moments are correlated like a Gaussian
+    of the distance.
+    """
+    n = len(layer.kernel) if isinstance(layer.kernel, tuple) else 1
+    if not smooth > 0.0 or layer.transposed:
+        return 1.0, smooth
+    left = 1.0
+    for axis in range(n):
+        k, d, s = (
+            v if isinstance(v, int) else v[axis % len(v)]
+            for v in (layer.kernel, layer.dilation, layer.stride)
+        )
+        gap = d * (np.arange(k)[:, None] - np.arange(k))
+        left *= float(np.exp(-(gap**2) / (2.0 * smooth)).mean())
+        # each axis counts for its share of the mean square distance
+        smooth = (smooth + d * d * (k * k - 1) / 6.0 / n) / s ** (2.0 / n)
+    return left, smooth
+
+
+def _reads(layer: Convolution, weight: Weight, state: State, at: Arrangement) -> Reads | None:
+    """Which positions a convolution with zeros beyond the edge reads."""
+    n = len(at.grid)
+    if layer.transposed or len(weight.padding) != n or len(state.grid) != n:
+        return None
+    kernel, stride, dilation = (
+        (v,) * n if isinstance(v, int) else tuple(v) * (n // len(v))
+        for v in (layer.kernel, layer.stride, layer.dilation)
+    )
+    return Reads(state.grid, at.grid, kernel, stride, dilation, weight.padding)
 
 
 def _scaled(g: Gradient, factor: float) -> Gradient:
@@ -324,9 +383,7 @@ def _recurrent(layer: Cells, node: Node, states: tuple[State, ...], walk: Asked)
     return _behind(node, state, stream, walk, way)
 
 
-def _directions(
-    cells: tuple[Recurrent, ...], stream: Stream, walk: Asked
-) -> tuple[Stream, Home]:
+def _directions(cells: tuple[Recurrent, ...], stream: Stream, walk: Asked) -> tuple[Stream, Home]:
     ahead, back = forward(cells[0], stream, walk.rules)
     if len(cells) == 1:
         return ahead, back
@@ -411,7 +468,16 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
         return lambda g: home(handed_down(g, (first, second), stream, walk.rules))
 
     back = dict(zip(node.parents, map(towards, homes), strict=True))
-    return Crossing(replace(met[0], stream=stream), back)
+    return Crossing(replace(met[0], stream=stream, profile=_mixed_profile(met)), back)
+
+
+def _mixed_profile(states: tuple[State, ...]) -> Array | None:
+    """The profile of a sum, or of channels side by side."""
+    if all(s.profile is None for s in states):
+        return None
+    sizes = np.array([s.length * s.stream.shape.width for s in states])
+    parts = [np.ones(s.grid) if s.profile is None else s.profile for s in states]
+    return np.asarray(sum(a * p for a, p in zip(sizes / sizes.sum(), parts, strict=True)))
 
 
 @cross.register
@@ -473,7 +539,7 @@ def _concat(layer: Concat, node: Node, states: tuple[State, ...], walk: Asked) -
     back = {
         p: towards(home, i) for i, (p, home) in enumerate(zip(node.parents, homes, strict=True))
     }
-    return Crossing(replace(met[0], stream=stream), back)
+    return Crossing(replace(met[0], stream=stream, profile=_mixed_profile(met)), back)
 
 
 def _sequence(node: Node, states: tuple[State, ...], walk: Asked) -> Crossing:

@@ -177,6 +177,33 @@ def pooled(stream: Stream, positions: int) -> tuple[Stream, Pullback]:
     return after, pullback
 
 
+def evened(stream: Stream, share: float) -> Stream:
+    """Second moments nearer to their means over all pairs of positions of two inputs.
+
+    A share of each deviation is left; a site with itself is a pair of another kind.
+    """
+    inputs, sites = stream.inputs, stream.positions
+
+    def even(matrix: Array) -> Array:
+        blocks = matrix.reshape(inputs, sites, inputs, sites)
+        same = np.trace(blocks, axis1=1, axis2=3)
+        rest = blocks.sum(axis=(1, 3)) - same
+        here = np.eye(sites, dtype=bool)[None, :, None, :]
+        middle = np.where(
+            here,
+            (same / sites)[:, None, :, None],
+            (rest / max(sites * (sites - 1), 1))[:, None, :, None],
+        )
+        return np.asarray((middle + share * (blocks - middle)).reshape(matrix.shape))
+
+    index = stream.orbits.index
+    after = from_moments(even(stream.k.at(index).value), stream.shape, stream.mean)
+    at = after.orbits.rows, after.orbits.columns
+    distance = np.maximum(even(stream.d.at(index).value)[at], 0.0)
+    d = Bounded(np.where(after.orbits.apart, distance, 0.0), after.d.error)
+    return after.with_(d=d, law=stream.law, sources=stream.sources, uneven=stream.uneven)
+
+
 def repeated(one: Stream, like: Stream, positions: int) -> tuple[Stream, Pullback]:
     """A stream without positions at the sites of another; gradients are summed over all positions."""
     sites, inputs = like.positions, one.inputs

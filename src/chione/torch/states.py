@@ -39,6 +39,10 @@ class State:
         Relative standard error of the mean square, from sampling on the way.
     patches : bool
         Whether its channels are all entries that one output of a convolution reads.
+    profile : ndarray, optional
+        How the mean square varies over the grid, of mean 1, where the sites are a lattice.
+    smooth : float
+        Square of the distance over which second moments of pairs change there.
     """
 
     stream: Stream
@@ -47,6 +51,8 @@ class State:
     axes: str
     noise: float = 0.0
     patches: bool = False
+    profile: Array | None = None
+    smooth: float = 0.0
 
     @property
     def shares(self) -> Array:
@@ -124,7 +130,10 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
     if not gaussian:
         rows = sample.rows(gram)
         stream = stream.with_(law=MEASURED, recipe=None if rows is None else Given(rows))
-    return State(stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches)
+    return State(
+        stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches,
+        smooth=float(sample.smooth),
+    )  # fmt: skip
 
 
 def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> State | None:
@@ -221,14 +230,22 @@ def gradient_reversed(g: Gradient, stream: Stream) -> Gradient:
     return Gradient(Orbits(g.orbits.index[np.ix_(at, at)]), g.p)
 
 
+def with_profile(stream: Stream, profile: Array | None) -> Stream:
+    """Sites that are all positions, each with its share of the mean square."""
+    if profile is None:
+        return stream
+    root = np.sqrt(np.tile(profile.ravel(), stream.inputs))
+    gram = stream.second_moments().value * np.outer(root, root)
+    after = from_moments(gram, stream.shape, Bounded.exact(stream.mean.value * root))
+    return replace(after, law=stream.law, sources=stream.sources)
+
+
 def leafed(stream: Stream) -> Stream:
     """A Gaussian stream with a recipe of its own, and no tangent kernel, which nobody asks for."""
     theta = Bounded.exact(np.zeros(stream.orbits.count))
     if not stream.law.gaussian:
         return replace(stream, theta=theta)
-    return replace(
-        stream, theta=theta, recipe=Leaf(stream.orbits, stream.k, stream.d, theta)
-    )
+    return replace(stream, theta=theta, recipe=Leaf(stream.orbits, stream.k, stream.d, theta))
 
 
 def uniform(state: State, total: float, numel: int) -> Gradient:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import torch
 
-from chione.base import ConvergenceError, UnsupportedLayerError
+from chione.base import Array, ConvergenceError, UnsupportedLayerError
 from chione.networks import Pooling, ShapeError
 from chione.theory.layers.stream import Gradient, new_source
 from chione.theory.layers.walk import Walk as LayerWalk
@@ -67,6 +67,7 @@ class Walk:
         self._crossed: dict[int, Crossing] = {}
         self._given: dict[int, tuple[float, float]] = {}
         self._flows: dict[int, Flow | None] = {}
+        self._profiles: dict[int, Array] = {}  # of gradients over the positions of large images
         self._sent: dict[int, float] = {}  # total square at each node
         self._returned: dict[int, float] = {}  # the same, where one node alone sends it
         self._parts: dict[int, list[tuple[int, int, frozenset[int]]]] = {}
@@ -227,6 +228,12 @@ class Walk:
         if isinstance(flow, float):
             flow = uniform(crossed.state, flow, child.numel)
         arrived = crossed.home[parent.index](flow)
+        if crossed.reads is not None:
+            seen, profile = crossed.reads.backward(self._profiles.get(child.index))
+            arrived = arrived.scaled(seen / crossed.seen)
+            self._profiles.setdefault(parent.index, profile)
+        elif child.index in self._profiles and child.shape[2:] == parent.shape[2:]:
+            self._profiles.setdefault(parent.index, self._profiles[child.index])
         entered = self._entered[child.index][child.parents.index(parent.index)]
         if entered is self.states.get(parent.index):
             return arrived
