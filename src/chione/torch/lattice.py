@@ -10,6 +10,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.base import Array, UnsupportedLayerError
 from chione.networks import Shape
@@ -154,7 +155,7 @@ def _differ(orbits: Orbits, sites: int) -> Array:
     return np.asarray(orbits.rows % sites != orbits.columns % sites)
 
 
-def apart(n: int, sites: int) -> Array:
+def apart(n: int, sites: int) -> NDArray[np.bool_]:
     """Whether two sites are of different positions, (n, n)."""
     place = np.arange(n) % sites
     return np.asarray(place[:, None] != place)
@@ -177,24 +178,30 @@ def pooled(stream: Stream, positions: int) -> tuple[Stream, Pullback]:
     return after, pullback
 
 
-def evened(stream: Stream, share: float) -> Stream:
-    """Second moments nearer to their means over all pairs of positions of two inputs.
+def deviations(matrix: Array, sites: int) -> tuple[Array, NDArray[np.bool_]]:
+    """Entries less their mean over all pairs of positions of two inputs, and which are apart.
 
-    A share of each deviation is left; a site with itself is a pair of another kind.
+    A site with itself is a pair of another kind.
     """
-    inputs, sites = stream.inputs, stream.positions
+    n = len(matrix)
+    blocks = matrix.reshape(n // sites, sites, n // sites, sites)
+    same = np.trace(blocks, axis1=1, axis2=3)
+    rest = blocks.sum(axis=(1, 3)) - same
+    here = np.eye(sites, dtype=bool)[None, :, None, :]
+    middle = np.where(
+        here,
+        (same / sites)[:, None, :, None],
+        (rest / max(sites * (sites - 1), 1))[:, None, :, None],
+    )
+    return np.asarray((blocks - middle).reshape(n, n)), apart(n, sites)
+
+
+def evened(stream: Stream, share: float) -> Stream:
+    """A share of the deviations of second moments from their means over positions."""
+    sites = stream.positions
 
     def even(matrix: Array) -> Array:
-        blocks = matrix.reshape(inputs, sites, inputs, sites)
-        same = np.trace(blocks, axis1=1, axis2=3)
-        rest = blocks.sum(axis=(1, 3)) - same
-        here = np.eye(sites, dtype=bool)[None, :, None, :]
-        middle = np.where(
-            here,
-            (same / sites)[:, None, :, None],
-            (rest / max(sites * (sites - 1), 1))[:, None, :, None],
-        )
-        return np.asarray((middle + share * (blocks - middle)).reshape(matrix.shape))
+        return np.asarray(matrix - (1.0 - share) * deviations(matrix, sites)[0])
 
     index = stream.orbits.index
     after = from_moments(even(stream.k.at(index).value), stream.shape, stream.mean)

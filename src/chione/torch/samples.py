@@ -198,6 +198,11 @@ class Sample:
         found = np.maximum((x * x).mean(axis=1), 1e-300)
         return np.asarray(x * np.sqrt(np.diagonal(gram) / found)[:, None])
 
+    @property
+    def width(self) -> int:
+        """Number of channels that were averaged over."""
+        return self.at.width if self.channels is None else int(self.channels.shape[1])
+
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
         return moments(self.numbers.tolist())

@@ -15,6 +15,7 @@ from chione.theory.layers.recipe import Given, Leaf
 from chione.theory.layers.rule import Pullback, Walker, forward, unclosed
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
+from chione.torch.lattice import deviations, evened
 from chione.torch.samples import Arrangement, Sample, Taken, joined, shares_of
 from chione.torch.statistics import Moments
 
@@ -127,6 +128,8 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
     sites = len(gram) // sample.at.inputs
     inside = sample.at.grid if sample.taken == "all" else (sites,) if sites > 1 else ()
     stream = from_moments(gram, Shape(sample.at.width, inside), Bounded.exact(mean))
+    if sample.taken == "lattice":
+        stream = evened(stream, _of_limit(gram, sites, sample.width))
     if not gaussian:
         rows = sample.rows(gram)
         stream = stream.with_(law=MEASURED, recipe=None if rows is None else Given(rows))
@@ -134,6 +137,18 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
         stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches,
         smooth=float(sample.smooth),
     )  # fmt: skip
+
+
+def _of_limit(gram: Array, sites: int, width: int) -> float:
+    r"""Share of the deviations of pairs from their mean that is not noise of few channels.
+
+    The variance of an average over N channels is :math:`(q q' + K^2) / N`.
+    """
+    q = np.diagonal(gram)
+    rest, apart = deviations(gram, sites)
+    noise = (np.outer(q, q) + gram**2)[apart] / max(width, 1)
+    found = float(np.mean(rest[apart] ** 2))
+    return math.sqrt(max(1.0 - float(noise.mean()) / found, 0.0)) if found > 0.0 else 1.0
 
 
 def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> State | None:
