@@ -53,6 +53,7 @@ from chione.theory import BackwardPass as BackwardPass
 from chione.theory import Criticality as Criticality
 from chione.theory import CriticalLine as CriticalLine
 from chione.theory import CriticalPoint as CriticalPoint
+from chione.theory import FeatureUpdate as FeatureUpdate
 from chione.theory import FiniteWidth as FiniteWidth
 from chione.theory import FixedPoint as FixedPoint
 from chione.theory import FixedPoints as FixedPoints
@@ -62,6 +63,7 @@ from chione.theory import MeanField as MeanField
 from chione.theory import MetricCovariance as MetricCovariance
 from chione.theory import NetworkTheory as NetworkTheory
 from chione.theory import NormStability as NormStability
+from chione.theory import Parametrization as Parametrization
 from chione.theory import PhaseDiagram as PhaseDiagram
 from chione.theory import PowerLaw as PowerLaw
 from chione.theory import Recommendation as Recommendation
@@ -77,6 +79,7 @@ from chione.theory import deep_trajectory as deep_trajectory
 from chione.theory import derivative_kernel as derivative_kernel
 from chione.theory import derivative_second_moment as derivative_second_moment
 from chione.theory import describe_scheme as describe_scheme
+from chione.theory import feature_update as feature_update
 from chione.theory import finite_width as finite_width
 from chione.theory import fixed_points as fixed_points
 from chione.theory import gain as gain
@@ -90,6 +93,7 @@ from chione.theory import nngp as nngp
 from chione.theory import norm_stability as norm_stability
 from chione.theory import ntk as ntk
 from chione.theory import one_minus_correlation_map as one_minus_correlation_map
+from chione.theory import parametrization as parametrization
 from chione.theory import phase_diagram as phase_diagram
 from chione.theory import process_kernel as process_kernel
 from chione.theory import second_moment as second_moment

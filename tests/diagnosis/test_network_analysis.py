@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -19,10 +21,13 @@ from chione.networks import (
     Pooling,
     Repeat,
     Residual,
+    Shape,
     convnet,
     mlp,
     resnet,
 )
+from chione.networks.layer import AbstractLayer
+from chione.simulation.layers import Draws, draw
 
 
 def test_a_residual_network_without_a_norm_is_told_what_to_change():
@@ -70,20 +75,54 @@ def test_a_wrong_theory_is_contradicted(monkeypatch):
     assert not ch.compare(run).agrees
 
 
-def test_where_no_rule_closes_the_theory_goes_on_from_what_was_measured():
-    net = resnet("relu", depth=4, width=100, placement="post")
-    with pytest.raises(UnsupportedLayerError, match="second moments do not determine"):
+@dataclass(frozen=True)
+class Untold(AbstractLayer, word="untold"):
+    """A relu that theory has not heard of."""
+
+    def after(self, shape, place):
+        return shape
+
+
+@draw.register
+def _(layer: Untold, shape: Shape, draws: Draws):
+    return draw(Nonlinearity("relu"), shape, draws)
+
+
+def test_where_a_rule_is_missing_the_theory_goes_on_from_what_was_measured():
+    blocks = Repeat(3, (Dense(1.4), Untold()))
+    net = Network((Dense(1.0, out=100), blocks, Dense(1.2)), Input(60))
+    with pytest.raises(UnsupportedLayerError, match=r"layers\[1\]#0.layers\[1\]"):
         ch.analyze(net, simulate=False)
     found = ch.analyze(net, n_networks=10)
     theory = found.theory
     measured = [place for place, rule in zip(theory.places, theory.rules, strict=True)
                 if rule == "measured"]  # fmt: skip
-    assert measured == [f"layers[1]#{k}.layers[1]" for k in range(1, 4)]
+    assert list(theory.reasons) == [f"layers[1]#{k}.layers[1]" for k in range(3)]
+    # and the row of a repetition, whose stream it is
+    assert measured[:2] == ["layers[1]#0.layers[1]", "layers[1]#0"]
     assert "Measured at 3 places" in str(found)
-    row = theory.index("layers[1]#3.layers[0].branch[2]")
+    assert "m: measured on the simulated networks; all else by the closed rules" in str(found)
+    row = theory.index("layers[2]")
     assert theory.q.error[row] > 1e-3  # the error of a measurement is carried along
     mean, error = found.simulated["gradient"][0]
     assert abs(theory.gradient.value[0] - mean) <= 5.0 * error + 0.2 * mean
+
+
+def test_the_page_says_which_law_answered_where():
+    net = resnet("relu", depth=4, width=100, placement="post")
+    found = ch.analyze(net, n_networks=20, seed=2)
+    by_place = dict(zip(found.theory.places, found.theory.rules, strict=True))
+    sampled = [place for place, rule in by_place.items() if rule == "population"]
+    assert {f"layers[1]#{k}.layers[1]" for k in range(1, 4)} < set(sampled)
+    assert by_place["layers[1]#3"] == "population"  # which ends in such a layer
+    assert by_place["layers[1]#3.layers[0]"] == "closed"
+    assert "population" in str(found) and "Measured" not in str(found)
+    for name in ("q", "gradient"):
+        mean, error = found.simulated[name].T
+        expected = getattr(found.theory, name)
+        value, bound = np.asarray(expected.value), np.asarray(expected.error)
+        assert np.all(np.abs(mean - value) <= 5.0 * error + bound + 0.03 * value), name
+    assert ch.compare(found.simulation).agrees
 
 
 def test_images_of_three_channels_are_drawn_and_start_from_their_own_moments():

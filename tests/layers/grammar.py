@@ -113,7 +113,7 @@ def predict(description: dict[str, Any], N: int = 1024) -> dict[str, Any]:
     stream = entering(network.input)
     out: dict[str, Any] = {}
     try:
-        stream, home = walk.through(network.layers, stream, "")
+        stream, home = walk.network(network, stream)
     except UnsupportedLayerError as err:
         out["unclosed"] = str(err)
     streams = {"input": entering(network.input)} | walk.streams

@@ -198,8 +198,8 @@ def attention(layer, state):
         w = mp.matrix(n, n)
         for i in range(n):
             a, t = divmod(i, p)
-            seen = [s for s in range(layer.visible[a] if layer.visible else p)]
-            seen = [s for s in seen if s <= t or layer.mask == "none"]
+            most = layer.visible[a] if layer.visible else p
+            seen = [s for s in range(most) if s <= t or layer.mask == "none"]
             e = [mp.exp(-slope * abs(t - s)) for s in seen]
             for s, one in zip(seen, e, strict=True):
                 w[i, a * p + s] = one / mp.fsum(e)

@@ -9,8 +9,9 @@ import pytest
 from block_oracle import MP_FORMS, expectation, pre_norm, within
 
 import chione as ch
-from chione.base import Status
+from chione.base import Status, UnsupportedLayerError
 from chione.networks import (
+    Convolution,
     Dense,
     Dropout,
     Gate,
@@ -386,3 +387,10 @@ def test_a_bounded_gate_on_a_growing_stream_has_no_finite_factor():
     assert found.chi_perp.status == Status.INFINITE
     assert found.chi_perp.value != found.chi_perp.value
     assert abs(found.one_minus_c_star.value - 1.0) <= found.one_minus_c_star.error
+
+
+def test_a_block_whose_map_has_no_value_is_refused_in_a_sentence():
+    """A depthwise convolution over edges of zeros makes positions unlike each other."""
+    block = [Residual([Convolution(3, depthwise=True), Norm(), Dense(1.0)])]
+    with pytest.raises(UnsupportedLayerError, match="map of lengths has a value at no length"):
+        block_phase(block, width=4, grid=(4, 4))

@@ -58,6 +58,7 @@ _RESULTS = {
     "theory.Criticality": "theory.critical.criticality",
     "theory.DeepRun": "theory.depth.large_depth",
     "theory.Fading": "theory.meanfield.fading",
+    "theory.FeatureUpdate": "theory.depth.feature_update",
     "theory.FiniteWidth": "theory.depth.finite_width",
     "theory.FixedPoint": "theory.meanfield.fixed_points",
     "theory.FixedPoints": "theory.meanfield.fixed_points",
@@ -73,6 +74,7 @@ _RESULTS = {
     "theory.NormFixedPoint": "theory.meanfield.norm_stability",
     "theory.NormMap": "theory.meanfield.norm_stability",
     "theory.NormStability": "theory.meanfield.norm_stability",
+    "theory.Parametrization": "theory.depth.parametrization",
     "theory.PhaseDiagram": "theory.meanfield.diagram",
     "theory.PowerLaw": "theory.meanfield.power_laws",
     "theory.Recommendation": "theory.critical.recommendation",
@@ -87,6 +89,7 @@ _RESULTS = {
     "torch.LayerChange": "torch.changes",
     "torch.LayerReport": "torch.layer_report",
     "torch.ModelJacobian": "torch.spectrum",
+    "torch.ModelParametrization": "torch.exponents",
     "torch.Verdict": "torch.report",
 }
 

@@ -39,3 +39,24 @@ def running(words: str) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as sign:
         sign.add_task(words, total=None)
         yield
+
+
+@contextmanager
+def parts() -> Iterator[Callable[[str, float, float], None] | None]:
+    """A bar for each part of a piece of work, which names itself; None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks = {}
+
+        def told(words: str, done: float, total: float) -> None:
+            if words not in tasks:
+                tasks[words] = bar.add_task(words)
+            bar.update(tasks[words], completed=done, total=total)
+
+        yield told

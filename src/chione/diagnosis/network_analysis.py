@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -14,17 +15,13 @@ from chione.base import (
     Array,
     ChioneError,
     CostError,
-    Estimate,
     UnsupportedLayerError,
     cost,
-    page_width,
-    paragraph,
     result,
-    text_table,
 )
-from chione.diagnosis.network_changes import NetworkChange, changes, decades, passage, trunk
-from chione.diagnosis.numbers import measured_text, power_text, value_text
-from chione.networks import MLP, AbstractLayer, Input, Network, Nonlinearity, Repeat, Shape
+from chione.diagnosis.network_changes import NetworkChange, changes, decades, passage
+from chione.diagnosis.network_page import lines
+from chione.networks import MLP, Input, Network, Repeat
 from chione.simulation import NetworkSimulation, SimulatedRow, simulate_network
 from chione.simulation.frames import fits
 from chione.theory import BlockPhase, block_phase
@@ -37,8 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SHOWN = 2  # repetitions of a block that are shown: the first and the last
-_DIGITS = 5
+_FEWEST = 2  # networks that have a standard error
 
 
 @final
@@ -90,7 +86,7 @@ class NetworkAnalysis(AbstractResult):
         return decades(self.theory)
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return "\n".join(lines(self))
 
     def plot(self, *, ax: Axes | None = None, field: str | None = None) -> Figure:
         """Draw q, c and the gradient place by place, the simulated twin beside the theory."""
@@ -106,6 +102,7 @@ def analyze_network(
     n_networks: int = 10,
     seed: int = 0,
     simulate: bool = True,
+    progress: Callable[[str, float, float], None] | None = None,
     effort: float = 1.0,
 ) -> NetworkAnalysis:
     """Tell what a network of any layers does to signals and gradients, and what to change.
@@ -119,8 +116,11 @@ def analyze_network(
     seed : int
         Seed of the simulation.
     simulate : bool
-        Whether finite networks are simulated beside the theory. Where a layer has no closed rule
-        the theory starts again from what was measured on them.
+        Whether finite networks are simulated beside the theory: as many of `n_networks` as the
+        limits allow. Where a layer has no rule the theory starts again from what was measured on
+        them.
+    progress : callable, optional
+        Called with what is being done, how much of it is done and how much there is.
     effort : float
         How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
@@ -150,16 +150,19 @@ def analyze_network(
         inputs = None if fits(described.input) else _drawn(described.input, seed)
         run = None
         if simulate:
-            try:
-                run = simulate_network(described, inputs, n_networks=n_networks, seed=seed)
-            except CostError as err:
-                notes.append(f"Not simulated: {err}")
+            run = _simulated(
+                described, inputs, n_networks, seed, notes, _told(progress, "networks")
+            )
+        told = _told(progress, "theory")
         try:
-            theory = network_theory(described, inputs=inputs)
+            theory = network_theory(described, inputs=inputs, seed=seed, progress=told)
         except UnsupportedLayerError:
             if run is None:
                 raise
-            theory = network_theory(described, inputs=inputs, measured=measured(run))
+            known = measured(run)
+            theory = network_theory(
+                described, inputs=inputs, measured=known, seed=seed, progress=told
+            )
             first = next(iter(theory.reasons.values()))
             notes.append(f"Measured at {len(theory.reasons)} places; the first: {first}")
         if inputs is not None:
@@ -169,7 +172,9 @@ def analyze_network(
                 f"those that they have."
             )
         found = trainability(passage(theory))
-        proposals = changes(described) if found.answer != "yes" and not theory.reasons else ()
+        proposals: tuple[NetworkChange, ...] = ()
+        if found.answer != "yes" and not theory.reasons:
+            proposals = changes(described, sampled=set(theory.rules) != {"closed"})
         twin = _twin(theory, run)
         return NetworkAnalysis(
             theory,
@@ -184,14 +189,51 @@ def analyze_network(
         )
 
 
+def _told(
+    progress: Callable[[str, float, float], None] | None, words: str
+) -> Callable[[float, float], None] | None:
+    return None if progress is None else partial(progress, words)
+
+
+def _simulated(
+    network: Network,
+    inputs: Array | None,
+    count: int,
+    seed: int,
+    notes: list[str],
+    progress: Callable[[float, float], None] | None,
+) -> NetworkSimulation | None:
+    """As many networks as the limits allow, halving their number; two are the least."""
+    for few in _halved(count):
+        try:
+            run = simulate_network(network, inputs, n_networks=few, seed=seed, progress=progress)
+        except CostError as err:
+            refused = err
+            continue
+        if few < count:
+            notes.append(f"Simulated {few} of {count} networks: more would take too long.")
+        return run
+    notes.append(f"Not simulated: {refused}")
+    return None
+
+
+def _halved(count: int) -> Iterator[int]:
+    """count, count / 2, ..., 2."""
+    yield count
+    while count > _FEWEST:
+        count = max(_FEWEST, count // 2)
+        yield count
+
+
 def _blocks(network: Network, theory: NetworkTheory) -> dict[str, BlockPhase]:
-    """The outermost blocks that repeat and keep their shape, where they have a theory."""
+    """The outermost blocks that repeat and keep their shape, where their rules are closed."""
     out: dict[str, BlockPhase] = {}
     shape = network.input.shape
     for i, layer in enumerate(network.layers):
         place = f"layers[{i}]"
         after = layer.after(shape, place)
-        if isinstance(layer, Repeat) and layer.times > 1 and after == shape:
+        rules = {r for p, r in zip(theory.places, theory.rules, strict=True) if p.startswith(place)}
+        if isinstance(layer, Repeat) and layer.times > 1 and after == shape and rules == {"closed"}:
             before = f"layers[{i - 1}]" if i else "input"
             q0 = float(theory.q.value[theory.index(before)])
             with suppress(ChioneError):
@@ -253,102 +295,3 @@ def _correlation(row: SimulatedRow) -> tuple[float, float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         root = np.sqrt(k[at, at] * k[at + n, at + n])
         return float(np.mean(k[at, at + n] / root)), float(np.mean(error[at, at + n] / root))
-
-
-# ---- the page -----------------------------------------------------------------------------------
-
-
-def _lines(found: NetworkAnalysis) -> Iterator[str]:
-    theory, width = found.theory, page_width()
-    yield f"{len(trunk(theory))} steps, {_words(theory)}"
-    yield ""
-    head = ["layer", "q", "c", "gradient", "error"]
-    some = bool(theory.reasons)
-    head += ["rule"] * some
-    if found.simulation is not None:
-        head += ["simulated q", "gradient"]
-    align = "<>>>>" + "<" * some + ">>"
-    yield text_table(head, list(_table(found)), align=align[: len(head)], width=width)
-    if not some:
-        yield "All of it by the closed rules of the layers."
-    yield ""
-    change = power_text(found.log10_gradient)
-    yield paragraph(
-        f"Trains: {found.trains}. {found.reason} Total squared gradient, first layer over "
-        f"output: {change}.",
-        width=width,
-    )
-    for place, block in found.blocks.items():
-        yield paragraph(f"Block {_short(place)}: {block.sentence}", width=width)
-    for proposal in found.changes:
-        yield paragraph(
-            f"Instead: {proposal.words}: gradient {power_text(proposal.log10_gradient)}, mean "
-            f"square {power_text(proposal.log10_length)} over the depth; trains: "
-            f"{proposal.trains}.",
-            width=width,
-        )
-    for note in found.notes:
-        yield paragraph(note, width=width)
-    if found.simulation is not None:
-        yield paragraph(
-            f"Error: largest relative bound on the error of the three numbers beside it. +-: "
-            f"standard error over {found.simulation.n_networks} simulated networks.",
-            width=width,
-        )
-
-
-def _words(theory: NetworkTheory) -> str:
-    given = theory.network.input
-    at = f" at {given.shape.positions} positions" if given.grid else ""
-    inputs = "input" if given.count == 1 else "inputs"
-    return f"{given.count} {inputs} of {Shape(given.width)}{at}"
-
-
-def _table(found: NetworkAnalysis) -> Iterator[list[str]]:
-    theory, hidden = found.theory, 0
-    names = {"input": ""} | {p: _name(layer) for p, layer in theory.network.steps()}
-    for row, place in enumerate(theory.places):
-        if not _is_shown(place, theory.places):
-            hidden += 1
-            continue
-        if hidden:
-            yield ["...", *[""] * (4 + bool(theory.reasons) + 2 * (found.simulation is not None))]
-            hidden = 0
-        numbers = theory.q[row], theory.c[row], theory.gradient[row]
-        cells = [f"{_short(place)} {names[place]}"]
-        cells += [value_text(x, _DIGITS) for x in numbers]
-        cells += [f"{max(_relative(x) for x in numbers):.0e}"]
-        cells += [theory.rules[row]] * bool(theory.reasons)
-        if found.simulation is not None:
-            twins = (found.simulated[name][row] for name in ("q", "gradient"))
-            cells += [measured_text(*twin).replace(" +- ", "+-") for twin in twins]
-        yield cells
-
-
-def _name(layer: AbstractLayer) -> str:
-    """The word of a layer; of an activation its name."""
-    return layer.activation.name if isinstance(layer, Nonlinearity) else layer.word
-
-
-def _relative(x: Estimate) -> float:
-    value = abs(float(x.value))
-    return float(x.error) / value if value > 0.0 else 0.0
-
-
-def _short(place: str) -> str:
-    """The place without the words that every place has, indented as it is nested."""
-    depth = place.count(".")
-    name = place.split(".")[-1] if depth else place.removeprefix("layers")
-    return " " * depth + name.replace("layers", "")
-
-
-def _is_shown(place: str, places: tuple[str, ...]) -> bool:
-    """Of each block the first and the last repetition, the inside of the first alone."""
-    head, _, rest = place.partition("#")
-    if not rest:
-        return f"{place}#0" not in places
-    number, _, inside = rest.partition(".")
-    last = f"{head}#{int(number) + 1}" not in places
-    if inside:
-        return number == "0" and _is_shown(f"layers.{inside}", places)
-    return number == "0" or last

@@ -57,7 +57,9 @@ def trunk(theory: NetworkTheory) -> list[int]:
     """Rows between the outermost layers and repetitions, in order; the input is not among them."""
     repeated = {place.split("#")[0] for place in theory.places if "#" in place}
     out = []
-    for row, place in enumerate(theory.places[1:], start=1):
+    for row, place in enumerate(theory.places):
+        if place == "input":
+            continue
         bare = "." not in place and "#" not in place
         if (bare and place not in repeated) or (place.count("#") == 1 and "." not in place):
             out.append(row)
@@ -88,14 +90,17 @@ def passage(theory: NetworkTheory) -> Passage:
     return Passage.of(g[known], q[known], float(gap[rows[-1]] - gap[0]))
 
 
-def changes(network: Network) -> tuple[NetworkChange, ...]:
-    """The changes that could help, each as theory sees it; those without an answer are left out."""
+def changes(network: Network, *, sampled: bool = False) -> tuple[NetworkChange, ...]:
+    """The changes that could help, each as theory sees it; those without an answer are left out.
+
+    No gain is searched where theory is `sampled`, which would take a walk for each one tried.
+    """
     tried: list[tuple[str, Network]] = []
     if any(isinstance(layer, Residual) for layer in _all(network.layers)):
         tried.append(("branches scaled by 1/sqrt(number of blocks)", _scaled(network)))
         if not any(isinstance(layer, Norm) for layer in _all(network.layers)):
             tried.append(("layer norm at the start of each branch", _normalised(network)))
-    gained = None if tried else _gained(network)  # a residual branch is scaled instead
+    gained = None if tried or sampled else _gained(network)  # a residual branch is scaled instead
     if gained is not None:
         tried.append(gained)
     out = []
@@ -140,7 +145,7 @@ def changed(layers: Layers, change: Callable[[AbstractLayer], AbstractLayer]) ->
 
 
 def _with(network: Network, layers: Layers) -> Network:
-    return Network(layers, network.input)
+    return dataclasses.replace(network, layers=layers)
 
 
 def _scaled(network: Network) -> Network:

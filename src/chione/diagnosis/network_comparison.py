@@ -35,7 +35,7 @@ class NetworkComparison(AbstractResult, Compared):
         a deviation this far beyond `allowance` by Student's law.
     allowance : mapping of str to ndarray
         What a finite width may shift: 4 times the variance over networks relative to the size of
-        the entry, which is of the same order 1/n.
+        the entry, which is of the same order 1/n; and the error of the theory itself.
     place : mapping of str to tuple of str
         The place of each entry.
     """
@@ -106,7 +106,7 @@ def compare_network(run: NetworkSimulation, *, effort: float = 1.0) -> NetworkCo
     columns: list[dict[str, Array]] = [{}, {}, {}, {}]
     place: dict[str, tuple[str, ...]] = {}
     for name, known in found.items():
-        parts = [_entries(run, name, at, s.second_moments().value) for at, s in known.items()]
+        parts = [_entries(run, name, at, s.second_moments()) for at, s in known.items()]
         for k, column in enumerate(columns):
             column[name] = np.concatenate([values[k] for _, values in parts])
         place[name] = tuple(at for at, values in parts for _ in range(values[0].size))
@@ -115,16 +115,18 @@ def compare_network(run: NetworkSimulation, *, effort: float = 1.0) -> NetworkCo
 
 
 def _entries(
-    run: NetworkSimulation, name: str, at: str, theory: Array
+    run: NetworkSimulation, name: str, at: str, theory: Bounded
 ) -> tuple[str, tuple[Array, Array, Array, Array]]:
     """Place, and theory, z, p and allowance of the entries of one place that vary over networks."""
     row = run.row(at)
-    upper = np.triu_indices(len(theory))
+    wanted, bound = theory
+    upper = np.triu_indices(len(wanted))
     value, error = (np.asarray(m)[upper] for m in (getattr(row, name), row.stderr[name]))
-    size = np.sqrt(np.outer(np.diagonal(theory), np.diagonal(theory)))[upper]
+    size = np.sqrt(np.outer(np.diagonal(wanted), np.diagonal(wanted)))[upper]
     varies = (error > 1e-9 * size) & np.isfinite(error)
-    value, error, size, wanted = (x[varies] for x in (value, error, size, theory[upper]))
-    allowance = _WIDTH * run.n_networks * error**2 / size
+    value, error, size = (x[varies] for x in (value, error, size))
+    wanted, bound = wanted[upper][varies], bound[upper][varies]
+    allowance = _WIDTH * run.n_networks * error**2 / size + bound
     beyond = np.maximum(np.abs(value - wanted) - allowance, 0.0)
     p = 2.0 * stdtr(max(run.n_networks - 1, 1), -beyond / error)
     return at, (wanted, (value - wanted) / error, p, allowance)

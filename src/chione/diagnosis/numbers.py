@@ -33,6 +33,8 @@ def value_text(estimate: Estimate, digits: int = 10) -> str:
         return _WORDS.get(status_of(estimate), "none")
     if value == 0.0:
         return "0"
+    if math.isinf(error):
+        return _WORDS[Status.RESOLUTION]
     if error > 0.0:
         known = math.floor(math.log10(abs(value))) - math.floor(math.log10(error))
         digits = min(digits, max(known, 1))

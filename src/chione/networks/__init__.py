@@ -10,6 +10,7 @@ from chione.networks.dense import Dense
 from chione.networks.dropout import Dropout
 from chione.networks.flatten import Flatten
 from chione.networks.gate import Gate
+from chione.networks.image_presets import convnext, resnet18, resnet50
 from chione.networks.input import Gram, Input
 from chione.networks.kinds import BY_WORD, KINDS, import_files
 from chione.networks.layer import AbstractLayer, Layers, Shape, ShapeError
@@ -23,6 +24,7 @@ from chione.networks.norm import Norm
 from chione.networks.parallel import Parallel
 from chione.networks.pooling import Pooling
 from chione.networks.position import Position
+from chione.networks.presets import bert, gpt2, llama, lstm, vit
 from chione.networks.recurrent import Recurrent
 from chione.networks.repeat import Repeat
 from chione.networks.residual import Residual
@@ -62,12 +64,20 @@ __all__ = [
     "ShapeError",
     "Weights",
     "as_network",
+    "bert",
     "convnet",
+    "convnext",
     "densenet",
+    "gpt2",
     "import_files",
+    "llama",
+    "lstm",
     "mixer",
     "mlp",
     "resnet",
+    "resnet18",
+    "resnet50",
     "transformer",
     "uniform",
+    "vit",
 ]

@@ -59,6 +59,8 @@ from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 # What layer kinds need is imported when it is first asked for: plain networks do without it.
 if TYPE_CHECKING:
     from chione.theory.critical.branch_scale import BranchScale, branch_scale
+    from chione.theory.depth.feature_update import FeatureUpdate, feature_update
+    from chione.theory.depth.parametrization import Parametrization, parametrization
     from chione.theory.layers.block import BlockMap
     from chione.theory.layers.network_theory import NetworkTheory, network_theory
     from chione.theory.layers.walk import Propagation, propagate
@@ -72,11 +74,15 @@ _LATE = {
     "BlockPhase": "chione.theory.meanfield.blocks",
     "BlockPoint": "chione.theory.meanfield.block_lengths",
     "BranchScale": "chione.theory.critical.branch_scale",
+    "FeatureUpdate": "chione.theory.depth.feature_update",
     "NetworkTheory": "chione.theory.layers.network_theory",
+    "Parametrization": "chione.theory.depth.parametrization",
     "Propagation": "chione.theory.layers.walk",
     "block_phase": "chione.theory.meanfield.blocks",
     "branch_scale": "chione.theory.critical.branch_scale",
+    "feature_update": "chione.theory.depth.feature_update",
     "network_theory": "chione.theory.layers.network_theory",
+    "parametrization": "chione.theory.depth.parametrization",
     "propagate": "chione.theory.layers.walk",
 }
 
@@ -93,6 +99,7 @@ __all__ = [
     "CriticalPoint",
     "Criticality",
     "DeepRun",
+    "FeatureUpdate",
     "FiniteWidth",
     "FixedPoint",
     "FixedPoints",
@@ -105,6 +112,7 @@ __all__ = [
     "NormFixedPoint",
     "NormMap",
     "NormStability",
+    "Parametrization",
     "PhaseDiagram",
     "PowerLaw",
     "Propagation",
@@ -127,6 +135,7 @@ __all__ = [
     "derivative_kernel",
     "derivative_second_moment",
     "describe_scheme",
+    "feature_update",
     "finite_width",
     "first_order_slope",
     "fixed_points",
@@ -153,6 +162,7 @@ __all__ = [
     "normalizing_parameter",
     "ntk",
     "one_minus_correlation_map",
+    "parametrization",
     "phase_diagram",
     "process_kernel",
     "propagate",

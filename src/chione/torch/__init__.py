@@ -8,6 +8,7 @@ except ImportError as err:
     raise MissingExtraError("torch", "torch", "chione.torch") from err
 
 from chione.torch.changes import InitializationReport, LayerChange
+from chione.torch.exponents import ModelParametrization, parametrization
 from chione.torch.gains import calculate_gain
 from chione.torch.initialize import initialize_
 from chione.torch.inspection import NonFiniteError, inspect
@@ -31,6 +32,7 @@ __all__ = [
     "LayerChange",
     "LayerReport",
     "ModelJacobian",
+    "ModelParametrization",
     "NonFiniteError",
     "Verdict",
     "calculate_gain",
@@ -42,4 +44,5 @@ __all__ = [
     "jacobian_spectrum",
     "normal_",
     "orthogonal_",
+    "parametrization",
 ]

@@ -30,8 +30,10 @@ import numpy as np
 
 from chione.base import Array, cost
 from chione.networks import Attention, Shape
+from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
 from chione.theory.layers.attention_heads import Heads, Passage, Scores
+from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
 from chione.theory.layers.orbits import Orbits
@@ -40,20 +42,30 @@ from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _RATE = 4e10  # operations a second of one core, in single precision
 _NORMAL = 1e-8  # s a Gaussian number
-_FEW = 64  # sites below which more heads are drawn, since they cost little
+_FEW = 64  # sites up to which heads cost little
+_LARGE = 256  # head size from which a head counts as infinitely large
 
 
 @forward.register
 def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
     """Through the heads."""
     memory = stream if layer.memory is None else walk.memory(layer.memory)
-    shift = _shift(layer, stream, memory)
     if vanishing(layer):
         walk.told(1.0)
-        return fixed(layer, stream, memory, shift, walk)
+        return fixed(layer, stream, memory, _shift(layer, stream, memory), walk)
     settled(stream, walk)
     settled(memory, walk)
-    return _sampled(layer, stream, memory, shift, walk)
+    tokens = None
+    if layer.mask == "none" and layer.rope is None and not layer.alibi:
+        tokens = Tokens.of(stream, memory, layer.visible)
+    if tokens is not None:
+        size = layer.size(stream.shape, walk.place)
+        large = max(stream.orbits.sites, memory.orbits.sites) > _FEW or size > _LARGE
+        passed = exchangeable(layer, stream, memory, tokens, walk, None if large else size)
+        if passed is not None:
+            walk.told(1.0)
+            return passed
+    return _sampled(layer, stream, memory, tokens, walk)
 
 
 @dataclass(frozen=True)
@@ -78,47 +90,51 @@ class _Maps:
 
 
 def _sampled(
-    layer: Attention, stream: Stream, memory: Stream, shift: Array, walk: Walker
+    layer: Attention, stream: Stream, memory: Stream, tokens: Tokens | None, walk: Walker
 ) -> Passed:
-    """By heads of the layer's own size."""
+    """By heads of the layer's own size; classes of pairs stay where tokens are exchangeable."""
     maps = _Maps.of(layer, stream, memory)
-    theta, theta_m = (s.theta.at(s.orbits.index) for s in (stream, memory))
-    gaps = memory.d.at(memory.orbits.index)
-    heads = _heads(layer, stream, memory, maps, (gaps.value, shift), walk)
+    if tokens is None:
+        orbits, columns = _apart(stream.orbits), _apart(memory.orbits)
+        s = stream.refined(orbits, stream.orbits.index[orbits.rows, orbits.columns])
+    else:
+        s, columns = stream.refined(*tokens.classes(stream.orbits)), tokens.target.orbits
+        orbits = s.orbits
+    heads = _heads(layer, stream, memory, maps, (orbits, columns), walk)
     gq, gk, gv = maps.gains
-    theta_q, theta_k, theta_v = (
-        x + gain * t.value
-        for x, gain, t in (
-            (maps.queries, gq, theta),
-            (maps.keys, gk, theta_m),
-            (maps.values, gv, theta_m),
-        )
+    so2, theta = layer.sigma_o**2, memory.theta.value[memory.orbits.index]
+    found = heads.forward(
+        maps.values,
+        [maps.values + gv * theta],
+        gv * memory.d.value[memory.orbits.index],
+        maps.keys + gk * theta,
     )
-    found = heads.forward(maps.values, [theta_v], gv * gaps.value, theta_k)
-    so2 = layer.sigma_o**2
     k = found.values.scaled(so2)
     k = _loosened(k, so2 * gv * _largest(memory.k.error)).shifted(layer.sigma_b**2)
     d = _loosened(found.gaps.scaled(so2), 2.0 * so2 * gv * _largest(memory.d.error))
-    through = found.moments[0].plus(found.queries.scaled(theta_q)).plus(found.keys)
-    out_theta = _loosened(through.scaled(so2), _theta_error(found, gq, gv, so2, theta, theta_m))
+    by_queries = s.k.scaled(gq).shifted(layer.sigma_b**2).plus(s.theta.scaled(gq))
+    through = found.moments[0].plus(found.queries.times(by_queries)).plus(found.keys)
+    loose = so2 * _theta_error(found, gv, memory.theta)
     shape = Shape(layer.out or stream.shape.width, stream.shape.grid)
-    after = _stream(shape, stream.orbits, k, d, k.plus(out_theta))
+    theta_after = k.plus(_loosened(through.scaled(so2), loose))
+    after = gaussian_stream(shape, orbits, k, between(d, orbits), theta_after)
+    ratio = so2 * shape.width
+    asked = found.queries.scaled(ratio * gq / stream.shape.width)
 
     def pullback(g: Gradient) -> Gradient:
         p = g.second_moments()
-        p = Bounded(0.5 * (p.value + p.value.T), p.error)
-        relative = _largest(p.error) / max(_largest(p.value), 1e-300)
-        home, to_keys = heads.backward(maps.values, p.value)
+        home, to_keys = heads.backward(maps.values, 0.5 * (p.value + p.value.T))
         read = home.scaled(gv).plus(to_keys.scaled(gk))
+        relative = _largest(p.error) / max(_largest(p.value), 1e-300)
         read = _loosened(read, relative * _largest(read.value))
-        asked = found.queries.times(p).scaled(gq)
-        ratio = so2 * shape.width
-        back = asked.scaled(ratio / stream.shape.width)
-        read = read.scaled(ratio / memory.shape.width)
+        back, sent = (
+            g.times(orbits, asked),
+            Gradient(columns, read.scaled(ratio / memory.shape.width)),
+        )
         if layer.memory is None:
-            return _gradient(stream.orbits, back.plus(read))
-        walk.to_memory(layer.memory, _gradient(memory.orbits, read))
-        return _gradient(stream.orbits, back)
+            return back.plus(sent)
+        walk.to_memory(layer.memory, sent)
+        return back
 
     return after, pullback
 
@@ -128,13 +144,13 @@ def _heads(
     stream: Stream,
     memory: Stream,
     maps: _Maps,
-    given: tuple[Array, Array],
+    classes: tuple[Orbits, Orbits],
     walk: Walker,
 ) -> Heads:
     """The heads that are drawn, after a look at what they cost."""
     size = layer.size(stream.shape, walk.place)
     sites = max(stream.orbits.sites, memory.orbits.sites)
-    heads = walk.heads * max(1, min(4, _FEW // sites))
+    heads = walk.heads * max(1, min(4, 2 * _FEW // sites))
     products = 40.0 * sites**2 * max(size, sites / stream.inputs)
     cost.check(
         f"{walk.place}: {heads} sampled heads over {sites} positions of all inputs",
@@ -143,23 +159,23 @@ def _heads(
         fits="fewer positions or heads (of the walk)",
     )
     walk.sampled[walk.place] = "sampled heads"
-    gaps, shift = given
     turns = None
     if layer.rope is not None:
         speed = layer.rope ** (-2.0 * np.arange(size // 2) / size)
-        turns = tuple(np.arange(s.positions)[:, None] * speed for s in (stream, memory))
+        one, two = (np.arange(s.positions)[:, None] * speed for s in (stream, memory))
+        turns = one, two
     scores = Scores(
         maps.queries,
         maps.keys,
-        maps.gains[1] * gaps,
+        maps.gains[1] * memory.d.value[memory.orbits.index],
         stream.inputs,
         size,
-        shift,
-        turns,  # type: ignore[arg-type]  # two of them
+        _shift(layer, stream, memory),
+        turns,
         (layer.sigma_q, layer.sigma_k) if layer.qk_norm else None,
     )
     seed = [walk.seed, zlib.crc32(walk.place.encode())]
-    return Heads(scores, heads, seed, walk.told)
+    return Heads(scores, heads, seed, walk.told, classes)
 
 
 def _shift(layer: Attention, stream: Stream, memory: Stream) -> Array:
@@ -177,15 +193,11 @@ def _shift(layer: Attention, stream: Stream, memory: Stream) -> Array:
     return np.asarray(shift)
 
 
-def _theta_error(
-    found: Passage, gq: float, gv: float, so2: float, theta: Bounded, theta_m: Bounded
-) -> float:
+def _theta_error(found: Passage, gv: float, theta: Bounded) -> float:
     """What errors of Theta leave behind; weights of one row sum to one."""
-    one, two = _largest(theta.error), _largest(theta_m.error)
-    share = two / max(_largest(theta_m.value), 1e-300)
-    return so2 * (
-        gv * two + gq * one * _largest(found.queries.value) + share * _largest(found.keys.value)
-    )
+    error = _largest(theta.error)
+    share = error / max(_largest(theta.value), 1e-300)
+    return gv * error + share * _largest(found.keys.value)
 
 
 def _largest(x: Array) -> float:
@@ -194,18 +206,6 @@ def _largest(x: Array) -> float:
 
 def _loosened(x: Bounded, by: float) -> Bounded:
     return Bounded(x.value, x.error + by)
-
-
-def _stream(shape: Shape, like: Orbits, k: Bounded, d: Bounded, theta: Bounded) -> Stream:
-    """From matrices over all sites, each pair in a class of its own."""
-    orbits = _apart(like)
-    at = orbits.rows, orbits.columns
-    return gaussian_stream(shape, orbits, k.at(at), between(d.at(at), orbits), theta.at(at))
-
-
-def _gradient(like: Orbits, p: Bounded) -> Gradient:
-    orbits = _apart(like)
-    return Gradient(orbits, p.at((orbits.rows, orbits.columns)))
 
 
 def _apart(like: Orbits) -> Orbits:

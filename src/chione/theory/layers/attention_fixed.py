@@ -1,12 +1,12 @@
-r"""Attention whose scores vanish: its weights are those of masks and biases, the same in every draw.
+r"""Attention whose scores vanish: weights of masks and biases, the same in every draw.
 
 .. math:: K' = \sigma_o^2\,\overline{W K_v W^T} + \sigma_b^2, \quad
    \Theta' = K' + \sigma_o^2\,\overline{W \Theta_v W^T}, \quad
    P = r\,\sigma_o^2 \sigma_v^2\,\overline{W^T P' W}
 
-means over the kinds of heads (slopes of ALiBi), exact for any covariance. No gradient passes through
-queries and keys. Sites that see the same share one class, so without masks all positions of an
-input become one.
+means over the kinds of heads (slopes of ALiBi), exact for any covariance. No gradient passes
+through queries and keys. Sites that see the same share one class, so without masks all positions
+of an input become one.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class _Side:
     """Sums over what each site reads; sites that read the same are one."""
 
     def __init__(self, weights: Array) -> None:
-        kinds, n, _ = weights.shape
+        n = weights.shape[1]
         by_site = np.swapaxes(weights, 0, 1).reshape(n, -1)
         _, first, group = np.unique(by_site, axis=0, return_index=True, return_inverse=True)
         self._weights = weights[:, first]

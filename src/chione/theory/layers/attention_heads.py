@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from chione.base import Array, cost
 from chione.theory.layers.bounded import Bounded
+from chione.theory.layers.orbits import Orbits
 
 Single = NDArray[np.float32]
 
@@ -71,7 +72,7 @@ class Scores:
 
 
 class Passage(NamedTuple):
-    r"""What heads make of what enters, over all sites of the queries, (n, n) each.
+    r"""What heads make of what enters, for each class of pairs of queries.
 
     Parameters
     ----------
@@ -145,12 +146,21 @@ class Heads:
         Where their random numbers start.
     told : callable
         Called with the share that is done.
+    classes : tuple of two Orbits, optional
+        Classes of pairs of sites of the queries, and of the keys, over which results are averaged;
+        by default they are matrices over all sites.
     """
 
     def __init__(
-        self, scores: Scores, heads: int, seed: list[int], told: Callable[[float], None]
+        self,
+        scores: Scores,
+        heads: int,
+        seed: list[int],
+        told: Callable[[float], None],
+        classes: tuple[Orbits | None, Orbits | None] = (None, None),
     ) -> None:
         kinds = len(scores.shift)
+        self._classes = classes
         self.scores, self._seed, self._told = scores, seed, told
         self.per_block = -(-heads // (BLOCKS * kinds)) * kinds
         free = scores.turns is None and scores.gains is None
@@ -186,16 +196,17 @@ class Heads:
 
         carried, across, *others, queries, keys_moved = self._means(one)
         size = float(np.max(np.abs(gaps), initial=0.0))
+        at = self._classes[0]
         return Passage(
-            _mean(carried),
-            _mean(_distances(across), rounding=size),
-            [_mean(x) for x in others],
-            _mean(queries),
-            _mean(keys_moved),
+            _mean(carried, at),
+            _mean(_distances(across if self.scores.keep == 1.0 else -2.0 * carried), at, size),
+            [_mean(x, at) for x in others],
+            _mean(queries, at),
+            _mean(keys_moved, at),
         )
 
     def backward(self, values: Array, p: Array) -> tuple[Bounded, Bounded]:
-        r""":math:`E\,W^T P W` and the second moments of what arrives at keys, (m, m) both."""
+        r""":math:`E\,W^T P W` and the second moments of what arrives at keys, for each class."""
         roots = _root(p), _root(values)
 
         def one(batch: _Batch) -> list[Array]:
@@ -210,7 +221,7 @@ class Heads:
             return [*home, (flat @ flat.T).astype(np.float64)]
 
         home, keys = self._means(one)
-        return _mean(home), _mean(keys)
+        return _mean(home, self._classes[1]), _mean(keys, self._classes[1])
 
     # ---- drawing ---------------------------------------------------------------------------------
 
@@ -297,8 +308,12 @@ def _distances(across: Array) -> Array:
     return across - 0.5 * (alone[..., :, None] + alone[..., None, :])
 
 
-def _mean(blocks: Array, rounding: float = 0.0) -> Bounded:
-    """Mean over blocks, and three standard errors."""
+def _mean(blocks: Array, classes: Orbits | None, rounding: float = 0.0) -> Bounded:
+    """Mean over blocks of heads and over each class, and three standard errors."""
+    if classes is not None:
+        index = classes.index.ravel()
+        sizes = np.bincount(index)
+        blocks = np.stack([np.bincount(index, block.ravel()) / sizes for block in blocks])
     value = blocks.mean(axis=0)
     spread = blocks.std(axis=0, ddof=1) / len(blocks) ** 0.5
     size = np.maximum(np.max(np.abs(value), initial=0.0), rounding)

@@ -26,7 +26,7 @@ from chione.theory.layers.orbits import Index
 from chione.theory.layers.recurrent_sites import Gradients, Recurrence, States
 from chione.theory.layers.rule import Walker
 from chione.theory.layers.stream import Law, new_source
-from chione.theory.moments.pair_moments import Prepared
+from chione.theory.moments.pair_moments import Moved, Prepared
 
 Home = Callable[[Bounded], tuple[Gradients, Gradients]]
 
@@ -101,7 +101,12 @@ class _Pairs:
                 apart = self._u.at(i).plus(self._u.at(j))
                 d = _where(same_time, d, apart)
                 theta = _where(same_time, theta, Bounded.exact(np.zeros(i.size)))
-            moved = found.pairs(of[i], of[j], *d)
+            one, two = np.minimum(of[i], of[j]), np.maximum(of[i], of[j])
+            # equal pairs once: those of several inputs, and of times that have settled
+            alike, back = np.unique(np.stack([one, two, *d]), axis=1, return_inverse=True)
+            one, two = alike[:2].astype(np.intp)
+            moved = found.pairs(one, two, *alike[2:])
+            moved = Moved(*(x[back.reshape(-1)] for x in vars(moved).values()))
             slope = Bounded(moved.slope, moved.slope_error)
             for out, x in (
                 (self.k, Bounded(moved.kernel, moved.kernel_error)),

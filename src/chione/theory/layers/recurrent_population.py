@@ -168,36 +168,31 @@ class _Run:
         return np.ascontiguousarray(x.transpose(0, 2, 1)).reshape(len(x), -1)
 
     def _tangent_kernel(self, steps: list[Step], states: list[Array]) -> Array:
-        r"""Theta of the states: the tangents of each channel, step after step."""
+        """Theta of the states: the tangents of each channel, step after step."""
         given, cell, inputs = self.given, self.cell, self.given.inputs
         sw2, su2, _ = given.gains
         n, gates = inputs * given.times, len(cell.fed)
         m = int(np.clip(_TANGENTS // (n * n * gates), 32, self.channels))
-        nothing = np.zeros((0, n))
-        bases = [Blocks(nothing, inputs) for _ in range(gates)]
-        inner = np.zeros((m, inputs, gates * n))
-        known = [np.zeros((m, inputs, gates * n))]
-        gram = np.zeros((inputs, inputs))
-        rows = list[Array]()
+        bases = [Blocks(np.zeros((0, n)), inputs) for _ in range(gates)]
+        inner = np.zeros((inputs, m, gates, n))
+        known = np.zeros((given.times + 1, *inner.shape))  # of the states, the initial one first
+        gram, rows = np.zeros((inputs, inputs)), list[Array]()
         for t, step in enumerate(steps):
             kernel = states[t].T @ np.concatenate(states[: t + 1], axis=1) / self.channels
-            new, by_gates = step.by_inner[:m, :, None] * inner, np.zeros_like(inner)
+            inner *= step.by_inner[:m].T[:, :, None, None]
+            direct = np.zeros_like(inner)
             for g, fed in enumerate(cell.fed):
                 pi = self._covariance(kernel, t, fed)
                 pi = pi + fed[0] * sw2 * gram + fed[1] * su2 * self._entering(given.theta.value, t)
                 bases[g].more(self._one_time(pi))
-                basis = bases[g].factor[t * inputs : (t + 1) * inputs]  # (inputs, n)
-                at = slice(g * n, (g + 1) * n)
-                new[:, :, at] += step.by_gates[g][:m, :, None] * basis
+                basis = bases[g].factor[t * inputs : (t + 1) * inputs, None]  # (inputs, 1, n)
+                inner[:, :, g] += step.by_gates[g][:m].T[:, :, None] * basis
                 more = step.state_by_gates[g]
                 if more is not None:
-                    by_gates[:, :, at] += more[:m, :, None] * basis
-            inner = new
-            known.append(step.state_by_inner[:m, :, None] * inner + by_gates)
-            gram = np.concatenate(
-                [np.einsum("mad,mbd->ab", known[-1], v, optimize=True) for v in known], axis=1
-            )
-            gram = gram / m
+                    direct[:, :, g] += more[:m].T[:, :, None] * basis
+            known[t + 1] = step.state_by_inner[:m].T[:, :, None, None] * inner + direct
+            past = known[: t + 2].reshape((t + 2) * inputs, -1)
+            gram = past[-inputs:] @ past.T / m
             rows.append(gram[:, inputs:])
         return self._symmetric(rows)
 

@@ -20,7 +20,6 @@ import numpy as np
 from scipy.stats import norm, t
 
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.sampled import POPULATION
 from chione.theory.layers.walk import Propagation
 
 WALKS = 10
@@ -57,7 +56,7 @@ def repeated(
     """
     first = walk(seed=seed, share=1.0 / WALKS, stated=False)
     found = read(first)
-    if POPULATION not in first.sampled.values():
+    if not first.populated:
         return first, found
     seeds = np.random.SeedSequence(seed).generate_state(WALKS - 1)
     every = [found] + [read(walk(seed=int(s), share=1.0 / WALKS, stated=False)) for s in seeds]

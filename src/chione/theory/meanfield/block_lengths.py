@@ -15,7 +15,17 @@ from typing import final
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import EPS, AbstractResult, Array, ChioneError, Estimate, Status, missing, result
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    ChioneError,
+    Estimate,
+    Status,
+    UnsupportedLayerError,
+    missing,
+    result,
+)
 from chione.theory.layers.block import BlockMap
 from chione.theory.meanfield.block_law import BlockLaw, power_law
 from chione.theory.meanfield.depth_scale import is_critical
@@ -85,6 +95,12 @@ class Lengths:
 
 def lengths_of(block: BlockMap, q0: float, one_minus_c: float = 1.0) -> Lengths:
     """Fixed points of a block's lengths, and where they go from `q0`."""
+    start = float(np.clip(q0, LENGTHS[0], LENGTHS[-1]))
+    if not np.isfinite(_ratios(block, np.array([start, 1.0]), one_minus_c).value).any():
+        raise UnsupportedLayerError(
+            "The block's map of lengths has a value at no length: numbers of one length do not "
+            "determine what it does."
+        )
     ratio = _ratios(block, LENGTHS, one_minus_c)
     known = np.isfinite(ratio.value)
     value, error = np.asarray(ratio.value)[known], np.asarray(ratio.error)[known]
@@ -93,7 +109,6 @@ def lengths_of(block: BlockMap, q0: float, one_minus_c: float = 1.0) -> Lengths:
     if spread <= 4.0 * float(error.max() + EPS * abs(value).max()):
         return _homogeneous(block, q0, Estimate(float(value.mean()), float(error.max()) + spread))
     points = _points(block, LENGTHS[known], value, error, one_minus_c)
-    start = float(np.clip(q0, LENGTHS[0], LENGTHS[-1]))
     here = float(_ratios(block, np.array([start]), one_minus_c).value[0]) - 1.0
     above = [p for p in points if p.q.value > q0]
     below = [p for p in points if p.q.value <= q0 and p.q.value > 0.0]
