@@ -70,13 +70,15 @@ def nearest(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
 
 def _padded(grid: tuple[int, ...], axes: int) -> tuple[int, ...]:
     """A grid of a single position has no axes."""
-    return (1,) * axes if not grid else grid
+    return grid or (1,) * axes
 
 
 def chosen(
     stream: Stream, sites: tuple[int, ...], grid: tuple[int, ...]
 ) -> tuple[Stream, Pullback]:
-    """Some sites; what comes back to one of the others is what comes to the nearest that is left."""
+def chosen(
+    stream: Stream, sites: tuple[int, ...], grid: tuple[int, ...]
+) -> tuple[Stream, Pullback]:
     n, inputs = stream.positions, stream.inputs
     if sites == tuple(range(n)):
         return stream.with_(shape=Shape(stream.shape.width, grid)), lambda g: g
@@ -147,7 +149,7 @@ def _told_apart(orbits: Orbits, sites: int) -> Orbits:
     return orbits.split(("positions", sites), lambda: apart(n, sites))[0]
 
 
-def _places_differ(stream: Stream, sites: int) -> Array:
+def _places_differ(stream: Stream, sites: int) -> NDArray[np.bool_]:
     return apart(stream.orbits.sites, sites)
 
 
@@ -212,7 +214,7 @@ def evened(stream: Stream, share: float) -> Stream:
 
 
 def repeated(one: Stream, like: Stream, positions: int) -> tuple[Stream, Pullback]:
-    """A stream without positions at the sites of another; gradients are summed over all positions."""
+    """A stream without positions at the sites of another; gradients are summed over positions."""
     sites, inputs = like.positions, one.inputs
     at = np.repeat(np.arange(inputs), sites)
     after = one.with_(

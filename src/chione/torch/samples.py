@@ -168,7 +168,8 @@ class Sample:
         taken = at.taken(axes)
         if numbers is None:
             numbers = lazy_moments(x, batch)
-        y, smooth = x.detach(), 0.0
+        y = x.detach()
+        smooth: float | torch.Tensor = 0.0
         if taken == "lattice":
             y = y.reshape(*y.shape[:2], -1)[:, :, list(lattice.places(at.grid))]
             smooth = smoothness(x.detach(), at)
@@ -191,7 +192,7 @@ class Sample:
         return replace(made, channels=rows)
 
     def rows(self, gram: Array) -> Array | None:
-        """The entries, scaled to mean squares that the sample is corrected to, (sites, channels)."""
+        """The entries, scaled to the mean squares of a matrix, (sites, channels)."""
         if self.channels is None:
             return None
         x = np.asarray(self.channels.double().cpu().numpy())

@@ -201,7 +201,7 @@ def picked(stream: Stream, place: int) -> tuple[Stream, Pullback]:
 
 
 def in_sequence(streams: list[Stream], walk: Walker) -> tuple[Stream, list[Pullback]]:
-    """Independent streams over positions one after another: cross terms are those of their means."""
+    """Independent streams, positions one after another; cross terms are those of their means."""
     inputs, width = streams[0].inputs, streams[0].shape.width
     counts = [s.positions for s in streams]
     total = sum(counts)

@@ -19,7 +19,9 @@ from chione.networks import Pooling, ShapeError
 from chione.theory.layers.stream import Gradient, new_source
 from chione.theory.layers.walk import Walk as LayerWalk
 from chione.theory.moments.quick_pairs import QuickPrepared
-from chione.torch.crossings import Crossing, cross, stateless
+from chione.torch import crossings_alone, crossings_joins, crossings_sequence
+from chione.torch.crossings import Crossing, cross
+from chione.torch.crossings_image import stateless
 from chione.torch.gradients import Arriving
 from chione.torch.layers.entering import Entering
 from chione.torch.layers.joins import Concat, Sum
@@ -31,6 +33,8 @@ from chione.torch.states import State, from_numbers, from_sample, total_square, 
 from chione.torch.statistics import Moments
 
 _SHARE = 0.1  # of the population that theory draws: 2 % of a mean square
+# where the rules register themselves
+_RULES = (crossings_alone, crossings_joins, crossings_sequence)
 Flow: TypeAlias = Gradient | float  # over the sites of a node's state, or its total square
 
 

@@ -4,8 +4,10 @@ With weights :math:`\omega_{ij}`, of sum 1, that say how many pairs of the whole
 each pair stands for, :math:`r_i = \sum_j \omega_{ij} K_{ij} / \sum_j \omega_{ij}`,
 :math:`\kappa = \sum \omega K` and :math:`v = \bar q - \kappa`,
 
-.. math:: K' = g^2\,\frac{K_{ij} - r_i - r_j + \kappa}{v + \epsilon} + b^2, \qquad
-   P = \frac{g^2}{(1 - 2 \bar{\rho^2}) (v + \epsilon)} (1 - \sum \omega\,\rho\,P_c / \bar p)\,P_c
+.. math:: K' = g^2\,\frac{K_{ij} - r_i - r_j + \kappa}{v + \epsilon} + b^2,
+
+.. math:: P = \frac{g^2}{(1 - 2 \bar{\rho^2}) (v + \epsilon)}
+   \Bigl(1 - \sum \omega\,\rho\,P_c / \bar p\Bigr)\,P_c
 
 where :math:`P_c` is P' centred alike, :math:`\rho` the correlation after the norm. Mean and variance
 over the batch are then nearly the same in every channel, so that channels stay Gaussian. The
@@ -97,7 +99,7 @@ class Centred(Recipe):
 
     def value(self, crowd: Population, *x: Array) -> Array:
         """Centred."""
-        return self._factor * (x[0] - x[0].mean(axis=1, keepdims=True))
+        return np.asarray(self._factor * (x[0] - x[0].mean(axis=1, keepdims=True)))
 
     def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
         """Centred alike."""
