@@ -10,6 +10,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.base import Array, UnsupportedLayerError
 from chione.networks import Shape
@@ -69,13 +70,15 @@ def nearest(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
 
 def _padded(grid: tuple[int, ...], axes: int) -> tuple[int, ...]:
     """A grid of a single position has no axes."""
-    return (1,) * axes if not grid else grid
+    return grid or (1,) * axes
 
 
 def chosen(
     stream: Stream, sites: tuple[int, ...], grid: tuple[int, ...]
 ) -> tuple[Stream, Pullback]:
-    """Some sites; what comes back to one of the others is what comes to the nearest that is left."""
+def chosen(
+    stream: Stream, sites: tuple[int, ...], grid: tuple[int, ...]
+) -> tuple[Stream, Pullback]:
     n, inputs = stream.positions, stream.inputs
     if sites == tuple(range(n)):
         return stream.with_(shape=Shape(stream.shape.width, grid)), lambda g: g
@@ -146,7 +149,7 @@ def _told_apart(orbits: Orbits, sites: int) -> Orbits:
     return orbits.split(("positions", sites), lambda: apart(n, sites))[0]
 
 
-def _places_differ(stream: Stream, sites: int) -> Array:
+def _places_differ(stream: Stream, sites: int) -> NDArray[np.bool_]:
     return apart(stream.orbits.sites, sites)
 
 
@@ -154,7 +157,7 @@ def _differ(orbits: Orbits, sites: int) -> Array:
     return np.asarray(orbits.rows % sites != orbits.columns % sites)
 
 
-def apart(n: int, sites: int) -> Array:
+def apart(n: int, sites: int) -> NDArray[np.bool_]:
     """Whether two sites are of different positions, (n, n)."""
     place = np.arange(n) % sites
     return np.asarray(place[:, None] != place)
@@ -177,8 +180,41 @@ def pooled(stream: Stream, positions: int) -> tuple[Stream, Pullback]:
     return after, pullback
 
 
+def deviations(matrix: Array, sites: int) -> tuple[Array, NDArray[np.bool_]]:
+    """Entries less their mean over all pairs of positions of two inputs, and which are apart.
+
+    A site with itself is a pair of another kind.
+    """
+    n = len(matrix)
+    blocks = matrix.reshape(n // sites, sites, n // sites, sites)
+    same = np.trace(blocks, axis1=1, axis2=3)
+    rest = blocks.sum(axis=(1, 3)) - same
+    here = np.eye(sites, dtype=bool)[None, :, None, :]
+    middle = np.where(
+        here,
+        (same / sites)[:, None, :, None],
+        (rest / max(sites * (sites - 1), 1))[:, None, :, None],
+    )
+    return np.asarray((blocks - middle).reshape(n, n)), apart(n, sites)
+
+
+def evened(stream: Stream, share: float) -> Stream:
+    """A share of the deviations of second moments from their means over positions."""
+    sites = stream.positions
+
+    def even(matrix: Array) -> Array:
+        return np.asarray(matrix - (1.0 - share) * deviations(matrix, sites)[0])
+
+    index = stream.orbits.index
+    after = from_moments(even(stream.k.at(index).value), stream.shape, stream.mean)
+    at = after.orbits.rows, after.orbits.columns
+    distance = np.maximum(even(stream.d.at(index).value)[at], 0.0)
+    d = Bounded(np.where(after.orbits.apart, distance, 0.0), after.d.error)
+    return after.with_(d=d, law=stream.law, sources=stream.sources, uneven=stream.uneven)
+
+
 def repeated(one: Stream, like: Stream, positions: int) -> tuple[Stream, Pullback]:
-    """A stream without positions at the sites of another; gradients are summed over all positions."""
+    """A stream without positions at the sites of another; gradients are summed over positions."""
     sites, inputs = like.positions, one.inputs
     at = np.repeat(np.arange(inputs), sites)
     after = one.with_(

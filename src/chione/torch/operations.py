@@ -22,7 +22,8 @@ VIEWS = _words(
     "view reshape flatten transpose permute contiguous squeeze unsqueeze t swapaxes swapdims "
     "split chunk unbind __getitem__ narrow select clone to float double half bfloat16 type "
     "unflatten movedim ravel view_as reshape_as type_as __get__ split_with_sizes tensor_split "
-    "squeeze_ unsqueeze_ transpose_ adjoint moveaxis roll flip alias requires_grad_ cpu cuda expand expand_as"
+    "squeeze_ unsqueeze_ transpose_ adjoint moveaxis roll flip alias requires_grad_ cpu cuda "
+    "expand expand_as"
 )
 SWAPS = _words("t transpose swapaxes swapdims permute __get__ adjoint")
 ADDS = _words("add add_ __add__ __radd__ __iadd__ sub sub_ __sub__ __isub__ subtract")

@@ -10,7 +10,7 @@ import torch
 
 from chione.networks import Convolution
 from chione.torch import lattice
-from chione.torch.samples import Sample, arranged
+from chione.torch.samples import Sample, arranged, smoothness
 from chione.torch.statistics import lazy_moments
 
 
@@ -57,6 +57,13 @@ def patches(
     y = torch.stack(found, dim=1)
     numbers = lazy_moments(y, batch)
     made = Sample.of_sites(y, replace(at, width=y.shape[-1]), taken, "first", numbers)
+    before = arranged(tuple(x.shape), "first", batch)
+    smooth: Any = 0.0
+    if before is not None and taken == "lattice":
+        smooth = smoothness(x.detach(), before)
+        for k, s in zip(kernel, stride, strict=True):
+            smooth = (smooth + (k * k - 1) / 6.0 / n) / s ** (2.0 / n)
+    made = replace(made, smooth=smooth)
     return replace(made, patches=True, numbers=_with_whole(numbers, wide, kernel, stride, dilation))
 
 

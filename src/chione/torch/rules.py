@@ -198,7 +198,9 @@ class Rules:
         parent = self.book.graph.nodes[source]
         first = next(tensors(out))
         axes = parent.axes if first.dim() == 3 and parent.axes in ("last", "time") else ""
-        node = self.book.new(call[1], (source,), first, None, operation=name, axes=axes)
+        node = self.book.new(
+            call[1], (source,), first, None, operation=name[:4].rstrip("_").upper(), axes=axes
+        )
         for state in tensors(out[1:]):  # the last states
             self.book.tag(state, self.book.graph.add(None, node.name, (node.index,), state.shape))
         self.book.row(node, first)

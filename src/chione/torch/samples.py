@@ -140,6 +140,9 @@ class Sample:
         Whether the channels are all entries that one output of a convolution reads.
     channels : Tensor, shape (sites, channels)
         The entries themselves.
+    smooth : float or Tensor
+        Square of the distance in positions over which second moments of pairs change, where the
+        sites are a lattice.
     """
 
     at: Arrangement
@@ -152,6 +155,7 @@ class Sample:
     inside: torch.Tensor | None = None
     patches: bool = False
     channels: torch.Tensor | None = None
+    smooth: float | torch.Tensor = 0.0
 
     @staticmethod
     def of(
@@ -165,12 +169,14 @@ class Sample:
         if numbers is None:
             numbers = lazy_moments(x, batch)
         y = x.detach()
+        smooth: float | torch.Tensor = 0.0
         if taken == "lattice":
             y = y.reshape(*y.shape[:2], -1)[:, :, list(lattice.places(at.grid))]
+            smooth = smoothness(x.detach(), at)
         y = _sites(y, axes, batch, at)
         if taken == "some":
             y = y[:, _spread(at.positions, _TOKENS)]
-        return Sample.of_sites(y, at, taken, axes, numbers)
+        return replace(Sample.of_sites(y, at, taken, axes, numbers), smooth=smooth)
 
     @staticmethod
     def of_sites(
@@ -186,12 +192,17 @@ class Sample:
         return replace(made, channels=rows)
 
     def rows(self, gram: Array) -> Array | None:
-        """The entries, scaled to mean squares that the sample is corrected to, (sites, channels)."""
+        """The entries, scaled to the mean squares of a matrix, (sites, channels)."""
         if self.channels is None:
             return None
         x = np.asarray(self.channels.double().cpu().numpy())
         found = np.maximum((x * x).mean(axis=1), 1e-300)
         return np.asarray(x * np.sqrt(np.diagonal(gram) / found)[:, None])
+
+    @property
+    def width(self) -> int:
+        """Number of channels that were averaged over."""
+        return self.at.width if self.channels is None else int(self.channels.shape[1])
 
     def measured(self) -> Moments:
         """Mean, mean square and correlation over the whole batch."""
@@ -243,6 +254,30 @@ class Sample:
             rest = (whole.mean_square - ends) / (shares[1:-1] @ wanted[1:-1])
             wanted[1:-1] *= rest if rest > 0.0 else 1.0
         return np.asarray(wanted / found)
+
+
+def smoothness(x: torch.Tensor, at: Arrangement) -> torch.Tensor:
+    r"""Square of the distance L over which second moments of pairs change when both move.
+
+    From the correlation :math:`e^{-1 / 2 L^2}` of :math:`K_{at, bs}` with
+    :math:`K_{a, t+1; b, s+1}`, one position along the last axis.
+    """
+    places = torch.tensor(lattice.places(at.grid), device=x.device)
+    last = at.grid[-1]
+    moved = torch.where(places % last + 1 < last, places + 1, places - 1)
+    wide = x.reshape(*x.shape[:2], -1)[_spread(len(x), at.inputs)]
+    grams = []
+    for sites in (places, moved):
+        y = wide[:, :, sites].transpose(1, 2).reshape(-1, x.shape[1]).double()
+        gram = y @ y.T
+        n = len(places)
+        blocks = gram.reshape(at.inputs, n, at.inputs, n)
+        rest = blocks - blocks.mean(dim=(1, 3), keepdim=True)
+        same = torch.eye(len(gram), dtype=torch.bool, device=x.device)
+        grams.append(rest.reshape(len(gram), -1).masked_fill(same, 0.0))
+    one, two = grams
+    r = (one * two).sum() / (one.square().sum() * two.square().sum()).sqrt().clamp_min(1e-300)
+    return -0.5 / r.clamp(1e-3, 1.0 - 1e-6).log()
 
 
 def _inside(y: torch.Tensor) -> torch.Tensor | None:

@@ -15,6 +15,7 @@ from chione.theory.layers.recipe import Given, Leaf
 from chione.theory.layers.rule import Pullback, Walker, forward, unclosed
 from chione.theory.layers.stream import GAUSSIAN, Gradient, Law, Stream, from_moments
 from chione.theory.layers.windows import Together, Windows
+from chione.torch.lattice import deviations, evened
 from chione.torch.samples import Arrangement, Sample, Taken, joined, shares_of
 from chione.torch.statistics import Moments
 
@@ -39,6 +40,10 @@ class State:
         Relative standard error of the mean square, from sampling on the way.
     patches : bool
         Whether its channels are all entries that one output of a convolution reads.
+    profile : ndarray, optional
+        How the mean square varies over the grid, of mean 1, where the sites are a lattice.
+    smooth : float
+        Square of the distance over which second moments of pairs change there.
     """
 
     stream: Stream
@@ -47,6 +52,8 @@ class State:
     axes: str
     noise: float = 0.0
     patches: bool = False
+    profile: Array | None = None
+    smooth: float = 0.0
 
     @property
     def shares(self) -> Array:
@@ -121,10 +128,27 @@ def from_sample(sample: Sample, gaussian: bool) -> State | None:
     sites = len(gram) // sample.at.inputs
     inside = sample.at.grid if sample.taken == "all" else (sites,) if sites > 1 else ()
     stream = from_moments(gram, Shape(sample.at.width, inside), Bounded.exact(mean))
+    if sample.taken == "lattice":
+        stream = evened(stream, _of_limit(gram, sites, sample.width))
     if not gaussian:
         rows = sample.rows(gram)
         stream = stream.with_(law=MEASURED, recipe=None if rows is None else Given(rows))
-    return State(stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches)
+    return State(
+        stream, sample.at.grid, sample.taken, sample.axes, patches=sample.patches,
+        smooth=float(sample.smooth),
+    )  # fmt: skip
+
+
+def _of_limit(gram: Array, sites: int, width: int) -> float:
+    r"""Share of the deviations of pairs from their mean that is not noise of few channels.
+
+    The variance of an average over N channels is :math:`(q q' + K^2) / N`.
+    """
+    q = np.diagonal(gram)
+    rest, apart = deviations(gram, sites)
+    noise = (np.outer(q, q) + gram**2)[apart] / max(width, 1)
+    found = float(np.mean(rest[apart] ** 2))
+    return math.sqrt(max(1.0 - float(noise.mean()) / found, 0.0)) if found > 0.0 else 1.0
 
 
 def from_numbers(found: Moments, at: Arrangement, axes: str, gaussian: bool) -> State | None:
@@ -177,7 +201,7 @@ def picked(stream: Stream, place: int) -> tuple[Stream, Pullback]:
 
 
 def in_sequence(streams: list[Stream], walk: Walker) -> tuple[Stream, list[Pullback]]:
-    """Independent streams over positions one after another: cross terms are those of their means."""
+    """Independent streams, positions one after another; cross terms are those of their means."""
     inputs, width = streams[0].inputs, streams[0].shape.width
     counts = [s.positions for s in streams]
     total = sum(counts)
@@ -219,6 +243,16 @@ def gradient_reversed(g: Gradient, stream: Stream) -> Gradient:
     """The same for a gradient on the sites of a stream."""
     at = _backwards(stream.inputs, stream.positions)
     return Gradient(Orbits(g.orbits.index[np.ix_(at, at)]), g.p)
+
+
+def with_profile(stream: Stream, profile: Array | None) -> Stream:
+    """Sites that are all positions, each with its share of the mean square."""
+    if profile is None:
+        return stream
+    root = np.sqrt(np.tile(profile.ravel(), stream.inputs))
+    gram = stream.second_moments().value * np.outer(root, root)
+    after = from_moments(gram, stream.shape, Bounded.exact(stream.mean.value * root))
+    return replace(after, law=stream.law, sources=stream.sources)
 
 
 def leafed(stream: Stream) -> Stream:

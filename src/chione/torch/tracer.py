@@ -14,11 +14,13 @@ import torch
 from torch._C import DisableTorchFunction
 from torch.overrides import TorchFunctionMode
 
+from chione.networks import Norm
 from chione.torch import operations as ops
 from chione.torch.batches import tensors
 from chione.torch.book import Book
 from chione.torch.elementwise import is_elementwise, is_norm, pointwise_key
 from chione.torch.layers.nonlinearity import Applied
+from chione.torch.layers.tensors import Affine
 from chione.torch.nodes import Graph
 from chione.torch.rules import Rules
 
@@ -52,7 +54,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         self._active = False
         self._busy = False
         self._elementwise: dict[int, bool] = {}
-        self._norms: dict[int, Any] = {}
+        self._norms: dict[int, tuple[Norm, Affine, str] | None] = {}
         self._handles: list[Any] = []
 
     # ---- entering and leaving -------------------------------------------------------------
@@ -149,11 +151,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
             self._elementwise[key] = one
         return self._elementwise[key]
 
-    def _norm_of(self, module: torch.nn.Module, x: torch.Tensor) -> Any:
+    def _norm_of(self, module: torch.nn.Module, x: torch.Tensor) -> tuple[Norm, Affine, str] | None:
         """The normalisation that a module is, or None; tried once."""
         key = id(module)
         if key not in self._norms:
-            found = self._quietly(is_norm, module, x)
+            found: tuple[Norm, Affine, str] | None = self._quietly(is_norm, module, x)
             if found is not None:
                 layer, affine, kind = found
                 name = f"{self._name_of(module)}.{affine.parameter}".lstrip(".")
@@ -162,7 +164,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         return self._norms[key]
 
     def _name_of(self, module: torch.nn.Module) -> str:
-        return next(path for path, one in self._modules if one is module)
+        return next(str(path) for path, one in self._modules if one is module)
 
     def _quietly(self, function: Any, *args: Any) -> Any:
         """Call something of our own without recording what it computes."""

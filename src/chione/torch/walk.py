@@ -14,12 +14,14 @@ from typing import TypeAlias
 
 import torch
 
-from chione.base import ConvergenceError, UnsupportedLayerError
+from chione.base import Array, ConvergenceError, UnsupportedLayerError
 from chione.networks import Pooling, ShapeError
 from chione.theory.layers.stream import Gradient, new_source
 from chione.theory.layers.walk import Walk as LayerWalk
 from chione.theory.moments.quick_pairs import QuickPrepared
-from chione.torch.crossings import Crossing, cross, stateless
+from chione.torch import crossings_alone, crossings_joins, crossings_sequence
+from chione.torch.crossings import Crossing, cross
+from chione.torch.crossings_image import stateless
 from chione.torch.gradients import Arriving
 from chione.torch.layers.entering import Entering
 from chione.torch.layers.joins import Concat, Sum
@@ -31,6 +33,8 @@ from chione.torch.states import State, from_numbers, from_sample, total_square, 
 from chione.torch.statistics import Moments
 
 _SHARE = 0.1  # of the population that theory draws: 2 % of a mean square
+# where the rules register themselves
+_RULES = (crossings_alone, crossings_joins, crossings_sequence)
 Flow: TypeAlias = Gradient | float  # over the sites of a node's state, or its total square
 
 
@@ -67,6 +71,7 @@ class Walk:
         self._crossed: dict[int, Crossing] = {}
         self._given: dict[int, tuple[float, float]] = {}
         self._flows: dict[int, Flow | None] = {}
+        self._profiles: dict[int, Array] = {}  # of gradients over the positions of large images
         self._sent: dict[int, float] = {}  # total square at each node
         self._returned: dict[int, float] = {}  # the same, where one node alone sends it
         self._parts: dict[int, list[tuple[int, int, frozenset[int]]]] = {}
@@ -227,6 +232,12 @@ class Walk:
         if isinstance(flow, float):
             flow = uniform(crossed.state, flow, child.numel)
         arrived = crossed.home[parent.index](flow)
+        if crossed.reads is not None:
+            seen, profile = crossed.reads.backward(self._profiles.get(child.index))
+            arrived = arrived.scaled(seen / crossed.seen)
+            self._profiles.setdefault(parent.index, profile)
+        elif child.index in self._profiles and child.shape[2:] == parent.shape[2:]:
+            self._profiles.setdefault(parent.index, self._profiles[child.index])
         entered = self._entered[child.index][child.parents.index(parent.index)]
         if entered is self.states.get(parent.index):
             return arrived

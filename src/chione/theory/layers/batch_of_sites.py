@@ -4,12 +4,15 @@ With weights :math:`\omega_{ij}`, of sum 1, that say how many pairs of the whole
 each pair stands for, :math:`r_i = \sum_j \omega_{ij} K_{ij} / \sum_j \omega_{ij}`,
 :math:`\kappa = \sum \omega K` and :math:`v = \bar q - \kappa`,
 
-.. math:: K' = g^2\,\frac{K_{ij} - r_i - r_j + \kappa}{v + \epsilon} + b^2, \qquad
-   P = \frac{g^2 (1 + 2 \bar{\rho^2})}{v + \epsilon} (1 - \sum \omega\,\rho\,P_c / \bar p)\,P_c
+.. math:: K' = g^2\,\frac{K_{ij} - r_i - r_j + \kappa}{v + \epsilon} + b^2,
+
+.. math:: P = \frac{g^2}{(1 - 2 \bar{\rho^2}) (v + \epsilon)}
+   \Bigl(1 - \sum \omega\,\rho\,P_c / \bar p\Bigr)\,P_c
 
 where :math:`P_c` is P' centred alike, :math:`\rho` the correlation after the norm. Mean and variance
-over the batch are then the same in every channel, so that channels stay Gaussian; the variance
-fluctuates by :math:`2 \bar{\rho^2}`, its mean square over all pairs, which is kept to first order.
+over the batch are then nearly the same in every channel, so that channels stay Gaussian. The
+variance fluctuates from channel to channel, by :math:`2 \bar{\rho^2}` of its square, the mean over
+all pairs; the mean of its inverse is exact for n independent sites, (n - 1) / (n - 3).
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from chione.theory.layers.population import Population
 from chione.theory.layers.recipe import Recipe
 from chione.theory.layers.rule import Passed, Walker, unclosed
 from chione.theory.layers.stream import Gradient, Stream, from_moments
+
+_LARGEST = 0.2  # mean square correlation up to which the inverse of a variance has a mean
 
 
 def batch_of_sites(layer: Norm, stream: Stream, weights: Array, walk: Walker) -> Passed:
@@ -47,7 +52,7 @@ def batch_of_sites(layer: Norm, stream: Stream, weights: Array, walk: Walker) ->
         raise unclosed(walk, "this norm", "nothing differs within the batch")
     factor = layer.gain**2 / (variance + layer.eps)
     rho = centred / variance
-    fluctuation = 1.0 + 2.0 * float(np.sum(weights * rho**2))
+    fluctuation = 1.0 / (1.0 - 2.0 * min(float(np.sum(weights * rho**2)), _LARGEST))
     m = stream.mean.value
     mean = (m - m.mean()) * np.sqrt(factor)
     after = from_moments(factor * centred, stream.shape, Bounded.exact(mean))
@@ -94,7 +99,7 @@ class Centred(Recipe):
 
     def value(self, crowd: Population, *x: Array) -> Array:
         """Centred."""
-        return self._factor * (x[0] - x[0].mean(axis=1, keepdims=True))
+        return np.asarray(self._factor * (x[0] - x[0].mean(axis=1, keepdims=True)))
 
     def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
         """Centred alike."""

@@ -34,9 +34,9 @@ def heads_view(
     if axes in HEADS and name in SWAPS:
         order = swapped(name, args, kwargs, len(whole))
         return (View(), _other(axes)) if order == [0, 2, 1, 3] else None
-    if axes in ("last", "time") and name in SWAPS and len(whole) == 3:
-        if swapped(name, args, kwargs, 3) == [1, 0, 2]:
-            return View(), "time" if axes == "last" else "last"
+    sequence = axes in ("last", "time") and name in SWAPS and len(whole) == 3
+    if sequence and swapped(name, args, kwargs, 3) == [1, 0, 2]:
+        return View(), "time" if axes == "last" else "last"
     if axes == "split" and len(part) == 3 and part[:2] == whole[:2]:
         return (View(), "last") if part[2] == whole[2] * whole[3] else None
     if axes in HEADS and part[:-1] == whole[:-1]:
@@ -69,8 +69,12 @@ def _of_stack(
     x = args[0]
     at = _UNSTACKED[axes]
     if axes == "stack" and name in SWAPS:
-        order = tuple(swapped(name, args, kwargs, 5))
-        named = {(2, 0, 3, 1, 4): "stack heads", (2, 0, 1, 3, 4): "stack split"}.get(order)
+        order: tuple[int, ...] = tuple(swapped(name, args, kwargs, 5))
+        orders: dict[tuple[int, ...], str] = {
+            (2, 0, 3, 1, 4): "stack heads",
+            (2, 0, 1, 3, 4): "stack split",
+        }
+        named = orders.get(order)
         return None if named is None else (View(), named)
     left = (*x.shape[:at], *x.shape[at + 1 :])
     kept = (*x.shape[:at], 1, *x.shape[at + 1 :])

@@ -59,9 +59,9 @@ def pooling_call(
     if name == "mean":
         return _mean(args, kwargs)
     if name.startswith("avg_pool") and all(n == 1 for n in out.shape[2:]):
-        values = taken(args, kwargs, _WINDOWS["avg_pool"])
-        if not _some(values[3]):
-            return values[0], Pooling()  # one window, however large it is said to be
+        given = taken(args, kwargs, _WINDOWS["avg_pool"])
+        if not _some(given[3]):
+            return given[0], Pooling()  # one window, however large it is said to be
     for kind, wanted in _WINDOWS.items():
         if name.startswith(kind) and name[len(kind) :] in ("1d", "2d", "3d"):
             values = dict(zip(wanted, taken(args, kwargs, wanted), strict=True))
