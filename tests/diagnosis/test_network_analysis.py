@@ -97,13 +97,32 @@ def test_where_a_rule_is_missing_the_theory_goes_on_from_what_was_measured():
     theory = found.theory
     measured = [place for place, rule in zip(theory.places, theory.rules, strict=True)
                 if rule == "measured"]  # fmt: skip
-    assert measured == [f"layers[1]#{k}.layers[1]" for k in range(3)]
+    assert list(theory.reasons) == [f"layers[1]#{k}.layers[1]" for k in range(3)]
+    # and the row of a repetition, whose stream it is
+    assert measured[:2] == ["layers[1]#0.layers[1]", "layers[1]#0"]
     assert "Measured at 3 places" in str(found)
     assert "m: measured on the simulated networks; all else by the closed rules" in str(found)
     row = theory.index("layers[2]")
     assert theory.q.error[row] > 1e-3  # the error of a measurement is carried along
     mean, error = found.simulated["gradient"][0]
     assert abs(theory.gradient.value[0] - mean) <= 5.0 * error + 0.2 * mean
+
+
+def test_the_page_says_which_law_answered_where():
+    net = resnet("relu", depth=4, width=100, placement="post")
+    found = ch.analyze(net, n_networks=20, seed=2)
+    by_place = dict(zip(found.theory.places, found.theory.rules, strict=True))
+    sampled = [place for place, rule in by_place.items() if rule == "population"]
+    assert {f"layers[1]#{k}.layers[1]" for k in range(1, 4)} < set(sampled)
+    assert by_place["layers[1]#3"] == "population"  # which ends in such a layer
+    assert by_place["layers[1]#3.layers[0]"] == "closed"
+    assert "population" in str(found) and "Measured" not in str(found)
+    for name in ("q", "gradient"):
+        mean, error = found.simulated[name].T
+        expected = getattr(found.theory, name)
+        value, bound = np.asarray(expected.value), np.asarray(expected.error)
+        assert np.all(np.abs(mean - value) <= 5.0 * error + bound + 0.03 * value), name
+    assert ch.compare(found.simulation).agrees
 
 
 def test_images_of_three_channels_are_drawn_and_start_from_their_own_moments():

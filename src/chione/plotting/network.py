@@ -56,9 +56,11 @@ def _draw(ax: Axes, theory: NetworkTheory, name: str, twin: Array | None) -> Non
     low, high = (value - error)[known], (value + error)[known]
     ax.plot(x[known], value[known], "-o", ms=3, color=BLUE, lw=1.2, label="infinite width")
     ax.fill_between(x[known], low, high, color=BLUE, alpha=0.2, lw=0)
-    restarted = known & (np.array(theory.rules)[shown] == "measured")
-    if restarted.any():
-        ax.plot(x[restarted], value[restarted], "s", ms=4, color=GREY, label="measured")
+    rules = np.array(theory.rules)[shown]
+    for law, mark in (("measured", "s"), ("population", "D"), ("sampled heads", "^")):
+        here = known & (rules == law)
+        if here.any():
+            ax.plot(x[here], value[here], mark, ms=4, color=GREY, label=law)
     if twin is not None and np.isfinite(twin).any():
         at, spread = twin[shown, 0], np.nan_to_num(twin[shown, 1])
         ax.errorbar(x, at, yerr=spread, fmt=".", ms=4, lw=0.8, color=VERMILLION, label="simulated")

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Protocol, TypeAlias
 
+import numpy as np
+
 from chione.base import UnsupportedLayerError
 from chione.networks import (
     AbstractLayer,
@@ -27,8 +29,9 @@ from chione.networks import (
 )
 from chione.theory.layers.batch_of_sites import batch_of_sites
 from chione.theory.layers.channels import by_parts, joined, multiplied, product
-from chione.theory.layers.parallel import sliced
+from chione.theory.layers.parallel import factors_home, sliced
 from chione.theory.layers.projected_attention import Weights, attend
+from chione.theory.layers.recipe import Affine, Leaf
 from chione.theory.layers.residual import added, handed_down
 from chione.theory.layers.rule import Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
@@ -232,7 +235,11 @@ def _frozen(layer: Frozen, node: Node, states: tuple[State, ...], walk: Asked) -
     r"""Batch norm in evaluation: :math:`K' = a^2 K + b^2`, a and b constants."""
     (state,) = states
     stream = multiplied(state.stream, layer.factor)
-    stream = replace(stream, k=stream.k.shifted(layer.bias**2))
+    recipe = stream.recipe
+    if recipe is not None and layer.bias:  # as a channel's own constant, of mean zero
+        one = np.ones(stream.orbits.sites)
+        recipe = Affine(recipe, 0.0 * one, one, layer.bias)
+    stream = replace(stream, k=stream.k.shifted(layer.bias**2), recipe=recipe)
     return _behind(node, state, stream, walk, lambda g: _scaled(g, layer.factor**2))
 
 
@@ -259,10 +266,18 @@ def _view(layer: View, node: Node, states: tuple[State, ...], walk: Asked) -> Cr
         share = at.width / stream.shape.width
         stream = _wide(stream, at.width)
         if sources is not None:
-            stream = leafed(replace(stream, sources=sources, recipe=None))
+            stream = _other_channels(stream, sources)
     elif at.width != stream.shape.width:
         raise unsupported(node, "channels were mixed with positions")
     return _behind(node, state, stream, walk, lambda g: _scaled(g, share))
+
+
+def _other_channels(stream: Stream, sources: frozenset[int]) -> Stream:
+    """Channels of the same law that share none with the other parts."""
+    recipe = None
+    if stream.law.gaussian:
+        recipe = Leaf(stream.orbits, stream.k, stream.d, stream.theta)
+    return replace(stream, sources=sources, recipe=recipe)
 
 
 @cross.register
@@ -400,16 +415,18 @@ def _sum(layer: Sum, node: Node, states: tuple[State, ...], walk: Asked) -> Cros
         if layer.minus:
             raise unsupported(node, "it is zero")
         doubled = replace(state, stream=multiplied(state.stream, 2.0))
-        return Crossing(doubled, {one: lambda g: g.scaled(4.0)})
+        return Crossing(doubled, {one: lambda g: g.by(2.0)})
     met, homes = _met(states, node, walk)
     first, second = (s.stream for s in met)
-    stream = added((first, multiplied(second, -1.0 if layer.minus else 1.0)), walk.rules)
+    sign = -1.0 if layer.minus else 1.0
+    terms = first, multiplied(second, sign)
+    stream = added(terms, walk.rules)
 
-    def towards(home: Home) -> Home:
-        return lambda g: home(handed_down(g, (first, second), stream, walk.rules))
+    def towards(home: Home, factor: float) -> Home:
+        return lambda g: home(handed_down(g, terms, stream, walk.rules).by(factor))
 
-    back = dict(zip(node.parents, map(towards, homes), strict=True))
-    return Crossing(replace(met[0], stream=stream), back)
+    back = towards(homes[0], 1.0), towards(homes[1], sign)
+    return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, back, strict=True)))
 
 
 @cross.register
@@ -428,10 +445,11 @@ def _product(layer: Product, node: Node, states: tuple[State, ...], walk: Asked)
     if math.prod(node.shape) > max(_numel(s, walk.batch) for s in met):  # all pairs of channels
         stream = _wide(stream, one.shape.width * two.shape.width)
 
-    def towards(home: Home, other: Stream) -> Home:
-        return lambda g: home(Gradient(g.orbits, g.p).times(other.orbits, other.k))
+    def towards(home: Home, factor: Home) -> Home:
+        return lambda g: home(factor(g))
 
-    back = towards(homes[0], two), towards(homes[1], one)
+    factors = factors_home((one, two), stream, walk.rules)
+    back = [towards(*pair) for pair in zip(homes, factors, strict=True)]
     return Crossing(replace(met[0], stream=stream), dict(zip(node.parents, back, strict=True)))
 
 

@@ -226,9 +226,7 @@ def leafed(stream: Stream) -> Stream:
     theta = Bounded.exact(np.zeros(stream.orbits.count))
     if not stream.law.gaussian:
         return replace(stream, theta=theta)
-    return replace(
-        stream, theta=theta, recipe=Leaf(stream.orbits, stream.k, stream.d, theta)
-    )
+    return replace(stream, theta=theta, recipe=Leaf(stream.orbits, stream.k, stream.d, theta))
 
 
 def uniform(state: State, total: float, numel: int) -> Gradient:

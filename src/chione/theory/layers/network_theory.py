@@ -222,10 +222,7 @@ def _result(found: Propagation, numbers: list[Bounded]) -> NetworkTheory:
         tuple(kinds.get(place.partition(".state[")[0], "input") for place in streams),
         tuple(s.shape.width for s in streams.values()),
         tuple(s.positions for s in streams.values()),
-        tuple(
-            "measured" if place in found.reasons else found.sampled.get(place, "closed")
-            for place in streams
-        ),
+        _laws(found),
         dict(found.reasons),
         q,
         one_minus_c,
@@ -235,6 +232,13 @@ def _result(found: Propagation, numbers: list[Bounded]) -> NetworkTheory:
         nngp,
         ntk,
     )
+
+
+def _laws(found: Propagation) -> tuple[str, ...]:
+    """Which law answered at each place; a block's is that of the layer whose stream it ends in."""
+    by_stream = {id(found.streams[place]): law for place, law in found.sampled.items()}
+    by_stream |= {id(found.streams[place]): "measured" for place in found.reasons}
+    return tuple(by_stream.get(id(stream), "closed") for stream in found.streams.values())
 
 
 def _kinds(network: Network, front: str) -> Iterator[tuple[str, str]]:

@@ -9,13 +9,15 @@ what comes back tells them apart, since the groups are read by different layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chione.networks import Parallel
 from chione.theory.layers.channels import joined, multiplied, product, settled
 from chione.theory.layers.elementwise import function_of
 from chione.theory.layers.gradient import pooled_gradient
 from chione.theory.layers.nonlinearity import activated
 from chione.theory.layers.recipe import Product
-from chione.theory.layers.residual import added, handed_down, joint
+from chione.theory.layers.residual import added, after_rows, handed_down, joint
 from chione.theory.layers.rule import Passed, Pullback, Walker, forward, unclosed
 from chione.theory.layers.sampled import site_classes
 from chione.theory.layers.stream import Gradient, Stream
@@ -66,7 +68,7 @@ def sliced(g: Gradient, streams: tuple[Stream, ...]) -> list[Gradient]:
 def _multiplied(streams: tuple[Stream, ...], back: list[Pullback], walk: Walker) -> Passed:
     for stream in streams:
         settled(stream, walk)
-    after, closed = streams[0], True
+    after = streams[0]
     for stream in streams[1:]:
         if after.uneven and stream.uneven:
             why = f"both have moments that differ from channel to channel ({after.uneven})"
@@ -77,29 +79,36 @@ def _multiplied(streams: tuple[Stream, ...], back: list[Pullback], walk: Walker)
             continue
         if after.recipe is None or stream.recipe is None:
             raise unclosed(walk, "the product", "its factors depend on the same weights")
-        node, closed = Product(after.recipe, stream.recipe), False
+        node = Product(after.recipe, stream.recipe)
         after = joint(after, stream, node, "the product", walk)
-    return after, _home_of_product(streams, back, after, walk, closed)
+    to_factors = factors_home(streams, after, walk)
+    return after, lambda g: _sum([to(g) for to in to_factors], back)
 
 
-def _home_of_product(
-    streams: tuple[Stream, ...], back: list[Pullback], after: Stream, walk: Walker, closed: bool
-) -> Pullback:
+def factors_home(
+    streams: tuple[Stream, ...], after: Stream, walk: Walker
+) -> list[Callable[[Gradient], Gradient]]:
+    """For each factor of a product, what it gets of the gradient.
+
+    Independent factors share nothing but second moments, unless the gradient depends on them.
+    """
     recipes = [s.recipe for s in streams if s.recipe is not None]
+    node = Product(*recipes) if len(recipes) == len(streams) else None
+    sources = [s.sources | s.met for s in streams]
+    apart = sum(map(len, sources)) == len(frozenset().union(*sources))
 
-    def pullback(g: Gradient) -> Gradient:
-        crowd = walk.population
-        if crowd and len(recipes) == len(streams) and (g.drawn or not closed):
-            node = Product(*recipes)
-            rows = node.back(crowd, g.rows(crowd, len(crowd.values(node))))
-            alike = site_classes(node, g.orbits.meet(after.orbits)[0])
-            return _sum([Gradient.sampled(r, crowd, alike) for r in rows], back)
-        given = []
-        for i in range(len(streams)):
+    def towards(i: int) -> Callable[[Gradient], Gradient]:
+        def to(g: Gradient) -> Gradient:
+            crowd = walk.population
+            if crowd is not None and node is not None and not (apart and g.drawn is None):
+                given = after_rows(g, after, crowd)
+                alike = site_classes(node, g.orbits.meet(after.orbits)[0])
+                return Gradient.sampled(node.back(crowd, given)[i], crowd, alike)
             here = Gradient(g.orbits, g.p)
             for other in (s for j, s in enumerate(streams) if j != i):
                 here = here.times(other.orbits, other.k)
-            given.append(here)
-        return _sum(given, back)
+            return here
 
-    return pullback
+        return to
+
+    return [towards(i) for i in range(len(streams))]

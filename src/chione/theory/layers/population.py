@@ -20,7 +20,7 @@ from chione.theory.layers.recipe import Leaf, Recipe
 
 BLOCK = 256  # rows of one block, whose averages tell the standard error
 _NUMBERS = 2e6  # rows times sites
-_LEAST, _MOST = 2048, 100_096  # rows
+_LEAST, _MOST = 2048, 524_288  # rows
 _SIGMAS = 3.0  # standard errors that are stated
 _CLOSE = 0.05  # D / q below which differences are taken channel by channel
 
@@ -46,6 +46,13 @@ class Population:
         self._kept: dict[Hashable, Any] = {}
         self._drawn = 0
         self._sent = 0
+        self._owner: object = None
+        self._owned: Array = np.empty((0, 0))
+
+    @property
+    def used(self) -> bool:
+        """Whether any channel was drawn."""
+        return bool(self._values)
 
     def rows(self, sites: int) -> int:
         """Number of channels for a stream of so many sites."""
@@ -87,18 +94,20 @@ class Population:
     def generator(self) -> np.random.Generator:
         """A generator of its own for each use, in the order of the walk."""
         self._drawn += 1
-        return np.random.default_rng([self.seed, 1, self._drawn])
+        return np.random.Generator(np.random.SFC64([self.seed, 1, self._drawn]))
 
     def normal(self, leaf: Leaf, k: Array, d: Array) -> Array:
         """Rows of N(0, K)."""
         root = _root(k, d)
         rows, n = self.rows(len(k)), root.shape[1]
-        half = self.generator().standard_normal((rows // BLOCK, BLOCK // 2, n))
-        z = np.concatenate([half, -half], axis=1).reshape(rows, n)
+        # seven digits are enough for a draw; what is made of it keeps all
+        z = self.generator().standard_normal((rows // 2, n), np.float32).astype(np.float64)
         if 8 * n <= rows:  # then the sampled second moments are made right
-            whitener = np.linalg.inv(np.linalg.cholesky(z.T @ z / rows)).T
-            root = root @ whitener.T
-        return np.asarray(z @ root.T)
+            root = root @ np.linalg.inv(np.linalg.cholesky(2.0 * z.T @ z / rows))
+        out = np.empty((rows // BLOCK, 2, BLOCK // 2, len(root)))
+        np.matmul(z.reshape(-1, BLOCK // 2, n), root.T, out=out[:, 0])
+        np.negative(out[:, 0], out=out[:, 1])
+        return out.reshape(rows, len(root))
 
     def column(self, key: Hashable, rows: int) -> Array:
         """One N(0, 1) for each channel, (rows, 1)."""
@@ -116,14 +125,20 @@ class Population:
     def gradients(self, gram: Array, rows: int) -> Array:
         """The same for what comes back."""
         self._sent += 1
-        rng = np.random.default_rng([self.seed, 2, self._sent])
+        rng = np.random.Generator(np.random.SFC64([self.seed, 2, self._sent]))
         if not np.all(np.isfinite(gram)):
             return np.full((rows, len(gram)), np.nan)
         return self._signs(rng, gram, rows)
 
+    def gradients_of(self, owner: object, gram: Array, rows: int) -> Array:
+        """The same, once for each owner until gradients are sent again."""
+        if self._owner is not owner:
+            self._owner, self._owned = owner, self.gradients(gram, rows)
+        return self._owned[:rows]
+
     def sent_back(self) -> None:
         """Before gradients are sent: the same ones again."""
-        self._sent = 0
+        self._sent, self._owner = 0, None
 
     @staticmethod
     def _signs(rng: np.random.Generator, gram: Array, rows: int) -> Array:
@@ -132,8 +147,10 @@ class Population:
         root = np.sqrt(np.maximum(diagonal, 0.0)) if plain else _psd_root(gram)
         n = root.shape[-1]
         bits = np.unpackbits(np.frombuffer(rng.bytes(-(-rows * n // 8)), np.uint8))
-        signs = bits[: rows * n].reshape(rows, n) * 2.0 - 1.0
-        return signs * root if plain else np.asarray(signs @ root.T)
+        positive = bits[: rows * n].reshape(rows, n).view(np.bool_)
+        if plain:
+            return np.where(positive, root, -root)
+        return np.asarray(np.where(positive, 1.0, -1.0) @ root.T)
 
     # ---- averages ------------------------------------------------------------------------------
 

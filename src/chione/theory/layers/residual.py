@@ -10,10 +10,12 @@ shortcut.
 
 from __future__ import annotations
 
+from chione.base import Array
 from chione.networks import Residual
 from chione.theory.layers.channels import multiplied, settled, sum_of, total, total_by_parts
 from chione.theory.layers.elementwise import function_of
 from chione.theory.layers.nonlinearity import activated
+from chione.theory.layers.population import Population
 from chione.theory.layers.recipe import Recipe
 from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.sampled import averaged, crowd_of, site_classes
@@ -80,10 +82,18 @@ def handed_down(g: Gradient, streams: tuple[Stream, ...], after: Stream, walk: W
     met = streams[0].sources
     for stream in streams[1:]:
         if not met.isdisjoint(stream.sources) and walk.population and after.recipe:
-            rows = g.rows(walk.population, len(walk.population.values(after.recipe)))
-            return g.with_rows(rows, walk.population)
+            return g.with_rows(after_rows(g, after, walk.population), walk.population)
         met = met | stream.sources
     return g
+
+
+def after_rows(g: Gradient, after: Stream, crowd: Population) -> Array:
+    """Samples of the gradient of a stream; asked again for the same one, the same."""
+    if g.drawn is not None:
+        return g.drawn.rows
+    assert after.recipe is not None  # or there were no population
+    rows = len(crowd.values(after.recipe))
+    return crowd.gradients_of(g, g.p.value[g.orbits.index], rows)
 
 
 def _apart(one: Stream, two: Stream) -> bool:

@@ -256,6 +256,11 @@ class Propagation:
     _home: Callable[[Gradient], Gradient] = field(repr=False, compare=False)
 
     @property
+    def populated(self) -> bool:
+        """Whether channels were sampled whose averages enter later ones."""
+        return self._walk.population is not None and self._walk.population.used
+
+    @property
     def output(self) -> Stream:
         """The stream that leaves the network."""
         return list(self.streams.values())[-1]
