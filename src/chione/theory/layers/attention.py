@@ -32,7 +32,7 @@ from chione.base import Array
 from chione.networks import Attention, Shape
 from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
-from chione.theory.layers.attention_heads import Heads, Passage, Scores
+from chione.theory.layers.attention_heads import SAMPLED_HEADS, Heads, Passage, Scores
 from chione.theory.layers.attention_linear import linear, small_scores
 from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
@@ -167,7 +167,7 @@ def _heads(
         1e-9 * 200.0 * sites**2,
         "fewer positions, layers or heads (of the walk) fit",
     )
-    walk.sampled[walk.place] = "sampled heads"
+    walk.sampled[walk.place] = SAMPLED_HEADS
     turns = None
     if layer.rope is not None:
         speed = layer.rope ** (-2.0 * np.arange(size // 2) / size)

@@ -29,6 +29,7 @@ from chione.theory.layers.orbits import Orbits
 
 Single = NDArray[np.float32]
 
+SAMPLED_HEADS = "sampled heads"  # what a table says of such places
 BLOCKS = 16  # of heads, whose spread gives the errors
 _SIGMAS = 3.0
 _CHANNELS = 16  # of the random gradient of one head's weights

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from scipy.stats import norm, t
 
+from chione.theory.layers.attention_heads import SAMPLED_HEADS
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.walk import Propagation
 
@@ -56,7 +57,7 @@ def repeated(
     """
     first = walk(seed=seed, share=1.0 / WALKS, stated=False)
     found = read(first)
-    if not first.sampled:
+    if not (first.populated or SAMPLED_HEADS in first.sampled.values()):
         return first, found
     seeds = np.random.SeedSequence(seed).generate_state(WALKS - 1)
     every = [found] + [read(walk(seed=int(s), share=1.0 / WALKS, stated=False)) for s in seeds]
