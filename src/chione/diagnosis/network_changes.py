@@ -94,9 +94,7 @@ def passage(theory: NetworkTheory) -> Passage:
     known = np.isfinite(g)
     free = _normalised_after(theory.network)
     relative = np.array([free.get(theory.places[row].split("#")[0], False) for row in rows])
-    return Passage.of(
-        g[known], q[known], float(gap[rows[-1]] - gap[0]), normalised=relative[known]
-    )
+    return Passage.of(g[known], q[known], float(gap[rows[-1]] - gap[0]), normalised=relative[known])
 
 
 def _normalised_after(network: Network) -> dict[str, bool]:
@@ -119,7 +117,9 @@ def _reads_normalised(layer: AbstractLayer, after: bool) -> bool:
         return True
     if isinstance(layer, Residual):
         first = layer.branch[0] if layer.branch else None
-        return after and not layer.shortcut and first is not None and _reads_normalised(first, after)
+        return (
+            after and not layer.shortcut and first is not None and _reads_normalised(first, after)
+        )
     if isinstance(layer, Repeat):
         for inner in reversed(layer.layers):
             after = _reads_normalised(inner, after)
