@@ -318,7 +318,7 @@ def test_what_a_finite_width_shifts_is_no_contradiction():
 
 
 def test_the_scale_of_a_stream_that_norms_alone_read_is_no_obstacle():
-    """Small embeddings make gradients large and nothing else: GPT-2 trains; without norms not so."""
+    """Small embeddings make gradients large and nothing else: GPT-2 trains."""
     options = {"tokens": 8, "positions": "none", "head_size": 512}
     small = transformer(12, 64, 4, norm="pre", init="gpt2", **options)
     found = ch.analyze(small, simulate=False)

@@ -15,10 +15,10 @@ ALPHA, T = 0.6, 16
 SKIP = math.sqrt(1.0 - ALPHA**2)
 
 
-def block(sigma_w, *, scale="linear", score=1.0, alpha=ALPHA):
+def block(sigma_w, *, score=0.0, alpha=ALPHA):
     """The block of Cowsik et al.: both branches behind an rms norm, lengths settle."""
     skip, root = math.sqrt(1.0 - alpha**2), math.sqrt(score)
-    attend = [Norm("rms"), Attention(8, sigma_q=root, sigma_k=root, scale=scale)]
+    attend = [Norm("rms"), Attention(8, sigma_q=root, sigma_k=root)]
     within = [Norm("rms"), Dense(sigma_w), Nonlinearity("tanh"), Dense(1.0)]
     return [Residual(attend, skip, alpha), Residual(within, skip, alpha)]
 
@@ -34,7 +34,7 @@ def settled_lengths(sigma_w, alpha=ALPHA):
 
 def test_uniform_attention_averages_over_tokens():
     """Rows are all alike: q k (1 + (T - 1) c) / T is added to every pair."""
-    c, q, found = 0.3, 2.0, TokenMap([Residual([Attention(8, scale="linear")])], tokens=T)
+    c, q, found = 0.3, 2.0, TokenMap([Residual([Attention(8, sigma_q=0.0)])], tokens=T)
     step = found.through(q, 1.0 - c)
     common = q * (1.0 + (T - 1) * c) / T
     assert float(step.length.value) == pytest.approx(q + common, rel=1e-13)
@@ -43,7 +43,7 @@ def test_uniform_attention_averages_over_tokens():
 
 def test_gradients_come_back_from_all_rows():
     """P of a pair gets the mean of P over all pairs of rows, beside its own through the skip."""
-    found = TokenMap([Residual([Attention(8, scale="linear")])], tokens=T)
+    found = TokenMap([Residual([Attention(8, sigma_q=0.0)])], tokens=T)
     own, pair = 1.0 / T, (T - 1.0) / T
     expected = np.eye(2) + np.array([[own, pair], [own, pair]])
     assert found.through(1.0, 0.5, backward=True).backward == pytest.approx(expected, rel=1e-13)
@@ -73,9 +73,9 @@ def test_the_gradient_exponent_of_collapsed_tokens_is_that_of_their_mean():
     assert float(found.gradient_exponent.value) == pytest.approx(expected, abs=1e-8)
 
 
-@pytest.mark.parametrize(("scale", "score"), [("linear", 1.0), ("sqrt", 2.0)])
-def test_tokens_stay_where_they_settle_and_come_back(scale, score):
-    token_map = TokenMap(block(7.0, scale=scale, score=score), tokens=6)
+@pytest.mark.parametrize("score", [0.0, 2.0])
+def test_tokens_stay_where_they_settle_and_come_back(score):
+    token_map = TokenMap(block(7.0, score=score), tokens=6)
     found = token_map.exponents()
     assert found.phase == "spread"
     star, q = float(found.one_minus_c_star.value), float(found.q_star.value)
@@ -96,7 +96,7 @@ def test_tokens_stay_where_they_settle_and_come_back(scale, score):
 
 def test_lengths_without_an_end_are_told():
     """A pre-norm block adds the same at each step."""
-    grows = [Residual([Norm("rms"), Attention(8, scale="linear")])]
+    grows = [Residual([Norm("rms"), Attention(8, sigma_q=0.0)])]
     assert TokenMap(grows, tokens=T).exponents().phase == "growing"
 
 

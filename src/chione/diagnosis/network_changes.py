@@ -94,7 +94,9 @@ def passage(theory: NetworkTheory) -> Passage:
     known = np.isfinite(g)
     free = _normalised_after(theory.network)
     relative = np.array([free.get(theory.places[row].split("#")[0], False) for row in rows])
-    return Passage.of(g[known], q[known], float(gap[rows[-1]] - gap[0]), normalised=relative[known])
+    return Passage.of(
+        g[known], q[known], float(gap[rows[-1]] - gap[0]), normalised=relative[known].tolist()
+    )
 
 
 def _normalised_after(network: Network) -> dict[str, bool]:
@@ -141,9 +143,9 @@ def changes(network: Network, *, sampled: bool = False) -> tuple[NetworkChange, 
     if gained is not None:
         tried.append(gained)
     out = []
-    for words, changed in tried:
+    for words, other in tried:
         try:
-            theory = network_theory(changed)
+            theory = network_theory(other)
         except ChioneError:  # it has no answer, so it is no advice
             continue
         out.append(_seen(words, theory))

@@ -49,7 +49,7 @@ def cosines(quick: bool) -> Reproduction:
     sizes = np.array([16, 256, 65536, 10**9])
     share = np.array([[_share(float(b), int(n)) for b in betas] for n in sizes])
     model = np.maximum(0.0, 1.0 - math.sqrt(2.0) / np.maximum(betas, 1e-12))
-    layers = np.arange(depth + 1)
+    layers = np.arange(depth + 1, dtype=np.float64)
     with style():
         figure = new_figure(9.4, 4.0)
         left, right = figure.subplots(1, 2)

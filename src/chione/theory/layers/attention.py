@@ -53,7 +53,7 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
     memory = stream if layer.memory is None else walk.memory(layer.memory)
     if vanishing(layer):
         walk.told(1.0)
-        return fixed(layer, stream, memory, _shift(layer, stream, memory), walk)
+        return fixed(layer, stream, memory, shift_of(layer, stream, memory), walk)
     settled(stream, walk)
     settled(memory, walk)
     tokens = None
@@ -71,14 +71,14 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
         v = small_scores(layer, stream, memory, size)
         if v is not None:
             walk.told(1.0)
-            given = _shift(layer, stream, memory), v
-            classes = _apart(stream.orbits), _apart(memory.orbits)
+            given = shift_of(layer, stream, memory), v
+            classes = all_apart(stream.orbits), all_apart(memory.orbits)
             return linear(layer, stream, memory, given, classes, walk)
     return _sampled(layer, stream, memory, tokens, walk)
 
 
 @dataclass(frozen=True)
-class _Maps:
+class Maps:
     """Covariances of queries, keys and values over all sites, and what their matrices are."""
 
     queries: Array
@@ -87,7 +87,7 @@ class _Maps:
     gains: tuple[float, float, float]  # n_in Var W of the three
 
     @staticmethod
-    def of(layer: Attention, stream: Stream, memory: Stream) -> _Maps:
+    def of(layer: Attention, stream: Stream, memory: Stream) -> Maps:
         """Of a layer; normalised queries and keys have matrices of variance one."""
         sigmas = (1.0, 1.0) if layer.qk_norm else (layer.sigma_q, layer.sigma_k)
         gains = sigmas[0] ** 2, sigmas[1] ** 2, layer.sigma_v**2
@@ -95,21 +95,21 @@ class _Maps:
         queries, keys, values = (
             gain * x + layer.sigma_b**2 for gain, x in zip(gains, (k, m, m), strict=True)
         )
-        return _Maps(queries, keys, values, gains)
+        return Maps(queries, keys, values, gains)
 
 
 def _sampled(
     layer: Attention, stream: Stream, memory: Stream, tokens: Tokens | None, walk: Walker
 ) -> Passed:
     """By heads of the layer's own size; classes of pairs stay where tokens are exchangeable."""
-    maps = _Maps.of(layer, stream, memory)
+    maps = Maps.of(layer, stream, memory)
     if tokens is None:
-        orbits, columns = _apart(stream.orbits), _apart(memory.orbits)
+        orbits, columns = all_apart(stream.orbits), all_apart(memory.orbits)
         s = stream.refined(orbits, stream.orbits.index[orbits.rows, orbits.columns])
     else:
         s, columns = stream.refined(*tokens.classes(stream.orbits)), tokens.target.orbits
         orbits = s.orbits
-    heads = _heads(layer, stream, memory, maps, (orbits, columns), walk)
+    heads = heads_of(layer, stream, memory, maps, (orbits, columns), walk)
     gq, gk, gv = maps.gains
     so2, theta = layer.sigma_o**2, memory.theta.value[memory.orbits.index]
     found = heads.forward(
@@ -148,11 +148,11 @@ def _sampled(
     return after, pullback
 
 
-def _heads(
+def heads_of(
     layer: Attention,
     stream: Stream,
     memory: Stream,
-    maps: _Maps,
+    maps: Maps,
     classes: tuple[Orbits, Orbits],
     walk: Walker,
 ) -> Heads:
@@ -179,7 +179,7 @@ def _heads(
         maps.gains[1] * memory.d.value[memory.orbits.index],
         stream.inputs,
         size,
-        _shift(layer, stream, memory),
+        shift_of(layer, stream, memory),
         turns,
         (layer.sigma_q, layer.sigma_k) if layer.qk_norm else None,
         float(size) ** 0.5 if layer.scale == "linear" else 1.0,
@@ -188,7 +188,7 @@ def _heads(
     return Heads(scores, heads, seed, walk.told, classes, walk.stated)
 
 
-def _shift(layer: Attention, stream: Stream, memory: Stream) -> Array:
+def shift_of(layer: Attention, stream: Stream, memory: Stream) -> Array:
     """What is added to the scores: (kinds of heads, inputs or 1, T, S)."""
     apart = np.arange(stream.positions)[:, None] - np.arange(memory.positions)
     shift = np.zeros((1, 1, *apart.shape))
@@ -218,7 +218,7 @@ def _loosened(x: Bounded, by: float) -> Bounded:
     return Bounded(x.value, x.error + by)
 
 
-def _apart(like: Orbits) -> Orbits:
+def all_apart(like: Orbits) -> Orbits:
     """A class for each pair; the very object `like` where it is that already."""
     n = like.sites
     if like.count == n * (n + 1) // 2:

@@ -34,7 +34,7 @@ from chione.theory.moments.attention_weights import head_size_correction
 _SMALL = 0.005  # relative change of the weights by the size of a head
 
 
-class _Gains(NamedTuple):
+class Gains(NamedTuple):
     """n_in Var W of queries, keys, values and output, and the variance of biases."""
 
     q: float
@@ -76,11 +76,11 @@ def exchangeable(
     """
     norm = layer.qk_norm
     sigma_q, sigma_k = (1.0, 1.0) if norm else (layer.sigma_q, layer.sigma_k)
-    of = _Gains(*(x**2 for x in (sigma_q, sigma_k, layer.sigma_v, layer.sigma_o, layer.sigma_b)))
+    of = Gains(*(x**2 for x in (sigma_q, sigma_k, layer.sigma_v, layer.sigma_o, layer.sigma_b)))
     s = stream.refined(*tokens.classes(stream.orbits))
     orbits, pair = s.orbits, tokens.pairs(s.orbits)
     divisor = float(layer.size(stream.shape, walk.place)) if layer.scale == "linear" else 1.0
-    scores = _scores(layer, of, s, memory, tokens, divisor)
+    scores = scores_of(layer, of, s, memory, tokens, divisor)
     if size is not None and _is_small(size, scores.variances, tokens.seen_by(orbits)):
         return None
     found = overlaps(
@@ -114,9 +114,10 @@ def _is_small(size: int, variances: tuple[Bounded, Bounded], seen: tuple[Index, 
     return any(abs(head_size_correction(v, t, size)) > _SMALL for v, t in pairs)
 
 
-def _scores(
-    layer: Attention, of: _Gains, s: Stream, memory: Stream, tokens: Tokens, divisor: float
+def scores_of(
+    layer: Attention, of: Gains, s: Stream, memory: Stream, tokens: Tokens, divisor: float
 ) -> _Scores:
+    """What the scores of each class of pairs of queries are made of."""
     orbits, pair = s.orbits, tokens.pairs(s.orbits)
     delta, more = tokens.own(memory.d).at(pair), list(tokens.excess(memory.d, orbits))
     raw = s.k.scaled(of.q).shifted(of.b)
@@ -146,7 +147,7 @@ def _scores(
 
 def _after(
     shape: Shape,
-    of: _Gains,
+    of: Gains,
     s: Stream,
     memory: Stream,
     tokens: Tokens,

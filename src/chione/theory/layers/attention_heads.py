@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array
+from chione.base import EPS, Array
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
 
@@ -319,7 +319,11 @@ def _distances(across: Array) -> Array:
 
 
 def _mean(blocks: Array, classes: Orbits | None, sigmas: float, rounding: float = 0.0) -> Bounded:
-    """Mean over blocks of heads and over each class, and some standard errors."""
+    """Mean over blocks of heads and over each class, and some standard errors.
+
+    Rounding in single precision differs from walk to walk: where no standard errors are stated, it
+    is part of the spread of several walks.
+    """
     if classes is not None:
         index = classes.index.ravel()
         sizes = np.bincount(index)
@@ -327,7 +331,8 @@ def _mean(blocks: Array, classes: Orbits | None, sigmas: float, rounding: float 
     value = blocks.mean(axis=0)
     spread = blocks.std(axis=0, ddof=1) / len(blocks) ** 0.5
     size = np.maximum(np.max(np.abs(value), initial=0.0), rounding)
-    return Bounded(value, sigmas * spread + 8.0 * _EPS * size)
+    eps = _EPS if sigmas else EPS
+    return Bounded(value, sigmas * spread + 8.0 * eps * size)
 
 
 def _random(seed: list[int]) -> np.random.Generator:

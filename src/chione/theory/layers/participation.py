@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from chione.networks import Attention
-from chione.theory.layers.attention import _apart, _heads, _Maps, _shift
-from chione.theory.layers.attention_exchangeable import _Gains, _scores
+from chione.theory.layers.attention import Maps, all_apart, heads_of, shift_of
+from chione.theory.layers.attention_exchangeable import Gains, scores_of
 from chione.theory.layers.attention_fixed import vanishing
 from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.rule import Walker
@@ -25,7 +25,7 @@ def participation(layer: Attention, stream: Stream, walk: Walker) -> float:
     otherwise.
     """
     memory = stream if layer.memory is None else walk.memory(layer.memory)
-    shift = _shift(layer, stream, memory)
+    shift = shift_of(layer, stream, memory)
     if vanishing(layer):
         with np.errstate(invalid="ignore"):
             weights = np.exp(shift - shift.max(axis=-1, keepdims=True))
@@ -35,22 +35,23 @@ def participation(layer: Attention, stream: Stream, walk: Walker) -> float:
         tokens = Tokens.of(stream, memory, layer.visible)
         if tokens is not None:
             return _of_exchangeable(layer, stream, memory, tokens)
-    maps = _Maps.of(layer, stream, memory)
-    heads = _heads(
-        layer, stream, memory, maps, (_apart(stream.orbits), _apart(memory.orbits)), walk
+    maps = Maps.of(layer, stream, memory)
+    heads = heads_of(
+        layer, stream, memory, maps, (all_apart(stream.orbits), all_apart(memory.orbits)), walk
     )
     one = np.eye(memory.orbits.sites)
     found = heads.forward(one, [], np.zeros_like(one), np.zeros_like(one)).values
-    return float(np.mean(found.value[_apart(stream.orbits).diagonal]))
+    return float(np.mean(found.value[all_apart(stream.orbits).diagonal]))
 
 
 def _of_exchangeable(layer: Attention, stream: Stream, memory: Stream, tokens: Tokens) -> float:
     norm = layer.qk_norm
     q, k = (1.0, 1.0) if norm else (layer.sigma_q, layer.sigma_k)
-    gains = _Gains(*(x**2 for x in (q, k, layer.sigma_v, layer.sigma_o, layer.sigma_b)))
+    gains = Gains(*(x**2 for x in (q, k, layer.sigma_v, layer.sigma_o, layer.sigma_b)))
     s = stream.refined(*tokens.classes(stream.orbits))
     at = s.orbits.diagonal
-    variances = _scores(layer, gains, s, memory, tokens).variances[0].at(at).value
+    divisor = float(layer.size(stream.shape, "attention")) if layer.scale == "linear" else 1.0
+    variances = scores_of(layer, gains, s, memory, tokens, divisor).variances[0].at(at).value
     seen = tokens.seen_by(s.orbits)[0][at]
     pairs = zip(variances, seen, strict=True)
     return float(np.mean([row_moments(float(v), int(t)).square for v, t in pairs]))

@@ -9,20 +9,41 @@ channels, so signs with the right covariance serve; on a diagonal they add no no
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from chione.base import EPS, Array, checks
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
-from chione.theory.layers.recipe import Leaf, Recipe
 
 BLOCK = 256  # rows of one block, whose averages tell the standard error
 _NUMBERS = 2e6  # rows times sites
 _LEAST, _MOST = 2048, 524_288  # rows
 _SIGMAS = 3.0  # standard errors that are stated
 _CLOSE = 0.05  # D / q below which differences are taken channel by channel
+
+
+class Recipe(Protocol):
+    """What a population asks of a :class:`chione.theory.layers.recipe.Recipe`."""
+
+    @property
+    def parents(self) -> tuple[Recipe, ...]:
+        """What it is made from."""
+
+    @property
+    def whole(self) -> int:
+        """Number of rows that hold all channels there are; 0 where rows are a sample."""
+
+    @property
+    def moments_error(self) -> float | None:
+        """Largest relative error of the moments that it is drawn with, if it is drawn."""
+
+    def value(self, crowd: Population, *x: Array) -> Array:
+        """Channels from those of the parents."""
+
+    def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
+        """Tangents from those of the parents; None are zeros."""
 
 
 class Population:
@@ -101,8 +122,8 @@ class Population:
         self._drawn += 1
         return np.random.Generator(np.random.SFC64([self.seed, 1, self._drawn]))
 
-    def normal(self, leaf: Leaf, k: Array, d: Array) -> Array:
-        """Rows of N(0, K)."""
+    def normal(self, k: Array, d: Array) -> Array:
+        """Rows of N(0, K), for squared distances d."""
         root = _root(k, d)
         rows, n = self.rows(len(k)), root.shape[1]
         # seven digits are enough for a draw; what is made of it keeps all
@@ -226,10 +247,8 @@ class Population:
             known = self._kept.get(("relative", one))
             if known is not None:
                 worst = max(worst, known)
-            elif isinstance(one, Leaf):
-                at = one.orbits.diagonal
-                size = np.maximum(np.abs(one.k.value[at]), 1e-300)
-                worst = max(worst, float(np.max(one.k.error[at] / size)))
+            elif one.moments_error is not None:
+                worst = max(worst, one.moments_error)
             else:
                 stack += one.parents
         return worst

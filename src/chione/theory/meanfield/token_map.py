@@ -120,7 +120,7 @@ class TokenMap:
     Examples
     --------
     >>> from chione.networks import Attention, Norm, Residual
-    >>> block = TokenMap([Residual([Norm("rms"), Attention(8, scale="linear")])], tokens=4)
+    >>> block = TokenMap([Residual([Norm("rms"), Attention(8, sigma_q=0.0)])], tokens=4)
     >>> step = block.through(1.0, 1.0)
     >>> round(float(step.length.value), 12), round(float(step.gap.value), 12)
     (1.25, 0.8)
