@@ -76,9 +76,7 @@ def _padded(grid: tuple[int, ...], axes: int) -> tuple[int, ...]:
 def chosen(
     stream: Stream, sites: tuple[int, ...], grid: tuple[int, ...]
 ) -> tuple[Stream, Pullback]:
-def chosen(
-    stream: Stream, sites: tuple[int, ...], grid: tuple[int, ...]
-) -> tuple[Stream, Pullback]:
+    """Some sites; what comes back to another one is what comes to the nearest that is left."""
     n, inputs = stream.positions, stream.inputs
     if sites == tuple(range(n)):
         return stream.with_(shape=Shape(stream.shape.width, grid)), lambda g: g

@@ -196,11 +196,15 @@ class Rules:
         if call is None or source is None:
             return False
         parent = self.book.graph.nodes[source]
-        first = next(tensors(out))
-        axes = parent.axes if first.dim() == 3 and parent.axes in ("last", "time") else ""
+        first, given = next(tensors(out)), parent.axes
+        if not given and isinstance(parent.layer, Entering):
+            given = "last" if args[-1] is True else "time"
+        axes = given if first.dim() == 3 and given in ("last", "time") else ""
         node = self.book.new(
             call[1], (source,), first, None, operation=name[:4].rstrip("_").upper(), axes=axes
         )
+        if axes:
+            self.book.arrives(node, call[0], axes)
         for state in tensors(out[1:]):  # the last states
             self.book.tag(state, self.book.graph.add(None, node.name, (node.index,), state.shape))
         self.book.row(node, first)
@@ -285,6 +289,8 @@ class Rules:
             value = 1.0 / factor if name in ops.QUOTIENTS and factor else factor
             node = self.book.new(scale_of(value), (source,), out, None)
             self.book.follow(node, source)
+            if node.axes in HEADS:
+                self.book.kept[node.index] = out
             return True, out
         other = self.book.find(b)
         if other is None or name in ops.QUOTIENTS or self._self_gate(source, other, out):
