@@ -214,3 +214,18 @@ def test_profiles_are_those_of_a_convolution_of_ones():
     back = F.conv_transpose2d(torch.tensor(p)[None, None], ones, stride=(2, 1), padding=1)
     sent, profile = reads.backward(p)
     assert sent * 36 / 63 * profile == pytest.approx(back[0, 0].numpy())
+
+
+def test_a_weight_that_is_used_twice_is_told_and_measured():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.same = nn.Linear(WIDTH, WIDTH)
+
+        def forward(self, x):
+            return self.same(F.gelu(self.same(x)))
+
+    found = report(Twice, torch.randn(8, WIDTH))
+    assert math.isfinite(found["same"].expected.mean_square)
+    assert math.isnan(found["same (2)"].expected.mean_square)
+    assert any("'same.weight' is used twice" in note for note in found.notes)
