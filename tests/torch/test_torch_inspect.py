@@ -267,10 +267,12 @@ class Odd(nn.Module):
 def test_an_unknown_layer_is_marked_measured_and_never_raises():
     report = inspect(Odd(), torch.randn(5, 6, 4))
     assert [layer.operation for layer in report.layers] == ["GRU", "einsum"]
-    assert not report["rnn"].known
-    assert math.isnan(report["rnn"].expected.mean_square)
-    assert report["rnn"].mean_square > 0.0
-    assert report["rnn"].gradient > 0.0
+    rnn, odd = report.layers
+    assert rnn.mean_square == pytest.approx(rnn.expected.mean_square, rel=0.5)  # 7 channels
+    assert not odd.known
+    assert math.isnan(odd.expected.mean_square)
+    assert odd.mean_square > 0.0
+    assert odd.gradient > 0.0
     assert " ? " in str(report)
 
 

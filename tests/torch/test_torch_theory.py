@@ -289,7 +289,7 @@ def test_a_picked_token_keeps_its_own_moments_and_takes_the_whole_gradient(token
         assert up.gradient == pytest.approx(up.expected.gradient, rel=0.15)
 
 
-def test_the_gradient_of_terms_that_depend_on_each_other_is_not_guessed():
+def test_the_gradient_of_terms_that_depend_on_each_other_is_that_of_their_channels():
     class Back(nn.Module):
         def __init__(self):
             super().__init__()
@@ -299,5 +299,8 @@ def test_the_gradient_of_terms_that_depend_on_each_other_is_not_guessed():
             h = self.first(x)
             return self.last(2.0 * h - h)
 
-    report = inspect(Back(), torch.randn(5, 6))
-    assert math.isnan(report["first"].expected.gradient)
+    torch.manual_seed(7)
+    report = inspect(Back(), torch.randn(5, 6), projections=64)
+    # 2 h - h is h: sampled channels know, sums of squares would say five times as much
+    first = report["first"]
+    assert first.expected.gradient == pytest.approx(first.gradient, rel=0.25)

@@ -207,7 +207,7 @@ class Attending:
         if axes == "heads":
             self.book.kept[node.index] = out
         if out.dim() == 3 and out.shape[0] != self.book.graph.batch:
-            node.axes = ""
+            node.axes = "flat"
         self.book.row(node, out)
         self._products.clear()
         self._logits.clear()

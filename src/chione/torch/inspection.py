@@ -237,6 +237,11 @@ def _report(
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")
+    for name in dict.fromkeys(graph.reused().values()):
+        notes.append(
+            f"weight {name!r} is used twice: what it gives the second time is not that of fresh "
+            "weights, so theory starts again from what was measured there."
+        )
     one_minus_c = inputs[0].one_minus_c if inputs else math.nan
     on_trunk, relative = trunk(graph), behind_norm(graph)
     rows = tuple(

@@ -161,6 +161,19 @@ class Graph:
         """The nodes that are reported, in order of execution."""
         return (node for node in self.nodes if node.row)
 
+    def reused(self) -> dict[int, str]:
+        """Affine nodes whose weight an earlier one has used, and its name."""
+        seen: set[str] = set()
+        out: dict[int, str] = {}
+        for node in self.nodes:
+            name = None if node.weight is None else node.weight.parameter
+            if name is None:
+                continue
+            if name in seen:
+                out[node.index] = name
+            seen.add(name)
+        return out
+
     def children(self) -> list[list[int]]:
         """For each node the nodes that read it."""
         out: list[list[int]] = [[] for _ in self.nodes]

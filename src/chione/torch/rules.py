@@ -8,6 +8,7 @@ import torch
 
 from chione.networks import AbstractLayer, Convolution, Dense, Dropout, Scale
 from chione.torch import operations as ops
+from chione.torch import wholes
 from chione.torch.attending import Attending
 from chione.torch.batches import tensors
 from chione.torch.book import Book
@@ -20,9 +21,9 @@ from chione.torch.layers.joins import Concat, Pick, Product, Sum, along_channels
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.norm import norm_call, uses_batch
 from chione.torch.layers.pooling import Windows, other_pool, pooling_call, pools_first
-from chione.torch.layers.recurrent import CALLS, recurrent_call
+from chione.torch.layers.recurrent import CALLS
 from chione.torch.layers.scale import scale_of
-from chione.torch.layers.tensors import Affine, Table, Weight, root_mean_square
+from chione.torch.layers.tensors import Affine, Table, root_mean_square
 from chione.torch.layers.views import view_call
 from chione.torch.nodes import Node
 from chione.torch.padding import pad, padded
@@ -190,46 +191,10 @@ class Rules:
         return True, out
 
     def _recurrent(self, name: str, args: Any, out: Any) -> bool:
-        """All layers of recurrent cells, whose states leave one a step."""
-        call = recurrent_call(name, args)
-        source = None if call is None else self.book.find(call[0])
-        if call is None or source is None:
-            return False
-        parent = self.book.graph.nodes[source]
-        first = next(tensors(out))
-        axes = parent.axes if first.dim() == 3 and parent.axes in ("last", "time") else ""
-        node = self.book.new(
-            call[1], (source,), first, None, operation=name[:4].rstrip("_").upper(), axes=axes
-        )
-        for state in tensors(out[1:]):  # the last states
-            self.book.tag(state, self.book.graph.add(None, node.name, (node.index,), state.shape))
-        self.book.row(node, first)
-        return True
+        return wholes.recurrent(self.book, name, args, out)
 
     def _bilinear(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
-        """An affine map of all products of two inputs."""
-        a, b, w, bias = (*args, *kwargs.values(), None)[:4]
-        sources = tuple(self.book.source(x) for x in (a, b))
-        parents = [self.book.graph.nodes[i] for i in sources]
-        pair = self.book.graph.add(Product(), self.book.path, sources, (*a.shape, b.shape[-1]))
-        pair.known = all(parent.known for parent in parents)
-        weight_seen, bias_seen = self.book.seen(w), None if bias is None else self.book.seen(bias)
-        weight = Weight(
-            w,
-            bias,
-            float(w[0].numel()),
-            parameter=weight_seen and weight_seen[0],
-            bias_parameter=bias_seen and bias_seen[0],
-            operation="bilinear",
-        )
-        layer = Dense(weight.sigma_w, weight.sigma_b, int(w.shape[0]))
-        node = self.book.new(
-            layer, (pair.index,), out, weight.parameter, tensors=weight, operation="bilinear",
-            axes="last",
-        )  # fmt: skip
-        node.known, node.gaussian = pair.known, True
-        self.book.row(node, out)
-        return True, out
+        return wholes.bilinear(self.book, args, kwargs, out)
 
     def _add(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         found = [self.book.find(a) for a in args[:2]]
@@ -285,6 +250,8 @@ class Rules:
             value = 1.0 / factor if name in ops.QUOTIENTS and factor else factor
             node = self.book.new(scale_of(value), (source,), out, None)
             self.book.follow(node, source)
+            if node.axes in HEADS:
+                self.book.kept[node.index] = out
             return True, out
         other = self.book.find(b)
         if other is None or name in ops.QUOTIENTS or self._self_gate(source, other, out):

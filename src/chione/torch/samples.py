@@ -73,6 +73,10 @@ def arranged(shape: tuple[int, ...], axes: str, batch: int) -> Arrangement | Non
     if len(shape) < 2 or not axes or 0 in shape:
         return None
     inputs = min(batch, _INPUTS)
+    if axes == "flat":
+        if shape[0] % batch:
+            return None
+        return Arrangement(inputs, _extents((shape[1],)), shape[0] // batch * shape[2])
     if axes in HEADS:
         if shape[0] != batch or len(shape) != 4:
             return None
@@ -324,7 +328,9 @@ def _spread(n: int, wanted: int) -> list[int]:
 
 def _sites(x: torch.Tensor, axes: str, batch: int, at: Arrangement) -> torch.Tensor:
     """All inputs, as (inputs, positions, channels)."""
-    if axes == "heads":
+    if axes == "flat":
+        x = x.reshape(batch, -1, *x.shape[1:])
+    if axes in ("heads", "flat"):
         x = x.transpose(1, 2)
     if axes == "time":
         x = x.transpose(0, 1)

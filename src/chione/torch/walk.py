@@ -70,6 +70,7 @@ class Walk:
         self._entered: dict[int, tuple[State | None, ...]] = {}
         self._crossed: dict[int, Crossing] = {}
         self._given: dict[int, tuple[float, float]] = {}
+        self._reused = graph.reused()
         self._flows: dict[int, Flow | None] = {}
         self._profiles: dict[int, Array] = {}  # of gradients over the positions of large images
         self._sent: dict[int, float] = {}  # total square at each node
@@ -108,6 +109,8 @@ class Walk:
         states = tuple(s for s in entered if s is not None)
         if len(states) < len(entered) or not entered:
             return None
+        if self.on_affine is None and node.index in self._reused:
+            return None  # its output depends on what the weight did before
         act = node.activation
         if act is not None:
             self.rules.memo.setdefault(act, QuickPrepared.of(act))

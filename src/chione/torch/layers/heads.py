@@ -1,7 +1,8 @@
 """Tensors whose channels are seen as heads: (batch, positions, heads, d), or heads first.
 
 Such a tensor has the axes ``split`` or ``heads``; what several matrices made together and is taken
-apart by an axis of its own, ``stack``. With positions before the batch the axes are ``time``.
+apart by an axis of its own, ``stack``. Inputs and heads on one axis
+are ``flat``. With positions before the batch the axes are ``time``.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def heads_view(
     sequence = axes in ("last", "time") and name in SWAPS and len(whole) == 3
     if sequence and swapped(name, args, kwargs, 3) == [1, 0, 2]:
         return View(), "time" if axes == "last" else "last"
+    if axes == "flat" and len(part) == 4 and part[2:] == whole[1:]:
+        return View(), "heads"
     if axes == "split" and len(part) == 3 and part[:2] == whole[:2]:
         return (View(), "last") if part[2] == whole[2] * whole[3] else None
     if axes in HEADS and part[:-1] == whole[:-1]:
@@ -163,5 +166,6 @@ def _angle(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
     if not x.shape[-1] or x.shape != y.shape:
         return None
     ratio = (y * x.conj()).sum(dim=(0, 1)) / (x.abs() ** 2).sum(dim=(0, 1)).clamp_min(1e-300)
+    ratio = ratio / ratio.abs().clamp_min(1e-300)
     miss = (y - ratio * x).abs().max() / y.abs().max().clamp_min(1e-300)
     return None if float(miss) > 1e-3 else torch.angle(ratio)

@@ -1,6 +1,6 @@
 """How many rows of real architectures carry a theory value, and how far it lies from the mean.
 
-Run as ``python tests/torch/coverage.py [draws] [model ...]``.
+Run as ``python tests/torch/doctor_coverage.py [draws] [model ...]``.
 """
 
 from __future__ import annotations
