@@ -79,6 +79,8 @@ _EXPORTS = {
     "second_moment": "chione.theory",
     "deep_trajectory": "chione.theory",
     "trajectory": "chione.theory",
+    "TransformerPhase": "chione.theory",
+    "transformer_phase": "chione.theory",
     "HessianSpectrum": "chione.theory.spectra",
     "critical_energy": "chione.theory.spectra",
     "hessian_spectrum": "chione.theory.spectra",

@@ -68,6 +68,7 @@ from chione.theory import PhaseDiagram as PhaseDiagram
 from chione.theory import PowerLaw as PowerLaw
 from chione.theory import Recommendation as Recommendation
 from chione.theory import Trajectory as Trajectory
+from chione.theory import TransformerPhase as TransformerPhase
 from chione.theory import Trust as Trust
 from chione.theory import backward as backward
 from chione.theory import chi_parallel as chi_parallel
@@ -98,6 +99,7 @@ from chione.theory import phase_diagram as phase_diagram
 from chione.theory import process_kernel as process_kernel
 from chione.theory import second_moment as second_moment
 from chione.theory import trajectory as trajectory
+from chione.theory import transformer_phase as transformer_phase
 from chione.theory.spectra import HessianSpectrum as HessianSpectrum
 from chione.theory.spectra import IsometricInitialization as IsometricInitialization
 from chione.theory.spectra import JacobianSpectrum as JacobianSpectrum

@@ -30,6 +30,12 @@ def small_network(**changes):
     return ch.MLP(**{**given, "depth": 3, "width": 12, **changes})
 
 
+def torch_mlp(width):
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear
+    return torch.nn.Sequential(layer(5, width), torch.nn.Tanh(), layer(width, 1))
+
+
 def torch_model():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
@@ -106,6 +112,8 @@ CALLS = {
     ),
     "simulate a network": lambda: ch.simulate(small_resnet(), n_networks=3, ntk=True),
     "network_theory": lambda: ch.network_theory(small_resnet()),
+    "feature_update": lambda: ch.feature_update(small_network(), learning_rate=0.1),
+    "parametrization": lambda: ch.parametrization([0, 0.5, 0.5], [0, 0, 0], 0),
     "analyze a network": lambda: ch.analyze(small_resnet(), n_networks=2),
     "compare a network": lambda: ch.compare(made("simulate a network")),
     "great_circle": lambda: ch.great_circle(small_network(), n_points=12, n_networks=2),
@@ -131,6 +139,9 @@ CALLS = {
     "inspect": lambda: ch.torch.inspect(*torch_model()),
     "initialize_": lambda: ch.torch.initialize_(*torch_model()),
     "model jacobian": lambda: ch.torch.jacobian_spectrum(torch_model()[0], torch_model()[1][0]),
+    "model parametrization": lambda: ch.torch.parametrization(
+        torch_mlp, (8, 16), optimizer=0.1, batch=torch_model()[1].float(), seeds=2
+    ),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

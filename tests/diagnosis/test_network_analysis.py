@@ -9,7 +9,7 @@ import pytest
 
 import chione as ch
 from chione.base import CostError, UnsupportedLayerError
-from chione.diagnosis.network_changes import gradients, trunk
+from chione.diagnosis.network_changes import _normalised_after, gradients, trunk
 from chione.networks import (
     Convolution,
     Dense,
@@ -25,6 +25,7 @@ from chione.networks import (
     convnet,
     mlp,
     resnet,
+    transformer,
 )
 from chione.networks.layer import AbstractLayer
 from chione.simulation.layers import Draws, draw
@@ -314,3 +315,15 @@ def test_what_a_finite_width_shifts_is_no_contradiction():
     beyond = np.abs(comparison.z["second_moments"]).max()
     assert beyond > 6.0  # a deviation that chance does not make
     assert comparison.agrees
+
+
+def test_the_scale_of_a_stream_that_norms_alone_read_is_no_obstacle():
+    """Small embeddings make gradients large and nothing else: GPT-2 trains."""
+    options = {"tokens": 8, "positions": "none", "head_size": 512}
+    small = transformer(12, 64, 4, norm="pre", init="gpt2", **options)
+    found = ch.analyze(small, simulate=False)
+    assert (found.trains, found.problem) == ("yes", "none")
+    assert found.log10_gradient > 2.6  # told all the same
+    ends = transformer(12, 64, 4, norm="pre", init="gpt2", final_norm=False, **options)
+    assert not _normalised_after(ends)["layers[0]"]
+    assert _normalised_after(small) == {"layers[0]": True, "layers[1]": False}

@@ -75,7 +75,10 @@ def test_the_new_kind_is_described_read_walked_and_simulated(copy):
     lines = out.stdout.splitlines()
     assert any(re.match(r"shift +256 channels at 3 positions +by 2", x) for x in lines)
     assert [x for x in lines if x.startswith("layers[")] == ["layers[2] True", "layers[3] True"]
-    assert lines[-1] in ("yes", "doubtful", "no")
+    assert any(x in ("yes", "doubtful", "no") for x in lines)
+    assert "{'layers[6]': 'population'}" in lines
+    compared = [x for x in lines if x.startswith(("second_moments", "iid"))]
+    assert len(compared) == 4 and all(x.endswith("True") for x in compared)
 
 
 def test_the_tests_of_all_kinds_take_it_in(copy):

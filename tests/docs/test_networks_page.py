@@ -23,7 +23,8 @@ def written_default(field):
     """The default as it stands in a file, or ``none``."""
     if field.default is dataclasses.MISSING:
         return "none"
-    return f"`{json.dumps(_lists(field.default))}`"
+    role, value = field.metadata.get("role"), field.default
+    return f"`{json.dumps(value.name if role == 'activation' else _lists(value))}`"
 
 
 @pytest.mark.parametrize("word", ["input", *BY_WORD])

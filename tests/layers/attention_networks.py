@@ -24,6 +24,7 @@ class Given:
     norm: bool = False
     groups: int | None = None
     out: int = 72
+    divisor: float | None = None  # of the scores, the root of `size` by default
 
 
 class Layer:
@@ -44,6 +45,7 @@ class Layer:
         self.w = [s * rng.standard_normal(n) for s, n in zip(self.scales, sizes, strict=True)]
         self.b = [g.bias * rng.standard_normal(n[0]) for n in sizes]
         self.given, self.repeat = g, g.heads // kv
+        self.divisor = g.divisor or np.sqrt(g.size)
 
     def forward(self, x, m):
         g = self.given
@@ -56,7 +58,7 @@ class Layer:
             q, k = g.sigmas[0] * q / self.rq, g.sigmas[1] * k / self.rk
         q, k = self.rotate(q, 1), self.rotate(k, 1)
         self.q, self.k, self.v = q, *(np.repeat(z, self.repeat, axis=1) for z in (k, v))
-        scores = np.einsum("ahtc,ahsc->ahts", q, self.k) / np.sqrt(g.size)
+        scores = np.einsum("ahtc,ahsc->ahts", q, self.k) / self.divisor
         scores = scores + np.swapaxes(np.asarray(g.shift), 0, 1) if np.ndim(g.shift) else scores
         e = np.exp(scores - scores.max(-1, keepdims=True))
         self.p = e / e.sum(-1, keepdims=True)
@@ -68,7 +70,7 @@ class Layer:
         g = self.given
         go = self.split(cotangent @ self.w[3])
         gp = np.einsum("ahtc,ahsc->ahts", go, self.v)
-        gs = self.p * (gp - (self.p * gp).sum(-1, keepdims=True)) / np.sqrt(g.size)
+        gs = self.p * (gp - (self.p * gp).sum(-1, keepdims=True)) / self.divisor
         gq = self.rotate(np.einsum("ahts,ahsc->ahtc", gs, self.k), -1)
         gk = self.rotate(self.fold(np.einsum("ahts,ahtc->ahsc", gs, self.q)), -1)
         gv = self.fold(np.einsum("ahts,ahtc->ahsc", self.p, go))

@@ -64,6 +64,8 @@ CASES = {
     "convolution delta": (Convolution(3, 1.3, 0.2, 4, weights="delta_orthogonal"), PLANE),
     "pooling average": (Pooling("average", (2, 3), 1), PLANE),
     "pooling max": (Pooling("max", 2, 1), PLANE),
+    "pooling padded": (Pooling("max", 3, 1, padding=1), PLANE),
+    "pooling padded strides": (Pooling("max", (3, 2), 2, padding=(1, 0)), PLANE),
     "pooling global": (Pooling(), PLANE),
     "flatten": (Flatten(), LINE),
     "position learned": (Position("learned", 0.7), LINE),

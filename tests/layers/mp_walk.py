@@ -188,7 +188,7 @@ def dense(layer, state):
 
 def attention(layer, state):
     """With scores that vanish: weights of masks and biases alone."""
-    assert layer.scale == "linear" or layer.sigma_q * layer.sigma_k == 0
+    assert layer.sigma_q * layer.sigma_k == 0
     n, p, (g,) = state.n, state.positions, state.groups
     vb, so = mp.mpf(layer.sigma_b) ** 2, mp.mpf(layer.sigma_o) ** 2
     sv = mp.mpf(layer.sigma_v) ** 2

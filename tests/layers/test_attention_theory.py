@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from attention_networks import Given, measured
 
 import chione.theory.layers.attention as rule
-from chione.base import CostError
-from chione.networks import Attention, Dense, Input, Network, Nonlinearity, Norm, Residual
-from chione.simulation import simulate_network
-from chione.theory import network_theory
-from chione.theory.layers.stream import Gradient
+from chione.networks import (
+    Attention,
+    Dense,
+    Input,
+    Network,
+    Shape,
+)
+from chione.theory.layers.stream import Gradient, from_moments
 from chione.theory.layers.walk import propagate
 
 HERE = Path(__file__).parent
@@ -41,6 +45,21 @@ CASES = {
         EVEN,
         Given(8, 48, (0.9, 1.0, 1.1, 0.9), shift=SEEN[None]),
     ),
+    "linear": (
+        {"scale": "linear", "mask": "causal", "sigma_b": 0.3},
+        UNEVEN,
+        Given(16, 6, (0.5, 0.5, 1.1, 0.9), 0.3, shift=CAUSAL[None, None], divisor=6.0),
+    ),
+    "linear, large scores": (
+        {"scale": "linear", "rope": 30.0},
+        UNEVEN,
+        Given(16, 6, STRONG, rope=30.0, divisor=6.0),
+    ),
+    "linear, exchangeable": (
+        {"scale": "linear"},
+        EVEN,
+        Given(16, 6, (1.3, 1.2, 1.1, 0.9), divisor=6.0),
+    ),
     "rotary": ({"rope": 20.0}, UNEVEN, Given(16, 6, STRONG, rope=20.0)),
     "normalised": ({"qk_norm": True, "sigma_b": 0.3}, UNEVEN, Given(16, 6, STRONG, 0.3, norm=True)),
     "normalised, exchangeable": (
@@ -57,7 +76,7 @@ CASES = {
         Given(8, 48, (0.8, 1.0, 1.1, 0.9)),
     ),
 }
-NTK = ("any tokens", "exchangeable tokens", "normalised", "rotary", "cross", "causal")
+NTK = ("any tokens", "exchangeable tokens", "normalised", "rotary", "cross", "causal", "linear")
 
 
 def layer_of(fields, given):
@@ -145,6 +164,108 @@ def test_integrals_are_the_limit_of_sampled_heads(layer, monkeypatch):
         assert np.all(x.error <= 1e-8 * size)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Attention(4, 128, 1.1, 1.1, sigma_b=0.3, scale="linear", mask="causal"),
+        Attention(4, 128, 1.1, 1.1, scale="linear", visible=(2, 4), alibi=True),
+        Attention(4, 128, 1.1, 1.1, scale="linear", memory="m"),
+    ],
+    ids=["causal", "padding and alibi", "cross"],
+)
+def test_scores_over_d_are_what_sampled_heads_give(layer, monkeypatch):
+    """To first order in their variance, which is below 0.05."""
+    memory = {"m": Network((Dense(1.1),), Input(24, (3,), PAIR.tolist(), OTHER.tolist()))}
+    memory = memory if layer.memory else {}
+    entering = Input(32, (4,), PAIR.tolist(), UNEVEN.tolist())
+
+    def moments(walked):
+        out = walked.output
+        yield from (x.at(out.orbits.index) for x in (out.k, out.d, out.theta))
+        for cotangent in ("independent", "shared"):
+            back = walked.backward(cotangent)
+            yield from (g.second_moments() for place, g in back.items() if "input" in place)
+
+    network = Network((Dense(1.0, 0.3), layer), entering, memory)
+    rigid = Network((Dense(1.0, 0.3), replace(layer, sigma_k=0.0)), entering, memory)
+    exact = propagate(network)
+    assert not exact.sampled
+    with monkeypatch.context() as m:
+        m.setattr(rule, "small_scores", lambda *_: None)
+        drawn = propagate(network, heads=2000)
+    assert drawn.sampled
+    for x, y, z in zip(*(moments(walk) for walk in (exact, drawn, propagate(rigid))), strict=True):
+        assert np.all(np.abs(x.value - y.value) <= 1.5 * y.error + x.error)
+        size = np.max(np.abs(x.value - z.value))
+        assert np.max(np.abs(x.value - y.value)) <= 0.25 * size + np.median(y.error)
+        assert np.max(x.error) < 0.12 * np.max(np.abs(x.value))
+
+
+def test_scores_over_d_have_their_second_derivatives():
+    """E f(s) = f(0) + half the sum of second differences of f along the scores' directions."""
+    layer = Attention(4, 10**5, 1.2, 1.1, 0.9, 0.8, 0.3, scale="linear", mask="causal", memory=None)
+    n, t, gram = 8, 4, np.kron(PAIR, UNEVEN)
+    queries, keys = 1.44 * gram + 0.09, 1.21 * gram + 0.09
+    values = 0.81 * gram + 0.09
+    inside = np.kron(np.eye(2, dtype=bool), np.tril(np.ones((t, t), dtype=bool)))
+    lam, vectors = np.linalg.eigh(np.kron(queries, keys))
+    p = np.outer(np.arange(1.0, 9.0), np.arange(1.0, 9.0)) / 20.0 + np.eye(n)
+
+    def weights(scores):
+        e = np.where(inside, np.exp(scores), 0.0)
+        return e / e.sum(axis=1, keepdims=True)
+
+    def curvature(f):
+        h, zero = 1e-3, f(weights(np.zeros((n, n))))
+        total = np.zeros((n, n))
+        for size, v in zip(lam, vectors.T, strict=True):
+            step = h * v.reshape(n, n)
+            total += size * (f(weights(step)) + f(weights(-step)) - 2.0 * zero) / h**2
+        return zero, 0.5 * total
+
+    walked = propagate(Network((layer,), Input(32, (t,), PAIR.tolist(), UNEVEN.tolist())))
+    zero, first = curvature(lambda w: w @ values @ w.T)
+    k = walked.output.second_moments()
+    assert np.allclose(1e5 * (k.value - 0.09 - 0.64 * zero), 0.64 * first, atol=2e-3, rtol=2e-3)
+
+    w = weights(np.zeros((n, n)))
+    jacobians = [np.diag(row) - np.outer(row, row) for row in w]  # D_t
+    zero, first = curvature(lambda w: w.T @ p @ w)
+    through = np.zeros((n, n))
+    for i, a in enumerate(jacobians):
+        for j, b in enumerate(jacobians):
+            through += 1.21 * p[i, j] * queries[i, j] * (a @ values @ b)
+            through[i, j] += 1.44 * p[i, j] * np.trace(a @ values @ b @ keys)
+    back = walked.pulled_back(Gradient.of(p))["input"].second_moments().value
+    wanted = 0.64 * (0.81 * first + through)
+    assert np.allclose(1e5 * (back - 0.64 * 0.81 * zero), wanted, atol=2e-3, rtol=2e-3)
+
+
+def test_scores_over_d_of_exchangeable_tokens_are_those_of_any_tokens():
+    """The integrals at v / d and the first order agree where both hold."""
+    layer = Attention(4, 4000, 1.2, 1.1, 0.9, 0.8, 0.3, scale="linear")
+    exact = propagate(Network((layer,), Input(32, (4,), PAIR.tolist(), 0.2)))
+    gram = np.kron(PAIR, EVEN)
+    other = gram + 1e-9 * np.kron(PAIR, UNEVEN)  # no longer exchangeable
+    near = propagate(Network((layer,), Input(32, (4,))), from_moments(other, Shape(32, (4,))))
+    rigid = propagate(Network((replace(layer, sigma_k=0.0),), Input(32, (4,), PAIR.tolist(), 0.2)))
+    found = []
+    for walked in (exact, near, rigid):
+        back = walked.backward()["input"].second_moments().value
+        found.append(np.stack([walked.output.second_moments().value, back]))
+    moved = np.abs(found[0] - found[2]).max(axis=(1, 2))
+    assert np.all(np.abs(found[0] - found[1]).max(axis=(1, 2)) < 0.01 * moved)
+
+
+def test_scores_over_d_vanish_for_large_heads():
+    entering = Input(32, (4,), PAIR.tolist(), UNEVEN.tolist())
+    large = propagate(Network((Attention(2, 10**9, scale="linear"),), entering))
+    rigid = propagate(Network((Attention(2, 4, sigma_k=0.0),), entering))
+    for a, b in ((large.output.k, rigid.output.k), (large.output.theta, rigid.output.theta)):
+        one, two = a.value[large.output.orbits.index], b.value[rigid.output.orbits.index]
+        assert np.allclose(one, two, rtol=1e-8)
+
+
 def test_inputs_that_are_nearly_one_stay_so_with_all_digits():
     """D of the same token of two inputs shrinks with their distance; equal inputs stay equal."""
     layer = Attention(4, 1024, 1.3, 1.1, 0.9, 1.2, 0.2)
@@ -170,6 +291,23 @@ def test_a_pair_of_rows_has_the_distance_of_its_covariances():
         k, d = out.second_moments().value, out.d.at(out.orbits.index).value
         q = np.diagonal(k)
         assert np.allclose(d, q[:, None] + q - 2.0 * k, atol=3e-6 if layer.head_size == 6 else 1e-9)
+
+
+def test_pairs_of_inputs_that_share_one_covariance_alone_are_told_apart():
+    """Inputs 0, 1 and 0, 2 have one covariance at a token, but not between tokens."""
+    n, tokens = 3, 4
+    same = np.array([[1.0, 0.5, 0.5], [0.5, 1.0, 0.4], [0.5, 0.4, 1.0]])
+    other = np.array([[0.3, 0.1, 0.25], [0.1, 0.3, 0.2], [0.25, 0.2, 0.3]])
+    gram = np.kron(other, np.ones((tokens, tokens))) + np.kron(same - other, np.eye(tokens))
+    layer, shape = Attention(4, 512, 1.2), Shape(32, (tokens,))
+    network = Network((layer,), Input(32, (tokens,), np.eye(n).tolist()))
+    merged = propagate(network, from_moments(gram, shape)).output.second_moments().value
+    for pair in ((0, 1), (0, 2)):
+        inputs = np.array(pair)
+        at = (inputs[:, None] * tokens + np.arange(tokens)).ravel()
+        alone = Network((layer,), Input(32, (tokens,), np.eye(2).tolist()))
+        found = propagate(alone, from_moments(gram[np.ix_(at, at)], shape)).output
+        assert np.allclose(merged[np.ix_(at, at)], found.second_moments().value, atol=1e-12)
 
 
 def test_tokens_cost_the_same_whatever_their_number():
@@ -216,129 +354,3 @@ def test_the_example_of_an_attention_layer_is_predicted():
         mean, se = (np.array(run["ntk"]["ntk"][key]) for key in ("mean", "se"))
         found = np.array([theta[0, 0], theta[0, 6], theta[6, 6]])
         assert np.all(np.abs(found - mean) <= 4.0 * se + 0.01 * mean)
-
-
-# ---- in networks ---------------------------------------------------------------------------------
-
-FFN = Residual((Norm("rms"), Dense(1.3, out=64), Nonlinearity("gelu"), Dense(1.1, out=96)))
-DEEP = {
-    "two layers": (Attention(12, 8, 1.3, 1.2), Attention(12, 8, 1.3, 1.1)),
-    "pre-norm": (Residual((Norm(), Attention(12, 8, 1.2, 1.2))), FFN) * 2,
-    "causal": (Residual((Norm(), Attention(12, 8, 1.3, mask="causal", rope=50.0))), FFN) * 2,
-    "post-norm": (Residual((Attention(12, 8, 1.2, qk_norm=True),)), Norm(), FFN),
-}
-
-
-@pytest.mark.parametrize("name", DEEP)
-def test_networks_of_attention_are_what_is_simulated(name):
-    network = Network(DEEP[name], Input(96, (4,), ((1.0, 0.5), (0.5, 1.0)), 0.3))
-    walked = propagate(network)
-    run = simulate_network(network, n_networks=60, seed=4)
-    for row in run.rows:
-        for theory, quantity in (
-            (walked.streams, "second_moments"),
-            (walked.backward("independent"), "iid"),
-            (walked.backward("shared"), "shared"),
-        ):
-            value, se = getattr(row, quantity), row.stderr[quantity]
-            found = theory[row.place].second_moments()
-            size = np.sqrt(np.outer(np.diagonal(found.value), np.diagonal(found.value)))
-            gap = np.abs(found.value - value) - 5.0 * se - found.error - 0.04 * size
-            assert np.all(gap <= 0.0), (row.place, quantity)
-
-
-def test_what_is_read_from_a_memory_sends_it_the_sum_of_all_gradients():
-    memory = Network((Dense(1.1), Nonlinearity("relu"), Dense()), Input(24, (3,), PAIR.tolist()))
-    entering = Input(32, (2,), PAIR.tolist(), 0.4)
-    one, two = Attention(4, 512, memory="m"), Attention(4, 512, 1.2, memory="m")
-
-    def gradients(*layers):
-        walked = propagate(Network(layers, entering, {"m": memory}))
-        return walked, walked.backward()
-
-    both, found = gradients(one, two)
-    assert list(both.streams)[:3] == ["memory.m.input", "memory.m.layers[0]", "memory.m.layers[1]"]
-    _, last = gradients(Dense(), two)
-    end = np.eye(4)
-    second = last["memory.m.layers[2]"].second_moments().value
-    first = propagate(Network((one,), entering, {"m": memory}))
-    given = found["layers[0]"]
-    alone = first.pulled_back(given)["memory.m.layers[2]"].second_moments().value
-    # what the second layer reads from the memory does not depend on its queries' covariances alone
-    walked = propagate(Network((two,), entering, {"m": memory}), both.streams["layers[0]"])
-    second = walked.pulled_back(Gradient.of(end))["memory.m.layers[2]"].second_moments().value
-    total = found["memory.m.layers[2]"].second_moments().value
-    assert np.allclose(total, alone + second, rtol=1e-9)
-
-
-def test_a_memory_that_nobody_reads_gets_no_gradient():
-    memory = Network((Dense(),), Input(8, (), PAIR.tolist()))
-    walked = propagate(Network((Dense(),), Input(8, (), PAIR.tolist()), {"m": memory}))
-    assert not np.any(walked.backward()["memory.m.input"].p.value)
-    table = network_theory(Network((Dense(),), Input(8, (), PAIR.tolist()), {"m": memory}))
-    assert table.places == ("memory.m.input", "memory.m.layers[0]", "input", "layers[0]")
-    assert table.kinds == ("input", "dense", "input", "dense")
-
-
-def test_a_memory_may_have_a_memory():
-    inner = Network((Dense(),), Input(8, (3,), PAIR.tolist()))
-    outer = Network((Attention(2, memory="n"),), Input(8, (2,), PAIR.tolist()), {"n": inner})
-    network = Network((Attention(2, memory="m"),), Input(8, (2,), PAIR.tolist()), {"m": outer})
-    walked = propagate(network)
-    back = walked.backward()
-    assert list(walked.streams)[:2] == ["memory.m.memory.n.input", "memory.m.memory.n.layers[0]"]
-    assert np.all(np.diagonal(back["memory.m.memory.n.input"].second_moments().value) > 0.0)
-
-
-# ---- sampling ------------------------------------------------------------------------------------
-
-CAUSAL_NET = Network((Attention(4, 8, mask="causal"),), Input(32, (4,), PAIR.tolist(), 0.2))
-
-
-def test_samples_are_those_of_their_seed_and_place():
-    first, again = (propagate(CAUSAL_NET, seed=5).output.k.value for _ in range(2))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, propagate(CAUSAL_NET, seed=6).output.k.value)
-    twice = Network(CAUSAL_NET.layers * 2, CAUSAL_NET.input)
-    walked = propagate(twice, propagate(CAUSAL_NET).streams["input"], seed=5)
-    assert np.array_equal(walked.streams["layers[0]"].k.value, first)
-
-
-def test_errors_of_sampled_heads_hold_and_shrink_with_their_number():
-    few, many = (propagate(CAUSAL_NET, heads=n, seed=1) for n in (500, 8000))
-    for a, b in (
-        (few.output.k, many.output.k),
-        (few.output.theta, many.output.theta),
-        (few.backward()["input"].p, many.backward()["input"].p),
-    ):
-        assert np.mean(np.abs(a.value - b.value) <= a.error + b.error) > 0.97
-        ratio = np.median(a.error) / np.median(b.error)
-        assert 3.0 < ratio < 5.5
-
-
-def test_the_table_says_where_heads_were_sampled_and_how_far_it_is():
-    heard = []
-    found = network_theory(CAUSAL_NET, progress=lambda done, total: heard.append((done, total)))
-    assert found.rules == ("closed", "sampled heads")
-    assert heard[-1] == (2.0, 2.0)
-    assert heard == sorted(heard)
-    assert len(heard) > 16
-
-
-def test_too_many_positions_are_refused_before_any_head_is_drawn():
-    network = Network((Attention(8, 64, mask="causal"),), Input(512, (1200,), ((1.0,),)))
-    with pytest.raises(CostError, match=r"layers\[0\]: 2000 sampled heads over 1200 positions"):
-        propagate(network)
-
-
-@pytest.mark.parametrize("heads", [0, 2.5])
-def test_a_number_of_heads_that_is_none_is_refused(heads):
-    with pytest.raises((ValueError, TypeError), match="heads must be"):
-        propagate(CAUSAL_NET, heads=heads)
-
-
-def test_inputs_that_do_not_fit_a_memory_are_refused():
-    memory = Network((), Input(8, (3,), PAIR.tolist()))
-    network = Network((Attention(2, memory="m"),), Input(8, (2,), PAIR.tolist()), {"m": memory})
-    with pytest.raises(ValueError, match="1 inputs are given, but the network has memories of 2"):
-        network_theory(network, inputs=np.ones((1, 2, 8)))

@@ -148,16 +148,14 @@ CASES = {
     "rnn of nearly equal inputs": tokens(
         Recurrent("rnn", 1.3, 0.9, 0.2, 5, "relu", True), D, inputs=NEAR
     ),
-    "attention, uniform": tokens(D, Attention(2, 3, scale="linear", sigma_b=0.3, out=6), ERF, D),
+    "attention, uniform": tokens(D, Attention(2, 3, sigma_k=0.0, sigma_b=0.3, out=6), ERF, D),
     "attention, causal": tokens(
         D, Attention(2, 4, sigma_q=0.0, sigma_v=1.3, mask="causal"), RELU, D
     ),
     "attention, padding": tokens(
         D, Attention(2, 4, 1.1, 0.0, sigma_o=0.8, sigma_b=0.2, visible=(2, 3)), RELU, D
     ),
-    "attention, alibi": tokens(
-        D, Attention(3, 4, scale="linear", mask="causal", alibi=True), ERF, D
-    ),
+    "attention, alibi": tokens(D, Attention(3, 4, sigma_q=0.0, mask="causal", alibi=True), ERF, D),
     "scale": vectors(D, Scale(-0.7), RELU, Scale(2.0), D),
     "nearly equal inputs": vectors(
         D, Repeat(4, [Residual(BRANCH)]), Norm(), RELU, D, inputs=((1, 1 - 1e-12), (1 - 1e-12, 1))

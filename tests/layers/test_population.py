@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 from mpmath import mp
-from numpy.polynomial.hermite_e import hermegauss
 
 import chione as ch
 from chione.networks import (
@@ -21,6 +20,7 @@ from chione.networks import (
     Norm,
     Parallel,
     Pooling,
+    Position,
     Repeat,
     Residual,
     Scale,
@@ -43,9 +43,10 @@ def within(found, exact, tight):
     assert np.all(found.error <= tight * np.abs(exact)), (found, exact)
 
 
-def gauss(dim, count=60):
-    """Nodes (dim, N) and weights of N(0, 1) in several dimensions."""
-    x, w = hermegauss(count)
+def gauss(dim, count=100):
+    """Nodes (dim, N) and weights of N(0, 1) in several dimensions, by the trapezoidal rule."""
+    x = np.linspace(-8.0, 8.0, count)
+    w = np.exp(-0.5 * x**2)
     w = w / w.sum()
     grids = np.meshgrid(*[x] * dim, indexing="ij")
     weights = np.prod(np.meshgrid(*[w] * dim, indexing="ij"), axis=0)
@@ -114,7 +115,7 @@ def test_two_post_activation_blocks_are_their_integrals():
 def test_an_activation_after_dropout_is_a_mixture():
     keep = 0.7
     found = ch.network_theory(Network([Dense(1.3), Dropout(keep), TANH], PAIR))
-    (x, y), weight = gauss(2)
+    (x, y), weight = gauss(2, 400)
     u = 1.3 * x
     v = 1.3 * (0.4 * x + math.sqrt(1.5 - 0.16) * y)
     k = [keep * weight @ np.tanh(z / keep) ** 2 for z in (u, v)]
@@ -132,7 +133,7 @@ def test_an_activation_after_dropout_is_a_mixture():
 def test_an_activation_after_a_gate_is_its_integral():
     gate = Gate("tanh", None, 1.1, 1.4)
     found = ch.network_theory(Network([gate, TANH], ONE))
-    (u, v), weight = gauss(2, 120)
+    (u, v), weight = gauss(2, 800)
     u, v = 1.1 * u, 1.4 * v
     y = np.tanh(np.tanh(u) * v)
     within(found.q[-1], float(weight @ y**2), 0.01)
@@ -216,6 +217,73 @@ def test_a_depthwise_convolution_before_an_activation_against_plain_channels():
         assert np.max(error) < 0.03 * value.max()
 
 
+def test_an_activation_after_waves_is_a_mean_over_frequencies():
+    width, sigma, n = 8, 0.9, 3
+    given = Input(width, (n,), [[1.0]], 0.4)
+    found = propagate(Network([Dense(0.7), Position("sinusoidal", sigma), TANH], given))
+    (u,), weight = gauss(1, 400)
+    speed = 10000.0 ** (-2.0 * np.arange(width // 2) / width)
+    at = np.arange(n)[:, None] * speed
+    waves = sigma * np.concatenate([np.sin(at), np.cos(at)], axis=1)
+    y = np.tanh(0.7 * u + waves[:, :, None])
+    k, m = found.output.second_moments(), found.output.mean
+    exact = (y**2 @ weight).mean(axis=1)
+    assert np.all(np.abs(np.diagonal(k.value) - exact) <= np.diagonal(k.error))
+    assert np.all(np.diagonal(k.error) <= 0.01 * exact)
+    assert np.all(np.abs(m.value - (y @ weight).mean(axis=1)) <= m.error)
+    p = found.backward()["layers[0]"].second_moments()
+    exact = ((1.0 - y**2) ** 2 @ weight).mean(axis=1)
+    assert np.all(np.abs(np.diagonal(p.value) - exact) <= np.diagonal(p.error))
+
+
+def test_a_norm_with_random_biases_between_two_activations_is_its_integral():
+    g, b = 1.1, 0.6
+    found = ch.network_theory(Network([Dense(1.3), RELU, Norm("layer", g, b), TANH], ONE))
+    (u, eta), weight = gauss(2, 800)
+    x = np.maximum(1.3 * u, 0.0)
+    m, q = 1.3 / math.sqrt(2.0 * math.pi), 1.69 / 2.0
+    s = math.sqrt(q - m**2)
+    y = np.tanh(g * (x - m) / s + b * eta)
+    within(found.q[-1], float(weight @ y**2), 0.01)
+    through = (1.0 - y**2) ** 2 * (u > 0.0) * g**2 / s**2
+    within(found.gradient[1], float(weight @ through), 0.01)
+    trained = float(weight @ (through * 1.69 + (1.0 - y**2) ** 2 * b**2))
+    within(found.tangent[-1], trained, 0.02)
+
+
+def test_a_relu_keeps_half_of_a_batch_norm_and_of_its_tangent():
+    gram = 0.3 + 0.7 * np.eye(6)
+    normed = [Dense(1.2), Norm("batch", 1.1, 0.5)]
+    before = propagate(Network(normed, Input(64, inputs=gram))).output
+    after = propagate(Network([*normed, RELU], Input(64, inputs=gram))).output
+    assert before.k.value[0] == pytest.approx(1.21 + 0.25, rel=1e-12)
+    for one, two in ((before.k, after.k), (before.theta, after.theta)):
+        assert abs(two.value[0] - 0.5 * one.value[0]) <= two.error[0] <= 0.05 * two.value[0]
+
+
+def test_the_tangent_of_one_weight_a_channel_is_its_integral():
+    w, b = 1.2, 0.7
+    depthwise = Convolution(1, w, b, depthwise=True)
+    found = ch.network_theory(Network([Dense(1.3), depthwise, TANH], Input(64, (1,), [[1.0]])))
+    (x, taps, c), weight = gauss(3, 120)
+    x, taps = 1.3 * x, w * taps
+    y = np.tanh(taps * x + b * c)
+    within(found.q[-1], float(weight @ y**2), 0.01)
+    own = (1.0 - y**2) ** 2 * (taps**2 * 1.69 + w**2 * x**2 + b**2)
+    within(found.tangent[-1], float(weight @ own), 0.02)
+
+
+def test_a_stream_that_meets_groups_of_channels_gets_the_mean_of_their_gradients():
+    def net(*sigmas):
+        groups = Parallel([[Dense(0.0, s, out=64 // len(sigmas))] for s in sigmas], "concat")
+        return Network([Dense(1.3), RELU, Parallel([[], [groups]]), TANH], ONE)
+
+    mixed, *alone = (ch.network_theory(net(*s)) for s in ((2.0, 0.2), (2.0,), (0.2,)))
+    exact = np.mean([x.gradient.value[1] for x in alone])
+    assert abs(alone[0].gradient.value[1] / alone[1].gradient.value[1] - 1.0) > 0.1
+    within(mixed.gradient[1], exact, 0.02)
+
+
 # ---- terms that depend on the same weights -------------------------------------------------------
 
 
@@ -227,6 +295,25 @@ def test_a_stream_added_to_its_own_norm_is_a_multiple_of_it():
     within(found.q[-1], exact.q.value[-1], 0.01)
     within(found.gradient[found.index("layers[0]")], exact.gradient.value[1], 0.01)
     within(found.tangent[-1], exact.tangent.value[-1], 0.01)
+
+
+def test_gradients_of_dependent_terms_are_not_added_as_if_they_were_independent():
+    net = Network([Dense(1.3), Residual([Norm()], 0.7, -0.4), Dense()], ONE)
+    found = ch.network_theory(net)
+    within(found.gradient[found.index("layers[0]")], (0.7 - 0.4 / 1.3) ** 2, 0.01)
+    apart = Network([Dense(1.3), Parallel([[], [Norm()]], "mean"), Dense()], ONE)
+    exact = 0.25 * (1.0 + 1.0 / 1.3) ** 2
+    assert ch.network_theory(apart).gradient.value[1] == pytest.approx(exact, rel=1e-3)
+
+
+def test_odd_maps_keep_a_mean_of_zero():
+    """Channels come in pairs of opposite sign, so what is odd cancels."""
+    net = Network([Dense(1.3), TANH, Residual([Dense()], 0.9), TANH], PAIR)
+    found = propagate(net)
+    assert found.sampled == {"layers[3]": "population"}
+    m = found.output.mean
+    assert np.max(np.abs(m.value)) < 1e-3 * math.sqrt(found.output.k.value[0])
+    assert np.all(np.abs(m.value) <= m.error)
 
 
 def test_a_stream_times_its_own_activation_is_one_function():
@@ -278,8 +365,8 @@ def test_channels_that_are_given_are_the_population():
 
 
 def test_given_inputs_of_equal_products_are_told_apart():
-    x = np.zeros((3, 8))
-    x[0, 0], x[1, 1], x[2, 2:] = 1.0, 1.0, 1.0 / math.sqrt(6.0)
+    one = np.array([2.0, 0.0, 0.0, 0.0] * 2)
+    x = np.stack([one, 0.5 + math.sqrt(0.75) * np.array([1.0, -1.0] * 4)])  # equal q and mean
     net = Network([Nonlinearity("sigmoid")], Input(8))
     found = propagate(net, from_inputs(x[:, None, :], net.input.shape)).output
     y = 1.0 / (1.0 + np.exp(-x))
@@ -318,7 +405,7 @@ def test_close_inputs_keep_their_distance():
     u, f = np.meshgrid(np.linspace(1e-4, 9.0, 3000), np.linspace(-9.0, 9.0, 6001))
     dense = np.exp(-0.5 * (u**2 + f**2))
     both = 0.5 * dense[np.sqrt(0.5) * f + u > 0.0].sum() / dense.sum()
-    exact = 1.44 * gap * ((both + 0.25) + both)
+    exact = 1.44 * gap * ((both + 0.25) + 2.0 * both)
     assert abs(passed.value[1] - exact) <= passed.error[1] + 1e-3 * exact
     omc = found.one_minus_c
     assert omc.value[-1] > 0.0

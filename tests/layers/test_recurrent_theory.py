@@ -6,15 +6,27 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from chione.networks import Dense, Input, Network, Recurrent, Shape, ShapeError
+from chione.networks import (
+    Dense,
+    Input,
+    Network,
+    Nonlinearity,
+    Recurrent,
+    Residual,
+    Shape,
+    ShapeError,
+)
+from chione.simulation import simulate_network
 from chione.theory import network_theory
 from chione.theory.layers import recurrent_population
+from chione.theory.layers.population import Population
 from chione.theory.layers.recurrent_cells import Step
 from chione.theory.layers.stream import from_moments
 from chione.theory.layers.walk import propagate
 
 A, T = 2, 4
 START = ((0.5, 0.2), (0.2, 0.3))
+RELU = Nonlinearity("relu")
 
 
 def entering(times=T, seed=0):
@@ -226,6 +238,59 @@ def test_two_layers_in_a_row_are_the_limit_of_stacked_modules(cell):
     stack = (Recurrent(cell, *SIGMAS, N, sequence=True, start=START),) * 2
     theory = matrices(walked(*stack, width=N_IN))
     compare(measured(cell, layers=2), theory, np.arange(T - 1, A * T, T))
+
+
+# ---- maps of one channel behind the states -------------------------------------------------------
+
+BEHIND = {
+    "lstm, relu": [Recurrent("lstm", 1.8, 1.5, 0.3, sequence=True, start=START), RELU],
+    "rnn, relu": [Recurrent("rnn", 1.4, 1.2, 0.3, activation="erf", start=START), RELU],
+    "rnn of fresh weights, gelu": [
+        Recurrent("rnn", 1.4, 1.2, 0.3, None, "relu", True, tied=False), Nonlinearity("gelu"),
+    ],
+    "gru, tanh, lstm": [
+        Recurrent("gru", 1.5, 1.3, 0.3, sequence=True), Nonlinearity("tanh"), Recurrent("lstm", 1.5)
+    ],
+    "gru beside a skip, relu": [
+        Dense(), Residual([Recurrent("gru", 1.5, 1.3, 0.3, sequence=True)]), RELU
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_activations_behind_states_are_the_limit_of_simulated_networks(name):
+    gram = ((1.0, 0.5, 0.2), (0.5, 1.3, 0.4), (0.2, 0.4, 0.8))
+    net = Network(
+        [*BEHIND[name], Dense(1.2, 0.1)], Input(256, (3,), ((1.0, 0.4), (0.4, 1.2)), gram)
+    )
+    run = simulate_network(net, n_networks=24, ntk=True, seed=3)
+    walk = propagate(net)
+    found = {
+        "second_moments": walk.streams,
+        "iid": walk.backward("independent"),
+        "shared": walk.backward("shared"),
+    }
+    for row in run.rows:
+        for what, at in found.items():
+            said, value, se = at[row.place].second_moments(), getattr(row, what), row.stderr[what]
+            size = np.sqrt(np.outer(np.diagonal(said.value), np.diagonal(said.value)))
+            allowed = 5.0 * np.hypot(se, said.error / 3.0) + 0.015 * size
+            assert np.all(np.abs(said.value - value) <= allowed), (row.place, what)
+    at = np.arange(A) * walk.output.positions
+    theta = walk.output.theta.at(walk.output.orbits.index[np.ix_(at, at)])
+    allowed = 5.0 * np.hypot(run.ntk_stderr, theta.error / 3.0) + 0.02 * theta.value.max()
+    assert np.all(np.abs(theta.value - run.ntk) <= allowed)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_sampled_channels_have_the_moments_and_tangents_of_their_stream(cell):
+    out = walked(Recurrent(cell, 2.5, 1.2, 0.3, sequence=True, start=START)).output
+    crowd = Population(3)
+    k, d, mean = crowd.moments(out.recipe, out.orbits)
+    theta = crowd.kernel(out.recipe, out.orbits)
+    for one, two in ((k, out.k), (d, out.d), (mean, out.mean), (theta, out.theta)):
+        assert np.all(np.abs(one.value - two.value) <= 1.5 * (one.error + two.error) + 1e-12)
+    assert theta.error.max() < 0.06 * theta.value.max()
 
 
 # ---- what is said about them ---------------------------------------------------------------------

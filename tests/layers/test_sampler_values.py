@@ -72,6 +72,15 @@ def test_pools_flatten_and_scale_rearrange_positions():
     np.testing.assert_array_equal(output(Scale(-0.3), x, PLANE), -0.3 * x)
 
 
+def test_a_padded_maximum_is_that_of_the_positions_that_are_there():
+    x = RNG.standard_normal((1, 2, 20, 4)) - 3.0  # below the zeros of a padded convolution
+    image = x.reshape(2, 5, 4, 4)
+    found = output(Pooling("max", 3, 2, padding=1), x, PLANE).reshape(2, 3, 2, 4)
+    for i, j in itertools.product(range(3), range(2)):
+        rows, columns = slice(max(2 * i - 1, 0), 2 * i + 2), slice(max(2 * j - 1, 0), 2 * j + 2)
+        np.testing.assert_array_equal(found[:, i, j], image[:, rows, columns].max(axis=(1, 2)))
+
+
 def test_branches_are_summed_averaged_joined_and_multiplied():
     branches = ((), (Scale(2.0),), (Scale(-3.0), Pooling("average", 1)))
     np.testing.assert_allclose(output(Parallel(branches, "sum"), X), 0.0 * X, atol=1e-15)

@@ -36,6 +36,15 @@ CALLS = {
         "he",
         {"depth": 3, "fan_in": 5, "fan_out": 7, "q0": 1.0},
     ),
+    "feature_update": (
+        NET,
+        {
+            "learning_rate": 0.1,
+            "optimizer": "sgd",
+            "parameters": "standard",
+            "output_gradient": 1.0,
+        },
+    ),
     "finite_width": (
         "tanh",
         {"sigma_w": 1.2, "sigma_b": 0.1, "depth": 3, "q0": 1.0, "weights": "gaussian"},
@@ -56,6 +65,7 @@ CALLS = {
     "normalized_slope": ("tanh", {}),
     "normalizing_affine": ("tanh", {"mean": 0.0, "variance": 1.0, "shift": 0.0}),
     "network_theory": (NET, {}),
+    "parametrization": ([0, 0], [0, 0.5], 0.0, {"optimizer": "sgd"}),
     "phase_diagram": ("tanh", {"sigma_w": [0.9], "sigma_b": [0.1], "q0": 1.0}),
     "propagate": (NET, {}),
     "second_moment": ("tanh", 1.0, {}),

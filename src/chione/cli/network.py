@@ -10,11 +10,11 @@ import click
 
 from chione.cli.output import draw, echo_json, save, say
 from chione.cli.parameters import FIGURE, data_option, with_effort
-from chione.cli.presets import PRESETS, build, flags, given, listing, preset_options
+from chione.cli.presets import described_network, given, listing, preset_options
 from chione.cli.progress import parts
 
 if TYPE_CHECKING:
-    from chione.networks import Network
+    pass
 
 
 def _list(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -61,7 +61,7 @@ def command(
     from chione.diagnosis import analyze_network
 
     some = given(options)
-    described = build(network, some) if network in PRESETS else _read(network, some)
+    described = described_network(network, some)
     if describe:
         say(json.dumps(described.to_dict(), indent=2))
         return
@@ -77,20 +77,3 @@ def command(
         echo_json("network", {"network": network, **some}, found.to_dict())
     else:
         say(str(found))
-
-
-def _read(name: str, some: dict[str, Any]) -> Network:
-    from chione.networks import Network
-
-    path = Path(name)
-    if not path.is_file():
-        raise click.UsageError(f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a file.")
-    if some:
-        raise click.UsageError(
-            f"{flags(some)} changes presets alone; change the file {name!r} itself."
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise click.UsageError(f"{name!r} cannot be read ({err}).") from err
-    return Network.from_json(text, repr(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -18,12 +19,33 @@ from chione.cli.parameters import (
     data_option,
     with_effort,
 )
-from chione.cli.progress import running
+from chione.cli.presets import described_network, flags, given, transformer_options
+from chione.cli.progress import counting, running
 from chione.theory import critical_line, phase_diagram
 
 
 @click.command()
-@click.argument("activation", type=ACTIVATION)
+@click.argument("activation", type=ACTIVATION, required=False)
+@click.option(
+    "--network",
+    metavar="PRESET|FILE.json",
+    help="Instead of an activation: a network with attention, over two of its scales.",
+)
+@click.option(
+    "--attention-scale",
+    type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
+    default="0:4:17",
+    show_default=True,
+    help="Columns of its diagram: sigma_q sigma_k.",
+)
+@click.option(
+    "--residual-scale",
+    type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
+    default="0:1.5:16",
+    show_default=True,
+    help="Rows of its diagram: the factor on all residual branches.",
+)
+@transformer_options
 @click.option(
     "--sigma-w",
     type=Range(minimum=0.0, maximum=LARGEST_SIGMA),
@@ -44,21 +66,41 @@ from chione.theory import critical_line, phase_diagram
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort
 def command(
-    activation: str,
+    activation: str | None,
+    network: str | None,
+    attention_scale: tuple[float, float, int],
+    residual_scale: tuple[float, float, int],
     sigma_w: tuple[float, float, int],
     sigma_b: tuple[float, float, int],
     out: Path | None,
     line: Path | None,
     figure: Path | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Map phases over (sigma_w, sigma_b): q*, chi_parallel, chi_perp, c*, xi_q, xi_c, phase.
 
     The critical line, chi_perp = 1, comes along. Without --out and --figure a summary is printed.
 
+    With --network the diagram of a transformer: where it trains, where tokens collapse, where
+    attention condenses on one token, where gradients vanish or explode.
+
     \b
     Example: chione phase tanh --out phase.npz --figure phase.png
+             chione phase --network transformer --depth 24 --figure transformer.png
     """
+    if (activation is None) == (network is None):
+        raise click.UsageError(
+            "give an activation, as in 'chione phase tanh', or a network with attention, as in "
+            "'chione phase --network transformer', and not both."
+        )
+    if network is not None:
+        scales = attention_scale, residual_scale
+        _transformer(network, given(options), scales, out, figure, as_json)
+        return
+    if given(options):
+        raise click.UsageError(f"{flags(given(options))} needs --network transformer or another.")
+    assert activation is not None
     phi = resolve(activation)
     columns, rows = np.linspace(*sigma_w), np.linspace(*sigma_b)
     with running(f"{columns.size} x {rows.size} points"):
@@ -83,3 +125,40 @@ def command(
         click.echo(f"  {phase:<10} {100 * part:5.1f} %")
     if critical.sigma_w.size == 0:
         click.echo("  There is no critical line: chi_perp = 1 would need sigma_b^2 < 0.")
+
+
+def _transformer(
+    name: str,
+    some: dict[str, Any],
+    scales: tuple[tuple[float, float, int], tuple[float, float, int]],
+    out: Path | None,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    """The diagram of a network with attention."""
+    from chione.theory.depth.transformer_phase import shares, transformer_phase
+
+    columns, rows = (np.linspace(*scale) for scale in scales)
+    cells = columns.size * rows.size
+    with counting(f"{columns.size} x {rows.size} points", cells) as progress:
+        found = transformer_phase(
+            described_network(name, some),
+            attention_scale=columns,
+            residual_scale=rows,
+            progress=progress,
+        )
+    if out is not None:
+        save(out, found)
+    if figure is not None:
+        from chione.plotting.transformers import transformer_figure
+
+        draw(figure, transformer_figure(found, title=f"Transformer diagram of {name}"))
+    share = shares(found)
+    if as_json:
+        parameters = {"network": name, **some, "attention_scale": scales[0],
+                      "residual_scale": scales[1]}  # fmt: skip
+        echo_json("phase", parameters, {"share": share})
+        return
+    click.echo(f"{name}: {columns.size} x {rows.size} points")
+    for region, part in sorted(share.items(), key=lambda item: -item[1]):
+        click.echo(f"  {region:<20} {100 * part:5.1f} %")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 PRESETS = (
     "mlp", "resnet", "densenet", "convnet", "mixer", "transformer", "gpt2", "llama", "bert", "vit",
     "convnext", "resnet18", "resnet50", "lstm",
+)  # fmt: skip
+TRANSFORMER = (
+    "depth", "width", "heads", "norm", "mlp", "init", "tokens", "causal", "expansion", "positions",
+    "qk_norm", "kv_heads", "scale", "embedding", "parallel",
 )  # fmt: skip
 _WEIGHTS = ("gaussian", "orthogonal", "uniform", "truncated", "delta", "delta_orthogonal")
 _NUMBER = FiniteFloat()
@@ -78,7 +83,16 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
 
 def preset_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each of the presets' own; they arrive as ``**options``."""
+    return transformer_options(function, only=None)
+
+
+def transformer_options(
+    function: Callable[..., None], only: tuple[str, ...] | None = TRANSFORMER
+) -> Callable[..., None]:
+    """The same for those alone that say what kind of transformer it is."""
     for name, (kind, words) in reversed(_OPTIONS.items()):
+        if only is not None and name not in only:
+            continue
         flag = name.replace("_", "-")
         if kind is bool:
             option = click.option(f"--{flag}/--no-{flag}", default=None, help=words)
@@ -90,7 +104,7 @@ def preset_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """Those of the presets' options that were given."""
-    return {name: options[name] for name in _OPTIONS if options[name] is not None}
+    return {name: options[name] for name in _OPTIONS if options.get(name) is not None}
 
 
 def flags(names: Any) -> str:
@@ -118,6 +132,37 @@ def build(name: str, options: dict[str, Any]) -> Network:
         options = {"activation": "tanh", "sigma_w": 1.0} | options
     built: Network = builder(**options)
     return built
+
+
+def described_network(name: str, options: dict[str, Any]) -> Network:
+    """The network of a preset with these options, or of a file.
+
+    Raises
+    ------
+    click.UsageError
+        If there is neither, or an option that it does not have.
+    SpecError
+        With the place, if something is wrong in the file.
+    """
+    return build(name, options) if name in PRESETS else _read(name, options)
+
+
+def _read(name: str, some: dict[str, Any]) -> Network:
+    """The network of a file; options change presets alone."""
+    from chione.networks import Network
+
+    path = Path(name)
+    if not path.is_file():
+        raise click.UsageError(f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a file.")
+    if some:
+        raise click.UsageError(
+            f"{flags(some)} changes presets alone; change the file {name!r} itself."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise click.UsageError(f"{name!r} cannot be read ({err}).") from err
+    return Network.from_json(text, repr(name))
 
 
 def listing() -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -15,12 +15,17 @@ from chione.networks import (
     AbstractLayer,
     Convolution,
     Dense,
+    Dropout,
     Layers,
     Network,
+    Noise,
     Norm,
+    Position,
     Repeat,
     Residual,
+    Scale,
 )
+from chione.networks.layer import changed
 from chione.theory.depth.trainability import Passage, trainability
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
 
@@ -87,7 +92,41 @@ def passage(theory: NetworkTheory) -> Passage:
         g, q = np.log(gradients(theory)), np.log(np.asarray(theory.q.value)[rows])
         gap = np.log(np.asarray(theory.one_minus_c.value))
     known = np.isfinite(g)
-    return Passage.of(g[known], q[known], float(gap[rows[-1]] - gap[0]))
+    free = _normalised_after(theory.network)
+    relative = np.array([free.get(theory.places[row].split("#")[0], False) for row in rows])
+    return Passage.of(
+        g[known], q[known], float(gap[rows[-1]] - gap[0]), normalised=relative[known].tolist()
+    )
+
+
+def _normalised_after(network: Network) -> dict[str, bool]:
+    """Outermost places whose signal is read behind norms alone, so that its scale is arbitrary.
+
+    A pre-norm transformer with a norm at its end is one of them: branches read normalised signals,
+    and shortcuts hand the rest on.
+    """
+    out: dict[str, bool] = {}
+    after = False  # of what leaves the network
+    for i, layer in reversed(list(enumerate(network.layers))):
+        out[f"layers[{i}]"] = after
+        after = _reads_normalised(layer, after)
+    return out
+
+
+def _reads_normalised(layer: AbstractLayer, after: bool) -> bool:
+    """Whether what enters a layer is read behind norms alone, if what leaves it is."""
+    if isinstance(layer, Norm):
+        return True
+    if isinstance(layer, Residual):
+        first = layer.branch[0] if layer.branch else None
+        return (
+            after and not layer.shortcut and first is not None and _reads_normalised(first, after)
+        )
+    if isinstance(layer, Repeat):
+        for inner in reversed(layer.layers):
+            after = _reads_normalised(inner, after)
+        return after
+    return after and isinstance(layer, (Position, Dropout, Noise, Scale))
 
 
 def changes(network: Network, *, sampled: bool = False) -> tuple[NetworkChange, ...]:
@@ -104,9 +143,9 @@ def changes(network: Network, *, sampled: bool = False) -> tuple[NetworkChange, 
     if gained is not None:
         tried.append(gained)
     out = []
-    for words, changed in tried:
+    for words, other in tried:
         try:
-            theory = network_theory(changed)
+            theory = network_theory(other)
         except ChioneError:  # it has no answer, so it is no advice
             continue
         out.append(_seen(words, theory))
@@ -127,21 +166,6 @@ def _all(layers: Layers) -> Iterator[AbstractLayer]:
         yield layer
         for _, inside in layer.inner():
             yield from _all(inside)
-
-
-def changed(layers: Layers, change: Callable[[AbstractLayer], AbstractLayer]) -> Layers:
-    """Layers with a change applied to each, inner ones first."""
-    out: list[AbstractLayer] = []
-    for layer in layers:
-        fields: dict[str, Any] = {}
-        for field in dataclasses.fields(layer):  # type: ignore[arg-type]  # kinds are dataclasses
-            value, role = getattr(layer, field.name), field.metadata.get("role")
-            if role == "layers":
-                fields[field.name] = changed(value, change)
-            elif role == "branches":
-                fields[field.name] = tuple(changed(branch, change) for branch in value)
-        out.append(change(dataclasses.replace(layer, **fields) if fields else layer))  # type: ignore[type-var]
-    return tuple(out)
 
 
 def _with(network: Network, layers: Layers) -> Network:

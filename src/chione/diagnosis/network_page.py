@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
-from chione.base import Estimate, page_width, paragraph, text_table
-from chione.diagnosis.network_changes import trunk
+from chione.base import Array, Estimate, page_width, paragraph, text_table
+from chione.diagnosis.network_changes import NetworkChange, trunk
 from chione.diagnosis.numbers import measured_text, power_text, value_text
 from chione.networks import AbstractLayer, Network, Nonlinearity, Shape
-
-if TYPE_CHECKING:
-    from chione.diagnosis.network_analysis import NetworkAnalysis
-    from chione.theory.layers.network_theory import NetworkTheory
+from chione.simulation.network_result import NetworkSimulation
+from chione.theory.layers.network_theory import NetworkTheory
+from chione.theory.meanfield.blocks import BlockPhase
 
 _DIGITS = 5
 _MARKS = {
@@ -23,7 +22,47 @@ _MARKS = {
 _STATES = 3  # states of a recurrent layer that are shown before the last
 
 
-def lines(found: NetworkAnalysis) -> Iterator[str]:
+class Analysed(Protocol):
+    """What the page is about, a :class:`~chione.diagnosis.NetworkAnalysis`."""
+
+    @property
+    def theory(self) -> NetworkTheory:
+        """The numbers of theory."""
+
+    @property
+    def simulation(self) -> NetworkSimulation | None:
+        """The simulated twin, if there is one."""
+
+    @property
+    def simulated(self) -> Mapping[str, Array]:
+        """Its numbers by rows of the theory."""
+
+    @property
+    def trains(self) -> str:
+        """The verdict."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+    @property
+    def blocks(self) -> Mapping[str, BlockPhase]:
+        """Blocks that repeat, by place."""
+
+    @property
+    def changes(self) -> tuple[NetworkChange, ...]:
+        """What could be changed."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks."""
+
+    @property
+    def log10_gradient(self) -> float:
+        """Decades of the total squared gradient."""
+
+
+def lines(found: Analysed) -> Iterator[str]:
     """The page, line by line."""
     theory, width = found.theory, page_width()
     count = len(trunk(theory))
@@ -78,7 +117,7 @@ def _words(theory: NetworkTheory) -> str:
     return f"{given.count} {inputs} of {Shape(given.width)}{at}"
 
 
-def _table(found: NetworkAnalysis) -> Iterator[list[str]]:
+def _table(found: Analysed) -> Iterator[list[str]]:
     theory, hidden = found.theory, 0
     some = set(theory.rules) != {"closed"}
     names = dict(_names(theory.network, ""))

@@ -22,7 +22,7 @@ from chione.networks.residual import Residual
 
 _PAIR: Gram = ((1.0, 0.5), (0.5, 1.0))
 _RELU = Nonlinearity("relu")
-_POOL = Pooling("max", 3, 2)
+_POOL = Pooling("max", 3, 2, padding=1)
 _CLASSES = 1000
 _COLOURS = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeAlias
 
 from chione.activations import AbstractActivation, activation
@@ -148,6 +148,21 @@ def as_layers(name: str, x: Any) -> Layers:
 def steps_of(layers: Layers) -> int:
     """Number of steps that are taken in a walk through the layers, inner ones included."""
     return sum(layer.steps() for layer in layers)
+
+
+def changed(layers: Layers, change: Callable[[AbstractLayer], AbstractLayer]) -> Layers:
+    """Layers with a change applied to each, inner ones first."""
+    out: list[AbstractLayer] = []
+    for layer in layers:
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(layer):  # type: ignore[arg-type]  # kinds are dataclasses
+            value, role = getattr(layer, field.name), field.metadata.get("role")
+            if role == "layers":
+                fields[field.name] = changed(value, change)
+            elif role == "branches":
+                fields[field.name] = tuple(changed(branch, change) for branch in value)
+        out.append(change(dataclasses.replace(layer, **fields) if fields else layer))  # type: ignore[type-var]
+    return tuple(out)
 
 
 def as_activation(x: Any) -> AbstractActivation:

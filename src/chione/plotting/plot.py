@@ -34,6 +34,7 @@ from chione.plotting.spectra import (
     draw_simulated,
     draw_spectrum,
 )
+from chione.plotting.transformers import draw_regions, draw_transformer_field
 from chione.simulation import CurveGeometry, GaussianLimit, SimulationResult
 from chione.simulation.hessian import NetworkHessian
 from chione.simulation.spectra import SimulatedSpectrum
@@ -52,6 +53,8 @@ from chione.theory import (
     PhaseDiagram,
     Trajectory,
 )
+from chione.theory.depth.transformer_phase import FIELDS as TRANSFORMER_FIELDS
+from chione.theory.depth.transformer_phase import TransformerPhase
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
 from chione.theory.spectra.hessian import HessianSpectrum
 from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
@@ -161,6 +164,20 @@ def _(diagram: PhaseDiagram) -> Picture:
     return Picture(
         {"q_star": Panel(main, (5.6, 4.0)), **{name: panel(name) for name in others}},
         shown=("q_star",),
+    )
+
+
+@picture_of.register
+def _(found: TransformerPhase) -> Picture:
+    def panel(name: str) -> Panel:
+        return Panel(lambda ax: draw_transformer_field(ax, found, name), (5.6, 4.0))
+
+    return Picture(
+        {
+            "region": Panel(lambda ax: draw_regions(ax, found), (6.2, 4.2)),
+            **{name: panel(name) for name in TRANSFORMER_FIELDS},
+        },
+        shown=("region",),
     )
 
 

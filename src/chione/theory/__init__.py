@@ -61,12 +61,14 @@ if TYPE_CHECKING:
     from chione.theory.critical.branch_scale import BranchScale, branch_scale
     from chione.theory.depth.feature_update import FeatureUpdate, feature_update
     from chione.theory.depth.parametrization import Parametrization, parametrization
+    from chione.theory.depth.transformer_phase import TransformerPhase, transformer_phase
     from chione.theory.layers.block import BlockMap
     from chione.theory.layers.network_theory import NetworkTheory, network_theory
     from chione.theory.layers.walk import Propagation, propagate
     from chione.theory.meanfield.block_law import BlockLaw
     from chione.theory.meanfield.block_lengths import BlockPoint
     from chione.theory.meanfield.blocks import BlockPhase, block_phase
+    from chione.theory.meanfield.token_map import TokenExponents, TokenMap
 
 _LATE = {
     "BlockLaw": "chione.theory.meanfield.block_law",
@@ -78,12 +80,16 @@ _LATE = {
     "NetworkTheory": "chione.theory.layers.network_theory",
     "Parametrization": "chione.theory.depth.parametrization",
     "Propagation": "chione.theory.layers.walk",
+    "TokenExponents": "chione.theory.meanfield.token_map",
+    "TokenMap": "chione.theory.meanfield.token_map",
+    "TransformerPhase": "chione.theory.depth.transformer_phase",
     "block_phase": "chione.theory.meanfield.blocks",
     "branch_scale": "chione.theory.critical.branch_scale",
     "feature_update": "chione.theory.depth.feature_update",
     "network_theory": "chione.theory.layers.network_theory",
     "parametrization": "chione.theory.depth.parametrization",
     "propagate": "chione.theory.layers.walk",
+    "transformer_phase": "chione.theory.depth.transformer_phase",
 }
 
 __all__ = [
@@ -117,8 +123,11 @@ __all__ = [
     "PowerLaw",
     "Propagation",
     "Recommendation",
+    "TokenExponents",
+    "TokenMap",
     "Tradeoff",
     "Trajectory",
+    "TransformerPhase",
     "Trust",
     "backward",
     "basins",
@@ -169,6 +178,7 @@ __all__ = [
     "second_moment",
     "tradeoff",
     "trajectory",
+    "transformer_phase",
     "trust",
 ]
 

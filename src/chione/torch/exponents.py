@@ -356,7 +356,7 @@ def _halves(found: list[tuple[float, float]], tolerance: float) -> Array:
     error = np.array([e for _, e in found])
     near = np.round(2.0 * s) / 2.0
     room = np.minimum(np.maximum(tolerance, error), 0.25)
-    return np.asarray(np.where(np.abs(s - near) <= room, near, s))
+    return np.asarray(np.where(np.abs(s - near) <= room, near, s)) + 0.0  # no -0
 
 
 def _estimate(found: list[tuple[float, float]], sign: float) -> Estimate:

@@ -6,7 +6,7 @@ import numpy as np
 
 from chione.base import Array
 from chione.networks import Pooling, Shape
-from chione.simulation.layers.grid import Taps, combine, gather, scatter
+from chione.simulation.layers.grid import OUTSIDE, Taps, combine, gather, scatter
 from chione.simulation.layers.sampler import Draws, Step, draw
 
 
@@ -32,6 +32,7 @@ class _Maximum(Step):
     def forward(self, x: Array) -> Array:
         """Largest of each window."""
         seen = gather(x, self._windows)
+        seen[..., self._windows == OUTSIDE, :] = -np.inf
         winner = np.argmax(seen, axis=-2)[..., None, :]
         self._won = winner == np.arange(seen.shape[-2])[:, None]
         return np.take_along_axis(seen, winner, axis=-2)[..., 0, :]
@@ -44,9 +45,14 @@ class _Maximum(Step):
 @draw.register
 def _(layer: Pooling, shape: Shape, draws: Draws) -> Step:
     kernel, stride = layer.windows(shape, draws.place)
-    axes = [
-        s * np.arange((n - k) // s + 1)[:, None] + np.arange(k)
-        for n, k, s in zip(shape.grid, kernel, stride, strict=True)
-    ]
+    sizes = zip(shape.grid, kernel, stride, layer.edges(shape, draws.place), strict=True)
+    axes = [_reads(*size) for size in sizes]
     pool = _Average if layer.reduce == "average" else _Maximum
     return pool(combine(axes, shape.grid), shape.positions)
+
+
+def _reads(n: int, k: int, stride: int, padding: int) -> Taps:
+    """Positions that each window reads along one axis."""
+    first = stride * np.arange((n + 2 * padding - k) // stride + 1) - padding
+    at = first[:, None] + np.arange(k)
+    return np.where((at >= 0) & (at < n), at, OUTSIDE)

@@ -131,13 +131,20 @@ def feature_update(
         raise TypeError(f"network must be a Network or an MLP, but it is {network!r:.60}.")
     checks.one_of("optimizer", optimizer, OPTIMIZERS)
     checks.one_of("parameters", parameters, PARAMETERS)
-    rate = checks.positive("learning_rate", learning_rate)
-    size = checks.positive("output_gradient", output_gradient)
+    rate = np.float64(checks.positive("learning_rate", learning_rate))
+    size = np.float64(checks.positive("output_gradient", output_gradient))
     if described.input.grid:
         raise ValueError(
             f"the network's input must be vectors, but it has the grid {described.input.grid}; "
             f"feature updates are known for networks without positions."
         )
+    with np.errstate(all="ignore"):  # what leaves float64 is told by its status
+        return _updated(described, rate, size, optimizer, parameters)
+
+
+def _updated(
+    described: Network, rate: np.float64, size: np.float64, optimizer: str, parameters: str
+) -> FeatureUpdate:
     q0 = described.input.second_moments()[:1, :1]
     walked = propagate(described, from_moments(q0, described.input.shape))
     gradients = {place: g.p.at(0).scaled(size**2) for place, g in walked.backward().items()}
@@ -154,8 +161,8 @@ def feature_update(
         described,
         optimizer,
         parameters,
-        rate,
-        size,
+        float(rate),
+        float(size),
         tuple(places),
         tuple(kinds),
         _column(q),
@@ -167,6 +174,8 @@ def feature_update(
 
 def _column(x: list[Bounded]) -> Estimate:
     value, error = (np.array([float(b[k]) for b in x]) for k in (0, 1))
+    value = np.where(np.isfinite(value), value, np.nan)
+    error = np.where(np.isfinite(value), error, np.inf)
     bad = np.int8(Status.NOT_COMPUTED)
     status = np.where(np.isfinite(value), np.int8(Status.OK), bad).astype(np.int8)
     return Estimate(value, error, status)

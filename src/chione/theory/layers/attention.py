@@ -28,11 +28,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chione.base import Array, cost
+from chione.base import Array
 from chione.networks import Attention, Shape
 from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
-from chione.theory.layers.attention_heads import Heads, Passage, Scores
+from chione.theory.layers.attention_heads import SAMPLED_HEADS, Heads, Passage, Scores
+from chione.theory.layers.attention_linear import linear, small_scores
 from chione.theory.layers.attention_tokens import Tokens
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
@@ -41,7 +42,7 @@ from chione.theory.layers.rule import Passed, Walker, forward
 from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 
 _RATE = 4e10  # operations a second of one core, in single precision
-_NORMAL = 1e-8  # s a Gaussian number
+_NORMAL = 1e-8  # s a Gaussian number; with 22 products a pair 2 s a layer of 2 x 64, measured
 _FEW = 64  # sites up to which heads cost little
 _LARGE = 256  # head size from which a head counts as infinitely large
 
@@ -52,7 +53,7 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
     memory = stream if layer.memory is None else walk.memory(layer.memory)
     if vanishing(layer):
         walk.told(1.0)
-        return fixed(layer, stream, memory, _shift(layer, stream, memory), walk)
+        return fixed(layer, stream, memory, shift_of(layer, stream, memory), walk)
     settled(stream, walk)
     settled(memory, walk)
     tokens = None
@@ -65,11 +66,19 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
         if passed is not None:
             walk.told(1.0)
             return passed
+    elif layer.scale == "linear":
+        size = layer.size(stream.shape, walk.place)
+        v = small_scores(layer, stream, memory, size)
+        if v is not None:
+            walk.told(1.0)
+            given = shift_of(layer, stream, memory), v
+            classes = all_apart(stream.orbits), all_apart(memory.orbits)
+            return linear(layer, stream, memory, given, classes, walk)
     return _sampled(layer, stream, memory, tokens, walk)
 
 
 @dataclass(frozen=True)
-class _Maps:
+class Maps:
     """Covariances of queries, keys and values over all sites, and what their matrices are."""
 
     queries: Array
@@ -78,7 +87,7 @@ class _Maps:
     gains: tuple[float, float, float]  # n_in Var W of the three
 
     @staticmethod
-    def of(layer: Attention, stream: Stream, memory: Stream) -> _Maps:
+    def of(layer: Attention, stream: Stream, memory: Stream) -> Maps:
         """Of a layer; normalised queries and keys have matrices of variance one."""
         sigmas = (1.0, 1.0) if layer.qk_norm else (layer.sigma_q, layer.sigma_k)
         gains = sigmas[0] ** 2, sigmas[1] ** 2, layer.sigma_v**2
@@ -86,21 +95,21 @@ class _Maps:
         queries, keys, values = (
             gain * x + layer.sigma_b**2 for gain, x in zip(gains, (k, m, m), strict=True)
         )
-        return _Maps(queries, keys, values, gains)
+        return Maps(queries, keys, values, gains)
 
 
 def _sampled(
     layer: Attention, stream: Stream, memory: Stream, tokens: Tokens | None, walk: Walker
 ) -> Passed:
     """By heads of the layer's own size; classes of pairs stay where tokens are exchangeable."""
-    maps = _Maps.of(layer, stream, memory)
+    maps = Maps.of(layer, stream, memory)
     if tokens is None:
-        orbits, columns = _apart(stream.orbits), _apart(memory.orbits)
+        orbits, columns = all_apart(stream.orbits), all_apart(memory.orbits)
         s = stream.refined(orbits, stream.orbits.index[orbits.rows, orbits.columns])
     else:
         s, columns = stream.refined(*tokens.classes(stream.orbits)), tokens.target.orbits
         orbits = s.orbits
-    heads = _heads(layer, stream, memory, maps, (orbits, columns), walk)
+    heads = heads_of(layer, stream, memory, maps, (orbits, columns), walk)
     gq, gk, gv = maps.gains
     so2, theta = layer.sigma_o**2, memory.theta.value[memory.orbits.index]
     found = heads.forward(
@@ -139,11 +148,11 @@ def _sampled(
     return after, pullback
 
 
-def _heads(
+def heads_of(
     layer: Attention,
     stream: Stream,
     memory: Stream,
-    maps: _Maps,
+    maps: Maps,
     classes: tuple[Orbits, Orbits],
     walk: Walker,
 ) -> Heads:
@@ -151,14 +160,14 @@ def _heads(
     size = layer.size(stream.shape, walk.place)
     sites = max(stream.orbits.sites, memory.orbits.sites)
     heads = walk.heads * max(1, min(4, 2 * _FEW // sites))
-    products = 40.0 * sites**2 * max(size, sites / stream.inputs)
-    cost.check(
+    products = 22.0 * sites**2 * max(size, sites / stream.inputs)
+    walk.charge(
         f"{walk.place}: {heads} sampled heads over {sites} positions of all inputs",
-        seconds=heads * (products / _RATE + 4.0 * sites * size * _NORMAL),
-        gigabytes=1e-9 * 200.0 * sites**2,
-        fits="fewer positions or heads (of the walk)",
+        heads * (products / _RATE + 4.0 * sites * size * _NORMAL),
+        1e-9 * 200.0 * sites**2,
+        "fewer positions, layers or heads (of the walk) fit",
     )
-    walk.sampled[walk.place] = "sampled heads"
+    walk.sampled[walk.place] = SAMPLED_HEADS
     turns = None
     if layer.rope is not None:
         speed = layer.rope ** (-2.0 * np.arange(size // 2) / size)
@@ -170,15 +179,16 @@ def _heads(
         maps.gains[1] * memory.d.value[memory.orbits.index],
         stream.inputs,
         size,
-        _shift(layer, stream, memory),
+        shift_of(layer, stream, memory),
         turns,
         (layer.sigma_q, layer.sigma_k) if layer.qk_norm else None,
+        float(size) ** 0.5 if layer.scale == "linear" else 1.0,
     )
     seed = [walk.seed, zlib.crc32(walk.place.encode())]
-    return Heads(scores, heads, seed, walk.told, classes)
+    return Heads(scores, heads, seed, walk.told, classes, walk.stated)
 
 
-def _shift(layer: Attention, stream: Stream, memory: Stream) -> Array:
+def shift_of(layer: Attention, stream: Stream, memory: Stream) -> Array:
     """What is added to the scores: (kinds of heads, inputs or 1, T, S)."""
     apart = np.arange(stream.positions)[:, None] - np.arange(memory.positions)
     shift = np.zeros((1, 1, *apart.shape))
@@ -208,7 +218,7 @@ def _loosened(x: Bounded, by: float) -> Bounded:
     return Bounded(x.value, x.error + by)
 
 
-def _apart(like: Orbits) -> Orbits:
+def all_apart(like: Orbits) -> Orbits:
     """A class for each pair; the very object `like` where it is that already."""
     n = like.sites
     if like.count == n * (n + 1) // 2:

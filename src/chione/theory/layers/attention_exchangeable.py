@@ -34,7 +34,7 @@ from chione.theory.moments.attention_weights import head_size_correction
 _SMALL = 0.005  # relative change of the weights by the size of a head
 
 
-class _Gains(NamedTuple):
+class Gains(NamedTuple):
     """n_in Var W of queries, keys, values and output, and the variance of biases."""
 
     q: float
@@ -76,10 +76,11 @@ def exchangeable(
     """
     norm = layer.qk_norm
     sigma_q, sigma_k = (1.0, 1.0) if norm else (layer.sigma_q, layer.sigma_k)
-    of = _Gains(*(x**2 for x in (sigma_q, sigma_k, layer.sigma_v, layer.sigma_o, layer.sigma_b)))
+    of = Gains(*(x**2 for x in (sigma_q, sigma_k, layer.sigma_v, layer.sigma_o, layer.sigma_b)))
     s = stream.refined(*tokens.classes(stream.orbits))
     orbits, pair = s.orbits, tokens.pairs(s.orbits)
-    scores = _scores(layer, of, s, memory, tokens)
+    divisor = float(layer.size(stream.shape, walk.place)) if layer.scale == "linear" else 1.0
+    scores = scores_of(layer, of, s, memory, tokens, divisor)
     if size is not None and _is_small(size, scores.variances, tokens.seen_by(orbits)):
         return None
     found = overlaps(
@@ -113,19 +114,23 @@ def _is_small(size: int, variances: tuple[Bounded, Bounded], seen: tuple[Index, 
     return any(abs(head_size_correction(v, t, size)) > _SMALL for v, t in pairs)
 
 
-def _scores(layer: Attention, of: _Gains, s: Stream, memory: Stream, tokens: Tokens) -> _Scores:
+def scores_of(
+    layer: Attention, of: Gains, s: Stream, memory: Stream, tokens: Tokens, divisor: float
+) -> _Scores:
+    """What the scores of each class of pairs of queries are made of."""
     orbits, pair = s.orbits, tokens.pairs(s.orbits)
     delta, more = tokens.own(memory.d).at(pair), list(tokens.excess(memory.d, orbits))
     raw = s.k.scaled(of.q).shifted(of.b)
     queries, gap = raw, s.d.scaled(of.q)
-    query_unit = key_unit = Bounded.exact(np.ones(orbits.count))
+    query_unit = Bounded.exact(np.ones(orbits.count))
+    key_unit = query_unit.scaled(1.0 / divisor)  # of the squared scores, beyond sqrt(d)
     if layer.qk_norm:
         gap, size = _normalised(raw, gap, orbits)
         query_unit = Bounded.exact(np.full(orbits.count, layer.sigma_q**2)).over(size)
         queries, gap = raw.times(query_unit), gap.scaled(layer.sigma_q**2)
         length = tokens.lengths(memory.k).scaled(of.k).shifted(of.b)
         both = length.at(pair[0]).times(length.at(pair[1])).sqrt()
-        key_unit = Bounded.exact(np.full(orbits.count, layer.sigma_k**2)).over(both)
+        key_unit = key_unit.scaled(layer.sigma_k**2).over(both)
         # delta_aa / length_a - delta_ab / both, of unequal lengths
         for i, a in enumerate(pair):
             uneven = both.minus(length.at(a)).over(length.at(a))
@@ -142,7 +147,7 @@ def _scores(layer: Attention, of: _Gains, s: Stream, memory: Stream, tokens: Tok
 
 def _after(
     shape: Shape,
-    of: _Gains,
+    of: Gains,
     s: Stream,
     memory: Stream,
     tokens: Tokens,

@@ -25,9 +25,9 @@ _RATE = 1e10  # multiplications a second of one core
 
 
 def vanishing(layer: Attention) -> bool:
-    """Whether the scores vanish in the limit of large heads, or have no part that differs."""
+    """Whether the scores vanish, or have no part that differs between keys."""
     no_queries = layer.sigma_q == 0.0 and (layer.sigma_b == 0.0 or layer.qk_norm)
-    return layer.scale == "linear" or layer.sigma_k == 0.0 or no_queries
+    return layer.sigma_k == 0.0 or no_queries
 
 
 def fixed(layer: Attention, stream: Stream, memory: Stream, shift: Array, walk: Walker) -> Passed:
@@ -70,18 +70,23 @@ def fixed(layer: Attention, stream: Stream, memory: Stream, shift: Array, walk: 
     return after, pullback
 
 
+def block_weights(shift: Array, inputs: int) -> Array:
+    """softmax(shift) over all sites: (kinds, n, m), zero between two inputs."""
+    w = np.exp(shift - shift.max(axis=-1, keepdims=True))
+    w /= w.sum(axis=-1, keepdims=True)
+    kinds, _, rows, columns = w.shape
+    w = np.broadcast_to(w, (kinds, inputs, rows, columns))
+    whole = np.zeros((kinds, inputs, rows, inputs, columns))
+    for a in range(inputs):
+        whole[:, a, :, a] = w[:, a]
+    return whole.reshape(kinds, inputs * rows, inputs * columns)
+
+
 class _Weights:
     """Fixed weights over all sites, both ways."""
 
     def __init__(self, shift: Array, inputs: int) -> None:
-        w = np.exp(shift - shift.max(axis=-1, keepdims=True))
-        w /= w.sum(axis=-1, keepdims=True)
-        kinds, _, rows, columns = w.shape
-        w = np.broadcast_to(w, (kinds, inputs, rows, columns))
-        whole = np.zeros((kinds, inputs, rows, inputs, columns))
-        for a in range(inputs):
-            whole[:, a, :, a] = w[:, a]
-        flat = whole.reshape(kinds, inputs * rows, inputs * columns)
+        flat = block_weights(shift, inputs)
         self.rows = _Side(flat)
         self.columns = _Side(np.ascontiguousarray(np.swapaxes(flat, 1, 2)))
 

@@ -23,12 +23,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, cost
+from chione.base import EPS, Array
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
 
 Single = NDArray[np.float32]
 
+SAMPLED_HEADS = "sampled heads"  # what a table says of such places
 BLOCKS = 16  # of heads, whose spread gives the errors
 _SIGMAS = 3.0
 _CHANNELS = 16  # of the random gradient of one head's weights
@@ -56,6 +57,8 @@ class Scores:
         Angles of rotary positions.
     gains : tuple of float, optional
         Gains of queries and keys that are normalised.
+    divisor : float
+        What scores are divided by beyond the root of d.
     keep : float
         Probability of keeping a weight; kept ones are divided by it, each head and pair alone.
     """
@@ -68,6 +71,7 @@ class Scores:
     shift: Array
     turns: tuple[Array, Array] | None = None
     gains: tuple[float, float] | None = None
+    divisor: float = 1.0
     keep: float = 1.0
 
 
@@ -149,6 +153,8 @@ class Heads:
     classes : tuple of two Orbits, optional
         Classes of pairs of sites of the queries, and of the keys, over which results are averaged;
         by default they are matrices over all sites.
+    stated : bool
+        Whether means carry three standard errors; otherwise rounding alone.
     """
 
     def __init__(
@@ -158,9 +164,10 @@ class Heads:
         seed: list[int],
         told: Callable[[float], None],
         classes: tuple[Orbits | None, Orbits | None] = (None, None),
+        stated: bool = True,
     ) -> None:
         kinds = len(scores.shift)
-        self._classes = classes
+        self._classes, self._sigmas = classes, _SIGMAS if stated else 0.0
         self.scores, self._seed, self._told = scores, seed, told
         self.per_block = -(-heads // (BLOCKS * kinds)) * kinds
         free = scores.turns is None and scores.gains is None
@@ -179,7 +186,7 @@ class Heads:
     def forward(self, values: Array, moments: list[Array], gaps: Array, moves: Array) -> Passage:
         """Everything that goes forward; `moves` are second moments of small steps of the keys."""
         keys = _root(moves)
-        root_d = self.scores.size**0.5
+        root_d = self.scores.size**0.5 * self.scores.divisor
 
         def one(batch: _Batch) -> list[Array]:
             w, q, k = batch.w * batch.mask, batch.queries, batch.keys
@@ -196,32 +203,36 @@ class Heads:
 
         carried, across, *others, queries, keys_moved = self._means(one)
         size = float(np.max(np.abs(gaps), initial=0.0))
-        at = self._classes[0]
+        at, sigmas = self._classes[0], self._sigmas
         return Passage(
-            _mean(carried, at),
-            _mean(_distances(across if self.scores.keep == 1.0 else -2.0 * carried), at, size),
-            [_mean(x, at) for x in others],
-            _mean(queries, at),
-            _mean(keys_moved, at),
+            _mean(carried, at, sigmas),
+            _mean(
+                _distances(across if self.scores.keep == 1.0 else -2.0 * carried), at, sigmas, size
+            ),
+            [_mean(x, at, sigmas) for x in others],
+            _mean(queries, at, sigmas),
+            _mean(keys_moved, at, sigmas),
         )
 
     def backward(self, values: Array, p: Array) -> tuple[Bounded, Bounded]:
         r""":math:`E\,W^T P W` and the second moments of what arrives at keys, for each class."""
         roots = _root(p), _root(values)
+        root_d = self.scores.size**0.5 * self.scores.divisor
 
         def one(batch: _Batch) -> list[Array]:
             h = batch.w.shape[1]
             g, v = (self._drawn(batch.rng, root, h, _CHANNELS) for root in roots)
             to_weights = g @ np.swapaxes(v, -1, -2) / _CHANNELS**0.5
             to_scores = _through(batch.w, batch.mask * to_weights)
-            to_keys = np.swapaxes(to_scores, -1, -2) @ batch.queries.x / self.scores.size**0.5
+            to_keys = np.swapaxes(to_scores, -1, -2) @ batch.queries.x / root_d
             back = np.swapaxes(batch.keys.returned(to_keys), 1, 2)
             flat = np.ascontiguousarray(back).reshape(len(values), -1)
             home = _carried(np.swapaxes(batch.w * batch.mask, -1, -2), [p])
             return [*home, (flat @ flat.T).astype(np.float64)]
 
         home, keys = self._means(one)
-        return _mean(home, self._classes[1]), _mean(keys, self._classes[1])
+        at, sigmas = self._classes[1], self._sigmas
+        return _mean(home, at, sigmas), _mean(keys, at, sigmas)
 
     # ---- drawing ---------------------------------------------------------------------------------
 
@@ -229,7 +240,6 @@ class Heads:
         """For each answer its mean over each block of heads: (blocks, n, n)."""
         out: list[list[Array]] = []
         for block in range(BLOCKS):
-            cost.tick()
             sums: list[Array] = []
             for batch in self._batches(block):
                 found = ask(batch)
@@ -249,7 +259,7 @@ class Heads:
             h = min(most, self.per_block - start)
             q = self._made(self._drawn(rng, self._from_queries, h), 0)
             k = self._made(self._drawn(rng, self._from_keys, h), 1)
-            scores = q.x @ np.swapaxes(k.x, -1, -2) / s.size**0.5  # (A, h, T, S)
+            scores = q.x @ np.swapaxes(k.x, -1, -2) / (s.size**0.5 * s.divisor)  # (A, h, T, S)
             shift = np.swapaxes(self._shift, 0, 1)
             scores = scores + np.tile(shift, (1, h // kinds, 1, 1))
             scores -= scores.max(axis=-1, keepdims=True)
@@ -308,8 +318,12 @@ def _distances(across: Array) -> Array:
     return across - 0.5 * (alone[..., :, None] + alone[..., None, :])
 
 
-def _mean(blocks: Array, classes: Orbits | None, rounding: float = 0.0) -> Bounded:
-    """Mean over blocks of heads and over each class, and three standard errors."""
+def _mean(blocks: Array, classes: Orbits | None, sigmas: float, rounding: float = 0.0) -> Bounded:
+    """Mean over blocks of heads and over each class, and some standard errors.
+
+    Rounding in single precision differs from walk to walk: where no standard errors are stated, it
+    is part of the spread of several walks.
+    """
     if classes is not None:
         index = classes.index.ravel()
         sizes = np.bincount(index)
@@ -317,7 +331,8 @@ def _mean(blocks: Array, classes: Orbits | None, rounding: float = 0.0) -> Bound
     value = blocks.mean(axis=0)
     spread = blocks.std(axis=0, ddof=1) / len(blocks) ** 0.5
     size = np.maximum(np.max(np.abs(value), initial=0.0), rounding)
-    return Bounded(value, _SIGMAS * spread + 8.0 * _EPS * size)
+    eps = _EPS if sigmas else EPS
+    return Bounded(value, sigmas * spread + 8.0 * eps * size)
 
 
 def _random(seed: list[int]) -> np.random.Generator:

@@ -82,7 +82,8 @@ class BatchNormed(Recipe):
             x = crowd.values(self.parents[0])
             x = x - x.mean(axis=1, keepdims=True)
             s = np.sqrt((x * x).mean(axis=1, keepdims=True) + self._layer.eps)
-            return x / s, s
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return x / s, s
 
         y, s = crowd.kept(("normal", self), make)
         return y, s

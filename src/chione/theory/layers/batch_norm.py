@@ -30,7 +30,14 @@ from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.channels import between, settled
 from chione.theory.layers.gradient import Drawn
 from chione.theory.layers.rule import Passed, Walker, unclosed
-from chione.theory.layers.sampled import averaged, crowd_of, drawn_home, joint_classes, jointly
+from chione.theory.layers.sampled import (
+    averaged,
+    crowd_of,
+    defined,
+    drawn_home,
+    joint_classes,
+    jointly,
+)
 from chione.theory.layers.stream import Gradient, Law, Stream
 
 _NODES = 400  # on the logarithm of s; the halved rule tells the error
@@ -107,7 +114,7 @@ def _of_any_law(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     recipe = BatchNormed(layer, stream.recipe)
     reason = "normalised over a batch, which is no Gaussian"
     after = averaged(stream, recipe, crowd, reason, joint_classes(recipe, stream.orbits))
-    return after, drawn_home(recipe, crowd, jointly(recipe, stream.orbits))
+    return defined(after, walk), drawn_home(recipe, crowd, jointly(recipe, stream.orbits))
 
 
 class _Basis:

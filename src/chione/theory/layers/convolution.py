@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from chione.networks import Convolution
+from chione.networks import Convolution, Shape
 from chione.theory.layers.affine import fresh
+from chione.theory.layers.channels import by_parts
 from chione.theory.layers.moved import Taps
 from chione.theory.layers.orbits import Index
 from chione.theory.layers.rule import Passed, Walker, forward
@@ -54,27 +55,36 @@ def convolution(layer: Convolution, stream: Stream, walk: Walker) -> Passed:
         parts = zip(grid, kernel, stride, dilation, strict=True)
         axes = [_taps(n, k, s, d, circular) for n, k, s, d in parts]
     windows = Windows(key, outer(axes, grid), math.prod(grid))
-    after, pullback = fresh(stream, shape, gain, layer.sigma_b, windows)
     if layer.depthwise:
-        recipe = None
-        if stream.recipe is not None:
-            sigmas = math.sqrt(gain), layer.sigma_b
-            recipe = Taps(stream.recipe, windows, stream.inputs, *sigmas)
-        pullback = following(pullback, recipe, singly_before(stream))
-        reason = "a mixture, since every channel has taps of its own"
-        after = replace(
-            after,
-            law=Law(False, reason, stream.law.random),
-            recipe=recipe,
-            uneven=stream.uneven,
-            met=stream.sources | stream.met,
-        )
-    elif layer.groups > 1 and stream.uneven:
+        if stream.parts:
+            return by_parts(stream, lambda part: _depthwise(layer, part, shape, gain, windows))
+        return _depthwise(layer, stream, shape, gain, windows)
+    after, pullback = fresh(stream, shape, gain, layer.sigma_b, windows)
+    if layer.groups > 1 and stream.uneven:
         reason = "groups that read different channels, of moments of their own"
-        after = replace(
-            after, law=Law(False, reason, stream.law.random), recipe=None, uneven=stream.uneven
-        )
+        law = Law(False, reason, stream.law.random)
+        after = replace(after, law=law, recipe=None, uneven=stream.uneven)
     return after, pullback
+
+
+def _depthwise(
+    layer: Convolution, stream: Stream, shape: Shape, gain: float, windows: Windows
+) -> Passed:
+    """Every channel by taps of its own."""
+    shape = Shape(stream.shape.width, shape.grid)
+    after, pullback = fresh(stream, shape, gain, layer.sigma_b, windows)
+    recipe = None
+    if stream.recipe is not None:
+        sigmas = math.sqrt(gain), layer.sigma_b
+        recipe = Taps(stream.recipe, windows, stream.inputs, *sigmas)
+    after = replace(
+        after,
+        law=Law(False, "a mixture, since every channel has taps of its own", stream.law.random),
+        recipe=recipe,
+        uneven=stream.uneven,
+        met=stream.sources | stream.met,
+    )
+    return after, following(pullback, recipe, singly_before(stream))
 
 
 def _taps(n: int, k: int, stride: int, dilation: int, circular: bool) -> Index:

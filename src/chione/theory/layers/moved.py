@@ -235,7 +235,8 @@ class Grouped(Recipe):
             x = self._folded(crowd.values(self.parents[0]))
             x = x - x.mean(axis=(1, 3), keepdims=True)
             s = np.sqrt((x * x).mean(axis=(1, 3), keepdims=True) + self._eps)
-            return x / s, s
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return x / s, s
 
         y, s = crowd.kept(("normal", self), make)
         return y, s

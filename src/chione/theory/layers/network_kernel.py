@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chione.base import Estimate, cost
 from chione.networks import Network
+from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.inputs import as_inputs, from_inputs
-from chione.theory.layers.walk import propagate
+from chione.theory.layers.repeated import repeated
+from chione.theory.layers.walk import Propagation, propagate
 
 _PAIR_SECONDS = 3e-6  # s a pair of sites and layer
 
@@ -52,9 +55,14 @@ def network_kernel(network: Network, x1: Any, x2: Any, with_ntk: bool) -> Estima
         gigabytes=1.6e-7 * sites * sites,
         fits="fewer inputs, or in blocks",
     )
-    out = propagate(network, from_inputs(both, shape)).output
-    matrix = (out.theta if with_ntk else out.k).at(out.orbits.index)
-    n, p = len(both), out.positions
+    given = from_inputs(both, shape)
+
+    def read(found: Propagation) -> list[Bounded]:
+        out = found.output
+        return [(out.theta if with_ntk else out.k).at(out.orbits.index)]
+
+    walked, (matrix,) = repeated(partial(propagate, network, given), read, seed=0)
+    n, p = len(both), walked.output.positions
     value, error = (m.reshape(n, p, n, p) for m in matrix)
     second = slice(0, n) if x2 is None else slice(len(a), n)
     value, error = (m[: len(a), :, second] for m in (value, error))

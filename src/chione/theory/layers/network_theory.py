@@ -20,7 +20,7 @@ from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, co
 from chione.networks import MLP, Network
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.inputs import as_inputs, from_inputs
-from chione.theory.layers.repeated import repeated
+from chione.theory.layers.repeated import WALKS, repeated
 from chione.theory.layers.stream import Gradient, Stream
 from chione.theory.layers.walk import HEADS, Measured, Propagation, propagate
 
@@ -124,8 +124,8 @@ def network_theory(
         What was measured behind each place: the walk starts again from it where a rule is
         missing.
     seed : int
-        Where the random numbers of sampled rules start. Where channels are sampled, their number
-        is split among ten walks of different seeds, which tell the error.
+        Where the random numbers of sampled rules start. Where channels or heads are sampled,
+        their number is split among ten walks of different seeds, which tell the error.
     heads : int
         Number of attention heads that are sampled, where heads are.
     progress : callable, optional
@@ -166,9 +166,31 @@ def network_theory(
     with cost.allowing(effort), np.errstate(over="ignore", invalid="ignore"):
         stream = None if given is None else from_inputs(given, shape)
         walk = partial(
-            propagate, described, stream, measured=measured, heads=heads, progress=progress
+            propagate,
+            described,
+            stream,
+            measured=measured,
+            heads=heads,
+            progress=_over_walks(progress),
         )
         return _result(*repeated(walk, _numbers, checks.integer("seed", seed, minimum=0)))
+
+
+def _over_walks(
+    progress: Callable[[float, float], None] | None,
+) -> Callable[[float, float], None] | None:
+    """Progress of one walk after another as that of all of them."""
+    if progress is None:
+        return None
+    finished, last = 0, 0.0
+
+    def told(done: float, total: float) -> None:
+        nonlocal finished, last
+        finished += done < last
+        last = done
+        progress(finished * total + done, WALKS * total)
+
+    return told
 
 
 def from_propagation(found: Propagation) -> NetworkTheory:

@@ -25,6 +25,7 @@ from chione.theory.layers.rule import Passed, Walker, forward, unclosed
 from chione.theory.layers.sampled import (
     averaged,
     crowd_of,
+    defined,
     drawn_home,
     following,
     joint_classes,
@@ -73,10 +74,10 @@ def _small_groups(layer: Norm, stream: Stream, walk: Walker) -> Passed:
     reason = f"normalised in groups of {channels}"
     if positions == 1:
         after = averaged(stream, recipe, crowd, reason, site_classes(recipe, stream.orbits))
-        return after, drawn_home(recipe, crowd, site_by_site(recipe, stream.orbits))
+        return defined(after, walk), drawn_home(recipe, crowd, site_by_site(recipe, stream.orbits))
     orbits, _ = stream.orbits.split(("inputs", positions), lambda: _one_input(stream))
     after = averaged(stream, recipe, crowd, reason, joint_classes(recipe, orbits))
-    return after, drawn_home(recipe, crowd, jointly(recipe, orbits))
+    return defined(after, walk), drawn_home(recipe, crowd, jointly(recipe, orbits))
 
 
 def _one_input(stream: Stream) -> NDArray[np.bool_]:

@@ -34,9 +34,10 @@ def pooling(layer: Pooling, stream: Stream, walk: Walker) -> Passed:
     """Over the windows."""
     kernel, stride = layer.windows(stream.shape, walk.place)
     shape = layer.after(stream.shape, walk.place)
-    grid = stream.shape.grid
-    axes = [_reads(n, k, s) for n, k, s in zip(grid, kernel, stride, strict=True)]
-    windows = Windows((layer.word, grid, kernel, stride), outer(axes, grid), math.prod(grid))
+    grid, edges = stream.shape.grid, layer.edges(stream.shape, walk.place)
+    axes = [_reads(*size) for size in zip(grid, kernel, stride, edges, strict=True)]
+    key = (layer.word, grid, kernel, stride, edges)
+    windows = Windows(key, outer(axes, grid), math.prod(grid))
     if layer.reduce == "average" or windows.taps == 1:
         if stream.parts:
             return by_parts(stream, lambda part: _average(part, shape, windows))
@@ -63,9 +64,11 @@ def _largest(stream: Stream, shape: Shape, windows: Windows, walk: Walker) -> Pa
     return after, drawn_home(recipe, crowd, singly_before(stream))
 
 
-def _reads(n: int, k: int, stride: int) -> Index:
-    outputs = np.arange((n - k) // stride + 1)[:, None]
-    return np.asarray(outputs * stride + np.arange(k))
+def _reads(n: int, k: int, stride: int, padding: int) -> Index:
+    """Beyond the edge a window reads its outermost position again: the maximum stays the same."""
+    outputs = np.arange((n + 2 * padding - k) // stride + 1)[:, None]
+    reads = outputs * stride - padding + np.arange(k)
+    return np.asarray(np.clip(reads, 0, n - 1), dtype=np.intp)
 
 
 def _average(stream: Stream, shape: Shape, windows: Windows) -> Passed:

@@ -9,20 +9,41 @@ channels, so signs with the right covariance serve; on a diagonal they add no no
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from chione.base import EPS, Array, checks
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
-from chione.theory.layers.recipe import Leaf, Recipe
 
 BLOCK = 256  # rows of one block, whose averages tell the standard error
 _NUMBERS = 2e6  # rows times sites
 _LEAST, _MOST = 2048, 524_288  # rows
 _SIGMAS = 3.0  # standard errors that are stated
 _CLOSE = 0.05  # D / q below which differences are taken channel by channel
+
+
+class Recipe(Protocol):
+    """What a population asks of a :class:`chione.theory.layers.recipe.Recipe`."""
+
+    @property
+    def parents(self) -> tuple[Recipe, ...]:
+        """What it is made from."""
+
+    @property
+    def whole(self) -> int:
+        """Number of rows that hold all channels there are; 0 where rows are a sample."""
+
+    @property
+    def moments_error(self) -> float | None:
+        """Largest relative error of the moments that it is drawn with, if it is drawn."""
+
+    def value(self, crowd: Population, *x: Array) -> Array:
+        """Channels from those of the parents."""
+
+    def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
+        """Tangents from those of the parents; None are zeros."""
 
 
 class Population:
@@ -48,11 +69,16 @@ class Population:
         self._sent = 0
         self._owner: object = None
         self._owned: Array = np.empty((0, 0))
+        self._elsewhere = False
 
     @property
     def used(self) -> bool:
         """Whether any channel was drawn."""
-        return bool(self._values)
+        return bool(self._values) or self._elsewhere
+
+    def drawn_elsewhere(self) -> None:
+        """Hear that a rule drew channels of its own."""
+        self._elsewhere = True
 
     def rows(self, sites: int) -> int:
         """Number of channels for a stream of so many sites."""
@@ -96,17 +122,22 @@ class Population:
         self._drawn += 1
         return np.random.Generator(np.random.SFC64([self.seed, 1, self._drawn]))
 
-    def normal(self, leaf: Leaf, k: Array, d: Array) -> Array:
-        """Rows of N(0, K)."""
+    def normal(self, k: Array, d: Array) -> Array:
+        """Rows of N(0, K), for squared distances d."""
         root = _root(k, d)
         rows, n = self.rows(len(k)), root.shape[1]
         # seven digits are enough for a draw; what is made of it keeps all
-        z = self.generator().standard_normal((rows // 2, n), np.float32).astype(np.float64)
+        rng = self.generator()
+        z = rng.standard_normal((rows // 2, n), np.float32).astype(np.float64)
         if 8 * n <= rows:  # then the sampled second moments are made right
             root = root @ np.linalg.inv(np.linalg.cholesky(2.0 * z.T @ z / rows))
         out = np.empty((rows // BLOCK, 2, BLOCK // 2, len(root)))
         np.matmul(z.reshape(-1, BLOCK // 2, n), root.T, out=out[:, 0])
-        np.negative(out[:, 0], out=out[:, 1])
+        # partners stand apart by a distance of the leaf's own, so that two leaves are not mirrored
+        # together, and by more than a norm's group of few channels
+        away = int(rng.integers(BLOCK // 4, BLOCK // 2))
+        np.negative(out[:, 0, away:], out=out[:, 1, :-away])
+        np.negative(out[:, 0, :away], out=out[:, 1, -away:])
         return out.reshape(rows, len(root))
 
     def column(self, key: Hashable, rows: int) -> Array:
@@ -216,10 +247,8 @@ class Population:
             known = self._kept.get(("relative", one))
             if known is not None:
                 worst = max(worst, known)
-            elif isinstance(one, Leaf):
-                at = one.orbits.diagonal
-                size = np.maximum(np.abs(one.k.value[at]), 1e-300)
-                worst = max(worst, float(np.max(one.k.error[at] / size)))
+            elif one.moments_error is not None:
+                worst = max(worst, one.moments_error)
             else:
                 stack += one.parents
         return worst

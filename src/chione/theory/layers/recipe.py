@@ -17,17 +17,13 @@ trains itself it adds as tangents of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from chione.activations import AbstractActivation
 from chione.base import Array
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import Orbits
-
-if TYPE_CHECKING:
-    from chione.theory.layers.population import Population
+from chione.theory.layers.population import Population
 
 
 class Recipe:
@@ -51,6 +47,11 @@ class Recipe:
         known: set[int] = {parent.whole for parent in parents}
         self.alike: bool = all(parent.alike for parent in parents)
         self.whole: int = known.pop() if len(known) == 1 else 0
+
+    @property
+    def moments_error(self) -> float | None:
+        """Largest relative error of the moments that it is drawn with; None if it is made."""
+        return None
 
     def value(self, crowd: Population, *x: Array) -> Array:
         """Channels from those of the parents."""
@@ -80,10 +81,17 @@ class Leaf(Recipe):
         super().__init__()
         self.orbits, self.k, self.d, self.theta = orbits, k, d, theta
 
+    @property
+    def moments_error(self) -> float:
+        """Of the mean squares."""
+        at = self.orbits.diagonal
+        size = np.maximum(np.abs(self.k.value[at]), 1e-300)
+        return float(np.max(self.k.error[at] / size))
+
     def value(self, crowd: Population, *x: Array) -> Array:
         """Drawn from N(0, K)."""
         index = self.orbits.index
-        return crowd.normal(self, self.k.value[index], self.d.value[index])
+        return crowd.normal(self.k.value[index], self.d.value[index])
 
     def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
         """Signs with the covariance Theta."""

@@ -24,7 +24,7 @@ from chione.networks import Recurrent
 from chione.theory.layers.channels import settled
 from chione.theory.layers.recurrent_pairs import through_pairs
 from chione.theory.layers.recurrent_population import through_population
-from chione.theory.layers.recurrent_sites import Recurrence
+from chione.theory.layers.recurrent_sites import Chosen, Recurrence
 from chione.theory.layers.rule import Passed, Walker, forward
 from chione.theory.layers.stream import Gradient, Stream
 
@@ -34,22 +34,28 @@ def recurrent(layer: Recurrent, stream: Stream, walk: Walker) -> Passed:
     """Through all steps of time."""
     settled(stream, walk)
     given = Recurrence.of(layer, stream, walk)
-    states, home = (through_pairs if layer.cell == "rnn" else through_population)(given, walk)
+    through = through_pairs if layer.cell == "rnn" else through_population
+    states, home, source = through(given, walk)
     steps = np.arange(stream.orbits.sites).reshape(given.inputs, given.times).T
     noted = [
         walk.noted(f".state[{t}]", states.stream(at, given.one_step), _unchanged)
         for t, at in enumerate(steps)
     ]
-    after = layer.after(stream.shape, walk.place)
     leaving = steps.T.ravel() if layer.sequence else steps[-1]
+    recipe = Chosen(source, leaving, stream.orbits.sites)
+    after = states.stream(leaving, layer.after(stream.shape, walk.place)).with_(recipe=recipe)
 
     def pullback(g: Gradient) -> Gradient:
-        inside, at_input = home(given.placed(g, leaving))
+        if g.drawn is None:
+            inside, at_input = home(given.placed(g, leaving))
+        else:  # it depends on the channels
+            (rows,) = recipe.back(g.drawn.crowd, g.drawn.rows)
+            inside, at_input = source.home(g.drawn.crowd, rows)
         for note, at in reversed(list(zip(noted, steps, strict=True))):
             note(inside.gradient(at))
         return at_input.gradient(np.arange(stream.orbits.sites))
 
-    return states.stream(leaving, after), pullback
+    return after, pullback
 
 
 def _unchanged(g: Gradient) -> Gradient:

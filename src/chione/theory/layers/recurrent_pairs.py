@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import ConvergenceError
+from chione.base import Array, ConvergenceError
 from chione.theory.layers.bounded import Bounded
-from chione.theory.layers.orbits import Index
+from chione.theory.layers.orbits import Index, Orbits
+from chione.theory.layers.population import Population
+from chione.theory.layers.recipe import Leaf, Mapped
 from chione.theory.layers.recurrent_sites import Gradients, Recurrence, States
 from chione.theory.layers.rule import Walker
 from chione.theory.layers.stream import Law, new_source
@@ -31,8 +33,8 @@ from chione.theory.moments.pair_moments import Moved, Prepared
 Home = Callable[[Bounded], tuple[Gradients, Gradients]]
 
 
-def through_pairs(given: Recurrence, walk: Walker) -> tuple[States, Home]:
-    """Moments of all states, and the way home of gradients of them."""
+def through_pairs(given: Recurrence, walk: Walker) -> tuple[States, Home, Activated]:
+    """Moments of all states, the way home of gradients, and the recipe of channels."""
     act = given.layer.activation
     if act not in walk.memo:
         walk.memo[act] = Prepared(act)
@@ -42,7 +44,34 @@ def through_pairs(given: Recurrence, walk: Walker) -> tuple[States, Home]:
         pairs.between_sites()
     law = Law(False, f"not Gaussian after the activation {act.name}")
     states = States(pairs.k, pairs.d, pairs.theta, pairs.mean, law, new_source())
-    return states, pairs.home
+    return states, pairs.home, Activated(pairs)
+
+
+class Activated(Mapped):
+    """Channels of the states, behind Gaussian pre-activations.
+
+    Parameters
+    ----------
+    pairs : _Pairs
+        The recursions.
+    """
+
+    def __init__(self, pairs: _Pairs) -> None:
+        orbits = Orbits.apart_all(len(pairs.k.value))
+        at = orbits.rows, orbits.columns
+        leaf = Leaf(orbits, *(x.at(at) for x in (pairs.k_u, pairs.d_u, pairs.theta_u)))
+        super().__init__(pairs.activation, leaf)
+        self._pairs, self._orbits = pairs, orbits
+
+    def home(self, crowd: Population, g: Array) -> tuple[Gradients, Gradients]:
+        """P of all states and of what enters, for sampled gradients of the states, (M, n).
+
+        What comes along the weights does not depend on the channels.
+        """
+        index = self._orbits.index
+        (at_u,) = self.back(crowd, g)
+        out, out_u = (crowd.second_moments(x, self._orbits).at(index) for x in (g, at_u))
+        return self._pairs.home(out, out_u)
 
 
 class _Pairs:
@@ -51,7 +80,9 @@ class _Pairs:
     def __init__(self, given: Recurrence, prepared: Prepared) -> None:
         self._given, self._prepared = given, prepared
         n = given.inputs * given.times
+        self.activation = given.layer.activation
         self.k, self.d, self.theta, self.slope = (_nothing((n, n)) for _ in range(4))
+        self.k_u, self.d_u, self.theta_u = (_nothing((n, n)) for _ in range(3))
         self.mean, self._u = _nothing((n,)), _nothing((n,))
 
     def lengths(self, place: str) -> None:
@@ -78,6 +109,8 @@ class _Pairs:
                 (self.k, before),
                 (self.slope, slope),
                 (self.theta, _times(theta, slope)),
+                (self.k_u, u),
+                (self.theta_u, theta),
             ):
                 _put(out, (at, at), x)
 
@@ -100,7 +133,7 @@ class _Pairs:
             if not given.layer.tied:  # weights of different times are independent
                 apart = self._u.at(i).plus(self._u.at(j))
                 d = _where(same_time, d, apart)
-                theta = _where(same_time, theta, Bounded.exact(np.zeros(i.size)))
+                k, theta = (_where(same_time, x, _nothing((i.size,))) for x in (k, theta))
             one, two = np.minimum(of[i], of[j]), np.maximum(of[i], of[j])
             # equal pairs once: those of several inputs, and of times that have settled
             alike, back = np.unique(np.stack([one, two, *d]), axis=1, return_inverse=True)
@@ -113,6 +146,9 @@ class _Pairs:
                 (self.d, Bounded(moved.distance, moved.distance_error)),
                 (self.slope, slope),
                 (self.theta, _times(theta, slope)),
+                (self.k_u, k),
+                (self.d_u, d),
+                (self.theta_u, theta),
             ):
                 _put(out, (i, j), x)
                 _put(out, (j, i), x)
@@ -132,24 +168,26 @@ class _Pairs:
         d = ends.shifted(q[a]).minus(k.scaled(2.0))
         return k, Bounded(np.maximum(d.value, 0.0), d.error), Bounded.exact(np.zeros(i.size))
 
-    def home(self, out: Bounded) -> tuple[Gradients, Gradients]:
-        """P of all states and of what enters, from the gradient at the states that leave."""
+    def home(self, out: Bounded, out_u: Bounded | None = None) -> tuple[Gradients, Gradients]:
+        """P of all states and of what enters, from the gradient at the states that leave.
+
+        `out_u` is what that makes of the gradient of the pre-activations; R times it by default.
+        """
         given, (sw2, su2, _) = self._given, self._given.gains
+        out_u = _times(out, self.slope) if out_u is None else out_u
         p = Bounded(out.value.copy(), out.error.copy())
         back = _nothing(p.value.shape)
         for t in reversed(range(given.times)):
             i, j, same_time = _pairs_from(given, t, alone=True)
-            here = p.at((i, j))
+            along = _nothing((i.size,))
             follows = (j % given.times) + 1 < given.times
             if not given.layer.tied:
                 follows = follows & same_time
             if follows.any():
                 at = i[follows] + 1, j[follows] + 1
-                more = _nothing((i.size,))
-                _put(more, follows, back.at(at).scaled(sw2))
-                here = here.plus(more)
-            u = _times(here, self.slope.at((i, j)))
-            for whole, x in ((p, here), (back, u)):
+                _put(along, follows, back.at(at).scaled(sw2))
+            u = out_u.at((i, j)).plus(_times(along, self.slope.at((i, j))))
+            for whole, x in ((p, out.at((i, j)).plus(along)), (back, u)):
                 _put(whole, (i, j), x)
                 _put(whole, (j, i), x)
         at_input = back.scaled(given.ratio * su2)

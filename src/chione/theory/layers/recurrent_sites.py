@@ -11,6 +11,8 @@ from chione.base import Array, ConvergenceError
 from chione.networks import Recurrent, Shape, ShapeError
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.orbits import ODD, Index, Orbits, mixed, scattered
+from chione.theory.layers.population import Population
+from chione.theory.layers.recipe import Recipe
 from chione.theory.layers.rule import Walker
 from chione.theory.layers.stream import Gradient, Law, Stream
 
@@ -138,3 +140,35 @@ def _alike(matrices: list[Array], means: list[Array]) -> Orbits:
     for m in means:
         sites = sites * ODD + scattered(m)
     return Orbits.labelled(mixed(labels + (sites[:, None] + sites[None, :]) * ODD))
+
+
+class Chosen(Recipe):
+    """Some of the sites.
+
+    Parameters
+    ----------
+    parent : Recipe
+        All of them.
+    sites : ndarray of int
+        Which ones.
+    count : int
+        How many there are.
+    """
+
+    def __init__(self, parent: Recipe, sites: Index, count: int) -> None:
+        super().__init__(parent)
+        self._sites, self._count = sites, count
+
+    def value(self, crowd: Population, *x: Array) -> Array:
+        """Some of the columns."""
+        return np.ascontiguousarray(x[0][:, self._sites])
+
+    def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
+        """Likewise."""
+        return None if dx[0] is None else np.ascontiguousarray(dx[0][:, self._sites])
+
+    def back(self, crowd: Population, g: Array) -> tuple[Array, ...]:
+        """Zero at the others."""
+        out = np.zeros((len(g), self._count))
+        out[:, self._sites] = g
+        return (out,)

@@ -1,4 +1,4 @@
-r"""Several walks with seeds of their own, where channels are sampled: their mean and its error.
+r"""Several walks with seeds of their own, where a rule samples: their mean and its error.
 
 Sampled averages enter later ones, so the error of a place is more than that of its own average;
 walks that share nothing but the network tell it,
@@ -6,8 +6,8 @@ walks that share nothing but the network tell it,
 .. math:: x = \frac1R \sum_r x_r, \qquad
    |x - x_{exact}| \le \frac{t_{R-1}}{\sqrt{R}}\,\mathrm{std}(x_r) + \text{the closed rules' bound}
 
-with t of Student's law at the probability of three standard deviations. The channels are split
-among the walks, so that they cost about what one would.
+with t of Student's law at the probability of three standard deviations. The channels, or the
+heads, are split among the walks, so that they cost about what one would.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from scipy.stats import norm, t
 
+from chione.theory.layers.attention_heads import SAMPLED_HEADS
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.walk import Propagation
 
@@ -52,11 +53,11 @@ def repeated(
     Propagation
         One walk.
     list of Bounded
-        The numbers; means over walks where channels are sampled.
+        The numbers; means over walks where a rule samples.
     """
     first = walk(seed=seed, share=1.0 / WALKS, stated=False)
     found = read(first)
-    if not first.populated:
+    if not (first.populated or SAMPLED_HEADS in first.sampled.values()):
         return first, found
     seeds = np.random.SeedSequence(seed).generate_state(WALKS - 1)
     every = [found] + [read(walk(seed=int(s), share=1.0 / WALKS, stated=False)) for s in seeds]

@@ -41,12 +41,19 @@ class Walker(Protocol):
         """Number of attention heads to sample, where heads are sampled."""
 
     @property
+    def stated(self) -> bool:
+        """Whether averages over heads carry their standard errors."""
+
+    @property
     def population(self) -> Population | None:
         """The channels that this walk samples; None if it does not."""
 
     @property
     def sampled(self) -> dict[str, str]:
         """Places whose rule sampled, and what: rules write it."""
+
+    def charge(self, what: str, seconds: float, gigabytes: float, fits: str) -> None:
+        """Refuse sampling that would take too long, together with what was sampled before."""
 
     def told(self, share: float) -> None:
         """Hear which share of the present layer's sampling is done."""

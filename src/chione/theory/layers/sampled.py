@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from chione.networks import Shape
 from chione.theory.layers.gradient import Gradient
 from chione.theory.layers.orbits import Orbits
@@ -75,6 +77,20 @@ def averaged(
         law=Law(False, reason),
         recipe=recipe,
     )
+
+
+def defined(after: Stream, walk: Walker) -> Stream:
+    """A stream of which every channel has a value.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If a norm divides zero by zero in some of them.
+    """
+    if np.any(np.isnan(after.k.value)):
+        why = "in some of its channels or groups nothing differs, so that it divides 0 by 0"
+        raise unclosed(walk, "this norm", why)
+    return after
 
 
 def drawn_home(recipe: Recipe, crowd: Population, alike: Callable[[Gradient], Orbits]) -> Pullback:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
@@ -19,6 +20,7 @@ from chione.theory.moments.pair_moments import Prepared
 
 HEADS = 2000  # sampled by default: values are right to about one per cent
 _LAYER_SECONDS = 2e-4  # s a layer of two inputs
+_HELD = 24  # layers whose channels fit into a gigabyte; deeper networks share it
 COTANGENTS = ("independent", "shared")
 
 import_files("chione.theory.layers")  # where the rules register themselves
@@ -81,10 +83,10 @@ class Walk:
     progress : callable, optional
         Called with how much is done and how much there is, in layers that may sample.
     share : float
-        How much of the usual population of channels is drawn: a walk that is one of several takes
-        a share.
+        How much of the usual population of channels, and of the heads, is drawn: a walk that is
+        one of several takes a share.
     stated : bool
-        Whether averages over the population carry their standard errors.
+        Whether averages over the population and over heads carry their standard errors.
     sampling : bool
         Whether there may be a population; otherwise what needs one is refused.
 
@@ -107,7 +109,8 @@ class Walk:
     ) -> None:
         self.population = Population(seed, share, stated) if sampling else None
         self.place = "layers"
-        self.seed, self.heads = seed, heads
+        self.seed, self.heads, self.stated = seed, math.ceil(share * heads), stated
+        self._share, self._charged = share, 0.0
         self.sampled: dict[str, str] = {}
         self._progress, self._done, self._layers = progress, 0.0, 0.0
         self._scope = ""  # front of the places of the memory that is walked
@@ -155,6 +158,17 @@ class Walk:
         key = f"{self._scope}memory.{name}."
         before = self._received.get(key)
         self._received[key] = g if before is None else before.plus(g)
+
+    def charge(self, what: str, seconds: float, gigabytes: float, fits: str) -> None:
+        """Refuse sampling that would take too long, together with what was sampled before.
+
+        Raises
+        ------
+        CostError
+            If it would.
+        """
+        self._charged += seconds / self._share
+        cost.check(what, seconds=self._charged, gigabytes=gigabytes, fits=fits)
 
     def told(self, share: float) -> None:
         """Hear which share of the present layer's sampling is done."""
@@ -337,6 +351,7 @@ def propagate(
         f"a walk over {steps} layers", seconds=_LAYER_SECONDS * steps, fits="fewer layers fit"
     )
     seed, heads = checks.integer("seed", seed, minimum=0), checks.integer("heads", heads)
+    share = min(share, _HELD / max(steps, 1))
     walk = Walk(measured, seed=seed, heads=heads, progress=progress, share=share, stated=stated)
     first = entering(described.input) if stream is None else stream
     if described.memory and first.inputs != described.input.count:
