@@ -9,10 +9,10 @@ each pair stands for, :math:`r_i = \sum_j \omega_{ij} K_{ij} / \sum_j \omega_{ij
 .. math:: P = \frac{g^2}{(1 - 2 \bar{\rho^2}) (v + \epsilon)}
    \Bigl(1 - \sum \omega\,\rho\,P_c / \bar p\Bigr)\,P_c
 
-where :math:`P_c` is P' centred alike, :math:`\rho` the correlation after the norm. Its statistics
-over the batch are then nearly the same in every channel, so that channels stay Gaussian. The
-variance fluctuates from channel to channel, by :math:`2 \bar{\rho^2}` of its square, the mean over
-all pairs; the mean of its inverse is exact for n independent sites, (n - 1) / (n - 3).
+where :math:`P_c` is P' centred alike, :math:`\rho` the correlation after the norm. Mean and
+variance over the batch are then nearly the same in every channel, so that channels stay Gaussian.
+The variance fluctuates from channel to channel, by :math:`2 \bar{\rho^2}` of its square, the mean
+over all pairs; the mean of its inverse is exact for n independent sites, (n - 1) / (n - 3).
 """
 
 from __future__ import annotations
