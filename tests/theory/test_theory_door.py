@@ -10,7 +10,7 @@ import pytest
 import chione
 from chione import theory
 from chione.base import ChioneError
-from chione.networks import Dense, Nonlinearity, Residual
+from chione.networks import Dense, Nonlinearity, Residual, transformer
 
 NET = chione.MLP("tanh", 1.2, 0.1, depth=3, width=5)
 # one valid call of each function
@@ -77,6 +77,10 @@ CALLS = {
     "trajectory": (
         "tanh",
         {"sigma_w": 0.9, "sigma_b": 0.1, "depth": 3, "q0": 1.0, "c0": 0.5},
+    ),
+    "transformer_phase": (
+        transformer(1, 8, 2, tokens=2),
+        {"attention_scale": [1.0], "residual_scale": [1.0]},
     ),
     "trust": (
         "tanh",

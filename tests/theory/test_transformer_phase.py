@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import chione as ch
-from chione.base import CostError, SpecError
-from chione.networks import Attention, Input, Network, Residual, mlp, transformer
+from chione.base import ConvergenceError, CostError, SpecError
+from chione.networks import Attention, Dense, Input, Network, Residual, mlp, transformer
 from chione.theory.depth.transformer_phase import CONDENSED, scaled_network, shares
 
 TOKENS = 8
@@ -86,3 +86,11 @@ def test_progress_is_told():
     seen = []
     diagram(progress=lambda done, total: seen.append((done, total)))
     assert seen == [(k, 4) for k in range(1, 5)]
+
+
+def test_scores_beyond_all_integrals_are_refused_with_their_place():
+    with pytest.raises(ConvergenceError, match=r"scores differ by a standard deviation of 1.41e"):
+        diagram(a=(1e6,), b=(0.1,))
+    grown = Network([Dense(1e9), Attention(4)], Input(64, (3,)))
+    with pytest.raises(ConvergenceError, match=r"layers\[1\]: scores differ"):
+        ch.network_theory(grown)

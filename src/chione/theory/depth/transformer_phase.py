@@ -103,9 +103,10 @@ class _Watching(Walk):
         self.attended: list[float] = []
 
     def _one(self, layer: AbstractLayer, stream: Stream) -> Passed:
+        passed = super()._one(layer, stream)
         if isinstance(layer, Attention):
             self.attended.append(participation(layer, stream, self))
-        return super()._one(layer, stream)
+        return passed
 
 
 @cost.ends

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import Array, ConvergenceError
 from chione.networks import Attention, Shape
 from chione.theory.layers.attention_exchangeable import exchangeable
 from chione.theory.layers.attention_fixed import fixed, vanishing
@@ -44,6 +44,7 @@ from chione.theory.layers.stream import Gradient, Stream, gaussian_stream
 _RATE = 4e10  # operations a second of one core, in single precision
 _NORMAL = 1e-8  # s a Gaussian number; with 22 products a pair 2 s a layer of 2 x 64, measured
 _FEW = 64  # sites up to which heads cost little
+_SPREAD = 1e4  # of scores; lines of nodes grow with it
 _LARGE = 256  # head size from which a head counts as infinitely large
 
 
@@ -56,6 +57,7 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
         return fixed(layer, stream, memory, shift_of(layer, stream, memory), walk)
     settled(stream, walk)
     settled(memory, walk)
+    _check_scores(layer, stream, memory, walk.place)
     tokens = None
     if layer.mask == "none" and layer.rope is None and not layer.alibi:
         tokens = Tokens.of(stream, memory, layer.visible)
@@ -75,6 +77,22 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
             classes = all_apart(stream.orbits), all_apart(memory.orbits)
             return linear(layer, stream, memory, given, classes, walk)
     return _sampled(layer, stream, memory, tokens, walk)
+
+
+def _check_scores(layer: Attention, stream: Stream, memory: Stream, place: str) -> None:
+    """Refuse scores so large that a row looks at one token whatever else happens."""
+    if layer.qk_norm:
+        spread = layer.sigma_q * layer.sigma_k
+    else:
+        with np.errstate(over="ignore"):
+            queries = layer.sigma_q**2 * _largest(stream.k.value) + layer.sigma_b**2
+            spread = float(np.sqrt(queries) * layer.sigma_k * np.sqrt(_largest(memory.d.value)))
+    if not spread <= _SPREAD:
+        raise ConvergenceError(
+            f"{place}: scores differ by a standard deviation of {spread:.3g}, beyond the "
+            f"{_SPREAD:g} that theory integrates; a row looks at one token then. Make sigma_q, "
+            f"sigma_k or what enters smaller, or normalise it."
+        )
 
 
 @dataclass(frozen=True)
