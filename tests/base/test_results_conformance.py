@@ -18,7 +18,7 @@ from chione import theory
 from chione.base import AbstractResult, Estimate, Status, Table
 from chione.base.kinds import KINDS, class_of, kind_of
 from chione.diagnosis.finite_width import compare_finite_width
-from chione.networks import Dense, Nonlinearity, Norm, Residual
+from chione.networks import Attention, Dense, Nonlinearity, Norm, Residual, transformer
 from chione.simulation.hessian import network_hessian as simulated_hessian
 from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
 from chione.theory.spectra.jacobian_isometry import dynamical_isometry
@@ -114,6 +114,12 @@ CALLS = {
     "network_theory": lambda: ch.network_theory(small_resnet()),
     "feature_update": lambda: ch.feature_update(small_network(), learning_rate=0.1),
     "parametrization": lambda: ch.parametrization([0, 0.5, 0.5], [0, 0, 0], 0),
+    "transformer_phase": lambda: ch.transformer_phase(
+        transformer(2, 16, 2, tokens=3), attention_scale=[0.5, 2.0], residual_scale=[0.3, 1.0]
+    ),
+    "tokens": lambda: theory.TokenMap(
+        [Residual([Norm("rms"), Attention(2)], 0.8, 0.6)]
+    ).exponents(),
     "analyze a network": lambda: ch.analyze(small_resnet(), n_networks=2),
     "compare a network": lambda: ch.compare(made("simulate a network")),
     "great_circle": lambda: ch.great_circle(small_network(), n_points=12, n_networks=2),
