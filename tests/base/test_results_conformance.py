@@ -234,6 +234,12 @@ def test_to_dict_is_strict_json_and_names_its_kind(a_result):
         assert json.loads(text)["kind"] == named
 
 
+def test_numbers_beyond_json_become_null_wherever_a_result_holds_them():
+    found = ch.norm_stability(lambda x: 1e200 * np.tanh(x))  # slopes that overflow
+    assert not all(np.all(np.isfinite(p.jacobian)) for p in found.points)
+    assert json.dumps(found.to_dict(), allow_nan=False)
+
+
 def test_equality_compares_content_and_never_raises(a_result):
     twin = pickle.loads(pickle.dumps(a_result))
     assert twin is not a_result

@@ -130,7 +130,7 @@ class AbstractResult(AbstractData, ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types; ``kind`` is the name of its class."""
-        return {"kind": type(self).__name__, **self._parts()}
+        return {"kind": type(self).__name__, **plain(self._parts())}
 
     def _parts(self) -> dict[str, Any]:
         """Entries of :meth:`to_dict`; every field unless a subclass has its own."""
