@@ -7,7 +7,17 @@ import pytest
 
 import chione as ch
 from chione.base import ConvergenceError, CostError, SpecError
-from chione.networks import Attention, Dense, Input, Network, Residual, mlp, transformer
+from chione.networks import (
+    Attention,
+    Dense,
+    Input,
+    Network,
+    Norm,
+    Repeat,
+    Residual,
+    mlp,
+    transformer,
+)
 from chione.theory.depth.transformer_phase import CONDENSED, scaled_network, shares
 
 TOKENS = 8
@@ -94,3 +104,18 @@ def test_scores_beyond_all_integrals_are_refused_with_their_place():
     grown = Network([Dense(1e9), Attention(4)], Input(64, (3,)))
     with pytest.raises(ConvergenceError, match=r"layers\[1\]: scores differ"):
         ch.network_theory(grown)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_what_a_row_looks_at_is_that_of_drawn_scores(causal):
+    """Tokens without correlation: scores of variance 4, over those that a row sees."""
+    block = Residual(
+        [Norm("rms"), Attention(4, head_size=512, mask="causal" if causal else "none")]
+    )
+    net = Network([Repeat(1, [block])], Input(64, (TOKENS,), inputs=[[1.0]], positions=0.0))
+    rng, squares = np.random.default_rng(3), []
+    for seen in range(1, TOKENS + 1) if causal else [TOKENS]:
+        w = np.exp(2.0 * rng.standard_normal((40_000, seen)))
+        squares.append(np.sum((w / w.sum(axis=1, keepdims=True)) ** 2, axis=1).mean())
+    found = diagram(net, a=(2.0,), b=(0.5,))
+    assert found.attended[0, 0] == pytest.approx(np.mean(squares), rel=0.02 if causal else 0.006)
