@@ -13,7 +13,7 @@ from chione.theory.layers.batch_norm import batch_norm  # noqa: E402
 from chione.theory.layers.batch_of_sites import batch_of_sites  # noqa: E402
 from chione.theory.layers.stream import Gradient, from_moments  # noqa: E402
 from chione.theory.layers.walk import Walk  # noqa: E402
-from chione.torch import inspect  # noqa: E402
+from chione.torch import inspect, lattice  # noqa: E402
 from chione.torch.lattice import is_whole, pair_weights, places  # noqa: E402
 from chione.torch.profiles import Reads  # noqa: E402
 
@@ -190,7 +190,6 @@ def test_pairs_of_sites_stand_for_all_pairs_of_a_batch():
     weights = pair_weights(2, 3, 10, 50)
     assert weights.sum() == pytest.approx(1.0)
     assert np.diagonal(weights).sum() == pytest.approx(1.0 / 500)
-    assert weights[:3, :3].sum() == pytest.approx(2 * weights[:3, :3].sum() / 2)
     inside = sum(weights[i : i + 3, i : i + 3].sum() for i in (0, 3))
     assert inside == pytest.approx(1.0 / 10)
 
@@ -229,3 +228,18 @@ def test_a_weight_that_is_used_twice_is_told_and_measured():
     assert math.isfinite(found["same"].expected.mean_square)
     assert math.isnan(found["same (2)"].expected.mean_square)
     assert any("'same.weight' is used twice" in note for note in found.notes)
+
+
+def test_what_differs_in_position_loses_its_share_and_lengths_stay():
+    """K of different positions times 1 / steps, D = q + q' - 2 K, gradients alike."""
+    a = np.random.default_rng(4).standard_normal((8, 12))
+    stream = from_moments(a @ a.T / 12.0, Shape(12, (4,)))
+    k = stream.second_moments().value
+    place = np.arange(8) % 4
+    factor = np.where(place[:, None] == place, 1.0, 0.25)
+    after = lattice.spread_out(stream, 4, 0.25)
+    index, q = after.orbits.index, np.diagonal(k)
+    assert after.k.value[index] == pytest.approx(k * factor, rel=1e-12)
+    assert after.d.value[index] == pytest.approx(q[:, None] + q - 2.0 * k * factor, abs=1e-12)
+    back = lattice.thinned(Gradient.of(k), 4, 0.25)
+    assert back.second_moments().value == pytest.approx(k * factor, rel=1e-12)
