@@ -80,6 +80,7 @@ def test_shares_add_up_and_the_result_travels(tmp_path):
     [
         (lambda: diagram(mlp("tanh", sigma_w=1.0, depth=3)), SpecError, "no attention layers"),
         (lambda: diagram(Network([Attention(4)], Input(64, (4,)))), SpecError, "no residual"),
+        (lambda: diagram(transformer(2, 64, 4, tokens=1)), SpecError, "distance of two tokens"),
         (lambda: diagram("gpt2"), TypeError, "must be a chione.networks.Network"),
         (lambda: diagram(a=()), ValueError, "attention_scale must be a list of numbers"),
         (lambda: diagram(b=(-1.0,)), ValueError, "residual_scale must be zero or above"),
@@ -119,3 +120,9 @@ def test_what_a_row_looks_at_is_that_of_drawn_scores(causal):
         squares.append(np.sum((w / w.sum(axis=1, keepdims=True)) ** 2, axis=1).mean())
     found = diagram(net, a=(2.0,), b=(0.5,))
     assert found.attended[0, 0] == pytest.approx(np.mean(squares), rel=0.02 if causal else 0.006)
+
+
+def test_queries_without_a_direction_are_refused():
+    nothing = Input(64, (3,), inputs=[[0.0]])
+    with pytest.raises(ConvergenceError, match="no direction to normalise"):
+        ch.network_theory(Network([Attention(4, qk_norm=True)], nothing))

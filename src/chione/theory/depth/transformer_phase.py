@@ -161,6 +161,7 @@ def transformer_phase(
             f"{rows.max()!r}; leave convex=True away."
         )
     _check_kinds(network)
+    _check_tokens(network)
     large = _lean(network)
     cells = rows.size * columns.size
     cost.check(
@@ -223,6 +224,15 @@ def _check_kinds(network: Any) -> None:
                 f"network: the transformer diagram changes attention layers and residual branches, "
                 f"but this network has no {words}; chione.networks.transformer() has both."
             )
+
+
+def _check_tokens(network: Network) -> None:
+    if network.input.shape.positions < 2 or network.output.positions < 2:
+        raise SpecError(
+            f"network: the transformer diagram follows the distance of two tokens, but this has "
+            f"{network.input.shape.positions} positions at its input and "
+            f"{network.output.positions} at its output; give it two or more, without a pool."
+        )
 
 
 def _lean(network: Network) -> Network:

@@ -82,6 +82,12 @@ def attention(layer: Attention, stream: Stream, walk: Walker) -> Passed:
 def _check_scores(layer: Attention, stream: Stream, memory: Stream, place: str) -> None:
     """Refuse scores so large that a row looks at one token whatever else happens."""
     if layer.qk_norm:
+        lengths = [s.k.value[s.orbits.diagonal] + layer.sigma_b for s in (stream, memory)]
+        if not all(np.all(x > 0.0) for x in lengths):
+            raise ConvergenceError(
+                f"{place}: queries or keys are zero, so that they have no direction to normalise; "
+                f"set qk_norm=False or give inputs that are not zero."
+            )
         spread = layer.sigma_q * layer.sigma_k
     else:
         with np.errstate(over="ignore"):

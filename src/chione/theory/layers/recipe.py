@@ -17,6 +17,8 @@ trains itself it adds as tangents of its own.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from chione.activations import AbstractActivation
@@ -26,7 +28,7 @@ from chione.theory.layers.orbits import Orbits
 from chione.theory.layers.population import Population
 
 
-class Recipe:
+class Recipe(ABC):
     """One node; rows of all arrays are channels, columns sites.
 
     Parameters
@@ -53,17 +55,17 @@ class Recipe:
         """Largest relative error of the moments that it is drawn with; None if it is made."""
         return None
 
+    @abstractmethod
     def value(self, crowd: Population, *x: Array) -> Array:
         """Channels from those of the parents."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tangent(self, crowd: Population, *dx: Array | None) -> Array | None:
         """Tangents from those of the parents; None are zeros."""
-        raise NotImplementedError
 
+    @abstractmethod
     def back(self, crowd: Population, g: Array) -> tuple[Array, ...]:
         """Gradients at the parents from the one here."""
-        raise NotImplementedError
 
 
 class Leaf(Recipe):

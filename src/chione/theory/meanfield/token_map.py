@@ -43,7 +43,7 @@ from chione.theory.layers.walk import Walk
 
 _SECANTS, _STRIDE, _FAR = 200, 4.0, 20.0  # of log q: their number, the longest, a growth for ever
 _BRACKETS, _REACH = 60, 0.5  # steps of log(1 - c) that look for a change of sign
-_EXACT = 1e-14
+_EXACT, _LEFT = 1e-14, 1e-6
 _SETTLED = 1e-11
 _LARGE_HEAD = 512  # channels from which theory takes a head for infinitely large
 
@@ -221,15 +221,22 @@ class TokenMap:
         one = math.log(q)
         at_one = change(one)
         two = one + at_one
+        # what is added to q stays, relative to the first time, where lengths grow for ever
+        left = _LEFT * abs(math.expm1(at_one)) * q
+
+        def still(x: float, at: float) -> bool:
+            return math.exp(x) * abs(at) <= left or abs(at) <= abs(at_first) <= _EXACT
+
+        at_first = at_one
         for _ in range(_SECANTS):
-            if abs(at_one) <= _EXACT:
+            if abs(at_one) <= _EXACT and still(one, at_one):
                 return math.exp(one)
             if abs(two - math.log(q)) > _FAR:
                 return None
             at_two = change(two)
             slope = (at_two - at_one) / (two - one) if two != one else 0.0
             step = -at_two / slope if slope < 0.0 else at_two
-            if abs(at_two) <= abs(at_one) <= 1e-12:
+            if abs(at_two) <= abs(at_one) <= 1e-12 and still(two, at_two):
                 return math.exp(two)  # what is left is rounding
             one, at_one = two, at_two
             two = one + min(max(step, -_STRIDE), _STRIDE)
