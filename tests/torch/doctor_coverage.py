@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import torch
 from doctor_models import MODELS
 
-from chione.torch import batches, inspect
-from chione.torch.gradients import arriving
-from chione.torch.inspection import measured_moments, trace
-from chione.torch.report import InspectionReport
+from chione.torch import inspect
+from chione.torch.capture import batches
+from chione.torch.capture.gradients import arriving
+from chione.torch.inspection.inspection import measured_moments, trace
+from chione.torch.inspection.report import InspectionReport
 
 DRAWS, WITHIN, ERRORS = 20, 0.15, 3.0
 

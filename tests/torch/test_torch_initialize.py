@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 import chione.torch  # noqa: E402 - needs torch
 from chione.torch import calculate_gain, initialize_, inspect  # noqa: E402
-from chione.torch.gains import recommended  # noqa: E402
+from chione.torch.recommendation.gains import recommended  # noqa: E402
 
 nn = torch.nn
 F = torch.nn.functional
@@ -403,7 +403,7 @@ def test_the_gain_keeps_the_mean_square_gradient_of_each_layer():
     for name in ("tanh", "selu", "mish", "sigmoid"):
         best = recommended(name)
         slope = chione.theory.derivative_second_moment(
-            chione.torch.gains.as_activation(name), best.length
+            chione.torch.recommendation.gains.as_activation(name), best.length
         )
         assert best.sigma_w**2 * float(slope) == pytest.approx(1.0, rel=1e-6)
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from chione.base import Status, UnsupportedModuleError  # noqa: E402
 from chione.torch import jacobian_spectrum, normal_, orthogonal_  # noqa: E402 - needs torch
-from chione.torch.jacobian import jacobian_operator  # noqa: E402
+from chione.torch.spectra.jacobian import jacobian_operator  # noqa: E402
 
 nn = torch.nn
 

@@ -23,13 +23,13 @@ from chione.networks import (  # noqa: E402
 )
 from chione.theory.layers.stream import from_moments  # noqa: E402
 from chione.theory.layers.walk import propagate  # noqa: E402
-from chione.torch.inspection import measured_moments, trace  # noqa: E402
+from chione.torch.expected.walk import Walk  # noqa: E402
+from chione.torch.inspection.inspection import measured_moments, trace  # noqa: E402
 from chione.torch.layers.entering import Attention, Embedding  # noqa: E402
 from chione.torch.layers.joins import Concat, Product, Sum, View  # noqa: E402
 from chione.torch.layers.nonlinearity import Applied  # noqa: E402
 from chione.torch.layers.norm import Frozen  # noqa: E402
 from chione.torch.layers.tensors import Weight  # noqa: E402
-from chione.torch.walk import Walk  # noqa: E402
 
 nn = torch.nn
 

@@ -9,7 +9,7 @@ from chione.activations import activation
 from chione.theory import derivative_second_moment, second_moment
 from chione.theory.meanfield.length_map import LengthMap
 from chione.theory.moments.moments import moments
-from chione.torch.recipes import fading_length
+from chione.torch.recommendation.recipes import fading_length
 
 STARTS = np.geomspace(1e-8, 1.0, 97)
 

@@ -13,9 +13,10 @@ from chione.theory.layers.batch_norm import batch_norm  # noqa: E402
 from chione.theory.layers.batch_of_sites import batch_of_sites  # noqa: E402
 from chione.theory.layers.stream import Gradient, from_moments  # noqa: E402
 from chione.theory.layers.walk import Walk  # noqa: E402
-from chione.torch import inspect, lattice  # noqa: E402
-from chione.torch.lattice import is_whole, pair_weights, places  # noqa: E402
-from chione.torch.profiles import Reads  # noqa: E402
+from chione.torch import inspect  # noqa: E402
+from chione.torch.capture import lattice  # noqa: E402
+from chione.torch.capture.lattice import is_whole, pair_weights, places  # noqa: E402
+from chione.torch.expected.profiles import Reads  # noqa: E402
 
 nn, F = torch.nn, torch.nn.functional
 WIDTH, HEADS, TOKENS = 192, 4, 6

@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from chione.torch.layouts import layout_of  # noqa: E402 - needs torch
-from chione.torch.tensors import (  # noqa: E402
+from chione.torch.capture.layouts import layout_of  # noqa: E402 - needs torch
+from chione.torch.initialisation.tensors import (  # noqa: E402
     critical_normal_,
     critical_uniform_,
     delta_orthogonal_,

@@ -22,8 +22,8 @@ from chione.theory.moments.moments import (  # noqa: E402
 from chione.theory.moments.pair_kernels import kernel  # noqa: E402
 from chione.theory.moments.quick_pairs import QuickPrepared  # noqa: E402
 from chione.torch import inspect  # noqa: E402 - needs torch
-from chione.torch.identify import identify  # noqa: E402
-from chione.torch.recipes import recipe  # noqa: E402
+from chione.torch.capture.identify import identify  # noqa: E402
+from chione.torch.recommendation.recipes import recipe  # noqa: E402
 
 nn = torch.nn
 

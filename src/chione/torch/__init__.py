@@ -7,21 +7,21 @@ try:
 except ImportError as err:
     raise MissingExtraError("torch", "torch", "chione.torch") from err
 
-from chione.torch.changes import InitializationReport, LayerChange
-from chione.torch.exponents import ModelParametrization, parametrization
-from chione.torch.gains import calculate_gain
-from chione.torch.initialize import initialize_
-from chione.torch.inspection import NonFiniteError, inspect
-from chione.torch.layer_report import Expected, LayerReport
-from chione.torch.report import InspectionReport, Verdict
-from chione.torch.spectrum import ModelJacobian, jacobian_spectrum
-from chione.torch.tensors import (
+from chione.torch.expected.layer_report import Expected, LayerReport
+from chione.torch.initialisation.changes import InitializationReport, LayerChange
+from chione.torch.initialisation.initialize import initialize_
+from chione.torch.initialisation.tensors import (
     critical_normal_,
     critical_uniform_,
     delta_orthogonal_,
     normal_,
     orthogonal_,
 )
+from chione.torch.inspection.inspection import NonFiniteError, inspect
+from chione.torch.inspection.report import InspectionReport, Verdict
+from chione.torch.recommendation.gains import calculate_gain
+from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
+from chione.torch.steps.exponents import ModelParametrization, parametrization
 
 del _torch
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from chione.networks import Convolution, Dense
+from chione.torch.capture.operations import CONVOLUTIONS, TRANSPOSED
 from chione.torch.layers.dense import Look, names, taken
 from chione.torch.layers.joins import Padded
 from chione.torch.layers.tensors import Weight
-from chione.torch.operations import CONVOLUTIONS, TRANSPOSED
 
 _PLAIN = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _TRANSPOSED = (

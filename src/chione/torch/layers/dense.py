@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import torch
 
 from chione.networks import Dense
+from chione.torch.capture.operations import MATMULS
 from chione.torch.layers.tensors import Weight
-from chione.torch.operations import MATMULS
 
 # A parameter as seen by an operation: its full name, and whether its two axes were swapped.
 Seen: TypeAlias = tuple[str, bool]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from chione.networks import AbstractLayer
+from chione.torch.capture.operations import SWAPS
 from chione.torch.layers.joins import View
-from chione.torch.operations import SWAPS
 
 HEADS = ("split", "heads")
 Seen = tuple[AbstractLayer, str]

@@ -11,7 +11,7 @@ import torch
 
 from chione.activations import AbstractActivation
 from chione.networks import AbstractLayer, Nonlinearity, Shape
-from chione.torch.identify import identify, looked_up
+from chione.torch.capture.identify import identify, looked_up
 
 
 @final

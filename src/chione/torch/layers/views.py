@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from chione.networks import AbstractLayer, Flatten
+from chione.torch.capture.operations import SWAPS
 from chione.torch.layers.heads import heads_view
 from chione.torch.layers.joins import Pick, View
-from chione.torch.operations import SWAPS
 
 Shape = tuple[int, ...]
 

@@ -1,0 +1,1 @@
+"""What theory expects at each row of a traced model."""

@@ -1,0 +1,1 @@
+"""Set the weights of a model, and fill single tensors."""

@@ -1,0 +1,1 @@
+"""Measure a model and judge what was measured."""

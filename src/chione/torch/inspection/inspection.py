@@ -1,0 +1,277 @@
+"""Measure a real model: signals, correlations, gradients, layer by layer, beside the theory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from chione.base import ChioneError, checks
+from chione.torch.capture import batches
+from chione.torch.capture.followers import followers
+from chione.torch.capture.gradients import Arriving, arriving, jacobian_norm
+from chione.torch.capture.nodes import Graph, Node
+from chione.torch.capture.state import preserved
+from chione.torch.capture.statistics import Moments, moments
+from chione.torch.capture.tracing import check_model, shared_parameters, trace
+from chione.torch.capture.trunk import behind_norm, trunk
+from chione.torch.expected.expect import expect
+from chione.torch.expected.layer_report import Expected, LayerReport
+from chione.torch.inspection.report import InspectionReport
+from chione.torch.inspection.verdict import TrunkRow, judge
+from chione.torch.layers.entering import Embedding, Entering
+from chione.torch.layers.tensors import Heads, Table, Weight, spread
+
+Loss = Callable[[Any], torch.Tensor]
+
+
+class NonFiniteError(ChioneError, ValueError):
+    """A layer produces NaN or infinite values; the message names the first one."""
+
+
+def inspect(
+    model: torch.nn.Module,
+    batch: Any,
+    loss: Loss | None = None,
+    *,
+    projections: int = 4,
+    seed: int = 0,
+) -> InspectionReport:
+    r"""Measure signals and gradients in every layer of a model, beside what theory expects.
+
+    .. math:: q = \langle h^2 \rangle, \quad
+              c_{ab} = \frac{h_a \cdot h_b}{|h_a| |h_b|}, \quad
+              g = \langle (\partial \mathcal L / \partial h)^2 \rangle, \quad
+              \mathcal J = \frac{1}{n_y} \left\| \frac{\partial y}{\partial h} \right\|_F^2
+
+    Parameters
+    ----------
+    model : Module
+        Any module; it runs in the mode (train or eval) it is in. Weights, buffers, gradients,
+        modes, hooks and random states are afterwards as before, also after an exception.
+    batch : Tensor, tuple, list or mapping
+        A tuple or list goes to ``forward`` as positional arguments, a mapping as keyword arguments,
+        where its signature takes them so, else as one argument. The first axis of the first
+        tensor counts the inputs; a few different inputs (32 or more) give good correlations.
+    loss : callable, optional
+        From what the model returns to a number. Without one the gradients are those of random
+        projections of the output, with mean square 1 there.
+    projections : int
+        Number of random projections, each one backward pass; at least 1.
+    seed : int
+        Seed of the projections.
+
+    Returns
+    -------
+    InspectionReport
+        ``print`` shows a table; ``.layers``, ``.verdict``, ``.plot()``, ``.to_dict()``,
+        ``.assert_trainable()``.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no module.
+    ValueError
+        For a model without parameters, with integer or meta-device parameters or NaN in them; for
+        a batch without tensors, with NaN, or that the model rejects (the layer is named and its own
+        error attached). NonFiniteError, a ValueError, if a layer produces NaN or infinities (the
+        first one is named).
+
+    Notes
+    -----
+    Measured values are exact for the batch, up to the precision of the model; `jacobian` has the
+    standard error of the projections beside it. The theory is that of wide random networks: a
+    network of width N deviates by about sqrt(depth / N). Where a layer has no rule, theory starts
+    again behind it from what was measured. Cost: one forward pass, 1 + `projections` backward
+    passes, one copy of the weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from chione.torch import inspect
+    >>> net = torch.nn.Sequential(*[m for _ in range(20) for m in
+    ...                             (torch.nn.Linear(64, 64), torch.nn.Tanh())])
+    >>> inspect(net, torch.randn(16, 64)).verdict.problem
+    'vanishing gradient'
+    """
+    model = check_model(model)
+    size = batches.batch_size(batch)
+    projections = checks.integer("projections", projections)
+    generator = torch.Generator().manual_seed(checks.integer("seed", seed, minimum=0))
+    if loss is not None and not callable(loss):
+        raise TypeError(
+            f"loss must be a function of what the model returns, but it is {type(loss).__name__}; "
+            "pass for example lambda out: cross_entropy(out, labels)."
+        )
+    with preserved(model), torch.inference_mode(False), torch.enable_grad():
+        for parameter in model.parameters():
+            parameter.requires_grad_(parameter.is_floating_point())
+        graph, out = trace(model, batch, size)
+        output = batches.output_tensor(out)
+        measured = measured_moments(graph)
+        _check_finite(graph, measured)
+        scalar = None if loss is None else _loss_value(loss, out)
+        found = arriving(graph, output, scalar, projections=projections, generator=generator)
+    return _report(model, graph, measured, found, output, loss, projections, seed)
+
+
+def measured_moments(graph: Graph) -> dict[int, Moments]:
+    """Statistics of all nodes that were measured, by index."""
+    return {n.index: moments(n.numbers.tolist()) for n in graph.nodes if n.numbers is not None}
+
+
+def _check_finite(graph: Graph, measured: dict[int, Moments]) -> None:
+    before = None
+    for node in graph.rows():
+        here = measured[node.index]
+        if not here.finite:
+            broken = weight_problem(node)
+            cause = f" because its {broken} holds NaN or infinite values" if broken else ""
+            grown = "" if before is None else f" (mean square {before:.3g} one layer earlier)"
+            raise NonFiniteError(
+                f"layer {node.name!r} is the first to produce NaN or infinite values{cause}"
+                f"{grown}; initialise the model anew, for example with "
+                "chione.torch.initialize_(model)."
+            )
+        before = here.mean_square
+
+
+def weight_problem(node: Node) -> str:
+    """Which of the tensors of an affine row is not finite."""
+    if isinstance(node.tensors, Weight):
+        for label, tensor in (("weight", node.tensors.weight), ("bias", node.tensors.bias)):
+            if tensor is not None and not bool(torch.isfinite(tensor).all()):
+                return label
+    return ""
+
+
+def _loss_value(loss: Loss, out: Any) -> torch.Tensor:
+    value = loss(out)
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"loss must return one number, but it returned {shape}; take its mean.")
+    if not bool(torch.isfinite(value)):
+        raise ValueError(f"loss must be finite, but it is {value.item()}; look at the labels.")
+    return value
+
+
+def _report(
+    model: torch.nn.Module,
+    graph: Graph,
+    measured: dict[int, Moments],
+    found: Arriving,
+    output: torch.Tensor,
+    loss: Loss | None,
+    projections: int,
+    seed: int,
+) -> InspectionReport:
+    follow = followers(graph)
+    theory = expect(graph, measured, found)
+    layers = tuple(
+        layer_report(node, measured[node.index], found, follow, theory.get(node.index))
+        for node in graph.rows()
+    )
+    inputs = [measured[n.index] for n in graph.nodes if isinstance(n.layer, Entering)]
+    notes = []
+    if graph.batch < 2:
+        notes.append("One input only: correlations between inputs need at least two.")
+    compiled = [n for n, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)]
+    if compiled:
+        notes.append(f"Compiled modules are not seen inside: {', '.join(compiled[:5])}.")
+    lost = [n.name for n in graph.rows() if n.edge is None]
+    if lost:
+        notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")
+    for name in dict.fromkeys(graph.reused().values()):
+        notes.append(
+            f"weight {name!r} is used twice: what it gives the second time is not that of fresh "
+            "weights, so theory starts again from what was measured there."
+        )
+    one_minus_c = inputs[0].one_minus_c if inputs else math.nan
+    on_trunk, relative = trunk(graph), behind_norm(graph)
+    rows = tuple(
+        TrunkRow(layer, node.index in relative)
+        for node, layer in zip(graph.rows(), layers, strict=True)
+        if node.index in on_trunk
+    )
+    return InspectionReport(
+        layers=layers,
+        verdict=judge(layers, rows, one_minus_c),
+        model=type(model).__name__,
+        batch=graph.batch,
+        output_shape=tuple(output.shape),
+        loss="random projections of the output" if loss is None else "the given loss",
+        projections=projections,
+        seed=seed,
+        training=model.training,
+        input_one_minus_c=one_minus_c,
+        shared=shared_parameters(model),
+        notes=tuple(notes),
+    )
+
+
+def layer_report(
+    node: Node,
+    here: Moments,
+    found: Arriving,
+    follow: dict[int, Node],
+    theory: Expected | None,
+) -> LayerReport:
+    """Put together what is known of one row."""
+    jacobian, error = jacobian_norm(node, found)
+    activation = follow.get(node.index)
+    applied = None if activation is None else activation.applied
+    sat = None if activation is None else activation.saturation
+    saturated, dead = (math.nan, math.nan) if sat is None else sat.tolist()
+    weight_std = bias_std = sigma_w = sigma_b = fan_in = fan_out = None
+    weights = node.tensors
+    if isinstance(weights, Weight):
+        fan_in, fan_out = weights.fan_in, int(_fan_out(weights))
+        weight_std = weights.spread.std
+        sigma_w = math.sqrt(weights.spread.mean_square * fan_in)
+        bias_std = None if weights.bias is None else weights.bias_spread.std
+        sigma_b = math.sqrt(weights.bias_spread.mean_square)
+    elif isinstance(weights, Heads):
+        fan_in, fan_out = float(weights.weight.shape[1]), node.shape[-1]
+        found_w = spread(weights.weight)
+        weight_std, sigma_w = found_w.std, math.sqrt(found_w.mean_square * fan_in)
+        if weights.bias is not None:
+            found_b = spread(weights.bias)
+            bias_std, sigma_b = found_b.std, math.sqrt(found_b.mean_square)
+    elif isinstance(node.layer, Embedding) and isinstance(weights, Table):
+        table = spread(weights.weight)
+        weight_std, sigma_w = table.std, math.sqrt(table.mean_square)
+    return LayerReport(
+        name=node.name,
+        kind=node.kind,
+        operation=node.operation or node.kind,
+        shape=node.shape,
+        fan_in=fan_in,
+        fan_out=fan_out,
+        mean=here.mean,
+        mean_square=here.mean_square,
+        one_minus_c=here.one_minus_c,
+        gradient=found.gradient.get(node.index, math.nan),
+        jacobian=jacobian,
+        jacobian_error=error,
+        weight_std=weight_std,
+        bias_std=bias_std,
+        sigma_w=sigma_w,
+        sigma_b=sigma_b,
+        activation=None if applied is None else applied.name,
+        saturation=saturated,
+        dead=dead,
+        known=theory is not None,
+        expected=theory or Expected(),
+        residual=node.is_residual,
+    )
+
+
+def _fan_out(weights: Weight) -> float:
+    w = weights.weight
+    if weights.operation == "linear" and not weights.transposed:
+        return float(w.shape[0])
+    if "convolution" in weights.operation:
+        return float(w.shape[1] * weights.groups if weights.transposed else w.shape[0])
+    return float(w.numel() / weights.fan_in)

@@ -1,0 +1,1 @@
+"""Which sigmas an activation wants, in the terms of PyTorch."""

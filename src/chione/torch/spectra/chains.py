@@ -1,0 +1,99 @@
+"""Is a model a plain multi-layer perceptron? Then the theory has the law of its Jacobian."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from chione.base import ChioneError
+from chione.networks import Dense, Flatten, Nonlinearity
+from chione.theory.critical.criticality import criticality
+from chione.theory.spectra.jacobian import JacobianSpectrum
+from chione.theory.spectra.jacobian import jacobian_spectrum as limit_spectrum
+from chione.torch.capture.nodes import Graph, Node
+from chione.torch.capture.state import preserved
+from chione.torch.capture.statistics import moments
+from chione.torch.capture.tracing import trace
+from chione.torch.layers.entering import Entering
+from chione.torch.layers.joins import View
+
+_Q_RATIO = 2.0  # the law takes all layers alike; beyond this the comparison would mislead
+
+
+def theory_of_chain(model: torch.nn.Module, x: torch.Tensor) -> tuple[JacobianSpectrum | None, str]:
+    """The limit law for a chain (dense layer, activation) * L, or None and the reason."""
+    with preserved(model), torch.no_grad():
+        graph, _ = trace(model, x, int(x.shape[0]) if x.dim() else 1)
+    if x.dim() == 0 or x.shape[0] != 1:
+        return None, "No theory: it is for one input."
+    chain = _chain(graph)
+    if chain is None:
+        return None, "No theory: the model is no chain of dense layers each with its activation."
+    affine, activations = chain
+    phis = [found and found.activation for found in activations]
+    if phis[0] is None or any(phi != phis[0] for phi in phis):
+        return None, "No theory: the activations differ or are not known."
+    weights = [node.weight for node in affine if node.weight is not None]
+    sigmas = [math.sqrt(w.sigma_w2) for w in weights]
+    lengths = [moments(n.numbers.tolist()).mean_square for n in affine if n.numbers is not None]
+    if min(sigmas) <= 0.0 or min(lengths) <= 0.0:
+        return None, "No theory: a layer is zero."
+    # Scales commute with everything, so only their product counts; lengths shape phi'(h)^2, but
+    # for straight lines that meet at zero.
+    straight = criticality(phis[0]).universality == "scale-invariant"
+    if not straight and max(lengths) > _Q_RATIO * min(lengths):
+        return None, "No theory: the mean square of the pre-activations is not stationary."
+    mean = math.exp(sum(math.log(q) for q in lengths) / len(lengths))
+    sigma = math.exp(sum(math.log(s) for s in sigmas) / len(sigmas))
+    widths = [weights[0].weight.shape[1], *(w.weight.shape[0] for w in weights)]
+    law = "orthogonal" if all(_is_isometry(w.weight) for w in weights) else "gaussian"
+    equal = len(set(widths)) == 1
+    if law == "orthogonal" and not equal:
+        return None, "No theory: orthogonal weights of unequal widths."
+    options: dict[str, Any] = {} if equal else {"widths": [float(n) for n in widths]}
+    try:
+        found = limit_spectrum(
+            phis[0], depth=len(affine), sigma_w=sigma, q_star=mean, weights=law, **options
+        )
+    except (ChioneError, ValueError) as err:
+        return None, f"No theory: {err}"
+    return (
+        found,
+        f"Theory for {law} weights with the measured sigma_w = {sigma:.4g}, q = {mean:.4g}.",
+    )
+
+
+def _chain(graph: Graph) -> tuple[list[Node], list[Nonlinearity | None]] | None:
+    if graph.output is None:
+        return None
+    affine: list[Node] = []
+    activations: list[Nonlinearity | None] = []
+    node = graph.nodes[graph.output]
+    while not isinstance(node.layer, Entering):
+        if node.applied is not None:
+            if len(activations) > len(affine):
+                return None
+            activations.append(node.applied.layer)
+        elif isinstance(node.layer, Dense) and node.operation == "linear":
+            affine.append(node)
+            if len(affine) != len(activations):
+                return None
+        elif not isinstance(node.layer, (View, Flatten)):
+            return None
+        if len(node.parents) != 1:
+            return None
+        node = graph.nodes[node.parents[0]]
+    if not affine or len(affine) != len(activations):
+        return None
+    return affine[::-1], activations[::-1]
+
+
+def _is_isometry(weight: torch.Tensor) -> bool:
+    """Whether W W^T (or W^T W) is a multiple of the identity to one percent."""
+    w = weight.detach().double()
+    gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    scale = torch.diagonal(gram).mean()
+    error = torch.linalg.norm(gram - scale * torch.eye(gram.shape[0]).to(gram))
+    return bool(error <= 0.01 * scale * math.sqrt(gram.shape[0]))

@@ -1,0 +1,1 @@
+"""What the next steps of an optimiser do to a model."""
