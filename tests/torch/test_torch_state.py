@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from chione.torch.inspection.inspection import inspect  # noqa: E402 - needs torch
+from chione.torch import inspect  # noqa: E402 - needs torch
 
 nn = torch.nn
 
