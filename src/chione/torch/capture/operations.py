@@ -25,6 +25,7 @@ VIEWS = _words(
     "squeeze_ unsqueeze_ transpose_ adjoint moveaxis roll flip alias requires_grad_ cpu cuda "
     "expand expand_as"
 )
+COPIES = _words("contiguous clone to float double half bfloat16 type type_as alias")
 SWAPS = _words("t transpose swapaxes swapdims permute __get__ adjoint")
 ADDS = _words("add add_ __add__ __radd__ __iadd__ sub sub_ __sub__ __isub__ subtract")
 PRODUCTS = _words("mul mul_ __mul__ __rmul__ __imul__ multiply")
