@@ -63,6 +63,9 @@ IGNORED = _words(
     "__hash__"
 )
 
+# Calls that hand the memory of a tensor to code that torch does not see.
+HANDED_OUT = _words("numpy __array__ data_ptr untyped_storage storage __dlpack__ __set__")
+
 
 def base_name(func: Any) -> str:
     """The name of the operation, without the underscore of the in-place form."""
