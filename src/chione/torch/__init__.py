@@ -18,6 +18,7 @@ from chione.torch.initialisation.tensors import (
     orthogonal_,
 )
 from chione.torch.inspection.inspection import NonFiniteError, inspect
+from chione.torch.inspection.parameter_report import ParameterReport
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
@@ -34,6 +35,7 @@ __all__ = [
     "ModelJacobian",
     "ModelParametrization",
     "NonFiniteError",
+    "ParameterReport",
     "Verdict",
     "calculate_gain",
     "critical_normal_",
