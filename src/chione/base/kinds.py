@@ -85,14 +85,15 @@ _RESULTS = {
     "theory.TransformerPhase": "theory.depth.transformer_phase",
     "theory.Trust": "theory.depth.finite_width",
     "theory.Universality": "theory.spectra.jacobian_limits",
-    "torch.Expected": "torch.layer_report",
-    "torch.InitializationReport": "torch.changes",
-    "torch.InspectionReport": "torch.report",
-    "torch.LayerChange": "torch.changes",
-    "torch.LayerReport": "torch.layer_report",
-    "torch.ModelJacobian": "torch.spectrum",
-    "torch.ModelParametrization": "torch.exponents",
-    "torch.Verdict": "torch.report",
+    "torch.Expected": "torch.expected.layer_report",
+    "torch.InitializationReport": "torch.initialisation.changes",
+    "torch.InspectionReport": "torch.inspection.report",
+    "torch.LayerChange": "torch.initialisation.changes",
+    "torch.LayerReport": "torch.expected.layer_report",
+    "torch.ModelJacobian": "torch.spectra.spectrum",
+    "torch.ModelParametrization": "torch.steps.exponents",
+    "torch.ParameterReport": "torch.inspection.parameter_report",
+    "torch.Verdict": "torch.inspection.report",
 }
 
 KINDS = {kind: f"chione.{module}" for kind, module in (_DATA | _RESULTS).items()}

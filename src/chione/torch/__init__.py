@@ -19,6 +19,7 @@ from chione.torch.initialisation.tensors import (
     orthogonal_,
 )
 from chione.torch.inspection.inspection import NonFiniteError
+from chione.torch.inspection.parameter_report import ParameterReport
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
@@ -35,6 +36,7 @@ __all__ = [
     "ModelJacobian",
     "ModelParametrization",
     "NonFiniteError",
+    "ParameterReport",
     "Verdict",
     "calculate_gain",
     "critical_normal_",
