@@ -1,0 +1,94 @@
+"""The labels that training gave, and the two halves of the zoo.
+
+`python -m zoo.labels` in benchmarks/ trains what has no label yet (`--again` everything) and writes
+labels.json; `--half development` begins with that half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from zoo.catalogue import ENTRIES, Entry, build
+from zoo.training import RATES, Run, label, train
+
+FILE = Path(__file__).with_name("labels.json")
+LABELS: dict[str, dict[str, object]] = (
+    json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+)
+
+
+def halves() -> dict[str, tuple[str, ...]]:
+    """The zoo in two random halves: one to develop a verdict on, one held apart."""
+    names = list(ENTRIES)
+    order = np.random.default_rng(2026).permutation(len(names))
+    cut = len(names) // 2
+    return {
+        "development": tuple(names[i] for i in sorted(order[:cut])),
+        "held": tuple(names[i] for i in sorted(order[cut:])),
+    }
+
+
+def runs(entry: Entry) -> list[Run]:
+    """Gradient descent and Adam at each of their rates; a fresh model for each."""
+    found = []
+    for optimiser, rates in RATES.items():
+        for rate in rates:
+            model, task = build(entry)
+            found.append(train(model, task, optimiser, rate))
+    return found
+
+
+def labelled(entry: Entry) -> dict[str, object]:
+    """The label with the runs it stands on."""
+    done = runs(entry)
+    return {
+        "label": label(done),
+        "runs": [
+            [r.optimiser, r.rate, round(r.ratio, 4) if math.isfinite(r.ratio) else None,
+             round(r.idle, 3)]
+            for r in done
+        ],
+    }  # fmt: skip
+
+
+def write(labels: dict[str, dict[str, object]]) -> None:
+    """One line for each model, so that differences can be read."""
+    lines = [f"{json.dumps(n)}: {json.dumps(labels[n])}" for n in ENTRIES if n in labels]
+    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def main() -> None:
+    import torch
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--again",
+        nargs="?",
+        const="",
+        metavar="TEXT",
+        help="label anew all models, or those with TEXT in their name",
+    )
+    parser.add_argument("--half", choices=("development", "held"), default="development")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    labels = dict(LABELS)
+    first = halves()[options.half]
+    for name in (*first, *(n for n in ENTRIES if n not in first)):
+        again = options.again is not None and options.again in name
+        if name in labels and not again:
+            continue
+        start = time.perf_counter()
+        labels[name] = labelled(ENTRIES[name])
+        spent = time.perf_counter() - start
+        print(f"{spent:5.1f} s  {name}: {json.dumps(labels[name])}", flush=True)
+        write(labels)
+
+
+if __name__ == "__main__":
+    main()
