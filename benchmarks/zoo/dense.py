@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -57,7 +58,7 @@ def mlp(
     blocks = [
         nn.Sequential(nn.Linear(a, b), NORMS[norm](b), act()) if norm != "none"
         else nn.Sequential(nn.Linear(a, b), act())
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        for a, b in pairwise(sizes)
     ]  # fmt: skip
     return Net(nn.Flatten(), blocks, nn.Linear(sizes[-1], out))
 
@@ -69,7 +70,7 @@ def siren(
     """Sitzmann et al. 2020; with `own` their initialisation, else that of torch."""
     sizes = [shape[0]] + [width] * depth
     blocks = []
-    for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(sizes)):
         lin = nn.Linear(a, b)
         if own:
             bound = 1.0 / a if i == 0 else math.sqrt(6.0 / a) / hidden
