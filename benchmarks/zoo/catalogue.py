@@ -32,11 +32,11 @@ class Entry:
         return zlib.crc32(self.name.encode()) % 2**31
 
 
-def build(entry: Entry) -> tuple[Net, Task]:
-    """The model as it is before training, the same each time, and its task."""
+def build(entry: Entry, draw: int = 0) -> tuple[Net, Task]:
+    """The model as it is before training, the same each time, and its task; `draw`: another one."""
     task = TASKS[entry.task]()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(entry.seed)
+        torch.manual_seed(entry.seed + draw)
         model = entry.make(task.shape, task.out)
         with torch.no_grad():
             change = INITIALISATIONS[entry.initialisation]

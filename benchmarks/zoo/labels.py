@@ -1,7 +1,8 @@
 """The labels that training gave, and the two halves of the zoo.
 
 `python -m zoo.labels` in benchmarks/ trains what has no label yet (`--again` everything) and writes
-labels.json; `--half development` begins with that half.
+labels.json; `--half development` begins with that half; `--stability` draws every model a second
+time and counts how often the label is another: no verdict can be right more often than that.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ def halves() -> dict[str, tuple[str, ...]]:
     return {"development": tuple(developed), "held": tuple(held)}
 
 
-def runs(entry: Entry) -> list[Run]:
+def runs(entry: Entry, draw: int = 0) -> list[Run]:
     """Gradient descent and Adam at each of their rates; a fresh model for each."""
     found = []
     for optimiser, rates in RATES.items():
         for rate in rates:
-            model, task = build(entry)
+            model, task = build(entry, draw)
             found.append(train(model, task, optimiser, rate))
     return found
 
 
-def labelled(entry: Entry) -> dict[str, object]:
+def labelled(entry: Entry, draw: int = 0) -> dict[str, object]:
     """The label with the runs it stands on."""
-    done = runs(entry)
+    done = runs(entry, draw)
     return {
         "label": label(done),
         "runs": [
@@ -61,6 +62,23 @@ def write(labels: dict[str, dict[str, object]]) -> None:
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def stability() -> str:
+    """How often a second draw of the same model has another label."""
+    changed: list[str] = []
+    crossed = 0
+    for name, entry in ENTRIES.items():
+        second, first = labelled(entry, 1)["label"], LABELS[name]["label"]
+        if second != first:
+            changed.append(f"{name}: {first}, then {second}")
+            print(changed[-1], flush=True)
+        crossed += (second == "no") != (first == "no")
+    n = len(ENTRIES)
+    return (
+        f"of {n} models drawn twice {crossed} ({100 * crossed / n:.1f} %) are trainable once and "
+        f"not the other time; {len(changed)} change between yes, doubtful and no"
+    )
+
+
 def main() -> None:
     import torch
 
@@ -73,8 +91,12 @@ def main() -> None:
         help="label anew all models, or those with TEXT in their name",
     )
     parser.add_argument("--half", choices=("development", "held"), default="development")
+    parser.add_argument("--stability", action="store_true", help="draw every model again")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.stability:
+        print(stability())
+        return
     labels = dict(LABELS)
     first = halves()[options.half]
     for name in (*first, *(n for n in ENTRIES if n not in first)):

@@ -101,3 +101,53 @@ def test_training_again_gives_the_stored_label():
         assert abs(best[0] - best[1]) < 0.05, name
         if abs(best[1] - 0.6) > 0.05:
             assert again["label"] == stored["label"], name
+
+
+@pytest.mark.slow
+def test_verdicts_agree_with_training():
+    """A sample of both halves: at least 90 % right, and a firm word is hardly ever wrong."""
+    from bench_verdict import judge
+
+    judged = [judge(n) for n in random.Random(1).sample(list(ENTRIES), 75)]
+    assert not [j for j in judged if j.verdict == "error"]
+    assert sum(j.agrees for j in judged) / len(judged) >= 0.9
+    said_no = [j for j in judged if j.verdict == "no"]
+    said_yes = [j for j in judged if j.verdict == "yes"]
+    assert len(said_no) > 10 and len(said_yes) > 20
+    assert sum(j.label != "no" for j in said_no) <= 2
+    assert sum(j.label == "no" for j in said_yes) <= 3
+
+
+def test_the_table_counts_each_verdict_once_and_names_what_disagrees():
+    from bench_verdict import Judged, disagreements, matrix, tables
+
+    name = "mlp-tanh-2x64-digits/default"
+    judged = [
+        Judged(name, "mlp", verdict, word, "")
+        for verdict, word, times in (
+            ("yes", "yes", 4), ("doubtful", "yes", 2), ("doubtful", "no", 1), ("no", "no", 3),
+            ("error", "yes", 1),
+        )
+        for _ in range(times)
+    ]  # fmt: skip
+    assert matrix(judged) == [[4, 0, 0], [2, 0, 1], [0, 0, 3]]
+    text = tables(judged, "All")
+    assert "9 of 11 (81.8 +- 11.6 %) judged as they train" in text
+    assert "| trainable (yes or doubtful) | 6 | 1 |" in text
+    assert disagreements(judged).count(name) == 2
+
+
+def test_the_comparison_calls_worse_only_what_lies_beyond_the_noise():
+    pytest.importorskip("anyinit")
+    from bench_initialize import compared, counts, mean_error
+
+    row = {
+        "default": {"losses": [0.20, 0.22, 0.18, 0.21, 0.19]},
+        "near": {"losses": [0.21, 0.23, 0.18, 0.22, 0.19]},
+        "far": {"losses": [0.30, 0.31, 0.29, 0.32, 0.28]},
+    }
+    mean, error = mean_error(row["default"])
+    assert (mean, error) == pytest.approx((0.2, 0.0158114 / 5**0.5), rel=1e-5)
+    assert compared(row, "far") == pytest.approx(0.1 / 0.01, rel=1e-5)
+    assert counts([compared(row, how) for how in ("near", "far")]) == (0, 1, 1)
+    assert compared(row, "default", "far") == -compared(row, "far")
