@@ -22,23 +22,30 @@ from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
 from chione.torch.steps.exponents import ModelParametrization, parametrization
+from chione.torch.steps.first_step import first_step
+from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, ParameterStep
 
 del _torch
 
 __all__ = [
+    "ExampleStep",
     "Expected",
+    "FirstStep",
     "InitializationReport",
     "InspectionReport",
     "LayerChange",
     "LayerReport",
+    "LayerStep",
     "ModelJacobian",
     "ModelParametrization",
     "NonFiniteError",
+    "ParameterStep",
     "Verdict",
     "calculate_gain",
     "critical_normal_",
     "critical_uniform_",
     "delta_orthogonal_",
+    "first_step",
     "initialize_",
     "inspect",
     "jacobian_spectrum",
