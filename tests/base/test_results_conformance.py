@@ -156,6 +156,9 @@ CALLS = {
     "first_step": lambda: ch.torch.first_step(
         torch_mlp(8), torch_rows(), lambda out: out.square().mean(), "sgd", lr=0.1
     ),
+    "coord_check": lambda: ch.torch.coord_check(
+        torch_mlp, torch_rows(), lambda out: out.square().mean(), 0.1, widths=(4, 8), seeds=2
+    ),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

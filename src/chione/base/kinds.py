@@ -85,6 +85,7 @@ _RESULTS = {
     "theory.TransformerPhase": "theory.depth.transformer_phase",
     "theory.Trust": "theory.depth.finite_width",
     "theory.Universality": "theory.spectra.jacobian_limits",
+    "torch.CoordCheck": "torch.steps.coord_report",
     "torch.ExampleStep": "torch.steps.report",
     "torch.Expected": "torch.expected.layer_report",
     "torch.FirstStep": "torch.steps.report",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from chione.base import Array
 from chione.plotting.panels import Panel, Picture
-from chione.plotting.style import BLUE, GREY, VERMILLION
+from chione.plotting.style import BLUE, COLOURS, GREY, MARKERS, VERMILLION
 
 _NAMES = 12  # of layers that an axis can hold
 
@@ -59,6 +59,45 @@ def step_picture(step: Mapping[str, Any]) -> Picture:
     return Picture(panels, columns=1)
 
 
+def coord_picture(check: Any) -> Picture:
+    """Panels of a ``CoordCheck``: dh over the width, layer by layer, and its slopes."""
+    order = np.argsort(check.widths)
+    widths, some = check.widths[order], range(min(len(check.layers), len(COLOURS)))
+    chosen = [round(i * (len(check.layers) - 1) / max(len(some) - 1, 1)) for i in some]
+
+    def changes(axes: Axes) -> None:
+        axes.set_xscale("log", base=2)
+        for k, i in enumerate(chosen):
+            with np.errstate(all="ignore"):
+                logs = np.log(np.where(check.changes[i] > 0.0, check.changes[i], np.nan))[order]
+            middle, spread = logs.mean(axis=1), logs.std(axis=1, ddof=1)
+            low, high = np.exp(middle - spread), np.exp(middle + spread)
+            name = check.layers[i]
+            axes.plot(
+                widths, np.exp(middle), marker=MARKERS[k], markersize=4.0, color=COLOURS[k],
+                label=name if len(name) <= 24 else "..." + name[-21:],
+            )  # fmt: skip
+            axes.fill_between(widths, low, high, color=COLOURS[k], alpha=0.15, linewidth=0)
+        axes.set_yscale("log")
+        axes.set_xlabel("width  $n$")
+        axes.set_ylabel(r"$|dh|$ of a step" if check.steps == 1 else f"$|dh|$, {check.steps} steps")
+        axes.legend(loc="best", ncols=1 if len(chosen) < 5 else 2)
+
+    def slopes(axes: Axes) -> None:
+        x = np.arange(len(check.layers))
+        axes.axhspan(-check.tolerance, check.tolerance, color=GREY, alpha=0.2, linewidth=0)
+        axes.axhline(0.0, color=GREY, linewidth=0.8)
+        error = np.where(np.isfinite(check.slopes.error), check.slopes.error, 0.0)
+        axes.errorbar(
+            x, check.slopes.value, yerr=error, fmt="o", color=BLUE, markersize=4.0, label="measured"
+        )
+        _ticks(axes, check.layers)
+        axes.set_ylabel(r"slope of $\log |dh|$ over $\log n$")
+
+    panels = {"changes": Panel(changes, (5.2, 3.8)), "slopes": Panel(slopes, (5.2, 3.8))}
+    return Picture(panels, columns=2)
+
+
 def _band(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     low, high = (_numbers([row[key] for row in rows]) for key in ("low", "high"))
     if np.any(np.isfinite(low)):
@@ -71,6 +110,10 @@ def _band(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 def _finish(axes: Axes, names: Sequence[str], label: str) -> None:
     axes.set_yscale("log")
     axes.set_ylabel(label)
+    _ticks(axes, names)
+
+
+def _ticks(axes: Axes, names: Sequence[str]) -> None:
     axes.margins(x=0.02)
     step = max(1, -(-len(names) // _NAMES))
     ticks = list(range(0, len(names), step))

@@ -21,6 +21,8 @@ from chione.torch.inspection.inspection import NonFiniteError, inspect
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
+from chione.torch.steps.coord_check import coord_check
+from chione.torch.steps.coord_report import CoordCheck
 from chione.torch.steps.exponents import ModelParametrization, parametrization
 from chione.torch.steps.first_step import first_step
 from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, ParameterStep
@@ -28,6 +30,7 @@ from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, Paramet
 del _torch
 
 __all__ = [
+    "CoordCheck",
     "ExampleStep",
     "Expected",
     "FirstStep",
@@ -42,6 +45,7 @@ __all__ = [
     "ParameterStep",
     "Verdict",
     "calculate_gain",
+    "coord_check",
     "critical_normal_",
     "critical_uniform_",
     "delta_orthogonal_",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from chione.networks import AbstractLayer, Convolution
+from chione.networks import AbstractLayer, Convolution, Scale
 from chione.torch.capture.batches import tensors
 from chione.torch.capture.elementwise import saturation
 from chione.torch.capture.nodes import Graph, Node
@@ -37,7 +37,7 @@ class Book:
     measure : bool
         Whether rows are measured.
     watch : callable, optional
-        Shown each row and its tensor.
+        Shown each row and each scale, and what left it.
     """
 
     def __init__(
@@ -95,6 +95,8 @@ class Book:
                 name = module
         node = self.graph.add(layer, name, parents, out.shape, **kw)
         self.tag(out, node)
+        if self._watch is not None and isinstance(layer, Scale):
+            self._watch(node, out)
         return node
 
     def follow(self, node: Node, source: int) -> None:

@@ -40,7 +40,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         Called as ``on_affine(node, output)`` after each affine map; what it returns replaces the
         output. The data-driven initialisation rescales weights there.
     watch : callable, optional
-        Called as ``watch(node, output)`` at each row, before anything can overwrite the output.
+        Called as ``watch(node, output)`` at each row and each scale, before anything can overwrite
+        the output.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from chione.networks import Scale
 from chione.torch.capture.nodes import Graph, Node
 from chione.torch.layers.tensors import Affine, Heads, Table, Weight
 from chione.torch.steps.bench import Bench
@@ -15,10 +16,14 @@ from chione.torch.steps.bench import Bench
 
 @dataclass
 class Look:
-    """A forward pass: copies of what left each row, and of the weight that made it, by row."""
+    """A forward pass: copies of what left each row, and of the weight that made it, by row.
+
+    With `scaled`, what leaves a matrix counts behind the constants that it is multiplied by.
+    """
 
     graph: Graph
     out: Any
+    scaled: bool
     values: dict[str, torch.Tensor] = field(default_factory=dict)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -36,37 +41,52 @@ class Moved:
 UNSEEN = Moved(math.nan, math.nan, math.nan, math.nan)
 
 
-def look(bench: Bench) -> Look:
-    """Before a step."""
-    values: dict[str, torch.Tensor] = {}
-    weights: dict[str, torch.Tensor] = {}
+class _Seen:
+    """What a pass shows: values and weights by the name of the row."""
 
-    def watch(node: Node, out: torch.Tensor) -> None:
-        values[node.name] = out.detach().clone()  # something may overwrite it
+    def __init__(self, scaled: bool) -> None:
+        self.values: dict[str, torch.Tensor] = {}
+        self.weights: dict[str, torch.Tensor] = {}
+        self._scaled = scaled
+        self._names: dict[int, str] = {}  # rows of matrices, and the scales behind them
+
+    def __call__(self, node: Node, out: torch.Tensor) -> None:
+        """Called by the tracer."""
+        name = node.name
+        if isinstance(node.layer, Scale):
+            if not self._scaled or node.parents[0] not in self._names:
+                return
+            name = self._names[node.index] = self._names[node.parents[0]]
+        elif node.is_affine:
+            self._names[node.index] = name
+        self.values[name] = out.detach().clone()
         w = weight_of(node)
         if w is not None:
-            weights[node.name] = w.detach().clone()
+            self.weights[name] = w.detach().clone()
 
-    graph, out = bench.traced(watch)
-    return Look(graph, out, values, weights)
+
+def look(bench: Bench, *, scaled: bool = False) -> Look:
+    """Before a step; copies, since something may overwrite what is shown."""
+    seen = _Seen(scaled)
+    graph, out = bench.traced(seen)
+    return Look(graph, out, scaled, seen.values, seen.weights)
 
 
 def moved(bench: Bench, before: Look) -> tuple[dict[str, Moved], Any]:
     """Behind a step: how far each row is from where it was, and the output."""
+    seen = _Seen(before.scaled)
+    with torch.no_grad():
+        _, out = bench.traced(seen)
     found: dict[str, Moved] = {}
-
-    def watch(node: Node, out: torch.Tensor) -> None:
-        old = before.values.get(node.name)
-        if old is None or old.shape != out.shape:
-            return
-        w, was = weight_of(node), before.weights.get(node.name)
+    for name, new in seen.values.items():
+        old = before.values.get(name)
+        if old is None or old.shape != new.shape:
+            continue
+        w, was = seen.weights.get(name), before.weights.get(name)
         sizes = (math.nan, math.nan)
         if w is not None and was is not None and was.shape == w.shape:
-            sizes = rms(was), rms(w.detach() - was)
-        found[node.name] = Moved(rms(old), rms(out.detach() - old), *sizes)
-
-    with torch.no_grad():
-        _, out = bench.traced(watch)
+            sizes = rms(was), rms(w - was)
+        found[name] = Moved(rms(old), rms(new - old), *sizes)
     return found, out
 
 

@@ -26,7 +26,10 @@ _FEWEST = 3  # draws that tell a deviation
 
 @dataclass(frozen=True)
 class Ran:
-    """What some steps did; fields as in :class:`FirstStep`, and gradients by parameter."""
+    """What some steps did; fields as in :class:`FirstStep`, and gradients by parameter.
+
+    `rounding` is the unit of the coarsest precision of a parameter.
+    """
 
     rows: dict[str, Moved]
     gradients: dict[str, float]
@@ -34,6 +37,7 @@ class Ran:
     loss_after: float
     predicted: float
     output_change: float
+    rounding: float
 
 
 @dataclass
@@ -77,7 +81,8 @@ def run(bench: Bench, before: Look, steps: int) -> Ran:
         after = float(bench.loss_of(out))
         y, was = batches.output_tensor(out), batches.output_tensor(before.out)
         change = rms(y - was) if y.shape == was.shape else math.nan
-    return Ran(rows, gradients, losses[0], after, predicted, change)
+    rounding = max(torch.finfo(p.dtype).eps for p in bench.parameters)
+    return Ran(rows, gradients, losses[0], after, predicted, change, rounding)
 
 
 def alone(one: Example, start: dict[str, torch.Tensor]) -> dict[str, float]:
