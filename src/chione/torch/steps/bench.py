@@ -136,7 +136,27 @@ def bench(
         )
     checks.integer("seed", seed, minimum=0)
     batches.batch_size(batch)
-    with preserved(model), torch.inference_mode(False), torch.enable_grad():
+    with (
+        preserved(model, weights=False),  # all of them are written: they are copied here
+        _weights(model),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
         used = made(model, optimizer, lr)
         with untouched(used, model):
             yield Bench(model, batch, loss, used, seed)
+
+
+@contextmanager
+def _weights(model: torch.nn.Module) -> Iterator[None]:
+    """On leaving, put back all parameters, in the memory that they had."""
+    kept = [(p, p.detach(), p.detach().clone()) for p in model.parameters()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for p, there, value in kept:
+                if p.data_ptr() != there.data_ptr():
+                    p.data = there
+                if not torch.equal(there, value):
+                    there.copy_(value)
