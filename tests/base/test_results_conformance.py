@@ -36,6 +36,11 @@ def torch_mlp(width):
     return torch.nn.Sequential(layer(5, width), torch.nn.Tanh(), layer(width, 1))
 
 
+def torch_rows():
+    torch = pytest.importorskip("torch")
+    return torch.linspace(-1.0, 1.0, 20).reshape(4, 5)
+
+
 def torch_model():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
@@ -147,6 +152,12 @@ CALLS = {
     "model jacobian": lambda: ch.torch.jacobian_spectrum(torch_model()[0], torch_model()[1][0]),
     "model parametrization": lambda: ch.torch.parametrization(
         torch_mlp, (8, 16), optimizer=0.1, batch=torch_model()[1].float(), seeds=2
+    ),
+    "first_step": lambda: ch.torch.first_step(
+        torch_mlp(8), torch_rows(), lambda out: out.square().mean(), "sgd", lr=0.1
+    ),
+    "coord_check": lambda: ch.torch.coord_check(
+        torch_mlp, torch_rows(), lambda out: out.square().mean(), 0.1, widths=(4, 8), seeds=2
     ),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }

@@ -23,25 +23,36 @@ from chione.torch.inspection.parameter_report import ParameterReport
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
+from chione.torch.steps.coord_check import coord_check
+from chione.torch.steps.coord_report import CoordCheck
 from chione.torch.steps.exponents import ModelParametrization, parametrization
+from chione.torch.steps.first_step import first_step
+from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, ParameterStep
 
 del _torch
 
 __all__ = [
+    "CoordCheck",
+    "ExampleStep",
     "Expected",
+    "FirstStep",
     "InitializationReport",
     "InspectionReport",
     "LayerChange",
     "LayerReport",
+    "LayerStep",
     "ModelJacobian",
     "ModelParametrization",
     "NonFiniteError",
     "ParameterReport",
+    "ParameterStep",
     "Verdict",
     "calculate_gain",
+    "coord_check",
     "critical_normal_",
     "critical_uniform_",
     "delta_orthogonal_",
+    "first_step",
     "initialize_",
     "inspect",
     "jacobian_spectrum",
