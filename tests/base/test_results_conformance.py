@@ -148,6 +148,7 @@ CALLS = {
     "model parametrization": lambda: ch.torch.parametrization(
         torch_mlp, (8, 16), optimizer=0.1, batch=torch_model()[1].float(), seeds=2
     ),
+    "precision": lambda: ch.torch.precision(*torch_model(), loss=lambda y: y.square().mean()),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

@@ -8,6 +8,14 @@ except ImportError as err:
     raise MissingExtraError("torch", "torch", "chione.torch") from err
 
 from chione.torch.expected.layer_report import Expected, LayerReport
+from chione.torch.formats.precision import precision
+from chione.torch.formats.report import (
+    AdamEpsilon,
+    FormatShare,
+    FormatVerdict,
+    PrecisionReport,
+    TensorRange,
+)
 from chione.torch.initialisation.changes import InitializationReport, LayerChange
 from chione.torch.initialisation.initialize import initialize_
 from chione.torch.initialisation.tensors import (
@@ -26,7 +34,10 @@ from chione.torch.steps.exponents import ModelParametrization, parametrization
 del _torch
 
 __all__ = [
+    "AdamEpsilon",
     "Expected",
+    "FormatShare",
+    "FormatVerdict",
     "InitializationReport",
     "InspectionReport",
     "LayerChange",
@@ -34,6 +45,8 @@ __all__ = [
     "ModelJacobian",
     "ModelParametrization",
     "NonFiniteError",
+    "PrecisionReport",
+    "TensorRange",
     "Verdict",
     "calculate_gain",
     "critical_normal_",
@@ -45,4 +58,5 @@ __all__ = [
     "normal_",
     "orthogonal_",
     "parametrization",
+    "precision",
 ]

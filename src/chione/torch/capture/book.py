@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.tensors import Table
 
 Modules = list[tuple[str, torch.nn.Module]]
+OnTensor = Callable[[Node, torch.Tensor], None]
 
 
 class Book:
@@ -34,10 +36,15 @@ class Book:
         Number of inputs.
     measure : bool
         Whether rows are measured.
+    on_tensor : callable, optional
+        Called as ``on_tensor(node, tensor)`` with each new node and what it made.
     """
 
-    def __init__(self, modules: Modules, batch: int, measure: bool) -> None:
+    def __init__(
+        self, modules: Modules, batch: int, measure: bool, on_tensor: OnTensor | None = None
+    ) -> None:
         self.graph = Graph(batch)
+        self.on_tensor = on_tensor
         self.measure = measure
         self.path = ""  # the innermost module that is running, kept up to date by the tracer
         self._node_of: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
@@ -88,6 +95,8 @@ class Book:
                 name = module
         node = self.graph.add(layer, name, parents, out.shape, **kw)
         self.tag(out, node)
+        if self.on_tensor is not None:
+            self.on_tensor(node, out)
         return node
 
     def follow(self, node: Node, source: int) -> None:

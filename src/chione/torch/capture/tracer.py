@@ -39,14 +39,22 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
     on_affine : callable, optional
         Called as ``on_affine(node, output)`` after each affine map; what it returns replaces the
         output. The data-driven initialisation rescales weights there.
+    on_tensor : callable, optional
+        Called as ``on_tensor(node, tensor)`` with each step and what it made.
     """
 
     def __init__(
-        self, model: torch.nn.Module, batch: int, *, measure: bool = True, on_affine: Any = None
+        self,
+        model: torch.nn.Module,
+        batch: int,
+        *,
+        measure: bool = True,
+        on_affine: Any = None,
+        on_tensor: Any = None,
     ) -> None:
         super().__init__()
         self._modules = [(path, module) for path, module in model.named_modules()]
-        self.book = Book(self._modules, batch, measure)
+        self.book = Book(self._modules, batch, measure, on_tensor)
         self._rules = Rules(self.book, on_affine)
         # (path, taken as one step?, saturation read before an in-place module overwrites it)
         self._stack: list[tuple[str, bool, Any]] = [("", False, None)]
