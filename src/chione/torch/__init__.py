@@ -27,6 +27,13 @@ from chione.torch.initialisation.tensors import (
 )
 from chione.torch.inspection.inspection import NonFiniteError, inspect
 from chione.torch.inspection.report import InspectionReport, Verdict
+from chione.torch.monitoring.bands import MonitorBands
+from chione.torch.monitoring.monitor import Monitor
+from chione.torch.monitoring.record import (
+    MonitorRecord,
+    TrainingWarning,
+    read_record,
+)
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
 from chione.torch.steps.exponents import ModelParametrization, parametrization
@@ -44,9 +51,13 @@ __all__ = [
     "LayerReport",
     "ModelJacobian",
     "ModelParametrization",
+    "Monitor",
+    "MonitorBands",
+    "MonitorRecord",
     "NonFiniteError",
     "PrecisionReport",
     "TensorRange",
+    "TrainingWarning",
     "Verdict",
     "calculate_gain",
     "critical_normal_",
@@ -59,4 +70,5 @@ __all__ = [
     "orthogonal_",
     "parametrization",
     "precision",
+    "read_record",
 ]
