@@ -79,10 +79,12 @@ class Masses:
 def gaussian_masses(form: Format, law: Scales) -> Masses:
     """Of entries N(0, Q)."""
     root = np.sqrt(2.0 * law.values)
-    zero = special.erf(2.0**form.zero_exponent / root)
-    below = special.erf(form.normal_border / root)
+    x, y = 2.0**form.zero_exponent / root, form.normal_border / root
+    zero = special.erf(x)
+    # differences of small numbers, not of those near one
+    between = np.where(zero > 0.5, special.erfc(x) - special.erfc(y), special.erf(y) - zero)
     above = special.erfc(form.overflow_border / root)
-    return _over(np.stack([zero, below - zero, above]), law)
+    return _over(np.stack([zero, between, above]), law)
 
 
 def uniform_masses(form: Format, square: float) -> Masses:
