@@ -49,6 +49,18 @@ def torch_model():
     return model, torch.randn(4, 5, dtype=torch.float64)
 
 
+def watched():
+    torch = pytest.importorskip("torch")
+    model, x = torch_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=100.0)  # too large, so that it says so
+    with ch.torch.Monitor(model, every=1, warn=False) as monitor:
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+    return monitor.record
+
+
 def small_resnet():
     """Twelve blocks without a norm, for which a change can be proposed."""
     return ch.networks.resnet(ch.activation("relu"), depth=12, width=8)
@@ -159,6 +171,8 @@ CALLS = {
     "coord_check": lambda: ch.torch.coord_check(
         torch_mlp, torch_rows(), lambda out: out.square().mean(), 0.1, widths=(4, 8), seeds=2
     ),
+    "precision": lambda: ch.torch.precision(*torch_model(), loss=lambda y: y.square().mean()),
+    "monitor": watched,
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

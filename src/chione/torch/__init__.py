@@ -9,6 +9,14 @@ except ImportError as err:
 
 from chione.torch.doctor.doctor import inspect
 from chione.torch.expected.layer_report import Expected, LayerReport
+from chione.torch.formats.precision import precision
+from chione.torch.formats.report import (
+    AdamEpsilon,
+    FormatShare,
+    FormatVerdict,
+    PrecisionReport,
+    TensorRange,
+)
 from chione.torch.initialisation.changes import InitializationReport, LayerChange
 from chione.torch.initialisation.initialize import initialize_
 from chione.torch.initialisation.tensors import (
@@ -21,6 +29,13 @@ from chione.torch.initialisation.tensors import (
 from chione.torch.inspection.inspection import NonFiniteError
 from chione.torch.inspection.parameter_report import ParameterReport
 from chione.torch.inspection.report import InspectionReport, Verdict
+from chione.torch.monitoring.bands import MonitorBands
+from chione.torch.monitoring.monitor import Monitor
+from chione.torch.monitoring.record import (
+    MonitorRecord,
+    TrainingWarning,
+    read_record,
+)
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
 from chione.torch.steps.coord_check import coord_check
@@ -32,10 +47,13 @@ from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, Paramet
 del _torch
 
 __all__ = [
+    "AdamEpsilon",
     "CoordCheck",
     "ExampleStep",
     "Expected",
     "FirstStep",
+    "FormatShare",
+    "FormatVerdict",
     "InitializationReport",
     "InspectionReport",
     "LayerChange",
@@ -43,9 +61,15 @@ __all__ = [
     "LayerStep",
     "ModelJacobian",
     "ModelParametrization",
+    "Monitor",
+    "MonitorBands",
+    "MonitorRecord",
     "NonFiniteError",
     "ParameterReport",
     "ParameterStep",
+    "PrecisionReport",
+    "TensorRange",
+    "TrainingWarning",
     "Verdict",
     "calculate_gain",
     "coord_check",
@@ -59,4 +83,6 @@ __all__ = [
     "normal_",
     "orthogonal_",
     "parametrization",
+    "precision",
+    "read_record",
 ]

@@ -43,6 +43,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
     watch : callable, optional
         Called as ``watch(node, output)`` at each row and each scale, before anything can overwrite
         the output.
+    on_tensor : callable, optional
+        Called as ``on_tensor(node, tensor)`` with each step and what it made.
     """
 
     def __init__(
@@ -53,10 +55,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         measure: bool = True,
         on_affine: Any = None,
         watch: Any = None,
+        on_tensor: Any = None,
     ) -> None:
         super().__init__()
         self._modules = [(path, module) for path, module in model.named_modules()]
-        self.book = Book(self._modules, batch, measure, watch)
+        self.book = Book(self._modules, batch, measure, watch, on_tensor)
         self._rules = Rules(self.book, on_affine)
         # (path, taken as one step?, saturation read before an in-place module overwrites it)
         self._stack: list[tuple[str, bool, Any]] = [("", False, None)]
