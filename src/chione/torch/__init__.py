@@ -7,6 +7,7 @@ try:
 except ImportError as err:
     raise MissingExtraError("torch", "torch", "chione.torch") from err
 
+from chione.torch.doctor.doctor import inspect
 from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.initialisation.changes import InitializationReport, LayerChange
 from chione.torch.initialisation.initialize import initialize_
@@ -17,7 +18,7 @@ from chione.torch.initialisation.tensors import (
     normal_,
     orthogonal_,
 )
-from chione.torch.inspection.inspection import NonFiniteError, inspect
+from chione.torch.inspection.inspection import NonFiniteError
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.recommendation.gains import calculate_gain
 from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum

@@ -21,6 +21,7 @@ from chione.torch.capture.book import Book
 from chione.torch.capture.elementwise import is_elementwise, is_norm, pointwise_key
 from chione.torch.capture.nodes import Graph
 from chione.torch.capture.rules import Rules
+from chione.torch.capture.state import keep
 from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.tensors import Affine
 
@@ -116,6 +117,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         if not self._active or self._busy or self._opaque:
             return func(*args, **kwargs)
         name = ops.base_name(func)
+        if name in ops.HANDED_OUT:
+            keep(args[0])
         if name in ops.IGNORED:
             return func(*args, **kwargs)
         # In-place operations overwrite their input, so what is read of it is read first.

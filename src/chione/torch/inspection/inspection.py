@@ -31,7 +31,7 @@ class NonFiniteError(ChioneError, ValueError):
     """A layer produces NaN or infinite values; the message names the first one."""
 
 
-def inspect(
+def examine(
     model: torch.nn.Module,
     batch: Any,
     loss: Loss | None = None,
@@ -39,62 +39,10 @@ def inspect(
     projections: int = 4,
     seed: int = 0,
 ) -> InspectionReport:
-    r"""Measure signals and gradients in every layer of a model, beside what theory expects.
+    """Measure and judge a model, without trying remedies.
 
-    .. math:: q = \langle h^2 \rangle, \quad
-              c_{ab} = \frac{h_a \cdot h_b}{|h_a| |h_b|}, \quad
-              g = \langle (\partial \mathcal L / \partial h)^2 \rangle, \quad
-              \mathcal J = \frac{1}{n_y} \left\| \frac{\partial y}{\partial h} \right\|_F^2
-
-    Parameters
-    ----------
-    model : Module
-        Any module; it runs in the mode (train or eval) it is in. Weights, buffers, gradients,
-        modes, hooks and random states are afterwards as before, also after an exception.
-    batch : Tensor, tuple, list or mapping
-        A tuple or list goes to ``forward`` as positional arguments, a mapping as keyword arguments,
-        where its signature takes them so, else as one argument. The first axis of the first
-        tensor counts the inputs; a few different inputs (32 or more) give good correlations.
-    loss : callable, optional
-        From what the model returns to a number. Without one the gradients are those of random
-        projections of the output, with mean square 1 there.
-    projections : int
-        Number of random projections, each one backward pass; at least 1.
-    seed : int
-        Seed of the projections.
-
-    Returns
-    -------
-    InspectionReport
-        ``print`` shows a table; ``.layers``, ``.verdict``, ``.plot()``, ``.to_dict()``,
-        ``.assert_trainable()``.
-
-    Raises
-    ------
-    TypeError
-        If `model` is no module.
-    ValueError
-        For a model without parameters, with integer or meta-device parameters or NaN in them; for
-        a batch without tensors, with NaN, or that the model rejects (the layer is named and its own
-        error attached). NonFiniteError, a ValueError, if a layer produces NaN or infinities (the
-        first one is named).
-
-    Notes
-    -----
-    Measured values are exact for the batch, up to the precision of the model; `jacobian` has the
-    standard error of the projections beside it. The theory is that of wide random networks: a
-    network of width N deviates by about sqrt(depth / N). Where a layer has no rule, theory starts
-    again behind it from what was measured. Cost: one forward pass, 1 + `projections` backward
-    passes, one copy of the weights.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from chione.torch import inspect
-    >>> net = torch.nn.Sequential(*[m for _ in range(20) for m in
-    ...                             (torch.nn.Linear(64, 64), torch.nn.Tanh())])
-    >>> inspect(net, torch.randn(16, 64)).verdict.problem
-    'vanishing gradient'
+    Parameters, result and errors are those of :func:`chione.torch.inspect`, which adds to the
+    verdict what helps.
     """
     model = check_model(model)
     size = batches.batch_size(batch)
@@ -131,9 +79,7 @@ def _check_finite(graph: Graph, measured: dict[int, Moments]) -> None:
             cause = f" because its {broken} holds NaN or infinite values" if broken else ""
             grown = "" if before is None else f" (mean square {before:.3g} one layer earlier)"
             raise NonFiniteError(
-                f"layer {node.name!r} is the first to produce NaN or infinite values{cause}"
-                f"{grown}; initialise the model anew, for example with "
-                "chione.torch.initialize_(model)."
+                f"layer {node.name!r} is the first to produce NaN or infinite values{cause}{grown}."
             )
         before = here.mean_square
 

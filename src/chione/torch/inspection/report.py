@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, field
 from typing import Any
 
-from chione.base import AbstractResult, plain, result
+from chione.base import AbstractResult, checks, plain, result
 from chione.torch.expected.layer_report import LayerReport
-from chione.torch.inspection.text import report_text
+from chione.torch.inspection.folding import Parameter
+from chione.torch.inspection.text import full_table, report_text, short_table
 
 
 @result
@@ -102,6 +103,43 @@ class InspectionReport(AbstractResult):
         raise KeyError(f"no layer named {name!r}; the layers are {names}")
 
     def __str__(self) -> str:
+        table, short = short_table(self.layers, self._counted(), self.verdict.layer)
+        return self._page_of(table, short=short)
+
+    def table(self, depth: int | None = None, *, fold: bool = False) -> str:
+        """The layers as text; ``print(report)`` shows as many lines of it as a screen holds.
+
+        Columns are those that the width of the screen has room for (``COLUMNS`` says how wide).
+
+        Parameters
+        ----------
+        depth : int, optional
+            Words of the paths that are told apart: with 1 each child of the model is one line.
+            None, the default, goes down to the last layer.
+        fold : bool
+            Whether repeated blocks are written once, with their number and the values of the
+            first and the last of them. The default False writes every layer.
+
+        Returns
+        -------
+        str
+        """
+        return self._lines(depth, fold)[0]
+
+    def page(self, depth: int | None = None, *, fold: bool = False) -> str:
+        """Title, :meth:`table`, notes and verdict."""
+        table, short = self._lines(depth, fold)
+        return self._page_of(table, short=short)
+
+    def _lines(self, depth: int | None, fold: bool) -> tuple[str, bool]:
+        depth = None if depth is None else checks.integer("depth", depth)
+        alone = self.verdict.layer if fold else None
+        return full_table(self.layers, self._counted(), depth, fold, alone)
+
+    def _counted(self) -> tuple[Parameter, ...]:
+        return ()
+
+    def _page_of(self, table: str, *, short: bool) -> str:
         mode = "training" if self.training else "evaluation"
         title = (
             f"{self.model}: {len(self.layers)} layers, batch of {self.batch}, {mode} mode, "
@@ -110,7 +148,7 @@ class InspectionReport(AbstractResult):
         notes = [f"warning: {w}" for w in self.verdict.warnings]
         notes += [f"note: {n}" for n in self.notes]
         notes += [f"shared: {' = '.join(names)}" for names in self.shared]
-        return report_text(title, self.layers, notes, self.verdict.sentence)
+        return report_text(title, table, notes, self.verdict.sentence, short=short)
 
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types, numbers that are not finite as None."""
