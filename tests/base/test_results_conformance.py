@@ -36,6 +36,14 @@ def torch_mlp(width):
     return torch.nn.Sequential(layer(5, width), torch.nn.Tanh(), layer(width, 1))
 
 
+def odd_model():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(*(torch.nn.Linear(16, 16) for _ in range(4)))
+    torch.nn.init.zeros_(model[1].weight)
+    return model
+
+
 def torch_model():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
@@ -148,6 +156,8 @@ CALLS = {
     "model parametrization": lambda: ch.torch.parametrization(
         torch_mlp, (8, 16), optimizer=0.1, batch=torch_model()[1].float(), seeds=2
     ),
+    "audit": lambda: ch.torch.audit(torch_model()[0], {"0.weight": "normal(0, 1)", "1.*": "zeros"}),
+    "audit that finds something": lambda: ch.torch.audit(odd_model()),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

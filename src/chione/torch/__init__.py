@@ -7,6 +7,8 @@ try:
 except ImportError as err:
     raise MissingExtraError("torch", "torch", "chione.torch") from err
 
+from chione.torch.audits.audit import assert_initialized, audit
+from chione.torch.audits.report import AuditReport, DeclaredLine, Finding, ParameterAudit
 from chione.torch.doctor.doctor import inspect
 from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.initialisation.changes import InitializationReport, LayerChange
@@ -27,7 +29,10 @@ from chione.torch.steps.exponents import ModelParametrization, parametrization
 del _torch
 
 __all__ = [
+    "AuditReport",
+    "DeclaredLine",
     "Expected",
+    "Finding",
     "InitializationReport",
     "InspectionReport",
     "LayerChange",
@@ -35,7 +40,10 @@ __all__ = [
     "ModelJacobian",
     "ModelParametrization",
     "NonFiniteError",
+    "ParameterAudit",
     "Verdict",
+    "assert_initialized",
+    "audit",
     "calculate_gain",
     "critical_normal_",
     "critical_uniform_",
