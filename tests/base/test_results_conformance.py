@@ -41,6 +41,14 @@ def torch_rows():
     return torch.linspace(-1.0, 1.0, 20).reshape(4, 5)
 
 
+def odd_model():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(*(torch.nn.Linear(16, 16) for _ in range(4)))
+    torch.nn.init.zeros_(model[1].weight)
+    return model
+
+
 def torch_model():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
@@ -173,6 +181,8 @@ CALLS = {
     ),
     "precision": lambda: ch.torch.precision(*torch_model(), loss=lambda y: y.square().mean()),
     "monitor": watched,
+    "audit": lambda: ch.torch.audit(torch_model()[0], {"0.weight": "normal(0, 1)", "1.*": "zeros"}),
+    "audit that finds something": lambda: ch.torch.audit(odd_model()),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

@@ -7,6 +7,8 @@ try:
 except ImportError as err:
     raise MissingExtraError("torch", "torch", "chione.torch") from err
 
+from chione.torch.audits.audit import assert_initialized, audit
+from chione.torch.audits.report import AuditReport, DeclaredLine, Finding, ParameterAudit
 from chione.torch.doctor.doctor import inspect
 from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.formats.precision import precision
@@ -48,9 +50,12 @@ del _torch
 
 __all__ = [
     "AdamEpsilon",
+    "AuditReport",
     "CoordCheck",
+    "DeclaredLine",
     "ExampleStep",
     "Expected",
+    "Finding",
     "FirstStep",
     "FormatShare",
     "FormatVerdict",
@@ -65,12 +70,15 @@ __all__ = [
     "MonitorBands",
     "MonitorRecord",
     "NonFiniteError",
+    "ParameterAudit",
     "ParameterReport",
     "ParameterStep",
     "PrecisionReport",
     "TensorRange",
     "TrainingWarning",
     "Verdict",
+    "assert_initialized",
+    "audit",
     "calculate_gain",
     "coord_check",
     "critical_normal_",
