@@ -60,13 +60,13 @@ def examine(
     frozen = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
     with preserved(model), torch.inference_mode(False), torch.enable_grad():
         trial = Trial(model, batch, loss, frozen, generator)
-        seen = _measure(trial, size, projections)
-        known = _known(trial, seen)
+        seen = measure(trial, size, projections)
+        known = known_of(trial, seen)
     return _report(model, seen, known, loss, projections, seed)
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """One pass over a model, and what was measured on the way."""
 
     graph: Graph
@@ -76,24 +76,28 @@ class _Seen:
     found: Arriving
 
 
-def _measure(trial: Trial, size: int, projections: int) -> _Seen:
-    """Run the model forwards and backwards; frozen parameters too let gradients through."""
+def measure(trial: Trial, size: int, projections: int, *, check: bool = True) -> Seen:
+    """Run the model forwards and backwards; frozen parameters too let gradients through.
+
+    To be called where what it changes is restored.
+    """
     for parameter in trial.model.parameters():
         parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
         parameter.grad = None
     graph, out = trace(trial.model, trial.batch, size)
     output = batches.output_tensor(out)
     measured = measured_moments(graph)
-    _check_finite(graph, measured)
+    if check:
+        _check_finite(graph, measured)
     scalar = None if trial.loss is None else _loss_value(trial.loss, out)
     found = arriving(
         graph, output, scalar, projections=projections, generator=trial.generator,
         parameters=trial.trainable,
     )  # fmt: skip
-    return _Seen(graph, out, output, measured, found)
+    return Seen(graph, out, output, measured, found)
 
 
-def _known(trial: Trial, seen: _Seen) -> Known:
+def known_of(trial: Trial, seen: Seen) -> Known:
     """What the gradients of the parameters show, and the trunk once it is awake."""
     reports, same = parameter_reports(
         trial, seen.graph, seen.out, seen.output, seen.found.parameters
@@ -103,16 +107,16 @@ def _known(trial: Trial, seen: _Seen) -> Known:
     if asleep and any(p.status == "waits" for p in reports):
         with moved(asleep.values()):
             fill(asleep.values(), trial.generator)
-            again = _measure(trial, seen.graph.batch, 1)
-            awake = _trunk_rows(again, [_row(again, node) for node in again.graph.rows()])
+            again = measure(trial, seen.graph.batch, 1)
+            awake = trunk_rows(again, [_row(again, node) for node in again.graph.rows()])
     return Known(reports, awake, same)
 
 
-def _row(seen: _Seen, node: Node) -> LayerReport:
+def _row(seen: Seen, node: Node) -> LayerReport:
     return layer_report(node, seen.measured[node.index], seen.found, {}, None)
 
 
-def _trunk_rows(seen: _Seen, layers: Sequence[LayerReport]) -> tuple[TrunkRow, ...]:
+def trunk_rows(seen: Seen, layers: Sequence[LayerReport]) -> tuple[TrunkRow, ...]:
     """The rows that every path passes."""
     graph = seen.graph
     on_trunk, relative = trunk(graph), behind_norm(graph)
@@ -127,6 +131,16 @@ def _trunk_rows(seen: _Seen, layers: Sequence[LayerReport]) -> tuple[TrunkRow, .
         for node, layer in zip(graph.rows(), layers, strict=True)
         if node.index in on_trunk
     )
+
+
+def entering_distance(seen: Seen) -> tuple[float, float]:
+    """1 - c of the inputs, and the same where it says something: of one number c is +-1."""
+    entering = [n for n in seen.graph.nodes if isinstance(n.layer, Entering)]
+    if not entering:
+        return math.nan, math.nan
+    first = entering[0]
+    one_minus_c = seen.measured[first.index].one_minus_c
+    return one_minus_c, one_minus_c if first.numel > seen.graph.batch else math.nan
 
 
 def measured_moments(graph: Graph) -> dict[int, Moments]:
@@ -169,7 +183,7 @@ def _loss_value(loss: Loss, out: Any) -> torch.Tensor:
 
 def _report(
     model: torch.nn.Module,
-    seen: _Seen,
+    seen: Seen,
     known: Known,
     loss: Loss | None,
     projections: int,
@@ -182,8 +196,7 @@ def _report(
         layer_report(node, measured[node.index], found, follow, theory.get(node.index))
         for node in graph.rows()
     )
-    entering = [n for n in graph.nodes if isinstance(n.layer, Entering)]
-    wide = [n for n in entering if n.numel > graph.batch]  # of one number c is +-1
+    one_minus_c, start = entering_distance(seen)
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
@@ -198,11 +211,9 @@ def _report(
             f"weight {name!r} is used twice: what it gives the second time is not that of fresh "
             "weights, so theory starts again from what was measured there."
         )
-    one_minus_c = measured[entering[0].index].one_minus_c if entering else math.nan
-    start = one_minus_c if entering[:1] == wide[:1] else math.nan
     return InspectionReport(
         layers=layers,
-        verdict=judge(layers, _trunk_rows(seen, layers), start, known),
+        verdict=judge(layers, trunk_rows(seen, layers), start, known),
         model=type(model).__name__,
         batch=graph.batch,
         output_shape=tuple(seen.output.shape),
