@@ -118,7 +118,8 @@ class Corrections:
         """The factor that brings the output of a weight to its length."""
         if entry.role in ("output", "tied"):
             assert node.weight is not None
-            return beside_a_guess(out, node, node.weight)
+            factor = beside_a_guess(out, node, node.weight)
+            return math.sqrt(factor) if entry.share == 2.0 else factor
         if entry.role == "values":
             return math.sqrt(self._stream(entry) * entry.share / entry.length)
         if entry.role == "branch":

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils import parametrize
 
+# Power iterations: the gap of a random square matrix leaves about a percent.
+_SETTLED = 30
+
 
 @dataclass(frozen=True)
 class Target:
@@ -76,6 +79,21 @@ class Target:
                 self._own("_g").mul_(factor)
             else:
                 self.value.mul_(factor)
+
+    def settle(self) -> None:
+        """Let the power iteration of a spectral norm find the norm of a weight that is new."""
+        if self.kind != "parametrized":
+            return
+        steps = self.module.parametrizations[self.leaf]  # type: ignore[index, union-attr]
+        if not any(name.rpartition(".")[2] == "_u" for name, _ in steps.named_buffers()):
+            return
+        modes = [(m, m.training) for m in steps.modules()]
+        with torch.no_grad():
+            steps.train(True)  # it iterates in this mode only, once for each look
+            for _ in range(_SETTLED):
+                self.value
+        for module, training in modes:
+            module.training = training
 
     @property
     def frozen(self) -> bool:

@@ -83,6 +83,7 @@ def _weight(entry: Entry, target: Target, generator: torch.Generator | None) -> 
         return entry
     drawn = draw_(torch.empty_like(value.detach()), entry.law, entry.axes, generator)
     target.write(drawn)
+    target.settle()
     wanted = entry.law.scale
     if target.kind == "spectral_norm":
         why = "its norm is held at 1 by the spectral norm, whatever is drawn"
