@@ -1,6 +1,7 @@
 """`initialize_` on weights that run often, are frozen, zero, gated, tied, computed or recurrent."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -201,9 +202,7 @@ class Siren(nn.Module):
     def __init__(self, inputs=2, n=128, depth=4, omega=30.0):
         super().__init__()
         sizes = [inputs, *[n] * depth]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.out, self.omega = nn.Linear(n, 1), omega
 
     def forward(self, x):
