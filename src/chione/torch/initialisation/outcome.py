@@ -8,18 +8,21 @@ from typing import Any
 
 import torch
 
-from chione.torch.capture import batches
 from chione.torch.capture.followers import followers
-from chione.torch.capture.gradients import Arriving, arriving
+from chione.torch.capture.gradients import Arriving
 from chione.torch.capture.nodes import Graph
 from chione.torch.capture.state import preserved
-from chione.torch.capture.tracing import trace
-from chione.torch.capture.trunk import behind_norm, trunk
 from chione.torch.initialisation.corrections import above_guess
-from chione.torch.inspection.inspection import layer_report, measured_moments
+from chione.torch.inspection.awareness import Trial
+from chione.torch.inspection.inspection import (
+    entering_distance,
+    known_of,
+    layer_report,
+    measure,
+    trunk_rows,
+)
 from chione.torch.inspection.report import Verdict
-from chione.torch.inspection.verdict import TrunkRow, judge
-from chione.torch.layers.entering import Entering
+from chione.torch.inspection.verdict import judge
 
 _RANK = {"yes": 0, "doubtful": 1, "no": 2}
 # A cross-entropy that starts this far above a uniform guess (in units of log C) is worse than one
@@ -71,29 +74,26 @@ class Outcome:
 
 def outcome(model: torch.nn.Module, batch: Any, size: int) -> Outcome:
     """Run a model forwards and backwards once, and judge what was measured."""
+    frozen = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
+    generator = torch.Generator().manual_seed(0)
     with preserved(model, weights=False), torch.inference_mode(False), torch.enable_grad():
-        for parameter in model.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
-        graph, out = trace(model, batch, size)
-        output = batches.output_tensor(out)
-        generator = torch.Generator().manual_seed(0)
-        found = arriving(graph, output, None, projections=1, generator=generator)
+        trial = Trial(model, batch, None, frozen, generator)
+        seen = measure(trial, size, 1, check=False)
+        graph, output, found = seen.graph, seen.output, seen.found
+        if not all(seen.measured[n.index].finite for n in graph.rows()):
+            verdict = Verdict(
+                "no", "exploding signal", None, "A layer gives no finite numbers.", ""
+            )
+            return Outcome(graph, found, verdict, math.inf, math.inf, False)
         loss = _loss_above(graph, output)
-    measured = measured_moments(graph)
-    finite = all(measured[n.index].finite for n in graph.rows())
-    if not finite:
-        verdict = Verdict("no", "exploding signal", None, "A layer gives no finite numbers.", "")
-        return Outcome(graph, found, verdict, math.inf, math.inf, False)
+        known = known_of(trial, seen)
     follow = followers(graph)
-    layers = tuple(layer_report(n, measured[n.index], found, follow, None) for n in graph.rows())
-    inputs = [measured[n.index] for n in graph.nodes if isinstance(n.layer, Entering)]
-    on_trunk, relative = trunk(graph), behind_norm(graph)
-    rows = tuple(
-        TrunkRow(layer, node.index in relative)
-        for node, layer in zip(graph.rows(), layers, strict=True)
-        if node.index in on_trunk and not (node.is_affine and node.index == graph.output)
+    layers = tuple(
+        layer_report(n, seen.measured[n.index], found, follow, None) for n in graph.rows()
     )
-    verdict = judge(layers, rows, inputs[0].one_minus_c if inputs else math.nan)
+    rows = tuple(row for row in trunk_rows(seen, layers) if not row.output)
+    _, start = entering_distance(seen)
+    verdict = judge(layers, rows, start, known)
     count = output.shape[-1] if output.dim() else 1
     above = loss / math.log(count) if count > 1 else math.nan
     return Outcome(graph, found, verdict, above, loss, True)
