@@ -146,26 +146,17 @@ def initialize_(
 def _initialised(
     model: torch.nn.Module, batch: Any, size: int, chosen: Options, weights: str, kept: Kept
 ) -> InitializationReport:
-    before: Outcome | None = None
-    note = ""
-    if batch is None:
-        graph, note = structure(model, batch, size)
-    else:
-        before = outcome(model, batch, size)
-        graph = before.graph
+    graph, note = structure(model, batch, size)
     planner = Planner(model, graph, chosen)
     plan = planner.plan
     write(plan, planner.targets, planner.parameters, _padding(model, planner), chosen.generator)
-    after: Outcome | None = None
-    worse = ""
-    if before is not None:
-        for turn in range(_ROUNDS):
-            corrections = Corrections(planner, again=turn > 0)
-            corrections.run(batch, size)
-            after = outcome(model, batch, size)
-            if corrections.leftover(after.graph, after.found) < _EVEN:
-                break
-        worse = "" if after is None else after.worse_than(before)
+    after, worse = None, ""
+    if batch is not None:
+        after = _corrected(planner, batch, size)
+        if not after.fine:
+            with kept.before():
+                before = outcome(model, batch, size, whole=True)
+            worse = after.worse_than(before)
     if worse:
         kept.restore(randomness=False)
         plan.note(
@@ -182,6 +173,18 @@ def _initialised(
         loss_above_guess=math.nan if after is None else after.loss_above,
         note=" ".join(filter(None, (note, *plan.notes))),
     )
+
+
+def _corrected(planner: Planner, batch: Any, size: int) -> Outcome:
+    """Bring the weights to what the batch asks for, and look at the result."""
+    left = bool(planner.plan.left)  # zeros and frozen weights: then the gradients of each are told
+    for turn in range(_ROUNDS):
+        corrections = Corrections(planner, again=turn > 0)
+        corrections.run(batch, size)
+        after = outcome(planner.model, batch, size, whole=left)
+        if corrections.leftover(after.graph, after.found) < _EVEN:
+            break
+    return after if left or after.fine else outcome(planner.model, batch, size, whole=True)
 
 
 def _padding(model: torch.nn.Module, planner: Planner) -> dict[str, int]:
