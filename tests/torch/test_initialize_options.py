@@ -1,4 +1,4 @@
-"""What may be asked of `initialize_`: laws, exceptions, dry runs; and what happens when it fails."""
+"""What may be asked of `initialize_`: laws, exceptions, dry runs; what happens when it fails."""
 
 import copy
 import math

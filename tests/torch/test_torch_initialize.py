@@ -339,7 +339,7 @@ def test_reports_are_plain_data():
 
 def test_bad_options_are_refused():
     with pytest.raises(
-        ValueError, match="weights must be one of gaussian, normal, truncated, uniform, orth"
+        ValueError, match="weights must be one of auto, gaussian, normal, truncated"
     ):
         initialize_(nn.Linear(3, 3), weights="he")
     with pytest.raises(ValueError, match="target must be one of auto, forward"):

@@ -28,7 +28,7 @@ def initialize_(
     model: torch.nn.Module,
     batch: Any = None,
     *,
-    weights: str = "gaussian",
+    weights: str = "auto",
     target: str = "auto",
     distribution: str | None = None,
     exclude: Excluded = (),
@@ -51,10 +51,12 @@ def initialize_(
         pass corrects each layer by the signals and gradients that arrive there, and the result is
         judged. Without it a batch is made up from the first layer to find the structure; if that
         fails the order of registration counts.
-    weights : {"gaussian", "normal", "truncated", "uniform", "orthogonal", "delta_orthogonal"}
-        Law of the weights; all have the same variance. "truncated" ends at two standard deviations.
-        Orthogonal ones fluctuate least in deep networks. ``delta_orthogonal`` makes convolutions
-        isometries; dense layers are then orthogonal. "gaussian" is "normal".
+    weights : str
+        Law of the weights; all have the same variance. "normal" ("gaussian"), "uniform", or
+        "truncated", which ends at two standard deviations. "orthogonal" weights fluctuate least in
+        deep networks; "delta_orthogonal" makes convolutions isometries, dense layers are then
+        orthogonal. "auto" draws orthogonal weights where the network is deep for its width (a tenth
+        as many layers as units, or more), normal ones elsewhere.
     target : {"auto", "forward"}
         ``auto``: the critical point of the activation that follows each layer; the edge of chaos
         where there is none; the forward variance where theory has nothing better.
@@ -165,7 +167,7 @@ def _initialised(
     return InitializationReport(
         changes=tuple(entry.change() for entry in plan.entries.values()),
         left=tuple(plan.left),
-        weights=weights if chosen.law in (weights, "normal") else chosen.law,
+        weights=planner.options.law if weights == "auto" else weights,
         target=chosen.target,
         residual_sums=plan.sums,
         written=not worse,
