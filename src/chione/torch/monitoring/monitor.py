@@ -202,6 +202,7 @@ class Monitor:
         first = self._theory and not self._seen and not self._expected
         self._probe = Probe(self.model, self._first_batch if first else None)
         self._probe.attach()
+        self._steps.armed()
         # only who has compiled something has this module, which takes a second to import
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None and getattr(torch.compiler, "set_stance", None) is not None:
