@@ -9,6 +9,7 @@ import math
 import pickle
 import sys
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
