@@ -18,7 +18,7 @@ from chione.torch.monitoring.probe import OUTPUT
 from chione.torch.monitoring.record import (
     ExpectedSignal,
     MonitoredStep,
-    ParameterStep,
+    ParameterUpdate,
     Remark,
 )
 
@@ -264,7 +264,7 @@ def _updates(
             break
 
 
-def _relative(p: ParameterStep) -> float:
+def _relative(p: ParameterUpdate) -> float:
     """Size of the update beside that of the weight, or a tenth of its natural size if larger."""
     natural = 0.1 * p.natural if p.natural > 0.0 else 0.0
     return p.update / max(p.weight, natural)
@@ -280,7 +280,7 @@ def _last(before: Sequence[MonitoredStep], name: str) -> float | None:
     return None if p is None or not p.weight > 0.0 or math.isnan(p.update) else _relative(p)
 
 
-def _all_small(told: Sequence[ParameterStep], low: float) -> bool:
+def _all_small(told: Sequence[ParameterUpdate], low: float) -> bool:
     return all(_relative(p) < low for p in told)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from chione.base import ChioneError
 from chione.torch.capture import batches
-from chione.torch.inspection.inspection import inspect
+from chione.torch.inspection.inspection import examine
 from chione.torch.monitoring.record import ExpectedSignal
 
 _FEW = 32  # inputs
@@ -36,7 +36,7 @@ def expected_signals(
     try:
         few = _few(batch, batches.batch_size(batch))
         with torch.autocast(device, enabled=False):
-            report = inspect(model, few, projections=1)
+            report = examine(model, few, projections=1)
     except (ChioneError, ValueError, TypeError, RuntimeError) as err:
         return (), f"Theory could not follow the model: {err}"
     return tuple(

@@ -45,7 +45,7 @@ class LayerSignal(AbstractResult):
 
 @final
 @result
-class ParameterStep(AbstractResult):
+class ParameterUpdate(AbstractResult):
     r"""One parameter in a measured step; root mean squares.
 
     Parameters
@@ -87,7 +87,7 @@ class MonitoredStep(AbstractResult):
         Steps of the optimizer before it.
     layers : tuple of LayerSignal
         In order of execution.
-    parameters : tuple of ParameterStep
+    parameters : tuple of ParameterUpdate
     softmax : bool
         Whether the gradient at the output sums to zero over its last axis, as cross-entropy makes
         it, so that outputs are logits.
@@ -98,7 +98,7 @@ class MonitoredStep(AbstractResult):
 
     step: int
     layers: tuple[LayerSignal, ...]
-    parameters: tuple[ParameterStep, ...]
+    parameters: tuple[ParameterUpdate, ...]
     softmax: bool = False
     entropy: tuple[tuple[str, float], ...] = ()
 
@@ -106,7 +106,7 @@ class MonitoredStep(AbstractResult):
         """The layer of that name, or None."""
         return next((x for x in self.layers if x.name == name), None)
 
-    def parameter(self, name: str) -> ParameterStep | None:
+    def parameter(self, name: str) -> ParameterUpdate | None:
         """The parameter of that name, or None."""
         return next((x for x in self.parameters if x.name == name), None)
 
@@ -301,7 +301,7 @@ def _step(x: dict[str, Any]) -> MonitoredStep:
     return MonitoredStep(
         x["step"],
         tuple(LayerSignal(**_given(y)) for y in x["layers"]),
-        tuple(ParameterStep(**_given(y)) for y in x["parameters"]),
+        tuple(ParameterUpdate(**_given(y)) for y in x["parameters"]),
         x["softmax"],
         tuple((str(name), float(value)) for name, value in x["entropy"]),
     )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from chione.torch.monitoring.record import ParameterStep
+from chione.torch.monitoring.record import ParameterUpdate
 
 
 class Listener(Protocol):
@@ -143,7 +143,7 @@ class Steps:
                     if numbers[1] is None and p.grad is not None:  # of a closure
                         numbers[1] = _rms(p.grad)
 
-    def parameters(self) -> tuple[ParameterStep, ...]:
+    def parameters(self) -> tuple[ParameterUpdate, ...]:
         """What was measured in the step that is over, which is forgotten here."""
         shapes = {n: p.shape for n, p in self.model.named_parameters()}
         out = []
@@ -152,7 +152,7 @@ class Steps:
             shape = shapes[name]
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else 0
             natural = 1.0 / math.sqrt(fan_in) if fan_in else math.nan
-            out.append(ParameterStep(name, weight, gradient, update, len(shape), natural))
+            out.append(ParameterUpdate(name, weight, gradient, update, len(shape), natural))
         self._before.clear()
         self._numbers.clear()
         return tuple(out)
