@@ -60,6 +60,9 @@ class Steps:
             self._over()
         if self.listener.measuring:
             self._look(optimizer)
+            closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+            if closure is not None:  # gradients will be made within the step
+                self._forget_gradients()
 
     def after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """It has stepped."""
@@ -93,8 +96,7 @@ class Steps:
         """The next step is measured: without an optimizer weights are read before it begins."""
         if self._hand:
             self._look(None)
-            for numbers in self._numbers.values():
-                numbers[1] = None  # of the step before
+            self._forget_gradients()  # of the step before
 
     def end(self) -> None:
         """The training is over; a step that all optimizers but some have taken counts."""
@@ -132,6 +134,10 @@ class Steps:
                 if g is not None and isinstance(scale, torch.Tensor):
                     g = g / scale.to(g.device)
                 self._numbers[name] = [_rms(p), g, None]
+
+    def _forget_gradients(self) -> None:
+        for numbers in self._numbers.values():
+            numbers[1] = None
 
     def _look_again(self) -> None:
         with torch.no_grad():
