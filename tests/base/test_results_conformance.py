@@ -159,6 +159,9 @@ CALLS = {
     "coord_check": lambda: ch.torch.coord_check(
         torch_mlp, torch_rows(), lambda out: out.square().mean(), 0.1, widths=(4, 8), seeds=2
     ),
+    "largest_learning_rate": lambda: ch.torch.largest_learning_rate(
+        torch_mlp(8), torch_rows(), lambda out: out.square().mean(), hessian=True
+    ),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

@@ -91,6 +91,7 @@ _RESULTS = {
     "torch.FirstStep": "torch.steps.report",
     "torch.InitializationReport": "torch.initialisation.changes",
     "torch.InspectionReport": "torch.inspection.report",
+    "torch.LargestLearningRate": "torch.steps.largest_report",
     "torch.LayerChange": "torch.initialisation.changes",
     "torch.LayerReport": "torch.expected.layer_report",
     "torch.LayerStep": "torch.steps.report",
