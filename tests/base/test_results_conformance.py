@@ -41,12 +41,32 @@ def torch_rows():
     return torch.linspace(-1.0, 1.0, 20).reshape(4, 5)
 
 
+def odd_model():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(*(torch.nn.Linear(16, 16) for _ in range(4)))
+    torch.nn.init.zeros_(model[1].weight)
+    return model
+
+
 def torch_model():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     layer, tanh = torch.nn.Linear, torch.nn.Tanh
     model = torch.nn.Sequential(layer(5, 8), tanh(), layer(8, 8), tanh(), layer(8, 5)).double()
     return model, torch.randn(4, 5, dtype=torch.float64)
+
+
+def watched():
+    torch = pytest.importorskip("torch")
+    model, x = torch_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=100.0)  # too large, so that it says so
+    with ch.torch.Monitor(model, every=1, warn=False) as monitor:
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+    return monitor.record
 
 
 def small_resnet():
@@ -162,6 +182,10 @@ CALLS = {
     "largest_learning_rate": lambda: ch.torch.largest_learning_rate(
         torch_mlp(8), torch_rows(), lambda out: out.square().mean(), hessian=True
     ),
+    "precision": lambda: ch.torch.precision(*torch_model(), loss=lambda y: y.square().mean()),
+    "monitor": watched,
+    "audit": lambda: ch.torch.audit(torch_model()[0], {"0.weight": "normal(0, 1)", "1.*": "zeros"}),
+    "audit that finds something": lambda: ch.torch.audit(odd_model()),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

@@ -23,6 +23,7 @@ from chione.torch.layers.tensors import Table
 
 Modules = list[tuple[str, torch.nn.Module]]
 Watch = Callable[[Node, torch.Tensor], None]
+OnTensor = Callable[[Node, torch.Tensor], None]
 
 
 class Book:
@@ -38,12 +39,20 @@ class Book:
         Whether rows are measured.
     watch : callable, optional
         Shown each row and each scale, and what left it.
+    on_tensor : callable, optional
+        Called as ``on_tensor(node, tensor)`` with each new node and what it made.
     """
 
     def __init__(
-        self, modules: Modules, batch: int, measure: bool, watch: Watch | None = None
+        self,
+        modules: Modules,
+        batch: int,
+        measure: bool,
+        watch: Watch | None = None,
+        on_tensor: OnTensor | None = None,
     ) -> None:
         self.graph = Graph(batch)
+        self.on_tensor = on_tensor
         self.measure = measure
         self._watch = watch
         self.path = ""  # the innermost module that is running, kept up to date by the tracer
@@ -97,6 +106,8 @@ class Book:
         self.tag(out, node)
         if self._watch is not None and isinstance(layer, Scale):
             self._watch(node, out)
+        if self.on_tensor is not None:
+            self.on_tensor(node, out)
         return node
 
     def follow(self, node: Node, source: int) -> None:
