@@ -27,7 +27,7 @@ from chione.torch.capture.nodes import Graph
 from chione.torch.layers.tensors import Affine
 from chione.torch.steps.bench import Bench
 from chione.torch.steps.curvature import Curvature
-from chione.torch.steps.description import NoDescriptionError, describe
+from chione.torch.steps.description import NoDescriptionError, describe, vectors
 from chione.torch.steps.krylov import extremes
 
 _MOST = 256  # inputs, whose pairs theory walks through
@@ -35,18 +35,16 @@ _MOST = 256  # inputs, whose pairs theory walks through
 
 def expected_sharpness(b: Bench, curvature: Curvature) -> tuple[Estimate | None, str]:
     """The largest eigenvalue at infinite width, or None and why."""
-    x = b.batch
-    if not isinstance(x, torch.Tensor) or x.dim() != 2 or not x.is_floating_point():
-        return None, "the input is no batch of vectors."
-    if len(x) > _MOST:
-        return None, f"the batch has {len(x)} inputs, and theory takes up to {_MOST}."
+    if b.size > _MOST:
+        return None, f"the batch has {b.size} inputs, and theory takes up to {_MOST}."
     try:
         with torch.no_grad():
             graph, out = b.traced()
         shape = batches.output_tensor(out).shape
         if len(shape) != 2 or (len(shape) == 2 and curvature.outputs != shape.numel()):
             raise NoDescriptionError("the output is no batch of vectors.")
-        rows = x.detach().double().cpu().numpy()
+        x = vectors(graph, b.batch)
+        rows = x.double().cpu().numpy()
         gram = rows @ rows.T / rows.shape[1]
         described = describe(graph, rows.shape[1], float(np.trace(gram)) / len(gram))
         _check_parameters(b, graph)
