@@ -47,6 +47,8 @@ from chione.torch.steps.coord_check import coord_check
 from chione.torch.steps.coord_report import CoordCheck
 from chione.torch.steps.exponents import ModelParametrization, parametrization
 from chione.torch.steps.first_step import first_step
+from chione.torch.steps.largest import largest_learning_rate
+from chione.torch.steps.largest_report import LargestLearningRate
 from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, ParameterStep
 
 del _torch
@@ -64,6 +66,7 @@ __all__ = [
     "FormatVerdict",
     "InitializationReport",
     "InspectionReport",
+    "LargestLearningRate",
     "LayerChange",
     "LayerReport",
     "LayerStep",
@@ -91,6 +94,7 @@ __all__ = [
     "initialize_",
     "inspect",
     "jacobian_spectrum",
+    "largest_learning_rate",
     "normal_",
     "orthogonal_",
     "parametrization",
