@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[misc, unused-ignore]  # where torch is not installed
+class _Watch(TorchDispatchMode):  # type: ignore[misc, no-untyped-call, unused-ignore]  # where torch is not installed
     """Copy a parameter when something is about to write to its memory.
 
     Every operation passes here, also those inside functions of torch, of scripts and of
@@ -25,7 +25,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[misc, unused-ignore]  # where t
     """
 
     def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         self._at: dict[int, list[torch.nn.Parameter]] = {}
         for p in parameters:
             self._at.setdefault(_memory(p), []).append(p)
