@@ -23,6 +23,8 @@ CHANGED = [
     activation("leaky_relu(0.2)"),
     activation("prelu(slope=-0.5)"),
     activation("siren(w0=10)"),
+    activation("silu(beta=1.5)"),
+    activation("silu(beta=-0.6)"),
     activation("erf(0.7)"),
     activation("elu(alpha=0.3)"),
     activation("celu(2.5)"),
@@ -145,7 +147,7 @@ def test_jumps_have_the_right_size_and_sign(name, at, jumps):
 @pytest.mark.parametrize("phi", [*CATALOGUE, *CHANGED[:10]], ids=str)
 def test_the_formula_is_a_formula_for_the_same_function(phi):
     text = phi.formula
-    for key in ("slope", "alpha", "bound", "threshold", "low", "high", "w0", "scale"):
+    for key in ("slope", "alpha", "bound", "threshold", "low", "high", "w0", "beta", "scale"):
         if hasattr(phi, key):
             text = text.replace(key, f"({getattr(phi, key)!r})")
     parsed = from_expression(text)

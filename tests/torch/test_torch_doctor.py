@@ -275,3 +275,13 @@ def test_sizes_beyond_all_memory_are_refused_before_the_file_is_run(run, shape, 
     result = run("Shallow", *options, shape=shape)
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.stderr.split())
+
+
+def test_depth_and_full_say_how_much_of_the_table_is_shown(run):
+    short, one, full = (
+        run("deep", "--batch", "4", *options).output
+        for options in ((), ("--depth", "1"), ("--full",))
+    )
+    assert "3..59 (29 x)" in short
+    assert "3..59 (29 x)" in one
+    assert all(f"\n{2 * i + 1} " in full for i in range(30))

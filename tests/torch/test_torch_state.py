@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from chione.torch.inspection.inspection import inspect  # noqa: E402 - needs torch
+from chione.torch import first_step, inspect  # noqa: E402 - needs torch
 
 nn = torch.nn
 
@@ -112,3 +112,127 @@ def test_it_works_under_no_grad_and_leaves_no_grad_on():
         report = inspect(model, torch.randn(6, 4))
         assert not torch.is_grad_enabled()
     assert report["0"].gradient > 0.0
+
+
+def no_grad(change):
+    def quietly(model):
+        with torch.no_grad():
+            change(model)
+
+    return quietly
+
+
+def one_step(model):
+    optimiser = torch.optim.Adam(model.parameters())
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    optimiser.step()
+
+
+WRITES = {
+    "data": lambda m: m.w.data.mul_(2.0),
+    "in place": no_grad(lambda m: m.w.add_(1.0)),
+    "item": no_grad(lambda m: m.w.__setitem__(0, 9.0)),
+    "view": no_grad(lambda m: m.w.view(-1)[3:5].fill_(0.0)),
+    "out": no_grad(lambda m: torch.add(m.w, 1.0, out=m.w)),
+    "nn.init": lambda m: nn.init.zeros_(m.w),
+    "NumPy": lambda m: m.w.detach().numpy().fill(0.0),
+    "renormalised rows": lambda m: nn.functional.embedding(
+        torch.arange(7), m.table.weight, max_norm=0.1
+    ),
+    "optimiser": no_grad(one_step),
+    "many at once": no_grad(lambda m: torch._foreach_mul_(list(m.parameters()), 2.0)),
+    "state_dict": lambda m: m.load_state_dict({k: 2 * v for k, v in m.state_dict().items()}),
+    "other memory": lambda m: setattr(m.w, "data", torch.zeros(6, 6)),
+    "other parameter": lambda m: setattr(m, "w", nn.Parameter(torch.zeros(6, 6))),
+    "swapped": lambda m: torch.utils.swap_tensors(m.w, nn.Parameter(torch.zeros(6, 6))),
+}
+
+
+@pytest.mark.parametrize("way", WRITES)
+@pytest.mark.parametrize("fails", [False, True])
+def test_weights_that_the_forward_pass_writes_come_back_however_it_writes_them(way, fails):
+    class Writes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(6, 6))
+            self.table, self.last = nn.Embedding(7, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            WRITES[way](self)
+            if fails:
+                raise RuntimeError("no")
+            return self.last(x @ self.w)
+
+    torch.manual_seed(0)
+    model = Writes()
+    before = {name: (id(p), p.detach().clone()) for name, p in model.named_parameters()}
+    try:
+        inspect(model, torch.randn(5, 6), remedies=False)
+    except ValueError:
+        assert fails or way in ("other memory", "renormalised rows")
+    for name, p in model.named_parameters():
+        assert before[name][0] == id(p)
+        assert torch.equal(before[name][1], p.detach())
+
+
+def test_no_weight_is_copied_that_nobody_writes():
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    model = nn.Sequential(*[nn.Linear(300, 300) for _ in range(4)])
+    copied = []
+
+    class Clones(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if "clone" in str(func) and args[0].numel() == 300 * 300:
+                copied.append(func)
+            return func(*args, **(kwargs or {}))
+
+    with Clones():
+        inspect(model, torch.randn(4, 300), remedies=False)
+    assert copied == []
+
+
+def square(out):
+    return out.square().mean()
+
+
+def broken(out):
+    raise ArithmeticError
+
+
+LOOKS = {"first_step": lambda model, x, loss, optimizer: first_step(model, x, loss, optimizer)}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    ("fail", "loss", "error"),
+    [(False, square, None), (True, square, ValueError), (False, broken, ArithmeticError)],
+    ids=["no exception", "in the model", "in the loss"],
+)
+def test_a_step_leaves_model_and_optimizer_as_they_were(look, fail, loss, error):
+    model = prepared(fail)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    foreign = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([*trained, foreign], lr=0.1, momentum=0.9)
+    foreign.grad = torch.ones(3)
+    optimizer.step()  # a state that has to stay
+    state = {p: dict(s) for p, s in optimizer.state.items()}
+    values = {p: s["momentum_buffer"].clone() for p, s in state.items()}
+    groups, kept = optimizer.param_groups, [dict(g) for g in optimizer.param_groups]
+    before, mine = snapshot(model), foreign.detach().clone()
+    x = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
+    if error is None:
+        LOOKS[look](model, x, loss, optimizer)
+    else:
+        with pytest.raises(error):
+            LOOKS[look](model, x, loss, optimizer)
+    assert_same(before, snapshot(model))
+    assert torch.equal(foreign, mine)
+    assert torch.equal(foreign.grad, torch.ones(3))
+    assert optimizer.param_groups is groups
+    assert [dict(g) for g in groups] == kept
+    assert set(optimizer.state) == set(state)
+    for p, held in optimizer.state.items():
+        assert held["momentum_buffer"] is state[p]["momentum_buffer"]
+        assert torch.equal(held["momentum_buffer"], values[p])

@@ -13,8 +13,9 @@ from scipy import special
 
 from chione.activations import forms_gelu
 from chione.activations.accurate import normal_cdf, normal_density
+from chione.activations.naming import spell
 from chione.activations.protocol import AbstractActivation, ClosedForms
-from chione.base import Array
+from chione.base import Array, checks
 
 SQRT_8_OVER_PI = math.sqrt(8.0 / math.pi)
 GELU_TANH_CUBIC = 0.044715
@@ -73,20 +74,36 @@ class GELUTanh(AbstractActivation):
 @final
 @dataclass(frozen=True)
 class SiLU(AbstractActivation):
-    r"""Sigmoid linear unit (swish) :math:`x / (1 + e^{-x})`."""
+    r"""Sigmoid linear unit (swish) :math:`x / (1 + e^{-\beta x})`.
 
-    name: ClassVar[str] = "silu"
-    formula: ClassVar[str] = "x/(1 + exp(-x))"
-    source: ClassVar[str] = "Elfwing, Uchibe, Doya (2018)"
+    Parameters
+    ----------
+    beta : float, default 1
+        Slope of the gate; 0 makes it linear.
+    """
+
+    beta: float = 1.0
+    formula: ClassVar[str] = "x/(1 + exp(-beta*x))"
+    source: ClassVar[str] = "Elfwing, Uchibe, Doya (2018); Ramachandran et al. (2017)"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beta", checks.finite("beta", self.beta))
+
+    @property
+    def name(self) -> str:
+        return spell("silu", [("beta", self.beta, 1.0)])
 
     def value(self, z: Array) -> Array:
-        return z * special.expit(z)
+        return z * special.expit(self.beta * z)
 
     def derivative(self, z: Array) -> Array:
-        return special.expit(z) * (1.0 + z * special.expit(-z))
+        v = self.beta * z
+        return special.expit(v) * (1.0 + v * special.expit(-v))
 
     def second_derivative(self, z: Array) -> Array:
-        return special.expit(z) * special.expit(-z) * (2.0 - z * np.tanh(0.5 * z))
+        v = self.beta * z
+        slope = self.beta * special.expit(v) * special.expit(-v)
+        return slope * (2.0 - v * np.tanh(0.5 * v))
 
 
 @final

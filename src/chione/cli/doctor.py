@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class Shape(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--tokens", type=COUNT, help="Inputs are token numbers below this vocabulary size.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the inputs.")
 @click.option("--fix", is_flag=True, help="Initialise the model by theory and look again.")
+@click.option("--depth", type=COUNT, help="Words of the paths of layers that are told apart.")
+@click.option("--full", is_flag=True, help="Write every layer, also those of repeated blocks.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 @with_effort
@@ -56,6 +59,8 @@ def command(
     tokens: int | None,
     seed: int,
     fix: bool,
+    depth: int | None,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Examine the PyTorch model that FACTORY in FILE.py makes, on random inputs.
@@ -93,8 +98,9 @@ def command(
         if tokens is None and parameter.is_floating_point():
             inputs = inputs.to(parameter.dtype)
 
+    look = _Look(path, inputs, seed, depth, full)
     with running("examining the model"):
-        text, trainable, found = _look(path, net, inputs, seed)
+        text, trainable, found = look(net, remedies=not fix)
     result: dict[str, Any] = {"result": found}
     if not as_json:
         click.echo(text)
@@ -103,7 +109,7 @@ def command(
         with running("initialising the model"):
             with _user_errors(path):
                 done = initialize_(net, inputs, generator=generator)
-            text, trainable, found = _look(path, net, inputs, seed)
+            text, trainable, found = look(net)
         result = {"result": found, "before": before, "initialization": done.to_dict()}
         if not as_json:
             click.echo(f"\nInitialised by theory:\n\n{done}\n\n{text}\n\n{_ADVICE}")
@@ -157,20 +163,33 @@ def _user_errors(path: Path) -> Iterator[None]:
         raise kept[0]
 
 
-def _look(path: Path, net: Any, inputs: Any, seed: int) -> tuple[str, bool, dict[str, Any]]:
-    """The report as text, whether the model can train, and the report as plain data.
+@dataclass(frozen=True)
+class _Look:
+    """How to examine a model, and how much of it to show."""
 
-    A model whose signals overflow cannot train either, but has no report beyond that sentence.
-    """
-    from chione.torch import NonFiniteError, inspect
+    path: Path
+    inputs: Any
+    seed: int
+    depth: int | None
+    full: bool
 
-    try:
-        with _user_errors(path):
-            report = inspect(net, inputs, seed=seed)
-    except NonFiniteError as err:
-        verdict = {"trains": "no", "trainable": False, "sentence": str(err), "warnings": []}
-        return f"Not trainable: {err}", False, {"layers": [], "verdict": verdict}
-    return str(report), report.verdict.trainable, report.to_dict()
+    def __call__(self, net: Any, *, remedies: bool = True) -> tuple[str, bool, dict[str, Any]]:
+        """The report as text, whether the model can train, and the report as plain data.
+
+        A model whose signals overflow cannot train either, but has no report beyond that sentence.
+        """
+        from chione.torch import NonFiniteError, inspect
+
+        try:
+            with _user_errors(self.path):
+                report = inspect(net, self.inputs, seed=self.seed, remedies=remedies)
+        except NonFiniteError as err:
+            verdict = {"trains": "no", "trainable": False, "sentence": str(err), "warnings": []}
+            return f"Not trainable: {err}", False, {"layers": [], "verdict": verdict}
+        text = str(report)
+        if self.full or self.depth is not None:
+            text = report.page(self.depth, fold=not self.full)
+        return text, report.verdict.trainable, report.to_dict()
 
 
 def _split(model: str) -> tuple[Path, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -67,7 +68,8 @@ def _by_value(raw: bytes) -> AbstractActivation | None:
     # Families with a parameter: a straight line, or a constant, far on the left.
     # Eleven digits of it, so that a slope of 0.2 does not come out as 0.20000000000000004.
     slope, floor = (float(f"{v:.11g}") for v in (values[0] / _PROBES[0], -values[0]))
-    for name in (f"leaky_relu({slope!r})", f"elu({floor!r})", f"celu({floor!r})"):
+    names = [f"leaky_relu({slope!r})", f"elu({floor!r})", f"celu({floor!r})"]
+    for name in [*names, *_swish(values)]:
         try:
             candidate = activation(name)
         except (ChioneError, ValueError):
@@ -75,6 +77,16 @@ def _by_value(raw: bytes) -> AbstractActivation | None:
         if _same(candidate, values):
             return candidate
     return None
+
+
+def _swish(values: Array) -> list[str]:
+    """X sigmoid(beta x) with the beta that the value at a probe near 0.5 gives, or nothing."""
+    at = int(np.argmin(np.abs(_PROBES - 0.5)))
+    gate = values[at] / _PROBES[at]
+    if not 0.0 < gate < 1.0:
+        return []
+    beta = math.log(gate / (1.0 - gate)) / _PROBES[at]
+    return [f"silu({float(f'{beta:.{digits}g}')!r})" for digits in (7, 11)]
 
 
 def _same(candidate: AbstractActivation, values: Array) -> bool:

@@ -25,6 +25,7 @@ VIEWS = _words(
     "squeeze_ unsqueeze_ transpose_ adjoint moveaxis roll flip alias requires_grad_ cpu cuda "
     "expand expand_as"
 )
+COPIES = _words("contiguous clone to float double half bfloat16 type type_as alias")
 SWAPS = _words("t transpose swapaxes swapdims permute __get__ adjoint")
 ADDS = _words("add add_ __add__ __radd__ __iadd__ sub sub_ __sub__ __isub__ subtract")
 PRODUCTS = _words("mul mul_ __mul__ __rmul__ __imul__ multiply")
@@ -61,6 +62,9 @@ IGNORED = _words(
     "register_hook element_size ndimension get_device is_complex nelement __contains__ "
     "__hash__"
 )
+
+# Calls that hand the memory of a tensor to code that torch does not see.
+HANDED_OUT = _words("numpy __array__ data_ptr untyped_storage storage __dlpack__ __set__")
 
 
 def base_name(func: Any) -> str:

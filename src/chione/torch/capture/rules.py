@@ -15,6 +15,7 @@ from chione.torch.capture.book import Book
 from chione.torch.capture.nodes import Node
 from chione.torch.capture.padding import pad, padded
 from chione.torch.capture.patches import patches
+from chione.torch.capture.pointwise import Before, Formulas, before
 from chione.torch.capture.samples import Sample, is_sampled
 from chione.torch.capture.statistics import lazy_moments
 from chione.torch.layers.convolution import convolution_call
@@ -47,18 +48,21 @@ class Rules:
         self.book = book
         self.on_affine = on_affine
         self.attending = Attending(book)
+        self.formulas = Formulas(book)
 
-    def prepare(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    def prepare(self, func: Any, name: str, args: Any, kwargs: Any) -> Before:
         """What must be read of the input before an in-place operation overwrites it."""
-        if name not in ops.ACTIVATIONS:
-            return None
-        call = ops.applied(func, name, args, kwargs)
-        if call is None or self.book.find(args[0]) is None:
-            return None
-        return call, self.book.saturation(call, args[0])
+        return before(self.book, self.formulas, func, name, args, kwargs)
 
-    def record(self, name: str, args: Any, kwargs: Any, out: Any, before: Any) -> Any:
+    def record(self, name: str, args: Any, kwargs: Any, out: Any, read: Before) -> Any:
         """Write down a call that has run; returns the output that goes on."""
+        out = self._record(name, args, kwargs, out, read)
+        index = None if read.formula is None else self.book.find(out)
+        if read.formula is not None and index is not None and index != read.formula.root:
+            self.formulas.note(index, read.formula)
+        return out
+
+    def _record(self, name: str, args: Any, kwargs: Any, out: Any, read: Before) -> Any:
         if isinstance(out, torch.Tensor):
             if not out.is_floating_point():
                 return out
@@ -68,8 +72,9 @@ class Rules:
             return out
         if name in ops.VIEWS:
             return self._view(name, args, kwargs, out)
-        if before is not None:
-            self.activation(before[0], self.book.find(args[0]), out, before[1])
+        if read.call is not None:
+            self.formulas.forget(args, read)
+            self.activation(read.call, read.source, out, read.saturation)
             return out
         if name == "multi_head_attention_forward":
             self.attending.multi_head(args, kwargs, out)
@@ -143,6 +148,7 @@ class Rules:
             node.patches = patches(x, layer, out, weight.padding, self.book.graph.batch)
         if self.on_affine is not None:
             out = self.on_affine(node, out, x)
+            self.book.tag(out, node)
         self.book.row(node, out)
         return True, out
 
@@ -254,30 +260,13 @@ class Rules:
                 self.book.kept[node.index] = out
             return True, out
         other = self.book.find(b)
-        if other is None or name in ops.QUOTIENTS or self._self_gate(source, other, out):
-            return other is not None and name not in ops.QUOTIENTS, out
+        if other is None or name in ops.QUOTIENTS:
+            return False, out
         node = self.book.new(Product(), (source, other), out, None)
         one, two = (self.book.graph.nodes[i] for i in (source, other))
         node.known = one.known and two.known
         node.axes = one.axes if one.axes == two.axes else ""
         return True, out
-
-    def _self_gate(self, a: int, b: int, out: torch.Tensor) -> bool:
-        """``x * f(x)`` is one activation (SiLU written by hand), not a product of two signals."""
-        for gate, signal in ((a, b), (b, a)):
-            node = self.book.graph.nodes[gate]
-            inner = node.applied
-            if inner is not None and node.parents == (signal,):
-
-                def function(h: torch.Tensor, f: Any = inner.function) -> torch.Tensor:
-                    gated: torch.Tensor = h * f(h)
-                    return gated
-
-                call = Applied(function, f"x * {inner.label}", False)
-                node.origin = None
-                self.activation(call, signal, out, None)
-                return True
-        return False
 
     def _constant(self, x: Any) -> float | None:
         """Mean square of a factor that is no signal: a number or a parameter."""
@@ -343,6 +332,7 @@ class Rules:
         node.axes = parent.axes if node.shape == parent.shape else ""
         node.known = parent.known and parent.gaussian
         node.saturation = sat
+        self.formulas.note(node.index, self.formulas.of(source).then(call))
         origin = parent
         while not origin.row and origin.looked_through:
             origin = self.book.graph.nodes[origin.parents[0]]
@@ -363,6 +353,8 @@ class Rules:
             node = self.book.new(layer, (source,), tensor, None)
             self.book.follow(node, source)
             node.axes = axes
+            if name in ops.COPIES and node.shape == parent.shape:
+                self.formulas.note(node.index, self.formulas.of(source))
             if axes in HEADS:
                 self.book.kept[node.index] = tensor
             picked = layer.position if isinstance(layer, Pick) else None

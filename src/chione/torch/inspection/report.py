@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, field
 from typing import Any
 
-from chione.base import AbstractResult, plain, result
+from chione.base import AbstractResult, checks, plain, result
 from chione.torch.expected.layer_report import LayerReport
-from chione.torch.inspection.text import report_text
+from chione.torch.inspection.folding import Parameter
+from chione.torch.inspection.parameter_report import ParameterReport
+from chione.torch.inspection.text import full_table, report_text, short_table
 
 
 @result
@@ -21,13 +23,19 @@ class Verdict(AbstractResult):
         trains it; it depends on the optimiser; neither does.
     problem : str
         "none", "vanishing gradient", "exploding gradient", "vanishing signal", "exploding signal",
-        "collapsed inputs", "dead units" or "no gradient".
+        "collapsed inputs", "dead units" (all units of a layer pass no gradient for any input),
+        "copied units" (all units of a layer stay equal), "no gradient" (trainable parameters never
+        get one) or "degenerate batch" (what was measured tells of the batch, not of the model).
     layer : str or None
         The first layer where it goes wrong.
     cause, fix : str
         One sentence each; empty if nothing is wrong.
     warnings : tuple of str
         What does not prevent training but is worth knowing.
+    notes : tuple of str
+        What is no fault at all but explains what was measured, such as "identity at the start".
+    parameters : tuple of str
+        Names of the trainable parameters that never get a gradient.
     """
 
     trains: str
@@ -36,6 +44,8 @@ class Verdict(AbstractResult):
     cause: str = ""
     fix: str = ""
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
     @property
     def trainable(self) -> bool:
@@ -78,6 +88,8 @@ class InspectionReport(AbstractResult):
         Names of parameters that are one tensor.
     notes : tuple of str
         What could not be measured, and why.
+    parameters : tuple of ParameterReport
+        Each parameter: its size, its gradient, and why it gets none where it gets none.
     """
 
     layers: tuple[LayerReport, ...]
@@ -92,6 +104,7 @@ class InspectionReport(AbstractResult):
     input_one_minus_c: float
     shared: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    parameters: tuple[ParameterReport, ...] = ()
 
     def __getitem__(self, name: str) -> LayerReport:
         """The layer of that name."""
@@ -102,15 +115,52 @@ class InspectionReport(AbstractResult):
         raise KeyError(f"no layer named {name!r}; the layers are {names}")
 
     def __str__(self) -> str:
+        table, short = short_table(self.layers, self._counted(), self.verdict.layer)
+        return self._page_of(table, short=short)
+
+    def table(self, depth: int | None = None, *, fold: bool = False) -> str:
+        """The layers as text; ``print(report)`` shows as many lines of it as a screen holds.
+
+        Columns are those that the width of the screen has room for (``COLUMNS`` says how wide).
+
+        Parameters
+        ----------
+        depth : int, optional
+            Words of the paths that are told apart: with 1 each child of the model is one line.
+            None, the default, goes down to the last layer.
+        fold : bool
+            Whether repeated blocks are written once, with their number and the values of the
+            first and the last of them. The default False writes every layer.
+
+        Returns
+        -------
+        str
+        """
+        return self._lines(depth, fold)[0]
+
+    def page(self, depth: int | None = None, *, fold: bool = False) -> str:
+        """Title, :meth:`table`, notes and verdict."""
+        table, short = self._lines(depth, fold)
+        return self._page_of(table, short=short)
+
+    def _lines(self, depth: int | None, fold: bool) -> tuple[str, bool]:
+        depth = None if depth is None else checks.integer("depth", depth)
+        alone = self.verdict.layer if fold else None
+        return full_table(self.layers, self._counted(), depth, fold, alone)
+
+    def _counted(self) -> tuple[Parameter, ...]:
+        return ()
+
+    def _page_of(self, table: str, *, short: bool) -> str:
         mode = "training" if self.training else "evaluation"
         title = (
             f"{self.model}: {len(self.layers)} layers, batch of {self.batch}, {mode} mode, "
             f"gradients of {self.loss}"
         )
         notes = [f"warning: {w}" for w in self.verdict.warnings]
-        notes += [f"note: {n}" for n in self.notes]
+        notes += [f"note: {n}" for n in (*self.verdict.notes, *self.notes)]
         notes += [f"shared: {' = '.join(names)}" for names in self.shared]
-        return report_text(title, self.layers, notes, self.verdict.sentence)
+        return report_text(title, table, notes, self.verdict.sentence, short=short)
 
     def _parts(self) -> dict[str, Any]:
         """Everything as plain JSON types, numbers that are not finite as None."""

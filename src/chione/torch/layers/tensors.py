@@ -172,3 +172,12 @@ def root_mean_square(tensor: torch.Tensor | None, default: float) -> float:
 def finite_root(square: float) -> float:
     """The root, 0 where there is no finite one."""
     return math.sqrt(square) if 0.0 <= square < math.inf else 0.0
+
+
+def is_isometry(weight: torch.Tensor) -> bool:
+    """Whether W W^T (or W^T W) is a multiple of the identity to one percent."""
+    w = weight.detach().double()
+    gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    scale = torch.diagonal(gram).mean()
+    error = torch.linalg.norm(gram - scale * torch.eye(gram.shape[0]).to(gram))
+    return bool(error <= 0.01 * scale * math.sqrt(gram.shape[0]))

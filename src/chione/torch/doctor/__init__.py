@@ -1,0 +1,1 @@
+"""The public `inspect`: measure, judge, and say what helps, as tried on a copy."""
