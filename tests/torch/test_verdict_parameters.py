@@ -9,7 +9,7 @@ datasets = pytest.importorskip("sklearn.datasets")
 
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
-from chione.torch import inspect  # noqa: E402
+from chione.torch.inspection.inspection import examine as inspect  # noqa: E402 - no remedies
 
 nn = torch.nn
 N = 64

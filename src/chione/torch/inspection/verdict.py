@@ -17,7 +17,7 @@ from chione.torch.inspection.verdict_copies import copied
 from chione.torch.inspection.verdict_parameters import FIXES, no_gradient, parameter_notes
 
 # Of 119 models of benchmarks/zoo those up to a swing of 1.2e3 train, those from 4e10 on do not.
-_SWING, _INNER = 1e8, 1e4
+_SWING, _INNER = 1e10, 1e4
 _NEARLY_ALL = 0.9  # of the units of a layer
 
 
@@ -39,7 +39,7 @@ class Known:
     parameters: tuple[ParameterReport, ...]
     awake: tuple[TrunkRow, ...] | None
     copies: Copies
-    swing: float
+    swing: float = math.nan
 
 
 def judge(
@@ -119,6 +119,8 @@ def _sized(
     if found is not None and found.trains == "no":
         return found
     rest = [row.layer for row in rows if not row.output and not row.relative]
+    if all(row.output for row in rows):  # no row but that: every path has others
+        rest = list(layers[:-1])
     inner = max((layer.mean_square for layer in rest), default=math.nan)
     if not (swing > _SWING and inner > _INNER):
         return found
