@@ -171,6 +171,32 @@ def test_zero_weights_that_wake_differently_are_no_copies():
     assert verdict.problem != "copied units"
 
 
+def zero_gru():
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cells, self.head = nn.GRU(5, 32, batch_first=True), nn.Linear(32, 5)
+            for name, p in self.cells.named_parameters():
+                if p.dim() > 1:
+                    nn.init.zeros_(p)
+
+        def forward(self, x):
+            return self.head(self.cells(x.reshape(len(x), 4, 5))[0][:, -1])
+
+    return Rows()
+
+
+@pytest.mark.parametrize("how", ["linear", "before a norm", "recurrent"])
+def test_zero_weights_beside_biases_collapse_nothing_for_good(how):
+    torch.manual_seed(0)
+    model = zero_gru() if how == "recurrent" else mlp(20, 5, nn.Tanh, 3)
+    if how == "before a norm":
+        model = nn.Sequential(*model[:3], nn.BatchNorm1d(64), *model[3:])
+    if how != "recurrent":
+        nn.init.zeros_(model[2].weight)
+    assert inspect(model, torch.randn(32, 20)).verdict.trains == "yes"
+
+
 def test_cloned_layers_are_named_in_a_note():
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)

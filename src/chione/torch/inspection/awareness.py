@@ -14,7 +14,13 @@ from chione.torch.capture.gradients import Gradients
 from chione.torch.capture.nodes import Graph
 from chione.torch.inspection.ahead import drawn, fill, gradients_of, look_ahead, moved, start_size
 from chione.torch.inspection.copies import Copies, copies
-from chione.torch.inspection.parameter_report import ParameterReport, reached, root_mean_square
+from chione.torch.inspection.parameter_report import (
+    REACHED,
+    WAITS,
+    ParameterReport,
+    reached,
+    root_mean_square,
+)
 from chione.torch.inspection.reasons import Reason, why_missing, why_stuck
 
 Loss = Callable[[Any], torch.Tensor]
@@ -102,7 +108,7 @@ def parameter_reports(
                 weight=root_mean_square(parameter),
                 gradient=math.nan if gradient is None else root_mean_square(gradient),
                 reached=shares.get(name, 0.0),
-                status="gets a gradient" if reason is None else reason.status,
+                status=REACHED if reason is None else reason.status,
                 cause="" if reason is None else reason.cause,
                 reason="" if reason is None else reason.text,
                 place=None if reason is None else reason.place,
@@ -130,7 +136,7 @@ def _why_still(
         n = ahead.woken.get(name)
         if n is not None:
             text = f"its gradient is zero now and comes after {n} step{'s' if n > 1 else ''}"
-            reasons[name] = Reason("waits", text, steps=n)
+            reasons[name] = Reason(WAITS, text, steps=n)
     stuck = [n for n in still if n not in reasons]
     if not stuck:
         return reasons

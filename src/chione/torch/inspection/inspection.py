@@ -24,6 +24,7 @@ from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.inspection.ahead import fill, moved
 from chione.torch.inspection.awareness import Trial, parameter_reports
 from chione.torch.inspection.data import data_of, replaced
+from chione.torch.inspection.parameter_report import REACHED, WAITS
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.inspection.trunk_passage import TrunkRow, zero_rows
 from chione.torch.inspection.verdict import Known, judge
@@ -125,14 +126,23 @@ def known_of(trial: Trial, seen: Seen) -> Known:
     reports, same = parameter_reports(
         trial, seen.graph, seen.out, seen.output, seen.found.parameters
     )
-    awake = None
     asleep = zero_rows(seen.graph, trial.trainable)
-    if asleep and any(p.status == "waits" for p in reports):
-        with moved(asleep.values()):
-            fill(asleep.values(), trial.generator)
-            again = measure(trial, seen.graph.batch, 1)
-            awake = trunk_rows(again, _layers(again, {}))
+    waking = asleep.keys() <= {p.name for p in reports if p.status in (REACHED, WAITS)}
+    awake = _awake(trial, seen.graph.batch, asleep) if asleep and waking else None
     return Known(reports, awake, same, _swing(seen))
+
+
+def _awake(
+    trial: Trial, size: int, asleep: Mapping[str, torch.nn.Parameter]
+) -> tuple[TrunkRow, ...] | None:
+    """The trunk with random weights in place of zeros; None where it leaves the numbers."""
+    with moved(asleep.values()):
+        fill(asleep.values(), trial.generator)
+        try:
+            again = measure(trial, size, 1)
+        except NonFiniteError:
+            return None
+        return trunk_rows(again, _layers(again, {}))
 
 
 def _layers(seen: Seen, theory: Mapping[int, Expected]) -> tuple[LayerReport, ...]:

@@ -8,6 +8,8 @@ import torch
 
 from chione.base import AbstractResult, result
 
+REACHED, WAITS = "gets a gradient", "waits"
+
 
 @result
 class ParameterReport(AbstractResult):

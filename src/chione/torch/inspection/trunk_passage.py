@@ -14,7 +14,8 @@ from chione.theory.depth.trainability import CAREFUL, Passage, Trainability
 from chione.torch.capture.nodes import Graph
 from chione.torch.capture.trunk import trunk
 from chione.torch.expected.layer_report import LayerReport
-from chione.torch.layers.tensors import Affine, Weight
+from chione.torch.inspection.reasons import rows_of
+from chione.torch.layers.tensors import Affine
 
 _ENOUGH = 8  # units from which 1 - c is that of the layer and not of a few numbers
 _NOTHING = -745.0  # log of the smallest positive double: stands for the log of zero
@@ -42,14 +43,14 @@ class TrunkRow:
 def zero_rows(
     graph: Graph, parameters: Mapping[str, torch.nn.Parameter]
 ) -> dict[str, torch.nn.Parameter]:
-    """Weights and gains on the trunk that are exactly zero."""
+    """Weights and gains on the trunk that are exactly zero, of any kind of layer."""
     on_trunk, out = trunk(graph), {}
-    for node in graph.rows():
-        held = node.tensors
-        name = held.parameter if isinstance(held, (Weight, Affine)) else None
-        parameter = None if name is None else parameters.get(name)
-        if node.index in on_trunk and parameter is not None and not bool(parameter.any()):
-            out[name or ""] = parameter
+    gains = {n.tensors.parameter for n in graph.rows() if isinstance(n.tensors, Affine)}
+    for name, parameter in parameters.items():
+        if (parameter.dim() < 2 and name not in gains) or bool(parameter.any()):
+            continue
+        if any(node.index in on_trunk for node in rows_of(name, graph)):
+            out[name] = parameter
     return out
 
 
