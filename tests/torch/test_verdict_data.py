@@ -176,7 +176,7 @@ def zero_gru():
         def __init__(self):
             super().__init__()
             self.cells, self.head = nn.GRU(5, 32, batch_first=True), nn.Linear(32, 5)
-            for name, p in self.cells.named_parameters():
+            for p in self.cells.parameters():
                 if p.dim() > 1:
                     nn.init.zeros_(p)
 
