@@ -19,6 +19,7 @@ from chione.torch.capture.tracing import check_model, shared_parameters, trace
 from chione.torch.capture.trunk import behind_norm, trunk
 from chione.torch.expected.expect import expect
 from chione.torch.expected.layer_report import Expected, LayerReport
+from chione.torch.inspection.not_followed import unseen
 from chione.torch.inspection.report import InspectionReport
 from chione.torch.inspection.verdict import TrunkRow, judge
 from chione.torch.layers.entering import Embedding, Entering
@@ -123,9 +124,7 @@ def _report(
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
-    compiled = [n for n, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)]
-    if compiled:
-        notes.append(f"Compiled modules are not seen inside: {', '.join(compiled[:5])}.")
+    notes += unseen(model, graph)
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")
