@@ -36,12 +36,37 @@ def torch_mlp(width):
     return torch.nn.Sequential(layer(5, width), torch.nn.Tanh(), layer(width, 1))
 
 
+def torch_rows():
+    torch = pytest.importorskip("torch")
+    return torch.linspace(-1.0, 1.0, 20).reshape(4, 5)
+
+
+def odd_model():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(*(torch.nn.Linear(16, 16) for _ in range(4)))
+    torch.nn.init.zeros_(model[1].weight)
+    return model
+
+
 def torch_model():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     layer, tanh = torch.nn.Linear, torch.nn.Tanh
     model = torch.nn.Sequential(layer(5, 8), tanh(), layer(8, 8), tanh(), layer(8, 5)).double()
     return model, torch.randn(4, 5, dtype=torch.float64)
+
+
+def watched():
+    torch = pytest.importorskip("torch")
+    model, x = torch_model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=100.0)  # too large, so that it says so
+    with ch.torch.Monitor(model, every=1, warn=False) as monitor:
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+    return monitor.record
 
 
 def small_resnet():
@@ -148,6 +173,19 @@ CALLS = {
     "model parametrization": lambda: ch.torch.parametrization(
         torch_mlp, (8, 16), optimizer=0.1, batch=torch_model()[1].float(), seeds=2
     ),
+    "first_step": lambda: ch.torch.first_step(
+        torch_mlp(8), torch_rows(), lambda out: out.square().mean(), "sgd", lr=0.1
+    ),
+    "coord_check": lambda: ch.torch.coord_check(
+        torch_mlp, torch_rows(), lambda out: out.square().mean(), 0.1, widths=(4, 8), seeds=2
+    ),
+    "largest_learning_rate": lambda: ch.torch.largest_learning_rate(
+        torch_mlp(8), torch_rows(), lambda out: out.square().mean(), hessian=True
+    ),
+    "precision": lambda: ch.torch.precision(*torch_model(), loss=lambda y: y.square().mean()),
+    "monitor": watched,
+    "audit": lambda: ch.torch.audit(torch_model()[0], {"0.weight": "normal(0, 1)", "1.*": "zeros"}),
+    "audit that finds something": lambda: ch.torch.audit(odd_model()),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

@@ -8,8 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import chione.torch  # noqa: E402 - needs torch
+from chione.activations import activation  # noqa: E402
 from chione.torch import calculate_gain, initialize_, inspect  # noqa: E402
 from chione.torch.recommendation.gains import recommended  # noqa: E402
+from chione.torch.recommendation.recipes import moderate  # noqa: E402
 
 nn = torch.nn
 F = torch.nn.functional
@@ -86,7 +88,7 @@ def test_softplus_is_said_to_have_no_solution_and_offered_what_theory_offers():
 def test_without_a_batch_the_sigmas_are_those_of_theory():
     model = mlp(nn.GELU, depth=12, width=300, inputs=200)
     done = initialize_(model, generator=seeded())
-    best = recommended("gelu", depth=12)
+    best = moderate(activation("gelu"), 12)
     for layer, change in zip(model[2::2], done.changes[1:], strict=True):
         sigma_w = float(layer.weight.detach().square().mean().sqrt()) * math.sqrt(300)
         assert sigma_w == pytest.approx(best.sigma_w, rel=0.02)
@@ -96,7 +98,8 @@ def test_without_a_batch_the_sigmas_are_those_of_theory():
 
 
 def test_the_first_layer_brings_any_input_to_the_wanted_length():
-    best = recommended("silu", depth=6)
+    best = moderate(activation("silu"), 6)
+    assert best.length <= 1.0
     for scale in (0.01, 30.0):
         model = mlp(nn.SiLU, depth=6)
         x = scale * BATCH
@@ -118,7 +121,7 @@ def test_functional_activations_are_seen_without_a_batch():
     assert [c.activation for c in done.changes] == ["relu", "relu", None]
     assert done.note == ""
     assert done.changes[1].sigma_w == pytest.approx(math.sqrt(2.0))
-    assert "keeps the gradient behind relu" in done.changes[2].reason
+    assert "starts beside a uniform guess" in done.changes[2].reason
 
 
 class Stubborn(nn.Sequential):
@@ -202,13 +205,17 @@ def convnet(depth=12):
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal", "delta_orthogonal"])
 def test_deep_convolutional_networks_keep_lengths_and_gradients(weights):
-    model, x = convnet(), torch.randn(6, 3, 14, 14, generator=seeded())
-    initialize_(model, x, weights=weights, generator=seeded(2))
-    report = inspect(model, x)
-    convolutions = [layer for layer in report.layers if layer.operation == "convolution"]
-    sizes = [layer.mean_square for layer in convolutions]
-    assert max(sizes) / min(sizes) < 3.0
-    assert 1 / 5 < convolutions[0].gradient / convolutions[-1].gradient < 5
+    x, spans, ratios = torch.randn(6, 3, 14, 14, generator=seeded()), [], []
+    for seed in range(3):
+        model = convnet()
+        initialize_(model, x, weights=weights, generator=seeded(seed))
+        report = inspect(model, x)
+        convolutions = [layer for layer in report.layers if layer.operation == "convolution"]
+        sizes = [layer.mean_square for layer in convolutions]
+        spans.append(max(sizes) / min(sizes))
+        ratios.append(convolutions[0].gradient / convolutions[-1].gradient)
+    assert sorted(spans)[1] < 3.0
+    assert 1 / 5 < sorted(ratios)[1] < 5
     if weights == "delta_orthogonal":
         w = model[4].weight.detach()
         assert float(w[:, :, 1, 1].abs().sum()) == pytest.approx(float(w.abs().sum()))
@@ -254,20 +261,22 @@ def test_the_stream_stays_bounded_over_any_number_of_residual_blocks(norm, block
     assert len(ends) == blocks
 
 
-def test_a_branch_that_ends_in_a_normalisation_gets_its_gain():
+@pytest.mark.parametrize(("blocks", "gain"), [(3, 1.0), (80, 0.5)])
+def test_branches_that_end_in_a_normalisation_get_its_gain_smaller_if_they_are_many(blocks, gain):
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
             self.a, self.b = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
             self.na, self.nb = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+            nn.init.constant_(self.nb.weight, 3.0)
 
         def forward(self, x):
             return F.relu(x + self.nb(self.b(F.relu(self.na(self.a(x))))))
 
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), Block(), Block(), Block())
-    initialize_(model, torch.randn(5, 3, 9, 9), generator=seeded())
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), *(Block() for _ in range(blocks)))
+    initialize_(model, torch.randn(5, 3, 5, 5), generator=seeded())
     for block in model[1:]:
-        assert torch.allclose(block.nb.weight, torch.tensor(1 / math.sqrt(3)))
+        assert torch.allclose(block.nb.weight, torch.tensor(gain))
         assert torch.equal(block.na.weight, torch.ones(8))
 
 
@@ -294,7 +303,9 @@ def test_the_projections_of_multi_head_attention_are_set(weights):
     for w in (q, k, v):
         assert float(w.square().mean()) * 48 == pytest.approx(1.0, rel=0.1)
     out = attention.out_proj.weight.detach().double()
-    assert float(out.square().mean()) * 48 == pytest.approx(1 / 12, rel=0.1)
+    # Of the stream that it is added to, which six sums have made (13 / 12)^6 times as long.
+    stream = (13 / 12) ** 6
+    assert float(out.square().mean()) * 48 == pytest.approx(stream / 12, rel=0.1)
     if weights == "orthogonal":
         assert torch.allclose(q @ q.T, torch.eye(48).double(), atol=1e-5)
     assert float(attention.in_proj_bias.detach().abs().sum()) == 0.0
@@ -302,39 +313,6 @@ def test_the_projections_of_multi_head_attention_are_set(weights):
     report.assert_trainable()
     sums = [row.mean_square for row in report.layers if row.residual]
     assert max(sums) < math.e * 1.2
-
-
-# ---- what is left alone -----------------------------------------------------------------------
-
-
-class Tied(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.table = nn.Embedding(30, 12)
-        self.rnn = nn.GRU(12, 12, batch_first=True)
-        self.head = nn.Linear(12, 30, bias=False)
-        self.head.weight = self.table.weight
-
-    def forward(self, x):
-        return self.head(self.rnn(self.table(x))[0])
-
-
-def test_tied_tables_and_recurrent_layers_are_left_and_reported():
-    model = Tied()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    done = initialize_(model, torch.randint(30, (4, 6)), generator=seeded())
-    assert done.changes == ()
-    left = dict(done.left)
-    assert "shared with an embedding" in left["head"]
-    assert "no rule for GRU" in left["rnn.weight_ih_l0"]
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    assert "left alone: head" in str(done)
-
-
-def test_computed_weights_are_left_and_reported():
-    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(5, 6)), nn.Tanh())
-    done = initialize_(model, torch.randn(4, 5))
-    assert ("0", "its weight is computed from other parameters") in done.left
 
 
 def test_a_missing_bias_is_said_where_the_recommendation_has_one():
@@ -360,7 +338,9 @@ def test_reports_are_plain_data():
 
 
 def test_bad_options_are_refused():
-    with pytest.raises(ValueError, match="weights must be one of gaussian, orthogonal, delta_orth"):
+    with pytest.raises(
+        ValueError, match="weights must be one of auto, gaussian, normal, truncated"
+    ):
         initialize_(nn.Linear(3, 3), weights="he")
     with pytest.raises(ValueError, match="target must be one of auto, forward"):
         initialize_(nn.Linear(3, 3), target="critical")

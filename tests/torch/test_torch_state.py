@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from chione.torch import inspect  # noqa: E402 - needs torch
+from chione.torch import first_step, inspect, largest_learning_rate  # noqa: E402 - needs torch
 
 nn = torch.nn
 
@@ -191,3 +191,51 @@ def test_no_weight_is_copied_that_nobody_writes():
     with Clones():
         inspect(model, torch.randn(4, 300), remedies=False)
     assert copied == []
+
+
+def square(out):
+    return out.square().mean()
+
+
+def broken(out):
+    raise ArithmeticError
+
+
+LOOKS = {
+    "first_step": first_step,
+    "largest_learning_rate": lambda *args: largest_learning_rate(*args, hessian=True),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    ("fail", "loss", "error"),
+    [(False, square, None), (True, square, ValueError), (False, broken, ArithmeticError)],
+    ids=["no exception", "in the model", "in the loss"],
+)
+def test_a_step_leaves_model_and_optimizer_as_they_were(look, fail, loss, error):
+    model = prepared(fail)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    foreign = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([*trained, foreign], lr=0.1, momentum=0.9)
+    foreign.grad = torch.ones(3)
+    optimizer.step()  # a state that has to stay
+    state = {p: dict(s) for p, s in optimizer.state.items()}
+    values = {p: s["momentum_buffer"].clone() for p, s in state.items()}
+    groups, kept = optimizer.param_groups, [dict(g) for g in optimizer.param_groups]
+    before, mine = snapshot(model), foreign.detach().clone()
+    x = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
+    if error is None:
+        LOOKS[look](model, x, loss, optimizer)
+    else:
+        with pytest.raises(error):
+            LOOKS[look](model, x, loss, optimizer)
+    assert_same(before, snapshot(model))
+    assert torch.equal(foreign, mine)
+    assert torch.equal(foreign.grad, torch.ones(3))
+    assert optimizer.param_groups is groups
+    assert [dict(g) for g in groups] == kept
+    assert set(optimizer.state) == set(state)
+    for p, held in optimizer.state.items():
+        assert held["momentum_buffer"] is state[p]["momentum_buffer"]
+        assert torch.equal(held["momentum_buffer"], values[p])

@@ -59,12 +59,22 @@ def test_one_saturated_layer_is_named_and_not_the_next():
     assert "100% of its units saturated" in verdict.cause
 
 
-def test_a_zero_layer_is_named_as_the_place_where_the_signal_ends():
-    model = chain(nn.GELU, 6)
+def test_a_zero_layer_that_never_wakes_is_named_as_the_place_where_the_gradient_ends():
+    model = chain(nn.ReLU, 6)  # relu(0) has no slope, so nothing moves the layer from zero
     with torch.no_grad():
         model[4].weight.zero_()
     verdict = inspect(model, inputs()).verdict
-    assert (verdict.problem, verdict.layer) == ("vanishing signal", "4")
+    assert (verdict.trains, verdict.problem, verdict.layer) == ("no", "no gradient", "4")
+    assert {"0.weight", "2.weight", "4.weight", "6.weight"} <= set(verdict.parameters)
+
+
+def test_a_zero_layer_that_wakes_is_no_fault():
+    model = chain(nn.GELU, 6)  # gelu(0) has slope 1/2: the layer itself gets a gradient at once
+    with torch.no_grad():
+        model[4].weight.zero_()
+    verdict = inspect(model, inputs()).verdict
+    assert verdict.trainable
+    assert "Identity at the start" in verdict.notes[0]
 
 
 def test_depth_alone_is_told_by_its_rate_with_theorys_chi():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from chione.networks import AbstractLayer, Convolution
+from chione.networks import AbstractLayer, Convolution, Scale
 from chione.torch.capture.batches import tensors
 from chione.torch.capture.elementwise import saturation
 from chione.torch.capture.nodes import Graph, Node
@@ -21,6 +22,8 @@ from chione.torch.layers.nonlinearity import Applied
 from chione.torch.layers.tensors import Table
 
 Modules = list[tuple[str, torch.nn.Module]]
+Watch = Callable[[Node, torch.Tensor], None]
+OnTensor = Callable[[Node, torch.Tensor], None]
 
 
 class Book:
@@ -34,11 +37,24 @@ class Book:
         Number of inputs.
     measure : bool
         Whether rows are measured.
+    watch : callable, optional
+        Shown each row and each scale, and what left it.
+    on_tensor : callable, optional
+        Called as ``on_tensor(node, tensor)`` with each new node and what it made.
     """
 
-    def __init__(self, modules: Modules, batch: int, measure: bool) -> None:
+    def __init__(
+        self,
+        modules: Modules,
+        batch: int,
+        measure: bool,
+        watch: Watch | None = None,
+        on_tensor: OnTensor | None = None,
+    ) -> None:
         self.graph = Graph(batch)
+        self.on_tensor = on_tensor
         self.measure = measure
+        self._watch = watch
         self.path = ""  # the innermost module that is running, kept up to date by the tracer
         self._node_of: dict[int, tuple[weakref.ref[torch.Tensor], int]] = {}
         self._names: dict[int, str] = {}
@@ -88,6 +104,10 @@ class Book:
                 name = module
         node = self.graph.add(layer, name, parents, out.shape, **kw)
         self.tag(out, node)
+        if self._watch is not None and isinstance(layer, Scale):
+            self._watch(node, out)
+        if self.on_tensor is not None:
+            self.on_tensor(node, out)
         return node
 
     def follow(self, node: Node, source: int) -> None:
@@ -127,6 +147,8 @@ class Book:
         count = self._calls[base]
         node.name = base if count == 1 else f"{base} ({count})"
         node.row = True
+        if self._watch is not None:
+            self._watch(node, out)
         if self.measure:
             node.numbers = lazy_moments(out, self.graph.batch)
             if not node.known and node.axes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,17 +12,22 @@ import torch
 from chione.torch.capture.nodes import Graph, Node
 from chione.torch.capture.statistics import mean_square
 
+Gradients = dict[str, torch.Tensor | None]
+
 
 @dataclass(frozen=True)
 class Arriving:
     """Mean squares per row, keyed by node index.
 
-    `gradient` is that of the loss, `projected` has one number for each random projection.
+    `gradient` is that of the loss, `projected` has one number for each random projection;
+    `parameters` has the gradients of the parameters that were asked for, None where there is no
+    way from the output to them.
     """
 
     gradient: dict[int, float]
     projected: dict[int, list[float]]
     output_entries: int
+    parameters: Gradients = field(default_factory=dict)
 
 
 def arriving(
@@ -31,39 +37,87 @@ def arriving(
     *,
     projections: int,
     generator: torch.Generator,
+    parameters: Mapping[str, torch.Tensor] | None = None,
 ) -> Arriving:
     r"""Mean square of the gradient at each row.
 
     With independent :math:`v \sim N(0, 1)` for each entry of the output,
     :math:`E |J^\top v|^2 = \|J\|_F^2`. Without a loss the gradient is that of such a random
-    projection, so that it has mean square 1 at the output.
+    projection, so that it has mean square 1 at the output. Gradients of `parameters` come from the
+    last backward pass, that of the loss if there is one.
     """
+    asked = dict(parameters or {})
     rows = [node for node in graph.rows() if node.edge is not None]
     projected: dict[int, list[float]] = {node.index: [] for node in rows}
     has_loss = loss is not None and loss.requires_grad
-    if not rows or not output.requires_grad:
-        return Arriving({}, projected, output.numel())
+    if not output.requires_grad or not (rows or asked):
+        return Arriving({}, projected, output.numel(), dict.fromkeys(asked))
+    sweep = _Sweep(rows, graph.cuts.reentrant)
+    found: Gradients = {}
     for k in range(projections):
         v = torch.randn(output.shape, generator=generator, device=generator.device)
         v = v.to(device=output.device, dtype=output.dtype)
         # A random projection in low precision would round; its exact size is divided out.
         size = float(mean_square(v))
-        retain = has_loss or k + 1 < projections
-        for node, value in zip(rows, _sweep(rows, output, v, retain), strict=True):
+        last = not has_loss and k + 1 == projections
+        values, found = sweep(output, v, not last, asked if last else {})
+        for node, value in zip(rows, values, strict=True):
             projected[node.index].append(value / size if size else math.nan)
     if has_loss:
-        values = _sweep(rows, loss, None, False)
+        values, found = sweep(loss, None, False, asked)
         gradient = {node.index: v for node, v in zip(rows, values, strict=True)}
     else:
         gradient = {i: sum(v) / len(v) for i, v in projected.items() if v}
-    return Arriving(gradient, projected, output.numel())
+    return Arriving(gradient, projected, output.numel(), found)
 
 
-def _sweep(rows: list[Node], y: Any, v: torch.Tensor | None, retain: bool) -> list[float]:
-    edges = [node.edge for node in rows]
-    grads = torch.autograd.grad(y, edges, v, retain_graph=retain, allow_unused=True)
-    numbers = [torch.zeros((), dtype=torch.float64) if g is None else mean_square(g) for g in grads]
-    return [float(n) for n in numbers]
+@dataclass(frozen=True)
+class _Sweep:
+    """One backward pass from y with weights v: mean squares at the rows, and some gradients.
+
+    A reentrant checkpoint refuses ``autograd.grad``; there the pass is that of training, which
+    leaves its results in ``.grad``, and the rows are read by hooks.
+    """
+
+    rows: list[Node]
+    reentrant: bool
+
+    def __call__(
+        self, y: Any, v: torch.Tensor | None, retain: bool, asked: Mapping[str, torch.Tensor]
+    ) -> tuple[list[float], Gradients]:
+        if self.reentrant:
+            return self._as_trained(y, v, retain, asked)
+        edges = [node.edge for node in self.rows]
+        inputs = [*edges, *asked.values()]
+        grads = torch.autograd.grad(y, inputs, v, retain_graph=retain, allow_unused=True)
+        n = len(edges)
+        numbers = [0.0 if g is None else float(mean_square(g)) for g in grads[:n]]
+        return numbers, dict(zip(asked, grads[n:], strict=True))
+
+    def _as_trained(
+        self, y: Any, v: torch.Tensor | None, retain: bool, asked: Mapping[str, torch.Tensor]
+    ) -> tuple[list[float], Gradients]:
+        numbers = [0.0] * len(self.rows)
+
+        def reader(i: int, at: int) -> Any:
+            def read(grads: Any) -> None:
+                if grads[at] is not None:
+                    numbers[i] = float(mean_square(grads[at]))
+
+            return read
+
+        for parameter in asked.values():
+            parameter.grad = None
+        handles = [
+            node.edge.node.register_prehook(reader(i, node.edge.output_nr))
+            for i, node in enumerate(self.rows)
+        ]
+        try:
+            torch.autograd.backward(y, v, retain_graph=retain)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return numbers, {name: parameter.grad for name, parameter in asked.items()}
 
 
 def jacobian_norm(node: Node, found: Arriving) -> tuple[float, float]:

@@ -15,6 +15,7 @@ import torch
 
 from chione.activations import AbstractActivation
 from chione.networks import AbstractLayer, Convolution, Dense, Dropout, Norm, Scale
+from chione.torch.capture.cuts import Cuts
 from chione.torch.capture.samples import Sample
 from chione.torch.layers.entering import Attention, Held
 from chione.torch.layers.joins import Sum, View
@@ -141,6 +142,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     output: int | None = None
     hidden: dict[str, str] = field(default_factory=dict)  # path -> what runs there unseen
+    cuts: Cuts = field(default_factory=Cuts)
 
     def add(
         self,

@@ -148,6 +148,7 @@ class Rules:
             node.patches = patches(x, layer, out, weight.padding, self.book.graph.batch)
         if self.on_affine is not None:
             out = self.on_affine(node, out, x)
+            self.book.tag(out, node)
         self.book.row(node, out)
         return True, out
 

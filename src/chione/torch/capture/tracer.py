@@ -41,21 +41,34 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
     on_affine : callable, optional
         Called as ``on_affine(node, output)`` after each affine map; what it returns replaces the
         output. The data-driven initialisation rescales weights there.
+    watch : callable, optional
+        Called as ``watch(node, output)`` at each row and each scale, before anything can overwrite
+        the output.
+    on_tensor : callable, optional
+        Called as ``on_tensor(node, tensor)`` with each step and what it made.
     """
 
     def __init__(
-        self, model: torch.nn.Module, batch: int, *, measure: bool = True, on_affine: Any = None
+        self,
+        model: torch.nn.Module,
+        batch: int,
+        *,
+        measure: bool = True,
+        on_affine: Any = None,
+        watch: Any = None,
+        on_tensor: Any = None,
     ) -> None:
         super().__init__()
         self._model, self._eager = model, eager(model)
         self._modules = [(path, module) for path, module in model.named_modules()]
-        self.book = Book(self._modules, batch, measure)
+        self.book = Book(self._modules, batch, measure, watch, on_tensor)
         self._rules = Rules(self.book, on_affine)
         # (path, taken as one step?, saturation read before an in-place module overwrites it)
         self._stack: list[tuple[str, bool, Any]] = [("", False, None)]
         self._opaque = 0
         self._active = False
         self._busy = False
+        self._follows_gradients = measure and torch.is_grad_enabled()
         self._elementwise: dict[int, bool] = {}
         self._norms: dict[int, tuple[Norm, Affine, str] | None] = {}
         self._handles: list[Any] = []
@@ -119,18 +132,23 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if not self._active or self._busy or self._opaque or self._hidden():
+        if not self._active or self._busy or self._hidden():
             return func(*args, **kwargs)
         name = ops.base_name(func)
         if name in ops.HANDED_OUT:
             keep(args[0])
         if name in ops.IGNORED:
             return func(*args, **kwargs)
+        if self._opaque:
+            out = func(*args, **kwargs)
+            self._noted(name, args, kwargs, out)
+            return out
         # In-place operations overwrite their input, so what is read of it is read first.
         self._busy = True
         try:
             before = self._rules.prepare(func, name, args, kwargs)
             out = func(*args, **kwargs)
+            self._noted(name, args, kwargs, out)
             return self._rules.record(name, args, kwargs, out, before)
         finally:
             self._busy = False
@@ -141,6 +159,11 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
             return False
         self.book.graph.hidden.setdefault(self.path, "torch.func")
         return True
+
+    def _noted(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
+        """Look whether the gradient ends here, if anybody wants gradients."""
+        if self._follows_gradients:
+            self.book.graph.cuts.note(name, self.path, (args, kwargs), out)
 
     def _before(self, path: str) -> Any:
         def hook(module: torch.nn.Module, args: Any, kwargs: Any) -> None:

@@ -11,6 +11,9 @@ from chione.torch.doctor.trials import remedy_of, rescue
 from chione.torch.inspection.inspection import Loss, NonFiniteError, examine
 from chione.torch.inspection.report import InspectionReport
 
+# What is written in the code or in the batch: no change of the weights helps there.
+_WRITTEN = ("no gradient", "degenerate batch")
+
 
 def inspect(
     model: torch.nn.Module,
@@ -92,7 +95,7 @@ def inspect(
             raise
         told = rescue(model, batch, loss, seed)
         raise NonFiniteError(f"{err} {told}") from err
-    if report.verdict.trains == "yes":
+    if report.verdict.trains == "yes" or report.verdict.problem in _WRITTEN:
         return report
     fix = remedy_of(model, batch, loss, report, seed) if remedies else ""
     verdict = replace(report.verdict, fix=fix)

@@ -7,23 +7,28 @@ from dataclasses import asdict
 from typing import Any
 
 from chione.base import AbstractResult, paragraph, result, text_table
+from chione.torch.inspection.report import Verdict
 
 
 @result
 class LayerChange(AbstractResult):
-    r"""One weight that was set.
+    r"""One parameter that was set.
 
     Parameters
     ----------
     name, parameter : str
         The layer as it ran, and the full name of its weight.
+    law : str
+        What its entries were drawn from, such as "normal"; a value where they are all the same.
+    std : float
+        Standard deviation of the entries, the factor of the batch included.
     activation : str or None
         The activation that follows.
     sigma_w, sigma_b : float
         What it has now: :math:`\sqrt{n_{in} E W^2}`, the factor of the batch included, and the
         standard deviation of the biases. For a normalisation `sigma_w` is its gain.
     length : float
-        Mean square that its output should have, NaN where theory cannot tell.
+        Mean square that its output should have, NaN where nothing is asked of it.
     factor : float
         By which the pass with the batch corrected the weights; 1 without.
     reason : str
@@ -32,6 +37,8 @@ class LayerChange(AbstractResult):
 
     name: str
     parameter: str
+    law: str
+    std: float
     activation: str | None
     sigma_w: float
     sigma_b: float
@@ -42,7 +49,7 @@ class LayerChange(AbstractResult):
 
 @result
 class InitializationReport(AbstractResult):
-    """What was set, what was left alone and why.
+    """What was set, what was left alone and why, and what the model is like now.
 
     Parameters
     ----------
@@ -54,9 +61,17 @@ class InitializationReport(AbstractResult):
         As asked for.
     residual_sums : int
         Number of residual additions found.
+    written : bool
+        Whether the model holds these values: not after a dry run, nor where they would be worse
+        than what was there.
+    verdict : Verdict or None
+        Of the model with these values on the batch; None without a batch.
+    loss_above_guess : float
+        By how much a cross-entropy of the output lies above that of a uniform guess, on average
+        over labels; NaN without a batch or for a single output.
     note : str
-        How the structure was found, if not by running the batch, and what theory offers for an
-        activation that no initialisation helps.
+        How the structure was found, if not by running the batch; what theory offers for an
+        activation that no initialisation helps; why nothing was written.
     """
 
     changes: tuple[LayerChange, ...]
@@ -64,14 +79,18 @@ class InitializationReport(AbstractResult):
     weights: str
     target: str
     residual_sums: int
-    note: str
+    written: bool = True
+    verdict: Verdict | None = None
+    loss_above_guess: float = math.nan
+    note: str = ""
 
     def __str__(self) -> str:
-        head = ("layer", "then", "sigma_w", "sigma_b", "q", "factor", "why")
+        head = ("layer", "then", "law", "sigma_w", "sigma_b", "q", "factor", "why")
         rows = [
             (
                 c.name,
                 c.activation or "",
+                c.law,
                 f"{c.sigma_w:.4g}",
                 f"{c.sigma_b:.4g}",
                 "" if math.isnan(c.length) else f"{c.length:.3g}",
@@ -80,15 +99,18 @@ class InitializationReport(AbstractResult):
             )
             for c in self.changes
         ]
-        lines = [text_table(head, rows)]
+        lines = [] if self.written else ["Nothing was written; this is the plan."]
+        lines.append(text_table(head, rows))
         lines += [paragraph(f"left alone: {name}: {reason}.") for name, reason in self.left]
         if self.note:
             lines.append(paragraph(f"note: {self.note}"))
+        if self.verdict is not None:
+            lines.append(paragraph(self.verdict.sentence))
         return "\n".join(lines)
 
     def _parts(self) -> dict[str, Any]:
         out = asdict(self)
-        for change in out["changes"]:
+        for change in (*out["changes"], out):
             for key, value in change.items():
                 if isinstance(value, float) and not math.isfinite(value):
                     change[key] = None

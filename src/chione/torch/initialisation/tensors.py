@@ -38,7 +38,7 @@ def orthogonal_(
     ----------
     tensor : Tensor
         Weight of shape (out, in) or (out, in / groups, *kernel); changed in place. A kernel is
-        flattened into the input axis. Computed in float64, so bfloat16 and float16 work.
+        flattened into the input axis. Computed in float32 or better and rounded at the end.
     sigma_w : float
         Standard deviation :math:`\sigma_w`, zero or above.
     groups : int
@@ -67,7 +67,8 @@ def orthogonal_(
     sigma_w = checks.non_negative("sigma_w", sigma_w)
     layout = layout_of(tensor, groups=groups, transposed=transposed, stride=stride)
     columns = layout.inputs * math.prod(layout.kernel)
-    blocks = [haar(layout.outputs, columns, generator) for _ in range(layout.groups)]
+    dtype = _working(tensor)
+    blocks = [haar(layout.outputs, columns, generator, dtype) for _ in range(layout.groups)]
     # tr Q Q^T = min(out, columns); the factor makes it out * sigma_w^2 * (columns / fan_in).
     scale = sigma_w * math.sqrt(max(layout.outputs, columns) / layout.fan_in)
     return _write(tensor, [scale * block for block in blocks], layout)
@@ -114,8 +115,10 @@ def delta_orthogonal_(
     scale = sigma_w * math.sqrt(max(layout.outputs, layout.inputs) / layout.inputs * thinning)
     blocks = []
     for _ in range(layout.groups):
-        block = torch.zeros(layout.outputs, layout.inputs, taps, dtype=torch.float64)
-        block[:, :, centre] = scale * haar(layout.outputs, layout.inputs, generator).cpu()
+        block = torch.zeros(layout.outputs, layout.inputs, taps, dtype=_working(tensor))
+        block[:, :, centre] = (
+            scale * haar(layout.outputs, layout.inputs, generator, block.dtype).cpu()
+        )
         blocks.append(block.reshape(layout.outputs, -1))
     return _write(tensor, blocks, layout)
 
@@ -209,10 +212,15 @@ def critical_uniform_(
     return _copy(tensor, (2.0 * draw - 1.0) * bound)
 
 
-def haar(rows: int, columns: int, generator: torch.Generator | None = None) -> torch.Tensor:
-    """A Haar-distributed isometry or co-isometry of shape (rows, columns), in float64."""
+def haar(
+    rows: int,
+    columns: int,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> torch.Tensor:
+    """A Haar-distributed isometry or co-isometry of shape (rows, columns)."""
     tall = (max(rows, columns), min(rows, columns))
-    a = torch.randn(tall, generator=generator, dtype=torch.float64, device=_device(generator))
+    a = torch.randn(tall, generator=generator, dtype=dtype, device=_device(generator))
     q, r = torch.linalg.qr(a)
     # Without the signs of the diagonal of R the law of Q is not Haar ([1] of orthogonal_).
     diagonal = torch.diagonal(r)
@@ -232,6 +240,11 @@ def _write(tensor: torch.Tensor, blocks: list[torch.Tensor], layout: Layout) -> 
 def _copy(tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         return tensor.copy_(values.reshape(tensor.shape))
+
+
+def _working(tensor: torch.Tensor) -> torch.dtype:
+    """float64 for float64; else float32, in which columns are orthogonal to 1e-6."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
 def _device(generator: torch.Generator | None) -> torch.device:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,9 +20,12 @@ from chione.torch.capture.tracing import check_model, shared_parameters, trace
 from chione.torch.capture.trunk import behind_norm, trunk
 from chione.torch.expected.expect import expect
 from chione.torch.expected.layer_report import Expected, LayerReport
+from chione.torch.inspection.ahead import fill, moved
+from chione.torch.inspection.awareness import Trial, parameter_reports
 from chione.torch.inspection.not_followed import unseen
 from chione.torch.inspection.report import InspectionReport
-from chione.torch.inspection.verdict import TrunkRow, judge
+from chione.torch.inspection.trunk_passage import TrunkRow, zero_rows
+from chione.torch.inspection.verdict import Known, judge
 from chione.torch.layers.entering import Embedding, Entering
 from chione.torch.layers.tensors import Heads, Table, Weight, spread
 
@@ -54,16 +58,92 @@ def examine(
             f"loss must be a function of what the model returns, but it is {type(loss).__name__}; "
             "pass for example lambda out: cross_entropy(out, labels)."
         )
+    frozen = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
     with preserved(model), torch.inference_mode(False), torch.enable_grad():
-        for parameter in model.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
-        graph, out = trace(model, batch, size)
-        output = batches.output_tensor(out)
-        measured = measured_moments(graph)
+        trial = Trial(model, batch, loss, frozen, generator)
+        seen = measure(trial, size, projections)
+        known = known_of(trial, seen)
+    return _report(model, seen, known, loss, projections, seed)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One pass over a model, and what was measured on the way."""
+
+    graph: Graph
+    out: Any
+    output: torch.Tensor
+    measured: dict[int, Moments]
+    found: Arriving
+
+
+def measure(
+    trial: Trial, size: int, projections: int, *, check: bool = True, parameters: bool = True
+) -> Seen:
+    """Run the model forwards and backwards; frozen parameters too let gradients through.
+
+    To be called where what it changes is restored.
+    """
+    for parameter in trial.model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
+        parameter.grad = None
+    graph, out = trace(trial.model, trial.batch, size)
+    output = batches.output_tensor(out)
+    measured = measured_moments(graph)
+    if check:
         _check_finite(graph, measured)
-        scalar = None if loss is None else _loss_value(loss, out)
-        found = arriving(graph, output, scalar, projections=projections, generator=generator)
-    return _report(model, graph, measured, found, output, loss, projections, seed)
+    scalar = None if trial.loss is None else _loss_value(trial.loss, out)
+    found = arriving(
+        graph, output, scalar, projections=projections, generator=trial.generator,
+        parameters=trial.trainable if parameters else None,
+    )  # fmt: skip
+    return Seen(graph, out, output, measured, found)
+
+
+def known_of(trial: Trial, seen: Seen) -> Known:
+    """What the gradients of the parameters show, and the trunk once it is awake."""
+    reports, same = parameter_reports(
+        trial, seen.graph, seen.out, seen.output, seen.found.parameters
+    )
+    awake = None
+    asleep = zero_rows(seen.graph, trial.trainable)
+    if asleep and any(p.status == "waits" for p in reports):
+        with moved(asleep.values()):
+            fill(asleep.values(), trial.generator)
+            again = measure(trial, seen.graph.batch, 1)
+            awake = trunk_rows(again, [_row(again, node) for node in again.graph.rows()])
+    return Known(reports, awake, same)
+
+
+def _row(seen: Seen, node: Node) -> LayerReport:
+    return layer_report(node, seen.measured[node.index], seen.found, {}, None)
+
+
+def trunk_rows(seen: Seen, layers: Sequence[LayerReport]) -> tuple[TrunkRow, ...]:
+    """The rows that every path passes."""
+    graph = seen.graph
+    on_trunk, relative = trunk(graph), behind_norm(graph)
+    last = None if graph.output is None else graph.seen_through(graph.nodes[graph.output]).index
+    return tuple(
+        TrunkRow(
+            layer,
+            node.index in relative,
+            units=node.numel // max(graph.batch, 1),
+            output=node.index == last,
+        )
+        for node, layer in zip(graph.rows(), layers, strict=True)
+        if node.index in on_trunk
+    )
+
+
+def entering_distance(seen: Seen) -> tuple[float, float]:
+    """1 - c of the inputs, and the same where it says something: of one number c is +-1."""
+    entering = [n for n in seen.graph.nodes if isinstance(n.layer, Entering)]
+    if not entering:
+        return math.nan, math.nan
+    first = entering[0]
+    one_minus_c = seen.measured[first.index].one_minus_c
+    return one_minus_c, one_minus_c if first.numel > seen.graph.batch else math.nan
 
 
 def measured_moments(graph: Graph) -> dict[int, Moments]:
@@ -106,21 +186,20 @@ def _loss_value(loss: Loss, out: Any) -> torch.Tensor:
 
 def _report(
     model: torch.nn.Module,
-    graph: Graph,
-    measured: dict[int, Moments],
-    found: Arriving,
-    output: torch.Tensor,
+    seen: Seen,
+    known: Known,
     loss: Loss | None,
     projections: int,
     seed: int,
 ) -> InspectionReport:
+    graph, measured, found = seen.graph, seen.measured, seen.found
     follow = followers(graph)
     theory = expect(graph, measured, found)
     layers = tuple(
         layer_report(node, measured[node.index], found, follow, theory.get(node.index))
         for node in graph.rows()
     )
-    inputs = [measured[n.index] for n in graph.nodes if isinstance(n.layer, Entering)]
+    one_minus_c, start = entering_distance(seen)
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
@@ -133,19 +212,12 @@ def _report(
             f"weight {name!r} is used twice: what it gives the second time is not that of fresh "
             "weights, so theory starts again from what was measured there."
         )
-    one_minus_c = inputs[0].one_minus_c if inputs else math.nan
-    on_trunk, relative = trunk(graph), behind_norm(graph)
-    rows = tuple(
-        TrunkRow(layer, node.index in relative)
-        for node, layer in zip(graph.rows(), layers, strict=True)
-        if node.index in on_trunk
-    )
     return InspectionReport(
         layers=layers,
-        verdict=judge(layers, rows, one_minus_c),
+        verdict=judge(layers, trunk_rows(seen, layers), start, known),
         model=type(model).__name__,
         batch=graph.batch,
-        output_shape=tuple(output.shape),
+        output_shape=tuple(seen.output.shape),
         loss="random projections of the output" if loss is None else "the given loss",
         projections=projections,
         seed=seed,
@@ -153,6 +225,7 @@ def _report(
         input_one_minus_c=one_minus_c,
         shared=shared_parameters(model),
         notes=tuple(notes),
+        parameters=known.parameters,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from chione.base import AbstractResult, checks, plain, result
 from chione.torch.expected.layer_report import LayerReport
 from chione.torch.inspection.folding import Parameter
+from chione.torch.inspection.parameter_report import ParameterReport
 from chione.torch.inspection.text import full_table, report_text, short_table
 
 
@@ -22,13 +23,19 @@ class Verdict(AbstractResult):
         trains it; it depends on the optimiser; neither does.
     problem : str
         "none", "vanishing gradient", "exploding gradient", "vanishing signal", "exploding signal",
-        "collapsed inputs", "dead units" or "no gradient".
+        "collapsed inputs", "dead units" (all units of a layer pass no gradient for any input),
+        "copied units" (all units of a layer stay equal), "no gradient" (trainable parameters never
+        get one) or "degenerate batch" (what was measured tells of the batch, not of the model).
     layer : str or None
         The first layer where it goes wrong.
     cause, fix : str
         One sentence each; empty if nothing is wrong.
     warnings : tuple of str
         What does not prevent training but is worth knowing.
+    notes : tuple of str
+        What is no fault at all but explains what was measured, such as "identity at the start".
+    parameters : tuple of str
+        Names of the trainable parameters that never get a gradient.
     """
 
     trains: str
@@ -37,6 +44,8 @@ class Verdict(AbstractResult):
     cause: str = ""
     fix: str = ""
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
     @property
     def trainable(self) -> bool:
@@ -79,6 +88,8 @@ class InspectionReport(AbstractResult):
         Names of parameters that are one tensor.
     notes : tuple of str
         What could not be measured, and why.
+    parameters : tuple of ParameterReport
+        Each parameter: its size, its gradient, and why it gets none where it gets none.
     """
 
     layers: tuple[LayerReport, ...]
@@ -93,6 +104,7 @@ class InspectionReport(AbstractResult):
     input_one_minus_c: float
     shared: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    parameters: tuple[ParameterReport, ...] = ()
 
     def __getitem__(self, name: str) -> LayerReport:
         """The layer of that name."""
@@ -137,7 +149,17 @@ class InspectionReport(AbstractResult):
         return full_table(self.layers, self._counted(), depth, fold, alone)
 
     def _counted(self) -> tuple[Parameter, ...]:
-        return ()
+        return tuple((p.name, p.numel, p.trainable) for p in self.parameters)
+
+    def _size(self) -> str:
+        """How many parameters there are, and how many of them can be trained."""
+        counts = self._counted()
+        total, trainable = sum(n for _, n, _ in counts), sum(n for _, n, trains in counts if trains)
+        if not total:
+            return ""
+        return (
+            f"; {total:,} parameters, {'all' if trainable == total else f'{trainable:,}'} trainable"
+        )
 
     def _page_of(self, table: str, *, short: bool) -> str:
         mode = "training" if self.training else "evaluation"
@@ -145,8 +167,9 @@ class InspectionReport(AbstractResult):
             f"{self.model}: {len(self.layers)} layers, batch of {self.batch}, {mode} mode, "
             f"gradients of {self.loss}"
         )
-        notes = [f"warning: {w}" for w in self.verdict.warnings]
-        notes += [f"note: {n}" for n in self.notes]
+        notes = [self._size()] if self.parameters else []
+        notes += [f"warning: {w}" for w in self.verdict.warnings]
+        notes += [f"note: {n}" for n in (*self.verdict.notes, *self.notes)]
         notes += [f"shared: {' = '.join(names)}" for names in self.shared]
         return report_text(title, table, notes, self.verdict.sentence, short=short)
 

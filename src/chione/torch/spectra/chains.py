@@ -18,6 +18,7 @@ from chione.torch.capture.statistics import moments
 from chione.torch.capture.tracing import trace
 from chione.torch.layers.entering import Entering
 from chione.torch.layers.joins import View
+from chione.torch.layers.tensors import is_isometry
 
 _Q_RATIO = 2.0  # the law takes all layers alike; beyond this the comparison would mislead
 
@@ -48,7 +49,7 @@ def theory_of_chain(model: torch.nn.Module, x: torch.Tensor) -> tuple[JacobianSp
     mean = math.exp(sum(math.log(q) for q in lengths) / len(lengths))
     sigma = math.exp(sum(math.log(s) for s in sigmas) / len(sigmas))
     widths = [weights[0].weight.shape[1], *(w.weight.shape[0] for w in weights)]
-    law = "orthogonal" if all(_is_isometry(w.weight) for w in weights) else "gaussian"
+    law = "orthogonal" if all(is_isometry(w.weight) for w in weights) else "gaussian"
     equal = len(set(widths)) == 1
     if law == "orthogonal" and not equal:
         return None, "No theory: orthogonal weights of unequal widths."
@@ -88,12 +89,3 @@ def _chain(graph: Graph) -> tuple[list[Node], list[Nonlinearity | None]] | None:
     if not affine or len(affine) != len(activations):
         return None
     return affine[::-1], activations[::-1]
-
-
-def _is_isometry(weight: torch.Tensor) -> bool:
-    """Whether W W^T (or W^T W) is a multiple of the identity to one percent."""
-    w = weight.detach().double()
-    gram = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
-    scale = torch.diagonal(gram).mean()
-    error = torch.linalg.norm(gram - scale * torch.eye(gram.shape[0]).to(gram))
-    return bool(error <= 0.01 * scale * math.sqrt(gram.shape[0]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from chione.torch.spectra.jacobian import JacobianOperator
+from chione.torch.capture.products import JacobianOperator, orthogonal
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def gauss_rule(operator: JacobianOperator, start: torch.Tensor, steps: int) -> G
         v = operator.transposed(left[k])
         if right:
             v = v - betas[-1] * right[-1]
-        v = _orthogonal(v, right)
+        v = orthogonal(v, right)
         alpha = float(torch.linalg.vector_norm(v))
         largest = max(largest, alpha)
         # The part below rounding is noise: the space is exhausted.
@@ -59,7 +59,7 @@ def gauss_rule(operator: JacobianOperator, start: torch.Tensor, steps: int) -> G
             break
         right.append(v / alpha)
         alphas.append(alpha)
-        u = _orthogonal(operator.forward(right[k]) - alpha * left[k], left)
+        u = orthogonal(operator.forward(right[k]) - alpha * left[k], left)
         beta = float(torch.linalg.vector_norm(u))
         largest = max(largest, beta)
         betas.append(beta)
@@ -78,13 +78,3 @@ def _rule(alphas: list[float], betas: list[float], complete: bool) -> GaussRule:
     p, s, qh = torch.linalg.svd(b)
     last = 0.0 if complete else betas[k - 1]
     return GaussRule(s * s, p[0, :] ** 2, abs(last) * qh[:, -1].abs(), complete)
-
-
-def _orthogonal(x: torch.Tensor, basis: list[torch.Tensor]) -> torch.Tensor:
-    """Remove the components along a basis, twice, which is enough (Kahan)."""
-    if not basis:
-        return x
-    q = torch.stack(basis)  # (k, n)
-    for _ in range(2):
-        x = x - q.T @ (q @ x)
-    return x

@@ -12,9 +12,10 @@ from scipy.special import stdtrit
 
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.theory.spectra.jacobian import JacobianSpectrum
+from chione.torch.capture.products import JacobianOperator
 from chione.torch.capture.tracing import check_model
 from chione.torch.spectra.chains import theory_of_chain
-from chione.torch.spectra.jacobian import JacobianOperator, check_input, jacobian_operator
+from chione.torch.spectra.jacobian import check_input, jacobian_operator
 from chione.torch.spectra.lanczos import GaussRule, gauss_rule
 
 _DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB

@@ -23,13 +23,13 @@ import torch
 
 from chione.base import AbstractResult, Array, Estimate, along, checks, result, text_table
 from chione.theory.depth.parametrization import Parametrization, from_exponents
+from chione.torch.steps.fits import slope
 
 MakeModel: TypeAlias = Callable[[int], torch.nn.Module]
 MakeOptimizer: TypeAlias = Callable[[torch.nn.Module, int], torch.optim.Optimizer]
 
 _SMALL = 1e-5  # of the step is taken, in float64, so that features follow it linearly
 _NO_EPSILON = 1e-200  # below all gradients; a parameter without one stays
-_STANDARD_ERRORS = 3.0
 _QUANTITIES = ("weights", "rates", "features", "updates")
 _KINDS: tuple[tuple[type[torch.optim.Optimizer], str], ...] = (
     (torch.optim.SGD, "sgd"),
@@ -157,13 +157,13 @@ def parametrization(
     logs = np.log(np.array(sizes, dtype=np.float64))
     fitted = {
         what: [
-            _slope(logs, [[run.logs[what][name] for run in row] for row in runs]) for name in roles
+            slope(logs, [[run.logs[what][name] for run in row] for row in runs]) for name in roles
         ]
         for what in _QUANTITIES
     }
     for what in ("weights", "rates"):
-        for name, (slope, _) in zip(roles, fitted[what], strict=True):
-            if not math.isfinite(slope):
+        for name, (found, _) in zip(roles, fitted[what], strict=True):
+            if not math.isfinite(found):
                 raise ValueError(
                     f"the exponent of the {what} of {name!r} cannot be fitted: its weights or its "
                     f"gradient are zero at the start. Initialise the matrices behind it otherwise "
@@ -339,20 +339,9 @@ def _rms(x: torch.Tensor) -> float:
 # ---- fits ---------------------------------------------------------------------------------------
 
 
-def _slope(logs: Array, values: list[list[float]]) -> tuple[float, float]:
-    """Slope over log n and its error, from models of each width."""
-    y = np.array(values)
-    x = logs - logs.mean()
-    weight = x / (x @ x)
-    slope = float(weight @ y.mean(axis=1))
-    each = y.var(axis=1, ddof=1) / y.shape[1]
-    noise = math.sqrt(float(weight**2 @ each))
-    return slope, _STANDARD_ERRORS * noise + 1e-9
-
-
 def _halves(found: list[tuple[float, float]], tolerance: float) -> Array:
     """Exponents, rounded to halves where they are near one."""
-    s = -np.array([slope for slope, _ in found])
+    s = -np.array([value for value, _ in found])
     error = np.array([e for _, e in found])
     near = np.round(2.0 * s) / 2.0
     room = np.minimum(np.maximum(tolerance, error), 0.25)

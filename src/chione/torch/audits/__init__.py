@@ -1,0 +1,1 @@
+"""Was this the initialisation that was meant: roles, laws, findings and declarations."""

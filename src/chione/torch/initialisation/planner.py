@@ -1,0 +1,207 @@
+"""Decide for each weight on the way through the graph; nothing is written here."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import torch
+
+from chione.activations import AbstractActivation
+from chione.torch.capture.nodes import Graph, Node
+from chione.torch.initialisation import others
+from chione.torch.initialisation.choices import Choice, Chooser
+from chione.torch.initialisation.laws import Axes, Law
+from chione.torch.initialisation.lengths import Lengths
+from chione.torch.initialisation.options import Options
+from chione.torch.initialisation.plan import Entry, Plan
+from chione.torch.initialisation.targets import Target, target_of
+from chione.torch.initialisation.uses import Surroundings, Use
+from chione.torch.initialisation.zeros import Zeros
+from chione.torch.layers.entering import Embedding
+from chione.torch.layers.recurrent import Cells
+from chione.torch.layers.tensors import Affine, Heads, Weight
+
+# log q of a network of normal weights fluctuates by sqrt(5 L / n) (relu): by 0.7 from here on.
+_SLENDER = 0.1
+
+
+class Planner:
+    """Walk along the graph and decide each weight when it is reached.
+
+    Parameters
+    ----------
+    model : Module
+        The model; only read.
+    graph : Graph
+        How it ran.
+    options : Options
+        What is asked for.
+    """
+
+    def __init__(self, model: torch.nn.Module, graph: Graph, options: Options) -> None:
+        self.model, self.graph = model, graph
+        self.plan = Plan()
+        self.around = Surroundings.of(graph)
+        self.options = self._resolved(options)
+        self.plan.sums = self.around.sums
+        self.parameters = dict(model.named_parameters(remove_duplicate=False))
+        self.names: dict[int, str] = {}
+        for name, p in self.parameters.items():
+            self.names.setdefault(id(p), name)
+        self.targets: dict[str, Target] = {}
+        self.entering: dict[str, float] = {}  # path of recurrent layers -> mean square of inputs
+        self.places: dict[int, str] = {}  # affine nodes -> full name of the weight
+        self.uses = self._by_weight()
+        self.zeros = Zeros(graph, self.around, self._target_at)
+        self.chooser = Chooser(self.around, self.options, self._chained(), self.plan)
+        self.tables = others.Tables(self)
+        self.lengths = Lengths(graph, self._decide)
+        others.finish(self)
+
+    def _resolved(self, options: Options) -> Options:
+        """Isometries in networks that are deep for their width, where normal weights fluctuate."""
+        aspect = self.around.aspect()
+        steady = aspect < _SLENDER or "orthogonal" in options.law
+        if options.law != "auto":
+            return replace(options, steady=steady)
+        law = "normal" if aspect < _SLENDER else "orthogonal"
+        return replace(options, law=law, steady=True)
+
+    # ---- weights and their uses -----------------------------------------------------------
+
+    def _by_weight(self) -> dict[str, list[Use]]:
+        """All uses of each weight: one that runs often is decided for all of them at once."""
+        out: dict[str, list[Use]] = {}
+        for index, use in self.around.uses.items():
+            weight = use.node.weight
+            if weight is None:
+                continue
+            name, target = target_of(self.model, weight.parameter, use.node.name)
+            name = self.names.get(id(self.parameters.get(name)), name)
+            self.places[index] = name
+            if target is not None:
+                self.targets.setdefault(name, target)
+            out.setdefault(name, []).append(use)
+        return out
+
+    def _target_at(self, index: int) -> Target | None:
+        return self.targets.get(self.places.get(index, ""))
+
+    def _chained(self) -> Counter[AbstractActivation]:
+        """How often each activation stands on both sides of a weight."""
+        out: Counter[AbstractActivation] = Counter()
+        for use in self.around.uses.values():
+            here, before = use.place.activation, use.place.before
+            if here is None or before is None or use.branch or use.place.normalised:
+                continue
+            phi = here.activation
+            if phi is not None and phi == before.activation and not use.product:
+                out[phi] += 1
+        return out
+
+    # ---- one node after the other ---------------------------------------------------------
+
+    def _decide(self, lengths: Lengths, node: Node, q: float) -> float | None:
+        if isinstance(node.layer, Embedding):
+            return self.tables.decide(node)
+        if isinstance(node.tensors, Affine):
+            return others.norm(self, node)
+        if isinstance(node.tensors, Heads):
+            return others.heads(self, lengths, node, q)
+        if isinstance(node.layer, Cells):
+            self.entering.setdefault(node.name.partition(" (")[0], q)
+            return None
+        if node.weight is None or node.index not in self.places:
+            return None
+        return self._affine(lengths, node, node.weight, q)
+
+    def _affine(self, lengths: Lengths, node: Node, weight: Weight, q: float) -> float | None:
+        name = self.places[node.index]
+        covered = 1.0 if self.options.law == "delta_orthogonal" else weight.coverage
+        entry = self.plan.entries.get(name)
+        if entry is None:
+            uses = self.uses[name]
+            use = self.chooser.typical(uses)
+            target = self.targets.get(name)
+            reason = self.reason_to_leave(name, target) or self.zeros.reason_to_keep(uses)
+            if reason or target is None:
+                self.plan.leave(name, reason or "its weight is computed from other parameters")
+                return None
+            arriving = q if use.node is node else lengths[use.node.parents[0]]
+            choice = self.chooser.choose(use, weight, arriving, covered, lengths)
+            if self.zeros.is_zero(node.index):
+                choice = choice.because(self.zeros.why_replaced(uses))
+            entry = self._entry(name, use, weight, choice)
+            self.add(entry)
+        w2 = entry.sigma_w**2 * covered
+        return w2 * q + entry.sigma_b**2
+
+    def _entry(self, name: str, use: Use, weight: Weight, choice: Choice) -> Entry:
+        axes = Axes(weight.groups, weight.transposed, weight.stride)
+        law = choice.law or Law(
+            self._kind(weight, self.options.law), choice.sigma_w / math.sqrt(weight.fan_in)
+        )
+        bias, sigma_b, reason = weight.bias_parameter, choice.sigma_b, choice.reason
+        if bias is None or self.reason_to_leave_bias(bias):
+            if sigma_b > 0.0:
+                reason += f"; it has no bias, so sigma_b = {sigma_b:.3g} is missing"
+            bias, sigma_b = None, 0.0
+        phi = None if use.place.activation is None else use.place.activation.activation
+        called = None if use.place.activation is None else use.place.activation.applied
+        label = phi.name if phi is not None else (None if called is None else called.name)
+        return Entry(
+            name, use.node.name, law, axes, choice.sigma_w, sigma_b, bias, None, choice.length,
+            label, choice.role, choice.stream, choice.share, 1.0, reason,
+        )  # fmt: skip
+
+    def _kind(self, weight: Weight, law: str) -> str:
+        return "orthogonal" if law == "delta_orthogonal" and weight.operation == "bilinear" else law
+
+    # ---- what is left ---------------------------------------------------------------------
+
+    def add(self, entry: Entry) -> None:
+        """Put an entry into the plan, or what the user wants instead of it."""
+        own, sigma_w = self.options.overrides.get(entry.parameter, (None, None))
+        tensor = self.value(entry.parameter)
+        fan_in = entry.axes.fan_in(tensor) if tensor.dim() > 1 else 1.0
+        if sigma_w is not None:
+            own = Law(entry.law.kind, sigma_w / math.sqrt(fan_in))
+        if own is not None and own.kind == "keep":
+            self.plan.leave(entry.parameter, "kept, as asked")
+            return
+        if own is not None:
+            size = own.scale * math.sqrt(fan_in)
+            if own.kind == "orthogonal" and sigma_w is None:  # the gain of torch
+                rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+                size = own.scale * math.sqrt(fan_in / max(rows, columns))
+                own = Law("orthogonal", size / math.sqrt(fan_in))
+            entry = Entry(
+                entry.parameter, entry.name, own, entry.axes, size, entry.sigma_b, entry.bias,
+                entry.bias_law, activation=entry.activation, reason="as asked",
+            )  # fmt: skip
+        self.plan.entries[entry.parameter] = entry
+
+    def value(self, name: str) -> torch.Tensor:
+        """The tensor of that name as it is now."""
+        target = self.targets.get(name)
+        return (self.parameters[name] if target is None else target.value).detach()
+
+    def reason_to_leave(self, name: str, target: Target | None) -> str:
+        """Why a weight is not touched whatever it is for; empty if it is."""
+        if name in self.options.excluded:
+            return "excluded, as asked"
+        if target is None:
+            return "its weight is computed from other parameters"
+        if not target.value.is_floating_point():
+            return "its weight is not floating-point"
+        if target.frozen:
+            return "it takes no gradient (requires_grad is False), so it stays as it is"
+        return ""
+
+    def reason_to_leave_bias(self, name: str) -> str:
+        """The same of a bias."""
+        if name in self.options.excluded or name not in self.parameters:
+            return "excluded, as asked"
+        return "" if self.parameters[name].requires_grad else "it takes no gradient"
