@@ -91,7 +91,9 @@ class Chooser:
         self, use: Use, weight: Weight, arriving: float, covered: float, lengths: Lengths
     ) -> Choice:
         """For one weight that mean square `arriving` enters."""
-        q = arriving * covered  # of what is there, where zeros stand beyond the edge
+        # Of what is there, where zeros stand beyond the edge; behind what starts at zero of what
+        # will be.
+        q = (arriving if 0.0 < arriving < math.inf else 1.0) * covered
         if use.branch is not None and not use.place.normalised:
             return self._branch(use, use.branch, q, lengths)
         if use.place.normalised:
