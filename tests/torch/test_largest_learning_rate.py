@@ -366,6 +366,16 @@ def test_an_optimizer_without_a_rule_has_a_critical_rate():
     assert math.isfinite(found.sharpness.value)
 
 
+def test_a_search_that_ends_too_early_gives_a_lower_bound():
+    def falling(t):  # until 1e9
+        return 1.0 / (1.0 + t) if t < 1e9 else 2.0
+
+    found = crossing(falling, 1.0, -1.0, rtol=0.05, most=4)
+    assert 1.0 < found.value < 1e9
+    assert math.isinf(found.error)
+    assert crossing(falling, 1.0, -1.0, rtol=0.05, most=60).value == pytest.approx(1e9, rel=0.05)
+
+
 def test_a_loss_that_falls_for_ever_has_no_critical_rate():
     found = largest_learning_rate(nn.Linear(5, 1).double(), X, lambda out: out.mean())
     assert math.isinf(found.critical.value)
@@ -449,5 +459,8 @@ def test_the_line_search_brackets_the_crossing(f, slope, root):
     found = crossing(f, f(0.0), slope, rtol=0.05, most=12)
     assert abs(found.value - root) <= found.error * (1 + 1e-9) + 1e-12
     assert found.error <= 0.1 * root
+    for first in (0.3, 7.0):
+        again = crossing(f, f(0.0), slope, rtol=0.05, most=20, first=first)
+        assert abs(again.value - root) <= again.error * (1 + 1e-9) + 1e-12
     if root == 300.0:  # at once by the parabola, then on both sides of it
         assert found.evaluations <= 4

@@ -141,8 +141,9 @@ def largest_learning_rate(
         if hessian:
             true = hessian_extremes(b, scales, steps=limit, rtol=slack, seed=seed)
         theory = None if ends is None else _theory(b, curvature, law, notes)
-        found, tried = _critical(b, start)
         first = float(b.optimizer.param_groups[0]["lr"])
+        known = law is not None and law.plain and math.isfinite(rate.value)
+        found, tried = _critical(b, start, float(rate.value) / first if known else 1.0)
         return LargestLearningRate(
             model=type(b.model).__name__,
             optimizer=label(b.optimizer) if lr is None else type(b.optimizer).__name__,
@@ -154,7 +155,7 @@ def largest_learning_rate(
             rule="" if law is None else law.words,
             sharpness=sharpness,
             learning_rate=rate,
-            critical=_estimate(first * found.value, first * found.error),
+            critical=_crossed(found, first),
             forwards=found.evaluations,
             lanczos_steps=0 if ends is None else ends[0].steps,
             hessian=None if true is None else _ends(true),
@@ -191,7 +192,7 @@ def _limits(
     return sharpness, Estimate(rate, spread, status)
 
 
-def _critical(b: Bench, start: float) -> tuple[Crossing, dict[float, float]]:
+def _critical(b: Bench, start: float, guess: float) -> tuple[Crossing, dict[float, float]]:
     """Along the optimiser's own first step, in units of it; and the losses that were found."""
     tried: dict[float, float] = {}
     before = {name: p.detach().clone() for name, p in b.model.named_parameters()}
@@ -213,7 +214,7 @@ def _critical(b: Bench, start: float) -> tuple[Crossing, dict[float, float]]:
     try:
         if not slope < 0.0:
             return Crossing(math.nan, math.inf, 0), tried
-        return crossing(at, start, slope, rtol=_BRACKET, most=_MOST), tried
+        return crossing(at, start, slope, rtol=_BRACKET, most=_MOST, first=guess), tried
     finally:
         with torch.no_grad():
             for p, old in origin.items():
@@ -247,6 +248,13 @@ def _ends(true: tuple[Extreme, Extreme]) -> Estimate:
         np.array([x.error for x in pair]),
         np.array(status, dtype=np.int8),
     )
+
+
+def _crossed(found: Crossing, rate: float) -> Estimate:
+    """In learning rates; a lower bound is INEXACT."""
+    if math.isfinite(found.value) and math.isinf(found.error):
+        return Estimate(rate * found.value, math.inf, Status.INEXACT)
+    return _estimate(rate * found.value, rate * found.error)
 
 
 def _estimate(value: float, error: float) -> Estimate:

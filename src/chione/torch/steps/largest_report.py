@@ -34,8 +34,8 @@ class LargestLearningRate(AbstractResult):
     learning_rate : Estimate
         :math:`\eta_{\max}`.
     critical : Estimate
-        The learning rate at which the loss after the first step is what it was; inf in `value`
-        and NOT_COMPUTED where it does not rise.
+        The learning rate at which the loss after the first step is what it was; a lower bound,
+        INEXACT, where the forward passes did not suffice; inf where the loss does not rise.
     forwards, lanczos_steps : int
         Forward passes that `critical` took, and Lanczos steps that `sharpness` took.
     hessian : Estimate, shape (2,), or None
@@ -89,7 +89,12 @@ class LargestLearningRate(AbstractResult):
     def _sentences(self) -> Iterator[str]:
         rate, critical = float(self.learning_rate.value), float(self.critical.value)
         word = self.optimizer.split("(")[0]
-        if math.isfinite(critical):
+        if math.isfinite(critical) and math.isinf(self.critical.error):
+            after = (
+                f"at {critical:.3g}, where the search of {self.forwards} forward passes ended, the "
+                f"loss is still lower after the first step."
+            )
+        elif math.isfinite(critical):
             after = f"above {critical:.3g} the loss is higher after the first step than before it."
         elif math.isinf(critical):
             after = "along the first step the loss does not rise again, however long the step is."
@@ -155,4 +160,6 @@ def _pair(x: Estimate) -> tuple[str, str]:
     value, error = float(x.value), float(x.error)
     if not math.isfinite(value):
         return ("none" if math.isinf(value) else "not known"), ""
+    if math.isinf(error):
+        return f"above {value:.3g}", ""
     return f"{value:.5g}", f"{error:.1g}"
