@@ -1,5 +1,8 @@
 """Real PyTorch models: measure them, judge them, initialise them so that they train."""
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from chione.base import MissingExtraError
 
 try:
@@ -98,3 +101,16 @@ __all__ = [
     "precision",
     "read_record",
 ]
+
+# Callbacks of other libraries: each library is imported only when its class is asked for.
+_CALLBACKS = {
+    "LightningMonitor": ("chione.torch.monitoring.lightning_callback", "lightning_monitor"),
+    "TrainerMonitor": ("chione.torch.monitoring.trainer_callback", "trainer_monitor"),
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _CALLBACKS:
+        module, make = _CALLBACKS[name]
+        return getattr(_import_module(module), make)()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
