@@ -222,7 +222,13 @@ def residual(seed):
 MODELS["residual"] = (residual, 1e-4, "sgd")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[] if n in ("tanh", "residual") else [pytest.mark.slow])
+        for n in MODELS
+    ],
+)
 def test_theory_of_one_example_is_the_mean_over_freshly_made_models(name):
     """Redrawn by another seed of the model's own code, not by permutations."""
     make, rate, kind = MODELS[name]
@@ -242,6 +248,7 @@ def test_theory_of_one_example_is_the_mean_over_freshly_made_models(name):
         assert error < 0.12, (row, error)
 
 
+@pytest.mark.slow
 def test_the_noise_band_holds_models_of_other_seeds():
     inside = []
     for base in range(2):
