@@ -6,9 +6,8 @@ An MLP, a convolutional network and a small GPT. A round times single steps of t
 in turns, in CPU time, so that what else the machine does matters little; the measured step of the
 monitor, which comes once in `every`, is timed by itself. The cost is what a measured step takes
 beyond a plain one, over `every` plain steps, and the hooks of the optimizer in all other steps.
-Theory's one
-pass before the first step is a cost of its own, in steps. Losses of both must be equal to the last
-bit.
+Theory's one pass before the first step is a cost of its own, in steps. Losses of both must be equal
+to the last bit.
 """
 
 from __future__ import annotations
