@@ -144,6 +144,7 @@ INITIALISATIONS: dict[str, Callable[[nn.Module, torch.Tensor, str], object]] = {
     "anyinit": anyinit_empirical,
     "lsuv": torch.no_grad()(lsuv),
     "chione": lambda model, batch, word: initialize_(model, batch),
+    "chione orthogonal": lambda model, batch, word: initialize_(model, batch, weights="orthogonal"),
 }
 
 
@@ -241,25 +242,28 @@ def table(results: Results) -> str:
 
 
 def summary(results: Results) -> str:
-    """For each initialisation: better, the same, worse than the default; median of the ratios."""
+    """Each initialisation beside the default, and ours beside it; medians of ratios over models."""
     lines = [
-        "| initialisation | better than the default | within noise | worse | refused "
-        "| median of loss / default's | chione better, within noise, worse |",
-        "|---|---|---|---|---|---|---|",
+        "| initialisation | beside the default: better, within noise, worse "
+        "| median of its loss / the default's | chione beside it: better, within noise, worse "
+        "| median of chione's loss / its loss |",
+        "|---|---|---|---|---|",
     ]
-    for how in list(INITIALISATIONS)[1:]:
-        rows = [row for row in results.values() if "losses" in row.get(how, {})]
-        sizes = [compared(row, how) for row in rows]
-        ratios = [mean_error(row[how])[0] / mean_error(row["default"])[0] for row in rows]
-        both = [r for r in rows if "losses" in r.get("chione", {})]
-        ours = [] if how == "chione" else [compared(r, "chione", how) for r in both]
-        against = ", ".join(map(str, counts(ours))) if ours else ""
-        better, same, worse = counts(sizes)
-        lines.append(
-            f"| {how} | {better} | {same} | {worse} | {len(results) - len(rows)} "
-            f"| {statistics.median(ratios):.3f} | {against} |"
-        )
+    for how in INITIALISATIONS:
+        beside = ["", ""] if how == "default" else pair(results, how, "default")
+        ours = ["", ""] if how == "chione" else pair(results, "chione", how)
+        lines.append(f"| {how} | {' | '.join(beside + ours)} |")
     return "\n".join(lines)
+
+
+def pair(results: Results, how: str, other: str) -> list[str]:
+    """How often one is better than the other, and the median of their ratios, over the models."""
+    rows = [r for r in results.values() if all("losses" in r.get(k, {}) for k in (how, other))]
+    if not rows:
+        return ["", ""]
+    better, same, worse = counts([compared(row, how, other) for row in rows])
+    ratios = [mean_error(row[how])[0] / mean_error(row[other])[0] for row in rows]
+    return [f"{better}, {same}, {worse}", f"{statistics.median(ratios):.3f}"]
 
 
 def counts(sizes: list[float]) -> tuple[int, int, int]:
@@ -278,8 +282,7 @@ def starts(results: Results) -> str:
             found = row.get(how, {}).get("start")
             kept = [x for x in found if x is not None] if isinstance(found, list) else []
             cells.append(f"{statistics.fmean(kept):.3g}" if kept else "")
-        rates = row.get("chione", {}).get("rate", "")
-        lines.append(f"| {name} | {' | '.join(cells)} |" if rates else f"| {name} | |")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
