@@ -236,6 +236,11 @@ def test_activations_that_are_too_large_are_told_with_the_first_layer():
     assert found.verdict("bfloat16").answer == "fits"
 
 
+def test_a_format_that_fits_needs_no_loss_scale():
+    verdict = precision(*made("tanh", 0), loss).verdict("bfloat16")
+    assert (verdict.answer, verdict.loss_scale, verdict.layer) == ("fits", 1.0, None)
+
+
 def test_inputs_that_are_too_large_for_a_format_are_the_first_trouble():
     net, x = made("tanh", 0)
     verdict = precision(net, 1e6 * x, formats=("float16",)).verdict("float16")
