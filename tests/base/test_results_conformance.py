@@ -179,6 +179,9 @@ CALLS = {
     "coord_check": lambda: ch.torch.coord_check(
         torch_mlp, torch_rows(), lambda out: out.square().mean(), 0.1, widths=(4, 8), seeds=2
     ),
+    "largest_learning_rate": lambda: ch.torch.largest_learning_rate(
+        torch_mlp(8), torch_rows(), lambda out: out.square().mean(), hessian=True
+    ),
     "precision": lambda: ch.torch.precision(*torch_model(), loss=lambda y: y.square().mean()),
     "monitor": watched,
     "audit": lambda: ch.torch.audit(torch_model()[0], {"0.weight": "normal(0, 1)", "1.*": "zeros"}),

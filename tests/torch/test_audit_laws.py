@@ -18,7 +18,7 @@ def drawn(fill, *shape, dtype=torch.float32, seed=0):
     return fill(torch.empty(*shape, dtype=dtype))
 
 
-NORMAL = dict(mean=0.0, std=0.02)
+NORMAL = {"mean": 0.0, "std": 0.02}
 LAWS = {
     "normal": lambda w: init.normal_(w, **NORMAL),
     "truncated normal": lambda w: init.trunc_normal_(w, 0.0, 0.02, -0.04, 0.04),

@@ -256,6 +256,18 @@ def test_the_noise_band_holds_models_of_other_seeds():
         assert a.high / a.low < b.high / b.low  # the band narrows with the width
 
 
+def test_images_that_are_flattened_at_once_are_vectors_for_theory():
+    plain, image = mlp(), nn.Sequential(nn.Flatten(), mlp())
+    x = X[:, None, :, None]
+    pairs = ((image, x), (plain, X))
+    found, flat = (first_step(m, b, loss, "sgd", lr=0.1, draws=0) for m, b in pairs)
+    assert [e.theory for e in found.example] == [e.theory for e in flat.example]
+    assert len(found.example) == 3
+    convolutional = nn.Sequential(nn.Conv1d(1, 2, 1), nn.Flatten(), nn.Linear(14, 5))
+    found = first_step(convolutional, X[:, None], loss, "sgd", lr=0.1, draws=0)
+    assert "positions, which are not flattened" in found.notes[0]
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [

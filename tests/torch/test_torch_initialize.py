@@ -261,20 +261,22 @@ def test_the_stream_stays_bounded_over_any_number_of_residual_blocks(norm, block
     assert len(ends) == blocks
 
 
-def test_a_branch_that_ends_in_a_normalisation_gets_its_gain():
+@pytest.mark.parametrize(("blocks", "gain"), [(3, 1.0), (80, 0.5)])
+def test_branches_that_end_in_a_normalisation_get_its_gain_smaller_if_they_are_many(blocks, gain):
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
             self.a, self.b = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
             self.na, self.nb = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+            nn.init.constant_(self.nb.weight, 3.0)
 
         def forward(self, x):
             return F.relu(x + self.nb(self.b(F.relu(self.na(self.a(x))))))
 
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), Block(), Block(), Block())
-    initialize_(model, torch.randn(5, 3, 9, 9), generator=seeded())
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), *(Block() for _ in range(blocks)))
+    initialize_(model, torch.randn(5, 3, 5, 5), generator=seeded())
     for block in model[1:]:
-        assert torch.allclose(block.nb.weight, torch.tensor(1 / math.sqrt(3)))
+        assert torch.allclose(block.nb.weight, torch.tensor(gain))
         assert torch.equal(block.na.weight, torch.ones(8))
 
 
@@ -337,7 +339,7 @@ def test_reports_are_plain_data():
 
 def test_bad_options_are_refused():
     with pytest.raises(
-        ValueError, match="weights must be one of gaussian, normal, truncated, uniform, orth"
+        ValueError, match="weights must be one of auto, gaussian, normal, truncated"
     ):
         initialize_(nn.Linear(3, 3), weights="he")
     with pytest.raises(ValueError, match="target must be one of auto, forward"):

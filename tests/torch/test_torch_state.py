@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from chione.torch import first_step, inspect  # noqa: E402 - needs torch
+from chione.torch import first_step, inspect, largest_learning_rate  # noqa: E402 - needs torch
 
 nn = torch.nn
 
@@ -201,7 +201,10 @@ def broken(out):
     raise ArithmeticError
 
 
-LOOKS = {"first_step": lambda model, x, loss, optimizer: first_step(model, x, loss, optimizer)}
+LOOKS = {
+    "first_step": first_step,
+    "largest_learning_rate": lambda *args: largest_learning_rate(*args, hessian=True),
+}
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -98,6 +98,7 @@ _RESULTS = {
     "torch.FormatVerdict": "torch.formats.report",
     "torch.InitializationReport": "torch.initialisation.changes",
     "torch.InspectionReport": "torch.inspection.report",
+    "torch.LargestLearningRate": "torch.steps.largest_report",
     "torch.LayerChange": "torch.initialisation.changes",
     "torch.LayerReport": "torch.expected.layer_report",
     "torch.LayerSignal": "torch.monitoring.record",

@@ -28,6 +28,7 @@ COMMANDS = {
     "reproduce": "Make the figures and tables of the sources again, each with its check.",
     "show": "Print and draw a saved result again.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
+    "step": "Say what the first step of an optimiser does to a PyTorch model.",
 }
 
 NO_ANSWER = 1

@@ -98,6 +98,31 @@ def coord_picture(check: Any) -> Picture:
     return Picture(panels, columns=2)
 
 
+def rate_picture(found: Any) -> Picture:
+    """The panel of a ``LargestLearningRate``: the loss behind one step over its learning rate."""
+
+    def loss(axes: Axes) -> None:
+        axes.axhline(found.loss, color=GREY, linestyle="--", label="loss at the start")
+        axes.plot(found.rates, found.losses, "o-", color=BLUE, markersize=4.0, label="after a step")
+        lines = (
+            (found.learning_rate, VERMILLION, "-", found.rule),
+            (found.theory, VERMILLION, ":", "the same by theory"),
+            (found.critical, BLUE, ":", "critical"),
+        )
+        for estimate, colour, line, words in lines:
+            if estimate is not None and np.isfinite(estimate.value):
+                axes.axvline(float(estimate.value), color=colour, linestyle=line, label=words)
+        axes.set_xscale("log")
+        usable = found.losses[np.isfinite(found.losses)]
+        if len(usable) and usable.max() > 4.0 * abs(found.loss):
+            axes.set_ylim(min(usable.min(), found.loss), 3.0 * abs(found.loss))
+        axes.set_xlabel(r"learning rate  $\eta$")
+        axes.set_ylabel("loss on the batch")
+        axes.legend(loc="best")
+
+    return Picture({"loss": Panel(loss, (5.6, 3.8))})
+
+
 def _band(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     low, high = (_numbers([row[key] for row in rows]) for key in ("low", "high"))
     if np.any(np.isfinite(low)):

@@ -1,5 +1,8 @@
 """Real PyTorch models: measure them, judge them, initialise them so that they train."""
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from chione.base import MissingExtraError
 
 try:
@@ -44,6 +47,8 @@ from chione.torch.steps.coord_check import coord_check
 from chione.torch.steps.coord_report import CoordCheck
 from chione.torch.steps.exponents import ModelParametrization, parametrization
 from chione.torch.steps.first_step import first_step
+from chione.torch.steps.largest import largest_learning_rate
+from chione.torch.steps.largest_report import LargestLearningRate
 from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, ParameterStep
 
 del _torch
@@ -61,6 +66,7 @@ __all__ = [
     "FormatVerdict",
     "InitializationReport",
     "InspectionReport",
+    "LargestLearningRate",
     "LayerChange",
     "LayerReport",
     "LayerStep",
@@ -88,9 +94,23 @@ __all__ = [
     "initialize_",
     "inspect",
     "jacobian_spectrum",
+    "largest_learning_rate",
     "normal_",
     "orthogonal_",
     "parametrization",
     "precision",
     "read_record",
 ]
+
+# Callbacks of other libraries: each library is imported only when its class is asked for.
+_CALLBACKS = {
+    "LightningMonitor": ("chione.torch.monitoring.lightning_callback", "lightning_monitor"),
+    "TrainerMonitor": ("chione.torch.monitoring.trainer_callback", "trainer_monitor"),
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _CALLBACKS:
+        module, make = _CALLBACKS[name]
+        return getattr(_import_module(module), make)()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
 from chione.torch.audits.items import Item, Style, style, two_sided
 from chione.torch.audits.report import Finding
 
+_Key: TypeAlias = tuple[str, str, tuple[float, ...]]
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
@@ -98,11 +100,11 @@ def series(items: list[Item]) -> list[list[Item]]:
     A block ``blocks.3.mlp.0.weight`` belongs to ``blocks.*.mlp.0.weight``, not to
     ``blocks.3.mlp.*.weight``, unless there is one block only.
     """
-    groups: dict[tuple[str, str, tuple[int, ...]], list[Item]] = {}
+    groups: dict[_Key, list[Item]] = {}
     for item in items:
         for key in _keys(item):
             groups.setdefault(key, []).append(item)
-    out: dict[tuple[str, str, tuple[int, ...]], list[Item]] = {}
+    out: dict[_Key, list[Item]] = {}
     for item in items:
         key = next((k for k in _keys(item) if len(groups[k]) > 1), None)
         if key is not None:
@@ -110,8 +112,8 @@ def series(items: list[Item]) -> list[list[Item]]:
     return [group for group in out.values() if len(group) > 1]
 
 
-def _keys(item: Item) -> list[tuple[str, str, tuple[int, ...]]]:
-    shape = tuple(item.entry.tensor.shape)
+def _keys(item: Item) -> list[_Key]:
+    shape = (*item.entry.tensor.shape, item.entry.fan_in)  # a bias goes with the fan of its weight
     return [
         (f"{item.name[: m.start()]}*{item.name[m.end() :]}", item.role, shape)
         for m in _NUMBER.finditer(item.name)

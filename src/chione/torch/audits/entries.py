@@ -73,7 +73,8 @@ class Entry:
         return replace(self, role=role, evidence=evidence, detail={**self.detail, **detail})
 
 
-_NO_MATRIX = ("embedding", "position", "norm gain", "norm shift", "bias", "scale", "parameter")
+_NO_MATRIX = ("embedding", "position", "norm gain", "norm shift", "bias", "scale", "parameter",
+              "magnitude")  # fmt: skip
 
 
 def of_module(model: torch.nn.Module) -> list[Entry]:

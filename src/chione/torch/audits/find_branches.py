@@ -111,9 +111,9 @@ def _values(model: Context, stem: str, parts: dict[str, Part]) -> None:
     if k is not None and v is not None:
         log = _apart(v, k)
         if log:
-            alike = up is not None and abs(v.log() - up.log() - log * 0.0) < LEAST
-            together = up is not None and _apart(up, k) and alike
-            if not together:
+            like = [p for p in (up, parts.get("o")) if p is not None]
+            together = any(all(abs(v.log(u) - p.log(u)) < LEAST for p in like) for u in UNITS)
+            if up is None or not together:
                 _differs(model, v, k, math.exp(log))
     q = parts.get("q")
     if q is not None and k is not None and _apart(q, k):

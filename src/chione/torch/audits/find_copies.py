@@ -26,6 +26,8 @@ def find_copies(model: Context) -> None:
         told |= {i.name for i in group}
         pairs.setdefault(_where(group), []).append(group)
     for where, found in pairs.items():
+        if not any(i.is_matrix or i.role == "embedding" for group in found for i in group):
+            continue  # decays and steps that are the same in all layers, as state spaces have them
         items = [i for group in found for i in group]
         if _meant(items):
             model.remark(

@@ -6,10 +6,12 @@ import math
 
 from chione.torch.audits.context import Context, listed
 from chione.torch.audits.items import LEAST, Item
+from chione.torch.audits.report import template
 
 _EMBEDDING = 10.0  # times the std of everything else
 _LOGITS = 4.0  # rms of logits whose first loss is far above that of a uniform guess
 _FEWEST = 4
+_KNOWN = ("q", "k", "v", "qkv", "kv", "o", "gate", "up", "gate up", "down", "head")
 _FUSED = {"qkv": 3, "kv": 2, "gate up": 2}
 
 
@@ -209,6 +211,14 @@ def _mixed_up(model: Context, items: list[Item], value: float, usual: float, wor
     )  # fmt: skip
 
 
+def _in_state_space(model: Context, item: Item) -> bool:
+    """Whether it stands beside the decays of a state-space layer, whose recipe is of its own."""
+    parent = item.entry.module.rpartition(".")[0]
+    return any(
+        i.entry.module == parent and i.entry.leaf in ("A_log", "dt_bias") for i in model.items
+    )
+
+
 # ---- the rule of the model -------------------------------------------------------------------
 
 
@@ -222,8 +232,18 @@ def _defaults(model: Context) -> None:
         if i.is_default and i.found.kind == "uniform" and not i.entry.frozen
         and not i.role.startswith("recurrent") and i.role not in ("lora a", "router")
     ]  # fmt: skip
-    for kind in {i.entry.kind for i in left}:
-        own = [i for i in left if i.entry.kind == kind]
+    templates = {template(i.name) for i in style.members}
+    known = [i for i in left if i.role in _KNOWN or template(i.name) in templates]
+    known = [i for i in known if not _in_state_space(model, i)]
+    other = [i for i in left if i not in known]
+    if other and len(style.members) >= _FEWEST:
+        model.remark(
+            "PyTorch's default", other,
+            f"{listed([i.name for i in other])}: uniform within 1/sqrt(fan_in), as PyTorch draws "
+            f"by itself, beside {len(style.members)} matrices that follow {style.words}.",
+        )  # fmt: skip
+    for kind in {i.entry.kind for i in known}:
+        own = [i for i in known if i.entry.kind == kind]
         set_ = [i for i in style.members if i.entry.kind == kind and i.found.kind != "uniform"]
         if len(set_) < _FEWEST or len(own) > len(set_):
             continue
@@ -251,6 +271,8 @@ def _deviants(model: Context) -> None:
         same = [i for i in inside if i.entry.kind == item.entry.kind]
         if item.name in told or len(same) < _FEWEST or item.role == "input" or _ends(model, item):
             continue
+        if item.role not in _KNOWN and template(item.name) not in {template(i.name) for i in same}:
+            continue  # alone of its kind: its recipe may be of its own, as that of a time embedding
         log = item.in_units(style.unit) - math.log(style.value)
         p = model.corrected(log / item.error)
         if abs(log) > math.log1p(2.0 * LEAST) and p < model.level:

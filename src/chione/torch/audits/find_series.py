@@ -12,19 +12,18 @@ from chione.torch.audits.context import Context, series
 from chione.torch.audits.items import LEAST, Item
 from chione.torch.audits.report import template
 
-# Entries above which normal, cut and uniform laws are never confused.
-_TELLS_CUT = 6000
+# Entries above which normal and uniform laws are never confused.
 _TELLS_SHAPE = 400
-_LIKE = {"undecided": ("normal", "uniform", "truncated normal", "other", "sparse")}
+_BEYOND = 1.15  # times the cut of its siblings: further out than rounding or luck
 
 
 def find_series(model: Context) -> None:
     """Add what differs within series."""
     for group in series(model.items):
-        group = [i for i in group if i.found.kind != "garbage"]
+        group = [i for i in group if i.found.kind != "garbage" and i.role != "magnitude"]
         if len(group) < 2:
             continue
-        if not _laws(model, group):
+        if not _laws(model, group) and not _cuts(model, group):
             _spreads(model, [i for i in group if i.found.random or i.found.drawn])
 
 
@@ -64,10 +63,39 @@ def _label(item: Item) -> str:
     if kind == "undecided" or n < _TELLS_SHAPE:
         return "drawn" if n < _TELLS_SHAPE and item.std > 0.0 else ""
     if kind in ("normal", "truncated normal"):
-        return kind if n >= _TELLS_CUT else "normal"
+        return "normal"  # told apart by their largest entries
     if kind in ("mixed", "rows differ"):
         return f"{kind} {item.found.along} {len(item.found.blocks)}"
     return kind
+
+
+def _cuts(model: Context, group: list[Item]) -> bool:
+    """Whether some members are cut and others reach beyond that cut."""
+    cut = [i for i in group if i.found.kind == "truncated normal"]
+    if not cut:
+        return False
+    furthest = max(_largest(i) for i in cut)
+    beyond = [
+        i for i in group if i.found.kind == "normal" and _largest(i) > _BEYOND * furthest
+    ]  # fmt: skip
+    if not beyond:
+        return False
+    odd, usual = (beyond, cut) if len(beyond) <= len(cut) else (cut, beyond)
+    what = "reaches" if odd is beyond else "ends at"
+    told = "; ".join(f"{i.name} {what} {_largest(i):.3g} sigma" for i in odd[:4])
+    model.find(
+        "series differs", odd,
+        f"{told}, while {len(usual)} of {len(group)} of {template(odd[0].name)} "
+        f"{'end at' if odd is beyond else 'reach'} {_largest(usual[0]):.3g} (such as "
+        f"{usual[0].name}: {usual[0].found.words}).", model.level / model.comparisons,
+    )  # fmt: skip
+    return True
+
+
+def _largest(item: Item) -> float:
+    """The largest entry in standard deviations."""
+    s = item.found.summary
+    return max(s.high - s.mean, s.mean - s.low) / s.std if s.std > 0.0 else 0.0
 
 
 def _spreads(model: Context, group: list[Item]) -> None:

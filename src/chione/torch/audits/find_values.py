@@ -14,6 +14,7 @@ _MAY_BE_ZERO = frozenset(
     ("o", "down", "head", "lora b", "position", "q", "scale", "router", "norm shift", "bias")
 )
 _USUAL_CUTS = (2.0, 3.0)
+_MEAN = 0.1  # of the std; less moves no signal that noise does not
 _FAR = 8.0  # sigma that no draw of fewer than 1e14 numbers reaches
 
 
@@ -26,6 +27,7 @@ def find_values(model: Context) -> None:
             _units(model, item)
             _rounding(model, item)
             _outliers(model, item)
+    _means(model)
 
 
 def _garbage(model: Context) -> None:
@@ -39,7 +41,7 @@ def _garbage(model: Context) -> None:
 
 
 def _zeros(model: Context) -> None:
-    matrices = [i for i in model.items if i.is_matrix or i.role in ("embedding",)]
+    matrices = [i for i in model.items if i.is_matrix or _is_table(i)]
     zero = [i for i in matrices if i.found.kind == "zeros"]
     if matrices and len(zero) == len(matrices):
         model.find(
@@ -63,6 +65,11 @@ def _zeros(model: Context) -> None:
             f"{listed([i.name for i in meant])}: zero, so that their branch or output starts as "
             "nothing. Such a layer learns from the second step on.",
         )  # fmt: skip
+
+
+def _is_table(item: Item) -> bool:
+    """An embedding of more rows than the one of a class or mask token, which may be zero."""
+    return item.role == "embedding" and item.found.summary.n > item.found.summary.shape[-1]
 
 
 def _meant(model: Context, item: Item) -> bool:
@@ -120,6 +127,28 @@ def _units(model: Context, item: Item) -> None:
             f"{item.name}: {'all entries are equal' if kind != 'repeated rows' else 'all rows are'}"
             f"{value or ' the same'}, so that all units compute the same and get the same "
             "gradient; draw the weights at random.",
+        )  # fmt: skip
+
+
+def _means(model: Context) -> None:
+    """Random matrices whose entries are not centred: signals get a mean that grows with the fan."""
+    off = []
+    for item in model.items:
+        s = item.found.summary
+        drawn = (item.is_matrix or item.role == "embedding") and item.found.random and s.std > 0.0
+        if not drawn or item.found.kind == "orthogonal" or s.n < 16:
+            continue
+        z = s.mean / s.std * math.sqrt(s.n)
+        if abs(s.mean) > _MEAN * s.std and model.corrected(z) < model.level:
+            off.append((item, z))
+    if off:
+        names = [f"{i.name} ({i.found.words})" for i, _ in off]
+        p = max(model.corrected(z) for _, z in off)
+        model.find(
+            "mean not zero", [i for i, _ in off],
+            f"{listed(names)}: the mean is {off[0][0].found.summary.mean:.3g}, "
+            f"{abs(off[0][0].found.summary.mean) / off[0][0].std:.2g} of the std, where weights are "
+            f"drawn around 0 (p = {p:.1e}); torch.rand draws from 0 to 1.", p,
         )  # fmt: skip
 
 

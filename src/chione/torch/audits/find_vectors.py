@@ -32,8 +32,9 @@ def _biases(model: Context) -> None:
     # a bias that is drawn by PyTorch together with its weight is nobody's mistake
     pairs = [
         (b, w) for b, w in pairs
-        if not (w is not None and w.is_default) and not w_is_recurrent(b)
+        if not (w is not None and w.is_default) and not _is_recurrent(b)
     ]  # fmt: skip
+    pairs = [(b, w) for b, w in pairs if not _of_attention(b)]  # which sets its own to zero
     zero = [b for b, _ in pairs if b.found.summary.high == b.found.summary.low == 0.0]
     small = [b for b, _ in pairs if 0.0 < _size(b) < _NOTHING]
     odd = [
@@ -57,12 +58,17 @@ def _biases(model: Context) -> None:
     )  # fmt: skip
 
 
+def _of_attention(bias: Item) -> bool:
+    kind = bias.entry.kind
+    return kind in ("MultiheadAttention", "NonDynamicallyQuantizableLinear") and _size(bias) == 0.0
+
+
 def _size(item: Item) -> float:
     s = item.found.summary
     return max(abs(s.low), abs(s.high)) if s.n else 0.0
 
 
-def w_is_recurrent(bias: Item) -> bool:
+def _is_recurrent(bias: Item) -> bool:
     """Whether a bias belongs to recurrent cells, which draw it with their weights."""
     return isinstance(bias.entry.owner, torch.nn.RNNBase | torch.nn.RNNCellBase) or (
         "_ih" in bias.entry.leaf or "_hh" in bias.entry.leaf
@@ -118,7 +124,10 @@ def _gains(model: Context) -> None:
 
 def _custom(items: list[Item]) -> bool:
     """Whether the class is not PyTorch's, so that its gain may be 1 + w."""
-    return all(not type(i.entry.owner).__module__.startswith("torch.nn") for i in items)
+    graph = any(i.entry.evidence == "graph" for i in items)  # which reads the gain off the output
+    return not graph and all(
+        not type(i.entry.owner).__module__.startswith("torch.nn") for i in items
+    )
 
 
 def _near_one(item: Item) -> bool:

@@ -48,7 +48,7 @@ def largest_too_small_p(largest: float, n: int) -> float:
 
 
 def largest_too_large_p(largest: float, n: int) -> float:
-    """Chance that the largest of n |z| is above `largest`, spread estimated from the same n.
+    """Chance that the largest of n |z| is above `largest`, in population standard deviations.
 
     References
     ----------
@@ -56,10 +56,11 @@ def largest_too_large_p(largest: float, n: int) -> float:
     """
     if n < 3:
         return 1.0
-    room = (n - 1.0) ** 2 - n * largest**2
+    square = largest**2 * (n - 1.0) / n  # in units of the sample's variance, as in [1]
+    room = (n - 1.0) ** 2 - n * square
     if room <= 0.0:
         return 0.0
-    t = math.sqrt(n * (n - 2.0) * largest**2 / room)
+    t = math.sqrt(n * (n - 2.0) * square / room)
     return float(min(1.0, 2.0 * n * stats.t.sf(t, n - 2)))
 
 

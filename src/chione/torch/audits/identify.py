@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ def _constant_blocks(x: torch.Tensor) -> tuple[Block, ...]:
     if len(edges) + 1 > _MOST_BLOCKS:
         return ()
     bounds = [0, *edges.tolist(), len(v)]
-    return tuple(Block(a, b, abs(float(v[a]))) for a, b in zip(bounds, bounds[1:], strict=False))
+    return tuple(Block(a, b, abs(float(v[a]))) for a, b in pairwise(bounds))
 
 
 # ---- random draws ----------------------------------------------------------------------------

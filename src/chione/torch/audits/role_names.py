@@ -38,6 +38,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(conv\w*|downsample\.0|patch_embed\.proj|patch_embedding)$", "conv"),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(pattern), role) for pattern, role in _PATTERNS)
+_WEIGHT = re.compile(r"^w\d*$|^w_|weight|kernel|proj|matrix|^original\d?$|^lora", re.IGNORECASE)
 _T5_DOWN = re.compile(r"dense\w*\.wo$")
 
 
@@ -49,6 +50,8 @@ def role_of_name(name: str, shape: tuple[int, ...]) -> tuple[str, str]:
     ):
         of = role_of_path(path.lower()) if path else ""
         return ("norm shift", "name") if of == "norm gain" else ("bias", "name")
+    if leaf in ("original0", "weight_g", "lora_magnitude_vector", "m"):
+        return "magnitude", "name"  # of weight_norm: lengths of rows
     whole = name.lower()
     if leaf in ("weight", "w", "kernel", "gain", "scale", "gamma", "g"):
         whole = path.lower()
@@ -61,6 +64,8 @@ def role_of_name(name: str, shape: tuple[int, ...]) -> tuple[str, str]:
         return ("scale", "shape") if shape in ((), (1,)) else ("parameter", "shape")
     if role and role != "norm gain":
         return ("conv" if len(shape) > 3 and role in ("o", "down", "up") else role), "name"
+    if not _WEIGHT.search(leaf):  # decays, mixing weights and tokens of modules of one's own
+        return "parameter", "shape"
     return ("conv" if len(shape) > 2 else "hidden"), "shape"
 
 

@@ -31,29 +31,37 @@ def with_roles(
     """Entries with roles and fans, a note on how they were found, and the graph if there is one."""
     graph, note = None, ""
     if model is not None and run:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the user's model on a batch that is made up
-                graph, note = structure(model, batch, 1)
-        except ValueError:
-            if batch is not None:
-                raise
-            note = "The model could not be run without a batch, so roles come from modules."
-        except Exception as err:  # made-up inputs may break a model in any way: names are left
-            if batch is not None:
-                raise
-            note = (
-                f"The model could not be run on a made-up batch ({type(err).__name__}), so roles "
-                "come from modules and names; pass a batch to be sure."
-            )
+        graph, note = _graph(model, batch)
     ran = graph is not None and not note
     told = of_graph(graph) if ran and graph is not None else {}
     out = [_fans(_role(entry, told)) for entry in entries]
-    fans = {e.module: (e.fan_in, e.fan_out) for e in out if e.fan_in and e.leaf == "weight"}
+    fans = {
+        e.module.removesuffix(".parametrizations.weight"): (e.fan_in, e.fan_out)
+        for e in out if e.fan_in and e.leaf in ("weight", "weight_v", "original", "original1")
+    }  # fmt: skip
     for k, entry in enumerate(out):
         if entry.role == "bias" and entry.module in fans:  # drawn by the fan of its weight
             out[k] = replace(entry, fan_in=fans[entry.module][0], fan_out=fans[entry.module][1])
     return out, note, graph if ran else None
+
+
+def _graph(model: torch.nn.Module, batch: Any) -> tuple[Graph | None, str]:
+    """The graph of the model, by a batch, one that is made up, or not at all; and a note."""
+    trials = (batch,) if batch is not None else (_pictures(model), None)
+    name = ""
+    for trial in trials:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the user's model on a batch that is made up
+                return structure(model, trial, 1)
+        except Exception as err:  # made-up inputs may break a model in any way: names are left
+            if batch is not None:
+                raise
+            name = type(err).__name__
+    return None, (
+        f"The model could not be run on a made-up batch ({name}), so roles come from modules and "
+        "names; pass a batch to be sure."
+    )
 
 
 def _role(entry: Entry, told: Told) -> Entry:
@@ -308,3 +316,18 @@ def _scaled(graph: Graph, node: Node) -> bool:
     """Whether a factor stands before or behind a map."""
     around = [graph.nodes[p] for p in node.parents]
     return any(isinstance(n.layer, Scale) for n in around)
+
+
+def _pictures(model: torch.nn.Module) -> Any:
+    """Pictures for a model of transformers that says it takes them; None for any other."""
+    config = vars(model).get("config")
+    if getattr(model, "main_input_name", None) != "pixel_values" or config is None:
+        return None
+    side, channels = (getattr(config, n, None) for n in ("image_size", "num_channels"))
+    if isinstance(side, int) and isinstance(channels, int):
+        side = (side, side)
+    if not isinstance(side, tuple | list) or not isinstance(channels, int):
+        return None
+    p = next(model.parameters())
+    shape = (2, channels, *(int(s) for s in side))
+    return {"pixel_values": torch.ones(shape, dtype=p.dtype, device=p.device)}

@@ -102,7 +102,7 @@ def adam_epsilon(
     for name, c in gradients:
         if not c.told:
             continue
-        share = _below(c, epsilon)
+        share = c.below(epsilon)
         below += share * c.told
         if share > worst:
             worst, layer = share, name
@@ -139,15 +139,6 @@ def _adam_words(
             "fewer terms."
         )
     return f"Adam: eps = {epsilon:g} is below nearly all gradients ({below:.2%} are smaller)."
-
-
-def _below(c: Counts, border: float) -> float:
-    """Share below a border that is no power of two: log-linear between two that are."""
-    if not border > 0.0:
-        return 0.0
-    m, k = math.frexp(border)  # border = m 2^k, m in [1/2, 1)
-    one, two = c.share(c.up_to(k - 1)), c.share(c.up_to(k))
-    return one + (two - one) * (2.0 * m - 1.0)
 
 
 def _first(form: Format, tensors: Sequence[TensorRange], tolerance: float) -> TensorRange | None:

@@ -65,6 +65,14 @@ class Counts:
         """Share that becomes zero after a multiplication by 2^scale."""
         return self.share(self.up_to(form.zero_exponent - scale))
 
+    def below(self, border: float) -> float:
+        """Share below a border: log-linear between the two powers of two about it."""
+        if not border > 0.0:
+            return 0.0
+        m, k = math.frexp(border)  # border = m 2^k, m in [1/2, 1)
+        one, two = self.share(self.up_to(k - 1)), self.share(self.up_to(k))
+        return one + (two - one) * (2.0 * m - 1.0)
+
     def quantile(self, share: float) -> float:
         """A power of two with at most this share of sizes at or below it."""
         below = np.cumsum(self.exponents)

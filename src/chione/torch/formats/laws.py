@@ -84,7 +84,9 @@ class Laws:
             if law is None:
                 return None
             value = on_arrays(node.applied.function, self.seen.dtype)
-            return EntryLaw(law.scales, law.relative_error, law.independent, value=value)
+            state = self.walk.states[self.graph.seen_through(parent).index]
+            told = _independent(node, self.batch, self._alike(state))  # phi is not even
+            return EntryLaw(law.scales, law.relative_error, told, value=value)
         return self._gaussian(node)
 
     def _gaussian(self, node: Node) -> EntryLaw | None:
@@ -99,16 +101,17 @@ class Laws:
         shares = np.tile(state.shares, s.inputs) / s.inputs
         told = q > 0.0
         law = scales(q[told], shares[told] / shares[told].sum(), self._forward[node.index])
-        c = self._alike(state, node)
-        return EntryLaw(law, state.length_error / state.length, _independent(node, self.batch, c))
+        same = self._alike(state) ** 2 + 1.0 / _units(node)
+        independent = _independent(node, self.batch, same)
+        return EntryLaw(law, state.length_error / state.length, independent)
 
     @property
     def batch(self) -> int:
         """Number of inputs."""
         return self.graph.batch
 
-    def _alike(self, state: State, node: Node) -> float:
-        """How much inputs are alike, 1 where that is not known."""
+    def _alike(self, state: State) -> float:
+        """|c| of different inputs, 1 where that is not known."""
         if self.batch < 2:
             return 1.0
         one_minus_c = state.one_minus_c()[0]
@@ -188,13 +191,15 @@ class Laws:
 
     def _arriving(self, node: Node, row: Node, square: float, fluctuation: float) -> EntryLaw:
         expected = self.theory[row.index]
-        law = scales(np.array([square]), np.ones(1), fluctuation)
+        told = self.seen.profile[self.seen.profile > 0.0]
+        shares = np.full(told.size, 1.0 / told.size)
+        law = scales(square * told, shares, fluctuation)
         alike = [
             m[row.index].one_minus_c for m in (self.seen.sent, self.seen.measured) if row.index in m
         ]
         c = max((abs(1.0 - x) if math.isfinite(x) else 1.0 for x in alike), default=1.0)
         error = expected.gradient_error / expected.gradient
-        return EntryLaw(law, error, _independent(node, self.batch, c))
+        return EntryLaw(law, error, _independent(node, self.batch, c**2 + 1.0 / _units(node)))
 
     def _readers(self, node: Node) -> list[Node]:
         """Who reads a node, views and dropout left out."""
@@ -216,7 +221,7 @@ class Laws:
     def _from(self, reader: Node, depth: int) -> float | None:
         if reader.is_affine or isinstance(reader.layer, Attention):
             if self._at_output(reader):
-                return self.seen.spread
+                return 0.0  # what it sends back is known input by input
             after = self._readers(reader)
             acts = [r for r in after if r.applied is not None]
             if acts and len(after) == 1:
@@ -286,10 +291,10 @@ def _units(node: Node) -> float:
     return float(shape[1] if node.axes == "first" else shape[-1])
 
 
-def _independent(node: Node, batch: int, c: float) -> float:
-    """Entries that count as independent: inputs of correlation c repeat each other.
+def _independent(node: Node, batch: int, same: float) -> float:
+    """Entries that count as independent, inputs having this correlation in whether one is lost.
 
-    A share is an even function of an entry, so two inputs have at most the correlation c^2 in it;
-    positions are taken to repeat each other.
+    That is at most |c|, and c^2 where an event is even in the entry; over pairs c^2 is larger than
+    the square of the mean c by 1 over the channels. Positions are taken to repeat each other.
     """
-    return _units(node) * batch / (1.0 + (batch - 1.0) * min(c, 1.0))
+    return _units(node) * batch / (1.0 + (batch - 1.0) * min(same, 1.0))

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
+from chione.base import Array
 from chione.torch.capture import batches
 from chione.torch.capture.gradients import Arriving, arriving
 from chione.torch.capture.nodes import Graph, Node
@@ -26,8 +28,8 @@ Loss = Callable[[Any], torch.Tensor]
 class Observed:
     """Counts of all tensors of one step.
 
-    `signals` and `gradients` by node index, `weights` and `weight_gradients` by name; `spread` is
-    the relative variance between inputs of the squared gradient at the output.
+    `signals` and `gradients` by node index, `weights` and `weight_gradients` by name; `profile`
+    says how the squared gradient at the output is shared among inputs, of mean 1.
     """
 
     graph: Graph
@@ -42,7 +44,7 @@ class Observed:
     weights: dict[str, Counts] = field(default_factory=dict)
     kurtosis: dict[str, float] = field(default_factory=dict)
     weight_gradients: dict[str, Counts] = field(default_factory=dict)
-    spread: float = 0.0
+    profile: Array = field(default_factory=lambda: np.ones(1))
 
 
 def observe(
@@ -72,7 +74,7 @@ def observe(
         gradients[index] = count(g, formats)
         sent[index] = lazy_moments(g, size)
         if index == graph.output:
-            seen.spread = _spread(g, size)
+            seen.profile = _profile(g, size)
 
     graph, out = trace(model, batch, size, on_tensor=watch)
     seen = Observed(graph, dtype=next(p.dtype for p in model.parameters() if p.is_floating_point()))
@@ -129,14 +131,14 @@ def _loss_of(loss: Loss | None, out: Any) -> torch.Tensor | None:
     return value.reshape(())
 
 
-def _spread(g: torch.Tensor, size: int) -> float:
-    """Relative variance between inputs of the squared gradient."""
+def _profile(g: torch.Tensor, size: int) -> Array:
+    """Squared gradient of each input relative to their mean."""
     rows = by_input(g.detach().double(), size)
     if rows is None or size < 2:
-        return 0.0
-    squares = (rows * rows).mean(dim=1)
+        return np.ones(1)
+    squares: Array = (rows * rows).mean(dim=1).cpu().numpy()
     mean = float(squares.mean())
-    return float(squares.var(correction=0)) / mean**2 if mean > 0.0 else 0.0
+    return squares / mean if mean > 0.0 else np.ones(1)
 
 
 def _kurtosis(p: torch.Tensor) -> float:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import poisson
 
-from chione.base import checks
+from chione.base import Array, checks
 from chione.torch.capture.nodes import Node
 from chione.torch.capture.state import preserved
 from chione.torch.capture.tracing import check_model
@@ -29,7 +30,9 @@ from chione.torch.formats.observe import Loss, Observed, observe
 from chione.torch.formats.report import FormatShare, PrecisionReport, TensorRange
 from chione.torch.layers.joins import Product
 
-_MANY = 3.0  # standard deviations
+_MANY = 4.0  # standard deviations
+_RARE = 1e-5  # probability beyond a number of rare entries
+_ENOUGH = 600  # entries that tell a normal from a uniform law
 _NORMAL, _UNIFORM = 3.0, 1.8  # E x^4 / (E x^2)^2
 _DEFAULT = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
@@ -90,7 +93,7 @@ def precision(
     -----
     Measured shares are exact counts on the tensors of this step: those of a pass in the format
     itself differ where rounding earlier layers moves later ones. Expected shares have the error
-    of a network of this width: three standard deviations, over networks and over entries, those of
+    of a network of this width: four standard deviations, over networks and over entries, those of
     different positions counted as one. Cost: a forward pass, three backward passes, and about ten
     passes over each tensor.
 
@@ -158,10 +161,10 @@ def _lost_moments(seen: Observed, optimizer: torch.optim.Optimizer | None) -> fl
     """Share of gradients whose (1 - beta_2) g^2 is zero in the dtype of the parameters."""
     info = torch.finfo(seen.dtype)
     zero = math.log2(info.smallest_normal) + math.log2(info.eps) - 1.0  # and below
-    k = math.floor((zero - math.log2(max(1.0 - _adam(optimizer)[1], 1e-300))) / 2.0)
+    border = 2.0 ** ((zero - math.log2(max(1.0 - _adam(optimizer)[1], 1e-300))) / 2.0)
     found = list(seen.weight_gradients.values())
     told = sum(c.told for c in found)
-    return sum(c.up_to(k) for c in found) / told if told else math.nan
+    return sum(c.below(border) * c.told for c in found if c.told) / told if told else math.nan
 
 
 def _named(seen: Observed) -> tuple[list[tuple[str, Counts]], list[tuple[str, Counts]]]:
@@ -213,13 +216,13 @@ def _tensors(seen: Observed, forms: list[Format]) -> Iterator[TensorRange]:
 
 def _weight_masses(counts: Counts, kurtosis: float, forms: list[Format]) -> list[Masses] | None:
     """Of normal or uniform entries, whichever the fourth moment says; None for neither."""
-    if counts.told < 30 or not counts.square > 0.0:
+    if counts.told < _ENOUGH or not counts.square > 0.0:
         return None
     room = _MANY * math.sqrt(24.0 / counts.told) + 0.05  # of the kurtosis of normal entries
-    if abs(kurtosis - _NORMAL) <= room:
+    if abs(kurtosis - _NORMAL) <= min(room, 0.6):
         law = scales(np.array([counts.square]), np.ones(1), 0.0)
         return [gaussian_masses(f, law) for f in forms]
-    if abs(kurtosis - _UNIFORM) <= min(room, 0.3):
+    if abs(kurtosis - _UNIFORM) <= min(room, 0.6):
         return [uniform_masses(f, counts.square) for f in forms]
     return None
 
@@ -239,7 +242,7 @@ def _range(
         expected = error = np.full(3, np.nan)
         if found is not None:
             expected = found.mean
-            independent = counts.told if law is None else law.independent
+            independent = counts.told if law is None else min(law.independent, counts.told)
             error = _error(found, independent, 0.0 if law is None else law.relative_error)
         shares.append(
             FormatShare(
@@ -266,14 +269,15 @@ def _masses(form: Format, law: EntryLaw) -> Masses:
     return gaussian_masses(form, law.scales)
 
 
-def _error(masses: Masses, independent: float, relative: float) -> Any:
-    """Three standard deviations of a share over networks and entries, and theory's own error.
+def _error(masses: Masses, independent: float, relative: float) -> Array:
+    """Four standard deviations of a share over networks and entries, and theory's own error.
 
     A share moves with the scale by at most its own size times half the relative change of q, or by
-    the density of a normal law; rare entries come as a Poisson number.
+    the density of a normal law; few entries, or few that are left out, come as a Poisson number.
     """
-    p = masses.mean
+    p = np.clip(masses.mean, 0.0, 1.0)
     n = max(independent, 1.0)
-    noise = _MANY * np.sqrt(masses.variance + p * (1.0 - np.minimum(p, 1.0)) / n)
-    rare = np.where(p * n < 9.0, 9.0 / n, 0.0) * np.minimum(p * n, 1.0)
-    return noise + rare + 0.5 * relative
+    noise = _MANY * np.sqrt(masses.variance + p * (1.0 - p) / n)
+    few = n * np.minimum(p, 1.0 - p)
+    rare = np.where(few < 100.0, (poisson.isf(_RARE, few) - few) / n, 0.0)
+    return np.asarray(np.maximum(noise, rare + _MANY * np.sqrt(masses.variance)) + 0.5 * relative)

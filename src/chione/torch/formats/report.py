@@ -24,7 +24,7 @@ class FormatShare(AbstractResult):
     expected_underflow, expected_subnormal, expected_overflow : float
         By theory; NaN where it has no law for the tensor.
     underflow_error, subnormal_error, overflow_error : float
-        How far a network of this width is from theory: three standard deviations over networks
+        How far a network of this width is from theory: four standard deviations over networks
         and entries, and the bound on theory's own error.
     """
 

@@ -202,7 +202,7 @@ class Chooser:
         phi = node.activation
         if phi is None:
             return None
-        found = moderate(phi, max(self._chained[phi] + 1, 2))
+        found = moderate(phi, max(self._chained[phi] + 1, 2), steady=self._options.steady)
         if not found.exists:
             self._plan.note(found.sentence)
         return found

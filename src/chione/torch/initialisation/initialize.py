@@ -28,7 +28,7 @@ def initialize_(
     model: torch.nn.Module,
     batch: Any = None,
     *,
-    weights: str = "gaussian",
+    weights: str = "auto",
     target: str = "auto",
     distribution: str | None = None,
     exclude: Excluded = (),
@@ -51,10 +51,12 @@ def initialize_(
         pass corrects each layer by the signals and gradients that arrive there, and the result is
         judged. Without it a batch is made up from the first layer to find the structure; if that
         fails the order of registration counts.
-    weights : {"gaussian", "normal", "truncated", "uniform", "orthogonal", "delta_orthogonal"}
-        Law of the weights; all have the same variance. "truncated" ends at two standard deviations.
-        Orthogonal ones fluctuate least in deep networks. ``delta_orthogonal`` makes convolutions
-        isometries; dense layers are then orthogonal. "gaussian" is "normal".
+    weights : str
+        Law of the weights; all have the same variance. "normal" ("gaussian"), "uniform", or
+        "truncated", which ends at two standard deviations. "orthogonal" weights fluctuate least in
+        deep networks; "delta_orthogonal" makes convolutions isometries, dense layers are then
+        orthogonal. "auto" draws orthogonal weights where the network is deep for its width (a tenth
+        as many layers as units, or more), normal ones elsewhere.
     target : {"auto", "forward"}
         ``auto``: the critical point of the activation that follows each layer; the edge of chaos
         where there is none; the forward variance where theory has nothing better.
@@ -146,26 +148,17 @@ def initialize_(
 def _initialised(
     model: torch.nn.Module, batch: Any, size: int, chosen: Options, weights: str, kept: Kept
 ) -> InitializationReport:
-    before: Outcome | None = None
-    note = ""
-    if batch is None:
-        graph, note = structure(model, batch, size)
-    else:
-        before = outcome(model, batch, size)
-        graph = before.graph
+    graph, note = structure(model, batch, size)
     planner = Planner(model, graph, chosen)
     plan = planner.plan
     write(plan, planner.targets, planner.parameters, _padding(model, planner), chosen.generator)
-    after: Outcome | None = None
-    worse = ""
-    if before is not None:
-        for turn in range(_ROUNDS):
-            corrections = Corrections(planner, again=turn > 0)
-            corrections.run(batch, size)
-            after = outcome(model, batch, size)
-            if corrections.leftover(after.graph, after.found) < _EVEN:
-                break
-        worse = "" if after is None else after.worse_than(before)
+    after, worse = None, ""
+    if batch is not None:
+        after = _corrected(planner, batch, size)
+        if not after.fine:
+            with kept.before():
+                before = outcome(model, batch, size, whole=True)
+            worse = after.worse_than(before)
     if worse:
         kept.restore(randomness=False)
         plan.note(
@@ -174,7 +167,7 @@ def _initialised(
     return InitializationReport(
         changes=tuple(entry.change() for entry in plan.entries.values()),
         left=tuple(plan.left),
-        weights=weights if chosen.law in (weights, "normal") else chosen.law,
+        weights=planner.options.law if weights == "auto" else weights,
         target=chosen.target,
         residual_sums=plan.sums,
         written=not worse,
@@ -182,6 +175,18 @@ def _initialised(
         loss_above_guess=math.nan if after is None else after.loss_above,
         note=" ".join(filter(None, (note, *plan.notes))),
     )
+
+
+def _corrected(planner: Planner, batch: Any, size: int) -> Outcome:
+    """Bring the weights to what the batch asks for, and look at the result."""
+    left = bool(planner.plan.left)  # zeros and frozen weights: then the gradients of each are told
+    for turn in range(_ROUNDS):
+        corrections = Corrections(planner, again=turn > 0)
+        corrections.run(batch, size)
+        after = outcome(planner.model, batch, size, whole=left)
+        if corrections.leftover(after.graph, after.found) < _EVEN:
+            break
+    return after if left or after.fine else outcome(planner.model, batch, size, whole=True)
 
 
 def _padding(model: torch.nn.Module, planner: Planner) -> dict[str, int]:

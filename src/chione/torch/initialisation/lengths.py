@@ -23,7 +23,7 @@ _POINTS = 512
 # At 512 midpoints of equal probability the mean square of a Gaussian is 0.996.
 _NORMAL = torch.special.ndtri((torch.arange(_POINTS, dtype=torch.float64) + 0.5) / _POINTS)
 _NORMAL = _NORMAL / _NORMAL.square().mean().sqrt()
-_STATE = 0.2  # mean square of the states of recurrent cells, within a factor of two
+STATE = 0.2  # mean square of the states of recurrent cells, within a factor of two
 
 
 def mean_square_behind(call: Applied, q: float) -> float:
@@ -105,7 +105,7 @@ class Lengths:
         if isinstance(layer, Attention):
             return entered[-1] if entered and math.isfinite(entered[-1]) else 1.0
         if isinstance(layer, Cells):
-            return _STATE
+            return STATE
         return q
 
     def _joined(self, node: Node) -> float:

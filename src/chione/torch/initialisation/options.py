@@ -12,7 +12,7 @@ import torch
 from chione.base import checks
 from chione.torch.initialisation.laws import DISTRIBUTIONS, Law, override_law
 
-WEIGHTS = ("gaussian", *DISTRIBUTIONS)
+WEIGHTS = ("auto", "gaussian", *DISTRIBUTIONS)
 TARGETS = ("auto", "forward")
 Excluded: TypeAlias = str | torch.nn.Module | Iterable[str | torch.nn.Module]
 
@@ -24,7 +24,7 @@ class Options:
     Parameters
     ----------
     law : str
-        One of ``DISTRIBUTIONS``.
+        One of ``DISTRIBUTIONS``, or "auto".
     target : str
         "auto" or "forward".
     generator : torch.Generator or None
@@ -33,6 +33,8 @@ class Options:
         Full names of parameters to leave.
     overrides : dict
         From full names of parameters to a law, or to a sigma_w.
+    steady : bool
+        Whether lengths fluctuate little, by the width or since weights are isometries.
     """
 
     law: str
@@ -40,6 +42,7 @@ class Options:
     generator: torch.Generator | None
     excluded: frozenset[str] = frozenset()
     overrides: dict[str, tuple[Law | None, float | None]] = field(default_factory=dict)
+    steady: bool = True
 
 
 def options(

@@ -10,17 +10,23 @@ import torch
 from chione.torch.capture.nodes import Node
 from chione.torch.initialisation.choices import output_length
 from chione.torch.initialisation.laws import Axes, Law
-from chione.torch.initialisation.lengths import Lengths
+from chione.torch.initialisation.lengths import STATE, Lengths
 from chione.torch.initialisation.plan import Entry
 from chione.torch.initialisation.targets import Target
 from chione.torch.layers.entering import Embedding
 from chione.torch.layers.joins import Sum
+from chione.torch.layers.recurrent import Cells
 from chione.torch.layers.tensors import Affine, Heads, Table
 
 if TYPE_CHECKING:
     from chione.torch.initialisation.planner import Planner
+    from chione.torch.initialisation.uses import Use
 
 _ZEROS = Law("zeros")
+# A branch that ends in a normalisation does not grow with its stream: R of them make it 1 + R times
+# as long, and gradients shrink by as much, not exponentially (De & Smith 2020). e^3 of it is half
+# of what plain gradient descent bears.
+_GROWTH = 20.0
 
 
 class Tables:
@@ -61,11 +67,12 @@ class Tables:
         std, why = 1.0 / math.sqrt(count[0]) / count[1], "embedding: the stream starts at 1"
         if count[0] > 1:
             why += f", {count[0]} tables together"
-        rows, width = weight.shape[0], weight.shape[-1]
+        width = weight.shape[-1]
         tied = [n for n in (name, *count[2]) if n in self._heads]
+        share = math.nan
         if tied:
             rows = self._planner.parameters[tied[0]].shape[0]
-            std = min(std, math.sqrt(output_length(rows) / width))
+            std, share = _tied_std(self._planner, self._heads[tied[0]], rows, width, std)
             why = "embedding that is the output too: logits start beside a uniform guess"
             if name not in tied:
                 why = "embedding: as long as the one it is added to"
@@ -74,7 +81,22 @@ class Tables:
             std,
         )
         role = "tied" if tied else "fixed"
-        return Entry(name, node.name, law, Axes(), std, length=std**2, role=role, reason=why)
+        return Entry(
+            name, node.name, law, Axes(), std, length=std**2, role=role, share=share, reason=why
+        )
+
+
+def _tied_std(
+    planner: Planner, use: Use, classes: int, width: int, most: float
+) -> tuple[float, float]:
+    """Entries of a table that is the output too, and the power of them that logits grow with."""
+    graph, wanted = planner.graph, output_length(classes) / width
+    before = graph.seen_through(graph.nodes[use.node.parents[0]])
+    if before.is_norm:
+        return min(most, math.sqrt(wanted)), 1.0
+    if isinstance(before.layer, Cells):
+        return min(most, math.sqrt(wanted / STATE)), 1.0
+    return min(most, (wanted / 2.0) ** 0.25), 2.0  # what enters has about twice their mean square
 
 
 def _together(planner: Planner) -> dict[int, tuple[int, float, tuple[str, ...]]]:
@@ -105,7 +127,7 @@ def _together(planner: Planner) -> dict[int, tuple[int, float, tuple[str, ...]]]
 
 
 def norm(planner: Planner, node: Node) -> float | None:
-    """Gain 1 and no shift; 1 / sqrt(R) where a residual branch ends in a normalisation."""
+    """Gain 1 and no shift; less where more than ``_GROWTH`` residual branches end in one."""
     affine = node.tensors
     assert isinstance(affine, Affine)
     branch = planner.around.branches.get(node.index)
@@ -116,7 +138,7 @@ def norm(planner: Planner, node: Node) -> float | None:
         return None
     gain, target = planner.parameters[name], _plain(planner, name)
     sums = max(planner.around.sums, 1)
-    value = 1.0 / math.sqrt(sums) if branch is not None else 1.0
+    value = min(1.0, math.sqrt(_GROWTH / sums)) if branch is not None else 1.0
     why = (
         "gain of a normalisation"
         if branch is None

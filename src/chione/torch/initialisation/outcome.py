@@ -12,8 +12,9 @@ from chione.torch.capture.followers import followers
 from chione.torch.capture.gradients import Arriving
 from chione.torch.capture.nodes import Graph
 from chione.torch.capture.state import preserved
-from chione.torch.initialisation.corrections import above_guess
+from chione.torch.initialisation.corrections import above_guess, some
 from chione.torch.inspection.awareness import Trial
+from chione.torch.inspection.copies import Copies
 from chione.torch.inspection.inspection import (
     entering_distance,
     known_of,
@@ -22,7 +23,7 @@ from chione.torch.inspection.inspection import (
     trunk_rows,
 )
 from chione.torch.inspection.report import Verdict
-from chione.torch.inspection.verdict import judge
+from chione.torch.inspection.verdict import Known, judge
 
 _RANK = {"yes": 0, "doubtful": 1, "no": 2}
 # A cross-entropy that starts this far above a uniform guess (in units of log C) is worse than one
@@ -59,6 +60,11 @@ class Outcome:
     loss_above: float
     finite: bool
 
+    @property
+    def fine(self) -> bool:
+        """Whether nothing could be better."""
+        return self.finite and self.verdict.trains == "yes" and not self.above > _START
+
     def worse_than(self, other: Outcome) -> str:
         """Why this is worse than another outcome for the same model; empty if it is not."""
         if not other.finite:
@@ -72,13 +78,17 @@ class Outcome:
         return ""
 
 
-def outcome(model: torch.nn.Module, batch: Any, size: int) -> Outcome:
-    """Run a model forwards and backwards once, and judge what was measured."""
+def outcome(model: torch.nn.Module, batch: Any, size: int, *, whole: bool) -> Outcome:
+    """Run a model forwards and backwards once, and judge what was measured.
+
+    Where `whole` gradients of parameters are looked at too, which tell what is zero, frozen or cut
+    off; where all weights were just drawn the trunk tells as much.
+    """
     frozen = frozenset(name for name, p in model.named_parameters() if not p.requires_grad)
     generator = torch.Generator().manual_seed(0)
     with preserved(model, weights=False), torch.inference_mode(False), torch.enable_grad():
         trial = Trial(model, batch, None, frozen, generator)
-        seen = measure(trial, size, 1, check=False)
+        seen = measure(trial, size, 1, check=False, parameters=whole)
         graph, output, found = seen.graph, seen.output, seen.found
         if not all(seen.measured[n.index].finite for n in graph.rows()):
             verdict = Verdict(
@@ -86,7 +96,7 @@ def outcome(model: torch.nn.Module, batch: Any, size: int) -> Outcome:
             )
             return Outcome(graph, found, verdict, math.inf, math.inf, False)
         loss = _loss_above(graph, output)
-        known = known_of(trial, seen)
+        known = known_of(trial, seen) if whole else Known((), None, Copies())
     follow = followers(graph)
     layers = tuple(
         layer_report(n, seen.measured[n.index], found, follow, None) for n in graph.rows()
@@ -101,12 +111,11 @@ def outcome(model: torch.nn.Module, batch: Any, size: int) -> Outcome:
 
 def _loss_above(graph: Graph, output: torch.Tensor) -> float:
     """NaN where the output is no map of its own, so that nobody takes it for logits."""
-    z = output.detach().double()
+    z = output.detach()
     last = None if graph.output is None else graph.seen_through(graph.nodes[graph.output])
     if z.dim() < 2 or z.shape[-1] < 2 or last is None or not last.is_affine:
         return math.nan
-    z = z.reshape(-1, z.shape[-1])
-    return above_guess(z[:: max(z.shape[0] // 512, 1)])
+    return above_guess(some(z.reshape(-1, z.shape[-1])))
 
 
 def _lower(sentence: str) -> str:

@@ -38,7 +38,8 @@ class Entry:
     stream : int
         The node that a branch is added to.
     share : float
-        Mean square that a branch should have in units of its stream.
+        Mean square that a branch should have in units of its stream; of a table that is the output
+        too the power of it that the output grows with.
     factor : float
         By which the batch has corrected the weights.
     reason : str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import torch
 
@@ -22,6 +23,9 @@ from chione.torch.layers.entering import Embedding
 from chione.torch.layers.recurrent import Cells
 from chione.torch.layers.tensors import Affine, Heads, Weight
 
+# log q of a network of normal weights fluctuates by sqrt(5 L / n) (relu): by 0.7 from here on.
+_SLENDER = 0.1
+
 
 class Planner:
     """Walk along the graph and decide each weight when it is reached.
@@ -37,9 +41,10 @@ class Planner:
     """
 
     def __init__(self, model: torch.nn.Module, graph: Graph, options: Options) -> None:
-        self.model, self.graph, self.options = model, graph, options
+        self.model, self.graph = model, graph
         self.plan = Plan()
         self.around = Surroundings.of(graph)
+        self.options = self._resolved(options)
         self.plan.sums = self.around.sums
         self.parameters = dict(model.named_parameters(remove_duplicate=False))
         self.names: dict[int, str] = {}
@@ -50,10 +55,19 @@ class Planner:
         self.places: dict[int, str] = {}  # affine nodes -> full name of the weight
         self.uses = self._by_weight()
         self.zeros = Zeros(graph, self.around, self._target_at)
-        self.chooser = Chooser(self.around, options, self._chained(), self.plan)
+        self.chooser = Chooser(self.around, self.options, self._chained(), self.plan)
         self.tables = others.Tables(self)
         self.lengths = Lengths(graph, self._decide)
         others.finish(self)
+
+    def _resolved(self, options: Options) -> Options:
+        """Isometries in networks that are deep for their width, where normal weights fluctuate."""
+        aspect = self.around.aspect()
+        steady = aspect < _SLENDER or "orthogonal" in options.law
+        if options.law != "auto":
+            return replace(options, steady=steady)
+        law = "normal" if aspect < _SLENDER else "orthogonal"
+        return replace(options, law=law, steady=True)
 
     # ---- weights and their uses -----------------------------------------------------------
 

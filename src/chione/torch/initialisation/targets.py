@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils import parametrize
 
+# Power iterations: the gap of a random square matrix leaves about a percent.
+_SETTLED = 30
+
 
 @dataclass(frozen=True)
 class Target:
@@ -46,10 +49,17 @@ class Target:
     def parameters(self) -> list[torch.Tensor]:
         """The parameters that it is made of."""
         if self.kind == "parametrized":
-            return list(self.module.parametrizations[self.leaf].parameters(recurse=False))  # type: ignore[index, union-attr]
+            return list(self._steps.parameters(recurse=False))
         if self.kind == "weight_norm":
             return [self._own("_v"), self._own("_g")]
         return [self.value]
+
+    @property
+    def _steps(self) -> torch.nn.Module:
+        """The chain of parametrisations of the weight."""
+        chains = self.module.parametrizations
+        assert isinstance(chains, torch.nn.ModuleDict)
+        return chains[self.leaf]
 
     def _own(self, ending: str) -> torch.Tensor:
         found: torch.Tensor = getattr(self.module, self.leaf + ending)
@@ -76,6 +86,21 @@ class Target:
                 self._own("_g").mul_(factor)
             else:
                 self.value.mul_(factor)
+
+    def settle(self) -> None:
+        """Let the power iteration of a spectral norm find the norm of a weight that is new."""
+        if self.kind != "parametrized":
+            return
+        steps = self._steps
+        if not any(name.rpartition(".")[2] == "_u" for name, _ in steps.named_buffers()):
+            return
+        modes = [(m, m.training) for m in steps.modules()]
+        with torch.no_grad():
+            steps.train(True)  # it iterates in this mode only, once for each look
+            for _ in range(_SETTLED):
+                getattr(self.module, self.leaf)
+        for module, training in modes:
+            module.training = training
 
     @property
     def frozen(self) -> bool:

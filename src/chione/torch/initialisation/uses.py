@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from chione.networks import Scale
@@ -84,6 +83,15 @@ class Surroundings:
         found = cls(graph)
         found._read()
         return found
+
+    def aspect(self) -> float:
+        """Depth over width: weights in a row on the longest way, over their median fan-in."""
+        depth: list[int] = []
+        for node in self.graph.nodes:
+            own = int(node.index in self.uses)
+            depth.append(own + max((depth[p] for p in node.parents), default=0))
+        fans = sorted(u.node.weight.fan_in for u in self.uses.values() if u.node.weight)
+        return max(depth, default=0) / fans[len(fans) // 2] if fans else 0.0
 
     def _read(self) -> None:
         graph = self.graph
@@ -217,8 +225,3 @@ def _attention_parts(graph: Graph) -> dict[int, str]:
             if isinstance(source.layer, Attention):
                 out[node.index] = "output"
     return out
-
-
-def log_ratio(a: float, b: float) -> float:
-    """log(a / b), NaN where there is none."""
-    return math.log(a / b) if a > 0.0 and b > 0.0 and math.isfinite(a / b) else math.nan

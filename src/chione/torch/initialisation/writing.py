@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -30,6 +32,18 @@ class Kept:
         self._states = (
             torch.get_rng_state(), None if generator is None else generator.get_state()
         )  # fmt: skip
+
+    @contextmanager
+    def before(self) -> Iterator[None]:
+        """The model as it was, for a while."""
+        now = [(tensor, tensor.detach().clone()) for tensor, _ in self._values]
+        self.restore(randomness=False)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, value in now:
+                    tensor.copy_(value)
 
     def restore(self, *, randomness: bool) -> None:
         """Write back what differs; random states too, where nothing shall have happened."""
@@ -83,6 +97,7 @@ def _weight(entry: Entry, target: Target, generator: torch.Generator | None) -> 
         return entry
     drawn = draw_(torch.empty_like(value.detach()), entry.law, entry.axes, generator)
     target.write(drawn)
+    target.settle()
     wanted = entry.law.scale
     if target.kind == "spectral_norm":
         why = "its norm is held at 1 by the spectral norm, whatever is drawn"

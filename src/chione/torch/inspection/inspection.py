@@ -76,7 +76,9 @@ class Seen:
     found: Arriving
 
 
-def measure(trial: Trial, size: int, projections: int, *, check: bool = True) -> Seen:
+def measure(
+    trial: Trial, size: int, projections: int, *, check: bool = True, parameters: bool = True
+) -> Seen:
     """Run the model forwards and backwards; frozen parameters too let gradients through.
 
     To be called where what it changes is restored.
@@ -92,7 +94,7 @@ def measure(trial: Trial, size: int, projections: int, *, check: bool = True) ->
     scalar = None if trial.loss is None else _loss_value(trial.loss, out)
     found = arriving(
         graph, output, scalar, projections=projections, generator=trial.generator,
-        parameters=trial.trainable,
+        parameters=trial.trainable if parameters else None,
     )  # fmt: skip
     return Seen(graph, out, output, measured, found)
 

@@ -21,7 +21,7 @@ _ROWS, _INPUTS = 16, 4  # looked at of each call
 class Entropies:
     """Watches the calls of attention while the model runs."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self) -> None:
         self._mode: _Mode | None = None
         self._found: dict[str, torch.Tensor] = {}
 

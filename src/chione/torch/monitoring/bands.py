@@ -213,7 +213,7 @@ def _signals(now: MonitoredStep, first: MonitoredStep, bands: MonitorBands) -> I
 
 def _collapsed(now: MonitoredStep, first: MonitoredStep) -> Iterator[Remark]:
     top, old = now.layer(OUTPUT), first.layer(OUTPUT)
-    if top is None or old is None or now is first:
+    if top is None or old is None or now is first or not now.softmax:  # else a mean is learnt
         return
     if 0.0 <= top.one_minus_c < 1e-3 * old.one_minus_c and top.one_minus_c < 1e-4:
         yield Remark(

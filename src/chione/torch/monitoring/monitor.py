@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -202,6 +203,7 @@ class Monitor:
         first = self._theory and not self._seen and not self._expected
         self._probe = Probe(self.model, self._first_batch if first else None)
         self._probe.attach()
+        self._steps.armed()
         # only who has compiled something has this module, which takes a second to import
         dynamo = sys.modules.get("torch._dynamo")
         if dynamo is not None and getattr(torch.compiler, "set_stance", None) is not None:
@@ -215,8 +217,9 @@ class Monitor:
         if probe is not None:
             probe.detach()
 
-    def _first_batch(self, args: Any, kwargs: Any) -> None:
-        self._expected, problem = expected_signals(self.model, args, kwargs)
+    def _first_batch(self, path: str, module: Any, args: Any, kwargs: Any) -> None:
+        found, problem = expected_signals(module, args, kwargs)
+        self._expected = tuple(replace(e, name=f"{path}.{e.name}".lstrip(".")) for e in found)
         if problem:
             self._notes.append(problem)
 

@@ -19,6 +19,7 @@ from chione.torch.monitoring.record import LayerSignal
 
 OUTPUT = "(output)"
 _SITES = 32  # inputs and positions below which a silent channel says nothing
+_NEARLY = 0.95  # of all parameters, by which a part stands for the model
 _SILENT = 1e-3  # of the gradient's size, by which it sums to zero where a softmax follows
 _CHANNELS_SECOND = (
     torch.nn.modules.conv._ConvNd,
@@ -36,32 +37,43 @@ class Probe:
     model : Module
         The model.
     before : callable, optional
-        Called once with the arguments of the model before it runs.
+        Called once, as ``before(path, module, args, kwargs)``, before the model runs.
+
+    Notes
+    -----
+    Some models are never called themselves: a ``LightningModule`` is asked for its
+    ``training_step``, which calls its parts. A part with nearly all parameters then stands for
+    the model, and if there is none, what left the last module is its output.
     """
 
     def __init__(
-        self, model: torch.nn.Module, before: Callable[[Any, Any], None] | None = None
+        self, model: torch.nn.Module, before: Callable[[str, Any, Any, Any], None] | None = None
     ) -> None:
         self.model = model
         self._before = before
         self._handles: list[Any] = []
         self._signals: dict[str, tuple[torch.Tensor, int]] = {}
         self._gradients: dict[str, torch.Tensor] = {}
-        self._sums: torch.Tensor | None = None
-        self._entropies = Entropies(self.model)
+        self._sums: dict[str, torch.Tensor] = {}
+        self._entropies = Entropies()
         self._batch = 0
+        self._depth = 0  # of the modules that stand for the model, one within the other
         self.silent = False  # while something of our own runs the model
 
     def attach(self) -> None:
         """Put the hooks in place."""
-        self._hook(self.model.register_forward_pre_hook, _Hook(self._enters), with_kwargs=True)
+        wholes = _wholes(self.model)
+        for path, module in wholes:
+            enters = _Hook(self._enters, path)
+            self._hook(module.register_forward_pre_hook, enters, with_kwargs=True)
         for path, module in self.model.named_modules():
             if path and isinstance(module, torch.jit.ScriptModule):
                 continue  # compiled modules take no hooks
             if not any(module.children()) or isinstance(module, _TOGETHER):
                 second = isinstance(module, _CHANNELS_SECOND)
                 self._hook(module.register_forward_hook, _Hook(self._left, path, second))
-        self._hook(self.model.register_forward_hook, _Hook(self._returns), always_call=True)
+        for _, module in wholes:
+            self._hook(module.register_forward_hook, _Hook(self._returns), always_call=True)
 
     def detach(self) -> None:
         """Take all hooks away."""
@@ -75,14 +87,17 @@ class Probe:
 
     # ---- what the hooks do --------------------------------------------------------------------
 
-    def _enters(self, module: Any, args: Any, kwargs: Any) -> None:
-        if self.silent or not torch.is_grad_enabled() or OUTPUT in self._signals:
+    def _enters(self, path: str, module: Any, args: Any, kwargs: Any) -> None:
+        if self.silent:
+            return
+        self._depth += 1
+        if self._depth > 1 or not torch.is_grad_enabled() or OUTPUT in self._signals:
             return
         before, self._before = self._before, None
         if before is not None:
             self.silent = True
             try:
-                before(args, kwargs)
+                before(path, module, args, kwargs)
             finally:
                 self.silent = False
         found = next((t for t in batches.tensors([args, kwargs]) if t.dim() > 0), None)
@@ -90,16 +105,19 @@ class Probe:
         self._entropies.start()
 
     def _returns(self, module: Any, args: Any, out: Any) -> None:
-        self._entropies.stop()
-        if self.silent or out is None:
+        if self.silent:
             return
-        self._left(OUTPUT, False, module, args, out)
+        self._depth = max(self._depth - 1, 0)
+        if self._depth == 0:
+            self._entropies.stop()
+            if out is not None:  # None after an error
+                self._left(OUTPUT, False, module, args, out)
 
     def _left(self, path: str, second: bool, module: Any, args: Any, out: Any) -> None:
         if self.silent or not torch.is_grad_enabled():
             return
         tensor = _floating(out, path == OUTPUT)
-        if tensor is None:
+        if tensor is None or tensor.dim() == 0:  # a loss
             return
         if path not in self._signals:
             batch = self._batch or (int(tensor.shape[0]) if tensor.dim() else 1)
@@ -122,9 +140,9 @@ class Probe:
                     .double().mean()
                 )  # fmt: skip
             self._gradients[path] = torch.stack([mean_square(g).to(g.device), dead.to(g.device)])
-            if path == OUTPUT and g.dim() > 1 and g.shape[-1] > 2:
+            if not second and g.dim() > 1 and g.shape[-1] > 2:
                 sums = torch.linalg.vector_norm(g.sum(dim=-1, dtype=torch.float64))
-                self._sums = sums / torch.linalg.vector_norm(g, dtype=torch.float64)
+                self._sums[path] = sums / torch.linalg.vector_norm(g, dtype=torch.float64)
 
     # ---- afterwards ---------------------------------------------------------------------------
 
@@ -133,6 +151,13 @@ class Probe:
         names = list(self._signals)
         if not names:
             return ()
+        if OUTPUT not in names:
+            last = next((n for n in reversed(names) if n in self._gradients), names[-1])
+            self._signals[OUTPUT] = self._signals[last]
+            for kept in (self._gradients, self._sums):
+                if last in kept:
+                    kept[OUTPUT] = kept[last]
+            names.append(OUTPUT)
         numbers = torch.stack([self._signals[n][0].cpu() for n in names]).tolist()
         out = []
         for name, (largest, mean, square, one_minus_c) in zip(names, numbers, strict=True):
@@ -150,7 +175,7 @@ class Probe:
     @property
     def softmax(self) -> bool:
         """Whether the gradient at the output sums to zero over its last axis."""
-        return self._sums is not None and float(self._sums) < _SILENT
+        return OUTPUT in self._sums and float(self._sums[OUTPUT]) < _SILENT
 
     def entropy(self) -> tuple[tuple[str, float], ...]:
         """Relative entropies of attention weights by module."""
@@ -179,6 +204,22 @@ def nothing(*args: Any) -> None:
 
 def _named_nothing() -> Any:
     return nothing
+
+
+def _wholes(model: torch.nn.Module) -> list[tuple[str, torch.nn.Module]]:
+    """The model, and parts within parts that hold nearly all of its parameters."""
+    total = sum(p.numel() for p in model.parameters())
+    out, path, module = [("", model)], "", model
+    while True:
+        for name, part in module.named_children():
+            whole = sum(p.numel() for p in part.parameters()) >= _NEARLY * total
+            if whole and any(part.children()) and not isinstance(part, torch.nn.ModuleList):
+                path = f"{path}.{name}".lstrip(".")
+                module = part
+                out.append((path, part))
+                break
+        else:
+            return out
 
 
 def _floating(out: Any, is_output: bool) -> torch.Tensor | None:

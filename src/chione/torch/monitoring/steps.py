@@ -60,6 +60,9 @@ class Steps:
             self._over()
         if self.listener.measuring:
             self._look(optimizer)
+            closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+            if closure is not None:  # gradients will be made within the step
+                self._forget_gradients()
 
     def after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """It has stepped."""
@@ -81,13 +84,19 @@ class Steps:
 
     def by_hand(self) -> None:
         """A step that no optimizer of torch takes is over."""
-        if not self._hand:
-            self._hand = True
+        self._hand = True
         if self.listener.measuring:
-            if not self._numbers:
+            if self._before:
+                self._look_again()
+            else:  # the first time: what it was before is not known
                 self._look(None)
-            self._look_again()
         self._over()
+
+    def armed(self) -> None:
+        """The next step is measured: without an optimizer weights are read before it begins."""
+        if self._hand:
+            self._look(None)
+            self._forget_gradients()  # of the step before
 
     def end(self) -> None:
         """The training is over; a step that all optimizers but some have taken counts."""
@@ -98,8 +107,6 @@ class Steps:
         self._known = True
         self._stepped.clear()
         self.listener.finished()
-        self._before.clear()
-        self._numbers.clear()
 
     def _counts(self, optimizer: Any) -> bool:
         if self._only is not None:
@@ -128,6 +135,10 @@ class Steps:
                     g = g / scale.to(g.device)
                 self._numbers[name] = [_rms(p), g, None]
 
+    def _forget_gradients(self) -> None:
+        for numbers in self._numbers.values():
+            numbers[1] = None
+
     def _look_again(self) -> None:
         with torch.no_grad():
             for name, p in self.model.named_parameters():
@@ -139,7 +150,7 @@ class Steps:
                         numbers[1] = _rms(p.grad)
 
     def parameters(self) -> tuple[ParameterUpdate, ...]:
-        """What was measured in the step that is over."""
+        """What was measured in the step that is over, which is forgotten here."""
         shapes = {n: p.shape for n, p in self.model.named_parameters()}
         out = []
         for name, numbers in self._numbers.items():
@@ -148,6 +159,8 @@ class Steps:
             fan_in = math.prod(shape[1:]) if len(shape) > 1 else 0
             natural = 1.0 / math.sqrt(fan_in) if fan_in else math.nan
             out.append(ParameterUpdate(name, weight, gradient, update, len(shape), natural))
+        self._before.clear()
+        self._numbers.clear()
         return tuple(out)
 
 

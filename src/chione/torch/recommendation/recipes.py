@@ -94,32 +94,38 @@ def fading_length(layer: LengthMap, depth: int) -> float:
     return float(_STARTS[last])
 
 
+# Lengths up to here are moderate already.
+_LONG = 1.5
+# log chi_parallel over the depth: inputs of different norms drift apart by the factor e^0.5 at
+# most. Networks of 30 layers (gelu, silu) trained best with 0.3 and those of 10 with 1. Where
+# lengths fluctuate by themselves twice that is borne, of points that large lengths do not leave.
+_LEAVING, _FLUCTUATING = 0.5, 1.0
+
+
 @lru_cache(maxsize=256)
-def moderate(phi: AbstractActivation, depth: int) -> Recipe:
+def moderate(phi: AbstractActivation, depth: int, *, steady: bool = True) -> Recipe:
     r"""As :func:`recipe`, but with pre-activations of moderate length wherever the depth allows.
 
     At any length q the choice :math:`\sigma_w^2 = 1 / E\,\phi'^2`, :math:`\sigma_b^2 = q -
     \sigma_w^2 E\,\phi^2` keeps gradients and this length; others leave it by the factor
     :math:`\chi_\parallel` a layer. Where the recommended length lies above 1, the largest one from
-    1 downwards is taken at which :math:`\log \chi_\parallel` adds up to at most a half.
+    1 downwards is taken at which :math:`\log \chi_\parallel` adds up to at most a half. An input
+    far above such a length grows further, so that lengths have to be `steady` (isometries, or a
+    network wide for its depth); where they are not, the smallest one from 1 upwards is taken at
+    which it adds up to at most 1.
     """
     best = recipe(phi, depth)
     if not best.exists or best.length <= _LONG:
         return best
-    for q in np.geomspace(1.0, 1e-3, 31):
-        made = _at_length(phi, float(q), depth)
+    lengths = np.geomspace(1.0, 1e-3, 31) if steady else np.geomspace(1.0, best.length, 31)
+    for q in lengths:
+        made = _at_length(phi, float(q), depth, _LEAVING if steady else _FLUCTUATING)
         if made is not None:
             return made
     return best
 
 
-_LONG = 1.5  # lengths up to here are moderate already
-# Inputs of different norms drift apart by the factor e^0.5 at most: 50 to 100 % of their difference
-# is added. Networks of 30 layers (gelu, silu) trained best with 0.3 and those of 10 with 1.
-_LEAVING = 0.5
-
-
-def _at_length(phi: AbstractActivation, q: float, depth: int) -> Recipe | None:
+def _at_length(phi: AbstractActivation, q: float, depth: int, most: float) -> Recipe | None:
     """The edge of chaos with fixed point q, if there is one that the depth allows."""
     one = LengthMap(moments(phi), 1.0, 0.0)
     slope = float(one.gradient(np.array([q])).value[0])
@@ -129,7 +135,7 @@ def _at_length(phi: AbstractActivation, q: float, depth: int) -> Recipe | None:
     step = 1e-4 * q
     ends = one.value(np.array([q - step, q, q + step])).value
     b2, chi = q - w2 * float(ends[1]), w2 * float(ends[2] - ends[0]) / (2.0 * step)
-    if b2 < 0.0 or math.log(max(chi, 1e-300)) * depth > _LEAVING:
+    if b2 < 0.0 or math.log(max(chi, 1e-300)) * depth > most:
         return None
     return Recipe(
         phi.name,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
 
 from chione.base import ChioneError
 from chione.networks import (
@@ -66,6 +69,25 @@ def describe(graph: Graph, width: int, mean_square: float) -> Description:
     except (ChioneError, ValueError) as err:
         raise NoDescriptionError(str(err)) from err
     return Description(network, places)
+
+
+def vectors(graph: Graph, batch: Any) -> torch.Tensor:
+    """The inputs as vectors (B, n), as the network reads them.
+
+    Raises
+    ------
+    NoDescriptionError
+        If the batch is no tensor of vectors, nor of what is flattened at once.
+    """
+    if not isinstance(batch, torch.Tensor) or not batch.is_floating_point() or batch.dim() < 2:
+        raise NoDescriptionError("the input is no batch of vectors.")
+    flat = batch.detach().reshape(len(batch), -1)
+    if batch.dim() > 2:
+        entering = [node.index for node in graph.nodes if isinstance(node.layer, Entering)]
+        readers = [node for node in graph.nodes if set(entering) & set(node.parents)]
+        if not readers or any(node.shape != tuple(flat.shape) for node in readers):
+            raise NoDescriptionError("the input has positions, which are not flattened at once.")
+    return flat
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from chione.theory.depth.feature_update import feature_update
 from chione.torch.capture import batches
 from chione.torch.capture.nodes import Graph
 from chione.torch.steps.bench import Bench
-from chione.torch.steps.description import Description, NoDescriptionError, describe
+from chione.torch.steps.description import Description, NoDescriptionError, describe, vectors
 from chione.torch.steps.looks import rms
 
 
@@ -39,9 +39,7 @@ def example(bench: Bench, graph: Graph, cotangent: torch.Tensor) -> tuple[Exampl
     """The example that theory can be compared on; None, and why, where there is none."""
     try:
         kind, rate = _plain_step(bench)
-        x = bench.batch
-        if not isinstance(x, torch.Tensor) or x.dim() != 2 or not x.is_floating_point():
-            raise NoDescriptionError("the input is no batch of vectors.")
+        x = vectors(graph, bench.batch)
         described = describe(graph, x.shape[1], rms(x[0]) ** 2)
         trained = _trained(bench, graph)
     except ChioneError as err:
@@ -58,7 +56,7 @@ def example(bench: Bench, graph: Graph, cotangent: torch.Tensor) -> tuple[Exampl
         theory = _theory(described, kind, rate, size)
     except (ChioneError, ValueError) as err:
         return None, f"No theory for one example: {err}"
-    alone = Bench(bench.model, x[:1], linear, bench.optimizer, bench.seed)
+    alone = Bench(bench.model, bench.batch[:1], linear, bench.optimizer, bench.seed)
     return Example(alone, theory, trained), ""
 
 

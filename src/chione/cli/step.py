@@ -1,0 +1,224 @@
+"""`chione step`: what the first step of training does to the model in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from chione.cli.output import draw, echo_json
+from chione.cli.parameters import COUNT, FIGURE, FiniteFloat, with_effort
+from chione.cli.progress import running
+from chione.cli.user_code import contained
+from chione.cli.user_model import (
+    Shape,
+    check_size,
+    defined,
+    model_of,
+    opened,
+    random_inputs,
+    split,
+    user_errors,
+)
+
+_LOSSES = ("cross_entropy", "mse")
+_OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+
+
+@click.command()
+@click.argument("model", metavar="FILE.py:FACTORY")
+@click.option("--input-shape", type=Shape(), required=True, help="Shape of one input: 1,28,28.")
+@click.option("--batch", type=COUNT, default=64, show_default=True, help="Number of inputs.")
+@click.option("--tokens", type=COUNT, help="Inputs are token numbers below this vocabulary size.")
+@click.option(
+    "--loss",
+    default="cross_entropy",
+    show_default=True,
+    help="cross_entropy on random labels, mse to random targets, or a function in the file that "
+    "takes what the model returns.",
+)
+@click.option(
+    "--optimizer",
+    default="sgd",
+    show_default=True,
+    help="sgd, adam, adamw, rmsprop with --lr, or a function in the file that takes the "
+    "parameters (with --widths the model and its width).",
+)
+@click.option("--lr", type=FiniteFloat(0.0), help="Learning rate of an optimizer given by name.")
+@click.option("--steps", type=COUNT, default=1, show_default=True, help="Number of steps.")
+@click.option(
+    "--draws", type=click.IntRange(0), default=8, show_default=True,
+    help="Other draws of the weights, for the noise band.",
+)  # fmt: skip
+@click.option("--largest", is_flag=True, help="Find the largest stable learning rate instead.")
+@click.option(
+    "--widths", type=Shape(),
+    help="Coordinate check instead: FACTORY takes the width, as in 64,128,256.",
+)  # fmt: skip
+@click.option("--seeds", type=COUNT, default=4, show_default=True, help="Models of each width.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
+@click.option("--figure", type=FIGURE, help="Draw it as .png, .svg or .pdf.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_effort
+def command(
+    model: str,
+    input_shape: tuple[int, ...],
+    batch: int,
+    tokens: int | None,
+    loss: str,
+    optimizer: str,
+    lr: float | None,
+    steps: int,
+    draws: int,
+    largest: bool,
+    widths: tuple[int, ...] | None,
+    seeds: int,
+    seed: int,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    """Say what the first step of an optimiser does to the model that FACTORY in FILE.py makes.
+
+    Updates beside weights, change of pre-activations, output and loss, on random inputs, with the
+    noise of this width and beside theory. With --largest the largest stable learning rate, with
+    --widths a coordinate check. The file is run; what it prints goes to stderr.
+
+    \b
+    Example: chione step net.py:Net --input-shape 1,28,28 --optimizer adam --lr 1e-3
+             chione step net.py:Net --input-shape 1,28,28 --largest
+             chione step net.py:make --input-shape 64 --lr 0.1 --widths 64,128,256,512
+    """
+    from chione.base import MissingExtraError
+
+    path, factory = split(model)
+    if largest and widths:
+        raise click.UsageError("--largest and --widths are two questions; ask one at a time.")
+    try:
+        import torch
+    except ImportError as err:
+        raise MissingExtraError("torch", "torch", "chione step") from err
+
+    check_size(batch, input_shape, tokens)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    with contained(path), opened(path) as module:
+        net = model_of(path, module, factory, *(widths or ())[:1])
+        inputs = random_inputs(net, (batch, *input_shape), tokens, generator)
+        asked = _Asked(path, module, seed)
+        objective = asked.loss(loss)
+        used, rate = asked.optimizer(optimizer, lr, largest)
+    with running("taking steps"), user_errors(path):
+        if widths:
+            with opened(path) as again:
+                found = _check(path, again, factory, inputs, objective, used, widths,
+                               lr=rate, seeds=seeds, steps=steps)  # fmt: skip
+        elif largest:
+            from chione.torch import largest_learning_rate
+
+            found = largest_learning_rate(net, inputs, objective, used, seed=seed)
+        else:
+            from chione.torch import first_step
+
+            found = first_step(
+                net, inputs, objective, used, lr=rate, steps=steps, draws=draws, seed=seed
+            )
+    if as_json:
+        parameters = {
+            "model": model, "input_shape": list(input_shape), "batch": batch, "tokens": tokens,
+            "loss": loss, "optimizer": optimizer, "lr": lr, "steps": steps, "draws": draws,
+            "largest": largest, "widths": widths and list(widths), "seeds": seeds, "seed": seed,
+        }  # fmt: skip
+        echo_json("step", parameters, {"result": found.to_dict()}, warnings=found.notes)
+    else:
+        click.echo(str(found))
+    if figure is not None:
+        draw(figure, found.plot())
+
+
+def _check(
+    path: Path,
+    module: ModuleType,
+    factory: str,
+    inputs: Any,
+    objective: Any,
+    optimizer: Any,
+    widths: tuple[int, ...],
+    **options: Any,
+) -> Any:
+    """The coordinate check; a function that makes the optimizer takes model and width there."""
+    from chione.torch import coord_check
+
+    return coord_check(
+        lambda width: model_of(path, module, factory, width),
+        inputs,
+        objective,
+        optimizer,
+        widths=widths,
+        **options,
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Names of losses and optimisers, looked up in the file where they are none of ours."""
+
+    path: Path
+    module: ModuleType
+    seed: int
+
+    def loss(self, name: str) -> Any:
+        """A function of what the model returns."""
+        return self._function(name) if name not in _LOSSES else _Random(name, self.seed)
+
+    def optimizer(self, name: str, lr: float | None, largest: bool) -> tuple[Any, float | None]:
+        """An optimizer as the functions take it, and its learning rate."""
+        if name not in _OPTIMIZERS:
+            if lr is not None:
+                raise click.UsageError(f"--lr is for a name; {name!r} has rates of its own.")
+            return self._function(name), None
+        if lr is None and not largest:
+            raise click.UsageError(
+                f"--optimizer {name} needs its learning rate, as in --lr 0.01; --largest finds the "
+                "largest stable one."
+            )
+        return name, lr
+
+    def _function(self, name: str) -> Any:
+        found = defined(self.path, self.module, name)
+        if not callable(found):
+            raise click.UsageError(f"{name!r} in {str(self.path)!r} is no function.")
+        return found
+
+
+class _Random:
+    """A loss whose targets are drawn once the shape of the output is known."""
+
+    def __init__(self, kind: str, seed: int) -> None:
+        self._kind, self._seed = kind, seed
+        self._targets: dict[tuple[int, ...], Any] = {}
+
+    def __call__(self, out: Any) -> Any:
+        """The mean loss."""
+        import torch
+        from torch.nn.functional import cross_entropy, mse_loss
+
+        from chione.torch.capture.batches import output_tensor
+
+        y = output_tensor(out)
+        if self._kind == "cross_entropy" and y.dim() != 4:  # images keep classes on the second axis
+            y = y.reshape(-1, y.shape[-1])
+        target = self._targets.get(tuple(y.shape))
+        if target is None:
+            generator = torch.Generator().manual_seed(self._seed + 1)
+            if self._kind == "mse":
+                target = torch.randn(y.shape, generator=generator)
+            else:
+                shape = (y.shape[0], *y.shape[2:])
+                target = torch.randint(y.shape[1], shape, generator=generator)
+            self._targets[tuple(y.shape)] = target = target.to(y.device)
+        if self._kind == "mse":
+            return mse_loss(y, target.to(y.dtype))
+        return cross_entropy(y, target)
