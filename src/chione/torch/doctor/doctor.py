@@ -97,9 +97,7 @@ def inspect(
             raise
         told = rescue(model, batch, loss, seed)
         raise NonFiniteError(f"{err} {told}") from err
-    if report.verdict.trains == "yes":
-        return report
-    if report.verdict.problem in _TOLD:
+    if report.verdict.trains == "yes" or report.verdict.problem in _TOLD:
         return report
     fix = remedy_of(model, batch, loss, report, seed) if remedies else ""
     if report.verdict.problem in _ALSO_TOLD and "makes it" not in fix:

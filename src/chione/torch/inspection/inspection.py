@@ -24,6 +24,7 @@ from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.inspection.ahead import fill, moved
 from chione.torch.inspection.awareness import Trial, parameter_reports
 from chione.torch.inspection.data import data_of, replaced
+from chione.torch.inspection.not_followed import unseen
 from chione.torch.inspection.parameter_report import REACHED, WAITS
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.inspection.trunk_passage import TrunkRow, zero_rows
@@ -241,9 +242,7 @@ def _report(
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
-    compiled = [n for n, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)]
-    if compiled:
-        notes.append(f"Compiled modules are not seen inside: {', '.join(compiled[:5])}.")
+    notes += unseen(model, graph)
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")
