@@ -12,6 +12,7 @@ from chione.torch.capture.gradients import Gradients
 from chione.torch.capture.nodes import Graph
 from chione.torch.layers.tensors import spread
 
+_FIRST = 8  # entries that tell most rows and tensors apart
 _EQUAL = 1e-5  # relative difference below which two rows are the same in float32
 _SHOWN = 3
 
@@ -119,6 +120,8 @@ def _copied_units(
     w, g = _rows(weight, swapped), _rows(gradient, swapped)
     if len(w) < 2 or len(w) != len(g) or not bool((g != 0).any()):
         return None
+    if len(_different([_mark(w[:, :_FIRST])])) == len(w):  # as nearly always: no more is read
+        return None
     marks = [_mark(w)]
     if bias is not None and bias.numel() == len(w):
         marks.append(bias.detach().double())
@@ -143,23 +146,28 @@ def _mark(rows: torch.Tensor) -> torch.Tensor:
 def _different(marks: list[torch.Tensor]) -> torch.Tensor:
     """The distinct rows of some marks, each relative to the largest of its kind."""
     columns = [m / m.abs().max().clamp_min(1e-300) for m in marks]
+    if len(columns) == 1:
+        alone: torch.Tensor = torch.unique(columns[0].div(_EQUAL).round())
+        return alone
     out: torch.Tensor = torch.unique(torch.stack(columns, dim=1).div(_EQUAL).round(), dim=0)
     return out
 
 
 def _copied_layers(used: Mapping[str, torch.nn.Parameter]) -> tuple[tuple[str, ...], ...]:
     """Modules that hold equal weights which are not constant."""
-    by_mark: dict[tuple[object, ...], list[str]] = {}
+    by_start: dict[tuple[object, ...], list[str]] = {}
     for name, parameter in used.items():
         if parameter.dim() < 2 or parameter.numel() < 4 or parameter.is_complex():
             continue
-        x = parameter.detach()
-        found = spread(x)
+        start = parameter.detach().flatten()[:_FIRST].tolist()
+        by_start.setdefault((tuple(parameter.shape), *start), []).append(name)
+    groups: dict[tuple[str, ...], None] = {}
+    for names in by_start.values():
+        if len(names) < 2:
+            continue
+        found = spread(used[names[0]].detach())
         if found.std <= _EQUAL * math.sqrt(found.mean_square):
             continue  # constant: zeros, ones
-        by_mark.setdefault((tuple(x.shape), found), []).append(name)
-    groups: dict[tuple[str, ...], None] = {}
-    for names in by_mark.values():
         same = [n for n in names if torch.equal(used[n], used[names[0]])]
         if len(same) > 1:
             groups[_modules(same)] = None

@@ -41,7 +41,7 @@ def examine(
     batch: Any,
     loss: Loss | None = None,
     *,
-    projections: int = 4,
+    projections: int | None = None,
     seed: int = 0,
 ) -> InspectionReport:
     """Measure and judge a model, without trying remedies.
@@ -51,7 +51,7 @@ def examine(
     """
     model = check_model(model)
     size = batches.batch_size(batch)
-    projections = checks.integer("projections", projections)
+    projections = None if projections is None else checks.integer("projections", projections)
     generator = torch.Generator().manual_seed(checks.integer("seed", seed, minimum=0))
     if loss is not None and not callable(loss):
         raise TypeError(
@@ -63,7 +63,7 @@ def examine(
         trial = Trial(model, batch, loss, frozen, generator)
         seen = measure(trial, size, projections)
         known = known_of(trial, seen)
-    return _report(model, seen, known, loss, projections, seed)
+    return _report(model, seen, known, loss, seed)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Seen:
 
 
 def measure(
-    trial: Trial, size: int, projections: int, *, check: bool = True, parameters: bool = True
+    trial: Trial, size: int, projections: int | None, *, check: bool = True, parameters: bool = True
 ) -> Seen:
     """Run the model forwards and backwards; frozen parameters too let gradients through.
 
@@ -189,7 +189,6 @@ def _report(
     seen: Seen,
     known: Known,
     loss: Loss | None,
-    projections: int,
     seed: int,
 ) -> InspectionReport:
     graph, measured, found = seen.graph, seen.measured, seen.found
@@ -219,7 +218,7 @@ def _report(
         batch=graph.batch,
         output_shape=tuple(seen.output.shape),
         loss="random projections of the output" if loss is None else "the given loss",
-        projections=projections,
+        projections=max((len(v) for v in found.projected.values()), default=0),
         seed=seed,
         training=model.training,
         input_one_minus_c=one_minus_c,
