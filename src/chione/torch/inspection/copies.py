@@ -118,9 +118,7 @@ def _copied_units(
     if weight.dim() < 2 or gradient is None or gradient.is_sparse or weight.is_complex():
         return None
     w, g = _rows(weight, swapped), _rows(gradient, swapped)
-    if len(w) < 2 or len(w) != len(g) or not bool((g != 0).any()):
-        return None
-    if len(_different([_mark(w[:, :_FIRST])])) == len(w):  # as nearly always: no more is read
+    if len(w) < 2 or len(w) != len(g) or _differ_at_once(w) or not bool((g != 0).any()):
         return None
     marks = [_mark(w)]
     if bias is not None and bias.numel() == len(w):
@@ -136,6 +134,14 @@ def _rows(x: torch.Tensor, swapped: bool) -> torch.Tensor:
     return (x.transpose(0, 1) if swapped else x).reshape(x.shape[1 if swapped else 0], -1)
 
 
+def _differ_at_once(rows: torch.Tensor) -> bool:
+    """Whether the first two entries tell all rows apart, as nearly always: no more is read then."""
+    first = rows[:, :2].double()
+    steps = (first / first.abs().max().clamp_min(1e-300) / _EQUAL).round().long()
+    keys = steps @ torch.tensor([round(4.0 / _EQUAL), 1][: steps.shape[1]], device=rows.device)
+    return len(torch.unique(keys)) == len(rows)
+
+
 def _mark(rows: torch.Tensor) -> torch.Tensor:
     """One number for each row, the same for equal rows and different for others."""
     generator = torch.Generator().manual_seed(0)
@@ -146,9 +152,6 @@ def _mark(rows: torch.Tensor) -> torch.Tensor:
 def _different(marks: list[torch.Tensor]) -> torch.Tensor:
     """The distinct rows of some marks, each relative to the largest of its kind."""
     columns = [m / m.abs().max().clamp_min(1e-300) for m in marks]
-    if len(columns) == 1:
-        alone: torch.Tensor = torch.unique(columns[0].div(_EQUAL).round())
-        return alone
     out: torch.Tensor = torch.unique(torch.stack(columns, dim=1).div(_EQUAL).round(), dim=0)
     return out
 
