@@ -22,7 +22,7 @@ from chione.torch.expected.expect import expect
 from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.inspection.ahead import fill, moved
 from chione.torch.inspection.awareness import Trial, parameter_reports
-from chione.torch.inspection.not_followed import unseen
+from chione.torch.inspection.not_followed import sharp_attention, unseen
 from chione.torch.inspection.report import InspectionReport
 from chione.torch.inspection.trunk_passage import TrunkRow, zero_rows
 from chione.torch.inspection.verdict import Known, judge
@@ -202,7 +202,7 @@ def _report(
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
-    notes += unseen(model, graph)
+    notes += [*unseen(model, graph), *sharp_attention(layers)]
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")
@@ -241,6 +241,9 @@ def layer_report(
     applied = None if activation is None else activation.applied
     sat = None if activation is None else activation.saturation
     saturated, dead = (math.nan, math.nan) if sat is None else sat.tolist()
+    entropy = math.nan
+    if node.focus is not None:
+        saturated, entropy = node.focus.tolist()
     weight_std = bias_std = sigma_w = sigma_b = fan_in = fan_out = None
     weights = node.tensors
     if isinstance(weights, Weight):
@@ -282,6 +285,7 @@ def layer_report(
         known=theory is not None,
         expected=theory or Expected(),
         residual=node.is_residual,
+        entropy=entropy,
     )
 
 
