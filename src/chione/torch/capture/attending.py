@@ -11,6 +11,7 @@ import torch
 from chione.networks import Dropout, Scale
 from chione.torch.capture.batches import tensors
 from chione.torch.capture.book import Book
+from chione.torch.capture.focus import of_scores, of_weights
 from chione.torch.capture.nodes import Node
 from chione.torch.capture.samples import spread_over
 from chione.torch.layers.entering import Attention
@@ -51,6 +52,7 @@ class Attending:
     def __init__(self, book: Book) -> None:
         self.book = book
         self._products: dict[int, _Products] = {}
+        self._focus: dict[int, torch.Tensor | None] = {}  # of a softmax
         self._logits: dict[int, tuple[int, torch.Tensor]] = {}  # softmax -> products, its input
 
     # ---- torch's own ----------------------------------------------------------------------
@@ -63,7 +65,9 @@ class Attending:
         scale = values.get("scale") or 1.0 / math.sqrt(query.shape[-1])
         bias = self._bias(values.get("attn_mask"), query, key, bool(values.get("is_causal")))
         drop = float(values.get("dropout_p") or 0.0)
-        self._add(query, key, value, float(scale), bias, 1.0 - drop, out)
+        node = self._add(query, key, value, float(scale), bias, 1.0 - drop, out)
+        if self.book.measure:
+            node.focus = of_scores(query, key, float(scale), bias)
 
     def multi_head(self, args: Any, kwargs: Any, out: Any) -> None:
         """``multi_head_attention_forward``, with projections of its own."""
@@ -94,7 +98,22 @@ class Attending:
                 bias_in, tuple(weights), args[11], args[12], weighing,
             )  # fmt: skip
         node = self.book.new(Attention(), parents, first, None, tensors=found, axes=axes)
+        if found is not None and query.dim() == 3 and self.book.measure:
+            node.focus = self._joint_focus(kwargs, query, key, heads, found, batch_first)
         self.book.row(node, first)
+
+    def _joint_focus(
+        self, kwargs: Any, query: torch.Tensor, key: torch.Tensor, heads: int, found: Heads,
+        batch_first: bool,
+    ) -> torch.Tensor | None:  # fmt: skip
+        """How sharply rows look, from projections made once more."""
+        biases = (None,) * 3 if found.bias is None else found.bias.chunk(3)
+        both = []
+        for x, w, b in zip((query, key), found.projections, biases, strict=False):
+            wide = torch.nn.functional.linear(x if batch_first else x.transpose(0, 1), w, b)
+            both.append(wide.reshape(*wide.shape[:-1], heads, -1).transpose(1, 2))
+        bias = self._joint_mask(kwargs, query, key, heads, batch_first)
+        return of_scores(both[0], both[1], both[0].shape[-1] ** -0.5, bias)
 
     def _joint_mask(
         self, kwargs: Any, query: torch.Tensor, key: torch.Tensor, heads: int, batch_first: bool
@@ -131,7 +150,8 @@ class Attending:
         wide = (x.reshape(*head.shape[:3], -1) for x in (logits, scores.out))
         one, two = (self._inputs(x.detach()).double() for x in wide)
         bias = torch.where(one < _UNSEEN, -math.inf, one - scale * two)
-        self._add(scores.query, scores.key, b, scale, bias, keep, out)
+        focus = self._focus.get(soft)
+        self._add(scores.query, scores.key, b, scale, bias, keep, out).focus = focus
         return True
 
     def scores(self, args: Any, kwargs: Any, out: torch.Tensor) -> None:
@@ -155,6 +175,8 @@ class Attending:
         for index in reversed(list(self._products)):
             if nodes[node].ancestors >> index & 1:
                 self._logits[node] = index, x
+                if self.book.measure:
+                    self._focus[node] = of_weights(out)
                 return
 
     def _softmax(self, index: int) -> tuple[int | None, float]:

@@ -71,6 +71,7 @@ class Node:
     open: torch.Tensor | None = None  # of a pool behind an activation: entries that are not zero
     edge: Any = None  # gradient edge of the output
     saturation: torch.Tensor | None = None  # (saturated fraction, dead fraction)
+    focus: torch.Tensor | None = None  # of an attention: (saturated rows, entropy)
     origin: int | None = None  # the row an activation acts on
 
     @property

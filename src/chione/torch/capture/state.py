@@ -32,6 +32,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[misc, no-untyped-call, unused-i
         self.kept: dict[int, torch.Tensor] = {}  # id of a parameter -> its value before
         self._written: dict[Any, tuple[int, ...]] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not to be wrapped against a compiler that is set aside: that doubles the cost."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

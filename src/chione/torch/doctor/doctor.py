@@ -22,7 +22,7 @@ def inspect(
     batch: Any,
     loss: Loss | None = None,
     *,
-    projections: int = 4,
+    projections: int | None = None,
     seed: int = 0,
     remedies: bool = True,
 ) -> InspectionReport:
@@ -45,8 +45,10 @@ def inspect(
     loss : callable, optional
         From what the model returns to a number. Without one the gradients are those of random
         projections of the output, with mean square 1 there.
-    projections : int
-        Number of random projections, each one backward pass; at least 1.
+    projections : int, optional
+        Number of random projections, each one backward pass; at least 1. By default one, whose
+        error is that of the mean over the inputs, and four where there are fewer than eight inputs
+        or a batch norm couples them.
     seed : int
         Seed of the projections, and of the remedies that are tried.
     remedies : bool
@@ -73,8 +75,8 @@ def inspect(
     Measured values are exact for the batch, up to the precision of the model; `jacobian` has the
     standard error of the projections beside it. The theory is that of wide random networks: a
     network of width N deviates by about sqrt(depth / N). Where a layer has no rule, theory starts
-    again behind it from what was measured. Cost: one forward pass, 1 + `projections` backward
-    passes, one copy of the weights.
+    again behind it from what was measured. Cost: one forward pass and `projections` backward
+    passes, one more with a `loss`; no copy of the weights.
 
     Where the verdict is not "yes", remedies are tried on copies of the model, each judged anew:
     weights of one layer scaled or its biases taken away, :func:`chione.torch.initialize_`, a

@@ -65,13 +65,16 @@ class LayerReport(AbstractResult):
         What is applied to h next.
     saturation, dead : float
         Fraction of entries with :math:`|\phi'| < 10^{-3}`, and of units that are so for every
-        input of the batch; NaN without an activation.
+        input of the batch; NaN without an activation. Of an attention: fraction of its rows with
+        a weight above 0.99.
     known : bool
         Whether the theory has a rule for this layer; `expected` is filled only then.
     expected : Expected
         What theory expects beside the measured values.
     residual : bool
         Whether a sum is a residual addition.
+    entropy : float
+        Of an attention: mean entropy of its rows, 1 where the weights are even; else NaN.
     """
 
     name: str
@@ -96,6 +99,7 @@ class LayerReport(AbstractResult):
     known: bool
     expected: Expected
     residual: bool = False
+    entropy: float = math.nan
 
     @property
     def correlation(self) -> float:

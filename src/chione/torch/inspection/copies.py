@@ -12,6 +12,7 @@ from chione.torch.capture.gradients import Gradients
 from chione.torch.capture.nodes import Graph
 from chione.torch.layers.tensors import spread
 
+_FIRST = 8  # entries that tell most rows and tensors apart
 _EQUAL = 1e-5  # relative difference below which two rows are the same in float32
 _SHOWN = 3
 
@@ -117,7 +118,7 @@ def _copied_units(
     if weight.dim() < 2 or gradient is None or gradient.is_sparse or weight.is_complex():
         return None
     w, g = _rows(weight, swapped), _rows(gradient, swapped)
-    if len(w) < 2 or len(w) != len(g) or not bool((g != 0).any()):
+    if len(w) < 2 or len(w) != len(g) or _differ_at_once(w) or not bool((g != 0).any()):
         return None
     marks = [_mark(w)]
     if bias is not None and bias.numel() == len(w):
@@ -131,6 +132,14 @@ def _copied_units(
 def _rows(x: torch.Tensor, swapped: bool) -> torch.Tensor:
     x = x.detach()
     return (x.transpose(0, 1) if swapped else x).reshape(x.shape[1 if swapped else 0], -1)
+
+
+def _differ_at_once(rows: torch.Tensor) -> bool:
+    """Whether the first two entries tell all rows apart, as nearly always: no more is read then."""
+    first = rows[:, :2].double()
+    steps = (first / first.abs().max().clamp_min(1e-300) / _EQUAL).round().long()
+    keys = steps @ torch.tensor([round(4.0 / _EQUAL), 1][: steps.shape[1]], device=rows.device)
+    return len(torch.unique(keys)) == len(rows)
 
 
 def _mark(rows: torch.Tensor) -> torch.Tensor:
@@ -149,17 +158,19 @@ def _different(marks: list[torch.Tensor]) -> torch.Tensor:
 
 def _copied_layers(used: Mapping[str, torch.nn.Parameter]) -> tuple[tuple[str, ...], ...]:
     """Modules that hold equal weights which are not constant."""
-    by_mark: dict[tuple[object, ...], list[str]] = {}
+    by_start: dict[tuple[object, ...], list[str]] = {}
     for name, parameter in used.items():
         if parameter.dim() < 2 or parameter.numel() < 4 or parameter.is_complex():
             continue
-        x = parameter.detach()
-        found = spread(x)
+        start = parameter.detach().flatten()[:_FIRST].tolist()
+        by_start.setdefault((tuple(parameter.shape), *start), []).append(name)
+    groups: dict[tuple[str, ...], None] = {}
+    for names in by_start.values():
+        if len(names) < 2:
+            continue
+        found = spread(used[names[0]].detach())
         if found.std <= _EQUAL * math.sqrt(found.mean_square):
             continue  # constant: zeros, ones
-        by_mark.setdefault((tuple(x.shape), found), []).append(name)
-    groups: dict[tuple[str, ...], None] = {}
-    for names in by_mark.values():
         same = [n for n in names if torch.equal(used[n], used[names[0]])]
         if len(same) > 1:
             groups[_modules(same)] = None

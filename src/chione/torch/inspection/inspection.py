@@ -24,7 +24,7 @@ from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.inspection.ahead import fill, moved
 from chione.torch.inspection.awareness import Trial, parameter_reports
 from chione.torch.inspection.data import data_of, replaced
-from chione.torch.inspection.not_followed import unseen
+from chione.torch.inspection.not_followed import sharp_attention, unseen
 from chione.torch.inspection.parameter_report import REACHED, WAITS
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.inspection.trunk_passage import TrunkRow, zero_rows
@@ -45,7 +45,7 @@ def examine(
     batch: Any,
     loss: Loss | None = None,
     *,
-    projections: int = 4,
+    projections: int | None = None,
     seed: int = 0,
 ) -> InspectionReport:
     """Measure and judge a model, without trying remedies.
@@ -55,7 +55,7 @@ def examine(
     """
     model = check_model(model)
     size = batches.batch_size(batch)
-    projections = checks.integer("projections", projections)
+    projections = None if projections is None else checks.integer("projections", projections)
     generator = torch.Generator().manual_seed(checks.integer("seed", seed, minimum=0))
     if loss is not None and not callable(loss):
         raise TypeError(
@@ -67,7 +67,7 @@ def examine(
         trial = Trial(model, batch, loss, frozen, generator)
         seen = measure(trial, size, projections)
         known = known_of(trial, seen)
-        report = _report(model, seen, known, loss, projections, seed)
+        report = _report(model, seen, known, loss, seed)
         data = data_of(model, batch, seen.graph)
         faults = () if data is None else data.faults()
         sound = None
@@ -100,7 +100,7 @@ class Seen:
 
 
 def measure(
-    trial: Trial, size: int, projections: int, *, check: bool = True, parameters: bool = True
+    trial: Trial, size: int, projections: int | None, *, check: bool = True, parameters: bool = True
 ) -> Seen:
     """Run the model forwards and backwards; frozen parameters too let gradients through.
 
@@ -233,7 +233,6 @@ def _report(
     seen: Seen,
     known: Known,
     loss: Loss | None,
-    projections: int,
     seed: int,
 ) -> InspectionReport:
     graph, measured, found = seen.graph, seen.measured, seen.found
@@ -242,7 +241,7 @@ def _report(
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
-    notes += unseen(model, graph)
+    notes += [*unseen(model, graph), *sharp_attention(layers)]
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")
@@ -258,7 +257,7 @@ def _report(
         batch=graph.batch,
         output_shape=tuple(seen.output.shape),
         loss="random projections of the output" if loss is None else "the given loss",
-        projections=projections,
+        projections=max((len(v) for v in found.projected.values()), default=0),
         seed=seed,
         training=model.training,
         input_one_minus_c=one_minus_c,
@@ -281,6 +280,9 @@ def layer_report(
     applied = None if activation is None else activation.applied
     sat = None if activation is None else activation.saturation
     saturated, dead = (math.nan, math.nan) if sat is None else sat.tolist()
+    entropy = math.nan
+    if node.focus is not None:
+        saturated, entropy = node.focus.tolist()
     weight_std = bias_std = sigma_w = sigma_b = fan_in = fan_out = None
     weights = node.tensors
     if isinstance(weights, Weight):
@@ -322,6 +324,7 @@ def layer_report(
         known=theory is not None,
         expected=theory or Expected(),
         residual=node.is_residual,
+        entropy=entropy,
     )
 
 

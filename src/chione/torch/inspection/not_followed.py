@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from chione.torch.capture.nodes import Graph
+from chione.torch.expected.layer_report import LayerReport
+
+_SHARP = 0.5  # share of saturated rows of an attention that is worth a word
 
 
 def unseen(model: torch.nn.Module, graph: Graph) -> list[str]:
@@ -21,3 +26,18 @@ def unseen(model: torch.nn.Module, graph: Graph) -> list[str]:
             f"values, so nothing is seen of what runs in {names}."
         )
     return out
+
+
+def sharp_attention(layers: Sequence[LayerReport]) -> list[str]:
+    """A softmax that looks at one key only passes next to no gradient to queries and keys."""
+    found = [x for x in layers if x.kind == "attention" and x.saturation > _SHARP]
+    if not found:
+        return []
+    worst = max(found, key=lambda x: x.saturation)
+    return [
+        f"The softmax of attention is saturated in {len(found)} layers, most of all in "
+        f"{worst.name!r}: {worst.saturation:.0%} of its rows have a weight above 0.99 (entropy "
+        f"{worst.entropy:.2f} of that of even weights), so queries and keys get next to no "
+        "gradient; divide the scores by the root of the size of a head, or make the weights of "
+        "queries and keys smaller."
+    ]

@@ -7,6 +7,7 @@ import math
 import torch
 
 from chione.base import AbstractResult, result
+from chione.torch.capture.statistics import mean_square
 
 REACHED, WAITS = "gets a gradient", "waits"
 
@@ -71,8 +72,7 @@ def root_mean_square(tensor: torch.Tensor) -> float:
     x = torch.view_as_real(x.resolve_conj()) if x.is_complex() else x
     if x.numel() == 0 or not x.is_floating_point():
         return math.nan
-    norm = float(torch.linalg.vector_norm(x, dtype=torch.float64))
-    return norm / math.sqrt(tensor.numel())
+    return math.sqrt(float(mean_square(x)) * x.numel() / tensor.numel())
 
 
 def reached(gradient: torch.Tensor) -> float:

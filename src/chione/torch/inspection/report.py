@@ -155,11 +155,8 @@ class InspectionReport(AbstractResult):
         """How many parameters there are, and how many of them can be trained."""
         counts = self._counted()
         total, trainable = sum(n for _, n, _ in counts), sum(n for _, n, trains in counts if trains)
-        if not total:
-            return ""
-        return (
-            f"; {total:,} parameters, {'all' if trainable == total else f'{trainable:,}'} trainable"
-        )
+        some = "all" if trainable == total else f"{trainable:,}"
+        return f"parameters: {total:,}, {some} of them trainable."
 
     def _page_of(self, table: str, *, short: bool) -> str:
         mode = "training" if self.training else "evaluation"
