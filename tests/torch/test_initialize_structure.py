@@ -419,3 +419,58 @@ def test_recurrent_cells_get_an_isometry_for_each_gate_and_lstms_a_forget_bias(c
     else:
         assert not bias.any()
     assert not any("RNN" in reason or "LSTM" in reason for _, reason in done.left)
+
+
+# ---- sums of many kinds -----------------------------------------------------------------------
+
+
+class Skips(nn.Module):
+    """Residual blocks whose skip has a factor (DeepNorm writes alpha * x)."""
+
+    def __init__(self, blocks=6, n=48, factor=1.0):
+        super().__init__()
+        self.start, self.factor = nn.Linear(10, n), factor
+        self.inner = nn.ModuleList(nn.Linear(n, 2 * n) for _ in range(blocks))
+        self.outer = nn.ModuleList(nn.Linear(2 * n, n) for _ in range(blocks))
+
+    def forward(self, x):
+        x = self.start(x)
+        for a, b in zip(self.inner, self.outer, strict=True):
+            x = self.factor * x + b(F.gelu(a(x)))
+        return x
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.2])
+def test_a_skip_with_a_factor_is_a_residual_stream_too(factor):
+    torch.manual_seed(0)
+    model, x = Skips(factor=factor), torch.randn(30, 10, generator=seeded())
+    done = change(model, x)
+    assert done.residual_sums == 6
+    h = model.start(x)
+    for a, b in zip(model.inner, model.outer, strict=True):
+        branch, stream = b(F.gelu(a(h))), factor * h
+        share = float((branch.square().mean() / stream.square().mean()).detach())
+        assert share == pytest.approx(1 / 6, rel=0.02)
+        h = stream + branch
+
+
+class Gates(nn.Module):
+    def __init__(self, depth=10, n=64):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(n, 2 * n) for _ in range(depth))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = F.glu(layer(x))
+        return x
+
+
+def test_gated_linear_units_in_one_call_keep_their_length():
+    torch.manual_seed(0)
+    model, x = Gates(), torch.randn(50, 64, generator=seeded())
+    assert float(model(x).detach().square().mean()) < 1e-4
+    change(model, x)
+    # A product of independent factors of mean square 1, one through a sigmoid: E sigmoid(z)^2.
+    z = torch.randn(10**6, generator=seeded(), dtype=torch.float64)
+    wanted = float(torch.sigmoid(z).square().mean())
+    assert float(model(x).detach().square().mean()) == pytest.approx(wanted, rel=0.2)
