@@ -96,8 +96,10 @@ def initialize_(
     Zeros are on purpose where the signal passes beside them or where they are the output, unless
     two of them stand in a row.
     (2) The last layer of a residual branch gets the mean square of the stream divided by the number
-    of residual sums, so the stream at most grows by e; a factor behind it (LayerScale, ReZero)
-    counts. If a normalisation ends the branch, its gain is set instead.
+    of residual sums, so the stream at most grows by e; three times that behind a normalisation,
+    where the branch does not grow with its stream, and half of it for a gated product. A factor
+    behind the layer (LayerScale, ReZero) counts. If a normalisation ends the branch, its gain is 1,
+    less if there are more than 20.
     (3) A layer before a normalisation gets sigma_w = 1, other normalisations gain 1 and no shift.
     (4) An output starts so small that a cross-entropy lies within 5 % of that of a uniform guess;
     outputs of a regression start with a mean square of 0.1 or more. An embedding that is the output
