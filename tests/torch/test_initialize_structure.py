@@ -331,6 +331,17 @@ def test_outputs_start_beside_a_guess_and_are_not_tiny(classes, low):
     assert 0.95 * guess < float(loss) < 1.05 * guess
 
 
+def test_correcting_the_gradients_of_a_chain_does_not_make_the_outputs_longer_again():
+    torch.manual_seed(0)
+    layers = [m for _ in range(6) for m in (nn.Linear(64, 64), nn.SiLU())]
+    model, x = nn.Sequential(*layers, nn.Linear(64, 10)), torch.randn(32, 64, generator=seeded())
+    done = change(model, x, overrides={"0.weight": 1.0})
+    z = model(x).detach().double()
+    above = float((torch.logsumexp(z, dim=1) - z.mean(dim=1)).mean()) - math.log(10)
+    assert above < 0.04 * math.log(10)
+    assert done.loss_above_guess == pytest.approx(above, rel=0.2)
+
+
 # ---- computed weights -------------------------------------------------------------------------
 
 

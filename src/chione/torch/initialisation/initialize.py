@@ -13,6 +13,7 @@ from chione.torch.capture import batches
 from chione.torch.capture.structure import structure
 from chione.torch.capture.tracing import check_model
 from chione.torch.initialisation.changes import InitializationReport
+from chione.torch.initialisation.choices import GUESS
 from chione.torch.initialisation.corrections import Corrections
 from chione.torch.initialisation.options import Excluded, Options, options
 from chione.torch.initialisation.outcome import Outcome, outcome
@@ -188,7 +189,26 @@ def _corrected(planner: Planner, batch: Any, size: int) -> Outcome:
         after = outcome(planner.model, batch, size, whole=left)
         if corrections.leftover(after.graph, after.found) < _EVEN:
             break
-    return after if left or after.fine else outcome(planner.model, batch, size, whole=True)
+    if not left and not after.fine:
+        after = outcome(planner.model, batch, size, whole=True)
+    return _softened(planner, after)
+
+
+def _softened(planner: Planner, after: Outcome) -> Outcome:
+    """Outputs made smaller where correcting the gradients has made them longer again.
+
+    What a cross-entropy lies above a guess is a square of the outputs, while it is small.
+    """
+    if not GUESS < after.above < math.inf:
+        return after
+    square = GUESS / after.above
+    for name, entry in planner.plan.entries.items():
+        if entry.role == "output":
+            planner.targets[name].multiply(math.sqrt(square))
+            planner.plan.entries[name] = replace(entry, factor=entry.factor * math.sqrt(square))
+    if not any(entry.role == "output" for entry in planner.plan.entries.values()):
+        return after
+    return replace(after, above=GUESS, loss_above=after.loss_above * square)
 
 
 def _padding(model: torch.nn.Module, planner: Planner) -> dict[str, int]:
