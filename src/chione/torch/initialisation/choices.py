@@ -19,7 +19,10 @@ from chione.torch.recommendation.recipes import Recipe, moderate
 # A cross-entropy over C classes lies s^2 / 2 above log C for independent outputs N(0, s^2): half
 # of the 5 % by which a start may lie above a uniform guess.
 GUESS = 0.025
-STREAM = 1.0  # logarithm of the growth of a residual stream over its sums, at most
+# Logarithms of what a residual stream grows by over its sums, and its gradients with it. Branches
+# behind a normalisation do not feed on it: half of what plain gradient descent bears (e^6). A small
+# mixer ended at 0.037 of the loss with 3 and 0.043 with 1, a small ViT at 0.092 and 0.089.
+_PLAIN, _BEHIND_NORM = 1.0, 3.0
 _SINGLE = 0.1  # mean square of a single output: log 2 + 0.1 / 8 for a binary cross-entropy
 _PERIODIC = ("sin", "cos")
 
@@ -42,9 +45,11 @@ class Choice:
         return replace(self, reason=f"{self.reason}; {more}" if self.reason else more)
 
 
-def branch_share(sums: int) -> float:
+def branch_share(sums: int, branch: Branch) -> float:
     """Mean square of a residual branch in units of its stream, for a stream with that many sums."""
-    return min(1.0, STREAM / sums)
+    growth = _BEHIND_NORM if branch.normed else _PLAIN
+    # The gradient of a product is that of both its factors: twice that of other branches.
+    return min(1.0, (0.5 * growth if branch.gated and branch.normed else growth) / sums)
 
 
 def output_length(classes: int) -> float:
@@ -115,9 +120,9 @@ class Chooser:
     # ---- one rule for each place ----------------------------------------------------------
 
     def _branch(self, use: Use, branch: Branch, q: float, lengths: Lengths) -> Choice:
-        """A share 1 / R of the stream, so that it grows at most by e over its R sums."""
+        """A share of the stream, so that it grows by a bounded factor over its R sums."""
         sums = max(self._around.sums, 1)
-        share = branch_share(sums)
+        share = branch_share(sums, branch)
         why = f"end of a residual branch, 1 of {sums}"
         if branch.factor != 1.0:
             share = 1.0 if branch.factor == 0.0 else min(1.0, share / branch.factor**2)

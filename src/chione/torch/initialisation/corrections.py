@@ -25,6 +25,7 @@ from chione.torch.initialisation.plan import Entry, Plan
 from chione.torch.initialisation.planner import Planner
 from chione.torch.initialisation.targets import target_of
 from chione.torch.layers.entering import Attention
+from chione.torch.layers.joins import Sum
 from chione.torch.layers.pooling import Windows
 from chione.torch.layers.tensors import Weight
 
@@ -88,6 +89,7 @@ class Corrections:
                 found = arriving(graph, output, None, projections=1, generator=generator)
                 for chain in deep:
                     self._straighten(chain, found)
+        self._graph = None  # and with it the activations that its edges hold
         self._multiply()
 
     # ---- forwards: lengths ----------------------------------------------------------------
@@ -255,6 +257,8 @@ def measured_length(graph: Graph, node: Node) -> float:
     if node.applied is not None:
         q = measured_length(graph, graph.nodes[node.parents[0]])
         return factor * mean_square_behind(node.applied, q)
+    if isinstance(node.layer, Sum):  # of a branch with fresh weights, which is independent
+        return factor * math.fsum(measured_length(graph, graph.nodes[p]) for p in node.parents)
     return math.nan
 
 

@@ -13,6 +13,7 @@ from chione.torch.capture import batches
 from chione.torch.capture.structure import structure
 from chione.torch.capture.tracing import check_model
 from chione.torch.initialisation.changes import InitializationReport
+from chione.torch.initialisation.choices import GUESS
 from chione.torch.initialisation.corrections import Corrections
 from chione.torch.initialisation.options import Excluded, Options, options
 from chione.torch.initialisation.outcome import Outcome, outcome
@@ -96,8 +97,10 @@ def initialize_(
     Zeros are on purpose where the signal passes beside them or where they are the output, unless
     two of them stand in a row.
     (2) The last layer of a residual branch gets the mean square of the stream divided by the number
-    of residual sums, so the stream at most grows by e; a factor behind it (LayerScale, ReZero)
-    counts. If a normalisation ends the branch, its gain is set instead.
+    of residual sums, so the stream at most grows by e; three times that behind a normalisation,
+    where the branch does not grow with its stream, and half of it for a gated product. A factor
+    behind the layer (LayerScale, ReZero) counts. If a normalisation ends the branch, its gain is 1,
+    less if there are more than 20.
     (3) A layer before a normalisation gets sigma_w = 1, other normalisations gain 1 and no shift.
     (4) An output starts so small that a cross-entropy lies within 5 % of that of a uniform guess;
     outputs of a regression start with a mean square of 0.1 or more. An embedding that is the output
@@ -186,7 +189,26 @@ def _corrected(planner: Planner, batch: Any, size: int) -> Outcome:
         after = outcome(planner.model, batch, size, whole=left)
         if corrections.leftover(after.graph, after.found) < _EVEN:
             break
-    return after if left or after.fine else outcome(planner.model, batch, size, whole=True)
+    if not left and not after.fine:
+        after = outcome(planner.model, batch, size, whole=True)
+    return _softened(planner, after)
+
+
+def _softened(planner: Planner, after: Outcome) -> Outcome:
+    """Outputs made smaller where correcting the gradients has made them longer again.
+
+    What a cross-entropy lies above a guess is a square of the outputs, while it is small.
+    """
+    if not GUESS < after.above < math.inf:
+        return after
+    square = GUESS / after.above
+    for name, entry in planner.plan.entries.items():
+        if entry.role == "output":
+            planner.targets[name].multiply(math.sqrt(square))
+            planner.plan.entries[name] = replace(entry, factor=entry.factor * math.sqrt(square))
+    if not any(entry.role == "output" for entry in planner.plan.entries.values()):
+        return after
+    return replace(after, above=GUESS, loss_above=after.loss_above * square)
 
 
 def _padding(model: torch.nn.Module, planner: Planner) -> dict[str, int]:

@@ -97,6 +97,8 @@ def outcome(model: torch.nn.Module, batch: Any, size: int, *, whole: bool) -> Ou
             return Outcome(graph, found, verdict, math.inf, math.inf, False)
         loss = _loss_above(graph, output)
         known = known_of(trial, seen) if whole else Known((), None, Copies())
+    for node in graph.nodes:
+        node.edge = None  # it holds the activations
     follow = followers(graph)
     layers = tuple(
         layer_report(n, seen.measured[n.index], found, follow, None) for n in graph.rows()

@@ -24,11 +24,17 @@ class Branch:
         By which the end is multiplied before it is added.
     through : tuple of int
         Activation that ends the branch behind the weights, or what gates them, if any.
+    normed : bool
+        Whether a normalisation stands in the branch, so that it does not grow with its stream.
+    gated : bool
+        Whether a product of signals stands in it.
     """
 
     stream: int
     factor: float = 1.0
     through: tuple[int, ...] = ()
+    normed: bool = False
+    gated: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,17 +194,24 @@ def _branches(graph: Graph) -> dict[int, Branch]:
             if end.index not in ends or _beside_weights(graph, total):
                 continue
             factor = _scales(graph, branch, end)
+            inside = [end, *graph.between(end, graph.seen_through(stream))]
+            normed = any(n.is_norm for n in inside)
+            gated = any(is_product(n) for n in inside)
             if end.applied is not None:  # x + tanh(W x)
                 inner = graph.seen_through(graph.nodes[end.parents[0]])
-                out.setdefault(inner.index, Branch(stream.index, factor, (end.index,)))
+                out.setdefault(
+                    inner.index, Branch(stream.index, factor, (end.index,), normed, gated)
+                )
             elif isinstance(end.layer, Product):  # x + gate * (W x)
                 for p, other in (end.parents, end.parents[::-1]):
                     inner = graph.seen_through(graph.nodes[p])
                     if inner.is_affine:
-                        out.setdefault(inner.index, Branch(stream.index, factor, (other,)))
+                        out.setdefault(
+                            inner.index, Branch(stream.index, factor, (other,), normed, gated)
+                        )
                         break
             else:
-                out.setdefault(end.index, Branch(stream.index, factor))
+                out.setdefault(end.index, Branch(stream.index, factor, (), normed, gated))
             break
     return out
 
