@@ -43,6 +43,14 @@ def layer(fill, seed=0, shape=(96, 60)):
     return made
 
 
+def fails(model, declared, level):
+    try:
+        ct.assert_initialized(model, declared, level=level)
+    except AssertionError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("law", DECLARED)
 def test_a_law_of_torch_passes_its_own_line_and_no_other(law):
     model = layer(DECLARED[law])
@@ -50,27 +58,25 @@ def test_a_law_of_torch_passes_its_own_line_and_no_other(law):
     for other in DECLARED:
         same = {law, other} & {"any"} or law == other
         if not same:
-            with pytest.raises(AssertionError, match="FAIL"):
-                ct.assert_initialized(model, {"weight": other})
+            assert fails(model, {"weight": other}, 1e-3), other
 
 
 @pytest.mark.parametrize("law", ["normal(0, 0.02)", "uniform(-0.1, 0.1)", "trunc_normal(0, 1)"])
 @pytest.mark.parametrize("shape", [(5, 4), (20, 30)])
 def test_the_rate_of_false_alarms_is_the_level(law, shape):
-    level, draws = 0.02, 400
-    failed = 0
-    for seed in range(draws):
-        report = ct.audit(layer(DECLARED[law], seed, shape), {"weight": law}, level=level)
-        failed += not report.lines[0].passed
+    level, draws = 0.02, 150
+    failed = sum(
+        fails(layer(DECLARED[law], k, shape), {"weight": law}, level) for k in range(draws)
+    )
     # six standard deviations of a binomial count above its mean
     assert failed <= level * draws + 6 * math.sqrt(level * draws)
 
 
 def test_all_lines_together_keep_one_level():
-    level, draws, failed = 0.05, 60, 0
+    level, draws, failed = 0.05, 25, 0
     for seed in range(draws):
         torch.manual_seed(seed)
-        failed += not ct.audit(NanoGPT(layers=2), "nanogpt", level=level).passed
+        failed += fails(NanoGPT(layers=1), "nanogpt", level)
     assert failed <= level * draws + 6 * math.sqrt(level * draws)
 
 
