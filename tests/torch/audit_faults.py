@@ -164,10 +164,11 @@ def role_left_at_default(model):
 
 
 def head_left_at_default(model):
-    heads = [p for _, p in matrices(model, r"(lm_head|output)\.weight") if len(p) == VOCAB]
-    if not heads:
+    head = getattr(model, "lm_head", getattr(model, "output", None))
+    if head is None or len(head.weight) != VOCAB:
         raise NotHere
-    init.kaiming_uniform_(heads[0], math.sqrt(5))
+    head.weight = nn.Parameter(torch.empty_like(head.weight))  # no longer tied
+    init.kaiming_uniform_(head.weight, math.sqrt(5))
 
 
 def one_seed_for_all(model):
