@@ -71,6 +71,8 @@ def fit(entry: Entry, found: Measured, law: Declared, others: Mapping[str, Entry
     exact = _exact(entry, found, law)
     if exact is not None:
         return exact
+    if found.kind == "orthogonal":  # though its entries look normal
+        return Fit(0.0, law.law, math.nan, "orthogonal")
     name, a = _resolved(entry, law)
     summary = found.summary
     if found.zero_rows and entry.role == "embedding":

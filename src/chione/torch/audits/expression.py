@@ -98,12 +98,23 @@ def read(text: str, sizes: Mapping[str, float]) -> Declared:
     values: dict[str, float] = {}
     for name, default in wanted.items():
         if name in given_args:
-            values[name] = _number(given_args[name], text, sizes, 0)
+            given_node = given_args[name]
+            values[name] = (
+                _mode(given_node, text) if name == "mode" else _number(given_node, text, sizes, 0)
+            )
         elif default is None:
             raise SpecError(f"{text!r}: {law} needs {name}; write {law}({name}).")
         else:
             values[name] = default
     return Declared(law, values)
+
+
+def _mode(node: ast.expr, text: str) -> float:
+    """fan_in, fan_out or fan_avg as a word, not as the sizes of these names."""
+    word = node.id if isinstance(node, ast.Name) else getattr(node, "value", None)
+    if word not in _WORDS:
+        raise SpecError(f"{text!r}: mode must be one of {', '.join(_WORDS)}.")
+    return _WORDS[str(word)]
 
 
 def _parse(text: str) -> ast.expr:
@@ -137,13 +148,11 @@ def _number(node: ast.expr, text: str, sizes: Mapping[str, float], depth: int) -
 
 def _value(node: ast.expr, text: str, sizes: Mapping[str, float], depth: int) -> float:
     if isinstance(node, ast.Constant):
-        if isinstance(node.value, str) and node.value in _WORDS:
-            return _WORDS[node.value]
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             raise SpecError(f"{text!r}: {node.value!r:.40} is no number.")
         return float(node.value)
     if isinstance(node, ast.Name):
-        known = {**_CONSTANTS, **_WORDS, **sizes}
+        known = {**_CONSTANTS, **sizes}
         if node.id not in known:
             raise SpecError(
                 f"{text!r}: {_unknown('size', node.id, list(known))} Pass "

@@ -163,9 +163,9 @@ def _ends(model: Context, stem: str, parts: dict[str, Part]) -> None:
                 "depth scaling on one branch", [*plain[0].items],
                 f"{scaled[0].role} ({_example(scaled[0])}) is scaled down to std {_std(scaled[0])}"
                 f", {ratio:.3g} of the other projections"
-                f"{_depth_words(model, ratio, _blocks(o))}, and {plain[0].role} ({_example(plain[0])}, std "
-                f"{_std(plain[0])}) is not: scale the "
-                "ends of both branches, or neither.", _p(model, o, down),
+                f"{_depth_words(model, ratio, _blocks(o))}, and {plain[0].role} "
+                f"({_example(plain[0])}, std {_std(plain[0])}) is not: scale the ends of both "
+                "branches, or neither.", _p(model, o, down),
             )  # fmt: skip
             return
 

@@ -135,7 +135,8 @@ def _means(model: Context) -> None:
     off = []
     for item in model.items:
         s = item.found.summary
-        drawn = (item.is_matrix or item.role == "embedding") and item.found.random and s.std > 0.0
+        table = item.role == "embedding" and len(s.shape) > 1  # no token of one row
+        drawn = (item.is_matrix or table) and item.found.random and s.std > 0.0
         if not drawn or item.found.kind == "orthogonal" or s.n < 16:
             continue
         z = s.mean / s.std * math.sqrt(s.n)

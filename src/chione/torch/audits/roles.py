@@ -138,7 +138,7 @@ def of_graph(graph: Graph) -> Told:
     children = graph.children()
     ends = branch_ends(graph)
     for node in graph.nodes:
-        _norms_and_tables(graph, node, children, told)
+        _norms_and_tables(graph, node, children, ends, told)
     roles = _attention(graph, children) | _gates(graph, children)
     affine = [n for n in graph.nodes if n.is_affine and n.weight and n.weight.parameter]
     last = _last(graph)
@@ -162,10 +162,12 @@ def of_graph(graph: Graph) -> Told:
     return told
 
 
-def _norms_and_tables(graph: Graph, node: Node, children: list[list[int]], told: Told) -> None:
+def _norms_and_tables(
+    graph: Graph, node: Node, children: list[list[int]], ends: set[int], told: Told
+) -> None:
     tensors = node.tensors
     if isinstance(tensors, Affine) and tensors.parameter is not None:
-        end = node.index in branch_ends(graph) if node.is_norm else False
+        end = node.is_norm and node.index in ends
         told.setdefault(
             tensors.parameter, ("norm gain", {"offset": tensors.offset, "branch end": end})
         )

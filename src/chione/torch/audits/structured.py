@@ -9,6 +9,7 @@ import torch
 
 from chione.torch.audits.summary import Summary
 
+_HEAD = 64  # entries by which rows are told apart at first
 _ROWS = 48  # rows of which products are looked at; independent entries never pass with three
 _FEWEST = 6  # orthogonal rows of fewer entries come about by chance of rounding alone
 
@@ -96,10 +97,15 @@ def is_sinusoidal(tensor: torch.Tensor, summary: Summary) -> bool:
     """Whether rows are sines and cosines of positions, in pairs or in halves, for all rows."""
     if len(summary.shape) < 2 or summary.bad or max(abs(summary.low), abs(summary.high)) > 1.001:
         return False
-    w = tensor.detach().reshape(-1, summary.shape[-1]).double()
-    d = w.shape[1] // 2 * 2
-    if len(w) < 3 or d < 4:
+    rows = tensor.detach().reshape(-1, summary.shape[-1])
+    if len(rows) < 3 or rows.shape[1] < 4:
         return False
+    # the first rows rule out all but a few
+    return _are_sines(rows[:8].double(), summary) and _are_sines(rows.double(), summary)
+
+
+def _are_sines(w: torch.Tensor, summary: Summary) -> bool:
+    d = w.shape[1] // 2 * 2
     half = d // 2
     allowed = max(1e-4, 8.0 * 2.0**-summary.bits)
     for a, b in ((w[:, 0:d:2], w[:, 1:d:2]), (w[:, :half], w[:, half:d])):
@@ -116,11 +122,9 @@ def repeated_rows(tensor: torch.Tensor, summary: Summary) -> tuple[int, int]:
     w = matrix(tensor)
     if w.shape[1] < 4 or w.shape[0] < 2:
         return 0, int(w.shape[0])
-    probe = torch.from_numpy(np.random.default_rng(1).standard_normal(w.shape[1]))
-    step = max(1, 2**21 // len(probe))
-    probe = probe.to(w.device)
-    parts = (w[k : k + step].double() @ probe for k in range(0, len(w), step))
-    keys = np.concatenate([p.cpu().numpy() for p in parts])
+    # rows that begin alike are compared in full
+    head = w[:, :_HEAD].double().cpu().numpy()
+    keys = head @ np.random.default_rng(1).standard_normal(head.shape[1])
     alive = np.flatnonzero((summary.rows > 0.0) & (keys != 0.0))
     order = alive[np.argsort(keys[alive], kind="stable")]
     # the sums of equal rows may differ in their last bits; chance neighbours are compared in full

@@ -12,7 +12,8 @@ import torch
 from chione.base import Array
 
 _SAMPLE = 2**14  # entries that tests of the shape look at; a cut at 3 sigma needs some 5000
-_CHUNK = 2**21  # entries that are in memory as float64 at a time
+_CHUNK = 2**20  # entries that are looked at together: they stay in the cache
+_LARGEST = 1e8  # whose fourth power float32 can hold
 _TINY = 1e-30  # no initialisation draws entries that small; bits of other numbers look like it
 _MANTISSA = {torch.float16: 11, torch.bfloat16: 8, torch.float32: 24, torch.float64: 53}
 _HALF_SMALLEST = 2.0**-24  # the spacing of float16 near zero
@@ -84,8 +85,10 @@ def summarize(tensor: torch.Tensor, seed: int = 0) -> Summary:
     shape, n = tuple(int(s) for s in x.shape), x.numel()
     flat = x.reshape(shape[0], -1) if x.dim() > 1 else x.reshape(-1, 1)
     entries, bits = _sample(flat.reshape(-1), seed)
-    shift = float(np.median(entries)) if entries.size else 0.0  # keeps sums of squares precise
-    total = _Sums(flat.shape[0], flat.shape[1] if x.dim() == 2 else 0)
+    shift = float(np.median(entries)) if entries.size else 0.0
+    shift = 0.0 if abs(shift) < 0.2 * float(np.std(entries)) else shift  # where sums would cancel
+    columns = flat.shape[1] if x.dim() == 2 else 0
+    total = _Sums(flat.shape[0], columns, exact=n < _CHUNK or x.dtype == torch.float64)
     for start, piece in _pieces(flat):
         total.add(start, piece, shift)
     mean1, mean2, mean3, mean4 = (s / max(total.good, 1) for s in total.powers)
@@ -105,36 +108,44 @@ def summarize(tensor: torch.Tensor, seed: int = 0) -> Summary:
 class _Sums:
     """Sums over the pieces of a tensor."""
 
-    def __init__(self, rows: int, columns: int) -> None:
+    def __init__(self, rows: int, columns: int, *, exact: bool) -> None:
+        self.exact = exact
         self.good = self.zero = self.tiny = 0
         self.low, self.high = math.inf, -math.inf
         self.powers = [0.0] * 4
         self.rows, self.columns = np.zeros(rows), np.zeros(columns)
 
     def add(self, start: int, piece: torch.Tensor, shift: float) -> None:
-        x = piece.double()
-        finite = torch.isfinite(x)
-        good = int(finite.sum())
-        if good < x.numel():
-            x = torch.where(finite, x, 0.0)
+        # products of many entries in float32 (6e-8 each, of either sign), their sums in float64
+        x = piece.double() if self.exact else piece.float()
+        low, high = (float(v) for v in torch.aminmax(x))  # NaN where there is one
+        good = x.numel()
+        if not (math.isfinite(low) and math.isfinite(high)):
+            finite = torch.isfinite(x)
+            good = int(finite.sum())
+            x = x[finite].reshape(-1, 1)
+            if good:
+                low, high = (float(v) for v in torch.aminmax(x))
         self.good += good
         if not good:
             return
-        low, high = (float(v) for v in torch.aminmax(x))
         self.low, self.high = min(self.low, low), max(self.high, high)
-        size = x.abs()
         nonzero = int(torch.count_nonzero(x))
         self.zero += good - nonzero
-        self.tiny += nonzero - int(torch.count_nonzero(size > _TINY))
+        self.tiny += nonzero - int(torch.count_nonzero(x.abs() > _TINY))
+        if max(-low, high) > _LARGEST:
+            x = x.double()
         square = x * x
-        self.rows[start : start + x.shape[0]] += square.sum(dim=1).cpu().numpy()
-        if self.columns.size:
-            self.columns += square.sum(dim=0).cpu().numpy()
-        centred = torch.where(finite, x - shift, 0.0) if good < x.numel() else x - shift
-        power = centred
-        for k in range(4):
-            self.powers[k] += float(power.sum())
-            power = power * centred
+        if good == piece.numel():  # rows of a tensor with NaN are of no use
+            rows = square.sum(dim=1, dtype=torch.float64)
+            self.rows[start : start + x.shape[0]] += rows.cpu().numpy()
+            if self.columns.size:
+                self.columns += square.sum(dim=0, dtype=torch.float64).cpu().numpy()
+        if shift != 0.0:
+            x = x - shift
+            square = x * x
+        for k, power in enumerate((x, square, square * x, square * square)):
+            self.powers[k] += float(power.sum(dtype=torch.float64))
 
 
 def _pieces(flat: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
