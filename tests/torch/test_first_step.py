@@ -263,6 +263,18 @@ def test_the_noise_band_holds_models_of_other_seeds():
         assert a.high / a.low < b.high / b.low  # the band narrows with the width
 
 
+def test_compiled_models_are_stepped_as_written():
+    plain = first_step(mlp(), X, loss, "sgd", lr=0.1, draws=0)
+    whole = torch.compile(mlp(), backend="eager")
+    inside = mlp()
+    inside.compile(backend="eager")
+    for model in (whole, inside):
+        found = first_step(model, X, loss, "sgd", lr=0.1, draws=0)
+        assert found.layers == plain.layers
+        assert found.loss_after == plain.loss_after
+    assert inside._compiled_call_impl is not None
+
+
 def test_images_that_are_flattened_at_once_are_vectors_for_theory():
     plain, image = mlp(), nn.Sequential(nn.Flatten(), mlp())
     x = X[:, None, :, None]

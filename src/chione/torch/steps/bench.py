@@ -10,6 +10,7 @@ import torch
 
 from chione.base import checks
 from chione.torch.capture import batches
+from chione.torch.capture.eager import eager
 from chione.torch.capture.nodes import Graph, Node
 from chione.torch.capture.state import preserved
 from chione.torch.capture.tracing import check_model, trace
@@ -137,6 +138,7 @@ def bench(
     checks.integer("seed", seed, minimum=0)
     batches.batch_size(batch)
     with (
+        eager(model),  # compiled code has no second derivative
         preserved(model, weights=False),  # all of them are written: they are copied here
         _weights(model),
         torch.inference_mode(False),
