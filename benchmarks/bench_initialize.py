@@ -1,6 +1,6 @@
 """Does an initialisation help? Five of them on twelve models, each with its own learning rate.
 
-    python benchmarks/bench_initialize.py [--only chione] [--models vit,gpt] [--page]
+    python benchmarks/bench_initialize.py [--only chione] [--models vit,gpt] [--fresh] [--page]
 
 Compared: the model as its constructor leaves it (its own recommended initialisation, where it has
 one), PyTorch's `calculate_gain` with Kaiming normal weights, AnyInit (`pip install anyinit`) in
@@ -96,6 +96,25 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "mixer": (lambda: sequential.mixer(PATCHES, 10, 3, 32), "patches", "relu"),
     "lstm": (lambda: sequential.recurrent(ROWS, 10, "lstm", 64), "rows", "tanh"),
 }  # fmt: skip
+# twelve others, on which nothing was developed: `--fresh`
+FRESH: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
+    "mlp-elu-30": (lambda: dense.mlp(FLAT, 10, "elu", 30, 48), "digits", "relu"),
+    "mlp-softplus-10": (lambda: dense.mlp(FLAT, 10, "softplus", 10, 64), "digits", "relu"),
+    "mlp-sigmoid-6": (lambda: dense.mlp(FLAT, 10, "sigmoid", 6, 64), "digits", "sigmoid"),
+    "value-head": (lambda: dense.mlp((20,), 1, "relu", 3, 64, neck=4), "value", "relu"),
+    "cnn-relu-10": (lambda: convolutional.cnn(IMAGE, 10, "relu", 10, 16), "image", "relu"),
+    "cnn-depthwise": (
+        lambda: convolutional.cnn(IMAGE, 10, "silu", 6, 16, depthwise=True), "image", "relu"),
+    "residual-pre-norm": (
+        lambda: dense.residual(FLAT, 10, "gelu", 12, 48, norm="layer"), "digits", "relu"),
+    "rezero": (lambda: dense.residual(FLAT, 10, "relu", 12, 48, how="rezero"), "digits", "relu"),
+    "swiglu": (lambda: dense.gated(FLAT, 10, "swiglu", 6, 32), "digits", "relu"),
+    "glu-plain": (
+        lambda: dense.gated(FLAT, 10, "glu", 4, 32, norm="none", residual=False),
+        "digits", "sigmoid"),
+    "encoder-post-norm": (lambda: sequential.encoder(PATCHES, 10, 4, 32), "patches", "relu"),
+    "gru": (lambda: sequential.recurrent(PATCHES, 10, "gru", 32, layers=2), "patches", "tanh"),
+}  # fmt: skip
 
 
 def kaiming(model: nn.Module, batch: torch.Tensor, word: str) -> None:
@@ -157,7 +176,7 @@ def split(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
 
 def trained(name: str, how: str, rate: float, seed: int) -> tuple[float, float]:
     """Loss on inputs held apart before and after training, as shares of the constant's."""
-    make, on, word = MODELS[name]
+    make, on, word = (MODELS | FRESH)[name]
     task = TASKS[on]()
     train, held = split(task)
     torch.manual_seed(seed)
@@ -290,15 +309,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="measure these initialisations anew, with commas")
     parser.add_argument("--models", help="only these models, with commas")
+    parser.add_argument("--fresh", action="store_true", help="the twelve models of FRESH")
     parser.add_argument("--page", action="store_true", help="fill docs/doctor-evaluated.md")
     parser.add_argument("--table", action="store_true", help="print what was measured before")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    results: Results = json.loads(FILE.read_text()) if FILE.exists() else {}
-    results = {name: results.get(name, {}) for name in MODELS}
+    stored: Results = json.loads(FILE.read_text()) if FILE.exists() else {}
+    stored = {name: stored.get(name, {}) for name in MODELS | FRESH}
+    results = {name: stored[name] for name in (FRESH if options.fresh else MODELS)}
     again = options.only.split(",") if options.only else []
-    for name in options.models.split(",") if options.models else MODELS:
+    for name in options.models.split(",") if options.models else results:
         for how in INITIALISATIONS:
             if options.table or (how in results[name] and how not in again):
                 continue
@@ -306,12 +327,14 @@ def main() -> None:
             results[name][how] = measure(name, how)
             spent = time.perf_counter() - start
             print(f"{spent:5.1f} s  {name} {how} {json.dumps(results[name][how])}", flush=True)
-            FILE.write_text(lines_of(results), encoding="utf-8")
+            FILE.write_text(lines_of(stored), encoding="utf-8")
     print(table(results) + "\n\n" + summary(results) + "\n\n" + starts(results))
     if options.page:
-        fill("initialisations", table(results))
-        fill("initialisations-summary", summary(results))
-        fill("initialisations-start", starts(results))
+        place = "initialisations-fresh" if options.fresh else "initialisations"
+        fill(place, table(results))
+        fill(f"{place}-summary", summary(results))
+        if not options.fresh:
+            fill(f"{place}-start", starts(results))
 
 
 def lines_of(results: Results) -> str:
