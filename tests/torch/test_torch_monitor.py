@@ -297,6 +297,38 @@ def test_entropies_of_attention_are_those_of_its_weights():
     assert seen == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.parametrize("masked", ["no", "causal", "padded"])
+def test_entropies_of_the_module_of_torch_are_those_of_the_weights_it_returns(masked):
+    torch.manual_seed(0)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+            self.masks = {}
+            if masked == "causal":
+                self.masks["attn_mask"] = nn.Transformer.generate_square_subsequent_mask(6)
+            if masked == "padded":
+                self.masks["key_padding_mask"] = torch.arange(6).expand(3, 6) > 3
+
+        def forward(self, x, need_weights=False):
+            return self.attention(
+                x, x, x, need_weights=need_weights, average_attn_weights=False, **self.masks
+            )
+
+    net, x = Model(), torch.randn(3, 6, 16)
+    nn.init.normal_(net.attention.in_proj_bias)
+    with Monitor(net, every=1, theory=False) as monitor:
+        net(x)[0].square().mean().backward()
+        torch.optim.SGD(net.parameters(), lr=0.0).step()
+    ((_, seen),) = monitor.record.steps[0].entropy
+    w = net(x, True)[1].detach().double()
+    told = (w > 0).sum(-1)
+    entropy = torch.special.entr(w).sum(-1) / told.clamp_min(2).double().log()
+    exact = float(torch.where(told > 1, entropy, 0.0).mean())
+    assert seen == pytest.approx(exact, rel=1e-5)
+
+
 def test_theory_stands_beside_the_first_measurement():
     _, record, _ = watched(lambda: mlp(nn.Tanh, n=256), count=1)
     for e in record.expected:

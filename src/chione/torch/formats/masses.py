@@ -117,7 +117,7 @@ def sent_back_masses(form: Format, slope: Values, q: float, law: Scales) -> Mass
     d = np.abs(slope(np.sqrt(q) * z))
     told = d > 0.0
     d, same = np.unique(d[told], return_inverse=True)  # relu has one slope, even ones have half
-    weight = np.bincount(same, weight[told], minlength=d.size)
+    weight = np.asarray(np.bincount(same, weight[told], minlength=d.size), dtype=np.float64)
     if d.size == 0:
         return Masses(np.full(3, np.nan), np.full(3, np.nan))
     passed = float(weight @ d**2)  # u has the mean square of the product over this

@@ -22,7 +22,7 @@ from chione.torch.formats.floats import Format
 from chione.torch.layers.joins import AbstractJoin, Product, Sum
 
 Loss = Callable[[Any], torch.Tensor]
-_GROUPS = 16  # of inputs with squared gradients of about one size
+_GROUPS = 64  # of inputs with squared gradients of about one size, where there are more
 
 
 @dataclass

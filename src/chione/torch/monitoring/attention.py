@@ -55,6 +55,8 @@ class _Mode(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where to
         name = getattr(func, "__name__", "")
         if name == "scaled_dot_product_attention":
             self._note(_weights(*args, **kwargs))
+        elif name == "multi_head_attention_forward":
+            self._note(_of_module(*args, **kwargs))
         elif name == "softmax" and _over_last(out, args, kwargs):
             self._note(out.detach()[:_INPUTS, :, :: max(1, out.shape[2] // _ROWS)])
         return out
@@ -69,6 +71,48 @@ class _Mode(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where to
             several = (w > 0).sum(dim=-1) > 1
             relative = torch.where(several, entropy / allowed.log(), torch.zeros_like(entropy))
             self._found[f"attention {len(self._found) + 1}"] = relative.mean()
+
+
+def _of_module(
+    query: torch.Tensor, key: torch.Tensor, value: Any, size: int, heads: int,
+    weight: torch.Tensor | None, bias: torch.Tensor | None, *rest: Any, **options: Any,
+) -> torch.Tensor | None:  # fmt: skip
+    """Weights of some rows of ``nn.MultiheadAttention``, (positions, inputs, channels)."""
+    if weight is None or query.dim() != 3:
+        return None  # keys of another size, or a single input
+    with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
+        parts = []
+        for k, x in enumerate((query, key)):
+            rows = slice(k * size, (k + 1) * size)
+            b = None if bias is None else bias[rows].float()
+            y = torch.nn.functional.linear(x.detach()[:, :_INPUTS].float(), weight[rows].float(), b)
+            parts.append(y.reshape(*y.shape[:2], heads, -1).permute(1, 2, 0, 3))
+        mask = _module_mask(parts[0], parts[1], heads, options)
+        return _weights(parts[0], parts[1], attn_mask=mask)
+
+
+def _module_mask(
+    q: torch.Tensor, k: torch.Tensor, heads: int, options: dict[str, Any]
+) -> torch.Tensor | None:
+    """Both masks of the module as numbers that are added to the scores."""
+    shape = (q.shape[0], heads, q.shape[2], k.shape[2])
+    mask, padding = options.get("attn_mask"), options.get("key_padding_mask")
+    if mask is None and padding is None:
+        return None
+    total = torch.zeros(shape, device=q.device)
+    if mask is not None:  # (queries, keys), or one for each input and head
+        own = mask if mask.dim() == 2 else mask.reshape(-1, heads, *mask.shape[1:])[: shape[0]]
+        total = total + _numbers(own)
+    if padding is not None:
+        total = total + _numbers(padding)[: shape[0], None, None]
+    return total
+
+
+def _numbers(mask: torch.Tensor) -> torch.Tensor:
+    """A mask as numbers that are added: minus infinity where it is true."""
+    if mask.dtype != torch.bool:
+        return mask.float()
+    return torch.zeros(mask.shape, device=mask.device).masked_fill(mask, -math.inf)
 
 
 def _over_last(out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
