@@ -161,11 +161,11 @@ def main():
     for name, (make, kind) in MODELS.items():
         torch.manual_seed(0)
         model, loss = make(), objective(kind, y)
-        found = largest_learning_rate(model, x, loss)
+        found = largest_learning_rate(model, x, loss, rehearse=40)
         rate = float(found.learning_rate.value)
         cells = [name, kind, f"{rate:.3g}"]
         cells.append("" if found.theory is None else f"{float(found.theory.value):.3g}")
-        cells.append(f"{float(found.critical.value):.3g}")
+        cells += [f"{float(e.value):.3g}" for e in (found.critical, found.later)]
         for factor in (0.5, 2.0):
             cells += verdict(trained(model, x, loss, factor * rate))
         print("| " + " | ".join(cells) + " |", flush=True)

@@ -180,7 +180,7 @@ CALLS = {
         torch_mlp, torch_rows(), lambda out: out.square().mean(), 0.1, widths=(4, 8), seeds=2
     ),
     "largest_learning_rate": lambda: ch.torch.largest_learning_rate(
-        torch_mlp(8), torch_rows(), lambda out: out.square().mean(), hessian=True
+        torch_mlp(8), torch_rows(), lambda out: out.square().mean(), hessian=True, rehearse=2
     ),
     "precision": lambda: ch.torch.precision(*torch_model(), loss=lambda y: y.square().mean()),
     "monitor": watched,

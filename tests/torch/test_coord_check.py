@@ -60,7 +60,12 @@ def sgd(c, rate=1e-5):
     return lambda model, n: torch.optim.SGD(model.parameters(), lr=rate * n**-c)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+def some(schemes, often):
+    """Those that are seen often by default, the others among the slow tests."""
+    return [pytest.param(s, marks=[] if s in often else [pytest.mark.slow]) for s in schemes]
+
+
+@pytest.mark.parametrize("scheme", some(SCHEMES, ("standard", "NTK", "muP")))
 def test_slopes_under_sgd_are_those_of_the_table(scheme):
     a, b, c, wanted = SCHEMES[scheme]
     found = coord_check(maker(a, b), X, linear_loss, sgd(c), widths=WIDTHS, seeds=5)
@@ -79,7 +84,7 @@ ADAM = {  # a, b, c of each layer
 }
 
 
-@pytest.mark.parametrize("scheme", ADAM)
+@pytest.mark.parametrize("scheme", some(ADAM, ("standard", "muP")))
 def test_slopes_under_adam_are_those_of_the_exponents(scheme):
     a, b, c = ADAM[scheme]
 
@@ -99,6 +104,7 @@ def test_slopes_under_adam_are_those_of_the_exponents(scheme):
     assert found.flat == (scheme == "muP"), str(found)
 
 
+@pytest.mark.slow
 def test_error_bars_hold_what_other_seeds_find():
     """Of 12 independent checks of the same code, each against the mean of all."""
     make, slopes, errors = maker(*SCHEMES["muP"][:2]), [], []

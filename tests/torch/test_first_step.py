@@ -222,7 +222,13 @@ def residual(seed):
 MODELS["residual"] = (residual, 1e-4, "sgd")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[] if n in ("tanh", "residual") else [pytest.mark.slow])
+        for n in MODELS
+    ],
+)
 def test_theory_of_one_example_is_the_mean_over_freshly_made_models(name):
     """Redrawn by another seed of the model's own code, not by permutations."""
     make, rate, kind = MODELS[name]
@@ -242,6 +248,7 @@ def test_theory_of_one_example_is_the_mean_over_freshly_made_models(name):
         assert error < 0.12, (row, error)
 
 
+@pytest.mark.slow
 def test_the_noise_band_holds_models_of_other_seeds():
     inside = []
     for base in range(2):
@@ -266,6 +273,40 @@ def test_images_that_are_flattened_at_once_are_vectors_for_theory():
     convolutional = nn.Sequential(nn.Conv1d(1, 2, 1), nn.Flatten(), nn.Linear(14, 5))
     found = first_step(convolutional, X[:, None], loss, "sgd", lr=0.1, draws=0)
     assert "positions, which are not flattened" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "kind", ["adagrad", "adamax", "nadam", "radam", "adadelta", "asgd", "rprop", "adafactor"]
+)
+def test_optimizers_of_torch_go_by_their_names_and_have_a_noise_band(kind):
+    found = first_step(mlp(), X, loss, kind, lr=0.01, draws=3)
+    assert found.draws == 3
+    assert all(layer.low <= layer.high for layer in found.layers)
+
+
+def test_sparse_gradients_and_tied_weights_are_stepped_as_by_hand():
+    class Tied(nn.Module):
+        def __init__(self, sparse):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table = nn.Embedding(11, 6, sparse=sparse)
+            self.out = nn.Linear(6, 11, bias=False)
+            if not sparse:
+                self.out.weight = self.table.weight
+
+        def forward(self, ids):
+            return self.out(self.table(ids))
+
+    ids = torch.tensor([[1, 2, 3], [3, 4, 9]])
+    for sparse in (False, True):
+        model = Tied(sparse)
+        old = model.table.weight.detach().clone()
+        found = first_step(model, ids, lambda out: out.square().mean(), "sgd", lr=0.5, draws=3)
+        model(ids).square().mean().backward()
+        torch.optim.SGD(model.parameters(), lr=0.5).step()
+        (table,) = (p for p in found.parameters if p.name == "table.weight")
+        assert table.update == pytest.approx(rms(model.table.weight - old), rel=1e-4)
+        assert table.gradient == pytest.approx(2.0 * table.update, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ def softplus_loss(out):
 
 
 @pytest.mark.parametrize("loss", [mse, cross_entropy, softplus_loss])
-@pytest.mark.parametrize("act", [nn.Tanh, nn.ReLU, nn.SiLU])
+@pytest.mark.parametrize("act", [nn.ReLU, pytest.param(nn.SiLU, marks=pytest.mark.slow)])
 def test_the_sharpness_is_that_of_the_dense_matrix_within_its_error(act, loss):
-    for seed in range(2):
+    for seed in range(2 if act is nn.SiLU else 1):
         model = small(act, seed)
         exact = torch.linalg.eigvalsh(dense_gauss_newton(model, loss))
         for rtol in (1e-1, 1e-3, 1e-9):
@@ -288,7 +288,7 @@ def squared(out):
     return (out - TARGETS).square().mean()
 
 
-@pytest.mark.parametrize(("act", "depth"), [(nn.Tanh, 2), (nn.ReLU, 3), (nn.GELU, 2)])
+@pytest.mark.parametrize(("act", "depth"), [(nn.Tanh, 2), (nn.ReLU, 3)])
 def test_training_falls_at_half_the_limit_and_jumps_at_twice_it(act, depth):
     model = mlp(act=act, depth=depth)
     found = largest_learning_rate(model, INPUTS, squared)
@@ -305,6 +305,24 @@ def test_training_falls_at_half_the_limit_and_jumps_at_twice_it(act, depth):
             optimizer.step()
         assert all(b <= a for a, b in pairwise(losses)) == falls
     assert float(found.critical.value) > float(found.learning_rate.value)
+
+
+@pytest.mark.parametrize("make", [lambda p, lr: SGD(p, lr), lambda p, lr: torch.optim.Adam(p, lr)])
+def test_a_rehearsal_is_what_training_by_hand_comes_to(make):
+    model = mlp(32)
+    found = largest_learning_rate(
+        model, INPUTS, squared, lambda p: make(p, 0.01), rehearse=6, rtol=1e-4
+    )
+    half = 0.5 * float((found.critical if found.adaptive else found.learning_rate).value)
+    optimizer = make(model.parameters(), half)
+    for _ in range(6):
+        optimizer.zero_grad()
+        squared(model(INPUTS)).backward()
+        optimizer.step()
+    again = largest_learning_rate(model, INPUTS, squared, optimizer, rtol=1e-4)
+    assert float(found.later.value) == pytest.approx(float(again.learning_rate.value), rel=1e-2)
+    assert abs(float(found.later.value / found.learning_rate.value) - 1.0) > 0.05
+    assert f"After 6 steps at a learning rate of {half:.3g}" in " ".join(str(found).split())
 
 
 def test_theory_is_the_limit_of_wide_networks():
@@ -364,6 +382,16 @@ def test_an_optimizer_without_a_rule_has_a_critical_rate():
     assert math.isnan(found.limit)
     assert math.isfinite(found.critical.value)
     assert math.isfinite(found.sharpness.value)
+
+
+def test_a_search_that_ends_too_early_gives_a_lower_bound():
+    def falling(t):  # until 1e9
+        return 1.0 / (1.0 + t) if t < 1e9 else 2.0
+
+    found = crossing(falling, 1.0, -1.0, rtol=0.05, most=4)
+    assert 1.0 < found.value < 1e9
+    assert math.isinf(found.error)
+    assert crossing(falling, 1.0, -1.0, rtol=0.05, most=60).value == pytest.approx(1e9, rel=0.05)
 
 
 def test_a_loss_that_falls_for_ever_has_no_critical_rate():
@@ -449,5 +477,8 @@ def test_the_line_search_brackets_the_crossing(f, slope, root):
     found = crossing(f, f(0.0), slope, rtol=0.05, most=12)
     assert abs(found.value - root) <= found.error * (1 + 1e-9) + 1e-12
     assert found.error <= 0.1 * root
+    for first in (0.3, 7.0):
+        again = crossing(f, f(0.0), slope, rtol=0.05, most=20, first=first)
+        assert abs(again.value - root) <= again.error * (1 + 1e-9) + 1e-12
     if root == 300.0:  # at once by the parabola, then on both sides of it
         assert found.evaluations <= 4

@@ -125,7 +125,10 @@ def test_where_nothing_helps_it_says_so():
             self.first, self.last = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 3)
 
         def forward(self, x):
-            return self.last(1e-30 * torch.tanh(self.first(x)))
+            x = self.first(x)
+            for _ in range(60):
+                x = torch.sigmoid(0.1 * x)
+            return self.last(x)
 
     fix = inspect(Hopeless(), inputs()).verdict.fix
     assert fix.startswith("Tried on a copy without help: ")

@@ -203,7 +203,7 @@ def broken(out):
 
 LOOKS = {
     "first_step": first_step,
-    "largest_learning_rate": lambda *args: largest_learning_rate(*args, hessian=True),
+    "largest_learning_rate": lambda *args: largest_learning_rate(*args, hessian=True, rehearse=2),
 }
 
 

@@ -164,3 +164,13 @@ def test_a_narrow_screen_gets_fewer_columns_and_no_broken_lines(monkeypatch):
 def test_a_depth_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="depth"):
         examined(Tower(2), 8).table(0)
+
+
+def test_frozen_parameters_are_counted_apart():
+    model = Tower(3)
+    model.h.requires_grad_(False)
+    text = str(examined(model, 8))
+    frozen = sum(p.numel() for p in model.h.parameters())
+    assert f"parameters: {total(model):,}, {total(model) - frozen:,} of them trainable." in text
+    line = next(line for line in text.splitlines() if line.startswith("h.0..2 (3 x)"))
+    assert f"{frozen:,} ({frozen:,} frozen)" in line

@@ -28,6 +28,8 @@ COMMANDS = {
     "reproduce": "Make the figures and tables of the sources again, each with its check.",
     "show": "Print and draw a saved result again.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
+    "audit": "Say which law each parameter of a model was drawn from, and what is wrong.",
+    "precision": "What float16, bfloat16 and float8 lose of a PyTorch model's numbers.",
     "step": "Say what the first step of an optimiser does to a PyTorch model.",
 }
 

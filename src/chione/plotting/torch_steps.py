@@ -79,6 +79,7 @@ def coord_picture(check: Any) -> Picture:
             )  # fmt: skip
             axes.fill_between(widths, low, high, color=COLOURS[k], alpha=0.15, linewidth=0)
         axes.set_yscale("log")
+        axes.set_xticks(widths, [str(int(n)) for n in widths])
         axes.set_xlabel("width  $n$")
         axes.set_ylabel(r"$|dh|$ of a step" if check.steps == 1 else f"$|dh|$, {check.steps} steps")
         axes.legend(loc="best", ncols=1 if len(chosen) < 5 else 2)
@@ -144,7 +145,9 @@ def _ticks(axes: Axes, names: Sequence[str]) -> None:
     ticks = list(range(0, len(names), step))
     axes.set_xticks(ticks)
     short = [names[i] if len(names[i]) <= 24 else "..." + names[i][-21:] for i in ticks]
-    axes.set_xticklabels(short, rotation=35, ha="right")
+    turned = any(len(name) > 4 for name in short)
+    axes.set_xticklabels(short, rotation=35 if turned else 0, ha="right" if turned else "center")
+    axes.set_xlabel("layer, in order of execution")
 
 
 def _numbers(values: Sequence[Any]) -> Array:

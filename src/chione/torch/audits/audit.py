@@ -43,7 +43,7 @@ def audit(
     level: float = 1e-3,
     sizes: Mapping[str, float] | None = None,
 ) -> AuditReport:
-    r"""Was this the initialisation that was meant?
+    r"""Say whether a model has the initialisation that was meant, and what breaks a pattern.
 
     Every parameter gets its role (from the graph where the model can be run), the law that it was
     drawn from, by tests of a stated level, and its standard deviation with an error,
@@ -189,8 +189,8 @@ def _items(
         name, entries = str(Path(model).name), sources.of_file(Path(model))
     else:
         raise TypeError(
-            f"model must be a torch.nn.Module, a state dict, the path of a checkpoint, or a list of "
-            f"these, but it is {type(model).__name__}."
+            f"model must be a torch.nn.Module, a state dict, the path of a checkpoint, or a list "
+            f"of these, but it is {type(model).__name__}."
         )
     if not entries:
         raise ValueError(f"{name} has no floating-point parameters, so there is nothing to audit.")
@@ -233,10 +233,10 @@ def hold(
             if not partial and pattern not in shadowed:
                 raw.append((pattern, [], None, None))
             continue
-        fits = [
-            (declarations.fit(i.entry, i.found, read(meant[pattern], {**sizes, **tensor_sizes(i.entry)}),
-                              entries), i) for i in items
-        ]  # fmt: skip
+        fits = []
+        for i in items:
+            law = read(meant[pattern], {**sizes, **tensor_sizes(i.entry)})
+            fits.append((declarations.fit(i.entry, i.found, law, entries), i))
         worst, item = min(fits, key=lambda pair: pair[0].p)
         raw.append((pattern, items, item, worst))
     p = [0.0 if fit is None else min(1.0, len(items) * fit.p) for _, items, _, fit in raw]

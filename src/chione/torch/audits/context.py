@@ -106,9 +106,10 @@ def series(items: list[Item]) -> list[list[Item]]:
             groups.setdefault(key, []).append(item)
     out: dict[_Key, list[Item]] = {}
     for item in items:
-        key = next((k for k in _keys(item) if len(groups[k]) > 1), None)
-        if key is not None:
-            out.setdefault(key, []).append(item)
+        for key in _keys(item):
+            if len(groups[key]) > 1:
+                out.setdefault(key, []).append(item)
+                break
     return [group for group in out.values() if len(group) > 1]
 
 

@@ -146,8 +146,8 @@ def _value(node: ast.expr, text: str, sizes: Mapping[str, float], depth: int) ->
         known = {**_CONSTANTS, **_WORDS, **sizes}
         if node.id not in known:
             raise SpecError(
-                f"{text!r}: {_unknown('size', node.id, list(known))} Pass sizes={{{node.id!r}: ...}}"
-                " to add it."
+                f"{text!r}: {_unknown('size', node.id, list(known))} Pass "
+                f"sizes={{{node.id!r}: ...}} to add it."
             )
         return float(known[node.id])
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):

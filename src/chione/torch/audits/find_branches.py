@@ -89,8 +89,8 @@ def _gates(model: Context, stem: str, parts: dict[str, Part]) -> None:
     small, large = (gate, up) if gate.log() < up.log() else (up, gate)
     ratio = math.exp(small.log() - large.log())
     told = (
-        f"the {small.role} projections ({_example(small)}) have std {_std(small)}, {ratio:.3g} times "
-        f"that of the {large.role} projections ({_example(large)})"
+        f"the {small.role} projections ({_example(small)}) have std {_std(small)}, {ratio:.3g} "
+        f"times that of the {large.role} projections ({_example(large)})"
         f"{_depth_words(model, ratio, _blocks(small))}"
     )
     if down is not None and not _apart(down, large):
@@ -161,9 +161,10 @@ def _ends(model: Context, stem: str, parts: dict[str, Part]) -> None:
             ratio = math.exp(off[scaled[0].role])
             model.find(
                 "depth scaling on one branch", [*plain[0].items],
-                f"{scaled[0].role} ({_example(scaled[0])}) is scaled down to std {_std(scaled[0])}, "
-                f"{ratio:.3g} of the other projections{_depth_words(model, ratio, _blocks(o))}, and "
-                f"{plain[0].role} ({_example(plain[0])}, std {_std(plain[0])}) is not: scale the "
+                f"{scaled[0].role} ({_example(scaled[0])}) is scaled down to std {_std(scaled[0])}"
+                f", {ratio:.3g} of the other projections"
+                f"{_depth_words(model, ratio, _blocks(o))}, and {plain[0].role} ({_example(plain[0])}, std "
+                f"{_std(plain[0])}) is not: scale the "
                 "ends of both branches, or neither.", _p(model, o, down),
             )  # fmt: skip
             return
@@ -185,8 +186,9 @@ def _before_ends(model: Context, stem: str, parts: dict[str, Part]) -> None:
             if like and _apart(a, b, unit) and _depth_words(model, ratio, blocks):
                 model.find(
                     "depth scaling on the wrong projection", [*a.items],
-                    f"{first} ({_example(a)}) has std {_std(a)}{_depth_words(model, ratio, blocks)} "
-                    f"beside {last} ({_example(b)}, std {_std(b)}): the scaling belongs on {last}, "
+                    f"{first} ({_example(a)}) has std {_std(a)}"
+                    f"{_depth_words(model, ratio, blocks)} beside {last} ({_example(b)}, "
+                    f"std {_std(b)}): the scaling belongs on {last}, "
                     "which ends the branch.", _p(model, a, b),
                 )  # fmt: skip
                 break

@@ -38,15 +38,11 @@ def find_ranks(ranks: list[list[Item]]) -> tuple[Finding, ...]:
     if same:
         every = "all" if len(same) == random else f"{len(same)} of {random}"
         ranks_named = sorted({k for ks in same.values() for k in ks})
-        out.append(
-            Finding(
-                "ranks are identical",
-                tuple(same),
-                f"{every} random tensors of rank 0 are those of rank "
-                f"{listed([str(k) for k in ranks_named])} ({listed(list(same), 3)}): the ranks drew "
-                "from one seed. Shards of one tensor need seeds of their own; replicas are meant to "
-                "be equal.",
-                0.0,
-            )  # fmt: skip
+        told = (
+            f"{every} random tensors of rank 0 are those of rank "
+            f"{listed([str(k) for k in ranks_named])} ({listed(list(same), 3)}): the ranks drew "
+            "from one seed. Shards of one tensor need seeds of their own; replicas are meant to be "
+            "equal."
         )
+        out.append(Finding("ranks are identical", tuple(same), told, 0.0))
     return tuple(out)

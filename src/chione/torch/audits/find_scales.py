@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from chione.torch.audits.context import Context, listed
 from chione.torch.audits.items import LEAST, Item
@@ -12,6 +13,11 @@ _EMBEDDING = 10.0  # times the std of everything else
 _LOGITS = 4.0  # rms of logits whose first loss is far above that of a uniform guess
 _FEWEST = 4
 _KNOWN = ("q", "k", "v", "qkv", "kv", "o", "gate", "up", "gate up", "down", "head")
+_VARIANCES: dict[str, Callable[[float, float], float]] = {
+    "1/fan_in": lambda fan_in, fan_out: 1.0 / fan_in,
+    "2/fan_in": lambda fan_in, fan_out: 2.0 / fan_in,
+    "2/(fan_in+fan_out)": lambda fan_in, fan_out: 2.0 / (fan_in + fan_out),
+}
 _FUSED = {"qkv": 3, "kv": 2, "gate up": 2}
 
 
@@ -43,9 +49,9 @@ def _fused(model: Context) -> None:
         if abs(math.log(item.std / fused)) > max(0.02, 4.0 * item.error):
             continue
         style = model.style
-        if style is not None and item in style.members and style.unit == "std":
-            if len({i.entry.tensor.shape for i in style.members}) > 2:
-                continue  # one std for all shapes happens to be near
+        one_std = style is not None and item in style.members and style.unit == "std"
+        if one_std and style and len({i.entry.tensor.shape for i in style.members}) > 2:
+            continue  # one std for all shapes happens to be near
         (own if item.entry.kind == "MultiheadAttention" else hit).append(item)
     for items, add in ((hit, True), (own, False)):
         if not items:
@@ -54,8 +60,8 @@ def _fused(model: Context) -> None:
         apart = math.sqrt(2.0 / (one.entry.fan_in + one.entry.fan_out / n))
         told = (
             f"{listed([i.name for i in items])}: std {one.std:.4g} is Xavier's for the fused "
-            f"{one.entry.fan_out:.0f} x {one.entry.fan_in:.0f} matrix; its {n} parts are matrices of "
-            f"their own, for which it is {apart:.4g}"
+            f"{one.entry.fan_out:.0f} x {one.entry.fan_in:.0f} matrix; its {n} parts are matrices "
+            f"of their own, for which it is {apart:.4g}"
         )
         if add:
             model.find(
@@ -130,8 +136,8 @@ def _embeddings(model: Context) -> None:
         i, j = small[0]
         model.find(
             "embedding scale", [i],
-            f"{i.name} has std {i.std:.3g}, {i.std / j.std:.3g} times that of {j.name}, to which it "
-            "is added; initialise all tables alike.",
+            f"{i.name} has std {i.std:.3g}, {i.std / j.std:.3g} times that of {j.name}, to which "
+            "it is added; initialise all tables alike.",
         )  # fmt: skip
 
 
@@ -154,8 +160,9 @@ def _tied(model: Context) -> None:
             model.find(
                 "tied embedding", [item],
                 f"{item.name} is tied to {entry.aliases[0]}: behind a norm its std {item.std:.3g} "
-                f"makes logits of size {logits:.3g} and a first loss far above log(n); draw it with "
-                f"std {1 / math.sqrt(entry.tensor.shape[1]):.2g} or 0.02, or scale the logits.",
+                f"makes logits of size {logits:.3g} and a first loss far above log(n); draw it "
+                f"with std {1 / math.sqrt(entry.tensor.shape[1]):.2g} or 0.02, or scale the "
+                "logits.",
             )  # fmt: skip
 
 
@@ -175,11 +182,7 @@ def _variances(model: Context) -> bool:
                 if abs(style.value / value - 1.0) < 0.03:
                     _mixed_up(model, list(style.members), value, usual, words)
                     return True
-    rules = {
-        "1/fan_in": lambda i, o: 1 / i, "2/fan_in": lambda i, o: 2 / i,
-        "2/(fan_in+fan_out)": lambda i, o: 2 / (i + o),
-    }  # fmt: skip
-    for words, rule in rules.items():
+    for words, rule in _VARIANCES.items():
         for power, what in ((1.0, "variance"), (0.25, "root")):
             hit = [
                 i for i in pool

@@ -36,6 +36,8 @@ def _laws(model: Context, group: list[Item]) -> bool:
     usual, most = counts.most_common(1)[0]
     if "" in counts and len(counts) == 2:  # too few entries to tell; may be like the others
         return False
+    if len(group) == 2 and _plain(model, group[1]) and not _plain(model, group[0]):
+        usual = labels[1]
     odd = [i for i, label in zip(group, labels, strict=True) if label not in (usual, "")]
     if not odd:
         return False
@@ -51,6 +53,11 @@ def _laws(model: Context, group: list[Item]) -> bool:
     else:
         model.find("series differs", odd, told, model.level / model.comparisons)
     return True
+
+
+def _plain(model: Context, item: Item) -> bool:
+    """Whether a rule explains it: PyTorch's default, or what most matrices of the model follow."""
+    return item.is_default or (model.style is not None and item in model.style.members)
 
 
 def _label(item: Item) -> str:
@@ -113,7 +120,7 @@ def _spreads(model: Context, group: list[Item]) -> None:
     names = [i for i, yes in zip(group, odd, strict=True) if yes]
     usual = math.exp(centre)
     if len(group) == 2:
-        names = group
+        names = [i for i in group if not _plain(model, i)] or group
         told = (
             f"{group[0].name} has std {group[0].std:.4g} and {group[1].name} {group[1].std:.4g}, "
             "though they have one role and one shape"

@@ -110,8 +110,8 @@ def _dead_products(model: Context) -> None:
         both = [i for pair in dead for i in pair.values()]
         model.find(
             "zero product", both,
-            f"{listed([i.name for i in both])}: both factors of a product are zero, so neither ever "
-            "gets a gradient; draw A at random and keep B = 0.",
+            f"{listed([i.name for i in both])}: both factors of a product are zero, so neither "
+            "ever gets a gradient; draw A at random and keep B = 0.",
         )  # fmt: skip
 
 
@@ -147,8 +147,8 @@ def _means(model: Context) -> None:
         model.find(
             "mean not zero", [i for i, _ in off],
             f"{listed(names)}: the mean is {off[0][0].found.summary.mean:.3g}, "
-            f"{abs(off[0][0].found.summary.mean) / off[0][0].std:.2g} of the std, where weights are "
-            f"drawn around 0 (p = {p:.1e}); torch.rand draws from 0 to 1.", p,
+            f"{abs(off[0][0].found.summary.mean) / off[0][0].std:.2g} of the std, where weights "
+            f"are drawn around 0 (p = {p:.1e}); torch.rand draws from 0 to 1.", p,
         )  # fmt: skip
 
 

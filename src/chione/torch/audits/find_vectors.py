@@ -105,8 +105,8 @@ def _gains(model: Context) -> None:
     if wrong:
         model.find(
             "norm gain not 1", wrong,
-            f"{listed([f'{i.name} ({i.found.words})' for i in wrong])}: the gain of a normalisation "
-            "starts at 1.",
+            f"{listed([f'{i.name} ({i.found.words})' for i in wrong])}: the gain of a "
+            "normalisation starts at 1.",
         )  # fmt: skip
     if offset and zero and len(zero) < len(gains):
         odd = [i for i in gains if i not in zero and i.entry.kind == zero[0].entry.kind]
@@ -146,6 +146,7 @@ def _padding(model: Context) -> None:
             size = float(row.double().square().mean().sqrt())
             model.find(
                 "padding row not zero", [item],
-                f"{item.name}: row {owner.padding_idx} (padding_idx) has entries of size {size:.3g}; "
-                "it was drawn again with the rest, and takes no gradient: set it to zero.",
+                f"{item.name}: row {owner.padding_idx} (padding_idx) has entries of size "
+                f"{size:.3g}; it was drawn again with the rest, and takes no gradient: set it to "
+                "zero.",
             )  # fmt: skip

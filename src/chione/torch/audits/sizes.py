@@ -13,7 +13,8 @@ from chione.torch.audits.entries import Entry
 
 _SAME = {
     "n_layer": ("n_layer", "num_hidden_layers", "num_layers", "n_layers", "depth", "L"),
-    "n_head": ("n_head", "num_attention_heads", "num_heads", "n_heads", "nhead", "encoder_attention_heads"),
+    "n_head": ("n_head", "num_attention_heads", "num_heads", "n_heads", "nhead",
+               "encoder_attention_heads"),
     "n_embd": ("n_embd", "hidden_size", "d_model", "dim", "embed_dim", "d", "width", "hidden_dim"),
     "vocab": ("vocab_size", "vocab", "n_vocab", "padded_vocab_size"),
     "d_ff": ("n_inner", "intermediate_size", "d_ff", "ffn_dim", "hidden_dim_ff", "ffn_hidden_size"),

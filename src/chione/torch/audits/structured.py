@@ -19,7 +19,7 @@ def matrix(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def tolerance(summary: Summary) -> float:
-    """Rounding of a product of rows, relative to their squares: that of a QR in float32 at least."""
+    """Rounding of a product of rows, relative to their squares; of a QR in float32 at least."""
     return max(4.0 * 2.0**-summary.bits, 3e-5)
 
 
@@ -69,8 +69,9 @@ def delta_gain(tensor: torch.Tensor, summary: Summary) -> tuple[str, float] | No
     shape = summary.shape
     if len(shape) < 3 or not 0 < summary.zero < summary.n:
         return None
-    centre = tuple(k // 2 for k in shape[2:])
-    tap = tensor.detach()[(slice(None), slice(None), *centre)]
+    tap = tensor.detach()
+    for k in shape[2:]:
+        tap = tap.select(2, k // 2)
     if int(torch.count_nonzero(tap)) + summary.zero != summary.n:
         return None
     unit = identity_gain(tap)
@@ -116,12 +117,10 @@ def repeated_rows(tensor: torch.Tensor, summary: Summary) -> tuple[int, int]:
     if w.shape[1] < 4 or w.shape[0] < 2:
         return 0, int(w.shape[0])
     probe = torch.from_numpy(np.random.default_rng(1).standard_normal(w.shape[1]))
-    keys = np.concatenate(
-        [
-            (p.double() @ probe.to(p.device)).cpu().numpy()
-            for p in w.split(max(1, 2**21 // len(probe)))
-        ]
-    )
+    step = max(1, 2**21 // len(probe))
+    probe = probe.to(w.device)
+    parts = (w[k : k + step].double() @ probe for k in range(0, len(w), step))
+    keys = np.concatenate([p.cpu().numpy() for p in parts])
     alive = np.flatnonzero((summary.rows > 0.0) & (keys != 0.0))
     order = alive[np.argsort(keys[alive], kind="stable")]
     # the sums of equal rows may differ in their last bits; chance neighbours are compared in full

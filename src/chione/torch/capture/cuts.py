@@ -91,7 +91,7 @@ class Cuts:
             self.reentrant |= inside
             self._add(name, place, "reentrant checkpoint" if inside else "no_grad", given)
         else:
-            detached = name.rstrip("_") in ("detach", "__get__")
+            detached = name in ("detach", "detach_", "__get__")  # the last is .data
             self._add(name, place, "detached" if detached else "no derivative", given)
 
     def _add(self, name: str, place: str, why: Why, given: list[torch.Tensor]) -> None:

@@ -141,6 +141,7 @@ class Graph:
     batch: int
     nodes: list[Node] = field(default_factory=list)
     output: int | None = None
+    hidden: dict[str, str] = field(default_factory=dict)  # path -> what runs there unseen
     cuts: Cuts = field(default_factory=Cuts)
 
     def add(

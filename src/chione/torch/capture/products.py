@@ -115,7 +115,10 @@ def joined(parts: Sequence[torch.Tensor | None], like: Sequence[torch.Tensor]) -
     flat = [
         torch.zeros(t.numel(), dtype=torch.float64, device=device)
         if part is None
-        else part.detach().reshape(-1).to(device, torch.float64)
+        else (part.to_dense() if part.is_sparse else part)
+        .detach()
+        .reshape(-1)
+        .to(device, torch.float64)
         for part, t in zip(parts, like, strict=True)
     ]
     return torch.cat(flat)

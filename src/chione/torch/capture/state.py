@@ -110,13 +110,20 @@ def preserved(model: torch.nn.Module, *, weights: bool = True) -> Iterator[None]
     """
     parameters = list(model.parameters())
     flags = [(p, p.requires_grad, p.grad) for p in parameters]
-    held = [(module, dict(module._parameters)) for module in model.modules()]
+    # modules of TorchScript keep what they are made of
+    modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    held = [(module, dict(module._parameters)) for module in modules]
     memory = [p.detach() for p in parameters] if weights else []  # the same memory, not a copy
     buffers = [
         (module, name, buffer, None if buffer is None else buffer.detach().clone())
-        for module in model.modules()
+        for module in modules
         for name, buffer in module._buffers.items()
     ]
+    compiled = (
+        [(b, b.detach().clone()) for b in model.buffers()]
+        if len(modules) < len(list(model.modules()))
+        else []
+    )
     modes = [(module, module.training) for module in model.modules()]
     devices = sorted({p.device.index for p in parameters if p.device.type == "cuda"})
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - restored
@@ -136,6 +143,8 @@ def preserved(model: torch.nn.Module, *, weights: bool = True) -> Iterator[None]
                     parameter.data = there
                 if id(parameter) in watch.kept:
                     _restore(parameter, watch.kept[id(parameter)])
+            for own, before in compiled:
+                _restore(own, before)
             for module, name, buffer, value in buffers:
                 module._buffers[name] = buffer
                 if buffer is not None and value is not None:

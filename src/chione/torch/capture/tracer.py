@@ -18,6 +18,7 @@ from chione.networks import Norm
 from chione.torch.capture import operations as ops
 from chione.torch.capture.batches import tensors
 from chione.torch.capture.book import Book
+from chione.torch.capture.eager import eager, transformed
 from chione.torch.capture.elementwise import is_elementwise, is_norm, pointwise_key
 from chione.torch.capture.nodes import Graph
 from chione.torch.capture.rules import Rules
@@ -58,6 +59,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         on_tensor: Any = None,
     ) -> None:
         super().__init__()
+        self._model, self._eager = model, eager(model)
         self._modules = [(path, module) for path, module in model.named_modules()]
         self.book = Book(self._modules, batch, measure, watch, on_tensor)
         self._rules = Rules(self.book, on_affine)
@@ -81,6 +83,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
                 module.register_forward_pre_hook(self._before(path), with_kwargs=True)
             )
             self._handles.append(module.register_forward_hook(self._after(path), with_kwargs=True))
+        self._eager = eager(self._model)
+        self._eager.__enter__()
         self._active = True
         super().__enter__()  # type: ignore[no-untyped-call, unused-ignore]
         return self
@@ -98,6 +102,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
+            self._eager.__exit__(None, None, None)
 
     @property
     def path(self) -> str:
@@ -127,7 +132,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if not self._active or self._busy:
+        if not self._active or self._busy or self._hidden():
             return func(*args, **kwargs)
         name = ops.base_name(func)
         if name in ops.HANDED_OUT:
@@ -148,6 +153,13 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         finally:
             self._busy = False
 
+    def _hidden(self) -> bool:
+        """Whether what runs cannot be measured; where that is, is noted."""
+        if not transformed():
+            return False
+        self.book.graph.hidden.setdefault(self.path, "torch.func")
+        return True
+
     def _noted(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
         """Look whether the gradient ends here, if anybody wants gradients."""
         if self._follows_gradients:
@@ -155,7 +167,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
 
     def _before(self, path: str) -> Any:
         def hook(module: torch.nn.Module, args: Any, kwargs: Any) -> None:
-            if not self._active:
+            if not self._active or self._hidden():
                 return
             opaque, sat = False, None
             if not self._opaque and not self._busy and len(args) == 1 and not kwargs:
@@ -203,7 +215,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
 
     def _after(self, path: str) -> Any:
         def hook(module: torch.nn.Module, args: Any, kwargs: Any, out: Any) -> None:
-            if not self._active:
+            if not self._active or self._hidden():
                 return
             opaque, sat = False, None
             while len(self._stack) > 1:  # modules left by an exception are still on the stack

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
+from chione.base import UnsupportedModuleError
 from chione.torch.capture import batches
+from chione.torch.capture.eager import quantised, uncompiled
 from chione.torch.capture.nodes import Graph
 from chione.torch.capture.tracer import Tracer
 
@@ -40,7 +42,18 @@ def check_model(model: Any) -> torch.nn.Module:
             f"model must be a torch.nn.Module, but it is {type(model).__name__}; wrap a function "
             "in a module that owns its weights."
         )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UnsupportedModuleError(
+            f"the model is a {type(model).__name__}: code compiled by TorchScript cannot be "
+            "followed layer by layer; pass the nn.Module that was given to torch.jit."
+        )
     named = list(model.named_parameters())
+    packed = quantised(model)
+    if packed is not None and not any(p.is_floating_point() for _, p in named):
+        raise UnsupportedModuleError(
+            f"the weights of {packed!r} are quantised, so there are no gradients; pass the model "
+            "as it was before it was quantised."
+        )
     if not named:
         raise ValueError(
             f"the model {type(model).__name__} has no parameters, so there is nothing to inspect "
@@ -61,8 +74,7 @@ def check_model(model: Any) -> torch.nn.Module:
             "the model has only integer parameters, so there are no gradients; inspect it before "
             "it is quantised."
         )
-    inner = model._modules.get("_orig_mod")
-    return model if inner is None else inner
+    return uncompiled(model)
 
 
 def shared_parameters(model: torch.nn.Module) -> tuple[tuple[str, ...], ...]:

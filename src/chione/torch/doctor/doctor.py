@@ -11,6 +11,11 @@ from chione.torch.doctor.trials import remedy_of, rescue
 from chione.torch.inspection.inspection import Loss, NonFiniteError, examine
 from chione.torch.inspection.report import InspectionReport
 
+# Where the code or the batch is at fault no new weights help: the verdict itself says what to do.
+_TOLD = ("no gradient", "degenerate batch")
+# New weights may help here, and the verdict knows what to do where they do not.
+_ALSO_TOLD = ("dead units", "copied units")
+
 
 def inspect(
     model: torch.nn.Module,
@@ -92,8 +97,10 @@ def inspect(
             raise
         told = rescue(model, batch, loss, seed)
         raise NonFiniteError(f"{err} {told}") from err
-    if report.verdict.trains == "yes":
+    if report.verdict.trains == "yes" or report.verdict.problem in _TOLD:
         return report
     fix = remedy_of(model, batch, loss, report, seed) if remedies else ""
+    if report.verdict.problem in _ALSO_TOLD and "makes it" not in fix:
+        fix = report.verdict.fix
     verdict = replace(report.verdict, fix=fix)
     return replace(report, verdict=verdict)

@@ -65,7 +65,10 @@ def _tried(
             more = remedy.apply(other)
             return examine(other, batch, loss, projections=1, seed=seed), more
         # Models that cannot be copied, or not be initialised, raise what they like.
-        except (ChioneError, RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+        except (
+            ChioneError, RuntimeError, ValueError, TypeError, LookupError, AttributeError,
+            ArithmeticError,
+        ):  # fmt: skip
             return None
 
 

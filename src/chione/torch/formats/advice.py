@@ -32,20 +32,21 @@ def verdict(
     lowest, low_name, highest, high_name = scale_range(form, gradients, tolerance)
     alone = [scale_range(form, [one], tolerance) for one in (*forward, *gradients)]
     spoilt = next((low for a, low, b, _ in alone if a > b), None)
-    scale = _recommended(lowest, highest)
     first = trouble or lost
+    scale = 1.0 if first is None and gradients else _recommended(lowest, highest)
+    most = _most(form, tensors)
     safe = f"loss scales from {_power(lowest)} to {_power(highest)}"
     if first is None:
         answer, words = "fits", f"{form.name}: holds activations and weights as they are"
         words += f", and gradients at {safe}." if gradients else "; gradients need a loss."
     elif trouble is None and lowest <= highest:
-        answer, words = "with a loss scale", _loses(form, first)
+        answer, words = "with a loss scale", _loses(form, first, most)
         words += f" {safe.capitalize()} avoid it; use {scale:g} ({_power(scale)})."
     elif form.digits < 8 and spoilt is None:
-        answer, words = "with tensor scales", _loses(form, first)
+        answer, words = "with tensor scales", _loses(form, first, most)
         words += " A power of two for each tensor, divided out afterwards, avoids it everywhere."
     else:
-        answer, words = "no", _loses(form, first)
+        answer, words = "no", _loses(form, first, most)
         if form.digits < 8:
             words += f" Even with a power of two for each tensor {spoilt!r} does not fit."
         elif trouble is not None:
@@ -155,7 +156,12 @@ def _allowed(tolerance: float, told: float) -> int:
     return math.ceil(tolerance * told) if tolerance > 0.0 else 0
 
 
-def _loses(form: Format, t: TensorRange) -> str:
+def _most(form: Format, tensors: Sequence[TensorRange]) -> TensorRange:
+    """The tensor that loses the largest share of its entries to zero."""
+    return max(tensors, key=lambda t: t[form.name].underflow if t[form.name].underflow > 0 else 0)
+
+
+def _loses(form: Format, t: TensorRange, most: TensorRange) -> str:
     f = t[form.name]
     where = f"the {t.what} of" if t.what != "weight" else "the weight"
     if f.overflow > 0.0:
@@ -163,9 +169,11 @@ def _loses(form: Format, t: TensorRange) -> str:
             f"{form.name}: {f.overflow:.2g} of {where} {t.name!r} {form.too_large} (largest "
             f"{t.largest:.2g}), the first tensor in trouble."
         )
+    share = most[form.name].underflow
+    worse = f"; the most, {share:.1%}, in the {most.what} {most.name!r}" if most is not t else ""
     return (
         f"{form.name}: {f.underflow:.1%} of {where} {t.name!r} become zero (rms {t.rms:.2g}, the "
-        f"smallest number is {form.smallest:.2g}), the first tensor in trouble."
+        f"smallest number is {form.smallest:.2g}), the first tensor in trouble{worse}."
     )
 
 

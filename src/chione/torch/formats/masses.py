@@ -116,7 +116,8 @@ def sent_back_masses(form: Format, slope: Values, q: float, law: Scales) -> Mass
     z, weight = _normal_nodes()
     d = np.abs(slope(np.sqrt(q) * z))
     told = d > 0.0
-    d, weight = d[told], weight[told]
+    d, same = np.unique(d[told], return_inverse=True)  # relu has one slope, even ones have half
+    weight = np.bincount(same, weight[told], minlength=d.size)
     if d.size == 0:
         return Masses(np.full(3, np.nan), np.full(3, np.nan))
     passed = float(weight @ d**2)  # u has the mean square of the product over this

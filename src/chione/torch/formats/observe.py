@@ -22,6 +22,7 @@ from chione.torch.formats.floats import Format
 from chione.torch.layers.joins import AbstractJoin, Product, Sum
 
 Loss = Callable[[Any], torch.Tensor]
+_GROUPS = 16  # of inputs with squared gradients of about one size
 
 
 @dataclass
@@ -138,7 +139,13 @@ def _profile(g: torch.Tensor, size: int) -> Array:
         return np.ones(1)
     squares: Array = (rows * rows).mean(dim=1).cpu().numpy()
     mean = float(squares.mean())
-    return squares / mean if mean > 0.0 else np.ones(1)
+    if not mean > 0.0:
+        return np.ones(1)
+    ordered = np.sort(squares) / mean
+    if size <= _GROUPS:
+        return ordered
+    ranks = (np.arange(_GROUPS * size) // _GROUPS).reshape(_GROUPS, size)  # equal shares
+    return np.asarray(ordered[ranks].mean(axis=1))
 
 
 def _kurtosis(p: torch.Tensor) -> float:

@@ -19,6 +19,7 @@ from chione.torch.recommendation.recipes import Recipe, moderate
 # A cross-entropy over C classes lies s^2 / 2 above log C for independent outputs N(0, s^2): half
 # of the 5 % by which a start may lie above a uniform guess.
 GUESS = 0.025
+STREAM = 1.0  # logarithm of the growth of a residual stream over its sums, at most
 _SINGLE = 0.1  # mean square of a single output: log 2 + 0.1 / 8 for a binary cross-entropy
 _PERIODIC = ("sin", "cos")
 
@@ -39,6 +40,11 @@ class Choice:
     def because(self, more: str) -> Choice:
         """The same with one more reason."""
         return replace(self, reason=f"{self.reason}; {more}" if self.reason else more)
+
+
+def branch_share(sums: int) -> float:
+    """Mean square of a residual branch in units of its stream, for a stream with that many sums."""
+    return min(1.0, STREAM / sums)
 
 
 def output_length(classes: int) -> float:
@@ -85,7 +91,9 @@ class Chooser:
         self, use: Use, weight: Weight, arriving: float, covered: float, lengths: Lengths
     ) -> Choice:
         """For one weight that mean square `arriving` enters."""
-        q = arriving * covered  # of what is there, where zeros stand beyond the edge
+        # Of what is there, where zeros stand beyond the edge; behind what starts at zero of what
+        # will be.
+        q = (arriving if 0.0 < arriving < math.inf else 1.0) * covered
         if use.branch is not None and not use.place.normalised:
             return self._branch(use, use.branch, q, lengths)
         if use.place.normalised:
@@ -108,7 +116,8 @@ class Chooser:
 
     def _branch(self, use: Use, branch: Branch, q: float, lengths: Lengths) -> Choice:
         """A share 1 / R of the stream, so that it grows at most by e over its R sums."""
-        sums, share = max(self._around.sums, 1), 1.0 / max(self._around.sums, 1)
+        sums = max(self._around.sums, 1)
+        share = branch_share(sums)
         why = f"end of a residual branch, 1 of {sums}"
         if branch.factor != 1.0:
             share = 1.0 if branch.factor == 0.0 else min(1.0, share / branch.factor**2)

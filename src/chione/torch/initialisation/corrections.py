@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from chione.networks import Scale
+from chione.networks import Pooling, Scale
 from chione.torch.capture import batches
 from chione.torch.capture.gradients import Arriving, arriving
 from chione.torch.capture.nodes import Graph, Node
@@ -24,10 +24,13 @@ from chione.torch.initialisation.lengths import mean_square_behind
 from chione.torch.initialisation.plan import Entry, Plan
 from chione.torch.initialisation.planner import Planner
 from chione.torch.initialisation.targets import target_of
+from chione.torch.layers.entering import Attention
+from chione.torch.layers.pooling import Windows
 from chione.torch.layers.tensors import Weight
 
 _LOGITS = 1 << 18  # entries of the output that are looked at
 _SHORT = 4  # chains with fewer steps are left as theory sets them
+_AVERAGED = 2.0  # factor that makes up for an average, at most
 _SHARED = (
     0.2  # of a trend comes out twice that; the lengths, which Adam does not mend, take the same
 )
@@ -128,7 +131,14 @@ class Corrections:
         chained = entry.role in ("chained", "stable")
         if (entry.role != "into" and not chained) or (chained and name in self._often):
             return 1.0
-        return _to_length(here, entry.length)
+        factor = _to_length(here, entry.length)
+        return min(factor, _AVERAGED) if self._averaged(node) else factor
+
+    def _averaged(self, node: Node) -> bool:
+        """Whether means over positions enter, which may be short now and are not later."""
+        assert self._graph is not None
+        before = self._graph.seen_through(self._graph.nodes[node.parents[0]])
+        return isinstance(before.layer, (Attention, Pooling, Windows))
 
     def _stream(self, entry: Entry) -> float:
         """Mean square of the stream that a branch is added to, as it is now."""

@@ -23,6 +23,7 @@ _POINTS = 512
 # At 512 midpoints of equal probability the mean square of a Gaussian is 0.996.
 _NORMAL = torch.special.ndtri((torch.arange(_POINTS, dtype=torch.float64) + 0.5) / _POINTS)
 _NORMAL = _NORMAL / _NORMAL.square().mean().sqrt()
+_SIGMOID = Applied(torch.sigmoid, "sigmoid")
 STATE = 0.2  # mean square of the states of recurrent cells, within a factor of two
 
 
@@ -96,6 +97,8 @@ class Lengths:
             return math.fsum(v for v in entered if math.isfinite(v))
         if isinstance(layer, Product):
             return math.prod(v for v in entered if math.isfinite(v))
+        if node.operation == "glu":
+            return q * mean_square_behind(_SIGMOID, q)
         if isinstance(layer, Scale):
             return layer.factor**2 * q
         if isinstance(layer, Dropout):

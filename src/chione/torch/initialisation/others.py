@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from chione.torch.capture.nodes import Node
-from chione.torch.initialisation.choices import output_length
+from chione.torch.initialisation.choices import branch_share, output_length
 from chione.torch.initialisation.laws import Axes, Law
 from chione.torch.initialisation.lengths import STATE, Lengths
 from chione.torch.initialisation.plan import Entry
@@ -172,7 +172,7 @@ def heads(planner: Planner, lengths: Lengths, node: Node, q: float) -> float:
     values = entered[-1]
     last, why = 1.0, "attention, output"
     if branch is not None:
-        share = min(1.0, 1.0 / sums / branch.factor**2) if branch.factor else 1.0
+        share = min(1.0, branch_share(sums) / branch.factor**2) if branch.factor else 1.0
         last = math.sqrt(share * lengths[branch.stream] / values)
         why = f"end of a residual branch, 1 of {sums}"
     joint = len(found.inputs) == 1

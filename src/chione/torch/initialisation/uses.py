@@ -105,9 +105,10 @@ class Surroundings:
             place = standing[node.index]
             readers = _readers(graph, children, node)
             gated = place.activation is not None and any(
-                isinstance(r.layer, Product) for r in _readers(graph, children, place.activation)
+                is_product(r) for r in _readers(graph, children, place.activation)
             )
-            value = any(isinstance(r.layer, Product) for r in readers)
+            value = any(is_product(r) for r in readers)
+            gated |= any(r.operation == "glu" for r in readers)
             self.uses[node.index] = Use(
                 node,
                 place,
@@ -122,6 +123,11 @@ class Surroundings:
                     for i in _bits(node.ancestors)
                 ),
             )
+
+
+def is_product(node: Node) -> bool:
+    """Whether it multiplies signals: two tensors, or the halves of one."""
+    return isinstance(node.layer, Product) or node.operation == "glu"
 
 
 def _bits(ancestors: int) -> list[int]:

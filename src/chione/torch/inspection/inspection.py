@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from chione.base import ChioneError, checks
+from chione.theory.depth.trainability import YES
 from chione.torch.capture import batches
 from chione.torch.capture.followers import followers
 from chione.torch.capture.gradients import Arriving, arriving, jacobian_norm
 from chione.torch.capture.nodes import Graph, Node
 from chione.torch.capture.state import preserved
-from chione.torch.capture.statistics import Moments, moments
+from chione.torch.capture.statistics import Moments, by_input, moments
 from chione.torch.capture.tracing import check_model, shared_parameters, trace
 from chione.torch.capture.trunk import behind_norm, trunk
 from chione.torch.expected.expect import expect
 from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.inspection.ahead import fill, moved
 from chione.torch.inspection.awareness import Trial, parameter_reports
-from chione.torch.inspection.report import InspectionReport
+from chione.torch.inspection.data import data_of, replaced
+from chione.torch.inspection.not_followed import unseen
+from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.inspection.trunk_passage import TrunkRow, zero_rows
 from chione.torch.inspection.verdict import Known, judge
+from chione.torch.inspection.verdict_batch import with_batch
 from chione.torch.layers.entering import Embedding, Entering
 from chione.torch.layers.tensors import Heads, Table, Weight, spread
 
@@ -62,7 +66,25 @@ def examine(
         trial = Trial(model, batch, loss, frozen, generator)
         seen = measure(trial, size, projections)
         known = known_of(trial, seen)
-    return _report(model, seen, known, loss, projections, seed)
+        report = _report(model, seen, known, loss, projections, seed)
+        data = data_of(model, batch, seen.graph)
+        faults = () if data is None else data.faults()
+        sound = None
+        if data is not None and report.verdict.trains != YES and any(f.decisive for f in faults):
+            trial = replace(trial, batch=replaced(batch, data.tensor, data.sound(generator)))
+            sound = _verdict_on(trial, size)
+    return replace(report, verdict=with_batch(report.verdict, faults, sound))
+
+
+def _verdict_on(trial: Trial, size: int) -> Verdict | None:
+    """The verdict on the same model with other data; None where it cannot take them."""
+    try:
+        seen = measure(trial, size, 1)
+        layers = _layers(seen, {})
+        _, start = entering_distance(seen)
+        return judge(layers, trunk_rows(seen, layers), start, known_of(trial, seen))
+    except (ValueError, RuntimeError, IndexError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -110,12 +132,25 @@ def known_of(trial: Trial, seen: Seen) -> Known:
         with moved(asleep.values()):
             fill(asleep.values(), trial.generator)
             again = measure(trial, seen.graph.batch, 1)
-            awake = trunk_rows(again, [_row(again, node) for node in again.graph.rows()])
-    return Known(reports, awake, same)
+            awake = trunk_rows(again, _layers(again, {}))
+    return Known(reports, awake, same, _swing(seen))
 
 
-def _row(seen: Seen, node: Node) -> LayerReport:
-    return layer_report(node, seen.measured[node.index], seen.found, {}, None)
+def _layers(seen: Seen, theory: Mapping[int, Expected]) -> tuple[LayerReport, ...]:
+    follow = followers(seen.graph)
+    return tuple(
+        layer_report(node, seen.measured[node.index], seen.found, follow, theory.get(node.index))
+        for node in seen.graph.rows()
+    )
+
+
+def _swing(seen: Seen) -> float:
+    """Mean square by which the output differs between inputs; NaN for one input."""
+    y = by_input(seen.output.detach(), seen.graph.batch)
+    if y is None or len(y) < 2:
+        return math.nan
+    y = y.double()
+    return float((y - y.mean(dim=0)).square().mean())
 
 
 def trunk_rows(seen: Seen, layers: Sequence[LayerReport]) -> tuple[TrunkRow, ...]:
@@ -192,19 +227,12 @@ def _report(
     seed: int,
 ) -> InspectionReport:
     graph, measured, found = seen.graph, seen.measured, seen.found
-    follow = followers(graph)
-    theory = expect(graph, measured, found)
-    layers = tuple(
-        layer_report(node, measured[node.index], found, follow, theory.get(node.index))
-        for node in graph.rows()
-    )
+    layers = _layers(seen, expect(graph, measured, found))
     one_minus_c, start = entering_distance(seen)
     notes = []
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
-    compiled = [n for n, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)]
-    if compiled:
-        notes.append(f"Compiled modules are not seen inside: {', '.join(compiled[:5])}.")
+    notes += unseen(model, graph)
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")

@@ -12,4 +12,5 @@ from chione.torch.recommendation.gains import advice
 def remedy(problem: str, layers: Sequence[LayerReport]) -> str:
     """The sentence that ends a verdict."""
     counted = Counter(layer.activation for layer in layers if layer.activation)
-    return advice(counted.most_common(1)[0][0] if counted else None)
+    activation, depth = counted.most_common(1)[0] if counted else (None, 1)
+    return advice(activation, depth)

@@ -149,7 +149,17 @@ class InspectionReport(AbstractResult):
         return full_table(self.layers, self._counted(), depth, fold, alone)
 
     def _counted(self) -> tuple[Parameter, ...]:
-        return ()
+        return tuple((p.name, p.numel, p.trainable) for p in self.parameters)
+
+    def _size(self) -> str:
+        """How many parameters there are, and how many of them can be trained."""
+        counts = self._counted()
+        total, trainable = sum(n for _, n, _ in counts), sum(n for _, n, trains in counts if trains)
+        if not total:
+            return ""
+        return (
+            f"; {total:,} parameters, {'all' if trainable == total else f'{trainable:,}'} trainable"
+        )
 
     def _page_of(self, table: str, *, short: bool) -> str:
         mode = "training" if self.training else "evaluation"
@@ -157,7 +167,8 @@ class InspectionReport(AbstractResult):
             f"{self.model}: {len(self.layers)} layers, batch of {self.batch}, {mode} mode, "
             f"gradients of {self.loss}"
         )
-        notes = [f"warning: {w}" for w in self.verdict.warnings]
+        notes = [self._size()] if self.parameters else []
+        notes += [f"warning: {w}" for w in self.verdict.warnings]
         notes += [f"note: {n}" for n in (*self.verdict.notes, *self.notes)]
         notes += [f"shared: {' = '.join(names)}" for names in self.shared]
         return report_text(title, table, notes, self.verdict.sentence, short=short)

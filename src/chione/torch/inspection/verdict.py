@@ -16,6 +16,8 @@ from chione.torch.inspection.trunk_passage import TrunkRow, locate, passage
 from chione.torch.inspection.verdict_copies import copied
 from chione.torch.inspection.verdict_parameters import FIXES, no_gradient, parameter_notes
 
+# Of 119 models of benchmarks/zoo those up to a swing of 1.2e3 train, those from 4e10 on do not.
+_SWING, _INNER = 1e10, 1e4
 _NEARLY_ALL = 0.9  # of the units of a layer
 
 
@@ -30,11 +32,14 @@ class Known:
         The trunk once layers that are zero at the start are not so any more; None if none is.
     copies : Copies
         Units and layers that are the same.
+    swing : float
+        Mean square by which the output differs between inputs.
     """
 
     parameters: tuple[ParameterReport, ...]
     awake: tuple[TrunkRow, ...] | None
     copies: Copies
+    swing: float = math.nan
 
 
 def judge(
@@ -54,7 +59,7 @@ def judge(
     found = (
         no_gradient(known.parameters, layers)
         or copied(known.copies, layers, rows)
-        or _trunk(layers, known.awake or rows, input_one_minus_c)
+        or _sized(_trunk(layers, known.awake or rows, input_one_minus_c), layers, rows, known.swing)
         or no_gradient(known.parameters, layers, certain=False)
         or Verdict(YES)
     )
@@ -98,6 +103,38 @@ def _trunk(
         )
         return Verdict(found.answer, "dead units", layer.name, why, FIXES["dead units"])
     return Verdict(found.answer, found.problem, layer.name, why, remedy(found.problem, layers))
+
+
+def _sized(
+    found: Verdict | None,
+    layers: Sequence[LayerReport],
+    rows: Sequence[TrunkRow],
+    swing: float,
+) -> Verdict | None:
+    """The verdict on the trunk, or that the output is too large for any learning rate.
+
+    With n units of size h in front of the output, a step of Adam with learning rate r moves the
+    output by n r h, which for r = 1e-4 has to be small beside 1.
+    """
+    if found is not None and found.trains == "no":
+        return found
+    rest = [row.layer for row in rows if not row.output and not row.relative]
+    if all(row.output for row in rows):  # no row but that: every path has others
+        rest = list(layers[:-1])
+    inner = max((layer.mean_square for layer in rest), default=math.nan)
+    if not (swing > _SWING and inner > _INNER):
+        return found
+    size = f"The output differs by {math.sqrt(swing):.1e} from input to input"
+    if found is not None:
+        cause = f"{found.cause} {size}: a small step of any optimiser moves it by more than 1."
+        return replace(found, trains="no", cause=cause)
+    worst = next(layer for layer in rest if layer.mean_square > _INNER)
+    cause = (
+        f"{size}, and the mean square of the signal is {worst.mean_square:.1e} here and "
+        f"{inner:.1e} at most: a small step of any optimiser moves the output by more than 1."
+    )
+    problem = "exploding signal"
+    return Verdict("no", problem, worst.name, cause, remedy(problem, layers))
 
 
 def _zero_signal(rows: Sequence[TrunkRow]) -> Verdict | None:

@@ -9,7 +9,7 @@ from chione.torch.inspection.parameter_report import ParameterReport
 from chione.torch.inspection.report import Verdict
 
 _SHOWN = 4  # names in a sentence; all of them are in the fields
-_MUCH = 0.01  # share of what is trainable from which a loss of it prevents training
+_MUCH = 0.1  # share of what is trainable without which a model is not what is trained
 
 _PASS = "Let the gradient pass there, or freeze these parameters if that is meant."
 _SLOPE = "Use a function with a slope there, or pass the gradient straight through."

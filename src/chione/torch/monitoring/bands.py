@@ -22,6 +22,7 @@ from chione.torch.monitoring.record import (
     Remark,
 )
 
+_WHILE = 20  # steps over which sizes of updates stay large or small before it is told
 _THOUSAND = 2.0 * math.log(1e3)  # a factor 1000 in size, as logarithm of a mean square
 
 
@@ -49,7 +50,7 @@ class MonitorBands:
     """
 
     update: tuple[float, float] = (1e-4, 1e-2)
-    dead: float = 0.3
+    dead: float = 0.5
     profile: float = _THOUSAND
     signal: float = _THOUSAND
     logits: float = 30.0
@@ -230,10 +231,10 @@ def _updates(
     told = [p for p in now.parameters if p.rank > 1 and p.weight > 0.0 and p.update >= 0.0]
     largest = max((_relative(p) for p in told), default=0.0)
     for p in told:
-        ratio, last = _relative(p), _last(before, p.name)
-        large = ratio > high and (last is None or last > high or ratio > 1.0)
-        # the first step of Adam has its full length whatever comes later
-        if large and (before or ratio > 1.0):
+        ratio = _relative(p)
+        # first steps of adaptive optimizers, and from a weight of zero, are large and soon smaller
+        lately = _lately(now, before, p.name)
+        if ratio > 1.0 or (ratio > high and lately and min(lately) > high):
             yield Remark(
                 now.step, "large updates", p.name,
                 f"a step changes {p.name!r} by {ratio:.2g} of its size, where "
@@ -242,14 +243,9 @@ def _updates(
             )  # fmt: skip
             break
     for p in told:
-        ratio, last = _relative(p), _last(before, p.name)
-        never = all(_ever(s, p.name) < low for s in before)
-        if (
-            ratio < low
-            and last is not None
-            and never
-            and (largest > bands.update[0] or _all_small(told, low))
-        ):
+        ratio = _relative(p)
+        never = bool(_lately(now, before, p.name)) and all(_ever(s, p.name) < low for s in before)
+        if ratio < low and never and (largest > bands.update[0] or _all_small(told, low)):
             why = (
                 "no parameter moves more: the learning rate is too small"
                 if largest < low
@@ -275,9 +271,15 @@ def _ever(step: MonitoredStep, name: str) -> float:
     return math.inf if p is None or not p.weight > 0.0 else _relative(p)
 
 
-def _last(before: Sequence[MonitoredStep], name: str) -> float | None:
-    p = before[-1].parameter(name) if before else None
-    return None if p is None or not p.weight > 0.0 or math.isnan(p.update) else _relative(p)
+def _lately(now: MonitoredStep, before: Sequence[MonitoredStep], name: str) -> list[float]:
+    """Sizes of steps over the last while; empty where less is known."""
+    out = []
+    for step in reversed(before):
+        p = step.parameter(name)
+        out.append(math.nan if p is None or not p.weight > 0.0 else _relative(p))
+        if now.step - step.step >= _WHILE:
+            return [] if any(math.isnan(x) for x in out) else out
+    return []
 
 
 def _all_small(told: Sequence[ParameterUpdate], low: float) -> bool:

@@ -8,7 +8,7 @@ from chione.activations import AbstractActivation, ActivationLike
 from chione.activations import activation as make_activation
 from chione.base import ConvergenceError, SpecError, checks
 from chione.torch.capture.identify import identify
-from chione.torch.recommendation.recipes import Recipe, recipe
+from chione.torch.recommendation.recipes import Recipe, moderate, recipe
 
 # What torch.nn.init.calculate_gain accepts besides activations: layers, which are linear.
 _LINEAR = frozenset(["linear", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))])
@@ -103,12 +103,12 @@ def as_activation(spec: ActivationLike, param: float | None = None) -> AbstractA
 
 
 def advice(activation: str | None, depth: int = 50) -> str:
-    """What to do about a network whose layers do not let signals through, in a sentence."""
+    """What to do about `depth` layers that do not let signals through, in a sentence."""
     call = "Call chione.torch.initialize_(model, batch)"
     if activation is None:
         return f"{call}."
     try:
-        found = recipe(make_activation(activation), max(depth, 1))
+        found = moderate(make_activation(activation), max(depth, 2))
     except (SpecError, ValueError):
         return f"{call}."
     if not found.exists:

@@ -14,6 +14,7 @@ from chione.torch.capture.nodes import Graph
 from chione.torch.steps.bench import Bench
 from chione.torch.steps.description import Description, NoDescriptionError, describe, vectors
 from chione.torch.steps.looks import rms
+from chione.torch.steps.optimizers import stepped
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _plain_step(bench: Bench) -> tuple[str, float]:
         raise NoDescriptionError("the parameters have several learning rates.")
     if any(group.get("maximize") for group in optimizer.param_groups):
         raise NoDescriptionError("the optimizer maximises.")
-    if optimizer.state:
+    if stepped(optimizer):
         raise NoDescriptionError("the optimizer has taken steps before.")
     return kind, rates.pop()
 

@@ -13,7 +13,7 @@ from chione.torch.capture import batches
 from chione.torch.steps.bench import Bench, Loss, bench
 from chione.torch.steps.example import Example, example
 from chione.torch.steps.looks import UNSEEN, Look, look, rms
-from chione.torch.steps.optimizers import OptimizerLike, label
+from chione.torch.steps.optimizers import OptimizerLike, label, stepped
 from chione.torch.steps.report import ExampleStep, FirstStep, LayerStep, ParameterStep
 from chione.torch.steps.runs import NO_BAND, Band, Ran, alone, band, draw, once, run
 
@@ -109,7 +109,7 @@ def first_step(
             ran = run(b, before, count)
             parameters = _parameters(b, start, ran)
         mine = None if one is None else alone(one, start)
-        if others and b.optimizer.state:
+        if others and stepped(b.optimizer):
             notes.append("No noise band: the optimizer has taken steps before.")
             others = 0
         drawn = draw(b, one, start, count, others)

@@ -30,6 +30,7 @@ def largest_learning_rate(
     optimizer: OptimizerLike = "sgd",
     *,
     hessian: bool = False,
+    rehearse: int = 0,
     steps: int = 100,
     rtol: float = 1e-3,
     seed: int = 0,
@@ -54,6 +55,10 @@ def largest_learning_rate(
         the learning rates are kept, and the answer is that of the first group.
     hessian : bool
         Whether the ends of the spectrum of the true Hessian are found too.
+    rehearse : int
+        So many steps are taken at half the limit (of Adam: at half the critical learning rate)
+        before the limit is looked up again: curvature moves while training goes on. They are taken
+        back as everything else.
     steps : int
         At most so many Lanczos steps.
     rtol : float
@@ -112,11 +117,11 @@ def largest_learning_rate(
     >>> print(f"{float(found.learning_rate.value):.4f}")
     0.2222
     """
+    many = checks.integer("rehearse", rehearse, minimum=0)
     limit, slack = checks.integer("steps", steps, minimum=2), checks.positive("rtol", rtol)
     lr = 1e-3 if isinstance(optimizer, str) else None
     with bench(model, batch, loss, optimizer, lr, seed) as b:
         notes: list[str] = []
-        curvature, ends = None, None
         start = float(b.gradients(b.traced()[1]))  # traced, so that an error names the layer
         law = rule(b)
         if law is None:
@@ -125,24 +130,17 @@ def largest_learning_rate(
                 f"for this {type(b.optimizer).__name__}; the critical learning rate holds for all."
             )
         scales: list[Scale] = [1.0] * len(b.parameters) if law is None else law.scales
-        try:
-            curvature = Curvature(b, scales)
-            ends = curvature.largest(steps=limit, rtol=slack, seed=seed)
-            if ends[0].value == ends[1].value == 0.0:
-                ends = None
-                notes.append(
-                    "The loss is piecewise linear in the output, so its Gauss-Newton matrix is "
-                    "zero and tells no limit; the critical learning rate does."
-                )
-        except NoCurvatureError as err:
-            notes.append(f"No Gauss-Newton matrix: {err}")
+        options: dict[str, Any] = {"steps": limit, "rtol": slack, "seed": seed}
+        curvature, ends = _curved(b, scales, options, notes)
         sharpness, rate = _limits(ends, law, notes)
-        true = None
-        if hessian:
-            true = hessian_extremes(b, scales, steps=limit, rtol=slack, seed=seed)
+        true = hessian_extremes(b, scales, **options) if hessian else None
         theory = None if ends is None else _theory(b, curvature, law, notes)
-        found, tried = _critical(b, start)
         first = float(b.optimizer.param_groups[0]["lr"])
+        known = law is not None and law.plain and math.isfinite(rate.value)
+        found, tried = _critical(b, start, float(rate.value) / first if known else 1.0)
+        adaptive = law is not None and any(isinstance(s, torch.Tensor) for s in law.scales)
+        target = 0.5 * (first * found.value if adaptive else float(rate.value))
+        later = _rehearsed(b, target / first, many, options, notes) if many else None
         return LargestLearningRate(
             model=type(b.model).__name__,
             optimizer=label(b.optimizer) if lr is None else type(b.optimizer).__name__,
@@ -154,17 +152,65 @@ def largest_learning_rate(
             rule="" if law is None else law.words,
             sharpness=sharpness,
             learning_rate=rate,
-            critical=_estimate(first * found.value, first * found.error),
+            critical=_crossed(found, first),
             forwards=found.evaluations,
             lanczos_steps=0 if ends is None else ends[0].steps,
             hessian=None if true is None else _ends(true),
             theory=theory,
-            adaptive=law is not None and any(isinstance(s, torch.Tensor) for s in law.scales),
+            adaptive=adaptive,
+            rehearsed=many,
+            later=later,
             rates=first * np.array(sorted(tried)),
             losses=np.array([tried[t] for t in sorted(tried)]),
             seed=seed,
             notes=tuple(notes),
         )
+
+
+def _curved(
+    b: Bench, scales: list[Scale], options: dict[str, Any], notes: list[str]
+) -> tuple[Curvature | None, tuple[Extreme, Extreme] | None]:
+    """The Gauss-Newton matrix and the ends of its spectrum, where it has some."""
+    curvature = None
+    try:
+        curvature = Curvature(b, scales)
+        ends = curvature.largest(**options)
+    except NoCurvatureError as err:
+        notes.append(f"No Gauss-Newton matrix: {err}")
+        return curvature, None
+    if ends[0].value == ends[1].value == 0.0:
+        notes.append(
+            "The loss is piecewise linear in the output, so its Gauss-Newton matrix is "
+            "zero and tells no limit; the critical learning rate does."
+        )
+        return curvature, None
+    return curvature, ends
+
+
+def _rehearsed(
+    b: Bench, factor: float, steps: int, options: dict[str, Any], notes: list[str]
+) -> Estimate | None:
+    """The limit after some steps at `factor` times the learning rates of the optimiser."""
+    if not 0.0 < factor < math.inf:
+        notes.append("No rehearsal: there is no learning rate to take half of.")
+        return None
+    before = {name: p.detach().clone() for name, p in b.model.named_parameters()}
+    with once(b, before):
+        for group in b.optimizer.param_groups:
+            group["lr"] = float(group["lr"]) * factor
+        try:
+            for _ in range(steps):
+                b.gradients(b.output())
+                b.move()
+            b.gradients(b.output())
+        except ValueError:
+            notes.append("The rehearsal overflows at half of that learning rate.")
+            return None
+        law = rule(b)
+        if law is None:
+            return None
+        _, ends = _curved(b, law.scales, options, [])
+        return _limits(ends, law, [])[1]
 
 
 def _limits(
@@ -191,7 +237,7 @@ def _limits(
     return sharpness, Estimate(rate, spread, status)
 
 
-def _critical(b: Bench, start: float) -> tuple[Crossing, dict[float, float]]:
+def _critical(b: Bench, start: float, guess: float) -> tuple[Crossing, dict[float, float]]:
     """Along the optimiser's own first step, in units of it; and the losses that were found."""
     tried: dict[float, float] = {}
     before = {name: p.detach().clone() for name, p in b.model.named_parameters()}
@@ -213,7 +259,7 @@ def _critical(b: Bench, start: float) -> tuple[Crossing, dict[float, float]]:
     try:
         if not slope < 0.0:
             return Crossing(math.nan, math.inf, 0), tried
-        return crossing(at, start, slope, rtol=_BRACKET, most=_MOST), tried
+        return crossing(at, start, slope, rtol=_BRACKET, most=_MOST, first=guess), tried
     finally:
         with torch.no_grad():
             for p, old in origin.items():
@@ -247,6 +293,13 @@ def _ends(true: tuple[Extreme, Extreme]) -> Estimate:
         np.array([x.error for x in pair]),
         np.array(status, dtype=np.int8),
     )
+
+
+def _crossed(found: Crossing, rate: float) -> Estimate:
+    """In learning rates; a lower bound is INEXACT."""
+    if math.isfinite(found.value) and math.isinf(found.error):
+        return Estimate(rate * found.value, math.inf, Status.INEXACT)
+    return _estimate(rate * found.value, rate * found.error)
 
 
 def _estimate(value: float, error: float) -> Estimate:

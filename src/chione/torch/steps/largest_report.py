@@ -34,8 +34,8 @@ class LargestLearningRate(AbstractResult):
     learning_rate : Estimate
         :math:`\eta_{\max}`.
     critical : Estimate
-        The learning rate at which the loss after the first step is what it was; inf in `value`
-        and NOT_COMPUTED where it does not rise.
+        The learning rate at which the loss after the first step is what it was; a lower bound,
+        INEXACT, where the forward passes did not suffice; inf where the loss does not rise.
     forwards, lanczos_steps : int
         Forward passes that `critical` took, and Lanczos steps that `sharpness` took.
     hessian : Estimate, shape (2,), or None
@@ -45,6 +45,10 @@ class LargestLearningRate(AbstractResult):
         numbers, not of the finite width.
     adaptive : bool
         Whether the optimiser has a preconditioner.
+    rehearsed : int
+        Steps that were taken at half the limit.
+    later : Estimate or None
+        The limit behind them.
     rates, losses : ndarray, shape (k,)
         The learning rates that were tried along the first step, and the loss behind each.
     seed : int
@@ -71,6 +75,8 @@ class LargestLearningRate(AbstractResult):
     hessian: Estimate | None
     theory: Estimate | None
     adaptive: bool
+    rehearsed: int
+    later: Estimate | None
     rates: Array
     losses: Array
     seed: int
@@ -84,12 +90,17 @@ class LargestLearningRate(AbstractResult):
     @property
     def sentence(self) -> str:
         """The answer for a reader."""
-        return " ".join(self._sentences())
+        return " ".join([*self._sentences(), *self._rehearsal()])
 
     def _sentences(self) -> Iterator[str]:
         rate, critical = float(self.learning_rate.value), float(self.critical.value)
         word = self.optimizer.split("(")[0]
-        if math.isfinite(critical):
+        if math.isfinite(critical) and math.isinf(self.critical.error):
+            after = (
+                f"at {critical:.3g}, where the search of {self.forwards} forward passes ended, the "
+                f"loss is still lower after the first step."
+            )
+        elif math.isfinite(critical):
             after = f"above {critical:.3g} the loss is higher after the first step than before it."
         elif math.isinf(critical):
             after = "along the first step the loss does not rise again, however long the step is."
@@ -118,6 +129,17 @@ class LargestLearningRate(AbstractResult):
                 f"direction, as long as the curvature stays; {after}"
             )
 
+    def _rehearsal(self) -> Iterator[str]:
+        if self.later is None or not math.isfinite(self.later.value):
+            return
+        half = 0.5 * float(self.critical.value if self.adaptive else self.learning_rate.value)
+        later = float(self.later.value)
+        fate = "below it: training starts to jump" if later < half else "above it"
+        yield (
+            f"After {self.rehearsed} steps at a learning rate of {half:.3g} the limit is "
+            f"{later:.3g}, {fate}."
+        )
+
     def __str__(self) -> str:
         title = (
             f"{self.model}: {self.parameters} trained parameters, batch of {self.batch}, "
@@ -135,6 +157,8 @@ class LargestLearningRate(AbstractResult):
             for k, end in ((1, "largest"), (0, "smallest")):
                 value, error = (float(x[k]) for x in (self.hessian.value, self.hessian.error))
                 rows.append((f"{end} eigenvalue, Hessian", f"{value:.5g}", f"{error:.1g}"))
+        if self.later is not None:
+            rows.append((f"the limit after {self.rehearsed} steps at half", *_pair(self.later)))
         blocks = [title, text_table(("", "value", "error"), rows, align="<>>")]
         blocks.append(paragraph(self.sentence))
         return "\n\n".join([*blocks, *(paragraph(f"note: {note}") for note in self.notes)])
@@ -155,4 +179,6 @@ def _pair(x: Estimate) -> tuple[str, str]:
     value, error = float(x.value), float(x.error)
     if not math.isfinite(value):
         return ("none" if math.isinf(value) else "not known"), ""
+    if math.isinf(error):
+        return f"above {value:.3g}", ""
     return f"{value:.5g}", f"{error:.1g}"

@@ -25,7 +25,8 @@ class Crossing:
     Parameters
     ----------
     value, error : float
-        The place, inf where the loss does not rise, and half the bracket around it.
+        The place, and half the bracket around it; inf and inf where the loss does not rise, and
+        how far was looked, with the error inf, where the evaluations did not suffice.
     evaluations : int
         Of the loss.
     """
@@ -36,7 +37,13 @@ class Crossing:
 
 
 def crossing(
-    loss: Callable[[float], float], start: float, slope: float, *, rtol: float, most: int
+    loss: Callable[[float], float],
+    start: float,
+    slope: float,
+    *,
+    rtol: float,
+    most: int,
+    first: float = 1.0,
 ) -> Crossing:
     """The first place t > 0 that is found where loss(t) = start.
 
@@ -50,11 +57,13 @@ def crossing(
         Relative width of the bracket to end with.
     most : int
         At most so many evaluations.
+    first : float
+        Where to look first.
     """
     low, at_low = 0.0, slope
     high, at_high = math.inf, math.nan
     below, above = slope, math.nan  # what was found at both ends; the others may have lost weight
-    t = 1.0
+    t, jump = first, 2.0
     for count in range(1, most + 1):
         value = loss(t)
         phi = (value - start) / t
@@ -66,13 +75,14 @@ def crossing(
             at_low = 0.5 * at_low if high < math.inf and low > 0.0 else at_low
             high, at_high = t, phi if math.isfinite(phi) else -8.0 * slope
             above = at_high
-        if low > _FAR:
+        if low > _FAR * first:
             return Crossing(math.inf, math.inf, count)
         if low > 0.0 and high <= low * (1.0 + rtol):
             break
-        t = _next(low, at_low, high, at_high, slope, rtol)
+        t = _next(low, at_low, high, at_high, slope, rtol, jump)
+        jump = min(4.0 * jump, 1e3)  # a loss that flattens is followed in longer and longer jumps
     if high == math.inf:
-        return Crossing(math.inf, math.inf, count)
+        return Crossing(low, math.inf, count)
     root = min(max(_secant(low, below, high, above), low), high)
     return Crossing(root, max(root - low, high - root), count)
 
@@ -82,13 +92,13 @@ def _secant(low: float, at_low: float, high: float, at_high: float) -> float:
 
 
 def _next(
-    low: float, at_low: float, high: float, at_high: float, slope: float, rtol: float
+    low: float, at_low: float, high: float, at_high: float, slope: float, rtol: float, jump: float
 ) -> float:
     """Where to look next: the secant, a little beyond it on the side that is further away."""
     if high == math.inf:
         bend = (at_low - slope) / low  # of the parabola through 0 and low
         root = -slope / bend if bend > 0.0 else math.inf
-        return min(max(root * (1.0 + 0.4 * rtol), 2.0 * low), _JUMP * low)
+        return min(max(root * (1.0 + 0.4 * rtol), jump * low), max(_JUMP, jump) * low)
     root = _secant(low, at_low, high, at_high)
     if low == 0.0:
         return max(root * (1.0 - 0.4 * rtol), high / _JUMP)

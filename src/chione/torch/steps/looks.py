@@ -100,5 +100,6 @@ def weight_of(node: Node) -> torch.Tensor | None:
 
 def rms(x: torch.Tensor) -> float:
     """Root mean square in float64."""
-    norm = torch.linalg.vector_norm(x.detach(), dtype=torch.float64)
+    entries = x.detach().coalesce().values() if x.is_sparse else x.detach()
+    norm = torch.linalg.vector_norm(entries, dtype=torch.float64)
     return float(norm) / math.sqrt(max(x.numel(), 1))

@@ -81,6 +81,17 @@ def held(optimizer: Optimizer) -> Iterable[torch.nn.Parameter]:
     return (p for group in optimizer.param_groups for p in group["params"])
 
 
+def stepped(optimizer: Optimizer) -> bool:
+    """Whether it has taken a step: some kinds fill their state before the first one."""
+    for state in optimizer.state.values():
+        step = state.get("step") if isinstance(state, dict) else None
+        if step is not None and float(step) > 0.0:
+            return True
+        if step is None and state:
+            return True
+    return False
+
+
 def label(optimizer: Optimizer) -> str:
     """A word for the reader: ``SGD(lr=0.1, momentum=0.9)``."""
     groups = optimizer.param_groups
