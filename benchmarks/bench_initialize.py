@@ -163,7 +163,6 @@ INITIALISATIONS: dict[str, Callable[[nn.Module, torch.Tensor, str], object]] = {
     "anyinit": anyinit_empirical,
     "lsuv": torch.no_grad()(lsuv),
     "chione": lambda model, batch, word: initialize_(model, batch),
-    "chione orthogonal": lambda model, batch, word: initialize_(model, batch, weights="orthogonal"),
 }
 
 
@@ -320,7 +319,7 @@ def main() -> None:
     results = {name: stored[name] for name in (FRESH if options.fresh else MODELS)}
     again = options.only.split(",") if options.only else []
     for name in options.models.split(",") if options.models else results:
-        for how in INITIALISATIONS:
+        for how in again or INITIALISATIONS:
             if options.table or (how in results[name] and how not in again):
                 continue
             start = time.perf_counter()
@@ -328,6 +327,7 @@ def main() -> None:
             spent = time.perf_counter() - start
             print(f"{spent:5.1f} s  {name} {how} {json.dumps(results[name][how])}", flush=True)
             FILE.write_text(lines_of(stored), encoding="utf-8")
+    results = {name: row for name, row in results.items() if "chione" in row}
     print(table(results) + "\n\n" + summary(results) + "\n\n" + starts(results))
     if options.page:
         place = "initialisations-fresh" if options.fresh else "initialisations"

@@ -92,6 +92,17 @@ def tables(judged: list[Judged], title: str) -> str:
     return "\n".join(lines)
 
 
+def together(judged: list[Judged]) -> str:
+    """Both halves, and how far a firm word can be trusted."""
+    yes = [j for j in judged if j.verdict == "yes"]
+    no = [j for j in judged if j.verdict == "no"]
+    return (
+        f"Both halves: {share(judged)} judged as they train. Of {len(no)} models called *no* "
+        f"{sum(j.label == 'no' for j in no)} do not train; of {len(yes)} called *yes* "
+        f"{sum(j.label != 'no' for j in yes)} do."
+    )
+
+
 def losses(name: str) -> str:
     """The best loss of each optimiser as a share of the constant's, and the idle share."""
     best = {"sgd": math.inf, "adam": math.inf}
@@ -134,6 +145,7 @@ def main() -> None:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({h: [asdict(j) for j in js] for h, js in halved.items()}, file, indent=1)
     if options.page and options.half is None:
+        fill("verdicts-all", together([j for judged in halved.values() for j in judged]))
         for half, judged in halved.items():
             fill(f"verdicts-{half}", tables(judged, f"{half.capitalize()} half"))
             fill(f"disagreements-{half}", disagreements(judged))
