@@ -119,8 +119,9 @@ def _sized(
     if found is not None and found.trains == "no":
         return found
     rest = [row.layer for row in rows if not row.output and not row.relative]
-    if all(row.output for row in rows):  # no row but that: every path has others
-        rest = list(layers[:-1])
+    # Where several paths lead to the output, its size comes from what follows the last norm.
+    norms = [i for i, layer in enumerate(layers) if layer.kind == "norm"]
+    rest += layers[norms[-1] + 1 if norms else 0 : -1]
     inner = max((layer.mean_square for layer in rest), default=math.nan)
     if not (swing > _SWING and inner > _INNER):
         return found
