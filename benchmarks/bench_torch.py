@@ -88,6 +88,27 @@ def overhead(data):
     return min(passes), min(inspections)
 
 
+def cost():
+    """Wall and CPU seconds of `inspect` and `initialize_` beside one forward and backward pass."""
+    torch.manual_seed(0)
+    layers = [m for _ in range(50) for m in (torch.nn.Linear(1024, 1024), torch.nn.Tanh())]
+    model, x = torch.nn.Sequential(*layers), torch.randn(64, 1024)
+
+    def one_pass():
+        torch.autograd.grad(model(x).square().mean(), list(model.parameters()))
+
+    jobs = {
+        "forward and backward": one_pass,
+        "inspect": lambda: inspect(model, x, remedies=False),
+        "initialize_": lambda: initialize_(model, x),
+    }
+    for name, job in jobs.items():
+        job()
+        wall, cpu = time.perf_counter(), time.process_time()
+        job()
+        print(f"{name}: {time.perf_counter() - wall:.3f} s, CPU {time.process_time() - cpu:.3f} s")
+
+
 ALL = {
     "tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "silu": torch.nn.SiLU,
     "selu": torch.nn.SELU, "elu": torch.nn.ELU, "softplus": torch.nn.Softplus,
@@ -129,7 +150,11 @@ def main():
     parser.add_argument("--out", help="write the curves as JSON")
     parser.add_argument("--plot", help="write the curves as a figure")
     parser.add_argument("--table", action="store_true", help="gradients of nine activations")
+    parser.add_argument("--cost", action="store_true", help="inspect and initialize_ at width 1024")
     options = parser.parse_args()
+    if options.cost:
+        cost()
+        return
     if options.table:
         table(options.seed)
         return

@@ -1,6 +1,6 @@
-"""How sharply the rows of an attention look: from its weights, or from queries and keys.
+r"""How sharply the rows of an attention look: from its weights, or from queries and keys.
 
-.. math:: H = -\\sum_s w_s \\log w_s / \\log n
+.. math:: H = -\sum_s w_s \log w_s / \log n
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from chione.torch.expected.layer_report import Expected, LayerReport
 from chione.torch.inspection.ahead import fill, moved
 from chione.torch.inspection.awareness import Trial, parameter_reports
 from chione.torch.inspection.data import data_of, replaced
-from chione.torch.inspection.not_followed import sharp_attention, unseen
+from chione.torch.inspection.not_followed import sharp_attention, unseen, without_rule
 from chione.torch.inspection.parameter_report import REACHED, WAITS
 from chione.torch.inspection.report import InspectionReport, Verdict
 from chione.torch.inspection.trunk_passage import TrunkRow, zero_rows
@@ -242,6 +242,8 @@ def _report(
     if graph.batch < 2:
         notes.append("One input only: correlations between inputs need at least two.")
     notes += [*unseen(model, graph), *sharp_attention(layers)]
+    if loss is None:
+        notes += without_rule(model, layers, seen.out, seen.output)
     lost = [n.name for n in graph.rows() if n.edge is None]
     if lost:
         notes.append(f"No gradient is recorded at {', '.join(lost[:5])} (no_grad or integers).")

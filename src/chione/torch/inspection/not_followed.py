@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
+from chione.torch.capture.batches import tensors
 from chione.torch.capture.nodes import Graph
 from chione.torch.expected.layer_report import LayerReport
 
@@ -41,3 +43,23 @@ def sharp_attention(layers: Sequence[LayerReport]) -> list[str]:
         "gradient; divide the scores by the root of the size of a head, or make the weights of "
         "queries and keys smaller."
     ]
+
+
+def without_rule(
+    model: torch.nn.Module, layers: Sequence[LayerReport], out: Any, output: torch.Tensor
+) -> list[str]:
+    """Weights that theory does not follow, and outputs that gradients do not start from."""
+    said = []
+    found = [f"{x.name!r} ({x.operation})" for x in layers if x.kind == "unknown"]
+    if found:
+        said.append(f"Measured, but not followed by theory: {', '.join(found[:5])}.")
+    intricate = [name for name, p in model.named_parameters() if p.is_complex()]
+    if intricate:
+        said.append(f"Complex weights are not followed by theory: {', '.join(intricate[:5])}.")
+    others = [t for t in tensors(out) if t is not output and t.is_floating_point() and t.dim() > 0]
+    if others:
+        said.append(
+            f"The model returns {len(others) + 1} tensors; gradients start from the one of shape "
+            f"{tuple(output.shape)}. Pass a loss that reads all of them to look at the others."
+        )
+    return said
