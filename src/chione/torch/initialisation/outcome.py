@@ -20,6 +20,7 @@ from chione.torch.inspection.inspection import (
     known_of,
     layer_report,
     measure,
+    swing,
     trunk_rows,
 )
 from chione.torch.inspection.report import Verdict
@@ -96,7 +97,7 @@ def outcome(model: torch.nn.Module, batch: Any, size: int, *, whole: bool) -> Ou
             )
             return Outcome(graph, found, verdict, math.inf, math.inf, False)
         loss = _loss_above(graph, output)
-        known = known_of(trial, seen) if whole else Known((), None, Copies())
+        known = known_of(trial, seen) if whole else Known((), None, Copies(), swing(seen))
     for node in graph.nodes:
         node.edge = None  # it holds the activations
     follow = followers(graph)

@@ -130,7 +130,7 @@ def known_of(trial: Trial, seen: Seen) -> Known:
     asleep = zero_rows(seen.graph, trial.trainable)
     waking = asleep.keys() <= {p.name for p in reports if p.status in (REACHED, WAITS)}
     awake = _awake(trial, seen.graph.batch, asleep) if asleep and waking else None
-    return Known(reports, awake, same, _swing(seen))
+    return Known(reports, awake, same, swing(seen))
 
 
 def _awake(
@@ -154,7 +154,7 @@ def _layers(seen: Seen, theory: Mapping[int, Expected]) -> tuple[LayerReport, ..
     )
 
 
-def _swing(seen: Seen) -> float:
+def swing(seen: Seen) -> float:
     """Mean square by which the output differs between inputs; NaN for one input."""
     y = by_input(seen.output.detach(), seen.graph.batch)
     if y is None or len(y) < 2:
