@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 
 from chione.torch.capture.nodes import Node
 from chione.torch.initialisation.choices import branch_share, output_length
+from chione.torch.initialisation.draft import Draft
 from chione.torch.initialisation.laws import Axes, Law
 from chione.torch.initialisation.lengths import STATE, Lengths
 from chione.torch.initialisation.plan import Entry
 from chione.torch.initialisation.targets import Target
+from chione.torch.initialisation.uses import Use
 from chione.torch.layers.entering import Embedding
 from chione.torch.layers.joins import Sum
 from chione.torch.layers.recurrent import Cells
 from chione.torch.layers.tensors import Affine, Heads, Table
-
-if TYPE_CHECKING:
-    from chione.torch.initialisation.planner import Planner
-    from chione.torch.initialisation.uses import Use
 
 _ZEROS = Law("zeros")
 # A branch that ends in a normalisation does not grow with its stream: R of them make it 1 + R times
@@ -32,34 +29,34 @@ _GROWTH = 20.0
 class Tables:
     """Embeddings: those that are added to each other share mean square 1."""
 
-    def __init__(self, planner: Planner) -> None:
-        self._planner = planner
-        self._together = _together(planner)
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._together = _together(draft)
         self._heads = {
-            planner.names.get(id(use.node.weight.weight)): use
-            for use in planner.around.uses.values()
+            draft.names.get(id(use.node.weight.weight)): use
+            for use in draft.around.uses.values()
             if use.node.weight is not None
         }
 
     def decide(self, node: Node) -> float | None:
         """The mean square that leaves an embedding that is set; None if it is left."""
-        planner = self._planner
+        draft = self._draft
         table = node.tensors
         if not isinstance(table, Table):
             return None
-        name = planner.names.get(id(table.weight))
+        name = draft.names.get(id(table.weight))
         if name is None:
-            planner.plan.leave(node.name, "its table is computed from other parameters")
+            draft.plan.leave(node.name, "its table is computed from other parameters")
             return None
-        entry = planner.plan.entries.get(name)
+        entry = draft.plan.entries.get(name)
         if entry is None:
-            target = _plain(planner, name)
-            reason = planner.reason_to_leave(name, target)
+            target = _plain(draft, name)
+            reason = draft.reason_to_leave(name, target)
             if reason:
-                planner.plan.leave(name, reason)
+                draft.plan.leave(name, reason)
                 return None
-            planner.add(self._entry(node, name, table.weight))
-            entry = planner.plan.entries.get(name)
+            draft.add(self._entry(node, name, table.weight))
+            entry = draft.plan.entries.get(name)
         return None if entry is None else entry.law.scale**2
 
     def _entry(self, node: Node, name: str, weight: torch.Tensor) -> Entry:
@@ -71,13 +68,13 @@ class Tables:
         tied = [n for n in (name, *count[2]) if n in self._heads]
         share = math.nan
         if tied:
-            rows = self._planner.parameters[tied[0]].shape[0]
-            std, share = _tied_std(self._planner, self._heads[tied[0]], rows, width, std)
+            rows = self._draft.parameters[tied[0]].shape[0]
+            std, share = _tied_std(self._draft, self._heads[tied[0]], rows, width, std)
             why = "embedding that is the output too: logits start beside a uniform guess"
             if name not in tied:
                 why = "embedding: as long as the one it is added to"
         law = Law(
-            "normal" if "orthogonal" in self._planner.options.law else (self._planner.options.law),
+            "normal" if "orthogonal" in self._draft.options.law else (self._draft.options.law),
             std,
         )
         role = "tied" if tied else "fixed"
@@ -86,11 +83,9 @@ class Tables:
         )
 
 
-def _tied_std(
-    planner: Planner, use: Use, classes: int, width: int, most: float
-) -> tuple[float, float]:
+def _tied_std(draft: Draft, use: Use, classes: int, width: int, most: float) -> tuple[float, float]:
     """Entries of a table that is the output too, and the power of them that logits grow with."""
-    graph, wanted = planner.graph, output_length(classes) / width
+    graph, wanted = draft.graph, output_length(classes) / width
     before = graph.seen_through(graph.nodes[use.node.parents[0]])
     if before.is_norm:
         return min(most, math.sqrt(wanted)), 1.0
@@ -99,9 +94,9 @@ def _tied_std(
     return min(most, (wanted / 2.0) ** 0.25), 2.0  # what enters has about twice their mean square
 
 
-def _together(planner: Planner) -> dict[int, tuple[int, float, tuple[str, ...]]]:
+def _together(draft: Draft) -> dict[int, tuple[int, float, tuple[str, ...]]]:
     """For each embedding how many are summed with it, the factor on the sum, their names."""
-    graph = planner.graph
+    graph = draft.graph
     members: dict[int, frozenset[int]] = {}
     out: dict[int, tuple[int, float, tuple[str, ...]]] = {}
     for node in graph.nodes:
@@ -115,9 +110,9 @@ def _together(planner: Planner) -> dict[int, tuple[int, float, tuple[str, ...]]]
             continue
         for index in members[node.index]:
             names = tuple(
-                planner.names[id(t.weight)]
+                draft.names[id(t.weight)]
                 for t in (graph.nodes[i].tensors for i in members[node.index])
-                if isinstance(t, Table) and id(t.weight) in planner.names
+                if isinstance(t, Table) and id(t.weight) in draft.names
             )
             factor = out[index][1] if index in out else 1.0
             if node.kind == "scale":
@@ -126,49 +121,49 @@ def _together(planner: Planner) -> dict[int, tuple[int, float, tuple[str, ...]]]
     return out
 
 
-def norm(planner: Planner, node: Node) -> float | None:
+def norm(draft: Draft, node: Node) -> float | None:
     """Gain 1 and no shift; less where more than ``_GROWTH`` residual branches end in one."""
     affine = node.tensors
     assert isinstance(affine, Affine)
-    branch = planner.around.branches.get(node.index)
+    branch = draft.around.branches.get(node.index)
     name = affine.parameter
-    if name is None or name not in planner.parameters:
+    if name is None or name not in draft.parameters:
         if branch is not None:
-            planner.plan.leave(node.name, "a normalisation without gain ends a residual branch")
+            draft.plan.leave(node.name, "a normalisation without gain ends a residual branch")
         return None
-    gain, target = planner.parameters[name], _plain(planner, name)
-    sums = max(planner.around.sums, 1)
+    gain, target = draft.parameters[name], _plain(draft, name)
+    sums = max(draft.around.sums, 1)
     value = min(1.0, math.sqrt(_GROWTH / sums)) if branch is not None else 1.0
     why = (
         "gain of a normalisation"
         if branch is None
         else (f"gain of the normalisation that ends a branch, 1 of {sums}")
     )
-    if name in planner.plan.entries:
+    if name in draft.plan.entries:
         return value**2
-    reason = planner.reason_to_leave(name, target)
+    reason = draft.reason_to_leave(name, target)
     if not reason and branch is not None and not bool((gain.detach() + affine.offset).any()):
         reason = "zero on purpose: the residual branch starts as nothing"
     if reason:
-        planner.plan.leave(name, reason)
+        draft.plan.leave(name, reason)
         return float((gain.detach().double() + affine.offset).square().mean())
-    shift = None if affine.shift is None else planner.names.get(id(affine.shift))
+    shift = None if affine.shift is None else draft.names.get(id(affine.shift))
     held = float((gain.detach().double() + affine.offset - value).abs().max()) > 1e-6
-    off = shift is not None and bool(planner.parameters[shift].detach().any())
+    off = shift is not None and bool(draft.parameters[shift].detach().any())
     if held or off:
         law, bias = Law("constant", value - affine.offset), shift if off else None
-        planner.add(
+        draft.add(
             Entry(name, node.name, law, Axes(), value, bias=bias, bias_law=_ZEROS, reason=why)
         )
     return value**2
 
 
-def heads(planner: Planner, lengths: Lengths, node: Node, q: float) -> float:
+def heads(draft: Draft, lengths: Lengths, node: Node, q: float) -> float:
     """Projections of ``multi_head_attention``: scores of mean square 1, values as they come."""
     found = node.tensors
     assert isinstance(found, Heads)
     entered = [lengths[p] for p in node.parents]
-    branch, sums = planner.around.branches.get(node.index), max(planner.around.sums, 1)
+    branch, sums = draft.around.branches.get(node.index), max(draft.around.sums, 1)
     values = entered[-1]
     last, why = 1.0, "attention, output"
     if branch is not None:
@@ -188,52 +183,52 @@ def heads(planner: Planner, lengths: Lengths, node: Node, q: float) -> float:
         last *= 1.0 if wanted[0][1] == 1.0 else math.sqrt(q)
     for name, sigma_w, blocks in (*wanted, (found.output, last, 1)):
         end = name == found.output
-        _head(planner, node, name, sigma_w, blocks, why if end else "attention, input", end)
+        _head(draft, node, name, sigma_w, blocks, why if end else "attention, input", end)
     for name in found.biases:
-        _zero_bias(planner, node, name)
+        _zero_bias(draft, node, name)
     return last**2 * values * (wanted[-1][1] ** 2 if joint else 1.0)
 
 
 def _head(
-    planner: Planner, node: Node, name: str, sigma_w: float, blocks: int, why: str, end: bool
+    draft: Draft, node: Node, name: str, sigma_w: float, blocks: int, why: str, end: bool
 ) -> None:
-    if name in planner.plan.entries:
+    if name in draft.plan.entries:
         return
-    target = _plain(planner, name)
-    reason = planner.reason_to_leave(name, target)
-    if not reason and end and target.is_zero and node.index in planner.around.branches:
+    target = _plain(draft, name)
+    reason = draft.reason_to_leave(name, target)
+    if not reason and end and target.is_zero and node.index in draft.around.branches:
         reason = "zero on purpose: the residual branch starts as nothing"
     if reason:
-        planner.plan.leave(name, reason)
+        draft.plan.leave(name, reason)
         return
-    kind = planner.options.law
+    kind = draft.options.law
     kind = "orthogonal" if kind == "delta_orthogonal" else kind
-    std = sigma_w / math.sqrt(planner.parameters[name].shape[1])
-    planner.add(Entry(name, node.name, Law(kind, std), Axes(blocks=blocks), sigma_w, reason=why))
+    std = sigma_w / math.sqrt(draft.parameters[name].shape[1])
+    draft.add(Entry(name, node.name, Law(kind, std), Axes(blocks=blocks), sigma_w, reason=why))
 
 
-def _zero_bias(planner: Planner, node: Node, name: str) -> None:
-    if planner.reason_to_leave_bias(name) or not bool(planner.parameters[name].detach().any()):
+def _zero_bias(draft: Draft, node: Node, name: str) -> None:
+    if draft.reason_to_leave_bias(name) or not bool(draft.parameters[name].detach().any()):
         return
-    planner.add(Entry(name, node.name, _ZEROS, Axes(), 0.0, reason="bias of an attention"))
+    draft.add(Entry(name, node.name, _ZEROS, Axes(), 0.0, reason="bias of an attention"))
 
 
-def _plain(planner: Planner, name: str) -> Target:
+def _plain(draft: Draft, name: str) -> Target:
     path, _, leaf = name.rpartition(".")
-    target = Target(planner.model.get_submodule(path), leaf, "plain")
-    planner.targets.setdefault(name, target)
+    target = Target(draft.model.get_submodule(path), leaf, "plain")
+    draft.targets.setdefault(name, target)
     return target
 
 
 # ---- recurrent cells, and the rest ------------------------------------------------------------
 
 
-def finish(planner: Planner) -> None:
+def finish(draft: Draft) -> None:
     """Recurrent layers, and a note for each weight that nothing was said of."""
-    for path, module in planner.model.named_modules():
+    for path, module in draft.model.named_modules():
         if isinstance(module, (torch.nn.RNNBase, torch.nn.RNNCellBase)):
-            _recurrent(planner, path, module)
-    _note_the_rest(planner)
+            _recurrent(draft, path, module)
+    _note_the_rest(draft)
 
 
 def forget(bias: torch.Tensor) -> None:
@@ -243,7 +238,7 @@ def forget(bias: torch.Tensor) -> None:
     bias[size : 2 * size] = 1.0
 
 
-def _recurrent(planner: Planner, path: str, module: torch.nn.Module) -> None:
+def _recurrent(draft: Draft, path: str, module: torch.nn.Module) -> None:
     """Isometries for each gate on the state; inputs of mean square 1 for each gate."""
     lstm = isinstance(module, (torch.nn.LSTM, torch.nn.LSTMCell))
     gru = isinstance(module, (torch.nn.GRU, torch.nn.GRUCell))
@@ -255,52 +250,52 @@ def _recurrent(planner: Planner, path: str, module: torch.nn.Module) -> None:
     )
     for leaf in module._parameters:
         name = f"{path}.{leaf}".lstrip(".")
-        name = planner.names.get(id(planner.parameters.get(name)), name)
-        if name in planner.plan.entries or name not in planner.parameters:
+        name = draft.names.get(id(draft.parameters.get(name)), name)
+        if name in draft.plan.entries or name not in draft.parameters:
             continue
-        target = _plain(planner, name)
-        reason = planner.reason_to_leave(name, target)
+        target = _plain(draft, name)
+        reason = draft.reason_to_leave(name, target)
         if reason:
-            planner.plan.leave(name, reason)
+            draft.plan.leave(name, reason)
             continue
-        p = planner.parameters[name]
+        p = draft.parameters[name]
         if leaf.startswith("bias"):
             first = lstm and leaf.startswith("bias_ih")
             law = Law("own", 0.0, forget) if first else _ZEROS
             why = forget.__doc__.rstrip(".") if first and forget.__doc__ else "recurrent bias"
-            planner.add(Entry(name, path, law, Axes(), 0.0, reason=why))
+            draft.add(Entry(name, path, law, Axes(), 0.0, reason=why))
             continue
         states = leaf.startswith(("weight_hh", "weight_hr"))
         if states:
             sigma_w, why = 1.0, "each gate an isometry of the state"
             kind, blocks = "orthogonal", 1 if leaf.startswith("weight_hr") else gates
         else:
-            q = planner.entering.get(path, 1.0) if _is_first(leaf) else 1.0
+            q = draft.entering.get(path, 1.0) if _is_first(leaf) else 1.0
             sigma_w, why = 1.0 / math.sqrt(q), "brings the input of each gate to mean square 1"
-            kind, blocks = planner.options.law, gates
+            kind, blocks = draft.options.law, gates
             kind = "orthogonal" if kind == "delta_orthogonal" else kind
         if relu and not states:
             why = "brings the input to mean square 1"
         std = sigma_w / math.sqrt(p.shape[1])
-        planner.add(Entry(name, path, Law(kind, std), Axes(blocks=blocks), sigma_w, reason=why))
+        draft.add(Entry(name, path, Law(kind, std), Axes(blocks=blocks), sigma_w, reason=why))
 
 
 def _is_first(leaf: str) -> bool:
     return leaf == "weight_ih" or leaf.startswith("weight_ih_l0")
 
 
-def _note_the_rest(planner: Planner) -> None:
-    plan = planner.plan
-    done = {id(planner.parameters[n]) for n in plan.entries if n in planner.parameters}
+def _note_the_rest(draft: Draft) -> None:
+    plan = draft.plan
+    done = {id(draft.parameters[n]) for n in plan.entries if n in draft.parameters}
     for name in plan.entries:
-        target = planner.targets.get(name)
+        target = draft.targets.get(name)
         if target is not None:
             done |= {id(p) for p in target.parameters}
     for entry in plan.entries.values():
         if entry.bias is not None:
-            done.add(id(planner.parameters[entry.bias]))
+            done.add(id(draft.parameters[entry.bias]))
     told = {name for name, _ in plan.left}
-    for path, module in planner.model.named_modules():
+    for path, module in draft.model.named_modules():
         for leaf, p in module._parameters.items():
             name = f"{path}.{leaf}".lstrip(".")
             if p is None or id(p) in done or path in told or name in told:
