@@ -65,6 +65,7 @@ class Scaled:
         return self._factor * found if name in ("value", "relative_vertex") else found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FACTORS)
 def test_simulations_contradict_a_theory_that_is_off_by_a_factor(monkeypatch, name):
     import importlib

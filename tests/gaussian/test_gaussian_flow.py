@@ -84,6 +84,7 @@ def test_pairs_of_steps_two_hundred_times_steeper_than_one_err_by_less_than_is_s
     assert found.error < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", CORRELATIONS)
 @pytest.mark.parametrize(("q1", "q2"), [(1.0, 1.0), (7.0, 0.01), (0.3, 2.0)])
 @pytest.mark.parametrize("width", [1e-3, 0.2])

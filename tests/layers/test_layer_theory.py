@@ -235,6 +235,7 @@ CARRIED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [0.6, 1e-3])
 @pytest.mark.parametrize("name", CARRIED)
 def test_errors_of_what_enters_are_carried_along(name, gap):

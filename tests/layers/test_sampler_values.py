@@ -214,6 +214,7 @@ def test_the_largest_of_two_maps_has_the_moments_of_two_normals():
     check_mean(grams(Maxout(2, 1.0, 0.0, 24)), pair)
 
 
+@pytest.mark.slow
 def test_convolutions_have_the_second_moment_of_their_description():
     x = SMALL.reshape(2, 3, 6)
     around = np.stack([np.roll(x, shift, axis=1) for shift in (1, 0, -1)]).reshape(3, 6, 6)

@@ -94,6 +94,7 @@ def _gap(member, f, q, c, w, b):
     return got, truth, mp.mpf(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_no_true_error_above_a_stated_one(seed):
     rng = np.random.default_rng(1000 + seed)

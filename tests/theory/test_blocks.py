@@ -50,6 +50,7 @@ def relu_residual(v, scale=1.0):
 # ---- plain blocks -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phi", ["tanh", "erf", "gelu", "relu", "silu", "sin", "sigmoid"])
 def test_a_plain_block_has_the_numbers_of_mean_field_at_random_sigmas(phi):
     rng = np.random.default_rng([3, *map(ord, phi)])

@@ -127,6 +127,7 @@ def test_simulating_so_many_layers_is_refused_and_the_theory_named():
         ch.analyze("tanh", 1.5, 0.1, depth=10**9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "w", "b"), [("tanh", 1.0001, 0.0), ("erf", 0.8863, 0.0), ("gelu", 1.41, 0.41)]
 )

@@ -90,6 +90,7 @@ def test_just_above_the_critical_sigma_the_small_length_is_found(away):
     assert zero.stability == "unstable"
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.floats(-8, 8),

@@ -148,6 +148,7 @@ def test_a_module_that_only_multiplies_is_no_norm():
     assert all(row.kind != "norm" for row in found.layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
 def test_recurrent_layers_are_expected_as_the_mean_over_draws(kind):
     def build():
