@@ -117,7 +117,7 @@ def test_the_distribution_function_matches_the_eigenvalues_within_its_error():
     assert np.all(np.abs(found.value - exact) <= found.error)
     dense = jacobian_spectrum(model, x, method="dense")
     assert np.all(np.abs(dense.cdf(points).value - exact) <= dense.cdf(points).error)
-    edges = np.linspace(0.0, eigenvalues.max(), 9)
+    edges = np.linspace(0.0, 1.001 * eigenvalues.max(), 9)  # no eigenvalue lies on an edge
     density = dense.histogram(edges)
     counts = np.histogram(eigenvalues[eigenvalues > 0], edges)[0]
     assert density.value == pytest.approx(counts / 180 / np.diff(edges), abs=1e-9)
@@ -194,7 +194,7 @@ def test_the_model_is_untouched_and_the_seed_decides():
 
 def test_bad_input_is_refused():
     model = network()
-    with pytest.raises(ValueError, match=r"floating-point tensor, but it is torch\.int64"):
+    with pytest.raises(ValueError, match="rejects the batch in layer '0'"):
         jacobian_spectrum(model, torch.ones(1, 30, dtype=torch.int64))
     with pytest.raises(ValueError, match="method must be one of auto, dense, lanczos"):
         jacobian_spectrum(model, inputs(), method="svd")
