@@ -25,15 +25,21 @@ class JacobianOperator:
         The inputs x, leaves that require gradients.
     outputs : sequence of Tensor
         The outputs y, computed from them.
+    of : str
+        What the inputs are, for the reader.
     """
 
-    def __init__(self, leaves: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
+    def __init__(
+        self, leaves: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor], of: str = ""
+    ) -> None:
+        self.of = of
         self._x, self._y = tuple(leaves), tuple(outputs)
         self.inputs = sum(x.numel() for x in self._x)
         self.outputs = sum(y.numel() for y in self._y)
         # Rounding is that of the coarsest precision on the way.
         kinds = (*self._x, *self._y)
         self.dtype = max((t.dtype for t in kinds), key=lambda kind: torch.finfo(kind).eps)
+        self.device = self._y[0].device
         self.products = 0
         self._checked = False
         # J^T w is linear in w, so its derivative with respect to w is J: one backward pass through
@@ -60,7 +66,7 @@ class JacobianOperator:
         self.products += 1
         directions = split(u, self._x)
         if not self._pulled:
-            return torch.zeros(self.outputs, dtype=torch.float64, device=self._y[0].device)
+            return torch.zeros(self.outputs, dtype=torch.float64, device=self.device)
         try:
             if not self._checked:
                 _check_twice(self._pulled.values())
@@ -83,7 +89,7 @@ class JacobianOperator:
         """The matrix itself, (outputs, inputs), row by row."""
         rows = []
         for i in range(self.outputs):
-            v = torch.zeros(self.outputs, dtype=torch.float64, device=self._y[0].device)
+            v = torch.zeros(self.outputs, dtype=torch.float64, device=self.device)
             v[i] = 1.0
             rows.append(self.transposed(v))
         return torch.stack(rows)

@@ -12,22 +12,25 @@ from chione.networks import Dense, Flatten, Nonlinearity
 from chione.theory.critical.criticality import criticality
 from chione.theory.spectra.jacobian import JacobianSpectrum
 from chione.theory.spectra.jacobian import jacobian_spectrum as limit_spectrum
+from chione.torch.capture import batches
 from chione.torch.capture.nodes import Graph, Node
 from chione.torch.capture.state import preserved
 from chione.torch.capture.statistics import moments
 from chione.torch.capture.tracing import trace
-from chione.torch.layers.entering import Entering
+from chione.torch.layers.entering import Embedding, Entering
 from chione.torch.layers.joins import View
 from chione.torch.layers.tensors import is_isometry
+from chione.torch.spectra.starting import copied
 
 _Q_RATIO = 2.0  # the law takes all layers alike; beyond this the comparison would mislead
 
 
-def theory_of_chain(model: torch.nn.Module, x: torch.Tensor) -> tuple[JacobianSpectrum | None, str]:
+def theory_of_chain(model: torch.nn.Module, batch: Any) -> tuple[JacobianSpectrum | None, str]:
     """The limit law for a chain (dense layer, activation) * L, or None and the reason."""
+    size = batches.batch_size(batch)
     with preserved(model), torch.no_grad():
-        graph, _ = trace(model, x, int(x.shape[0]) if x.dim() else 1)
-    if x.dim() == 0 or x.shape[0] != 1:
+        graph, _ = trace(model, copied(batch), size)
+    if size != 1:
         return None, "No theory: it is for one input."
     chain = _chain(graph)
     if chain is None:
@@ -72,7 +75,7 @@ def _chain(graph: Graph) -> tuple[list[Node], list[Nonlinearity | None]] | None:
     affine: list[Node] = []
     activations: list[Nonlinearity | None] = []
     node = graph.nodes[graph.output]
-    while not isinstance(node.layer, Entering):
+    while not isinstance(node.layer, (Entering, Embedding)):
         if node.applied is not None:
             if len(activations) > len(affine):
                 return None

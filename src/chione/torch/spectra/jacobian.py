@@ -10,48 +10,57 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chione.torch.capture import batches
+from chione.torch.capture.eager import eager
 from chione.torch.capture.products import JacobianOperator
 from chione.torch.capture.state import preserved
+from chione.torch.spectra.starting import Starts, copied, floating_input
 
 
 @contextmanager
-def jacobian_operator(model: torch.nn.Module, x: torch.Tensor) -> Iterator[JacobianOperator]:
-    """The Jacobian of a model at an input, while the model stays as it was.
+def jacobian_operator(model: torch.nn.Module, batch: Any) -> Iterator[JacobianOperator]:
+    """The Jacobian of a model at an input, while model and input stay as they were.
 
     Parameters
     ----------
     model : Module
         Runs in the mode it is in.
-    x : Tensor
-        Floating-point input with its batch axis. With several inputs the Jacobian is that of all
-        outputs with respect to all inputs.
+    batch : Tensor, tuple, list or dict of Tensors
+        With its batch axis. The Jacobian is that with respect to the first floating tensor in it,
+        the others held fixed; of a batch of integers, with respect to the output of the embedding
+        (:class:`chione.torch.spectra.starting.Starts`). With several inputs in the batch it is
+        that of all outputs with respect to all of them.
 
     Raises
     ------
     ValueError
-        If the input is not floating-point or the output does not depend on it.
+        If there is no such tensor or the output does not depend on it.
     """
-    check_input(x)
+    start = floating_input(batch)
     with preserved(model), torch.inference_mode(False), torch.enable_grad():
         for p in model.parameters():
             p.requires_grad_(False)
-        leaf = x.detach().clone().requires_grad_()
+        leaf = None if start is None else start.detach().clone().requires_grad_()
+        fed = copied(batch, start, leaf)
+        of = "" if start is batch else "the first floating tensor of the batch"
         # The fused attention kernels have no second derivative.
-        with sdpa_kernel(SDPBackend.MATH):
-            y = batches.output_tensor(batches.call(model, leaf))
+        with sdpa_kernel(SDPBackend.MATH), eager(model):
+            if leaf is None:
+                with Starts(fed) as starts:
+                    out = batches.call(model, fed)
+                leaf, of = starts.leaf, starts.words
+            else:
+                out = batches.call(model, fed)
+        y = batches.output_tensor(out)
+        if leaf is None:
+            raise ValueError(
+                "the batch holds no floating-point tensor and the model makes none from its "
+                "integers where it can be seen, so there is no Jacobian; pass the part of the "
+                "model behind the embedding, and embedded inputs."
+            )
         if not y.requires_grad:
             raise ValueError(
                 "the output does not depend on the input by differentiable operations, so there "
                 "is no Jacobian; check for detach, no_grad or integer inputs."
             )
-        yield JacobianOperator([leaf], [y])
-
-
-def check_input(x: Any) -> None:
-    """Refuse what no derivative can be taken of."""
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
-        kind: Any = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise ValueError(
-            f"x must be a floating-point tensor, but it is {kind}; for token indices pass the part "
-            "of the model behind the embedding, and embedded inputs."
-        )
+        of = of and f"With respect to {of}, of shape {tuple(leaf.shape)}. "
+        yield JacobianOperator([leaf], [y], of)

@@ -12,10 +12,11 @@ from scipy.special import stdtrit
 
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
 from chione.theory.spectra.jacobian import JacobianSpectrum
+from chione.torch.capture import batches
 from chione.torch.capture.products import JacobianOperator
 from chione.torch.capture.tracing import check_model
 from chione.torch.spectra.chains import theory_of_chain
-from chione.torch.spectra.jacobian import check_input, jacobian_operator
+from chione.torch.spectra.jacobian import jacobian_operator
 from chione.torch.spectra.lanczos import GaussRule, gauss_rule
 
 _DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB
@@ -43,7 +44,8 @@ class ModelJacobian(AbstractResult):
     theory : theory.JacobianSpectrum or None
         The law at infinite width, if the model is a plain multi-layer perceptron.
     note : str
-        Why there is no theory, or what it rests on.
+        What x is where the batch is more than one floating tensor; why there is no theory, or what
+        it rests on.
     """
 
     axes = along("moment", "moments") | along("probe node", "nodes", "weights")
@@ -125,7 +127,7 @@ class ModelJacobian(AbstractResult):
 
 def jacobian_spectrum(
     model: torch.nn.Module,
-    x: torch.Tensor,
+    x: Any,
     *,
     method: str = "auto",
     probes: int = 8,
@@ -143,8 +145,14 @@ def jacobian_spectrum(
     ----------
     model : Module
         Any model; it runs in the mode it is in and is left as it was.
-    x : Tensor
-        One input with its batch axis, floating-point.
+    x : Tensor, tuple, list or dict of Tensors
+        One input with its batch axis, in any form that :func:`chione.torch.inspect` takes. J is
+        taken with respect to the first floating tensor in it, all others held fixed; single
+        numbers, and entries of a dictionary whose name says "mask", are passed over. If it holds
+        integers only (tokens), J is taken with respect to the output of the embedding: the first
+        rows of a table that are picked by them, or, where no table is read, the first floating
+        tensor made from them (a one-hot encoding, a cast). Further embeddings (of positions, of
+        segments) are held fixed.
     method : {"auto", "dense", "lanczos"}
         ``dense`` forms the matrix, one backward pass for each output, and is exact; ``auto`` does
         so up to 512 outputs.
@@ -164,7 +172,8 @@ def jacobian_spectrum(
     Raises
     ------
     ValueError
-        For an input that is not floating-point, or an output that does not depend on it.
+        For a batch in which nothing floating is found or made from integers, or an output that
+        does not depend on it.
     UnsupportedModuleError
         For Lanczos through an operation that has no second derivative.
 
@@ -180,13 +189,14 @@ def jacobian_spectrum(
     .. [1] G. H. Golub, G. Meurant, Matrices, Moments and Quadrature with Applications (2010).
     """
     model = check_model(model)
-    check_input(x)
+    batches.batch_size(x)
     checks.one_of("method", method, ("auto", "dense", "lanczos"))
     probes, steps = checks.integer("probes", probes), checks.integer("steps", steps)
     count = checks.integer("moments", moments)
     generator = torch.Generator().manual_seed(checks.integer("seed", seed, minimum=0))
     theory, note = theory_of_chain(model, x)
     with jacobian_operator(model, x) as operator:
+        note = operator.of + note
         if method == "dense" or (method == "auto" and operator.outputs <= _DENSE):
             return _dense(operator, count, theory, note)
         if count > 2 * steps - 1:
@@ -196,7 +206,7 @@ def jacobian_spectrum(
         rules = []
         for _ in range(probes):
             start = torch.randn(operator.outputs, generator=generator, dtype=torch.float64)
-            rules.append(gauss_rule(operator, start.to(x.device), steps))
+            rules.append(gauss_rule(operator, start.to(operator.device), steps))
         return _lanczos(operator, rules, count, steps, theory, note)
 
 
