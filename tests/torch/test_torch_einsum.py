@@ -1,6 +1,6 @@
 """Contractions with a matrix of parameters are dense layers."""
 
-import math
+import copy
 
 import pytest
 
@@ -47,8 +47,12 @@ def test_a_contraction_has_the_rows_of_the_same_linear_layer(equation, swapped, 
         assert a.expected.mean_square == pytest.approx(b.expected.mean_square, rel=1e-6)
         assert a.mean_square == pytest.approx(b.mean_square, rel=1e-4)
     assert (one[1].fan_in, one[1].fan_out) == (60, 50)
+    before, twin = model.mix.detach().clone(), copy.deepcopy(same)
     initialize_(model, x)
-    assert float(model.mix.detach().std()) == pytest.approx(1.0 / math.sqrt(60), rel=0.6)
+    initialize_(twin, x)
+    assert not torch.equal(model.mix, before)
+    drawn, expected = model.mix.detach().std(), twin[2].weight.detach().std()
+    assert float(drawn) == pytest.approx(float(expected), rel=0.08)  # 3000 draws each
 
 
 @pytest.mark.parametrize("equation", ["bi,io->b", "bi,bi->bi", "bi,io->ob"])
