@@ -261,7 +261,7 @@ class Odd(nn.Module):
         self.mix = nn.Parameter(torch.randn(7, 3))
 
     def forward(self, x):
-        return torch.einsum("bti,ij->btj", self.Twice.apply(self.rnn(x)[0]), self.mix)
+        return torch.einsum("bti,ij->bjt", self.Twice.apply(self.rnn(x)[0]), self.mix)
 
 
 def test_an_unknown_layer_is_marked_measured_and_never_raises():

@@ -117,7 +117,8 @@ class Rules:
             return self._pad
         if name == "bilinear":
             return self._bilinear
-        if name == "linear" or name == "addmm" or name in ops.MATMULS or "conv" in name:
+        dense = name in ("linear", "addmm", "einsum") or name in ops.MATMULS
+        if dense or "conv" in name:
             return self._affine
         return None
 
@@ -125,7 +126,7 @@ class Rules:
 
     def _affine(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> tuple[bool, Any]:
         seen = self.book.seen
-        around = padded(self.book, args[0]) if args else None
+        around = padded(self.book, args[0]) if args and name != "einsum" else None
         call = dense_call(name, args, kwargs, seen) or convolution_call(
             name, args, kwargs, seen, around and around[0]
         )

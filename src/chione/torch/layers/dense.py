@@ -1,4 +1,4 @@
-"""Dense layers: ``linear``, ``addmm``, and products with a matrix that is a parameter."""
+"""Dense layers: ``linear``, ``addmm``, products and contractions with a matrix of parameters."""
 
 from __future__ import annotations
 
@@ -41,6 +41,26 @@ def dense_call(
         if not isinstance(w, torch.Tensor) or w.dim() != 2 or seen(w) is None:
             return None
         return _made(x, w, None, seen, swapped=True, operation="matmul")
+    if name == "einsum":
+        return _contraction(args, seen)
+    return None
+
+
+def _contraction(args: tuple[Any, ...], seen: Look) -> tuple[torch.Tensor, Dense, Weight] | None:
+    """``einsum`` of a matrix that is a parameter with the last axis of a signal."""
+    operands = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
+    if not isinstance(args[0], str) or len(operands) != 2 or "->" not in args[0]:
+        return None
+    before, out = args[0].replace(" ", "").replace("...", ".").split("->")
+    pairs = list(zip(before.split(","), operands, strict=False))
+    for (x, signal), (w, weight) in (pairs, pairs[::-1]):
+        if weight.dim() != 2 or seen(weight) is None or seen(signal) is not None:
+            continue
+        # one letter of the weight is the signal's last, the other is new and comes out last
+        for swapped, (summed, made) in ((True, (w[0], w[1:])), (False, (w[-1], w[:1]))):
+            plain = x[-1:] == summed and out == x[:-1] + made and len(set(x)) == len(x)
+            if len(w) == 2 and plain and made not in x and made != "." != summed:
+                return _made(signal, weight, None, seen, swapped=swapped, operation="einsum")
     return None
 
 
