@@ -108,7 +108,7 @@ def _between(s: Stream, shares: Array) -> tuple[float, float]:
     if t > 1:
         q, q_error = (v.reshape(n, t) @ shares for v in (q, q_error))
         d, d_error = (joined(v, shares) for v in (d, d_error))
-    if not q.all():
+    if not (q > 0.0).all():  # zero, or below it by less than its error
         return math.nan, math.nan
     side = np.sqrt(q)
     double = 2.0 * np.outer(side, side)
