@@ -16,7 +16,8 @@ from doctor_models import MODELS
 from chione.torch import inspect
 from chione.torch.capture import batches
 from chione.torch.capture.gradients import arriving
-from chione.torch.inspection.inspection import measured_moments, trace
+from chione.torch.capture.tracing import trace
+from chione.torch.inspection.inspection import measured_moments
 from chione.torch.inspection.report import InspectionReport
 
 DRAWS, WITHIN, ERRORS = 20, 0.15, 3.0
