@@ -226,6 +226,17 @@ def test_a_siren_gets_the_frequencies_that_its_factor_asks_for_and_critical_laye
     assert 1 / 3 < rows[0].gradient / rows[3].gradient < 3
 
 
+@pytest.mark.parametrize(("times", "waves"), [(0.6, False), (1.7, True)])
+def test_waves_are_meant_where_the_phases_are_longer_than_the_critical_length(times, waves):
+    x = torch.randn(400, 8, generator=seeded())
+    plain = change(Siren(inputs=8, omega=0.01), x)  # a factor that asks for no waves
+    length = plain.changes[0].length * 0.01**2
+    # Weights between -1 / n and 1 / n give phases of mean square omega^2 q / 3 n.
+    omega = math.sqrt(times * length * 3 * 8 / float(x.square().mean()))
+    done = change(Siren(inputs=8, omega=omega), x)
+    assert ("first layer of waves" in done.changes[0].reason) is waves
+
+
 # ---- gated products ---------------------------------------------------------------------------
 
 

@@ -158,7 +158,7 @@ class Chooser:
         if self._is_chained(use):
             role = "stable" if here.target == "edge" else "chained"
             why = f"{here.target}, {here.activation}" + _divided(use)
-            sigma_w = here.sigma_w / use.scale / use.before / math.sqrt(q / (q or 1.0))
+            sigma_w = here.sigma_w / use.scale / use.before
             covered = weight.coverage if self._options.law != "delta_orthogonal" else 1.0
             sigma_w /= math.sqrt(covered)
             return Choice(sigma_w, here.sigma_b / use.scale, here.length / use.scale**2, role, why)
