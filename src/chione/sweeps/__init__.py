@@ -1,0 +1,1 @@
+"""Many small trainings: does a network train where theory says it does?"""
