@@ -24,11 +24,9 @@ from chione.sweeps.training import Training
 _FLOPS = {"float32": 4.5e10, "float64": 2.2e10}  # operations a second
 _ELEMENT_SECONDS = 6e-9  # a unit, forward and backward
 _UPDATE_SECONDS = {"sgd": 0.4e-9, "momentum": 0.9e-9, "adam": 3.5e-9}  # a weight and step
-_LAYER_SECONDS = 2.5e-5  # a layer, step and bundle, shared by its members
+_LAYER_SECONDS = 6e-6  # a layer and step
 _START_SECONDS = 0.5  # the first worker
-_CACHE = 3.2e6  # bytes of weights that are trained side by side
-MEMBERS = 32
-"""Networks of a bundle at most."""
+_SIDE_BY_SIDE = 4  # networks in memory of a worker at a time
 _WORKER_BYTES = 1.5e8  # NumPy, SciPy, chione and a small task
 _COPIES = {"sgd": 2, "momentum": 3, "adam": 4}  # weights, gradients, moments
 _ROW_BYTES = 900.0  # of the ledger, without the losses
@@ -116,7 +114,7 @@ def cost_of(
 def _cost(
     count: int, known: int, flops: float, seconds: float, largest: float, steps: int, workers: int
 ) -> PlanCost:
-    memory = workers * max(largest * MEMBERS, _WORKER_BYTES) / 1e9
+    memory = workers * max(largest * _SIDE_BY_SIDE, _WORKER_BYTES) / 1e9
     rows = count * (_ROW_BYTES + _STEP_BYTES * steps)
     return PlanCost(count, known, flops, seconds + _START_SECONDS, memory, rows)
 
@@ -148,7 +146,7 @@ class Sizes:
             self.step_flops(batch) / _FLOPS[dtype]
             + units * _ELEMENT_SECONDS
             + self.parameters * _UPDATE_SECONDS[optimizer]
-            + self.depth * _LAYER_SECONDS / self.members(optimizer, dtype)
+            + self.depth * _LAYER_SECONDS
         )
         return steps * step
 
@@ -157,8 +155,3 @@ class Sizes:
         number = 8.0 if dtype == "float64" else 4.0
         signals = 3.0 * batch * self.width * self.depth
         return number * (self.parameters * _COPIES[optimizer] + signals)
-
-    def members(self, optimizer: str, dtype: str) -> int:
-        """How many networks are trained side by side: as many as a core's cache serves."""
-        number = 8.0 if dtype == "float64" else 4.0
-        return int(max(1.0, min(MEMBERS, _CACHE / (number * self.parameters))))

@@ -18,22 +18,25 @@ References
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
-from chione.activations import activation
+from chione.activations import AbstractActivation, activation
 from chione.base import Array, ChioneError
 from chione.sweeps.plan import READS_SIGMAS, SweepPlan
-from chione.theory import derivative_kernel, kernel, phase_diagram
+from chione.theory import kernel_map, phase_diagram
+from chione.theory.moments.compiled_kernel import angle
 
-_BISECTIONS = 60  # of correlations in [0, 1]: to rounding
+_START = 1e-3  # of what masks add: the gap is never below it
 
 
 def depth_scales(plan: SweepPlan) -> tuple[Array, Array]:
     """xi_c and xi_chi with axes (activation, dropout, sigma_b, sigma_w).
 
-    NaN where there is none: at criticality, where lengths diverge, and where a scheme draws weights
+    xi_chi is infinite where chi_perp is 1; NaN where there is none, and where a scheme draws weights
     by a rule of its own.
     """
     shape = (len(plan.activation), len(plan.dropout), len(plan.sigma_b), len(plan.sigma_w))
@@ -59,27 +62,35 @@ def scales_over(
         return nothing, nothing.copy()
     with np.errstate(divide="ignore", invalid="ignore"):
         xi_chi = 1.0 / np.abs(np.log(np.asarray(found.chi_perp)))
-    xi_chi = np.where(np.isfinite(xi_chi), xi_chi, np.nan)
     if dropout == 0.0:
         return np.asarray(found.xi_c), xi_chi
     q = np.asarray(found.q_star)
-    return _with_masks(phi, w[None, :] ** 2, b[:, None] ** 2, q), xi_chi
-
-
-def _with_masks(phi: Any, w2: Array, b2: Array, q: Array) -> Array:
-    """xi_c where two inputs see masks of their own, so that c* < 1 in every phase."""
     out = np.full(q.shape, np.nan)
-    inside = np.isfinite(q) & (q > 0.0)
-    w2, b2 = (np.broadcast_to(a, q.shape)[inside] for a in (w2, b2))
-    lengths = q[inside]
-    # C(c) - c is convex, >= 0 at 0 and < 0 at 1: one root, and it is where all inputs end
-    low, high = np.zeros(lengths.shape), np.ones(lengths.shape)
-    for _ in range(_BISECTIONS):
-        c = 0.5 * (low + high)
-        beyond = (w2 * kernel(phi, lengths, lengths, c) + b2) / lengths < c
-        low, high = np.where(beyond, low, c), np.where(beyond, c, high)
-    slope = w2 * derivative_kernel(phi, lengths, lengths, 0.5 * (low + high))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        xi = -1.0 / np.log(np.abs(slope))
-    out[inside] = np.where((slope > 0.0) & (slope < 1.0), xi, np.nan)
-    return out
+    for place in np.argwhere(np.isfinite(q) & (q > 0.0)):
+        i, j = place
+        out[i, j] = _with_masks(phi, float(w[j] ** 2), float(b[i] ** 2), float(q[i, j]), keep)
+    return out, xi_chi
+
+
+def _with_masks(phi: AbstractActivation, w2: float, b2: float, q: float, keep: float) -> float:
+    """xi_c where two inputs see masks of their own, so that c* < 1 in every phase.
+
+    With R the kernel of the slopes and A its average over [c, 1],
+    1 - C = (1 - p) (1 - sigma_b^2 / q) + sigma_w^2 A(c) (1 - c).
+    """
+    try:
+        compiled = kernel_map(phi, q)
+    except ChioneError:
+        return math.nan
+    added = (1.0 - keep) * (1.0 - b2 / q)
+
+    def excess(gap: float) -> float:
+        return added + w2 * float(compiled.average(angle(gap))) * gap - gap
+
+    # C is convex where it rises from C(0) >= 0, so the gap 1 - c* is the one root below 1
+    low, high = added * _START, 1.0
+    if not excess(low) > 0.0 or not excess(high) <= 0.0:
+        return math.nan  # phi = 0 on average and no bias: inputs end orthogonal, c* = 0
+    gap = float(brentq(excess, low, high, xtol=1e-300, rtol=1e-13))
+    slope = abs(w2 * float(compiled.slope(angle(gap))))
+    return -1.0 / math.log(slope) if 0.0 < slope < 1.0 else math.nan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import final
@@ -14,6 +14,10 @@ from chione.sweeps.bundle import train
 from chione.sweeps.costs import Sizes
 from chione.sweeps.tasks import Task, load_task
 from chione.sweeps.training import Outcome, Training
+
+_STACK = 4  # networks that the engine trains side by side
+_A_WORKER = 16  # jobs for each worker: so that they end at about one time
+_SHORTEST, _LONGEST = 0.3, 6.0  # s of a job: the price of handing it over, and what a loss costs
 
 
 @final
@@ -35,25 +39,40 @@ class Job:
     source: str
     digest: str
 
+    def apart(self) -> list[Job]:
+        """One job for each of its trainings."""
+        return [replace(self, trainings=(training,)) for training in self.trainings]
 
-def jobs_of(trainings: Sequence[Training], source: str, task: Task) -> list[Job]:
-    """Bundles of a size that a core's cache serves, the longest first.
+
+def jobs_of(
+    trainings: Sequence[Training], source: str, task: Task, *, workers: int = 1
+) -> list[Job]:
+    """Bundles that keep workers busy and lose little when one dies, the longest first.
 
     The longest first: a short one at the end keeps no worker waiting.
     """
     alike: dict[tuple[object, ...], list[Training]] = defaultdict(list)
     for training in trainings:
         alike[training.bundle].append(training)
-    jobs: list[tuple[float, Job]] = []
+    total = sum(_seconds(group[0], task) * len(group) for group in alike.values())
+    aim = min(max(total / (_A_WORKER * workers), _SHORTEST), _LONGEST)
+    jobs = []
     for group in alike.values():
-        t = group[0]
-        sizes = Sizes(t.depth, t.width, task.inputs, task.classes)
-        members = sizes.members(t.optimizer, t.dtype)
-        each = sizes.seconds(t.steps, t.batch, t.optimizer, t.dtype)
+        members = max(1.0, aim / _seconds(group[0], task)) // _STACK * _STACK
+        members = int(min(max(members, _STACK), len(group)))
         for start in range(0, len(group), members):
-            part = tuple(group[start : start + members])
-            jobs.append((each * len(part), Job(part, source, task.digest)))
-    return [job for _, job in sorted(jobs, key=lambda item: -item[0])]
+            jobs.append(Job(tuple(group[start : start + members]), source, task.digest))
+    return sorted(jobs, key=lambda job: -weight(job, task))
+
+
+def weight(job: Job, task: Task) -> float:
+    """Seconds of CPU time that a job is expected to take."""
+    return _seconds(job.trainings[0], task) * len(job.trainings)
+
+
+def _seconds(t: Training, task: Task) -> float:
+    sizes = Sizes(t.depth, t.width, task.inputs, task.classes)
+    return sizes.seconds(t.steps, t.batch, t.optimizer, t.dtype)
 
 
 def run_job(job: Job) -> list[Outcome]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from chione.activations import activation as resolve
 from chione.base import SpecError, checks
+from chione.sweeps.initial import SCHEMES
 from chione.sweeps.training import Training
 
 AXES = (
@@ -22,9 +23,6 @@ AXES = (
 CELL = AXES[:-2]
 """Axes of a cell: learning rates are chosen among, seeds are averaged over."""
 OPTIMIZERS = ("sgd", "momentum", "adam")
-SCHEMES = (
-    *("sigmas", "pytorch", "xavier", "he", "calculate_gain", "orthogonal", "lsuv", "chione"),
-)
 READS_SIGMAS = "sigmas"
 LAWS = ("gaussian", "orthogonal", "uniform")
 DTYPES = ("float32", "float64")

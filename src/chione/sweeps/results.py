@@ -26,7 +26,7 @@ from chione.base import (
     result,
     write_whole,
 )
-from chione.sweeps.plan import AXES, SweepPlan
+from chione.sweeps.plan import AXES, CELL, READS_SIGMAS, SweepPlan
 from chione.sweeps.training import Outcome
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ QUANTITIES = ("accuracy", "test_accuracy", "loss")
 MISSING = "missing"
 STATUSES = ("done", "diverged", "failed", "lost", MISSING)
 EVERY = (*AXES[:-1], "seed")
-CELL = EVERY[:-2]
 _THEORY = ("activation", "dropout", "sigma_b", "sigma_w")
 _EXPORTS = (".csv", ".parquet")
 
@@ -129,6 +128,43 @@ class SweepResult(AbstractResult):
     def varied(self) -> tuple[str, ...]:
         """Axes of a cell that have more than one value."""
         return tuple(name for name in CELL if getattr(self, name).size > 1)
+
+    @property
+    def threshold(self) -> float:
+        """Accuracy above which a cell counts as trained: halfway from guessing to the best."""
+        known = self.mean["accuracy"][np.isfinite(self.mean["accuracy"])]
+        return 0.5 * (1.0 / self.classes + float(known.max(initial=1.0 / self.classes)))
+
+    def agreement(self, scales: float = 6.0) -> dict[str, float] | None:
+        r"""Share of the cells in which a depth below some depth scales and training agree.
+
+        Parameters
+        ----------
+        scales : float
+            How many depth scales: 6 by Schoenholz et al. 2017.
+
+        Returns
+        -------
+        dict of str to float or None
+            By "xi_c", "xi_chi" and the smaller of both, "both"; None where no cell has a theory, or
+            depths are not swept.
+        """
+        if self.depth.size < 2 or self.scheme.tolist() != [READS_SIGMAS]:
+            return None
+        accuracy = self.mean["accuracy"]
+        trained, depth = accuracy > self.threshold, self.depth[:, None, None]
+        out = {}
+        for name, xi in self._scales().items():
+            known = np.isfinite(accuracy) & ~np.isnan(xi)
+            if known.any():
+                out[name] = float(np.mean((depth < scales * xi) == trained, where=known))
+        return out or None
+
+    def _scales(self) -> dict[str, Array]:
+        """Depth scales in the shape of cells."""
+        over = {"xi_c": self.xi_c, "xi_chi": self.xi_chi, "both": np.fmin(self.xi_c, self.xi_chi)}
+        # (activation, dropout, b, w) among (activation, scheme, weights, optimizer, dropout, ...)
+        return {n: x[:, None, None, None, :, None, None] for n, x in over.items()}
 
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """Draw a quantity over what was swept, with lines of theory where there are some.
