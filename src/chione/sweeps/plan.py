@@ -19,7 +19,11 @@ from chione.sweeps.training import OPTIMIZERS, SCHEMES, Training
 AXES = (*EVERY[:-1], "seeds")
 """Fields of a plan that make axes, in the order of the axes."""
 _RATES = {"sgd": 0.05, "momentum": 0.01, "adam": 0.001}
-WORDS: dict[str, tuple[str, ...]] = {"scheme": SCHEMES, "weights": WEIGHT_LAWS, "optimizer": OPTIMIZERS}
+WORDS: dict[str, tuple[str, ...]] = {
+    "scheme": SCHEMES,
+    "weights": WEIGHT_LAWS,
+    "optimizer": OPTIMIZERS,
+}
 """What the axes of words may say."""
 DTYPES = ("float32", "float64")
 _LONGEST_NAME = 200  # characters of an activation: what an array of words in a file may hold
