@@ -22,7 +22,7 @@ from chione.sweeps.boundary_depth import BoundaryDepth, boundary_depth
 from chione.sweeps.boundary_result import USUAL, BoundaryResult
 from chione.sweeps.bundle import SHARES
 from chione.sweeps.depth_constant import DepthConstant, depth_constant
-from chione.sweeps.depth_scales import SIDES, DepthScales, depth_scales
+from chione.sweeps.boundary_scales import SIDES, DepthScales, depth_scales
 from chione.sweeps.plan import SweepPlan
 from chione.sweeps.training import Outcome, Training
 
