@@ -1,198 +1,180 @@
 r"""Where training ends: for each sigma_w the largest depth that trains, found by bisection.
 
 Theory says that signals and gradients survive a few depth scales :math:`\xi`, so the search begins
-at 6 of them and needs a few depths where a grid needs them all. What "trains" means is fixed before:
-a network of a seed trains if, with one of the learning rates, the mean accuracy of ten batches on
-the training set reaches `share` within the steps; a depth does if more than half of its networks do.
+at 6 of them and needs a few depths where a grid needs them all. The outcome is the constant a in
+:math:`L = a\, \xi`, on either side of the critical line, and how well that law describes it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
-from chione.base import ChioneError, SpecError, checks
-from chione.sweeps.bisection import Bisection, ladder
-from chione.sweeps.boundary_depth import BoundaryDepth, boundary_depth
-from chione.sweeps.boundary_result import USUAL, BoundaryResult
+from chione.base import SpecError, cost
+from chione.base.engines import engine as choose_engine
+from chione.sweeps.bisection import ladder
+from chione.sweeps.boundary_result import BoundaryResult
+from chione.sweeps.boundary_scales import depth_scales
+from chione.sweeps.boundary_search import RATES, search, summarise
 from chione.sweeps.bundle import SHARES
-from chione.sweeps.depth_constant import DepthConstant, depth_constant
-from chione.sweeps.boundary_scales import SIDES, DepthScales, depth_scales
+from chione.sweeps.costs import UNATTENDED, cost_of
+from chione.sweeps.ledger import Ledger
 from chione.sweeps.plan import SweepPlan
-from chione.sweeps.training import Outcome, Training
+from chione.sweeps.tasks import Task, load_task
+from chione.sweeps.trainer import Trainer
 
-Trainer = Callable[[Sequence[Training]], Sequence[Outcome]]
-"""Trains any trainings, in the order given."""
-
-RATES = {"sgd": (0.003, 0.03, 0.3), "momentum": (0.0003, 0.003, 0.03), "adam": (1e-4, 1e-3, 1e-2)}
-"""Learning rates that are tried where none are given."""
+RATIO = 1.15
+"""Of one depth to the one before, where nothing else is said."""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """What the networks of one sigma and depth did."""
-
-    sigma_w: float
-    depth: int
-    trained: int
-    seeds: int
-    accuracy: float
-
-
-def search(
-    plan: SweepPlan,
-    scales: Sequence[DepthScales],
-    train: Trainer,
+def boundary(
+    activation: str,
+    sigma_w: Any,
+    sigma_b: float = 0.05,
     *,
-    share: float,
-    data: str,
-    progress: Callable[[float, float], None] | None = None,
-) -> tuple[list[Bisection], list[Trial]]:
-    """Bisect each sigma of a plan whose depths are the ladder; all sigmas go on together."""
-    depths = plan.depth
-    stride = max(1, round(math.log(2.0) / math.log(depths[-1] / depths[0]) * (len(depths) - 1)))
-    hunts = [Bisection(len(depths), _start(s, depths), stride) for s in scales]
-    trials: list[Trial] = []
-    expected = 1.0 + 2.0 + math.log2(len(depths))  # rounds
-    rounds = 0
-    while True:
-        asked = [(k, h.next) for k, h in enumerate(hunts)]
-        places = [(k, rung) for k, rung in asked if rung is not None]
-        if not places:
-            return hunts, trials
-        cells = [
-            replace(plan, sigma_w=(plan.sigma_w[k],), depth=(depths[rung],)).trainings(data)
-            for k, rung in places
-        ]
-        ended = [replace(t, until=share) for cell in cells for t in cell]
-        outcomes = iter(train(ended))
-        for (k, rung), cell in zip(places, cells, strict=True):
-            trial = _judge(cell, [next(outcomes) for _ in cell], share)
-            hunts[k].tell(rung, 2 * trial.trained > trial.seeds)
-            trials.append(trial)
-        rounds += 1
-        if progress is not None:
-            progress(float(rounds), max(expected, rounds + 1.0))
-
-
-def _start(scales: DepthScales, depths: Sequence[int]) -> int:
-    """The rung at six depth scales; the middle where theory has none."""
-    guess = USUAL * scales.shorter
-    if math.isinf(guess):
-        return len(depths) - 1 if scales.side == "critical" else len(depths) // 2
-    return int(np.argmin(np.abs(np.log(depths) - math.log(max(guess, 1.0)))))
-
-
-def _judge(cell: Sequence[Training], outcomes: Sequence[Outcome], share: float) -> Trial:
-    """Best of the rates for each seed, then how many seeds got there."""
-    got: dict[int, bool] = defaultdict(bool)
-    best: dict[int, float] = defaultdict(float)
-    for t, o in zip(cell, outcomes, strict=True):
-        if o.status in ("failed", "lost"):
-            raise ChioneError(
-                f"A training of depth {t.depth} at sigma_w = {t.sigma_w:g} was {o.status}: "
-                f"{o.message or 'no reason is known'}; run again to train it anew."
-            )
-        got[t.seed] |= any(at >= share for at, _ in o.steps_to)
-        best[t.seed] = max(best[t.seed], o.accuracy if math.isfinite(o.accuracy) else 0.0)
-    accuracy = sum(best.values()) / len(best)
-    return Trial(cell[0].sigma_w, cell[0].depth, sum(got.values()), len(got), accuracy)
-
-
-# ---- from trials to a result -----------------------------------------------------------------
-
-
-def summarise(
-    plan: SweepPlan,
-    scales: Sequence[DepthScales],
-    hunts: Sequence[Bisection],
-    trials: Sequence[Trial],
-    *,
-    share: float,
+    depth: tuple[int, int] = (1, 200),
+    ratio: float = RATIO,
+    share: float = 0.5,
+    width: int = 64,
+    weights: str = "gaussian",
+    optimizer: str = "sgd",
+    rate: Any = None,
+    seeds: Any = 3,
+    dropout: float = 0.0,
+    steps: int = 200,
+    batch: int = 64,
+    dtype: str = "float32",
+    data: str | os.PathLike[str] = "digits",
+    out: str | os.PathLike[str] | None = None,
+    engine: Any = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    effort: float = 1.0,
 ) -> BoundaryResult:
-    """Depths with errors, constants by side, and all that was tried."""
-    low, high = plan.depth[0], plan.depth[-1]
-    found = [_depth(w, h, trials, low, high) for w, h in zip(plan.sigma_w, hunts, strict=True)]
-    columns = {
-        name: np.array([getattr(d, name) for d in found])
-        for name in ("depth", "lower", "upper", "log_error")
-    }
-    tried = sorted(trials, key=lambda t: (t.sigma_w, t.depth))
-    each = len(plan.rate) * len(plan.seeds)
-    sides = tuple(s.side for s in scales)
-    xi = {name: np.array([getattr(s, name) for s in scales]) for name in ("xi_c", "xi_chi")}
-    censored = np.array([h.censored for h in hunts])
-    return BoundaryResult(
-        activation=plan.activation[0],
-        weights=plan.weights[0],
-        optimizer=plan.optimizer[0],
-        data=plan.data,
-        sigma_b=plan.sigma_b[0],
-        dropout=plan.dropout[0],
-        share=share,
-        width=plan.width[0],
-        steps=plan.steps,
-        batch=plan.batch,
-        seeds=len(plan.seeds),
-        rates=np.array(plan.rate),
-        range=np.array([low, high], dtype=np.float64),
-        sigma_w=np.array(plan.sigma_w),
-        **columns,
-        censored=censored,
-        side=sides,
-        **xi,
-        tried_sigma_w=np.array([t.sigma_w for t in tried]),
-        tried_depth=np.array([float(t.depth) for t in tried]),
-        tried_trained=np.array([float(t.trained) for t in tried]),
-        tried_accuracy=np.array([t.accuracy for t in tried]),
-        trainings=each * len(tried),
-        grid=plan.count,
-        constants=constants(sides, xi, columns["depth"], columns["log_error"], censored),
+    r"""Find the largest depth that trains for each sigma_w, and the constant in depth = a xi.
+
+    A network trains if, with one of the rates, the mean training accuracy of ten batches reaches
+    `share` within the steps. A depth trains if more than half of the seeds do. Depths stand on a
+    ladder; for each sigma_w the search begins at six depth scales, doubles or halves until one rung
+    trains and a deeper one does not, and bisects what lies between. From all that was seen the
+    depth at which half of the networks train follows with an error, see
+    :mod:`chione.sweeps.boundary_depth`.
+
+    Parameters
+    ----------
+    activation : str
+        A name or formula that :func:`chione.activation` accepts.
+    sigma_w : float or array_like
+        Deviations of the weights, times :math:`\sqrt{n_{in}}`.
+    sigma_b : float
+        Deviation of the biases.
+    depth : tuple of int
+        Smallest and largest number of hidden layers that may be tried.
+    ratio : float
+        Of neighbouring depths: the resolution.
+    share : {0.25, 0.5, 0.75, 0.9, 0.95, 0.99}
+        Training accuracy that has to be reached.
+    width, steps, batch : int
+        Units of a layer, steps of a training, inputs of a step.
+    weights : {"gaussian", "orthogonal", "uniform"}
+        Law of the weights.
+    optimizer : {"sgd", "momentum", "adam"}
+        Optimiser.
+    rate : float or array_like, optional
+        Learning rates to try; four by default, half a decade apart.
+    seeds : int or sequence of int
+        How many networks for each sigma_w and depth, or which seeds.
+    dropout : float
+        Probability with which a unit is dropped.
+    dtype, data, out, engine, workers
+        As in :func:`chione.sweep`; with `out`, a ledger, an interrupted search goes on.
+    progress : callable, optional
+        Called with (trainings ended, about how many in all).
+    effort : float
+        How many times the limits it may take: 4 GB and 60 s of CPU time, or one hour with `out`.
+
+    Returns
+    -------
+    BoundaryResult
+        The same numbers for every engine, and after any interruption.
+
+    Raises
+    ------
+    SpecError, ValueError, TypeError
+        If an argument cannot be understood.
+    CostError
+        If it would take more than `effort` allows.
+    ChioneError
+        If a training fails for another reason than that it diverges.
+
+    Examples
+    --------
+    >>> import chione as ch
+    >>> found = ch.boundary("tanh", [0.5, 2.0], depth=(1, 40), steps=60, seeds=1, width=32,
+    ...                     data="synthetic", rate=[0.03, 0.1])
+    >>> bool(found.depth[0] < found.depth[1])
+    True
+    """
+    rungs = ladder(*_pair(depth), ratio)
+    plan = SweepPlan(
+        activation, sigma_w=sigma_w, sigma_b=sigma_b, depth=rungs, width=width, weights=weights,
+        optimizer=optimizer, rate=RATES.get(optimizer, (0.1,)) if rate is None else rate,
+        seeds=seeds, dropout=dropout, steps=steps, batch=batch, dtype=dtype, data=data,
+    )  # fmt: skip
+    _check(plan, share)
+    task = load_task(plan.data)
+    scales = [depth_scales(activation, w, plan.sigma_b[0], dropout) for w in plan.sigma_w]
+    _check_cost(plan, task, out is not None, effort)
+    each = len(plan.rate) * len(plan.seeds) * len(plan.sigma_w)
+    expected = each * (3 + math.ceil(math.log2(len(rungs))))
+    with ExitStack() as stack:
+        ledger = None if out is None else stack.enter_context(Ledger(out))
+        runner = stack.enter_context(choose_engine(engine, workers=workers))
+        told = None if progress is None else lambda n: progress(n, max(n, expected))
+        trainer = Trainer(task, plan.data, runner, ledger, told)
+        hunts, trials = search(plan, scales, trainer, share=share, data=task.digest)
+    return summarise(plan, scales, hunts, trials, share=share)
+
+
+def _pair(depth: Any) -> tuple[int, int]:
+    try:
+        low, high = (int(d) for d in depth)
+    except (TypeError, ValueError):
+        raise SpecError(
+            f"depth must be two whole numbers, as in (1, 200), but it is {depth!r:.60}."
+        ) from None
+    return low, high
+
+
+def _check(plan: SweepPlan, share: float) -> None:
+    """Refuse a criterion that is not recorded, and more than one of what a boundary has one of."""
+    if share not in SHARES:
+        known = ", ".join(str(s) for s in SHARES)
+        raise SpecError(f"share must be one of {known}, but it is {share!r}.")
+    for name in ("activation", "sigma_b", "width", "weights", "optimizer", "dropout"):
+        if len(getattr(plan, name)) > 1:
+            raise SpecError(f"{name} must be one value, but it is {getattr(plan, name)!r:.60}.")
+
+
+def _check_cost(plan: SweepPlan, task: Task, kept: bool, effort: float) -> None:
+    """The longest course that a search can take: every rung that bisection may ask for."""
+    rungs = 3 + math.ceil(math.log2(len(plan.depth)))
+    deepest = SweepPlan(
+        plan.activation, sigma_w=plan.sigma_w, sigma_b=plan.sigma_b, depth=plan.depth[-1:],
+        width=plan.width, optimizer=plan.optimizer, rate=plan.rate, seeds=plan.seeds,
+        steps=plan.steps, batch=plan.batch, dtype=plan.dtype, data=plan.data,
+    )  # fmt: skip
+    price = cost_of(deepest.trainings(task.digest), task.inputs, task.classes)
+    # rungs double in depth, so that all below the deepest together cost about as much as it
+    cost.check(
+        f"the search for {len(plan.sigma_w)} boundaries with up to {rungs} depths each",
+        seconds=2.0 * price.seconds,
+        gigabytes=price.gigabytes,
+        limit=cost.SECONDS if not kept else UNATTENDED,
+        fits="" if kept else "an hour is allowed with a ledger (out=), which keeps what is done; "
+        "a smaller depth, width or number of steps fits as well",
+        effort=effort,
     )
-
-
-def _depth(
-    w: float, hunt: Bisection, trials: Sequence[Trial], low: int, high: int
-) -> BoundaryDepth:
-    if hunt.censored:
-        end = float(high if hunt.censored > 0 else low)
-        return BoundaryDepth(end, end, end, 0.0)
-    seen = [(t.depth, t.trained, t.seeds) for t in trials if t.sigma_w == w]
-    return boundary_depth(seen, low, high)
-
-
-def constants(
-    sides: Sequence[str], xi: dict[str, Any], depth: Any, log_error: Any, censored: Any
-) -> tuple[DepthConstant, ...]:
-    """Fits of depth = a xi, for each side and scale that has at least two boundaries."""
-    out = []
-    for side in SIDES:
-        for name, scale in xi.items():
-            with np.errstate(invalid="ignore"):
-                known = np.isfinite(scale) & (scale > 0.0) & (censored >= 0)
-            known &= np.array(sides) == side
-            beyond = censored[known] > 0
-            if (~beyond).sum() < 2:
-                continue
-            log_xi = np.log(scale[known])
-            fit = depth_constant(np.log(depth[known]) - log_xi, log_error[known], log_xi, beyond)
-            out.append(_constant(side, name, int((~beyond).sum()), int(beyond.sum()), fit))
-    return tuple(out)
-
-
-def _constant(
-    side: str, scale: str, count: int, censored: int, fit: tuple[float, ...]
-) -> DepthConstant:
-    a, error, scatter, exponent, exponent_error = fit
-    law = f"; depth goes as {scale}^({exponent:.2f} +- {exponent_error:.2f})"
-    more = f" and {censored} beyond the largest depth" if censored else ""
-    sentence = (
-        f"{side}: depth = ({a:.2f} +- {error:.2f}) {scale}, with a scatter of {scatter:.0%} over "
-        f"{count} boundaries{more}{law if math.isfinite(exponent) else ''}."
-    )
-    return DepthConstant(side, scale, count, censored, *fit, sentence)

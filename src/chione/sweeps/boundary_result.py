@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import AbstractResult, Array, result, text_table
-from chione.sweeps.depth_constant import DepthConstant
+from chione.sweeps.boundary_constant import DepthConstant
 
 USUAL = 6.0
 """Depth scales to which networks train by Schoenholz et al., ICLR 2017, figure 5."""
