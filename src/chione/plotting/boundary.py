@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from chione.base import Array
@@ -15,7 +16,7 @@ from chione.plotting.style import BLACK, BLUE, GREY, VERMILLION
 
 @dataclass(frozen=True)
 class BoundaryPicture:
-    """What is drawn: arrays over sigma_w, then arrays over all that was tried."""
+    """What is drawn: arrays over sigma_w, lines of theory, then arrays over all that was tried."""
 
     title: str
     sigma_w: Array
@@ -23,8 +24,11 @@ class BoundaryPicture:
     lower: Array
     upper: Array
     censored: NDArray[np.int64]
-    of_correlations: Array
-    of_gradients: Array
+    xi_c: Array
+    xi_chi: Array
+    line_sigma_w: Array
+    line_xi_c: Array
+    line_xi_chi: Array
     tried_sigma_w: Array
     tried_depth: Array
     tried_share: Array
@@ -50,13 +54,16 @@ def draw_boundary(ax: Axes, data: BoundaryPicture) -> None:
     figure = ax.get_figure(root=True)
     if figure is not None:
         figure.colorbar(shown, ax=ax, label="share of networks that train")
-    ax.plot(data.sigma_w, data.of_correlations, color=BLUE, label=r"theory: $6\,\xi_c$", zorder=2)
     ax.plot(
-        data.sigma_w, data.of_gradients, color=VERMILLION, ls="--", zorder=2,
+        data.line_sigma_w, 6.0 * data.line_xi_c, color=BLUE, label=r"theory: $6\,\xi_c$", zorder=2
+    )
+    ax.plot(
+        data.line_sigma_w, 6.0 * data.line_xi_chi, color=VERMILLION, ls="--", zorder=2,
         label=r"theory: $6\,/\,|\log \chi_\perp|$",
     )  # fmt: skip
-    _points(ax, data, np.ones_like(data.depth))
+    _points(ax, data)
     ax.set_yscale("log")
+    # the longest depth scale is infinite: what was tried decides what is shown
     low, high = float(data.tried_depth.min()), float(data.tried_depth.max())
     ax.set_ylim(low / 1.3, high * 1.5)
     ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
@@ -68,8 +75,8 @@ def draw_boundary(ax: Axes, data: BoundaryPicture) -> None:
 def draw_ratio(ax: Axes, data: BoundaryPicture) -> None:
     """The boundary in depth scales: level where the theory holds."""
     scales = (
-        (data.of_correlations / 6.0, BLUE, "o", r"$L / \xi_c$"),
-        (data.of_gradients / 6.0, VERMILLION, "s", r"$L\,|\log \chi_\perp|$"),
+        (data.xi_c, BLUE, "o", r"$L / \xi_c$"),
+        (data.xi_chi, VERMILLION, "s", r"$L\,|\log \chi_\perp|$"),
     )
     for scale, colour, marker, label in scales:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -81,8 +88,10 @@ def draw_ratio(ax: Axes, data: BoundaryPicture) -> None:
             mfc="white", label=label,
         )  # fmt: skip
     ax.axhline(6.0, color=GREY, lw=1.0, ls=":")
-    ax.annotate("6", (1.0, 6.0), xycoords=("axes fraction", "data"), color=GREY, va="bottom")
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 6.0)))
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
     ax.set_ylabel("largest depth that trains, in depth scales")
     ax.set_title("Where the theory holds this is level")
@@ -90,13 +99,12 @@ def draw_ratio(ax: Axes, data: BoundaryPicture) -> None:
         ax.legend(loc="best")
 
 
-def _points(ax: Axes, data: BoundaryPicture, scale: Array) -> None:
+def _points(ax: Axes, data: BoundaryPicture) -> None:
     """Boundaries with bars; arrows where they lie beyond what was tried."""
-    y = data.depth / scale
-    inside = data.censored == 0
-    bars = np.array([(data.depth - data.lower) / scale, (data.upper - data.depth) / scale])
+    y, inside = data.depth, data.censored == 0
+    bars = np.maximum(np.array([y - data.lower, data.upper - y]), 0.0)
     ax.errorbar(
-        data.sigma_w[inside], y[inside], np.maximum(bars[:, inside], 0.0), fmt="o", ms=5.0,
+        data.sigma_w[inside], y[inside], bars[:, inside], fmt="o", ms=5.0,
         color=BLACK, mfc="white", mew=1.2, label="measured boundary", zorder=4,
     )  # fmt: skip
     for sign, marker in ((1, "^"), (-1, "v")):

@@ -26,7 +26,7 @@ from chione.sweeps.plan import SweepPlan
 from chione.sweeps.tasks import Task, load_task
 from chione.sweeps.trainer import Trainer
 
-RATIO = 1.15
+RATIO = 1.1
 """Of one depth to the one before, where nothing else is said."""
 
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from chione.base import AbstractResult, Array, result, text_table
 from chione.sweeps.boundary_constant import DepthConstant
+from chione.sweeps.depth_scales import scales_over
 
 USUAL = 6.0
 """Depth scales to which networks train by Schoenholz et al., ICLR 2017, figure 5."""
+_FINE = 200  # points of a line of theory
 
 
 @final
@@ -141,11 +143,19 @@ class BoundaryResult(AbstractResult):
         from chione.plotting.panels import assemble
 
         picture = BoundaryPicture(
-            self.title, self.sigma_w, self.depth, self.lower, self.upper, self.censored,
-            USUAL * self.xi_c, USUAL * self.xi_chi, self.tried_sigma_w, self.tried_depth,
+            self.title, self.sigma_w, self.depth, self.lower, self.upper, self.censored, self.xi_c,
+            self.xi_chi, *self._lines(), self.tried_sigma_w, self.tried_depth,
             self.tried_trained / self.seeds,
         )  # fmt: skip
         return assemble(boundary_picture(picture), ax=ax, field=field)
+
+    def _lines(self) -> tuple[Array, Array, Array]:
+        """sigma_w, xi_c and xi_chi, finely where that is quick."""
+        if self.dropout > 0.0 or self.sigma_w.size < 2:
+            return self.sigma_w, self.xi_c, self.xi_chi
+        w = np.unique(np.append(self.sigma_w, np.linspace(*self.sigma_w[[0, -1]], _FINE)))
+        xi_c, xi_chi = scales_over(self.activation, w, [self.sigma_b])
+        return w, xi_c[0], xi_chi[0]
 
 
 def _bound(depth: float, censored: int) -> str:
