@@ -47,6 +47,7 @@ _RESULTS = {
     "simulation.SimulationResult": "simulation.result",
     "sweeps.BoundaryResult": "sweeps.boundary_result",
     "sweeps.DepthConstant": "sweeps.boundary_constant",
+    "sweeps.SweepResult": "sweeps.results",
     "theory.AffineSolution": "theory.critical.affine_solutions",
     "theory.BackwardPass": "theory.depth.gradients",
     "theory.Basins": "theory.meanfield.basins",

@@ -127,7 +127,6 @@ def draw_map(ax: Axes, picture: SweepMap) -> None:
         picture.x.edges, picture.y.edges, np.ma.masked_invalid(picture.values),
         cmap=HEAT, norm=norm, rasterized=True,
     )  # fmt: skip
-    mesh.set_edgecolor("face")
     if not np.all(np.isfinite(picture.values)):
         ax.patch.set(facecolor="#e6e6e6", hatch="////", edgecolor="#b5b5b5")
     figure = ax.get_figure(root=True)

@@ -26,7 +26,8 @@ from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, activation
 from chione.base import Array, ChioneError
-from chione.sweeps.plan import READS_SIGMAS, SweepPlan
+from chione.sweeps.axes import READS_SIGMAS
+from chione.sweeps.plan import SweepPlan
 from chione.theory import kernel_map, phase_diagram
 from chione.theory.moments.compiled_kernel import angle
 
@@ -36,8 +37,8 @@ _START = 1e-3  # of what masks add: the gap is never below it
 def depth_scales(plan: SweepPlan) -> tuple[Array, Array]:
     """xi_c and xi_chi with axes (activation, dropout, sigma_b, sigma_w).
 
-    xi_chi is infinite where chi_perp is 1; NaN where there is none, and where a scheme draws weights
-    by a rule of its own.
+    xi_chi is infinite where chi_perp is 1; NaN where there is none, and where a
+    scheme draws weights by a rule of its own.
     """
     shape = (len(plan.activation), len(plan.dropout), len(plan.sigma_b), len(plan.sigma_w))
     xi_c, xi_chi = np.full(shape, np.nan), np.full(shape, np.nan)

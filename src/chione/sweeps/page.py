@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from chione.base import page_width, paragraph, text_table
-from chione.sweeps.results import STATUSES, SweepResult
+from chione.sweeps.axes import STATUSES, Swept
 
 _ROWS, _COLUMNS = 24, 11  # of a grid; more are thinned out
 _LONGEST = 30  # rows of a list
 
 
-def page(result: SweepResult) -> str:
+def page(result: Swept) -> str:
     """The page."""
     width = page_width()
     blocks = ["SweepResult", paragraph(_head(result), width=width)]
@@ -25,13 +25,14 @@ def page(result: SweepResult) -> str:
         blocks += _grid(result, grid[0], grid[1], width)
     else:
         blocks += _list(result, varied, width)
+    blocks += [paragraph(reason, width=width) for reason in result.problems]
     words = agreement_words(result)
     if words:
         blocks.append(paragraph(words, width=width))
     return "\n\n".join(blocks)
 
 
-def _head(result: SweepResult) -> str:
+def _head(result: Swept) -> str:
     counts = Counter(result.outcome.ravel().tolist())
     ends = ", ".join(f"{counts[word]} {word}" for word in STATUSES if counts[word])
     over = " x ".join(f"{getattr(result, n).size} {n}" for n in result.varied) or "one network"
@@ -49,7 +50,7 @@ def _head(result: SweepResult) -> str:
     )
 
 
-def _grid(result: SweepResult, rows: str, columns: str, width: int) -> list[str]:
+def _grid(result: Swept, rows: str, columns: str, width: int) -> list[str]:
     """Accuracy over two axes."""
     values = np.squeeze(result.mean["accuracy"])  # CELL has depth before sigma_b before sigma_w
     y, x = getattr(result, rows), getattr(result, columns)
@@ -62,7 +63,7 @@ def _grid(result: SweepResult, rows: str, columns: str, width: int) -> list[str]
     return [title, text_table(head, lines, align=">" * len(head), width=width)]
 
 
-def _list(result: SweepResult, varied: tuple[str, ...], width: int) -> list[str]:
+def _list(result: Swept, varied: tuple[str, ...], width: int) -> list[str]:
     """Means with standard errors, a line a cell."""
     names = varied or ("activation",)
     shape = result.counted.shape
@@ -96,7 +97,7 @@ def _thinned(n: int, most: int) -> np.ndarray[Any, Any]:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
-def agreement_words(result: SweepResult) -> str:
+def agreement_words(result: Swept) -> str:
     """In how many cells theory's 6 xi and training say the same."""
     found = result.agreement()
     if found is None:

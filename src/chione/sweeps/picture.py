@@ -26,9 +26,8 @@ from chione.plotting.sweeps import (
     draw_map,
     is_geometric,
 )
+from chione.sweeps.axes import CELL, QUANTITIES, READS_SIGMAS, Swept
 from chione.sweeps.depth_scales import scales_over
-from chione.sweeps.plan import CELL, READS_SIGMAS
-from chione.sweeps.results import QUANTITIES, SweepResult
 from chione.theory import critical_line
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ _POINTS = 300  # of a line of theory
 class _View:
     """A result seen through a choice: places on the axes that are fixed, by name."""
 
-    result: SweepResult
+    result: Swept
     quantity: str
     at: dict[str, int]
 
@@ -83,7 +82,7 @@ class _View:
         return getattr(self.result, axis)[self.at.get(axis, 0)]
 
 
-def draw(result: SweepResult, *, ax: Any = None, field: str | None = None) -> Figure:
+def draw(result: Swept, *, ax: Any = None, field: str | None = None) -> Figure:
     """The picture of one quantity, in panels where more was swept than a map can show."""
     quantity = FIELDS[0] if field is None else field
     if quantity not in FIELDS:
@@ -91,7 +90,7 @@ def draw(result: SweepResult, *, ax: Any = None, field: str | None = None) -> Fi
     return assemble(picture(result, quantity), ax=ax)
 
 
-def picture(result: SweepResult, quantity: str) -> Picture:
+def picture(result: Swept, quantity: str) -> Picture:
     """The panels of one quantity."""
     shown, rest = _arranged(result)
     split, series = _divided(result, rest, maps=len(shown) == 2)
@@ -112,7 +111,7 @@ def picture(result: SweepResult, quantity: str) -> Picture:
     return Picture(panels, columns=min(3, max(1, len(panels))))
 
 
-def _arranged(result: SweepResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _arranged(result: Swept) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Axes of a panel, and the other axes that vary."""
     varied = result.varied
     numbers = [name for name in _NUMBERS if name in varied]
@@ -128,7 +127,7 @@ def _arranged(result: SweepResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _divided(
-    result: SweepResult, rest: tuple[str, ...], *, maps: bool
+    result: Swept, rest: tuple[str, ...], *, maps: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Axes that make panels, and those that make series within a panel."""
     if maps:
@@ -139,7 +138,7 @@ def _divided(
     return rest, ()
 
 
-def _choices(result: SweepResult, axes: tuple[str, ...]) -> Iterator[dict[str, int]]:
+def _choices(result: Swept, axes: tuple[str, ...]) -> Iterator[dict[str, int]]:
     for places in itertools.product(*(range(getattr(result, name).size) for name in axes)):
         yield dict(zip(axes, places, strict=True))
 
@@ -219,7 +218,7 @@ def _series(view: _View, axis: str, names: tuple[str, ...]) -> tuple[Series, ...
 # ---- words and scales ------------------------------------------------------------------------
 
 
-def _axis(result: SweepResult, name: str) -> Axis:
+def _axis(result: Swept, name: str) -> Axis:
     values = np.asarray(getattr(result, name), dtype=float)
     return Axis(values, _AXIS_WORDS[name], is_geometric(values))
 
@@ -269,18 +268,15 @@ def _value_words(view: _View, name: str) -> str:
     return f"{_SHORT[name]}{value:g}" if name in _SHORT else str(value)
 
 
-def _values(result: SweepResult, quantity: str) -> Array:
-    if quantity in result.mean:
-        return result.mean[quantity]
-    return np.asarray(getattr(result, quantity), dtype=float)
+def _values(result: Swept, quantity: str) -> Array:
+    known = result.mean[quantity] if quantity in result.mean else getattr(result, quantity)
+    return np.asarray(known, dtype=float)
 
 
-def _take(
-    a: Array, names: tuple[str, ...], at: dict[str, int], wanted: tuple[str, ...]
-) -> Array:
+def _take(a: Array, names: tuple[str, ...], at: dict[str, int], wanted: tuple[str, ...]) -> Array:
     """Entries of an array with named axes: `wanted` stay, in that order; others are fixed."""
     for k in reversed(range(len(names))):
         if names[k] not in wanted:
             a = np.take(a, at.get(names[k], 0), axis=k)
     left = [name for name in names if name in wanted]
-    return np.transpose(a, [left.index(name) for name in wanted])
+    return np.asarray(np.transpose(a, [left.index(name) for name in wanted]))

@@ -12,22 +12,21 @@ import numpy as np
 
 from chione.activations import activation as resolve
 from chione.base import SpecError, checks
+from chione.sweeps.axes import EVERY, READS_SIGMAS
 from chione.sweeps.initial import SCHEMES
 from chione.sweeps.training import Training
 
-AXES = (
-    *("activation", "scheme", "weights", "optimizer", "dropout", "width", "depth"),
-    *("sigma_b", "sigma_w", "rate", "seeds"),
-)
-"""Axes of a sweep, slowest first: the order of its trainings and of the arrays of its result."""
-CELL = AXES[:-2]
-"""Axes of a cell: learning rates are chosen among, seeds are averaged over."""
-OPTIMIZERS = ("sgd", "momentum", "adam")
-READS_SIGMAS = "sigmas"
+AXES = (*EVERY[:-1], "seeds")
+"""Fields of a plan that make axes, in the order of the axes."""
+_RATES = {"sgd": 0.05, "momentum": 0.01, "adam": 0.001}
+OPTIMIZERS = tuple(_RATES)
 LAWS = ("gaussian", "orthogonal", "uniform")
+WORDS: dict[str, tuple[str, ...]] = {"scheme": SCHEMES, "weights": LAWS, "optimizer": OPTIMIZERS}
+"""What the axes of words may say."""
 DTYPES = ("float32", "float64")
 _LONGEST_NAME = 200  # characters of an activation: what an array of words in a file may hold
 _LARGEST_SIGMA = 1e9  # as in phase diagrams
+_LARGEST_SIZE = 10**9  # of depth, width, steps, batch: no machine trains more
 _MOST_VALUES = 100_000  # of an axis
 _LARGEST_SEED = 2**63 - 1
 
@@ -55,8 +54,9 @@ class SweepPlan:
         Law of the weights.
     optimizer : {"sgd", "momentum", "adam"} or sequence of these
         Optimisers.
-    rate : float or array_like
-        Learning rates; each cell of the result keeps the best of them.
+    rate : float or array_like, optional
+        Learning rates; each cell of the result keeps the best of them. By default 0.05 for "sgd",
+        0.01 for "momentum" and 0.001 for "adam".
     seeds : int or sequence of int
         How many seeds, counted from 0, or which.
     dropout : float or array_like
@@ -93,7 +93,7 @@ class SweepPlan:
     scheme: tuple[str, ...] = ("sigmas",)
     weights: tuple[str, ...] = ("gaussian",)
     optimizer: tuple[str, ...] = ("sgd",)
-    rate: tuple[float, ...] = (0.05,)
+    rate: tuple[float, ...] = ()
     seeds: tuple[int, ...] = (0,)
     dropout: tuple[float, ...] = (0.0,)
     steps: int = 100
@@ -113,7 +113,7 @@ class SweepPlan:
             scheme: Any = "sigmas",
             weights: Any = "gaussian",
             optimizer: Any = "sgd",
-            rate: Any = 0.05,
+            rate: Any = (),
             seeds: Any = 1,
             dropout: Any = 0.0,
             steps: int = 100,
@@ -124,20 +124,22 @@ class SweepPlan:
 
     def __post_init__(self) -> None:
         sigma = _bounded(0.0, _LARGEST_SIGMA)
+        optimizers = _words("optimizer", self.optimizer, _one_of(OPTIMIZERS))
+        usual = [_RATES[name] for name in optimizers] if np.size(self.rate) == 0 else self.rate
         fields = {
             "activation": _words("activation", self.activation, _activation_name),
             "sigma_w": _numbers("sigma_w", self.sigma_w, sigma),
             "sigma_b": _numbers("sigma_b", self.sigma_b, sigma),
-            "depth": _numbers("depth", self.depth, checks.integer),
-            "width": _numbers("width", self.width, checks.integer),
+            "depth": _numbers("depth", self.depth, _size),
+            "width": _numbers("width", self.width, _size),
             "scheme": _words("scheme", self.scheme, _one_of(SCHEMES)),
             "weights": _words("weights", self.weights, _one_of(LAWS)),
-            "optimizer": _words("optimizer", self.optimizer, _one_of(OPTIMIZERS)),
-            "rate": _numbers("rate", self.rate, checks.positive),
+            "optimizer": optimizers,
+            "rate": _numbers("rate", usual, checks.positive),
             "seeds": _seeds(self.seeds),
             "dropout": _numbers("dropout", self.dropout, _probability),
-            "steps": checks.integer("steps", self.steps),
-            "batch": checks.integer("batch", self.batch),
+            "steps": _size("steps", _plain(self.steps)),
+            "batch": _size("batch", _plain(self.batch)),
             "dtype": checks.one_of("dtype", self.dtype, DTYPES),
             "data": _name_of_data(self.data),
         }
@@ -167,9 +169,8 @@ class SweepPlan:
 
     def _each(self, data: str) -> Iterator[Training]:
         rest = {"steps": self.steps, "batch": self.batch, "dtype": self.dtype, "data": data}
-        names = [*AXES[:-1], "seed"]
         for values in itertools.product(*(getattr(self, axis) for axis in AXES)):
-            training = dict(zip(names, values, strict=True)) | rest
+            training = dict(zip(EVERY, values, strict=True)) | rest
             if training["scheme"] != READS_SIGMAS:  # it has no say, so it is no part of the key
                 training |= {"sigma_w": 1.0, "sigma_b": 0.0}
             yield Training(**training)
@@ -227,6 +228,13 @@ def _seeds(given: Any) -> tuple[int, ...]:
             raise SpecError(f"seeds must be at most {_MOST_VALUES}, but it is {count}.")
         return tuple(range(count))
     return _numbers("seeds", given, _seed)
+
+
+def _size(name: str, x: Any) -> int:
+    size = checks.integer(name, x)
+    if size > _LARGEST_SIZE:
+        raise ValueError(f"{name} must be at most {_LARGEST_SIZE}, but it is {x!r:.40}.")
+    return size
 
 
 def _seed(name: str, x: Any) -> int:

@@ -9,7 +9,9 @@ Each cell of a result is one network: the best of its learning rates, averaged o
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -26,18 +28,19 @@ from chione.base import (
     result,
     write_whole,
 )
-from chione.sweeps.plan import AXES, CELL, READS_SIGMAS, SweepPlan
+from chione.sweeps.axes import CELL, EVERY, MISSING, QUANTITIES, READS_SIGMAS, THEORY
+from chione.sweeps.depth_scales import depth_scales
+from chione.sweeps.page import page
+from chione.sweeps.plan import SweepPlan
 from chione.sweeps.training import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-QUANTITIES = ("accuracy", "test_accuracy", "loss")
-MISSING = "missing"
-STATUSES = ("done", "diverged", "failed", "lost", MISSING)
-EVERY = (*AXES[:-1], "seed")
-_THEORY = ("activation", "dropout", "sigma_b", "sigma_w")
-_EXPORTS = (".csv", ".parquet")
+_TABLES = (".csv", ".parquet")
+_NO_ANSWER = ("failed", "lost")
+_MOST_PROBLEMS = 5
+EXPORTS = (*_TABLES, ".npz", ".nc", ".json")
 
 Words = NDArray[np.str_]
 
@@ -58,8 +61,8 @@ class SweepResult(AbstractResult):
         The values of each axis of numbers.
     mean : dict of str to ndarray
         "accuracy" on the training set, "test_accuracy", "loss" of the last tenth of the steps: the
-        mean over seeds at the best rate. A training that diverged counts as a guess, 1 over the
-        number of classes, and has no loss.
+        mean over seeds at the best rate. A training that diverged classifies nothing: its
+        accuracy is 0, and it has no loss.
     stderr : dict of str to ndarray
         Standard error over seeds; NaN for a single seed.
     best_rate : ndarray
@@ -70,7 +73,7 @@ class SweepResult(AbstractResult):
     diverged : ndarray
         Share of the seeds that diverged at the best rate.
     each : dict of str to ndarray
-        The numbers of every training, and "seconds".
+        The numbers of every training.
     outcome : ndarray of str
         "done", "diverged", "failed", "lost" or "missing", of every training.
     xi_c, xi_chi : ndarray, axes (activation, dropout, sigma_b, sigma_w)
@@ -79,13 +82,15 @@ class SweepResult(AbstractResult):
         Classes of the task, numbers of an input, steps, inputs of a step.
     dtype, data, digest : str
         Numbers of weights, name of the task, and what its data are known by.
+    problems : tuple of str
+        Why trainings failed or were lost: the most frequent reasons, with how many it took.
     """
 
     axes = (
         {name: (name,) for name in EVERY}
         | along(" ".join(CELL), "mean", "stderr", "best_rate", "counted", "diverged")
         | along(" ".join(EVERY), "each", "outcome")
-        | along(" ".join(_THEORY), "xi_c", "xi_chi")
+        | along(" ".join(THEORY), "xi_c", "xi_chi")
     )
 
     activation: Words
@@ -115,6 +120,7 @@ class SweepResult(AbstractResult):
     dtype: str
     data: str
     digest: str
+    problems: tuple[str, ...] = ()
 
     @property
     def plan(self) -> SweepPlan:
@@ -181,19 +187,16 @@ class SweepResult(AbstractResult):
         return draw(self, ax=ax, field=field)
 
     def __str__(self) -> str:
-        from chione.sweeps.page import page
-
         return page(self)
 
     def export(self, path: str | Path) -> Path:
         """Write every training as a row of a table: its parameters, its outcome, its numbers.
 
-        ``save`` writes the result itself, and the means of the cells as ``.csv``.
-
         Parameters
         ----------
         path : str or Path
-            Ends in ``.csv`` or ``.parquet``.
+            Ends in ``.csv`` or ``.parquet`` (a table of all trainings; ``save`` writes the means of
+            cells as ``.csv``), or in ``.npz``, ``.nc`` or ``.json`` (the result, as by ``save``).
 
         Returns
         -------
@@ -208,6 +211,8 @@ class SweepResult(AbstractResult):
             If ``.parquet`` is asked for without pandas and pyarrow.
         """
         path = check_export(path)
+        if path.suffix.lower() not in _TABLES:
+            return self.save(path)
         columns = self.trainings()
         if path.suffix.lower() == ".parquet":
             import pandas  # type: ignore[import-untyped]
@@ -231,20 +236,17 @@ class SweepResult(AbstractResult):
 
 
 def check_export(path: str | Path) -> Path:
-    """Refuse a table that cannot be written before anything is computed for it."""
+    """Refuse a file that cannot be written before anything is computed for it."""
     path = Path(path)
     ending = path.suffix.lower()
-    if ending not in _EXPORTS:
+    if ending not in EXPORTS:
         raise SpecError(
-            f"a table of trainings must end in {' or '.join(_EXPORTS)}, but the name is "
-            f"{str(path)!r}; save() writes .npz, .nc and .json."
+            f"an export must end in one of {', '.join(EXPORTS)}, but the name is {str(path)!r}."
         )
-    if ending == ".parquet":
-        for package in ("pandas", "pyarrow"):
-            try:
-                __import__(package)
-            except ImportError as err:
-                raise MissingExtraError(package, "sweeps", "writing .parquet") from err
+    needed = {".parquet": ("pandas", "pyarrow"), ".nc": ("xarray",)}.get(ending, ())
+    for package in needed:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "sweeps", f"writing {ending}")
     return check_writable(path)
 
 
@@ -277,28 +279,30 @@ def collected(
     digest : str
         Of its data.
     """
-    from chione.sweeps.depth_scales import depth_scales
-
     shape = plan.shape
     outcome = np.full(plan.count, MISSING, dtype="<U8")
-    each = {name: np.full(plan.count, np.nan) for name in (*QUANTITIES, "seconds")}
+    each = {name: np.full(plan.count, np.nan) for name in QUANTITIES}
     for k, found in outcomes.items():
         outcome[k] = found.status
         for name, a in each.items():
             a[k] = getattr(found, name)
-    guessed = outcome == "diverged"
-    for name in ("accuracy", "test_accuracy"):  # what is no number classifies nothing
-        each[name][guessed] = 1.0 / classes
-    each["loss"][guessed] = np.nan
     each = {name: a.reshape(shape) for name, a in each.items()}
     cells = _cells(each, outcome.reshape(shape), np.array(plan.rate))
     xi_c, xi_chi = depth_scales(plan)
-    axes = {name: np.array(getattr(plan, _field(name))) for name in EVERY}
-    rest = {name: getattr(plan, name) for name in ("steps", "batch", "dtype", "data")}
+    axes: dict[str, Any] = {name: np.array(getattr(plan, _field(name))) for name in EVERY}
+    rest: dict[str, Any] = {
+        name: getattr(plan, name) for name in ("steps", "batch", "dtype", "data")
+    }
     return SweepResult(
         **axes, **cells, each=each, outcome=outcome.reshape(shape), xi_c=xi_c, xi_chi=xi_chi,
-        classes=classes, inputs=inputs, digest=digest, **rest,
+        classes=classes, inputs=inputs, digest=digest, problems=_problems(outcomes), **rest,
     )  # fmt: skip
+
+
+def _problems(outcomes: Mapping[int, Outcome]) -> tuple[str, ...]:
+    """Distinct reasons, the most frequent first."""
+    found = Counter(x.message for _, x in sorted(outcomes.items()) if x.status in _NO_ANSWER)
+    return tuple(f"{n} trainings: {message}" for message, n in found.most_common(_MOST_PROBLEMS))
 
 
 def _field(axis: str) -> str:

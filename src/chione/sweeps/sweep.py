@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 
 from chione.base import SpecError, cost
 from chione.base.engines import engine as choose_engine
+from chione.sweeps.axes import READS_SIGMAS
 from chione.sweeps.costs import UNATTENDED, PlanCost, cost_of, plan_cost
 from chione.sweeps.jobs import Job, jobs_of, run_job, weight
-from chione.sweeps.ledger import Ledger
-from chione.sweeps.plan import READS_SIGMAS, SweepPlan
+from chione.sweeps.ledger import FINISHED, Ledger
+from chione.sweeps.plan import SweepPlan
 from chione.sweeps.results import SweepResult, collected
-from chione.sweeps.tasks import Task, load_task
-from chione.sweeps.training import Outcome, Training
+from chione.sweeps.tasks import TASKS, Task, load_task
+from chione.sweeps.training import Outcome
 
 Progress = Callable[[int, int, float], None]
 """Takes (trainings done, in total, seconds left; NaN while nobody knows)."""
@@ -28,7 +30,6 @@ DEFAULT_SIGMA_W = tuple(np.linspace(0.5, 4.0, 12).tolist())
 DEFAULT_DEPTH = (4, 5, 6, 7, 9, 12, 14, 18, 22, 27, 33, 40)  # geometric
 _MOST_TRAININGS = 2_000_000  # whose list is worth making; any more are far beyond the limits
 _QUICK = 1.5  # seconds of work for which no other process is started
-KEPT = ("done", "diverged")
 
 
 def sweep(
@@ -154,12 +155,12 @@ class Work:
         self.task: Task = load_task(plan.data)
         self.outcomes: dict[int, Outcome] = {}
 
-    def price(self, stack: ExitStack) -> PlanCost:
+    def price(self) -> PlanCost:
         """What is left to pay; the ledger is read, nothing is trained."""
         size = self.task.inputs, self.task.classes
         if self.plan.count > _MOST_TRAININGS:
             return plan_cost(self.plan, *size, workers=self._workers())
-        self._look(stack)
+        self._look()
         left = [self._all[k] for k in self._left()]
         known = self.plan.count - len(left)
         return cost_of(left, *size, known=known, workers=self._workers())
@@ -168,7 +169,7 @@ class Work:
         self, stack: ExitStack, progress: Progress | None = None, effort: float = 1.0
     ) -> SweepResult:
         """Train what is left."""
-        price = self.price(stack)
+        price = self.price()
         cost.check(
             f"training {price.trainings} networks",
             seconds=price.seconds,
@@ -190,15 +191,18 @@ class Work:
             self.plan, self.outcomes, classes=task.classes, inputs=task.inputs, digest=task.digest
         )
 
-    def _look(self, stack: ExitStack) -> None:
-        """Open the ledger and take from it what is known."""
-        self._all = self.plan.trainings(self.task.digest)
+    def _look(self) -> None:
+        """Take from the ledger what is known; nothing is written."""
+        # a file's name says little of what is in it
+        data = self.plan.data if self.plan.data in TASKS else self.task.digest
+        self._all = self.plan.trainings(data)
         self._place = {t.key: k for k, t in enumerate(self._all)}
-        self._ledger: Ledger | None = None
-        if self.out is not None:
-            self._ledger = stack.enter_context(Ledger(self.out))
-            for key, outcome in self._ledger.finished(self._place).items():
-                if outcome.status in KEPT:
+        if self.out is None or not self.out.exists() or self.out.stat().st_size == 0:
+            return
+        keys = list(self._place)
+        with Ledger(self.out, write=False) as ledger:
+            for key, outcome in zip(keys, ledger.outcomes(keys), strict=True):
+                if outcome is not None and outcome.status in FINISHED:
                     self.outcomes[self._place[key]] = outcome
 
     def _left(self) -> list[int]:
@@ -207,11 +211,18 @@ class Work:
     def _workers(self) -> int:
         if self.workers is not None:
             return self.workers
-        return len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1
+        )
 
     def _train(
         self, stack: ExitStack, left: list[int], price: PlanCost, progress: Progress | None
     ) -> None:
+        self._ledger: Ledger | None = None
+        if self.out is not None:
+            self._ledger = stack.enter_context(Ledger(self.out))
+            if self.plan.data in TASKS:
+                self._ledger.check_task(self.plan.data, self.task.digest)
         chosen, workers = self.engine, self.workers
         if chosen is None and self.scheduler is None and workers is None:
             workers = 1 if price.seconds < _QUICK else self._workers()
@@ -220,7 +231,7 @@ class Work:
         )
         trainings = [self._all[k] for k in left]
         bar = _Clock(len(left), self.plan.count, progress, self.task)
-        jobs = jobs_of(trainings, self.plan.data, self.task, workers=self._workers())
+        jobs = jobs_of(trainings, self.task, workers=self._workers())
         bar.expect(jobs)
         alone = list(self._pass(runner, jobs, bar))
         # a bundle that failed as a whole takes no neighbour along: each of it is tried alone
@@ -231,10 +242,10 @@ class Work:
         """Run jobs and keep what they give; yields the members of failed bundles as jobs."""
         if not jobs:
             return
-        for done in runner.run(run_job, jobs):
+        for done in runner.run(partial(run_job, self.task), jobs):
             job = jobs[done.index]
-            if done.failure is not None and len(job.trainings) > 1:
-                yield from job.apart()
+            if done.failure is not None and len(job) > 1:
+                yield from ((training,) for training in job)
                 continue
             if done.failure is None:
                 found = list(done.value)
@@ -244,7 +255,7 @@ class Work:
             bar.step(job)
 
     def _keep(self, job: Job, found: Sequence[Outcome]) -> None:
-        rows = list(zip(job.trainings, found, strict=True))
+        rows = list(zip(job, found, strict=True))
         if self._ledger is not None:
             self._ledger.record(rows)
         for training, outcome in rows:
@@ -265,7 +276,7 @@ class _Clock:
 
     def step(self, job: Job) -> None:
         """Note that a job has ended."""
-        self._done += len(job.trainings)
+        self._done += len(job)
         self._paid += weight(job, self._task)
         if self._tell is not None:
             took = time.monotonic() - self._started
