@@ -45,6 +45,8 @@ _RESULTS = {
     "simulation.SimulatedRow": "simulation.network_result",
     "simulation.SimulatedSpectrum": "simulation.spectra",
     "simulation.SimulationResult": "simulation.result",
+    "sweeps.BoundaryResult": "sweeps.boundary_result",
+    "sweeps.DepthConstant": "sweeps.boundary_constant",
     "sweeps.SweepResult": "sweeps.results",
     "theory.AffineSolution": "theory.critical.affine_solutions",
     "theory.BackwardPass": "theory.depth.gradients",
