@@ -1,1 +1,1 @@
-"""Many small trainings: does a network train where theory says it does?"""
+"""Sweeps: many small trainings, for whether networks train where theory says they do."""

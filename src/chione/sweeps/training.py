@@ -46,6 +46,9 @@ class Training:
         Name of the task, or digest of a file.
     seed : int
         Draws weights and batches.
+    until : float, optional
+        Stop as soon as the running training accuracy (see :attr:`Outcome.steps_to`) has reached
+        this share: for questions that ask whether a network trains, not how well.
     """
 
     activation: str
@@ -63,6 +66,7 @@ class Training:
     dtype: str = "float32"
     data: str = "digits"
     seed: int = 0
+    until: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
