@@ -45,6 +45,7 @@ _RESULTS = {
     "simulation.SimulatedRow": "simulation.network_result",
     "simulation.SimulatedSpectrum": "simulation.spectra",
     "simulation.SimulationResult": "simulation.result",
+    "sweeps.SchemeTable": "sweeps.scheme_table",
     "theory.AffineSolution": "theory.critical.affine_solutions",
     "theory.BackwardPass": "theory.depth.gradients",
     "theory.Basins": "theory.meanfield.basins",
