@@ -29,7 +29,7 @@ from chione.base import SpecError
 from chione.simulation.streams import Purpose, stream
 from chione.sweeps.initial import draw, trained_activation
 from chione.sweeps.optimizers import FloatArray, optimizer
-from chione.sweeps.pointwise import pointwise
+from chione.sweeps.float32_forms import pointwise
 from chione.sweeps.tasks import Task
 from chione.sweeps.training import Outcome, Training
 
@@ -112,7 +112,7 @@ class _Chunk:
         self._members, self._task = members, task
         t = members[0]
         self._dtype = np.dtype(t.dtype)
-        self._phi = pointwise(act)
+        self._phi = pointwise(act, self._dtype)
         drawn = [draw(m, act, task) for m in members]
         self._w: list[FloatArray] = []  # [W b] of each layer, (M, n_out, n_in + 1)
         for layer in range(t.depth + 1):
@@ -170,7 +170,7 @@ class _Chunk:
         for w, h, s in zip(self._w[:-1], self._h, self._s, strict=True):
             np.matmul(w, below, out=h)
             out = s[:, :-1]
-            self._phi.both(h, out)
+            self._phi.apply(h, out, True)
             if drop > 0.0:
                 self._drop(h, out, drop)
             below = s
@@ -243,7 +243,7 @@ class _Chunk:
                 for w in self._w[:-1]:
                     h = w[k] @ s
                     s = np.ones((h.shape[0] + 1, h.shape[1]), self._dtype)
-                    self._phi.value(h, s[:-1])
+                    self._phi.apply(h, s[:-1], False)
                 logits = self._w[-1][k] @ s
                 finite = finite and bool(np.all(np.isfinite(logits)))
                 found += int(np.sum(np.argmax(logits, axis=0) == y[start : start + _EVALUATED]))
