@@ -19,8 +19,8 @@ import numpy as np
 
 import chione as ch
 from chione.plotting import save
-from chione.sweeps.schemes import which_initialisation
 from chione.sweeps.scheme_table import UNTRAINED, SchemeTable, compared
+from chione.sweeps.schemes import which_initialisation
 from page import fill
 
 FILE = Path(__file__).with_name("which_initialisation.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -48,11 +49,11 @@ def keeper(
         known = {} if ledger is None else _known(ledger, trainings)
         left = [t for t in dict.fromkeys(trainings) if t.key not in known]
         if left:
-            for batch in _trained(task, left, engine, workers):
-                if ledger is not None:
-                    with Ledger(ledger) as book:
+            with nullcontext() if ledger is None else Ledger(ledger) as book:
+                for batch in _trained(task, left, engine, workers):
+                    if book is not None:
                         book.record(batch)
-                known |= {t.key: o for t, o in batch}
+                    known |= {t.key: o for t, o in batch}
         return [known[t.key] for t in trainings]
 
     return run

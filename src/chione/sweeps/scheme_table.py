@@ -24,6 +24,9 @@ PAIRINGS = 0.9
 5 against 5 with p <= 0.05."""
 
 
+_SHOWN = 5  # failures on the page
+
+
 @dataclass(frozen=True)
 class Tally:
     """How often one scheme is better than another.
@@ -105,13 +108,14 @@ class SchemeTable(AbstractResult):
     rates : ndarray, shape (O, R)
         The learning rates that were tried.
     rate : ndarray, shape (A, D, O, C)
-        The one with the smallest loss on seeds of its own; NaN where all diverged.
+        The one with the smallest loss on seeds of its own; NaN where all diverged, or where the
+        scheme does not train at a smaller depth.
     tuning_loss : ndarray, shape (A, D, O, C, R)
         That loss: training cross-entropy of the last tenth of the steps, mean over those seeds;
-        infinite where one diverged.
+        infinite where one diverged, NaN where the rate was not tried.
     test_accuracy : ndarray, shape (A, D, O, C, S)
         Share of the inputs held apart that is classified rightly at the end, 0 where a network
-        diverged; NaN where it was not trained, since the cell is hopeless.
+        diverged or failed; NaN where it was not trained, since the cell is hopeless.
     steps_to : ndarray, shape (A, D, O, C, S)
         Steps to a running training accuracy of 90 %; infinite where it was not reached, NaN
         where a network was not trained.
@@ -119,9 +123,11 @@ class SchemeTable(AbstractResult):
         Units of a layer, inputs of a step, and steps.
     data : str
         The task.
+    failures : tuple of str
+        A sentence for each network whose training raised an error; it counts as a guess.
     """
 
-    axes = {
+    axes = {  # noqa: RUF012  a ClassVar of the base
         **{name: (name,) for name in ("activation", "depth", "optimizer", "scheme", "seed")},
         **along("optimizer candidate", "rates"),
         **along("activation depth optimizer scheme", "rate"),
@@ -143,6 +149,7 @@ class SchemeTable(AbstractResult):
     batch: int
     steps: int
     data: str
+    failures: tuple[str, ...] = ()
 
     @property
     def median(self) -> Array:
@@ -216,7 +223,8 @@ class SchemeTable(AbstractResult):
             f"{self.steps} steps of {self.batch} inputs, each at the best of "
             f"{self.rates.shape[1]} learning rates."
         )
-        return text_table(head, rows, align="<>" + "<" + ">" * len(self.scheme)) + "\n\n" + about
+        lines = text_table(head, rows, align="<><" + ">" * len(self.scheme))
+        return "\n\n".join([lines, about, *self.failures[:_SHOWN]])
 
     def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
         """Accuracies over the seeds, a panel a depth and optimiser; see :meth:`Result.plot`."""

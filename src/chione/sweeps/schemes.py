@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from chione.base import SpecError, checks
-from chione.sweeps.bundle import train
+from chione.sweeps.kept import Run, keeper
+from chione.sweeps.ledger import FINISHED
 from chione.sweeps.scheme_table import UNTRAINED, SchemeTable
 from chione.sweeps.tasks import load_task
 from chione.sweeps.training import Outcome, Training
@@ -54,7 +56,6 @@ SHARE = 0.9  # of the training set: whose steps are counted
 
 Cell = tuple[str, int, str, str]
 """Activation, depth, optimiser and scheme."""
-Run = Callable[[Sequence[Training]], Sequence[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def which_initialisation(
     batch: int = 64,
     steps: int = 150,
     data: str = "digits",
-    run: Run | None = None,
+    ledger: str | os.PathLike[str] | None = None,
+    engine: Any = None,
+    workers: int | None = None,
 ) -> SchemeTable:
     r"""Train networks of each activation, depth and optimiser from several initialisations.
 
@@ -111,10 +114,13 @@ def which_initialisation(
     .. math:: \eta^* = \operatorname{argmin}_\eta
        \operatorname{mean}_{s \in \text{tuning}} \ell_{\eta, s}
 
-    Then `n_seeds` other networks at that rate are what counts. Where no rate brings that loss 2 %
-    below a guess, :math:`\log` of the number of classes, one other network is trained; if it does
-    not learn either (test accuracy up to 0.2), the cell counts as untrained and the seeds that
-    are left are saved.
+    Then `n_seeds` other networks at that rate are what counts. What is left out:
+
+    - At the smallest depth all rates are tried. At greater ones the search starts from the best
+      rate of the depth before and its two neighbours, and goes on while the best is the last.
+    - Where no rate, all tried, brings the loss 2 % below a guess (:math:`\log` of the number of
+      classes), one network of another seed is trained. If it learns nothing either (test
+      accuracy up to 0.2), the cell is untrained, and so is its scheme at all greater depths.
 
     Parameters
     ----------
@@ -136,9 +142,10 @@ def which_initialisation(
         Units of a layer, inputs of a step, and steps.
     data : str
         The task, see :func:`chione.sweeps.tasks.load_task`.
-    run : callable, optional
-        Trains a sequence of :class:`Training` and returns their outcomes in its order, bundle by
-        bundle in this process by default.
+    ledger : path, optional
+        A file that keeps every network as it ends; a call that was interrupted goes on from it.
+    engine, workers : optional
+        Where networks are trained, see :func:`chione.base.engines.engine`.
 
     Returns
     -------
@@ -152,90 +159,120 @@ def which_initialisation(
     Notes
     -----
     A step of a network costs about :math:`6 n^2 L B` floating-point operations; the whole table
-    of 12 activations with the defaults is up to 7,700 networks, 210 TFLOP, an hour or two of one core.
+    of 12 activations with the defaults is up to 7,700 networks and 210 TFLOP, about half of which
+    is left out where schemes do not train; an hour of one core or more.
     """
-    design = _design(
+    design = design_of(
         activations, depths, schemes, optimizers, rates, n_seeds, tuning_seeds,
         width=width, batch=batch, steps=steps, data=data,
     )  # fmt: skip
-    train = run or in_this_process(data)
-    tuned = _tuned(design, train)
-    outcomes = _counted(design, train, tuned, HOPELESS * math.log(load_task(data).classes))
+    return measured(design, keeper(data, ledger=ledger, engine=engine, workers=workers))
+
+
+def measured(design: Design, run: Run) -> SchemeTable:
+    """Tune, then count, from small depths to great ones; `run` trains networks."""
+    hopeless = HOPELESS * math.log(load_task(design.data).classes)
+    tuned: dict[Cell, Losses] = {}
+    outcomes: dict[tuple[Cell, int], Outcome] = {}
+    start: dict[
+        Cell, int | None
+    ] = {}  # place of the best rate at the depth before; None: untrained
+    for depth in sorted(set(design.depths)):
+        at = [cell for cell in design.cells() if cell[1] == depth]
+        left = {c: start.get(_without_depth(c), -1) for c in at}
+        found = _tuned(design, run, {c: k for c, k in left.items() if k is not None}, hopeless)
+        counted, trained = _counted(design, run, found, hopeless)
+        tuned, outcomes = tuned | found, outcomes | counted
+        start |= {_without_depth(c): _best(found[c]) if c in trained else None for c in found}
     return _table(design, tuned, outcomes)
 
 
-def in_this_process(data: str) -> Run:
-    """Trains bundle by bundle, without an engine or a ledger."""
-
-    def run(trainings: Sequence[Training]) -> list[Outcome]:
-        task = load_task(data)
-        bundles: dict[tuple[Any, ...], list[int]] = {}
-        for k, training in enumerate(trainings):
-            bundles.setdefault(training.bundle, []).append(k)
-        out: dict[int, Outcome] = {}
-        for places in bundles.values():
-            found = train([trainings[k] for k in places], task)
-            out |= dict(zip(places, found, strict=True))
-        return [out[k] for k in range(len(trainings))]
-
-    return run
+Losses = Mapping[int, float]
+"""Tuning losses by the place of the rate on the grid."""
 
 
-def _tuned(design: Design, run: Run) -> dict[Cell, list[float]]:
-    """Loss of each cell at each of its rates; infinite where a network diverged."""
-    plan = [
-        (cell, rate, design.training(cell, rate, seed))
-        for cell in design.cells()
-        for rate in design.rates[cell[2]]
-        for seed in design.tuning_seeds
-    ]
-    losses: dict[tuple[Cell, float], list[float]] = {}
-    for (cell, rate, _), outcome in zip(plan, run([t for *_, t in plan]), strict=True):
-        done = outcome.status == "done" and math.isfinite(outcome.loss)
-        losses.setdefault((cell, rate), []).append(outcome.loss if done else math.inf)
-    return {
-        cell: [float(np.mean(losses[cell, rate])) for rate in design.rates[cell[2]]]
-        for cell in design.cells()
-    }
+def _without_depth(cell: Cell) -> Cell:
+    return (cell[0], 0, *cell[2:])
 
 
-def _best(design: Design, cell: Cell, losses: Sequence[float]) -> float:
-    """The rate of the smallest loss, the first of equal ones; NaN if none is finite."""
-    place = int(np.argmin(losses))
-    return design.rates[cell[2]][place] if math.isfinite(losses[place]) else math.nan
+def _tuned(
+    design: Design, run: Run, start: Mapping[Cell, int], hopeless: float
+) -> dict[Cell, Losses]:
+    """Losses of each cell at the rates that were tried, from the place to start at; -1: all."""
+    found: dict[Cell, dict[int, float]] = {cell: {} for cell in start}
+    wanted = {cell: _window(len(design.rates[cell[2]]), k) for cell, k in start.items()}
+    while any(wanted.values()):
+        plan = [
+            (cell, k, design.training(cell, design.rates[cell[2]][k], seed))
+            for cell, places in wanted.items()
+            for k in sorted(places)
+            for seed in design.tuning_seeds
+        ]
+        losses: dict[tuple[Cell, int], list[float]] = {}
+        for (cell, k, _), outcome in zip(plan, run([t for *_, t in plan]), strict=True):
+            done = outcome.status == "done" and math.isfinite(outcome.loss)
+            losses.setdefault((cell, k), []).append(outcome.loss if done else math.inf)
+        for (cell, k), values in losses.items():
+            found[cell][k] = float(np.mean(values))
+        wanted = {c: _next(x, len(design.rates[c[2]]), hopeless) for c, x in found.items()}
+    return dict(found)
+
+
+def _window(rates: int, start: int) -> set[int]:
+    """Places to try first."""
+    everything = set(range(rates))
+    return everything if start < 0 else everything & {start - 1, start, start + 1}
+
+
+def _next(tried: Losses, rates: int, hopeless: float) -> set[int]:
+    """Places to try further: all where nothing learns yet, else beyond a best one at the end."""
+    everything = set(range(rates))
+    if min(tried.values()) >= hopeless:
+        return everything - set(tried)
+    best = _best(tried)
+    return (everything & {best - 1, best + 1}) - set(tried)
+
+
+def _best(losses: Losses) -> int:
+    """Place of the smallest loss, the first of equal ones."""
+    return min(sorted(losses), key=lambda k: losses[k])
 
 
 def _counted(
-    design: Design, run: Run, tuned: Mapping[Cell, list[float]], hopeless: float
-) -> dict[tuple[Cell, int], Outcome]:
-    """Outcomes by cell and seed; hopeless cells have one, or none where every rate diverged."""
-    rates = {cell: _best(design, cell, losses) for cell, losses in tuned.items()}
+    design: Design, run: Run, tuned: Mapping[Cell, Losses], hopeless: float
+) -> tuple[dict[tuple[Cell, int], Outcome], set[Cell]]:
+    """Outcomes by cell and seed, and the cells that train; others have one outcome at most."""
+    rates = {cell: design.rates[cell[2]][_best(losses)] for cell, losses in tuned.items()}
     first, *rest = design.seeds
-    cells = [cell for cell, rate in rates.items() if math.isfinite(rate)]
+    cells = [cell for cell in rates if math.isfinite(min(tuned[cell].values()))]
     plan = [(cell, first) for cell in cells]
     found = dict(zip(plan, run([design.training(c, rates[c], s) for c, s in plan]), strict=True))
     going = [
         cell
         for cell in cells
-        if min(tuned[cell]) < hopeless or found[cell, first].test_accuracy > UNTRAINED
+        if min(tuned[cell].values()) < hopeless or found[cell, first].test_accuracy > UNTRAINED
     ]
     plan = [(cell, seed) for cell in going for seed in rest]
     others = run([design.training(c, rates[c], s) for c, s in plan])
-    return found | dict(zip(plan, others, strict=True))
+    return found | dict(zip(plan, others, strict=True)), set(going)
 
 
 def _table(
     design: Design,
-    tuned: Mapping[Cell, list[float]],
+    tuned: Mapping[Cell, Losses],
     outcomes: Mapping[tuple[Cell, int], Outcome],
 ) -> SchemeTable:
     shape = tuple(
         len(x) for x in (design.activations, design.depths, design.optimizers, design.schemes)
     )
     cells = [[outcomes.get((cell, seed)) for seed in design.seeds] for cell in design.cells()]
-    accuracy = [[math.nan if o is None else o.test_accuracy for o in row] for row in cells]
+    accuracy = [[math.nan if o is None else _accuracy(o) for o in row] for row in cells]
     steps = [[math.nan if o is None else _steps(o) for o in row] for row in cells]
-    best = [_best(design, cell, tuned[cell]) for cell in design.cells()]
+    losses = [
+        [tuned.get(cell, {}).get(k, math.nan) for k in range(len(design.rates[cell[2]]))]
+        for cell in design.cells()
+    ]
+    best = [_rate(design.rates[cell[2]], tuned.get(cell)) for cell in design.cells()]
     return SchemeTable(
         activation=design.activations,
         depth=np.array(design.depths),
@@ -244,13 +281,34 @@ def _table(
         seed=np.array(design.seeds),
         rates=np.array([design.rates[name] for name in design.optimizers]),
         rate=np.array(best).reshape(shape),
-        tuning_loss=np.array([tuned[cell] for cell in design.cells()]).reshape(*shape, -1),
+        tuning_loss=np.array(losses).reshape(*shape, -1),
         test_accuracy=np.array(accuracy).reshape(*shape, -1),
         steps_to=np.array(steps).reshape(*shape, -1),
         width=design.width,
         batch=design.batch,
         steps=design.steps,
         data=design.data,
+        failures=_failures(outcomes),
+    )
+
+
+def _rate(rates: Sequence[float], losses: Losses | None) -> float:
+    """The chosen rate; NaN where none was looked for, or all diverged."""
+    if losses is None or not math.isfinite(min(losses.values())):
+        return math.nan
+    return rates[_best(losses)]
+
+
+def _accuracy(outcome: Outcome) -> float:
+    """Test accuracy; 0 where the network did not come to its end."""
+    return outcome.test_accuracy if outcome.status == "done" else 0.0
+
+
+def _failures(outcomes: Mapping[tuple[Cell, int], Outcome]) -> tuple[str, ...]:
+    return tuple(
+        f"{name}, {activation}, {depth} layers, {optimizer}, seed {seed}: {o.message}"
+        for ((activation, depth, optimizer, name), seed), o in outcomes.items()
+        if o.status not in FINISHED
     )
 
 
@@ -259,7 +317,7 @@ def _steps(outcome: Outcome) -> float:
     return float(dict(outcome.steps_to).get(SHARE, math.inf))
 
 
-def _design(
+def design_of(
     activations: Sequence[str],
     depths: Sequence[int],
     schemes: Sequence[str],
@@ -269,6 +327,7 @@ def _design(
     tuning_seeds: Sequence[int],
     **shared: Any,
 ) -> Design:
+    """The design, checked."""
     for name in schemes:
         if name not in SCHEMES_COMPARED:
             known = ", ".join(SCHEMES_COMPARED)
