@@ -174,7 +174,9 @@ def _check_cost(plan: SweepPlan, task: Task, kept: bool, effort: float) -> None:
         seconds=2.0 * price.seconds,
         gigabytes=price.gigabytes,
         limit=cost.SECONDS if not kept else UNATTENDED,
-        fits="" if kept else "an hour is allowed with a ledger (out=), which keeps what is done; "
+        fits=""
+        if kept
+        else "an hour is allowed with a ledger (out=), which keeps what is done; "
         "a smaller depth, width or number of steps fits as well",
         effort=effort,
     )

@@ -17,9 +17,9 @@ import numpy as np
 
 from chione.base import ChioneError
 from chione.sweeps.bisection import Bisection
+from chione.sweeps.boundary_constant import DepthConstant, depth_constant
 from chione.sweeps.boundary_depth import BoundaryDepth, boundary_depth
 from chione.sweeps.boundary_result import USUAL, BoundaryResult
-from chione.sweeps.boundary_constant import DepthConstant, depth_constant
 from chione.sweeps.boundary_scales import SIDES, DepthScales
 from chione.sweeps.plan import SweepPlan
 from chione.sweeps.training import Outcome, Training
