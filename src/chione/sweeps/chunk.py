@@ -111,6 +111,13 @@ class Chunk:
         seconds = (time.perf_counter() - start) / len(self._members)
         return [replace(self._ended[i], seconds=seconds) for i in range(len(self._members))]
 
+    def weights(self, k: int) -> Weights:
+        """The weights of network `k` of those still trained, as they are now."""
+        return Weights(
+            tuple(w[k, :, :-1].astype(np.float64) for w in self._w),
+            tuple(w[k, :, -1].astype(np.float64) for w in self._w),
+        )
+
     def _forward(self, index: NDArray[np.intp]) -> None:
         np.take(self._x, index, axis=0, out=self._inputs, mode="clip")
         below: FloatArray = self._inputs.transpose(0, 2, 1)
