@@ -25,6 +25,7 @@ COMMANDS = {
     "network": "Any network, layer by layer: theory, a simulated twin, a verdict.",
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
     "hessian": "The random matrix model of a loss surface's Hessian.",
+    "sweep": "Train many small networks and map which of them learn, beside the theory.",
     "reproduce": "Make the figures and tables of the sources again, each with its check.",
     "show": "Print and draw a saved result again.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
