@@ -112,8 +112,8 @@ def simulate(
     -------
     SimulationResult, or NetworkSimulation where layers are not alike
         Means, standard errors and variances over networks. The same seed gives the same numbers
-        for every `batch`, `workers`, `engine` and `memory`. After an interrupt (Ctrl-C) it holds the
-        networks that were finished, and ``n_networks`` says how many.
+        for every `batch`, `workers`, `engine` and `memory`. After an interrupt (Ctrl-C) it holds
+        the networks that were finished, and ``n_networks`` says how many.
 
     Raises
     ------
