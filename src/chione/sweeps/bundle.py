@@ -21,13 +21,13 @@ from dataclasses import replace
 
 from chione.activations import AbstractActivation
 from chione.base import SpecError
-from chione.sweeps.chunk import Chunk, batches
-from chione.sweeps.costs import members_at_a_time
+from chione.sweeps.chunk import SHARES, WINDOW, Chunk, batches
 from chione.sweeps.initial import Weights, draw, trained_activation
+from chione.sweeps.stacking import members_at_a_time
 from chione.sweeps.tasks import Task
 from chione.sweeps.training import Outcome, Training
 
-__all__ = ["batches", "train"]
+__all__ = ["SHARES", "WINDOW", "batches", "train"]
 
 
 def train(trainings: Sequence[Training], task: Task) -> list[Outcome]:

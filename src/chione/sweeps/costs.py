@@ -1,24 +1,10 @@
-"""What a training costs: products, bytes, seconds; and how many fit into the cache at a time."""
+"""What a training costs: floating-point operations, weights and bytes."""
 
 from __future__ import annotations
 
 from chione.sweeps.training import Training
 
-_CACHE = 1.1e6  # bytes: a core's second cache, which one layer of a chunk should fit into
 _STATES = {"sgd": 1, "momentum": 2, "adam": 3}  # arrays as large as the weights, weights included
-_MEMORY = 2e9
-_MOST = 32
-
-
-def members_at_a_time(training: Training) -> int:
-    """How many networks are stacked: those of which one layer, with its signals, fits the cache.
-
-    Numbers do not depend on it. Measured at batch 64 in float32: 4 networks of width 100.
-    """
-    n, item = training.width, itemsize(training)
-    layer = item * n * (5 * n + 3 * training.batch)
-    size = max(1, min(_MOST, round(_CACHE / layer)))
-    return max(1, min(size, int(_MEMORY / bytes_of(training))))
 
 
 def itemsize(training: Training) -> int:

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from chione.sweeps.bundle import train
-from chione.sweeps.costs import members_at_a_time
 from chione.sweeps.prices import seconds_of
+from chione.sweeps.stacking import members_at_a_time
 from chione.sweeps.tasks import Task
 from chione.sweeps.training import Outcome, Training
 

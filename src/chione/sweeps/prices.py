@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from chione.base import cost
-from chione.sweeps.costs import bytes_of, flops, members_at_a_time, parameters
+from chione.sweeps.costs import bytes_of, flops, parameters
 from chione.sweeps.plan import SweepPlan
+from chione.sweeps.stacking import members_at_a_time
 from chione.sweeps.tasks import Task
 from chione.sweeps.training import Training
 
