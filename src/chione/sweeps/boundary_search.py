@@ -17,9 +17,9 @@ import numpy as np
 
 from chione.base import ChioneError
 from chione.sweeps.bisection import Bisection
+from chione.sweeps.boundary_constant import DepthConstant, depth_constant
 from chione.sweeps.boundary_depth import BoundaryDepth, boundary_depth
 from chione.sweeps.boundary_result import USUAL, BoundaryResult
-from chione.sweeps.boundary_constant import DepthConstant, depth_constant
 from chione.sweeps.boundary_scales import SIDES, DepthScales
 from chione.sweeps.plan import SweepPlan
 from chione.sweeps.training import Outcome, Training
@@ -170,25 +170,27 @@ def constants(
     for side in SIDES:
         for name, scale in xi.items():
             with np.errstate(invalid="ignore"):
-                known = np.isfinite(scale) & (scale > 0.0) & (censored >= 0)
-            known &= np.array(sides) == side
-            beyond = censored[known] > 0
-            if (~beyond).sum() < 2:
+                known = np.isfinite(scale) & (scale > 0.0) & (np.array(sides) == side)
+            beyond = censored[known]
+            count = int(np.sum(beyond == 0))
+            if count < 2:
                 continue
             log_xi = np.log(scale[known])
             fit = depth_constant(np.log(depth[known]) - log_xi, log_error[known], log_xi, beyond)
-            out.append(_constant(side, name, int((~beyond).sum()), int(beyond.sum()), fit))
+            out.append(_constant(side, name, count, beyond.size - count, fit))
     return tuple(out)
 
 
 def _constant(
-    side: str, scale: str, count: int, censored: int, fit: tuple[float, ...]
+    side: str, scale: str, count: int, censored: int, fit: tuple[float, float, float, float, float]
 ) -> DepthConstant:
     a, error, scatter, exponent, exponent_error = fit
     law = f"; depth goes as {scale}^({exponent:.2f} +- {exponent_error:.2f})"
-    more = f" and {censored} beyond the largest depth" if censored else ""
+    more = f" and {censored} beyond the depths tried" if censored else ""
     sentence = (
         f"{side}: depth = ({a:.2f} +- {error:.2f}) {scale}, with a scatter of {scatter:.0%} over "
         f"{count} boundaries{more}{law if math.isfinite(exponent) else ''}."
     )
-    return DepthConstant(side, scale, count, censored, *fit, sentence)
+    return DepthConstant(
+        side, scale, count, censored, a, error, scatter, exponent, exponent_error, sentence
+    )

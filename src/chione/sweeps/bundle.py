@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from chione.activations import AbstractActivation
 from chione.base import SpecError
 from chione.simulation.streams import Purpose, stream
+from chione.sweeps.float32_forms import pointwise
 from chione.sweeps.initial import draw, trained_activation
 from chione.sweeps.optimizers import FloatArray, optimizer
-from chione.sweeps.float32_forms import pointwise
 from chione.sweeps.tasks import Task
 from chione.sweeps.training import Outcome, Training
 

@@ -261,7 +261,7 @@ def _erf(x: FloatArray, u: FloatArray, out: FloatArray) -> None:
 
 
 def _bell(x: FloatArray, height: float, out: FloatArray) -> None:
-    """height * exp(-x^2 / 2)."""
+    """Height * exp(-x^2 / 2)."""
     np.multiply(x, x, out=out)
     out *= out.dtype.type(-0.5)
     np.exp(out, out=out)
