@@ -20,6 +20,7 @@ from chione.base.kinds import KINDS, class_of, kind_of
 from chione.diagnosis.finite_width import compare_finite_width
 from chione.networks import Attention, Dense, Nonlinearity, Norm, Residual, transformer
 from chione.simulation.hessian import network_hessian as simulated_hessian
+from chione.sweeps.schemes import which_initialisation
 from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
 from chione.theory.spectra.jacobian_isometry import dynamical_isometry
 from chione.theory.spectra.jacobian_limits import LimitLaw
@@ -188,9 +189,9 @@ CALLS = {
     "audit that finds something": lambda: ch.torch.audit(odd_model()),
     "boundary": lambda: ch.boundary(
         "tanh",
-        [0.5, 0.8, 2.0],
-        depth=(2, 16),
-        ratio=2.0,
+        [0.4, 0.55, 0.7, 2.0],
+        depth=(1, 16),
+        ratio=1.5,
         width=16,
         steps=40,
         batch=16,
@@ -208,6 +209,18 @@ CALLS = {
         seeds=2,
         data="synthetic",
         workers=1,
+    ),
+    "which_initialisation": lambda: which_initialisation(
+        ("tanh", "x*sigmoid(x)"),
+        depths=(2,),
+        schemes=("he", "chione"),
+        rates={"adam": (0.01,)},
+        optimizers=("adam",),
+        n_seeds=2,
+        width=6,
+        steps=3,
+        batch=5,
+        data="synthetic",
     ),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }

@@ -48,6 +48,7 @@ _RESULTS = {
     "sweeps.BoundaryResult": "sweeps.boundary_result",
     "sweeps.DepthConstant": "sweeps.boundary_constant",
     "sweeps.SweepResult": "sweeps.results",
+    "sweeps.SchemeTable": "sweeps.scheme_table",
     "theory.AffineSolution": "theory.critical.affine_solutions",
     "theory.BackwardPass": "theory.depth.gradients",
     "theory.Basins": "theory.meanfield.basins",

@@ -97,13 +97,14 @@ def _explain(err: Exception) -> tuple[str, int]:
         ChioneError,
         ConvergenceError,
         CostError,
+        EngineError,
         MissingExtraError,
         UnsupportedLayerError,
     )
 
     if isinstance(err, CostError):
         return str(err).replace(": effort=", ": --effort "), BAD_USAGE
-    if isinstance(err, ConvergenceError | MissingExtraError | UnsupportedLayerError):
+    if isinstance(err, ConvergenceError | EngineError | MissingExtraError | UnsupportedLayerError):
         return str(err), NO_ANSWER
     if isinstance(err, ChioneError | ValueError | TypeError):
         return str(err), BAD_USAGE

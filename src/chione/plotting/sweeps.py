@@ -20,6 +20,7 @@ _OUTLINE: list[patheffects.AbstractPathEffect] = [
 ]
 _STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)), "-.")
 _HALF = 0.5
+_WIDE = 5.0  # last value over first from which logarithms are worth an axis
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Axis:
         """Borders of the cells: halfway between values, on the scale of the axis."""
         x = np.log(self.values) if self.log else np.asarray(self.values, dtype=float)
         inner = 0.5 * (x[1:] + x[:-1])
-        ends = (x[0] - (inner[0] - x[0]), x[-1] + (x[-1] - inner[-1]))
+        ends = [x[0] - (inner[0] - x[0]), x[-1] + (x[-1] - inner[-1])]
+        if not self.log and x[0] >= 0.0:
+            ends[0] = max(ends[0], 0.0)  # what is drawn here has no negative values
         out = np.concatenate([ends[:1], inner, ends[1:]])
         return np.asarray(np.exp(out) if self.log else out)
 
@@ -242,7 +245,7 @@ def _bars(stderr: Array) -> Array | None:
 def is_geometric(values: Sequence[float] | Array) -> bool:
     """Whether values are spaced evenly in their logarithms rather than in themselves."""
     x = np.asarray(values, dtype=float)
-    if x.size < 3 or x[0] <= 0.0:
+    if x.size < 3 or x[0] <= 0.0 or x[-1] < _WIDE * x[0]:
         return False
     logs, steps = np.diff(np.log(x)), np.diff(x)
     return bool(logs.std() / logs.mean() < steps.std() / steps.mean())

@@ -20,9 +20,9 @@ from chione.sweeps.boundary_result import BoundaryResult
 from chione.sweeps.boundary_scales import depth_scales
 from chione.sweeps.boundary_search import RATES, search, summarise
 from chione.sweeps.bundle import SHARES
-from chione.sweeps.costs import UNATTENDED, cost_of
 from chione.sweeps.ledger import Ledger
 from chione.sweeps.plan import SweepPlan
+from chione.sweeps.prices import UNATTENDED, price_of
 from chione.sweeps.tasks import Task, load_task
 from chione.sweeps.trainer import Trainer
 
@@ -167,7 +167,7 @@ def _check_cost(plan: SweepPlan, task: Task, kept: bool, effort: float) -> None:
         width=plan.width, optimizer=plan.optimizer, rate=plan.rate, seeds=plan.seeds,
         steps=plan.steps, batch=plan.batch, dtype=plan.dtype, data=plan.data,
     )  # fmt: skip
-    price = cost_of(deepest.trainings(task.digest), task.inputs, task.classes)
+    price = price_of(deepest.trainings(task.digest), task)
     # rungs double in depth, so that all below the deepest together cost about as much as it
     cost.check(
         f"the search for {len(plan.sigma_w)} boundaries with up to {rungs} depths each",

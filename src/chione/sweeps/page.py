@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chione.base import page_width, paragraph, text_table
-from chione.sweeps.axes import STATUSES, Swept
+from chione.sweeps.axes import READS_SIGMAS, STATUSES, Swept
 
 _ROWS, _COLUMNS = 24, 11  # of a grid; more are thinned out
 _LONGEST = 30  # rows of a list
@@ -41,7 +41,7 @@ def _head(result: Swept) -> str:
     fixed = [
         f"{name} {_cell(getattr(result, name)[0])}"
         for name in ("activation", "scheme", "optimizer", "width", "depth", "sigma_w", "sigma_b")
-        if name not in result.varied
+        if name not in result.varied and (READS_SIGMAS in result.scheme or "sigma" not in name)
     ]
     seeds = result.seed.size
     return (

@@ -225,11 +225,10 @@ def _axis(result: Swept, name: str) -> Axis:
 
 def _words(view: _View) -> str:
     steps = f"after {view.result.steps} steps"
-    spread = "" if view.result.seed.size < 2 else ", mean over seeds"
     return {
-        "accuracy": f"accuracy on the training set {steps}{spread}",
-        "test_accuracy": f"accuracy on the test set {steps}{spread}",
-        "loss": f"loss {steps}{spread}",
+        "accuracy": f"training accuracy {steps}",
+        "test_accuracy": f"test accuracy {steps}",
+        "loss": f"loss {steps}",
         "best_rate": "best learning rate",
         "diverged": "share of trainings that diverged",
     }[view.quantity]
@@ -258,9 +257,12 @@ def _title(view: _View, split: tuple[str, ...], *, more: int) -> str:
     ]
     if all(s != READS_SIGMAS for s in result.scheme):
         fixed = [words for words in fixed if "sigma" not in words]
+    if result.seed.size > 1:
+        fixed.append(f"mean of {result.seed.size} seeds")
     tail = f" (and {more} more)" if more > 0 else ""
     data = Path(result.data).name
-    return f"{', '.join(head) or 'Sweep'} on {data}: {', '.join(fixed)}{tail}"
+    several = f"{result.activation.size} activations"
+    return f"{', '.join(head) or several} on {data}: {', '.join(fixed)}{tail}"
 
 
 def _value_words(view: _View, name: str) -> str:

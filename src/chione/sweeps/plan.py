@@ -12,16 +12,18 @@ import numpy as np
 
 from chione.activations import activation as resolve
 from chione.base import SpecError, checks
+from chione.networks import WEIGHT_LAWS
 from chione.sweeps.axes import EVERY, READS_SIGMAS
-from chione.sweeps.initial import SCHEMES
-from chione.sweeps.training import Training
+from chione.sweeps.training import OPTIMIZERS, SCHEMES, Training
 
 AXES = (*EVERY[:-1], "seeds")
 """Fields of a plan that make axes, in the order of the axes."""
 _RATES = {"sgd": 0.05, "momentum": 0.01, "adam": 0.001}
-OPTIMIZERS = tuple(_RATES)
-LAWS = ("gaussian", "orthogonal", "uniform")
-WORDS: dict[str, tuple[str, ...]] = {"scheme": SCHEMES, "weights": LAWS, "optimizer": OPTIMIZERS}
+WORDS: dict[str, tuple[str, ...]] = {
+    "scheme": SCHEMES,
+    "weights": WEIGHT_LAWS,
+    "optimizer": OPTIMIZERS,
+}
 """What the axes of words may say."""
 DTYPES = ("float32", "float64")
 _LONGEST_NAME = 200  # characters of an activation: what an array of words in a file may hold
@@ -133,7 +135,7 @@ class SweepPlan:
             "depth": _numbers("depth", self.depth, _size),
             "width": _numbers("width", self.width, _size),
             "scheme": _words("scheme", self.scheme, _one_of(SCHEMES)),
-            "weights": _words("weights", self.weights, _one_of(LAWS)),
+            "weights": _words("weights", self.weights, _one_of(WEIGHT_LAWS)),
             "optimizer": optimizers,
             "rate": _numbers("rate", usual, checks.positive),
             "seeds": _seeds(self.seeds),
@@ -166,6 +168,10 @@ class SweepPlan:
             What stands for the data in a training: the digest of a file. Its name by default.
         """
         return tuple(self._each(self.data if data is None else data))
+
+    def first(self, data: str) -> Training:
+        """The first of them."""
+        return next(self._each(data))
 
     def _each(self, data: str) -> Iterator[Training]:
         rest = {"steps": self.steps, "batch": self.batch, "dtype": self.dtype, "data": data}

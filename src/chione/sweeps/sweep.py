@@ -16,10 +16,10 @@ import numpy as np
 from chione.base import SpecError, cost
 from chione.base.engines import engine as choose_engine
 from chione.sweeps.axes import READS_SIGMAS
-from chione.sweeps.costs import UNATTENDED, PlanCost, cost_of, plan_cost
 from chione.sweeps.jobs import Job, jobs_of, run_job, weight
-from chione.sweeps.ledger import FINISHED, Ledger
+from chione.sweeps.ledger import Ledger
 from chione.sweeps.plan import SweepPlan
+from chione.sweeps.prices import UNATTENDED, Price, price_of, price_of_plan
 from chione.sweeps.results import SweepResult, collected
 from chione.sweeps.tasks import TASKS, Task, load_task
 from chione.sweeps.training import Outcome
@@ -155,15 +155,14 @@ class Work:
         self.task: Task = load_task(plan.data)
         self.outcomes: dict[int, Outcome] = {}
 
-    def price(self) -> PlanCost:
+    def price(self) -> Price:
         """What is left to pay; the ledger is read, nothing is trained."""
-        size = self.task.inputs, self.task.classes
         if self.plan.count > _MOST_TRAININGS:
-            return plan_cost(self.plan, *size, workers=self._workers())
+            return price_of_plan(self.plan, self.task, workers=self._workers())
         self._look()
         left = [self._all[k] for k in self._left()]
         known = self.plan.count - len(left)
-        return cost_of(left, *size, known=known, workers=self._workers())
+        return price_of(left, self.task, known=known, workers=self._workers())
 
     def run(
         self, stack: ExitStack, progress: Progress | None = None, effort: float = 1.0
@@ -199,11 +198,9 @@ class Work:
         self._place = {t.key: k for k, t in enumerate(self._all)}
         if self.out is None or not self.out.exists() or self.out.stat().st_size == 0:
             return
-        keys = list(self._place)
         with Ledger(self.out, write=False) as ledger:
-            for key, outcome in zip(keys, ledger.outcomes(keys), strict=True):
-                if outcome is not None and outcome.status in FINISHED:
-                    self.outcomes[self._place[key]] = outcome
+            for key, outcome in ledger.finished(self._place).items():
+                self.outcomes[self._place[key]] = outcome
 
     def _left(self) -> list[int]:
         return [k for k in range(len(self._all)) if k not in self.outcomes]
@@ -216,7 +213,7 @@ class Work:
         )
 
     def _train(
-        self, stack: ExitStack, left: list[int], price: PlanCost, progress: Progress | None
+        self, stack: ExitStack, left: list[int], price: Price, progress: Progress | None
     ) -> None:
         self._ledger: Ledger | None = None
         if self.out is not None:
