@@ -277,12 +277,26 @@ def test_sides_are_fitted_apart_and_one_boundary_makes_no_constant():
     xi = {"xi_c": np.array([2.0, 4.0, 3.0, 9.0, np.nan]),
           "xi_chi": np.array([2.0, 4.0, 1.5, 4.5, 2.0])}  # fmt: skip
     depth = np.array([10.0, 20.0, 24.0, 72.0, 5.0])
-    found = constants(sides, xi, depth, np.full(5, 0.02), np.zeros(5, dtype=int))
+    found = constants(sides, xi, depth, np.full(5, 0.02), np.zeros(5, dtype=int), 1000)
     a = {(c.side, c.scale): c.a for c in found}
     assert set(a) == {(s, x) for s in ("ordered", "chaotic") for x in ("xi_c", "xi_chi")}
     assert a["ordered", "xi_c"] == pytest.approx(5.0, rel=1e-3)
     assert a["chaotic", "xi_c"] == pytest.approx(8.0, rel=1e-3)
     assert a["chaotic", "xi_chi"] == pytest.approx(16.0, rel=1e-3)
+
+
+def test_boundaries_beyond_the_width_are_left_out_in_a_fit_of_their_own():
+    xi = np.array([2.0, 4.0, 8.0, 400.0])
+    depth = np.array([10.0, 20.0, 40.0, 130.0])  # the last one is limited by something else
+    found = constants(
+        ("ordered",) * 4, {"xi_c": xi}, depth, np.full(4, 0.02), np.zeros(4, dtype=int), 64
+    )
+    by_reach = {c.up_to: c for c in found}
+    assert set(by_reach) == {math.inf, 64.0}
+    assert (by_reach[64.0].count, by_reach[math.inf].count) == (3, 4)
+    assert by_reach[64.0].a == pytest.approx(5.0, rel=1e-3)
+    assert by_reach[math.inf].a < 4.0
+    assert "where 6 xi_c is at most the width" in by_reach[64.0].sentence
 
 
 # ---- the scales of theory --------------------------------------------------------------------

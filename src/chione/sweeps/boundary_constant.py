@@ -4,7 +4,8 @@ r"""The constant in "networks train to a depth of a depth scales", and how well 
 
 with standard normal :math:`e, e'`: :math:`s_i` is the error of each boundary and :math:`\tau` the
 scatter that is left, by which the law itself is off. A boundary beyond the depths that were tried,
-on either side, counts by the probability of that. Prior: flat in log a, half normal of scale 1/2 in tau.
+on either side, counts by the probability of that. Prior: flat in log a, half normal of scale 1/2
+in tau.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class DepthConstant(AbstractResult):
         Which side.
     scale : {"xi_c", "xi_chi"}
         Which depth scale: of correlations, or :math:`1 / |\log \chi_\perp|` of gradients.
+    up_to : float
+        Boundaries whose 6 depth scales lie beyond this depth are left out; infinite for none.
     count, censored : int
         Boundaries that were measured, and those known only to lie beyond the depths tried.
     a, a_stderr : float
@@ -50,6 +53,7 @@ class DepthConstant(AbstractResult):
 
     side: str
     scale: str
+    up_to: float
     count: int
     censored: int
     a: float

@@ -105,9 +105,9 @@ class BoundaryResult(AbstractResult):
         return self.grid / self.trainings if self.trainings else math.nan
 
     def constant(self, side: str, scale: str = "xi_c") -> DepthConstant | None:
-        """The fit of that side and scale, if there is one."""
-        fits = (c for c in self.constants if (c.side, c.scale) == (side, scale))
-        return next(fits, None)
+        """The fit of that side and scale, to the boundaries where theory holds; None without."""
+        fits = [c for c in self.constants if (c.side, c.scale) == (side, scale)]
+        return min(fits, key=lambda c: c.up_to, default=None)
 
     @property
     def title(self) -> str:
