@@ -22,7 +22,7 @@ _QUICK = {
 _WHOLE = {
     "activations": ("relu", "gelu", "silu", "tanh"), "depths": (10, 50),
     "schemes": tuple(SCHEMES_COMPARED), "rates": {"adam": (1e-4, 3e-4, 1e-3, 3e-3)},
-    "n_seeds": 5, "width": 100, "batch": 64, "steps": 150, "data": "digits",
+    "n_seeds": 5, "width": 64, "batch": 64, "steps": 150, "data": "digits",
 }  # fmt: skip
 
 

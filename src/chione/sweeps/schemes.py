@@ -98,7 +98,7 @@ def which_initialisation(
     rates: Mapping[str, Sequence[float]] = RATES,
     n_seeds: int = 5,
     tuning_seeds: Sequence[int] = TUNING_SEEDS,
-    width: int = 100,
+    width: int = 64,
     batch: int = 64,
     steps: int = 150,
     data: str = "digits",
