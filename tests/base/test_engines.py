@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from chione.base import SpecError
-from chione.base.engines import EngineError, engine, in_order
+from chione.base import EngineError, SpecError
+from chione.base.engines import engine, in_order
 
 LOCAL = ["here", "threads", "processes"]
 

@@ -187,6 +187,16 @@ CALLS = {
     "monitor": watched,
     "audit": lambda: ch.torch.audit(torch_model()[0], {"0.weight": "normal(0, 1)", "1.*": "zeros"}),
     "audit that finds something": lambda: ch.torch.audit(odd_model()),
+    "sweep": lambda: ch.sweep(
+        ["tanh", "relu"],
+        sigma_w=[0.9, 1.4],
+        depth=[2, 4],
+        width=8,
+        steps=3,
+        seeds=2,
+        data="synthetic",
+        workers=1,
+    ),
     "which_initialisation": lambda: which_initialisation(
         ("tanh", "x*sigmoid(x)"),
         depths=(2,),

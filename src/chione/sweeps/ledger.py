@@ -86,7 +86,7 @@ class Ledger:
     >>> a, b = (Training("tanh", 1.5, 0.1, depth=3, width=8, seed=s) for s in (0, 1))
     >>> with tempfile.TemporaryDirectory() as folder, Ledger(f"{folder}/runs.sqlite") as ledger:
     ...     ledger.record([(a, Outcome("done", loss=0.5)), (b, Outcome("failed"))])
-    ...     ledger.finished([a.key, b.key]) == {a.key}
+    ...     list(ledger.finished([a.key, b.key])) == [a.key]
     True
     """
 
@@ -149,10 +149,12 @@ class Ledger:
                 f"(digest {known[:12]}, now {digest[:12]}); use another file."
             )
 
-    def finished(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that have an answer; failed and lost ones have none."""
-        query = "SELECT key FROM runs WHERE status IN ('done', 'diverged') AND key IN ({})"
-        return {key for (key,) in self._select(query, list(keys))}
+    def finished(self, keys: Iterable[str]) -> dict[str, Outcome]:
+        """Answers of the keys that have one; failed and lost trainings are to be tried again."""
+        query = (
+            f"SELECT {_COLUMNS} FROM runs WHERE status IN ('done', 'diverged') AND key IN ({{}})"
+        )
+        return {row[0]: _outcome(row) for row in self._select(query, list(keys))}
 
     def outcomes(self, keys: Sequence[str]) -> list[Outcome | None]:
         """What each training came to, in the order of the keys; None for those never tried."""

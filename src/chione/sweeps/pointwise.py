@@ -77,7 +77,7 @@ class Affine(Pointwise):
 
 @lru_cache(maxsize=64)
 def formula_dtype(act: AbstractActivation) -> str:
-    """ "float32" where the activation's formulas keep their digits in it, else "float64".
+    """The dtype that the formulas of an activation need to keep the digits of float32.
 
     Tried at points of every size: the error of value and derivative has to stay below `TOLERANCE`
     times the largest value found nearer to zero, so that tails may be lost but not small signals.

@@ -5,6 +5,6 @@ from each engine.
 """
 
 from chione.base.engines.choose import WORDS, engine
-from chione.base.engines.task import AbstractEngine, Done, EngineError, Failure, in_order
+from chione.base.engines.task import AbstractEngine, Done, Failure, in_order
 
-__all__ = ["WORDS", "AbstractEngine", "Done", "EngineError", "Failure", "engine", "in_order"]
+__all__ = ["WORDS", "AbstractEngine", "Done", "Failure", "engine", "in_order"]

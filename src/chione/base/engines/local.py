@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
+from chione.base.engines.blas import one_thread
 from chione.base.engines.task import AbstractEngine, Done, Failure, Window, called
 
 
@@ -19,9 +20,10 @@ class Here(AbstractEngine):
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, ahead: int | None = None
     ) -> Iterator[Done]:
         """See :class:`~chione.base.engines.task.AbstractEngine`."""
-        for index, task in enumerate(tasks):
-            value, failure = called(function, task)
-            yield Done(index, value, failure)
+        with one_thread():
+            for index, task in enumerate(tasks):
+                value, failure = called(function, task)
+                yield Done(index, value, failure)
 
     def __exit__(self, *_: object) -> None:
         return None
@@ -54,21 +56,22 @@ class Threads(AbstractEngine):
 
         pool = ThreadPoolExecutor(self.workers)
         running = 0
-        try:
-            while True:
-                while running < self.workers and window.open:
-                    pool.submit(work, *window.take())
-                    running += 1
-                if not running:
-                    return
-                index, value, failure, error = results.get()
-                running -= 1
-                if error is not None:
-                    raise error
-                window.end(index)
-                yield Done(index, value, failure)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with one_thread():
+            try:
+                while True:
+                    while running < self.workers and window.open:
+                        pool.submit(work, *window.take())
+                        running += 1
+                    if not running:
+                        return
+                    index, value, failure, error = results.get()
+                    running -= 1
+                    if error is not None:
+                        raise error
+                    window.end(index)
+                    yield Done(index, value, failure)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def __exit__(self, *_: object) -> None:
         return None

@@ -12,13 +12,13 @@ from chione.base.engines.task import (
     LOST,
     AbstractEngine,
     Done,
-    EngineError,
     Failure,
     Window,
     packed,
     unusable,
 )
 from chione.base.engines.worker import Inbox, Worker
+from chione.base.errors import EngineError
 
 IN_FLIGHT = 2
 """Tasks that a worker has at most: one that runs, and one for when it is done."""

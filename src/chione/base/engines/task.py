@@ -9,13 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from chione.base.errors import ChioneError, SpecError
+from chione.base.errors import ChioneError, EngineError, SpecError
 
 FAILED, LOST = "failed", "lost"
-
-
-class EngineError(ChioneError):
-    """An engine cannot be had, or has gone away; what was finished before is not affected."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,29 @@ def portable(why: Failure) -> Failure:
     return why
 
 
-def packed(what: str, thing: Any) -> bytes:
+def answered(function: Callable[[Any], Any], task: Any) -> bytes:
+    """The value of ``function(task)`` and why there is none, as one pickle for the parent."""
+    answer: tuple[Any, Failure | None]
+    try:
+        answer = (function(task), None)
+    except BaseException as err:  # SystemExit too: the worker goes on
+        answer = (None, portable(failure(err)))
+    try:
+        return pickle.dumps(answer, protocol=5)
+    except BaseException as err:
+        why = Failure(FAILED, f"its result cannot be sent back ({type(err).__name__}: {err})")
+        return pickle.dumps((None, why), protocol=5)
+
+
+def loaded(body: bytes) -> tuple[Any, Failure | None]:
+    """What was packed, or why that cannot be known here."""
+    try:
+        return pickle.loads(body), None
+    except BaseException as err:  # an import of the user's own module may do anything
+        return None, portable(failure(err))
+
+
+def packed(what: str, thing: Any, dumps: Callable[[Any], bytes] = pickle.dumps) -> bytes:
     """The thing as bytes for another process.
 
     Raises
@@ -145,7 +163,7 @@ def packed(what: str, thing: Any) -> bytes:
         If pickle cannot do it.
     """
     try:
-        return pickle.dumps(thing, protocol=5)
+        return dumps(thing)
     except Exception as err:  # pickle raises errors of any kind here
         raise SpecError(
             f"{what} cannot be sent to another process ({type(err).__name__}: {err}); give an "
