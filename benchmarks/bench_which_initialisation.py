@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="fill docs/initialisations-measured.md")
     options = parser.parse_args()
     if not options.page:
-        found = which_initialisation(ledger=options.ledger, workers=options.workers)
+        found = which_initialisation(out=options.ledger, workers=options.workers, effort=4.0)
         rounded(found).save(FILE)
         print(found)
         return

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from chione.base import SpecError, checks
-from chione.sweeps.kept import Run, keeper
-from chione.sweeps.ledger import FINISHED
+from chione.base import SpecError, checks, cost
+from chione.base.engines import engine as choose_engine
+from chione.sweeps.ledger import FINISHED, Ledger
+from chione.sweeps.prices import UNATTENDED, price_of
 from chione.sweeps.scheme_table import UNTRAINED, SchemeTable
-from chione.sweeps.tasks import load_task
+from chione.sweeps.tasks import Task, load_task
+from chione.sweeps.trainer import Trainer
 from chione.sweeps.training import Outcome, Training
 
 SCHEMES_COMPARED: Mapping[str, tuple[str, str]] = {
@@ -56,6 +59,8 @@ SHARE = 0.9  # of the training set: whose steps are counted
 
 Cell = tuple[str, int, str, str]
 """Activation, depth, optimiser and scheme."""
+Run = Callable[[Sequence[Training]], Sequence[Outcome]]
+"""Trains networks; their outcomes come in the order of the trainings."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,11 @@ def which_initialisation(
     batch: int = 64,
     steps: int = 150,
     data: str = "digits",
-    ledger: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
     engine: Any = None,
     workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    effort: float = 1.0,
 ) -> SchemeTable:
     r"""Train networks of each activation, depth and optimiser from several initialisations.
 
@@ -142,10 +149,14 @@ def which_initialisation(
         Units of a layer, inputs of a step, and steps.
     data : str
         The task, see :func:`chione.sweeps.tasks.load_task`.
-    ledger : path, optional
-        A file that keeps every network as it ends; a call that was interrupted goes on from it.
+    out : path, optional
+        A ledger, which keeps every network as it ends; a call that was interrupted goes on from it.
     engine, workers : optional
         Where networks are trained, see :func:`chione.base.engines.engine`.
+    progress : callable, optional
+        Called with (networks trained, largest number that can come).
+    effort : float
+        How many times the limits it may take: 60 s of CPU time, or one hour with `out`.
 
     Returns
     -------
@@ -155,6 +166,8 @@ def which_initialisation(
     ------
     SpecError
         If a scheme is unknown, an optimiser has no rates, or seeds of both kinds overlap.
+    CostError
+        If it could take more than `effort` allows.
 
     Notes
     -----
@@ -166,7 +179,36 @@ def which_initialisation(
         activations, depths, schemes, optimizers, rates, n_seeds, tuning_seeds,
         width=width, batch=batch, steps=steps, data=data,
     )  # fmt: skip
-    return measured(design, keeper(data, ledger=ledger, engine=engine, workers=workers))
+    task = load_task(data)
+    most = _check_cost(design, task, out is not None, effort)
+    told = None if progress is None else lambda n: progress(n, most)
+    with ExitStack() as stack:
+        ledger = None if out is None else stack.enter_context(Ledger(out))
+        runner = stack.enter_context(choose_engine(engine, workers=workers))
+        return measured(design, Trainer(task, data, runner, ledger, told))
+
+
+def _check_cost(design: Design, task: Task, kept: bool, effort: float) -> int:
+    """The number of networks, all rates tried and no cell hopeless, within the limits."""
+    everything = [
+        design.training(cell, rate, seed)
+        for cell in design.cells()
+        for rates in [design.rates[cell[2]]]
+        for seeds, those in ((design.tuning_seeds, rates), (design.seeds, rates[:1]))
+        for rate in those
+        for seed in seeds
+    ]
+    price = price_of(everything, task)
+    cost.check(
+        f"training up to {price.trainings} networks",
+        seconds=price.seconds,
+        gigabytes=price.gigabytes,
+        limit=UNATTENDED if kept else cost.SECONDS,
+        fits="fewer activations, depths, schemes or steps fit; an hour is allowed with a ledger "
+        "(out=), which keeps what is done",
+        effort=effort,
+    )
+    return price.trainings
 
 
 def measured(design: Design, run: Run) -> SchemeTable:
