@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,9 +184,9 @@ def which_initialisation(
     most = _check_cost(design, task, out is not None, effort)
     told = None if progress is None else lambda n: progress(n, most)
     with ExitStack() as stack:
-        ledger = None if out is None else stack.enter_context(Ledger(out))
+        ledger = None if out is None else stack.enter_context(Ledger(Path(out)))
         runner = stack.enter_context(choose_engine(engine, workers=workers))
-        return measured(design, Trainer(task, data, runner, ledger, told))
+        return measured(design, Trainer(task, runner, ledger, told))
 
 
 def _check_cost(design: Design, task: Task, kept: bool, effort: float) -> int:
