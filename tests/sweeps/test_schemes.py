@@ -8,7 +8,9 @@ import pytest
 import chione as ch
 from chione.sweeps.bundle import train
 from chione.sweeps.ledger import Ledger
-from chione.sweeps.schemes import SCHEMES_COMPARED, design_of, measured, which_initialisation
+from chione.sweeps.scheme_design import SCHEMES_COMPARED, design_of
+from chione.sweeps.scheme_search import measured
+from chione.sweeps.schemes import which_initialisation
 from chione.sweeps.tasks import load_task
 from chione.sweeps.training import Outcome, Training
 

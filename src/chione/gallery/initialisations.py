@@ -9,8 +9,9 @@ from chione.base import Array
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.sweeps.bundle import batches, train
 from chione.sweeps.initial import draw
+from chione.sweeps.scheme_design import SCHEMES_COMPARED
 from chione.sweeps.scheme_table import SchemeTable, compared
-from chione.sweeps.schemes import SCHEMES_COMPARED, which_initialisation
+from chione.sweeps.schemes import which_initialisation
 from chione.sweeps.tasks import load_task
 from chione.sweeps.training import Training
 
