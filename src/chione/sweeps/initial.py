@@ -10,26 +10,17 @@ from itertools import pairwise
 import numpy as np
 
 from chione.activations import AbstractActivation, activation
-from chione.base import Array, SpecError, checks
+from chione.base import Array, SpecError
 from chione.networks import Matrix
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import dense_weights
 from chione.sweeps.tasks import Task
-from chione.sweeps.training import Training
+from chione.sweeps.training import SCHEMES, Training
 from chione.theory.critical.usual_schemes import scheme_sigmas
 from chione.theory.depth.initialization import gain
 
-SCHEMES = (
-    "sigmas",
-    "pytorch",
-    "xavier",
-    "he",
-    "calculate_gain",
-    "orthogonal",
-    "lsuv",
-    "lsuv-gaussian",
-    "chione",
-)
+__all__ = ["SCHEMES", "Weights", "draw", "trained_activation"]
+
 _LSUV_INPUTS = 256
 
 
@@ -68,7 +59,6 @@ def draw(
     rng : Generator, optional
         Drawn from; the stream of the training's seed by default.
     """
-    checks.one_of("scheme", training.scheme, SCHEMES)
     if task is None:
         raise SpecError("Weights are drawn for a task; give one of chione.sweeps.load_task.")
     act = trained_activation(training) if phi is None else phi

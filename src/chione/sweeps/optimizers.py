@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import checks
-
 FloatArray = NDArray[np.floating[Any]]
 
-OPTIMIZERS = ("sgd", "momentum", "adam")
 MOMENTUM = 0.9
 BETAS = (0.9, 0.999)
 EPS = 1e-8
@@ -48,10 +45,10 @@ class Optimizer(ABC):
         `g` and `scratch`, an array of the same shape, are overwritten.
         """
 
-    def keep(self, members: NDArray[np.intp]) -> None:
+    def keep(self, members: list[int]) -> None:
         """Go on with these members only."""
         self._rates = self._rates[members]
-        self._states = [np.ascontiguousarray(s[members]) for s in self._states]
+        self._states = [s[members] for s in self._states]
 
     def _numbers(self, x: NDArray[np.float64]) -> FloatArray:
         return x.astype(self._dtype)
@@ -123,5 +120,4 @@ def optimizer(
     name: str, shape: tuple[int, ...], rates: NDArray[np.float64], dtype: Any
 ) -> Optimizer:
     """The optimiser of that name, see :class:`Optimizer`."""
-    checks.one_of("optimizer", name, OPTIMIZERS)
     return _CLASSES[name](shape, rates, dtype)

@@ -56,7 +56,7 @@ def _image(rng: np.random.Generator, kinds: list[NDArray[Any]]) -> Array:
             v = (np.cos(turn[i]) * y - np.sin(turn[i]) * x) / (size[i] * aspect[i])
             picture[i][_inside(int(kind[i]), u, v, slant[i])] = grey[i]
     pixels = picture.reshape(n, SIDE, _FINE, SIDE, _FINE).mean(axis=(2, 4))
-    return pixels.reshape(n, -1).astype(np.float64)
+    return np.asarray(pixels.reshape(n, -1), np.float64)
 
 
 def _inside(kind: int, u: Array, v: Array, slant: float) -> NDArray[np.bool_]:
