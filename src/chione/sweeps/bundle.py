@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from chione.activations import AbstractActivation
 from chione.base import SpecError
-from chione.sweeps.chunk import SHARES, WINDOW, Chunk, batches
+from chione.sweeps.chunk import SHARES, WINDOW, Chunk, Watch, batches
 from chione.sweeps.initial import Weights, draw, trained_activation
 from chione.sweeps.stacking import members_at_a_time
 from chione.sweeps.tasks import Task
@@ -30,8 +30,10 @@ from chione.sweeps.training import Outcome, Training
 __all__ = ["SHARES", "WINDOW", "batches", "train"]
 
 
-def train(trainings: Sequence[Training], task: Task) -> list[Outcome]:
-    """Train networks of one bundle.
+def train(
+    trainings: Sequence[Training], task: Task, *, watch: Watch | None = None
+) -> list[Outcome]:
+    r"""Train networks of one bundle.
 
     Parameters
     ----------
@@ -39,6 +41,10 @@ def train(trainings: Sequence[Training], task: Task) -> list[Outcome]:
         All with the same :attr:`Training.bundle`.
     task : Task
         What they learn, see :func:`chione.sweeps.tasks.load_task`.
+    watch : callable, optional
+        Called after the forward pass of each step, for each network that is still trained, with
+        the step (from 1), its training and the activations :math:`\phi(h^l)` of the batch, shape
+        (depth, width, batch), which are overwritten later.
 
     Returns
     -------
@@ -69,12 +75,14 @@ def train(trainings: Sequence[Training], task: Task) -> list[Outcome]:
         size = members_at_a_time(members[same[0]])
         for start in range(0, len(same), size):
             part = same[start : start + size]
-            done = _together([members[i] for i in part], acts[name], task)
+            done = _together([members[i] for i in part], acts[name], task, watch)
             out.update(zip(part, done, strict=True))
     return [out[i] for i in range(len(members))]
 
 
-def _together(members: list[Training], act: AbstractActivation, task: Task) -> list[Outcome]:
+def _together(
+    members: list[Training], act: AbstractActivation, task: Task, watch: Watch | None
+) -> list[Outcome]:
     """Outcomes of a chunk; those whose weights cannot be drawn have failed."""
     start = time.perf_counter()
     drawn: dict[int, Weights] = {}
@@ -87,7 +95,7 @@ def _together(members: list[Training], act: AbstractActivation, task: Task) -> l
     if drawn:
         seconds = (time.perf_counter() - start) / len(drawn)
         chunk = Chunk([members[i] for i in drawn], list(drawn.values()), act, task)
-        for i, o in zip(drawn, chunk.run(), strict=True):
+        for i, o in zip(drawn, chunk.run(watch), strict=True):
             out[i] = replace(o, seconds=o.seconds + seconds)
     return [out[i] for i in range(len(members))]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,10 @@ def batches(training: Training, inputs: int) -> Iterator[NDArray[np.intp]]:
             rest = np.concatenate([rest, rng.permutation(inputs)])
         yield rest[: training.batch]
         rest = rest[training.batch :]
+
+
+Watch: TypeAlias = Callable[[int, Training, FloatArray], None]
+"""Called at each step with its number (from 1), the training and phi(h^l) as (depth, n, B)."""
 
 
 class Chunk:
@@ -86,7 +90,7 @@ class Chunk:
         size = max(w[0].size for w in self._w)
         self._spare = np.empty((2, m * size), self._dtype)
 
-    def run(self) -> list[Outcome]:
+    def run(self, watch: Watch | None = None) -> list[Outcome]:
         """All steps, then the share that is classified rightly."""
         start = time.perf_counter()
         cuts = [batches(t, len(self._x)) for t in self._members]
@@ -94,6 +98,9 @@ class Chunk:
             for step in range(1, self._members[0].steps + 1):
                 index = np.stack([next(cuts[i]) for i in self._alive])
                 self._forward(index)
+                if watch is not None:
+                    for k, i in enumerate(self._alive):
+                        watch(step, self._members[i], self._s[:, k, :-1])
                 loss, right = cross_entropy(self._y, self._task.y_train[index])
                 self._record(step, loss, right)
                 if not self._alive:
@@ -103,6 +110,13 @@ class Chunk:
                 self._end(k)
         seconds = (time.perf_counter() - start) / len(self._members)
         return [replace(self._ended[i], seconds=seconds) for i in range(len(self._members))]
+
+    def weights(self, k: int) -> Weights:
+        """The weights of network `k` of those still trained, as they are now."""
+        return Weights(
+            tuple(w[k, :, :-1].astype(np.float64) for w in self._w),
+            tuple(w[k, :, -1].astype(np.float64) for w in self._w),
+        )
 
     def _forward(self, index: NDArray[np.intp]) -> None:
         np.take(self._x, index, axis=0, out=self._inputs, mode="clip")

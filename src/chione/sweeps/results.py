@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TABLES = (".csv", ".parquet")
+_LEARNED = 0.15  # of the way from guessing to all right, at the threshold, for a verdict
 _NO_ANSWER = ("failed", "lost")
 _MOST_PROBLEMS = 5
 EXPORTS = (*_TABLES, ".npz", ".nc", ".json")
@@ -152,10 +153,13 @@ class SweepResult(AbstractResult):
         Returns
         -------
         dict of str to float or None
-            By "xi_c", "xi_chi" and the smaller of both, "both"; None where no cell has a theory, or
-            depths are not swept.
+            By "xi_c", "xi_chi" and the smaller of both, "both"; None where no cell has a theory,
+            depths are not swept, or no network learned enough to tell.
         """
         if self.depth.size < 2 or self.scheme.tolist() != [READS_SIGMAS]:
+            return None
+        guess = 1.0 / self.classes
+        if not self.threshold - guess > _LEARNED * (1.0 - guess):
             return None
         accuracy = self.mean["accuracy"]
         trained, depth = accuracy > self.threshold, self.depth[:, None, None]
