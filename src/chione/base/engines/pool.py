@@ -161,7 +161,8 @@ class Pool(AbstractEngine):
             supply.again((index, task))
             return None
         hint = " (if nobody sent it, the system did, for want of memory)" if status == -9 else ""
-        message = f"workers that died while they ran it: {supply.deaths[index]}, the last one {how}{hint}."
+        count = supply.deaths[index]
+        message = f"workers that died while they ran it: {count}, the last one {how}{hint}."
         return Done(index, failure=Failure(LOST, message))
 
 
