@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from chione.sweeps.costs import flops
 
 import chione as ch
+from chione.sweeps.costs import flops
 from chione.sweeps.jobs import jobs_of, weight
 from chione.sweeps.plan import AXES, SweepPlan
 from chione.sweeps.prices import price_of, price_of_plan
