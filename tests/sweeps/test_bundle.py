@@ -200,7 +200,6 @@ def test_training_ends_early_once_its_share_is_reached_and_is_the_same_until_the
 
 def test_steps_to_are_the_first_at_which_the_mean_of_ten_batches_reached_a_share():
     training = replace(SMALL, steps=80, rate=0.2)
-    act = trained_activation(training)
     cuts = list(batches(training, len(TASK.x_train)))
     shares = []
 
