@@ -291,12 +291,12 @@ def test_boundaries_beyond_the_width_are_left_out_in_a_fit_of_their_own():
     found = constants(
         ("ordered",) * 4, {"xi_c": xi}, depth, np.full(4, 0.02), np.zeros(4, dtype=int), 64
     )
-    by_reach = {c.up_to: c for c in found}
-    assert set(by_reach) == {math.inf, 64.0}
-    assert (by_reach[64.0].count, by_reach[math.inf].count) == (3, 4)
-    assert by_reach[64.0].a == pytest.approx(5.0, rel=1e-3)
-    assert by_reach[math.inf].a < 4.0
-    assert "where 6 xi_c is at most the width" in by_reach[64.0].sentence
+    by_reach = {c.restricted: c for c in found}
+    assert set(by_reach) == {False, True}
+    assert (by_reach[True].count, by_reach[False].count) == (3, 4)
+    assert by_reach[True].a == pytest.approx(5.0, rel=1e-3)
+    assert by_reach[False].a < 4.0
+    assert "where 6 xi_c is at most the width" in by_reach[True].sentence
 
 
 # ---- the scales of theory --------------------------------------------------------------------

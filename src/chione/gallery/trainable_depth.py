@@ -93,7 +93,9 @@ def _data(results: dict[str, BoundaryResult]) -> dict[str, Variable]:
         for field in ("a", "a_stderr", "scatter", "exponent", "exponent_stderr"):
             values = np.array([getattr(c, field) for c in fits])
             data[f"{key}_{field}"] = Variable((f"{key}_fit",), values, f"{field} of depth = a xi")
-        which = np.array([f"{c.side}, {c.scale}, 6 xi up to {c.up_to:g}" for c in fits])
+        which = np.array(
+            [f"{c.side}, {c.scale}{', 6 xi up to the width' * c.restricted}" for c in fits]
+        )
         data[f"{key}_fit"] = Variable((f"{key}_fit",), which, "side, scale and range of the fits")
     return data
 

@@ -36,8 +36,8 @@ class DepthConstant(AbstractResult):
         Which side.
     scale : {"xi_c", "xi_chi"}
         Which depth scale: of correlations, or :math:`1 / |\log \chi_\perp|` of gradients.
-    up_to : float
-        Boundaries whose 6 depth scales lie beyond this depth are left out; infinite for none.
+    restricted : bool
+        Whether boundaries whose 6 depth scales lie beyond the width were left out.
     count, censored : int
         Boundaries that were measured, and those known only to lie beyond the depths tried.
     a, a_stderr : float
@@ -53,7 +53,7 @@ class DepthConstant(AbstractResult):
 
     side: str
     scale: str
-    up_to: float
+    restricted: bool
     count: int
     censored: int
     a: float

@@ -107,7 +107,7 @@ class BoundaryResult(AbstractResult):
     def constant(self, side: str, scale: str = "xi_c") -> DepthConstant | None:
         """The fit of that side and scale, to the boundaries where theory holds; None without."""
         fits = [c for c in self.constants if (c.side, c.scale) == (side, scale)]
-        return min(fits, key=lambda c: c.up_to, default=None)
+        return max(fits, key=lambda c: c.restricted, default=None)
 
     @property
     def title(self) -> str:

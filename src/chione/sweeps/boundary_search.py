@@ -178,23 +178,23 @@ def constants(
             with np.errstate(invalid="ignore"):
                 known = np.isfinite(scale) & (scale > 0.0) & (np.array(sides) == side)
                 near = known & (USUAL * scale <= width)
-            for up_to, some in ((math.inf, known), (float(width), near)):
+            for restricted, some in ((False, known), (True, near)):
                 count = int(np.sum(censored[some] == 0))
-                if count < 2 or (up_to < math.inf and np.array_equal(near, known)):
+                if count < 2 or (restricted and np.array_equal(near, known)):
                     continue
                 log_xi = np.log(scale[some])
                 log_ratio = np.log(depth[some]) - log_xi
                 fit = depth_constant(log_ratio, log_error[some], log_xi, censored[some])
-                which = (side, name, up_to, count, int(some.sum()) - count)
+                which = (side, name, restricted, count, int(some.sum()) - count)
                 out.append(DepthConstant(*which, *fit, _sentence(*which, *fit)))
     return tuple(out)
 
 
 def _sentence(
-    side: str, scale: str, up_to: float, count: int, censored: int, a: float, error: float,
+    side: str, scale: str, restricted: bool, count: int, censored: int, a: float, error: float,
     scatter: float, exponent: float, exponent_error: float,
 ) -> str:  # fmt: skip
-    where = "" if math.isinf(up_to) else f" where 6 {scale} is at most the width"
+    where = f" where 6 {scale} is at most the width" if restricted else ""
     more = f" and {censored} beyond the depths tried" if censored else ""
     law = f"; depth goes as {scale}^({exponent:.2f} +- {exponent_error:.2f})"
     return (
