@@ -49,7 +49,7 @@ def test_gradients_come_back_from_all_rows():
     assert found.through(1.0, 0.5, backward=True).backward == pytest.approx(expected, rel=1e-13)
 
 
-@pytest.mark.parametrize("sigma_w", [0.5, 1.5, 3.0, 6.0])
+@pytest.mark.parametrize("sigma_w", [0.5, 1.5, 3.0, pytest.param(6.0, marks=pytest.mark.slow)])
 def test_the_collapse_exponent_is_the_closed_one(sigma_w):
     """Attention keeps nothing of a small difference, the dense branch its slope."""
     a2 = ALPHA**2

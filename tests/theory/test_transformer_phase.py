@@ -108,6 +108,7 @@ def test_scores_beyond_all_integrals_are_refused_with_their_place():
 
 
 @pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.slow
 def test_what_a_row_looks_at_is_that_of_drawn_scores(causal):
     """Tokens without correlation: scores of variance 4, over those that a row sees."""
     block = Residual(

@@ -98,6 +98,7 @@ def test_the_presets_hold_for_the_models_they_are_named_after():
         assert not report.undeclared
 
 
+@pytest.mark.slow
 def test_the_presets_hold_for_transformers():
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)

@@ -82,7 +82,11 @@ def settled_answer(network):
     return answers.pop() if len(answers) == 1 else None
 
 
-@pytest.mark.parametrize("network", FEW, ids=str)
+@pytest.mark.parametrize(
+    "network",
+    [n if n[0] == "relu" else pytest.param(n, marks=pytest.mark.slow) for n in FEW],
+    ids=str,
+)
 def test_theory_and_a_real_model_give_one_verdict(network):
     name, sigma_w, sigma_b, depth = network
     told = chione.analyze(name, sigma_w, sigma_b, depth=depth, simulate=False).verdict

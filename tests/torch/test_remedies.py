@@ -64,6 +64,7 @@ def learned(model, steps=100, rate=1e-2):
     return float(loss.detach())
 
 
+@pytest.mark.slow
 def test_a_residual_net_of_he_is_told_its_branches_and_then_trains():
     model = residual()
     verdict = inspect(model, inputs()).verdict
@@ -116,6 +117,7 @@ def test_softplus_is_offered_the_affine_change_that_was_tried():
     assert float((weight * slope**2).sum()) == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_where_nothing_helps_it_says_so():
     class Hopeless(nn.Module):
         """The output forgets the input whatever the weights are."""

@@ -182,6 +182,7 @@ def transformers():
     return pytest.importorskip("transformers")
 
 
+@pytest.mark.slow
 def test_a_training_of_transformers_is_recorded_and_not_changed(transformers, tmp_path):
     alone = train(transformers, tmp_path, gpt2(transformers), [])
     callback = ch.torch.TrainerMonitor(every=3, path=tmp_path / "run.jsonl")

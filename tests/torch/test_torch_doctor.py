@@ -84,6 +84,7 @@ def test_fix_initialises_and_looks_again(run):
     assert "chione.torch.initialize_(model, batch)" in result.output
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fixed_stays_at_one(run):
     result = run("softplus", "--batch", "16", "--fix")
     assert result.exit_code == 1
@@ -196,7 +197,9 @@ def test_what_a_file_prints_stays_out_of_the_answer(tmp_path):
         assert words in done.stderr
 
 
-@pytest.mark.parametrize("way_out", ["os._exit(0)", "sys.exit(0)"])
+@pytest.mark.parametrize(
+    "way_out", [pytest.param("os._exit(0)", marks=pytest.mark.slow), "sys.exit(0)"]
+)
 def test_a_forward_pass_cannot_end_the_command_either(tmp_path, way_out):
     text = f"""
 import os, sys
@@ -235,6 +238,7 @@ def test_a_file_that_never_ends_is_stopped_after_the_time_allowed(tmp_path, text
     assert "was still running after 0.6 s" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_a_file_that_never_ends(tmp_path):
     (tmp_path / "own.py").write_text(
         "import sys, time\nprint('begun', file=sys.stderr, flush=True)\ntime.sleep(1000)\n"

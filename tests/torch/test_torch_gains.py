@@ -50,6 +50,7 @@ def test_a_gain_of_w_stays_one_of_w():
 
 
 @pytest.mark.parametrize("name", ["gemma", "gemma2", "llama", "t5"])
+@pytest.mark.slow
 def test_norms_of_transformers_have_theory_beside_what_was_measured(name):
     pytest.importorskip("transformers")
     from doctor_models import MODELS

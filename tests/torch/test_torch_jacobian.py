@@ -84,6 +84,7 @@ def test_few_steps_find_the_largest_singular_value_within_their_residual():
     assert found.products <= 2 * 2 * 30
 
 
+@pytest.mark.slow
 def test_stochastic_moments_cover_the_exact_ones_at_the_stated_rate():
     model, x = network(sizes=(60, 80, 70)), inputs(60)
     s = torch.linalg.svdvals(matrix(model, x))

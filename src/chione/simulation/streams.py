@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     BACKWARD = 4
     PROBES = 5
     MASKS = 6
+    BATCHES = 7
 
 
 def entropy(seed: Any) -> int:

@@ -8,8 +8,26 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from chione.base import checks
+from chione.networks import WEIGHT_LAWS
+
 SCHEMA = 1
 """Version of what a training means: raised when the same words would train otherwise."""
+
+SCHEMES = (
+    "sigmas",
+    "pytorch",
+    "xavier",
+    "he",
+    "calculate_gain",
+    "orthogonal",
+    "lsuv",
+    "lsuv-gaussian",
+    "chione",
+)
+"""How weights are drawn, see :mod:`chione.sweeps.initial`."""
+OPTIMIZERS = ("sgd", "momentum", "adam")
+"""Optimisers, see :mod:`chione.sweeps.optimizers`."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +63,16 @@ class Training:
     data : str
         Name of the task, or digest of a file.
     seed : int
-        Draws weights and batches.
+        Draws weights, batches and what is dropped; the same seed draws the same random numbers
+        whatever the sigmas and the scheme, which makes comparisons sharper.
+    until : float, optional
+        Stop as soon as the running training accuracy (see :attr:`Outcome.steps_to`) has reached
+        this share: for questions that ask whether a network trains, not how well.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is not as described.
     """
 
     activation: str
@@ -63,6 +90,26 @@ class Training:
     dtype: str = "float32"
     data: str = "digits"
     seed: int = 0
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        # plain numbers of one type each, so that 1 and 1.0 are one training with one key
+        for name in ("sigma_w", "sigma_b"):
+            object.__setattr__(self, name, checks.non_negative(name, getattr(self, name)))
+        object.__setattr__(self, "rate", checks.positive("rate", self.rate))
+        for name in ("depth", "width", "steps", "batch"):
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name)))
+        object.__setattr__(self, "seed", checks.integer("seed", self.seed, minimum=0))
+        dropout = checks.non_negative("dropout", self.dropout)
+        if dropout >= 1.0:
+            raise ValueError(f"dropout must be below 1, but it is {dropout!r}.")
+        object.__setattr__(self, "dropout", dropout)
+        if self.until is not None:
+            object.__setattr__(self, "until", checks.positive("until", self.until))
+        checks.one_of("scheme", self.scheme, SCHEMES)
+        checks.one_of("weights", self.weights, WEIGHT_LAWS)
+        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+        checks.one_of("dtype", self.dtype, ("float32", "float64"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

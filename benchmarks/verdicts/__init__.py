@@ -1,0 +1,1 @@
+"""A thousand random plain networks: what theory says before, and what training shows after."""
