@@ -92,7 +92,9 @@ def test_a_task_that_kills_each_worker_is_lost_and_takes_no_neighbour_along(clie
         done = list(in_order(e.run(kill_or_double, [1, -1, 2, 3])))
     assert [d.value for d in done] == [2, None, 4, 6]
     assert done[1].failure.kind == "lost"
-    assert "4 workers died while they ran it" in done[1].failure.message
+    assert (
+        "workers that died while they ran it: 4, the last one was tcp:" in done[1].failure.message
+    )
 
 
 def test_no_more_than_two_tasks_a_worker_are_in_flight(client):

@@ -234,7 +234,7 @@ def _done(index: int, future: Future) -> Done:
     except CancelledError:
         raise _gone() from None
     except KilledWorker as err:
-        died = f"{err.allowed_failures + 1} workers died while they ran it, the last one was "
+        died = f"workers that died while they ran it: {err.allowed_failures + 1}, the last one was "
         return Done(index, failure=Failure(LOST, f"{died}{err.last_worker.address}."))
     except Exception as err:
         raise EngineError(
