@@ -200,19 +200,19 @@ def test_training_ends_early_once_its_share_is_reached_and_is_the_same_until_the
 
 def test_steps_to_are_the_first_at_which_the_mean_of_ten_batches_reached_a_share():
     training = replace(SMALL, steps=80, rate=0.2)
-    act = trained_activation(training)
     cuts = list(batches(training, len(TASK.x_train)))
     shares = []
 
-    def watch(step, member, signals):
-        assert member == training
-        assert signals.shape == (training.depth, training.width, training.batch)
-        w = chunk.weights(0)
-        y = w.matrices[-1] @ signals[-1] + w.biases[-1][:, None]
-        shares.append(np.mean(y.argmax(axis=0) == TASK.y_train[cuts[step - 1]]))
+    def observe(done, members, weights):
+        assert members == [training]
+        if done == training.steps:
+            return
+        h = TASK.x_train[cuts[done]].T
+        for layer, (w,) in enumerate(weights):
+            h = w[:, :-1] @ (h if layer == 0 else np.tanh(h)) + w[:, -1:]
+        shares.append(np.mean(h.argmax(axis=0) == TASK.y_train[cuts[done]]))
 
-    chunk = Chunk([training], [draw(training, act, TASK)], act, TASK)
-    (got,) = chunk.run(watch)
+    (got,) = train([training], TASK, observe)
     running = [np.mean(shares[end - 10 : end]) for end in range(10, 81)]
     expected = [
         (share, next(i for i, r in enumerate(running) if r >= share - 1e-12) + 10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -23,6 +23,9 @@ SHARES = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """Shares of running training accuracy whose first steps are recorded."""
 WINDOW = 10
 """Steps over which the running training accuracy is a mean."""
+Observer: TypeAlias = Callable[[int, Sequence[Training], Sequence[FloatArray]], None]
+"""Is shown networks in training: the steps done, which trainings they are, and of each layer their
+stacked [W b], of shape (M, n_out, n_in + 1), to be read at once and left as they are."""
 _EVALUATED = 256  # inputs at a time when all are classified at the end
 
 
@@ -35,10 +38,6 @@ def batches(training: Training, inputs: int) -> Iterator[NDArray[np.intp]]:
             rest = np.concatenate([rest, rng.permutation(inputs)])
         yield rest[: training.batch]
         rest = rest[training.batch :]
-
-
-Watch: TypeAlias = Callable[[int, Training, FloatArray], None]
-"""Called at each step with its number (from 1), the training and phi(h^l) as (depth, n, B)."""
 
 
 class Chunk:
@@ -90,22 +89,24 @@ class Chunk:
         size = max(w[0].size for w in self._w)
         self._spare = np.empty((2, m * size), self._dtype)
 
-    def run(self, watch: Watch | None = None) -> list[Outcome]:
-        """All steps, then the share that is classified rightly."""
+    def run(self, observe: Observer | None = None) -> list[Outcome]:
+        """All steps, then the share that is classified rightly.
+
+        `observe` is called before each step and after the last.
+        """
         start = time.perf_counter()
         cuts = [batches(t, len(self._x)) for t in self._members]
         with np.errstate(all="ignore"):  # numbers that leave their range are found by the loss
             for step in range(1, self._members[0].steps + 1):
+                self._show(step - 1, observe)
                 index = np.stack([next(cuts[i]) for i in self._alive])
                 self._forward(index)
-                if watch is not None:
-                    for k, i in enumerate(self._alive):
-                        watch(step, self._members[i], self._s[:, k, :-1])
                 loss, right = cross_entropy(self._y, self._task.y_train[index])
                 self._record(step, loss, right)
                 if not self._alive:
                     break
                 self._backward(step)
+            self._show(self._members[0].steps, observe)
             for k in range(len(self._alive)):
                 self._end(k)
         seconds = (time.perf_counter() - start) / len(self._members)
@@ -117,6 +118,10 @@ class Chunk:
             tuple(w[k, :, :-1].astype(np.float64) for w in self._w),
             tuple(w[k, :, -1].astype(np.float64) for w in self._w),
         )
+
+    def _show(self, steps: int, observe: Observer | None) -> None:
+        if observe is not None and self._alive:
+            observe(steps, [self._members[i] for i in self._alive], self._w)
 
     def _forward(self, index: NDArray[np.intp]) -> None:
         np.take(self._x, index, axis=0, out=self._inputs, mode="clip")
