@@ -112,8 +112,10 @@ _EXPORTS = {
     "gain_table": "chione.diagnosis",
     "Comparison": "chione.diagnosis.compare",
     "compare": "chione.diagnosis.compare",
+    "BoundaryResult": "chione.sweeps",
     "SweepPlan": "chione.sweeps",
     "SweepResult": "chione.sweeps",
+    "boundary": "chione.sweeps",
     "sweep": "chione.sweeps",
     "plot": "chione.plotting",
 }

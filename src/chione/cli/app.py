@@ -26,6 +26,7 @@ COMMANDS = {
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
     "hessian": "The random matrix model of a loss surface's Hessian.",
     "sweep": "Train many small networks and map which of them learn, beside the theory.",
+    "boundary": "Find the largest depth that trains, and the constant a in depth = a xi.",
     "reproduce": "Make the figures and tables of the sources again, each with its check.",
     "show": "Print and draw a saved result again.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",

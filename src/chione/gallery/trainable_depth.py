@@ -61,7 +61,7 @@ def measure(name: str, quick: bool, **options: Any) -> BoundaryResult:
 
 
 def _entry(names: Sequence[str], quick: bool) -> Reproduction:
-    return shown(dict.fromkeys(names) | {name: measure(name, quick) for name in names})
+    return shown({name: measure(name, quick) for name in names})
 
 
 def shown(results: dict[str, BoundaryResult]) -> Reproduction:
@@ -93,8 +93,10 @@ def _data(results: dict[str, BoundaryResult]) -> dict[str, Variable]:
         for field in ("a", "a_stderr", "scatter", "exponent", "exponent_stderr"):
             values = np.array([getattr(c, field) for c in fits])
             data[f"{key}_{field}"] = Variable((f"{key}_fit",), values, f"{field} of depth = a xi")
-        words = np.array([f"{c.side}, {c.scale}" for c in fits])
-        data[f"{key}_fit"] = Variable((f"{key}_fit",), words, "side and scale of the fits")
+        which = np.array(
+            [f"{c.side}, {c.scale}{', 6 xi up to the width' * c.restricted}" for c in fits]
+        )
+        data[f"{key}_fit"] = Variable((f"{key}_fit",), which, "side, scale and range of the fits")
     return data
 
 

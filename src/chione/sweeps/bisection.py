@@ -68,7 +68,7 @@ class Bisection:
             return None
         if not self.asked:
             return min(max(self.start, 0), self.size - 1)
-        jump = self.stride * 2 ** (self.asked - 1)
+        jump = self.stride << (self.asked - 1)
         if self.fails == self.size:
             return min(self.trains + jump, self.size - 1)
         if self.trains == -1:

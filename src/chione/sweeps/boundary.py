@@ -122,7 +122,7 @@ def boundary(
     plan = SweepPlan(
         activation, sigma_w=sigma_w, sigma_b=sigma_b, depth=rungs, width=width, weights=weights,
         optimizer=optimizer, rate=RATES.get(optimizer, (0.1,)) if rate is None else rate,
-        seeds=seeds, dropout=dropout, steps=steps, batch=batch, dtype=dtype, data=data,
+        seeds=seeds, dropout=dropout, steps=steps, batch=batch, dtype=dtype, data=os.fspath(data),
     )  # fmt: skip
     _check(plan, share)
     task = load_task(plan.data)
@@ -131,10 +131,10 @@ def boundary(
     each = len(plan.rate) * len(plan.seeds) * len(plan.sigma_w)
     expected = each * (3 + math.ceil(math.log2(len(rungs))))
     with ExitStack() as stack:
-        ledger = None if out is None else stack.enter_context(Ledger(out))
+        ledger = None if out is None else stack.enter_context(Ledger(os.fspath(out)))
         runner = stack.enter_context(choose_engine(engine, workers=workers))
         told = None if progress is None else lambda n: progress(n, max(n, expected))
-        trainer = Trainer(task, plan.data, runner, ledger, told)
+        trainer = Trainer(task, runner, ledger, told)
         hunts, trials = search(plan, scales, trainer, share=share, data=task.digest)
     return summarise(plan, scales, hunts, trials, share=share)
 

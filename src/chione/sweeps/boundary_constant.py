@@ -3,8 +3,9 @@ r"""The constant in "networks train to a depth of a depth scales", and how well 
 .. math:: \log L_i = \log a + \log \xi_i + \tau e_i + s_i e_i'
 
 with standard normal :math:`e, e'`: :math:`s_i` is the error of each boundary and :math:`\tau` the
-scatter that is left, by which the law itself is off. A boundary beyond the largest depth that was
-tried counts by the probability of that. Prior: flat in log a, half normal of scale 1/2 in tau.
+scatter that is left, by which the law itself is off. A boundary beyond the depths that were tried,
+on either side, counts by the probability of that. Prior: flat in log a, half normal of scale 1/2
+in tau.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from chione.base import AbstractResult, Array, result
@@ -34,8 +36,10 @@ class DepthConstant(AbstractResult):
         Which side.
     scale : {"xi_c", "xi_chi"}
         Which depth scale: of correlations, or :math:`1 / |\log \chi_\perp|` of gradients.
+    restricted : bool
+        Whether boundaries whose 6 depth scales lie beyond the width were left out.
     count, censored : int
-        Boundaries that were measured, and those known only to lie beyond the largest depth.
+        Boundaries that were measured, and those known only to lie beyond the depths tried.
     a, a_stderr : float
         The constant and its standard error; NaN where fewer than two boundaries were measured.
     scatter : float
@@ -49,6 +53,7 @@ class DepthConstant(AbstractResult):
 
     side: str
     scale: str
+    restricted: bool
     count: int
     censored: int
     a: float
@@ -60,37 +65,37 @@ class DepthConstant(AbstractResult):
 
 
 def depth_constant(
-    log_ratio: Array, log_error: Array, log_xi: Array, beyond: Array
+    log_ratio: Array, log_error: Array, log_xi: Array, beyond: NDArray[np.int64]
 ) -> tuple[float, float, float, float, float]:
     r"""Fit a and the scatter.
 
     Parameters
     ----------
     log_ratio : ndarray, shape (n,)
-        :math:`\log(L_i / \xi_i)`, of a censored point with its largest depth that trained.
+        :math:`\log(L_i / \xi_i)`, of a censored point with the end of the depths tried.
     log_error : ndarray, shape (n,)
         :math:`s_i`.
     log_xi : ndarray, shape (n,)
         Logarithms of the scale.
-    beyond : ndarray of bool, shape (n,)
-        Whether the boundary lies beyond that depth.
+    beyond : ndarray of int, shape (n,)
+        +1 where the boundary lies above that depth, -1 where it lies below, else 0.
 
     Returns
     -------
     a, a_stderr, scatter, exponent, exponent_stderr : float
         NaN where too few points were measured.
     """
-    seen = ~beyond
+    seen = np.equal(beyond, 0)
     if seen.sum() < 2:
-        return (math.nan,) * 5
+        return math.nan, math.nan, math.nan, math.nan, math.nan
     middle, spread = float(np.mean(log_ratio[seen])), float(np.std(log_ratio[seen]))
     reach = _REACH * (spread + float(np.mean(log_error[seen])) + 0.05)
     grid = np.linspace(middle - reach, middle + reach, _POINTS)[:, None]
     log_weight = -0.5 * (_SCATTERS / _PRIOR) ** 2 + np.zeros((_POINTS, _SCATTERS.size))
-    for y, s, above in zip(log_ratio, log_error, beyond, strict=True):
+    for y, s, side in zip(log_ratio, log_error, beyond, strict=True):
         size = np.hypot(s, _SCATTERS)
         z = (y - grid) / size
-        log_weight += log_ndtr(-z) if above else -0.5 * z**2 - np.log(size)
+        log_weight += log_ndtr(-side * z) if side else -0.5 * z**2 - np.log(size)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     of_a, of_scatter = weight.sum(axis=1), weight.sum(axis=0)

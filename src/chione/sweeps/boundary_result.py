@@ -1,9 +1,9 @@
-"""What the search for the boundary came to: depths with errors, constants, and all that was tried."""
+"""What the search for the boundary came to: depths with errors, constants, all that was tried."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ class BoundaryResult(AbstractResult):
         The fitted a of depth = a xi by side and by scale.
     """
 
-    axes = {
+    axes: ClassVar = {
         **dict.fromkeys(
             ("depth", "lower", "upper", "log_error", "censored", "xi_c", "xi_chi"), ("sigma_w",)
         ),
@@ -105,9 +105,9 @@ class BoundaryResult(AbstractResult):
         return self.grid / self.trainings if self.trainings else math.nan
 
     def constant(self, side: str, scale: str = "xi_c") -> DepthConstant | None:
-        """The fit of that side and scale, if there is one."""
-        fits = (c for c in self.constants if (c.side, c.scale) == (side, scale))
-        return next(fits, None)
+        """The fit of that side and scale, to the boundaries where theory holds; None without."""
+        fits = [c for c in self.constants if (c.side, c.scale) == (side, scale)]
+        return max(fits, key=lambda c: c.restricted, default=None)
 
     @property
     def title(self) -> str:
@@ -138,7 +138,7 @@ class BoundaryResult(AbstractResult):
         return "\n\n".join([*lines[:2], "\n".join(lines[2:])])
 
     def plot(self, *, ax: Any = None, field: str | None = None) -> Any:
-        """Draw the measured boundary beside six depth scales ("depth"), or their ratio ("ratio")."""
+        """Draw the boundary beside six depth scales ("depth"), or their ratio ("ratio")."""
         from chione.plotting.boundary import BoundaryPicture, boundary_picture
         from chione.plotting.panels import assemble
 
@@ -153,7 +153,9 @@ class BoundaryResult(AbstractResult):
         """sigma_w, xi_c and xi_chi, finely where that is quick."""
         if self.dropout > 0.0 or self.sigma_w.size < 2:
             return self.sigma_w, self.xi_c, self.xi_chi
-        w = np.unique(np.append(self.sigma_w, np.linspace(*self.sigma_w[[0, -1]], _FINE)))
+        w = np.unique(
+            np.append(self.sigma_w, np.linspace(self.sigma_w[0], self.sigma_w[-1], _FINE))
+        )
         xi_c, xi_chi = scales_over(self.activation, w, [self.sigma_b])
         return w, xi_c[0], xi_chi[0]
 

@@ -148,7 +148,9 @@ def summarise(
         tried_accuracy=np.array([t.accuracy for t in tried]),
         trainings=each * len(tried),
         grid=plan.count,
-        constants=constants(sides, xi, columns["depth"], columns["log_error"], censored),
+        constants=constants(
+            sides, xi, columns["depth"], columns["log_error"], censored, plan.width[0]
+        ),
     )
 
 
@@ -163,32 +165,39 @@ def _depth(
 
 
 def constants(
-    sides: Sequence[str], xi: dict[str, Any], depth: Any, log_error: Any, censored: Any
+    sides: Sequence[str], xi: dict[str, Any], depth: Any, log_error: Any, censored: Any, width: int
 ) -> tuple[DepthConstant, ...]:
-    """Fits of depth = a xi, for each side and scale that has at least two boundaries."""
+    """Fits of depth = a xi, for each side and scale that has at least two boundaries.
+
+    Mean-field theory holds for networks much wider than deep. Where 6 xi is beyond the width for
+    some boundaries, the fit is made again without them.
+    """
     out = []
     for side in SIDES:
         for name, scale in xi.items():
             with np.errstate(invalid="ignore"):
-                known = np.isfinite(scale) & (scale > 0.0) & (censored >= 0)
-            known &= np.array(sides) == side
-            beyond = censored[known] > 0
-            if (~beyond).sum() < 2:
-                continue
-            log_xi = np.log(scale[known])
-            fit = depth_constant(np.log(depth[known]) - log_xi, log_error[known], log_xi, beyond)
-            out.append(_constant(side, name, int((~beyond).sum()), int(beyond.sum()), fit))
+                known = np.isfinite(scale) & (scale > 0.0) & (np.array(sides) == side)
+                near = known & (USUAL * scale <= width)
+            for restricted, some in ((False, known), (True, near)):
+                count = int(np.sum(censored[some] == 0))
+                if count < 2 or (restricted and np.array_equal(near, known)):
+                    continue
+                log_xi = np.log(scale[some])
+                log_ratio = np.log(depth[some]) - log_xi
+                fit = depth_constant(log_ratio, log_error[some], log_xi, censored[some])
+                which = (side, name, restricted, count, int(some.sum()) - count)
+                out.append(DepthConstant(*which, *fit, _sentence(*which, *fit)))
     return tuple(out)
 
 
-def _constant(
-    side: str, scale: str, count: int, censored: int, fit: tuple[float, ...]
-) -> DepthConstant:
-    a, error, scatter, exponent, exponent_error = fit
+def _sentence(
+    side: str, scale: str, restricted: bool, count: int, censored: int, a: float, error: float,
+    scatter: float, exponent: float, exponent_error: float,
+) -> str:  # fmt: skip
+    where = f" where 6 {scale} is at most the width" if restricted else ""
+    more = f" and {censored} beyond the depths tried" if censored else ""
     law = f"; depth goes as {scale}^({exponent:.2f} +- {exponent_error:.2f})"
-    more = f" and {censored} beyond the largest depth" if censored else ""
-    sentence = (
-        f"{side}: depth = ({a:.2f} +- {error:.2f}) {scale}, with a scatter of {scatter:.0%} over "
-        f"{count} boundaries{more}{law if math.isfinite(exponent) else ''}."
+    return (
+        f"{side}{where}: depth = ({a:.2f} +- {error:.2f}) {scale}, with a scatter of "
+        f"{scatter:.0%} over {count} boundaries{more}{law if math.isfinite(exponent) else ''}."
     )
-    return DepthConstant(side, scale, count, censored, *fit, sentence)

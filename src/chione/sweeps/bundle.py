@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from chione.activations import AbstractActivation
 from chione.base import SpecError
-from chione.sweeps.chunk import SHARES, WINDOW, Chunk, batches
+from chione.sweeps.chunk import SHARES, WINDOW, Chunk, Observer, batches
 from chione.sweeps.initial import Weights, draw, trained_activation
 from chione.sweeps.stacking import members_at_a_time
 from chione.sweeps.tasks import Task
@@ -30,7 +30,9 @@ from chione.sweeps.training import Outcome, Training
 __all__ = ["SHARES", "WINDOW", "batches", "train"]
 
 
-def train(trainings: Sequence[Training], task: Task) -> list[Outcome]:
+def train(
+    trainings: Sequence[Training], task: Task, observe: Observer | None = None
+) -> list[Outcome]:
     """Train networks of one bundle.
 
     Parameters
@@ -39,6 +41,9 @@ def train(trainings: Sequence[Training], task: Task) -> list[Outcome]:
         All with the same :attr:`Training.bundle`.
     task : Task
         What they learn, see :func:`chione.sweeps.tasks.load_task`.
+    observe : callable, optional
+        Called before each step and after the last with (steps done, trainings that go on, of each
+        layer their stacked weights [W b]), see :data:`chione.sweeps.chunk.Observer`.
 
     Returns
     -------
@@ -69,12 +74,14 @@ def train(trainings: Sequence[Training], task: Task) -> list[Outcome]:
         size = members_at_a_time(members[same[0]])
         for start in range(0, len(same), size):
             part = same[start : start + size]
-            done = _together([members[i] for i in part], acts[name], task)
+            done = _together([members[i] for i in part], acts[name], task, observe)
             out.update(zip(part, done, strict=True))
     return [out[i] for i in range(len(members))]
 
 
-def _together(members: list[Training], act: AbstractActivation, task: Task) -> list[Outcome]:
+def _together(
+    members: list[Training], act: AbstractActivation, task: Task, observe: Observer | None
+) -> list[Outcome]:
     """Outcomes of a chunk; those whose weights cannot be drawn have failed."""
     start = time.perf_counter()
     drawn: dict[int, Weights] = {}
@@ -87,7 +94,7 @@ def _together(members: list[Training], act: AbstractActivation, task: Task) -> l
     if drawn:
         seconds = (time.perf_counter() - start) / len(drawn)
         chunk = Chunk([members[i] for i in drawn], list(drawn.values()), act, task)
-        for i, o in zip(drawn, chunk.run(), strict=True):
+        for i, o in zip(drawn, chunk.run(observe), strict=True):
             out[i] = replace(o, seconds=o.seconds + seconds)
     return [out[i] for i in range(len(members))]
 

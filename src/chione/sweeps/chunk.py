@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ SHARES = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """Shares of running training accuracy whose first steps are recorded."""
 WINDOW = 10
 """Steps over which the running training accuracy is a mean."""
+Observer: TypeAlias = Callable[[int, Sequence[Training], Sequence[FloatArray]], None]
+"""Is shown networks in training: the steps done, which trainings they are, and of each layer their
+stacked [W b], of shape (M, n_out, n_in + 1), to be read at once and left as they are."""
 _EVALUATED = 256  # inputs at a time when all are classified at the end
 
 
@@ -86,12 +89,16 @@ class Chunk:
         size = max(w[0].size for w in self._w)
         self._spare = np.empty((2, m * size), self._dtype)
 
-    def run(self) -> list[Outcome]:
-        """All steps, then the share that is classified rightly."""
+    def run(self, observe: Observer | None = None) -> list[Outcome]:
+        """All steps, then the share that is classified rightly.
+
+        `observe` is called before each step and after the last.
+        """
         start = time.perf_counter()
         cuts = [batches(t, len(self._x)) for t in self._members]
         with np.errstate(all="ignore"):  # numbers that leave their range are found by the loss
             for step in range(1, self._members[0].steps + 1):
+                self._show(step - 1, observe)
                 index = np.stack([next(cuts[i]) for i in self._alive])
                 self._forward(index)
                 loss, right = cross_entropy(self._y, self._task.y_train[index])
@@ -99,10 +106,22 @@ class Chunk:
                 if not self._alive:
                     break
                 self._backward(step)
+            self._show(self._members[0].steps, observe)
             for k in range(len(self._alive)):
                 self._end(k)
         seconds = (time.perf_counter() - start) / len(self._members)
         return [replace(self._ended[i], seconds=seconds) for i in range(len(self._members))]
+
+    def weights(self, k: int) -> Weights:
+        """The weights of network `k` of those still trained, as they are now."""
+        return Weights(
+            tuple(w[k, :, :-1].astype(np.float64) for w in self._w),
+            tuple(w[k, :, -1].astype(np.float64) for w in self._w),
+        )
+
+    def _show(self, steps: int, observe: Observer | None) -> None:
+        if observe is not None and self._alive:
+            observe(steps, [self._members[i] for i in self._alive], self._w)
 
     def _forward(self, index: NDArray[np.intp]) -> None:
         np.take(self._x, index, axis=0, out=self._inputs, mode="clip")

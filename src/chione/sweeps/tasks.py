@@ -182,7 +182,8 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     except SpecError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as err:
-        raise SpecError(f"{problem}, but it cannot be read: {err}") from err
+        why = " ".join(str(err).split())[:200]
+        raise SpecError(f"{problem}, but it cannot be read: {why}") from err
 
 
 @lru_cache(maxsize=8)

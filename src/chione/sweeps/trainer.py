@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from chione.base.engines import AbstractEngine
 from chione.sweeps.jobs import Job, jobs_of, run_job
@@ -18,8 +19,6 @@ class Trainer:
     ----------
     task : Task
         What is learned.
-    source : str
-        Its name or file, by which workers load it.
     runner : AbstractEngine
         Where bundles are trained.
     ledger : Ledger, optional
@@ -31,53 +30,41 @@ class Trainer:
     def __init__(
         self,
         task: Task,
-        source: str,
         runner: AbstractEngine,
         ledger: Ledger | None = None,
         told: Callable[[int], None] | None = None,
     ) -> None:
-        self._task, self._source, self._runner, self._ledger = task, source, runner, ledger
+        self._task, self._runner, self._ledger = task, runner, ledger
         self._told, self._ended = told, 0
 
     def __call__(self, trainings: Sequence[Training]) -> list[Outcome]:
         """Outcomes in the order of the trainings; failed and lost ones are among them."""
-        known = self._known(trainings)
+        keys = [t.key for t in trainings]
+        known = {} if self._ledger is None else dict(self._ledger.finished(keys))
         left = [t for t in trainings if t.key not in known]
         self._count(len(trainings) - len(left))
-        jobs = jobs_of(left, self._source, self._task, workers=self._runner.workers)
+        jobs = jobs_of(left, self._task, workers=self._runner.workers)
         # a bundle that fails as a whole takes no neighbour along: each of it is tried alone
-        known |= self._pass(self._pass_whole(jobs, known))
-        return [known[t.key] for t in trainings]
+        alone = self._pass(jobs, known)
+        self._pass(alone, known)
+        return [known[key] for key in keys]
 
-    def _known(self, trainings: Sequence[Training]) -> dict[str, Outcome]:
-        if self._ledger is None:
-            return {}
-        keys = [t.key for t in trainings]
-        answers = self._ledger.finished(keys)
-        found = self._ledger.outcomes(keys)
-        return {k: o for k, o in zip(keys, found, strict=True) if o is not None and k in answers}
-
-    def _pass_whole(self, jobs: Sequence[Job], known: dict[str, Outcome]) -> list[Job]:
-        """Run jobs; gives the members of those that failed, and of no other, one by one."""
-        alone: list[Job] = []
-        for done in self._runner.run(run_job, jobs) if jobs else ():
-            job = jobs[done.index]
-            if done.failure is None:
+    def _pass(self, jobs: Sequence[Job], known: dict[str, Outcome]) -> list[Job]:
+        """Run jobs and note what they give; the members of bundles that failed come back."""
+        apart: list[Job] = []
+        work = partial(run_job, self._task)
+        for done in self._runner.run(work, jobs) if jobs else ():
+            job, why = jobs[done.index], done.failure
+            if why is None:
                 known |= self._keep(job, done.value)
+            elif len(job) > 1:
+                apart += [(training,) for training in job]
             else:
-                alone += job.apart()
-        return alone
-
-    def _pass(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
-        known: dict[str, Outcome] = {}
-        for done in self._runner.run(run_job, jobs) if jobs else ():
-            why = done.failure
-            found = done.value if why is None else [Outcome(why.kind, message=why.message)]
-            known |= self._keep(jobs[done.index], found)
-        return known
+                known |= self._keep(job, [Outcome(why.kind, message=why.message)])
+        return apart
 
     def _keep(self, job: Job, found: Sequence[Outcome]) -> dict[str, Outcome]:
-        rows = list(zip(job.trainings, found, strict=True))
+        rows = list(zip(job, found, strict=True))
         if self._ledger is not None:
             self._ledger.record(rows)
         self._count(len(rows))

@@ -160,10 +160,9 @@ class Pool(AbstractEngine):
         if supply.deaths[index] <= self._retries:
             supply.again((index, task))
             return None
-        message = (
-            f"{supply.deaths[index]} workers died while they ran it, the last one {how} "
-            "(a signal 9 that nobody sent is often the system's, for want of memory)."
-        )
+        hint = " (if nobody sent it, the system did, for want of memory)" if status == -9 else ""
+        count = supply.deaths[index]
+        message = f"workers that died while they ran it: {count}, the last one {how}{hint}."
         return Done(index, failure=Failure(LOST, message))
 
 

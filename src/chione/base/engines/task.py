@@ -7,7 +7,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from chione.base.errors import ChioneError, EngineError, SpecError
 
@@ -35,7 +35,7 @@ class Failure:
     trace: str = ""
     error: BaseException | None = None
 
-    def throw(self) -> None:
+    def throw(self) -> NoReturn:
         """Raise the error here, as if the function had been called in this process."""
         if self.error is not None:
             raise self.error
@@ -66,6 +66,9 @@ class AbstractEngine(ABC):
 
     workers: int
     """How many tasks run at a time."""
+
+    travels: bool = True
+    """Whether functions and tasks go to other processes."""
 
     @abstractmethod
     def run(
