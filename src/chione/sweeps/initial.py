@@ -81,7 +81,9 @@ def trained_activation(training: Training) -> AbstractActivation:
     """The activation of the network: the given one, or its affine change where that is advised."""
     if training.scheme != "chione":
         return activation(training.activation)
-    return activation(_advice(training.activation, training.depth, training.width, training.weights)[0])
+    return activation(
+        _advice(training.activation, training.depth, training.width, training.weights)[0]
+    )
 
 
 def _matrix(
@@ -95,7 +97,9 @@ def _matrix(
         if not last:
             sigma_w, sigma_b = training.sigma_w, training.sigma_b
     elif scheme == "chione":
-        _, first, w, b = _advice(training.activation, training.depth, training.width, training.weights)
+        _, first, w, b = _advice(
+            training.activation, training.depth, training.width, training.weights
+        )
         if not last:
             sigma_w, sigma_b = (first if layer == 0 else w), b
     elif scheme in ("xavier", "he"):

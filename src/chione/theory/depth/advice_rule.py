@@ -76,7 +76,7 @@ USUAL_WIDTH = 512  # units of a layer where nobody says how many
 # No affine change comes below this: half and twice the length change it, and weights fluctuate.
 LEAST = 0.6
 # A total from which nothing is recommended: theory's own figures are off by decades.
-REFUSED = 9.0
+REFUSED = 7.5
 # Decades of gradient, of inputs and of fluctuation up to which a recommendation is said to hold:
 # a hundredfold change of a mean square is tenfold in size, which optimisers bear; a fluctuation
 # of half a decade is a factor of 3 in the mean square from one network to the next.

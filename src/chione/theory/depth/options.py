@@ -10,7 +10,7 @@ import numpy as np
 
 from chione.activations import AbstractActivation
 from chione.base import Array, Estimate, Status
-from chione.theory.critical.affine_solutions import AffineSolution, critical_affine
+from chione.theory.critical.affine_solutions import AffineSolution, smallest_affine
 from chione.theory.critical.criticality import criticality
 from chione.theory.critical.edge_of_chaos import edge_errors
 from chione.theory.critical.options import option, root_error
@@ -36,6 +36,7 @@ from chione.theory.depth.candidates import (
 from chione.theory.moments.layer_table import LayerTable
 from chione.theory.moments.moments import moments
 
+_CHANGE = "affine change"
 _SMALLEST = 2  # shifts that are looked at; with larger ones little is left of the activation
 
 
@@ -164,7 +165,7 @@ class Options:
         if self._table is None or straight or good:
             return []
         out, refused = [], 0
-        for found in critical_affine(self.act, k=self.setting.start.q0)[:_SMALLEST]:
+        for found in smallest_affine(self.act, self.setting.start.q0, _SMALLEST):
             if abs(found.shift) + abs(found.offset) < 1e-3:
                 continue  # no more than another sigma_w
             made = self._change(found)
@@ -187,31 +188,42 @@ class Options:
         table = LayerTable.of(found.activation)
         if not table.usable:
             return None
-        pair = single(found.sigma_w**2, found.sigma_b**2, found.k)
-        w = weighed(pair, table, self.setting)
-        if any(not abs(w.figures[k]) <= most for k, most in HOLDS.items()):
+        act, setting = found.activation, self.setting
+        point = single(found.sigma_w**2, found.sigma_b**2, found.k)
+        # the edge of chaos of the changed activation, which holds lengths where the point does not
+        many = joined([point, edge(act, table, setting.depth)])
+        figures = many.figures(table, setting)
+        costs = total(figures)
+        costs[0] -= CRITICAL_BONUS
+        i = int(np.argmin(costs))
+        here = {name: float(d[i]) for name, d in figures.items()}
+        w = Weighed(many.one(i), here, float(total(figures)[i]))
+        if w.cost > REFUSED or any(abs(here[k]) > HOLDS[k] for k in ("gradient", "inputs")):
             return None
-        made = self._option(
-            found.activation,
-            "affine change",
-            "critical",
-            pair,
-            Estimate(found.k, 0.0),
-            Status.HALF_STABLE,
-            (0.0, found.errors["sigma_b"]),
-        )
-        self._changed[found.activation.name] = found.activation
         words = (
             f"Replace {self.act} by {found.scale:.9g} * {self.act}(x {signed(found.shift)}) "
-            f"{signed(found.offset)}: then both susceptibilities are 1 at q* = {found.k:g}."
+            f"{signed(found.offset)}: then "
         )
-        made = _told(replace(made, reason=f"{words} {made.reason}"), w, self.setting)
-        return self._held(made, pair, table)
+        if i == 0:
+            k, status = Estimate(found.k, 0.0), Status.HALF_STABLE
+            errors = (0.0, found.errors["sigma_b"])
+            made = self._option(act, _CHANGE, "critical", point, k, status, errors)
+            words += f"both susceptibilities are 1 at q* = {found.k:g}."
+        else:
+            made = self._on_the_edge(act, float(w.pair.q[0]), _CHANGE)
+            words += (
+                f"sigma_w = {made.sigma_w:.6g}, sigma_b = {made.sigma_b:.6g} keep gradients at "
+                f"q* = {made.q_star.value:g} (chi_parallel = {made.chi_parallel.value:.3g})."
+            )
+        self._changed[act.name] = act
+        made = _told(replace(made, reason=f"{words} {made.reason}"), w, setting)
+        return self._held(made, w.pair, table)
 
     def _made(self, w: Weighed) -> Recommendation:
         """A candidate in the terms of a recommendation."""
         if not isinstance(w.label, int):
-            return _told(self._on_the_edge(float(w.pair.q[0])), w, self.setting)
+            made = self._on_the_edge(self.act, float(w.pair.q[0]), "edge of chaos")
+            return _told(made, w, self.setting)
         p = self.found.points[w.label]
         invariant = p.universality == "scale-invariant"
         made = self._option(
@@ -225,18 +237,18 @@ class Options:
         )
         return _told(replace(made, sigma_w=p.sigma_w, sigma_b=p.sigma_b), w, self.setting)
 
-    def _on_the_edge(self, q: float) -> Recommendation:
-        m = moments(self.act)
+    def _on_the_edge(self, act: AbstractActivation, q: float, name: str) -> Recommendation:
+        m = moments(act)
         w2 = 1.0 / m.derivative_square(q)
         b2 = q - w2 * m.square(q)
         return self._option(
-            self.act,
-            "edge of chaos",
+            act,
+            name,
             "edge of chaos",
             single(float(w2.value), max(float(b2.value), 0.0), q),
             Estimate(q, 0.0),
             Status.OK,
-            edge_errors(self.act, q),
+            edge_errors(act, q),
         )
 
     def _option(
