@@ -1,7 +1,7 @@
 """Measures the results of docs/trainability-measured.md; the numbers go to docs/measured/.
 
-``python benchmarks/measure_trainability.py LEDGER [NAME ...]`` trains what the ledger does not know,
-so that an interrupted run goes on from there; names are those of the cases of
+``python benchmarks/measure_trainability.py LEDGER [NAME ...]`` trains what the ledger does not
+know, so that an interrupted run goes on from there; names are those of the cases of
 `chione.gallery.trainable_depth`, "speed", "glorot-figure-2" and "glorot-figure-11". Then
 ``python benchmarks/trainability_page.py`` writes the page from the numbers alone.
 """

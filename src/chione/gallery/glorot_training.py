@@ -19,9 +19,9 @@ from chione.sweeps.observed import LayerStatistics
 from chione.sweeps.tasks import Task, load_task
 from chione.sweeps.training import Training
 
-_STANDARD = {"scheme": "sigmas", "sigma_w": 3.0**-0.5}  # U[-1 / sqrt n, 1 / sqrt n]
-_NORMALISED = {"scheme": "xavier", "sigma_w": 1.0}
-_COMMON = {"sigma_b": 0.0, "weights": "uniform", "batch": 10}
+_STANDARD: dict[str, Any] = {"scheme": "sigmas", "sigma_w": 3.0**-0.5}  # U[-1 / sqrt n, 1 / sqrt n]
+_NORMALISED: dict[str, Any] = {"scheme": "xavier", "sigma_w": 1.0}
+_COMMON: dict[str, Any] = {"sigma_b": 0.0, "weights": "uniform", "batch": 10}
 
 
 def _training(phi: str, how: dict[str, Any], **rest: Any) -> Training:
@@ -216,9 +216,9 @@ def _one_network(task: Task, width: int) -> tuple[Array, Array]:
 ENTRIES = (
     Entry("glorot-figure-2", "Glorot & Bengio 2010, figures 2 and 3",
           "Saturation of the layers of sigmoid, tanh and softsign networks during training",
-          "Standard weights, images of shapes. The top layer of sigmoid falls to 0 at once, so that "
-          "nothing below it learns, and needs long to come back. tanh and softsign start small and "
-          "widen.",
+          "Standard weights, images of shapes. The top layer of sigmoid falls to 0 at once, so "
+          "that nothing below it learns, and needs long to come back. tanh and softsign start "
+          "small and widen.",
           figure_2),
     Entry("glorot-figure-11", "Glorot & Bengio 2010, figure 11",
           "Error curves of activations and initialisations",

@@ -66,7 +66,7 @@ class Settings:
     data: str
 
 
-FULL = Settings((1 / 64, 1 / 16, 0.25, 1.0, 4.0), (25, 50, 100, 200), 2, 1, 64, 600, 32, 3,
+FULL = Settings((1 / 64, 1 / 16, 0.25, 1.0), (25, 50, 100, 200), 2, 1, 64, 400, 32, 3,
                 (0.001, 0.003, 0.01, 0.03), "digits")  # fmt: skip
 QUICK = Settings((1 / 16, 1.0), (8, 24), 1, 0, 32, 150, 32, 1, (0.03, 0.1), "synthetic")
 
@@ -79,9 +79,8 @@ def critical_sigmas(q: float) -> tuple[float, float]:
 
 def spread(q: float, depth: int, law: str) -> float:
     """Relative variance of the squared singular values at infinite width."""
-    first, second = (
-        plain.average(lambda h, k=k: np.cosh(h) ** (-4.0 * k), q) for k in (1, 2)
-    )  # fmt: skip
+    first = plain.average(lambda h: np.cosh(h) ** -4.0, q)
+    second = plain.average(lambda h: np.cosh(h) ** -8.0, q)
     return depth * (second / first**2 - 1.0 + (law == "gaussian"))
 
 
@@ -181,9 +180,9 @@ def _draw(ax: Any, x: Array, steps: Array, i: int, label: str, most: int) -> Non
 
 def _checks(q: Array, depth: Array, middle: Array) -> tuple[Check, ...]:
     """The sigmas by iteration, and who needs fewer steps where theory says that it matters."""
-    sigmas = np.array([critical_sigmas(float(x)) for x in q])
-    settled = [plain.settled_length(np.tanh, *s, start=float(x))
-               for s, x in zip(sigmas, q, strict=True)]  # fmt: skip
+    sigmas = [critical_sigmas(float(x)) for x in q]
+    settled = [plain.settled_length(np.tanh, w, b, start=float(x))
+               for (w, b), x in zip(sigmas, q, strict=True)]  # fmt: skip
     deep = int(np.argmax(depth - q))  # the deepest, at the smallest q* of those
     slower = middle[0, deep] < middle[1, deep]
     return (
@@ -201,8 +200,8 @@ def _entry(quick: bool) -> Reproduction:
 ENTRIES = (
     Entry("isometry-training-speed", "after Pennington, Schoenholz & Ganguli 2017",
           "Steps that deep tanh networks need, with Gaussian and orthogonal weights",
-          "On the critical line, over q* and over depth. Inputs have mean square 1, so that lengths "
-          "first come down to q*. Points are medians over seeds, bars their range, triangles where "
+          "On the critical line, over q* and over depth. Inputs have mean square 1, from which "
+          "lengths go to q*. Points are medians over seeds, bars their range, triangles where "
           "most seeds never got there.",
           _entry),
 )  # fmt: skip
