@@ -2,9 +2,9 @@
 
     python benchmarks/bench_which_initialisation.py [--ledger runs.sqlite] [--workers 1] [--page]
 
-The design and the criterion stand in `chione.sweeps.schemes` and `chione.sweeps.scheme_table` and
-were fixed before anything was measured. Without --page it trains what the ledger does not hold
-(one to two hours of one core for all) and writes which_initialisation.json; --page writes tables
+The design stands in `chione.sweeps.scheme_design`, the criterion in `chione.sweeps.scheme_table`;
+both were fixed before the measurement. Without --page it trains what the ledger does not hold
+(about an hour of one core for all) and writes which_initialisation.json; --page writes tables
 and pictures from that file into docs/initialisations-measured.md.
 """
 
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="fill docs/initialisations-measured.md")
     options = parser.parse_args()
     if not options.page:
-        found = which_initialisation(ledger=options.ledger, workers=options.workers)
+        found = which_initialisation(out=options.ledger, workers=options.workers, effort=4.0)
         rounded(found).save(FILE)
         print(found)
         return

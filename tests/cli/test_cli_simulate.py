@@ -119,7 +119,7 @@ def test_delta_weights_are_simulated_without_a_theory():
 
 _UNTIL_READY = """
 import signal, sys
-import chione.simulation.ensemble as room
+import chione.simulation.measuring as room
 from chione.cli import main
 
 # a background job of a shell has SIGINT ignored, and Python then leaves it so

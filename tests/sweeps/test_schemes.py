@@ -8,7 +8,9 @@ import pytest
 import chione as ch
 from chione.sweeps.bundle import train
 from chione.sweeps.ledger import Ledger
-from chione.sweeps.schemes import SCHEMES_COMPARED, design_of, measured, which_initialisation
+from chione.sweeps.scheme_design import SCHEMES_COMPARED, design_of
+from chione.sweeps.scheme_search import measured
+from chione.sweeps.schemes import which_initialisation
 from chione.sweeps.tasks import load_task
 from chione.sweeps.training import Outcome, Training
 
@@ -168,14 +170,14 @@ def test_an_interrupted_comparison_goes_on_and_gives_the_same_table(tmp_path, mo
             raise KeyboardInterrupt
         return train(trainings, task)
 
-    monkeypatch.setattr("chione.sweeps.kept.train", counting)
+    monkeypatch.setattr("chione.sweeps.jobs.train", counting)
     path = tmp_path / "runs.sqlite"
     with pytest.raises(KeyboardInterrupt):
-        which_initialisation(["tanh", "relu"], ledger=path, **given)
-    monkeypatch.setattr("chione.sweeps.kept.train", train)
+        which_initialisation(["tanh", "relu"], out=path, **given)
+    monkeypatch.setattr("chione.sweeps.jobs.train", train)
     with Ledger(path) as book:
         assert book.counts()["done"] == 8
-    assert which_initialisation(["tanh", "relu"], ledger=path, **given) == whole
+    assert which_initialisation(["tanh", "relu"], out=path, **given) == whole
 
 
 def test_a_network_that_fails_is_told_and_counts_as_untrained(monkeypatch):
@@ -184,7 +186,7 @@ def test_a_network_that_fails_is_told_and_counts_as_untrained(monkeypatch):
             raise ValueError("a broken layer")
         return train(trainings, task)
 
-    monkeypatch.setattr("chione.sweeps.kept.train", broken)
+    monkeypatch.setattr("chione.sweeps.jobs.train", broken)
     given = {**SMALL, "steps": 60, "rates": {"adam": (1e-2,)}}
     found = which_initialisation(["tanh"], schemes=("he", "lsuv"), **given)
     (sentence,) = found.failures

@@ -10,6 +10,7 @@ from chione.gallery import (
     glorot,
     glorot_training,
     hessian,
+    initialisations,
     maps,
     poole,
     selu,
@@ -22,7 +23,7 @@ from chione.gallery.entry import Entry
 
 _ROOMS = (
     *(poole, edges, maps, glorot, spectra, hessian, selu, classes, transformers),
-    *(trainable_depth, training_speed, glorot_training),
+    *(trainable_depth, training_speed, glorot_training, initialisations),
 )
 
 ENTRIES: dict[str, Entry] = {e.name: e for room in _ROOMS for e in room.ENTRIES}

@@ -12,11 +12,18 @@ from chione.base import Array
 from chione.plotting.panels import Panel, Picture
 from chione.plotting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION
 
-# colour, marker and filling: no two alike in greyscale
-_LOOKS = (
-    (GREY, "v", False), (ORANGE, "^", False), (GREEN, "D", False), (PURPLE, "s", False),
-    (BLACK, "P", True), (SKY, "X", True), (BLUE, "o", False), (VERMILLION, "o", True),
-)  # fmt: skip
+# colour, marker and filling by name: no two alike in greyscale
+_LOOKS = {
+    "pytorch": (GREY, "v", False),
+    "calculate_gain": (ORANGE, "^", False),
+    "he": (GREEN, "D", False),
+    "xavier": (PURPLE, "s", False),
+    "lsuv": (BLACK, "P", True),
+    "orthogonal": (SKY, "X", True),
+    "chione": (BLUE, "o", False),
+    "chione orthogonal": (VERMILLION, "o", True),
+}
+_OTHERS = tuple(_LOOKS.values())
 
 
 def scheme_picture(
@@ -63,7 +70,7 @@ def _draw(
     rows = np.arange(len(activations))
     shift = 0.78 * (np.arange(len(schemes)) - 0.5 * (len(schemes) - 1)) / max(1, len(schemes))
     for k, name in enumerate(schemes):
-        colour, marker, filled = _LOOKS[k % len(_LOOKS)]
+        colour, marker, filled = _LOOKS.get(name, _OTHERS[k % len(_OTHERS)])
         values = accuracy[:, k]
         y = rows + shift[k]
         ax.hlines(y, values.min(-1), values.max(-1), color=colour, lw=1.1)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ SHARES = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """Shares of running training accuracy whose first steps are recorded."""
 WINDOW = 10
 """Steps over which the running training accuracy is a mean."""
-Observer = Callable[[int, Sequence[Training], Sequence[FloatArray]], None]
+Observer: TypeAlias = Callable[[int, Sequence[Training], Sequence[FloatArray]], None]
 """Is shown networks in training: the steps done, which trainings they are, and of each layer their
 stacked [W b], of shape (M, n_out, n_in + 1), to be read at once and left as they are."""
 _EVALUATED = 256  # inputs at a time when all are classified at the end
@@ -111,6 +111,13 @@ class Chunk:
                 self._end(k)
         seconds = (time.perf_counter() - start) / len(self._members)
         return [replace(self._ended[i], seconds=seconds) for i in range(len(self._members))]
+
+    def weights(self, k: int) -> Weights:
+        """The weights of network `k` of those still trained, as they are now."""
+        return Weights(
+            tuple(w[k, :, :-1].astype(np.float64) for w in self._w),
+            tuple(w[k, :, -1].astype(np.float64) for w in self._w),
+        )
 
     def _show(self, steps: int, observe: Observer | None) -> None:
         if observe is not None and self._alive:

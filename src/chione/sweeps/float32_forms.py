@@ -141,23 +141,28 @@ class Gelu(Pointwise):
 
 
 class GeluTanh(Pointwise):
-    r""":math:`x\,(1 + \tanh(\sqrt{2/\pi}\,(x + 0.044715 x^3)))/2`."""
+    r""":math:`x\,(1 + \tanh v)/2 = x\, s` with :math:`v = \sqrt{2/\pi}\,(x + 0.044715 x^3)`."""
 
     def apply(self, h: FloatArray, out: FloatArray, slope: bool) -> None:
-        s, u = self.scratch(h), self.scratch(h, 1)
-        root, number = math.sqrt(2.0 / math.pi), h.dtype.type
+        s, u, number = self.scratch(h), self.scratch(h, 1), h.dtype.type
+        root = -2.0 * math.sqrt(2.0 / math.pi)
         np.multiply(h, h, out=u)
-        np.multiply(u, number(0.044715 * root), out=s)
-        s += number(root)
-        s *= h
-        _logistic(s, 2.0, s)
+        np.multiply(u, number(0.044715 * root), out=out)
+        out += number(root)
+        out *= h
+        # 1 - s = s exp(-2 v) keeps its digits, and is multiplied by as much as x^3
+        np.minimum(out, number(80.0), out=out)
+        np.exp(out, out=out)
+        np.add(out, number(1.0), out=s)
+        np.reciprocal(s, out=s)
+        if slope:
+            complement = np.multiply(out, s, out=self.scratch(h, 2))
         np.multiply(h, s, out=out)
-        if slope:  # s + 2 x s (1 - s) (root + 3 * 0.044715 root x^2)
-            u *= number(6.0 * 0.044715 * root)
-            u += number(2.0 * root)
-            np.multiply(out, s, out=h)
-            np.subtract(out, h, out=h)
-            h *= u
+        if slope:  # s + x s (1 - s) 2 v'(x)
+            u *= number(-3.0 * 0.044715 * root)
+            u += number(-root)
+            u *= complement
+            np.multiply(out, u, out=h)
             h += s
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,7 +69,7 @@ class Ledger:
 
     Parameters
     ----------
-    path : str or Path
+    path : str or PathLike
         The file; made if it is not there.
     write : bool
         Whether to record. Without it the file is only read, also while a sweep writes.
@@ -90,7 +91,7 @@ class Ledger:
     True
     """
 
-    def __init__(self, path: str | Path, *, write: bool = True) -> None:
+    def __init__(self, path: str | PathLike[str], *, write: bool = True) -> None:
         self.path = Path(path)
         check_place(self.path, write=write)
         self._lock = Lock(self.path) if write else None
@@ -259,7 +260,7 @@ def _row(training: Training, outcome: Outcome) -> tuple[Any, ...]:
         *(loss, accuracy, test),
         np.asarray(outcome.losses, _FLOATS).tobytes(),
         json.dumps([[float(share), int(step)] for share, step in outcome.steps_to]),
-        outcome.message,
+        outcome.message.encode("utf-8", "replace").decode(),  # of any error, so of any characters
         seconds,
     )
 

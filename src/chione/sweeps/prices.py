@@ -5,26 +5,33 @@ Seconds are those of one core of a server of 2023, fitted to measured trainings.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import final
 
+import numpy as np
+
+from chione.activations import activation
 from chione.base import cost
 from chione.sweeps.costs import bytes_of, flops, parameters
+from chione.sweeps.float32_forms import pointwise
 from chione.sweeps.plan import SweepPlan
 from chione.sweeps.stacking import members_at_a_time
 from chione.sweeps.tasks import Task
 from chione.sweeps.training import Training
 
-# Fitted to one thread; benchmarks/sweep_price.py measures them again.
-_FLOPS = {"float32": 4.5e10, "float64": 2.2e10}  # operations a second of products in the cache
-_ELEMENT_SECONDS = {"float32": 2.5e-9, "float64": 8e-9}  # a unit, forward and backward
-_UPDATE_SECONDS = {"sgd": 0.4e-9, "momentum": 0.9e-9, "adam": 3.5e-9}  # a weight and step
-_LAYER_SECONDS = 2.5e-5  # a layer and step, shared by networks side by side
+# Fitted to one thread; benchmarks/bench_sweep_price.py measures them again.
+_FLOPS = {"float32": 1.0e11, "float64": 4.8e10}  # operations a second of products in the cache
+_ELEMENT_SECONDS = 0.8e-9  # a unit besides its activation, forward and backward
+_UPDATE_SECONDS = {"sgd": 0.4e-9, "momentum": 0.7e-9, "adam": 1.2e-9}  # a weight and step
+_LAYER_SECONDS = 5e-5  # a layer and step, shared by networks side by side
 _START_SECONDS = 0.5  # the first worker
 _WORKER_BYTES = 1.5e8  # NumPy, SciPy, chione
 _ROW_BYTES, _STEP_BYTES = 900.0, 8.0  # of the ledger: a training, and the loss of a step
+_TRIES = 5
 UNATTENDED = 3600.0
 """Seconds of work that a sweep with a ledger may take: an interruption loses none of it."""
 
@@ -70,7 +77,8 @@ def price_of_plan(plan: SweepPlan, task: Task, *, workers: int = 1) -> Price:
     """The price of a whole plan, found without a list of its trainings."""
     one = plan.first(plan.data)
     kinds = [
-        replace(one, depth=depth, width=width, optimizer=optimizer)
+        replace(one, activation=name, depth=depth, width=width, optimizer=optimizer)
+        for name in plan.activation
         for depth in plan.depth
         for width in plan.width
         for optimizer in plan.optimizer
@@ -86,7 +94,7 @@ def price_of(
     first: dict[tuple[object, ...], Training] = {}
     counts: Counter[tuple[object, ...]] = Counter()
     for t in trainings:
-        kind = (t.depth, t.width, t.optimizer, t.steps, t.batch, t.dtype)
+        kind = (t.activation, t.depth, t.width, t.optimizer, t.steps, t.batch, t.dtype)
         first.setdefault(kind, t)
         counts[kind] += 1
     alike = ((first[kind], float(n)) for kind, n in counts.items())
@@ -104,7 +112,7 @@ def _price(
         seconds += n * seconds_of(t, task)
         rows += n * (_ROW_BYTES + _STEP_BYTES * t.steps)
         largest = max(largest, bytes_of(t, *size) * members_at_a_time(t))
-    memory = workers * (_WORKER_BYTES + 2.0 * data + largest) / 1e9
+    memory = min(workers, max(count, 1)) * (_WORKER_BYTES + 2.0 * data + largest) / 1e9
     return Price(count, known, operations, seconds + _START_SECONDS, memory, rows)
 
 
@@ -113,9 +121,24 @@ def seconds_of(training: Training, task: Task) -> float:
     t, size = training, (task.inputs, task.classes)
     units = float(t.batch) * t.width * t.depth
     step = (
-        units * _ELEMENT_SECONDS[t.dtype]
+        units * (_ELEMENT_SECONDS + activation_seconds(t.activation, t.dtype))
         + parameters(t, *size) * _UPDATE_SECONDS[t.optimizer]
         + t.depth * _LAYER_SECONDS / members_at_a_time(t)
     )
     tested = 2.0 * parameters(t, *size) * (len(task.x_train) + len(task.x_test))
     return t.steps * step + (flops(t, *size) + tested) / _FLOPS[t.dtype]
+
+
+@lru_cache(maxsize=256)
+def activation_seconds(name: str, dtype: str) -> float:
+    """CPU time of an activation with its derivative, a unit: tried out, since it varies 50-fold."""
+    phi = pointwise(activation(name), np.dtype(dtype))
+    h, out = np.empty((2, 1, 64, 64), dtype)
+    took = []
+    with np.errstate(all="ignore"):
+        for _ in range(_TRIES):
+            h[...] = np.linspace(-3.0, 3.0, h.size).reshape(h.shape)
+            started = time.process_time()
+            phi.apply(h, out, slope=True)
+            took.append(time.process_time() - started)
+    return min(took) / h.size

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import SpecError, cost
+from chione.base import SpecError, checks, cost
 from chione.base.engines import engine as choose_engine
 from chione.sweeps.axes import READS_SIGMAS
 from chione.sweeps.jobs import Job, jobs_of, run_job, weight
@@ -27,8 +27,9 @@ from chione.sweeps.training import Outcome
 Progress = Callable[[int, int, float], None]
 """Takes (trainings done, in total, seconds left; NaN while nobody knows)."""
 DEFAULT_SIGMA_W = tuple(np.linspace(0.5, 4.0, 12).tolist())
-DEFAULT_DEPTH = (4, 5, 6, 7, 9, 12, 14, 18, 22, 27, 33, 40)  # geometric
+DEFAULT_DEPTH = (4, 5, 6, 7, 9, 11, 14, 17, 21, 26, 32, 40)  # in equal ratios
 _MOST_TRAININGS = 2_000_000  # whose list is worth making; any more are far beyond the limits
+_MOST = 256  # workers, as engines take them
 _QUICK = 1.5  # seconds of work for which no other process is started
 
 
@@ -151,7 +152,7 @@ class Work:
     ) -> None:
         self.plan, self.out = plan, None if out is None else Path(out)
         self.engine, self.scheduler = engine, scheduler
-        self.workers = workers
+        self.workers = None if workers is None else min(checks.integer("workers", workers), _MOST)
         self.task: Task = load_task(plan.data)
         self.outcomes: dict[int, Outcome] = {}
 

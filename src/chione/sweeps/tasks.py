@@ -168,7 +168,8 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
         raise SpecError(f"The data file {path} does not exist; check its name.")
     problem = f"The data file {path} must be an .npz file with arrays x and y"
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file:  # NumPy would leave a broken file open
+            held = np.load(file, allow_pickle=False)
             if isinstance(held, np.ndarray):
                 raise SpecError(f"{problem}, but it holds one array; use numpy.savez(x=x, y=y).")
             missing = [key for key in ("x", "y") if key not in held.files]
@@ -181,7 +182,8 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     except SpecError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as err:
-        raise SpecError(f"{problem}, but it cannot be read: {err}") from err
+        why = " ".join(str(err).split())[:200]
+        raise SpecError(f"{problem}, but it cannot be read: {why}") from err
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
     global _holders
     with _guard:
         if _holders == 0:
-            for path in _libraries():
+            for path in _libraries(len(sys.modules)):
                 controls = _controls(path)
                 if controls is not None:
                     get, put = controls
@@ -54,8 +54,9 @@ def one_thread() -> Iterator[None]:
                 _undo.close()
 
 
-def _libraries() -> list[str]:
-    """Files of the linear algebra libraries that are loaded."""
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> list[str]:
+    """Files of the linear algebra libraries that are loaded; looked for as modules come."""
     maps = Path("/proc/self/maps")
     if maps.exists():
         lines = maps.read_text(errors="replace").splitlines()

@@ -29,7 +29,7 @@ def main() -> None:
     Thread(target=_read, args=(inbound, inbox), daemon=True).start()
     if os.name == "posix":
         Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
-    frames.send(outbound, ("ready", os.getpid(), None))
+    _tell(outbound, "ready", os.getpid(), None)
     function: Any = None
     unusable: Failure | None = None
     while True:
@@ -40,9 +40,16 @@ def main() -> None:
         task, spoilt = loaded(body)
         why = unusable or spoilt
         if why is None:
-            frames.send(outbound, ("done", index, answered(function, task)))
+            _tell(outbound, "done", index, answered(function, task))
         else:
-            frames.send(outbound, ("unusable", index, why))
+            _tell(outbound, "unusable", index, why)
+
+
+def _tell(pipe: BinaryIO, *message: Any) -> None:
+    try:
+        frames.send(pipe, message)
+    except OSError:  # nobody is there to hear it
+        os._exit(0)
 
 
 def pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import pickle
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +25,7 @@ from chione.base.engines.task import (
     Window,
     answered,
     loaded,
+    opened,
     packed,
     unusable,
 )
@@ -82,12 +83,15 @@ class Dask(AbstractEngine):
                 "engine is an asynchronous client, whose answers have to be awaited; give one that "
                 "was made without asynchronous=True."
             )
+        self._levels = _hushed() if self._own else {}
         self._threads, self._counted = 0, -_RECOUNT
         self.workers = workers if self._cluster is not None else max(1, self._count())
 
     def __exit__(self, *_: object) -> None:
         if self._own:
             self._client.close()
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
         if self._cluster is not None:
             self._cluster.close()
 
@@ -148,6 +152,15 @@ class Dask(AbstractEngine):
                         "use engine='processes'.",
                         stacklevel=4,
                     )
+
+
+def _hushed() -> dict[str, int]:
+    """Keep what a client logs of lost connections out of stderr, where one sentence will stand."""
+    before = {}
+    for name in ("distributed.client", "distributed.batched", "distributed.core"):
+        before[name] = logging.getLogger(name).level
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return before
 
 
 def _import() -> Any:
@@ -221,7 +234,7 @@ def _done(index: int, future: Future) -> Done:
     except CancelledError:
         raise _gone() from None
     except KilledWorker as err:
-        died = f"{err.allowed_failures + 1} workers died while they ran it, the last one was "
+        died = f"workers that died while they ran it: {err.allowed_failures + 1}, the last one was "
         return Done(index, failure=Failure(LOST, f"{died}{err.last_worker.address}."))
     except Exception as err:
         raise EngineError(
@@ -232,8 +245,7 @@ def _done(index: int, future: Future) -> Done:
         raise EngineError(body)
     if word == "unusable":
         raise unusable(body)
-    value, failure = pickle.loads(body)
-    return Done(index, value, failure)
+    return opened(index, body)
 
 
 # ---- on the workers --------------------------------------------------------------------------

@@ -15,6 +15,7 @@ class Here(AbstractEngine):
     """One task after another in the thread that asks; a debugger stops in the function."""
 
     workers = 1
+    travels = False
 
     def run(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, ahead: int | None = None
@@ -37,6 +38,8 @@ class Threads(AbstractEngine):
     workers : int
         Number of threads.
     """
+
+    travels = False
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -88,7 +91,7 @@ class Borrowed(AbstractEngine):
 
     def __init__(self, owned: AbstractEngine) -> None:
         self._owned = owned
-        self.workers = owned.workers
+        self.workers, self.travels = owned.workers, owned.travels
 
     def run(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, ahead: int | None = None

@@ -54,6 +54,11 @@ class LocalCluster:
             )
         self.address: str = message[2]
 
+    @property
+    def pid(self) -> int:
+        """Number of the process of the scheduler."""
+        return self._process.pid
+
     def close(self) -> None:
         """End it and its workers."""
         self._process.close(patience=_END)
@@ -71,7 +76,8 @@ def main() -> None:
     with distributed.LocalCluster(
         n_workers=int(sys.argv[1]),
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # its pages are off, but it would take port 8787
+        scheduler_kwargs={"dashboard": False},
         silence_logs=logging.CRITICAL,
     ) as cluster:
         frames.send(outbound, ("ready", os.getpid(), cluster.scheduler_address))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from queue import Empty, SimpleQueue
@@ -14,6 +13,7 @@ from chione.base.engines.task import (
     Done,
     Failure,
     Window,
+    opened,
     packed,
     unusable,
 )
@@ -134,8 +134,7 @@ class Pool(AbstractEngine):
         worker.flight.popleft()
         if word == "unusable":
             raise unusable(body)
-        value, failure = pickle.loads(body)
-        return Done(index, value, failure)
+        return opened(index, body)
 
     def _bury(self, worker: Worker, supply: _Supply) -> Done | None:
         """Take a dead worker off the staff; its tasks go back, the one that ran if it may."""
@@ -160,10 +159,9 @@ class Pool(AbstractEngine):
         if supply.deaths[index] <= self._retries:
             supply.again((index, task))
             return None
-        message = (
-            f"{supply.deaths[index]} workers died while they ran it, the last one {how} "
-            "(a signal 9 that nobody sent is often the system's, for want of memory)."
-        )
+        hint = " (if nobody sent it, the system did, for want of memory)" if status == -9 else ""
+        count = supply.deaths[index]
+        message = f"workers that died while they ran it: {count}, the last one {how}{hint}."
         return Done(index, failure=Failure(LOST, message))
 
 
