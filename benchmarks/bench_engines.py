@@ -1,8 +1,8 @@
 """Engines and ledger: how soon a pool starts, what a task and a ledger cost, what two workers give.
 
 `python benchmarks/bench_engines.py` prints one line of JSON for each figure, with the machine's
-load beside it: on a busy machine the scaling says how many cores were free. `--dask` adds a local
-cluster of two workers.
+load beside it: on a busy machine the scaling of pure Python says how many cores were free, and the
+processor time of one and two workers what sharing costs. `--dask` adds a local cluster of two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from timeit import timeit
 import numpy as np
 
 import chione
-from chione.base.engines import cores, engine
+from chione.base.engines import AbstractEngine, cores, engine
 from chione.sweeps.bundle import train
 from chione.sweeps.jobs import jobs_of, run_job
 from chione.sweeps.ledger import Ledger
@@ -98,15 +98,24 @@ def scaling(which: str) -> None:
         ("pure Python", spin, ["sum(range(1000))"] * 24),
         ("training", run, jobs),
     ):
-        wall = {}
+        wall, work = {}, {}
         for workers in (1, 2, 1, 2):
             with engine(which, workers=workers) as e:
                 list(e.run(function, tasks[:workers]))  # what is loaded once is not counted
+                before = busy(e)
                 seconds, done = timed(lambda: list(e.run(function, tasks)))  # noqa: B023
                 assert all(d.failure is None for d in done)
-                wall[workers] = min(seconds, wall.get(workers, np.inf))
+                after = busy(e)
+            wall[workers] = min(seconds, wall.get(workers, np.inf))
+            work[workers] = min(after - before, work.get(workers, np.inf))
         say(f"{which}: {name}, two workers against one", times=wall[1] / wall[2], one=wall[1],
-            two=wall[2])  # fmt: skip
+            two=wall[2], cpu_one=work[1], cpu_two=work[2])  # fmt: skip
+
+
+def busy(e: AbstractEngine) -> float:
+    """Processor time that all workers have used so far."""
+    ask = "(__import__('os').getpid(), __import__('time').process_time())"
+    return sum({d.value[0]: d.value[1] for d in e.run(eval, [ask] * 4 * e.workers)}.values())
 
 
 def simulation() -> None:
