@@ -1,4 +1,4 @@
-"""The networks: how they are drawn, and into which half each falls. Nothing here is measured.
+r"""The networks: how they are drawn, and into which half each falls. Nothing here is measured.
 
 Written down before any of them was trained:
 
