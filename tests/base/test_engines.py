@@ -151,6 +151,42 @@ def test_what_cannot_travel_is_told_in_one_sentence():
         assert values(e.run(abs, [-1])) == [1]
 
 
+class Odd:
+    """Can be pickled, and not read again in the parent."""
+
+    def __reduce__(self):
+        return _only_in_a_worker, (os.getpid(), os.getppid())
+
+
+def _only_in_a_worker(worker, parent):
+    if os.getpid() == parent:
+        raise LookupError("not here")
+    return Odd()
+
+
+def odd(_):
+    return Odd()
+
+
+def test_a_result_that_cannot_be_read_is_a_failure_of_its_task():
+    with engine("processes", workers=1) as e:
+        (done,) = e.run(odd, [1])
+        assert done.failure.message == "its result cannot be read here (LookupError: not here)"
+        assert values(e.run(abs, [-1])) == [1]
+
+
+def test_an_error_of_a_worker_carries_the_place_where_it_arose():
+    with engine("processes", workers=1) as e:
+        (done,) = e.run(odd_root, [-1.0])
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        done.failure.throw()
+    assert "in odd_root" in caught.value.__notes__[0]
+
+
+def odd_root(x):
+    return math.sqrt(x)
+
+
 def test_something_of_the_script_itself_is_told_in_one_sentence(tmp_path):
     code = """
     from chione.base.engines import engine

@@ -72,6 +72,11 @@ def test_what_is_no_value_is_refused_in_a_sentence(text):
         kind.convert(text, None, None)
 
 
+def test_the_shell_completes_the_last_word_of_a_list():
+    found = Words(lambda: ("sgd", "momentum", "adam")).shell_complete(None, None, "sgd,m")
+    assert [x.value for x in found] == ["sgd,momentum"]
+
+
 def test_formulas_keep_the_commas_inside_their_brackets():
     assert split_formulas(("tanh,relu", "max(x, 0)")) == ("tanh", "relu", "max(x, 0)")
     assert Words(lambda: ("a", "b")).convert("b, a", None, None) == ("b", "a")
@@ -194,7 +199,8 @@ def test_trainings_that_fail_are_told_with_an_exit_code(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_an_interrupt_keeps_everything_and_the_same_command_goes_on(tmp_path):
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+def test_an_interrupt_keeps_everything_and_the_same_command_goes_on(tmp_path, how):
     out = tmp_path / "runs.sqlite"
     command = [sys.executable, "-m", "chione", "sweep", "tanh", "--sigma-w", "0.5:2:6", "--depth",
                "10:40:4", "--data", "synthetic", "--seeds", "8", "--steps", "40", "--workers", "2",
@@ -203,13 +209,14 @@ def test_an_interrupt_keeps_everything_and_the_same_command_goes_on(tmp_path):
     deadline = time.monotonic() + 120
     while finished(out) < 20 and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, how))
     stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
     kept = finished(out)
     assert 20 <= kept < 192
-    assert f"Interrupted; {kept} of 192 trainings are kept in" in stderr
-    assert "The same command goes on from there" in stderr
+    if how == "SIGINT":
+        assert process.returncode == 130, stderr
+        assert f"Interrupted; {kept} of 192 trainings are kept in" in stderr
+        assert "The same command goes on from there" in stderr
     assert "Traceback" not in stderr
     assert stdout == ""
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True)
@@ -231,3 +238,11 @@ def finished(path):
             file.close()
     except sqlite3.OperationalError:
         return 0
+
+
+def test_the_default_depths_are_those_of_the_range_that_help_names():
+    from chione.sweeps.sweep import DEFAULT_DEPTH, DEFAULT_SIGMA_W
+
+    kind = Values(whole=True, geometric=True, minimum=1)
+    assert kind.convert("4:40", None, None) == DEFAULT_DEPTH
+    assert Values().convert("0.5:4:12", None, None) == pytest.approx(DEFAULT_SIGMA_W)

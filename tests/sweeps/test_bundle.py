@@ -140,14 +140,18 @@ def test_gradients_by_hand_are_those_of_autograd(name):
             np.testing.assert_allclose(before - after, right, rtol=0, atol=1e-13 + 1e-12 * size)
 
 
-def test_a_member_is_the_same_bit_for_bit_whatever_its_neighbours():
-    base = replace(SMALL, activation="relu", dtype="float32")
-    bundle = [
-        replace(base, seed=seed, rate=rate, sigma_w=sigma)
-        for seed, rate, sigma in [(0, 0.05, 1.0), (1, 1e30, 3.0), (2, 0.1, 2.0), (3, 0.5, 0.5)] * 2
-    ][:7]
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_member_is_the_same_bit_for_bit_whatever_its_neighbours(optimizer, dropout):
+    base = replace(
+        SMALL, activation="leaky_relu", dtype="float32", optimizer=optimizer, dropout=dropout
+    )
+    rows = [(0, 0.05, 1.0), (1, 1e30, 3.0), (2, 0.01, 2.0), (3, 0.02, 0.5)] * 2
+    bundle = [replace(base, seed=n, rate=rate, sigma_w=sigma) for n, rate, sigma in rows][:7]
+    bundle[3] = replace(bundle[3], until=0.03)
     together = train(bundle, TASK)
     assert together[1].status == "diverged"
+    assert 1 < len(together[3].losses) < SMALL.steps
     backwards = train(bundle[::-1], TASK)[::-1]
     for k, t in enumerate(bundle):
         (alone,) = train([t], TASK)

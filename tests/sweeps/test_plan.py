@@ -158,6 +158,15 @@ def test_jobs_hold_every_training_once_and_only_what_trains_together():
         assert weights == sorted(weights, reverse=True)
 
 
+@pytest.mark.parametrize("width", [16, 100, 300])
+def test_no_training_is_left_over_whatever_their_number(width):
+    task = load_task("synthetic")
+    for count in range(1, 40):
+        plan = SweepPlan("tanh", depth=40, width=width, steps=300, seeds=count)
+        jobs = jobs_of(plan.trainings(), task, workers=4)
+        assert sorted(t.seed for job in jobs for t in job) == list(range(count))
+
+
 def test_a_long_sweep_has_jobs_of_a_few_seconds_and_enough_of_them():
     task = load_task("synthetic")
     plan = SweepPlan("tanh", sigma_w=np.linspace(1.0, 2.0, 100), depth=[20, 40], width=64, seeds=10)

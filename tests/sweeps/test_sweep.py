@@ -220,6 +220,14 @@ def test_processes_give_the_numbers_of_one_process():
     assert ch.sweep(["tanh", "relu"], **(SMALL | {"workers": 2})) == here
 
 
+@pytest.mark.slow
+def test_a_cluster_gives_the_numbers_of_one_process(tmp_path):
+    pytest.importorskip("distributed")
+    many = SMALL | {"depth": [2, 3, 4, 5], "rate": [0.02, 0.1]}
+    there = ch.sweep("tanh", **(many | {"engine": "dask", "workers": 2}), out=tmp_path / "a.sqlite")
+    assert there == ch.sweep("tanh", **many)
+
+
 def test_one_bad_training_takes_no_neighbour_along(tmp_path, monkeypatch):
     def fails(members, task):
         if any(t.sigma_w == 0.6 for t in members):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 _COUNT = 12  # of a range that names none
 _MOST = 100_000
@@ -106,6 +107,15 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
             if word not in self._known():
                 self.fail(f"{word!r:.60} is none of {', '.join(self._known())}.", param, ctx)
         return words
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The words that the last one of the list may become."""
+        before, comma, last = incomplete.rpartition(",")
+        return [
+            CompletionItem(before + comma + word) for word in self._known() if word.startswith(last)
+        ]
 
 
 def split_formulas(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 from chione.activations import AbstractActivation
 from chione.base import SpecError
+from chione.base.engines.blas import one_thread
 from chione.sweeps.chunk import SHARES, WINDOW, Chunk, Observer, batches
 from chione.sweeps.initial import Weights, draw, trained_activation
 from chione.sweeps.stacking import members_at_a_time
@@ -74,7 +75,8 @@ def train(
         size = members_at_a_time(members[same[0]])
         for start in range(0, len(same), size):
             part = same[start : start + size]
-            done = _together([members[i] for i in part], acts[name], task, observe)
+            with one_thread():  # products that threads share round otherwise, and are slower here
+                done = _together([members[i] for i in part], acts[name], task, observe)
             out.update(zip(part, done, strict=True))
     return [out[i] for i in range(len(members))]
 

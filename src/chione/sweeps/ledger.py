@@ -260,7 +260,7 @@ def _row(training: Training, outcome: Outcome) -> tuple[Any, ...]:
         *(loss, accuracy, test),
         np.asarray(outcome.losses, _FLOATS).tobytes(),
         json.dumps([[float(share), int(step)] for share, step in outcome.steps_to]),
-        outcome.message,
+        outcome.message.encode("utf-8", "replace").decode(),  # of any error, so of any characters
         seconds,
     )
 

@@ -102,9 +102,10 @@ def agreement_words(result: Swept) -> str:
     found = result.agreement()
     if found is None:
         return ""
-    shares = " and ".join(f"{100 * v:.0f} % for {name}" for name, v in found.items())
+    names = {"smaller": "the smaller of both"}
+    shares = ", ".join(f"{100 * v:.0f} % for {names.get(n, n)}" for n, v in found.items())
     return (
-        f"Networks that theory lets train (depth below 6 xi) are those that do (accuracy above "
-        f"{result.threshold:.2f}, halfway from guessing to the best) in this share of the "
-        f"cells: {shares}."
+        f"Theory expects training at depths below 6 xi; networks count as trained at an accuracy "
+        f"above {result.threshold:.2f}, halfway from guessing to the best. Both say the same in "
+        f"this share of the cells: {shares}."
     )

@@ -153,7 +153,7 @@ class SweepResult(AbstractResult):
         Returns
         -------
         dict of str to float or None
-            By "xi_c", "xi_chi" and the smaller of both, "both"; None where no cell has a theory,
+            By "xi_c", "xi_chi" and the "smaller" of both; None where no cell has a theory,
             depths are not swept, or no network learned enough to tell.
         """
         if self.depth.size < 2 or self.scheme.tolist() != [READS_SIGMAS]:
@@ -172,7 +172,11 @@ class SweepResult(AbstractResult):
 
     def _scales(self) -> dict[str, Array]:
         """Depth scales in the shape of cells."""
-        over = {"xi_c": self.xi_c, "xi_chi": self.xi_chi, "both": np.fmin(self.xi_c, self.xi_chi)}
+        over = {
+            "xi_c": self.xi_c,
+            "xi_chi": self.xi_chi,
+            "smaller": np.fmin(self.xi_c, self.xi_chi),
+        }
         # (activation, dropout, b, w) among (activation, scheme, weights, optimizer, dropout, ...)
         return {n: x[:, None, None, None, :, None, None] for n, x in over.items()}
 

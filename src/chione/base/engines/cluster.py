@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from chione.base.engines.task import (
     Window,
     answered,
     loaded,
+    opened,
     packed,
     unusable,
 )
@@ -245,8 +245,7 @@ def _done(index: int, future: Future) -> Done:
         raise EngineError(body)
     if word == "unusable":
         raise unusable(body)
-    value, failure = pickle.loads(body)
-    return Done(index, value, failure)
+    return opened(index, body)
 
 
 # ---- on the workers --------------------------------------------------------------------------

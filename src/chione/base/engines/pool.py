@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from queue import Empty, SimpleQueue
@@ -14,6 +13,7 @@ from chione.base.engines.task import (
     Done,
     Failure,
     Window,
+    opened,
     packed,
     unusable,
 )
@@ -134,8 +134,7 @@ class Pool(AbstractEngine):
         worker.flight.popleft()
         if word == "unusable":
             raise unusable(body)
-        value, failure = pickle.loads(body)
-        return Done(index, value, failure)
+        return opened(index, body)
 
     def _bury(self, worker: Worker, supply: _Supply) -> Done | None:
         """Take a dead worker off the staff; its tasks go back, the one that ran if it may."""

@@ -38,6 +38,8 @@ class Failure:
     def throw(self) -> NoReturn:
         """Raise the error here, as if the function had been called in this process."""
         if self.error is not None:
+            if self.error.__traceback__ is None:  # it comes from another process
+                self.error.add_note(f"In a worker:\n{self.trace}")
             raise self.error
         raise EngineError(self.message)
 
@@ -147,6 +149,15 @@ def answered(function: Callable[[Any], Any], task: Any) -> bytes:
     except BaseException as err:
         why = Failure(FAILED, f"its result cannot be sent back ({type(err).__name__}: {err})")
         return pickle.dumps((None, why), protocol=5)
+
+
+def opened(index: int, body: bytes) -> Done:
+    """What :func:`answered` packed, of the task at that place."""
+    found, unreadable = loaded(body)
+    if unreadable is not None:
+        message = f"its result cannot be read here ({unreadable.message})"
+        return Done(index, failure=Failure(FAILED, message, unreadable.trace))
+    return Done(index, *found)
 
 
 def loaded(body: bytes) -> tuple[Any, Failure | None]:

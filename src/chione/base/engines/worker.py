@@ -92,7 +92,7 @@ class Worker:
         try:
             while True:
                 inbox.put((self, frames.receive(self._process.stdout)))  # type: ignore[arg-type]  # typeshed: IO[bytes]
-        except (EOFError, OSError, ValueError):
+        except Exception:  # the end of the pipe, or something that cannot be understood
             inbox.put((self, None))
 
 
