@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
+import chione as ch
 from chione.base import ChioneError, SpecError
 from chione.sweeps.bisection import Bisection, ladder
 from chione.sweeps.boundary_constant import depth_constant
@@ -167,10 +168,10 @@ def test_a_training_that_failed_is_an_error_and_no_answer():
 
 
 def test_the_stated_error_of_a_noisy_boundary_covers_the_truth():
-    """400 searches with a soft edge: departures in units of the stated error."""
+    """150 searches with a soft edge: departures in units of the stated error."""
     rng = np.random.default_rng(5)
     z = []
-    for k in range(400):
+    for k in range(150):
         edge, fall = math.exp(rng.uniform(1.5, 4.8)), rng.uniform(0.03, 0.25)
         plan = plan_of([1.5], seeds=3)
         scales = [DepthScales("chaotic", edge / 6.0 * math.exp(rng.normal(0.0, 0.5)), math.nan)]
@@ -203,10 +204,10 @@ def test_more_networks_make_the_boundary_sharper():
 
 
 def test_the_constant_is_recovered_within_its_error():
-    """200 sets of boundaries with errors and scatter of their own."""
+    """100 sets of boundaries with errors and scatter of their own."""
     rng = np.random.default_rng(2)
     z = []
-    for _ in range(200):
+    for _ in range(100):
         n, a, scatter = rng.integers(3, 10), math.exp(rng.normal(1.6, 0.3)), rng.uniform(0.0, 0.3)
         s = rng.uniform(0.03, 0.15, n)
         y = math.log(a) + scatter * rng.standard_normal(n) + s * rng.standard_normal(n)
@@ -286,8 +287,8 @@ def test_sides_are_fitted_apart_and_one_boundary_makes_no_constant():
 
 
 def test_boundaries_beyond_the_width_are_left_out_in_a_fit_of_their_own():
-    xi = np.array([2.0, 4.0, 8.0, 400.0])
-    depth = np.array([10.0, 20.0, 40.0, 130.0])  # the last one is limited by something else
+    xi = np.array([2.0, 4.0, 8.0, 40.0])
+    depth = np.array([10.0, 20.0, 40.0, 80.0])  # the last one is limited by something else
     found = constants(
         ("ordered",) * 4, {"xi_c": xi}, depth, np.full(4, 0.02), np.zeros(4, dtype=int), 64
     )
@@ -295,7 +296,7 @@ def test_boundaries_beyond_the_width_are_left_out_in_a_fit_of_their_own():
     assert set(by_reach) == {False, True}
     assert (by_reach[True].count, by_reach[False].count) == (3, 4)
     assert by_reach[True].a == pytest.approx(5.0, rel=1e-3)
-    assert by_reach[False].a < 4.0
+    assert by_reach[False].a < 4.5
     assert "where 6 xi_c is at most the width" in by_reach[True].sentence
 
 
@@ -337,3 +338,161 @@ def test_where_lengths_diverge_gradients_alone_give_a_scale():
     critical = depth_scales("relu", math.sqrt(2.0), 0.0)
     assert critical.shorter == math.inf
     assert replace(found, xi_chi=math.nan).shorter == math.inf
+
+
+# ---- real trainings --------------------------------------------------------------------------
+
+SMALL = {"sigma_w": [0.6, 1.2], "depth": (1, 12), "ratio": 1.5, "width": 16, "steps": 40,
+         "batch": 16, "seeds": 1, "rate": [0.1], "data": "synthetic"}  # fmt: skip
+
+
+def test_an_interrupted_search_goes_on_from_its_ledger_with_the_same_numbers(tmp_path, monkeypatch):
+    from chione.sweeps import trainer
+
+    whole = ch.boundary("tanh", **SMALL)
+    ledger, honest, bundles = tmp_path / "runs.sqlite", trainer.run_job, []
+
+    def dies_in_the_second_round(task, job):
+        bundles.append(len(job))
+        if len(bundles) == 3:
+            raise KeyboardInterrupt
+        return honest(task, job)
+
+    monkeypatch.setattr(trainer, "run_job", dies_in_the_second_round)
+    with pytest.raises(KeyboardInterrupt):
+        ch.boundary("tanh", **SMALL, out=ledger)
+    first = sum(bundles[:2])
+    monkeypatch.setattr(trainer, "run_job", lambda task, job: bundles.append(len(job)) or
+                        honest(task, job))  # fmt: skip
+    bundles.clear()
+    assert ch.boundary("tanh", **SMALL, out=ledger) == whole
+    assert sum(bundles) == whole.trainings - first
+    bundles.clear()
+    assert ch.boundary("tanh", **SMALL, out=ledger) == whole
+    assert bundles == []  # all of it is known
+
+
+def test_a_bundle_that_fails_takes_no_neighbour_along(monkeypatch):
+    from chione.base.engines import engine
+    from chione.sweeps import trainer
+    from chione.sweeps.tasks import load_task
+
+    def fails_at_one(task, job):
+        if any(t.sigma_w == 1.2 for t in job):
+            raise MemoryError("no room")
+        return [Outcome("done", accuracy=t.sigma_w) for t in job]
+
+    monkeypatch.setattr(trainer, "run_job", fails_at_one)
+    plan = plan_of([0.6, 1.2, 2.0], depth=(2,), seeds=2)
+    with engine(None) as runner:
+        out = trainer.Trainer(load_task("synthetic"), runner)(plan.trainings())
+    by_sigma = {t.sigma_w: o for t, o in zip(plan.trainings(), out, strict=True)}
+    assert [by_sigma[w].status for w in (0.6, 1.2, 2.0)] == ["done", "failed", "done"]
+    assert "no room" in by_sigma[1.2].message
+
+
+def test_the_boundary_of_small_networks_is_where_a_grid_has_it():
+    """Every depth of the ladder trained by a sweep, with no bisection and no early stop."""
+    found = ch.boundary("tanh", **SMALL)
+    from chione.sweeps.bundle import train
+    from chione.sweeps.tasks import load_task
+
+    task = load_task("synthetic")
+    for k, w in enumerate(SMALL["sigma_w"]):
+        rungs = ladder(*SMALL["depth"], SMALL["ratio"])
+        plan = plan_of([w], depth=rungs, seeds=1, width=16, steps=40, batch=16)
+        trains = [any(s >= 0.5 for s, _ in train([t], task)[0].steps_to) for t in plan.trainings()]
+        edges = [i for i in range(len(rungs) - 1) if trains[i] and not trains[i + 1]]
+        if found.censored[k] == 0:
+            near = [math.sqrt(rungs[i] * rungs[i + 1]) for i in edges]
+            assert min(abs(math.log(found.depth[k] / d)) for d in near) < math.log(1.5)
+        else:
+            assert trains[-1] if found.censored[k] > 0 else not trains[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"share": 0.6}, "share must be one of 0.25"),
+        ({"depth": 7}, "depth must be two whole numbers"),
+        ({"depth": (9, 3)}, "LOW < HIGH"),
+        ({"ratio": 1.0}, "ratio must lie above 1"),
+        ({"width": [16, 32]}, "width must be one value"),
+        ({"sigma_w": [1.0, 1.0]}, "twice"),
+        ({"optimizer": "lion"}, "optimizer must be one of"),
+        ({"data": "mnits"}, "There is no task"),
+        ({"width": 10**6, "sigma_w": [1.0]}, "would take about"),
+    ],
+)
+def test_bad_input_gets_one_sentence(changes, words):
+    with pytest.raises((ChioneError, ValueError, TypeError), match=words):
+        ch.boundary("tanh", **{**SMALL, **changes})
+
+
+def test_the_command_prints_draws_and_keeps(tmp_path):
+    from click.testing import CliRunner
+
+    from chione.cli import main
+
+    sizes = ["--depth", "1:12", "--ratio", "1.5", "--width", "16", "--steps", "40", "--batch", "16",
+             "--seeds", "1", "--rate", "0.1", "--data", "synthetic"]  # fmt: skip
+    files = {name: str(tmp_path / name) for name in ("b.png", "b.json", "runs.sqlite")}
+    run = CliRunner().invoke(
+        main,
+        ["boundary", "tanh", "--sigma-w", "0.6,1.2", *sizes, "--figure", files["b.png"],
+         "--export", files["b.json"], "--out", files["runs.sqlite"]],
+    )  # fmt: skip
+    assert run.exit_code == 0, run.output
+    assert "6 xi_c" in run.stdout
+    assert ch.load(files["b.json"]) == ch.boundary("tanh", **SMALL)
+    assert (tmp_path / "b.png").stat().st_size > 10_000
+    bad = CliRunner().invoke(main, ["boundary", "tanh", "--depth", "40"])
+    assert bad.exit_code == 2
+    assert "LOW:HIGH" in bad.stderr
+
+
+# ---- networks that are watched ---------------------------------------------------------------
+
+
+def test_an_observer_sees_every_step_and_changes_nothing():
+    from chione.sweeps.bundle import train
+    from chione.sweeps.tasks import load_task
+
+    task = load_task("synthetic")
+    plan = plan_of([1.2], depth=(3,), seeds=6, width=16, steps=5, batch=8)
+    runs = [replace(t, data="synthetic", dtype="float64") for t in plan.trainings()]
+    seen = []
+
+    def observe(steps, members, weights):
+        seen.append((steps, tuple(t.seed for t in members), weights[0].copy()))
+
+    watched = train(runs, task, observe)
+    alone = train(runs, task)
+    assert [o.losses for o in watched] == [o.losses for o in alone]
+    for seed in range(6):
+        assert [s for s, members, _ in seen if seed in members] == [0, 1, 2, 3, 4, 5]
+    first = next(w for s, _, w in seen if s == 0)
+    last = next(w for s, _, w in seen if s == 5)
+    assert first.shape[1:] == (16, task.inputs + 1)
+    assert np.all(first != last)
+
+
+def test_layer_statistics_are_those_of_a_forward_pass():
+    from chione.sweeps.bundle import train
+    from chione.sweeps.initial import draw
+    from chione.sweeps.observed import LayerStatistics
+    from chione.sweeps.tasks import load_task
+
+    task = load_task("synthetic")
+    (run,) = plan_of([1.2], depth=(3,), seeds=1, width=16, steps=4, batch=8).trainings()
+    run = replace(run, dtype="float64", sigma_b=0.3)
+    seen = LayerStatistics(task, every=2, inputs=50)
+    (outcome,) = train([run], task, seen)
+    assert seen.steps(run).tolist() == [0, 2, 4]
+    start, h = draw(run, None, task), task.x_test
+    for layer in range(3):
+        h = np.tanh(h @ start.matrices[layer].T + start.biases[layer])
+        row = seen.layers(run)[0, layer]
+        assert row[:2] == pytest.approx([h[:50].mean(), h[:50].std()], abs=1e-12)
+        assert row[2:] == pytest.approx(np.quantile(h[:50], [0.02, 0.98]), abs=1e-12)
+    assert seen.errors(run)[-1] == pytest.approx(1.0 - outcome.test_accuracy, abs=1e-12)

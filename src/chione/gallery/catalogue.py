@@ -8,27 +8,22 @@ from chione.gallery import (
     classes,
     edges,
     glorot,
+    glorot_training,
     hessian,
     initialisations,
     maps,
     poole,
     selu,
     spectra,
+    trainable_depth,
+    training_speed,
     transformers,
 )
 from chione.gallery.entry import Entry
 
 _ROOMS = (
-    poole,
-    edges,
-    maps,
-    glorot,
-    spectra,
-    hessian,
-    selu,
-    classes,
-    transformers,
-    initialisations,
+    *(poole, edges, maps, glorot, spectra, hessian, selu, classes, transformers),
+    *(trainable_depth, training_speed, glorot_training, initialisations),
 )
 
 ENTRIES: dict[str, Entry] = {e.name: e for room in _ROOMS for e in room.ENTRIES}

@@ -19,9 +19,10 @@ from scipy.special import log_ndtr
 
 from chione.base import AbstractResult, Array, result
 
-_SCATTERS = np.linspace(0.002, 2.0, 240)
+_SCATTERS = np.geomspace(0.003, 2.0, 80)
+_CELLS = np.gradient(_SCATTERS)  # of the sum over tau
 _PRIOR = 0.5
-_POINTS = 801
+_POINTS = 401
 _REACH = 8.0  # standard deviations on either side
 
 
@@ -91,7 +92,8 @@ def depth_constant(
     middle, spread = float(np.mean(log_ratio[seen])), float(np.std(log_ratio[seen]))
     reach = _REACH * (spread + float(np.mean(log_error[seen])) + 0.05)
     grid = np.linspace(middle - reach, middle + reach, _POINTS)[:, None]
-    log_weight = -0.5 * (_SCATTERS / _PRIOR) ** 2 + np.zeros((_POINTS, _SCATTERS.size))
+    log_weight = np.log(_CELLS) - 0.5 * (_SCATTERS / _PRIOR) ** 2
+    log_weight = log_weight + np.zeros((_POINTS, _SCATTERS.size))
     for y, s, side in zip(log_ratio, log_error, beyond, strict=True):
         size = np.hypot(s, _SCATTERS)
         z = (y - grid) / size

@@ -30,6 +30,7 @@ _UPDATE_SECONDS = {"sgd": 0.4e-9, "momentum": 0.7e-9, "adam": 1.2e-9}  # a weigh
 _LAYER_SECONDS = 5e-5  # a layer and step, shared by networks side by side
 _START_SECONDS = 0.5  # the first worker
 _WORKER_BYTES = 1.5e8  # NumPy, SciPy, chione
+_ENTRY_BYTES = 3000.0  # a training with its key and outcome, in the process that runs the sweep
 _ROW_BYTES, _STEP_BYTES = 900.0, 8.0  # of the ledger: a training, and the loss of a step
 _TRIES = 5
 UNATTENDED = 3600.0
@@ -113,6 +114,7 @@ def _price(
         rows += n * (_ROW_BYTES + _STEP_BYTES * t.steps)
         largest = max(largest, bytes_of(t, *size) * members_at_a_time(t))
     memory = min(workers, max(count, 1)) * (_WORKER_BYTES + 2.0 * data + largest) / 1e9
+    memory += _ENTRY_BYTES * (count + known) / 1e9
     return Price(count, known, operations, seconds + _START_SECONDS, memory, rows)
 
 

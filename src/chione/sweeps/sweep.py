@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ Progress = Callable[[int, int, float], None]
 DEFAULT_SIGMA_W = tuple(np.linspace(0.5, 4.0, 12).tolist())
 DEFAULT_DEPTH = (4, 5, 6, 7, 9, 11, 14, 17, 21, 26, 32, 40)  # in equal ratios
 _MOST_TRAININGS = 2_000_000  # whose list is worth making; any more are far beyond the limits
+_AT_A_TIME = 2000  # keys that are looked up in the ledger
 _MOST = 256  # workers, as engines take them
 _QUICK = 1.5  # seconds of work for which no other process is started
 
@@ -158,12 +160,13 @@ class Work:
 
     def price(self) -> Price:
         """What is left to pay; the ledger is read, nothing is trained."""
-        if self.plan.count > _MOST_TRAININGS:
-            return price_of_plan(self.plan, self.task, workers=self._workers())
+        workers = self._workers()
+        if self.out is None or self.plan.count > _MOST_TRAININGS:
+            return price_of_plan(self.plan, self.task, workers=workers)
         self._look()
         left = [self._all[k] for k in self._left()]
         known = self.plan.count - len(left)
-        return price_of(left, self.task, known=known, workers=self._workers())
+        return price_of(left, self.task, known=known, workers=workers)
 
     def run(
         self, stack: ExitStack, progress: Progress | None = None, effort: float = 1.0
@@ -179,6 +182,8 @@ class Work:
             "keeps what is done; fewer networks or steps fit as well",
             effort=effort,
         )  # fmt: skip
+        if self.out is None:
+            self._look()
         left = self._left()
         if left:
             self._train(stack, left, price, progress)
@@ -199,19 +204,18 @@ class Work:
         self._place = {t.key: k for k, t in enumerate(self._all)}
         if self.out is None or not self.out.exists() or self.out.stat().st_size == 0:
             return
+        keys = list(self._place)
         with Ledger(self.out, write=False) as ledger:
-            for key, outcome in ledger.finished(self._place).items():
-                self.outcomes[self._place[key]] = outcome
+            for start in range(0, len(keys), _AT_A_TIME):
+                found = ledger.finished(keys[start : start + _AT_A_TIME])
+                for key, outcome in found.items():
+                    self.outcomes[self._place[key]] = _short(outcome)
 
     def _left(self) -> list[int]:
         return [k for k in range(len(self._all)) if k not in self.outcomes]
 
     def _workers(self) -> int:
-        if self.workers is not None:
-            return self.workers
-        return (
-            len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1
-        )
+        return _cores() if self.workers is None else self.workers
 
     def _train(
         self, stack: ExitStack, left: list[int], price: Price, progress: Progress | None
@@ -221,16 +225,16 @@ class Work:
             self._ledger = stack.enter_context(Ledger(self.out))
             if self.plan.data in TASKS:
                 self._ledger.check_task(self.plan.data, self.task.digest)
+        trainings = [self._all[k] for k in left]
+        jobs = jobs_of(trainings, self.task, workers=self._workers())
+        bar = _Clock(jobs, self.plan.count, progress, self.task)
         chosen, workers = self.engine, self.workers
-        if chosen is None and self.scheduler is None and workers is None:
-            workers = 1 if price.seconds < _QUICK else self._workers()
+        if chosen is None and self.scheduler is None:
+            quick = workers is None and price.seconds < _QUICK
+            workers = 1 if quick else min(self._workers(), len(jobs))
         runner = stack.enter_context(
             choose_engine(chosen, workers=workers, scheduler=self.scheduler)
         )
-        trainings = [self._all[k] for k in left]
-        bar = _Clock(len(left), self.plan.count, progress, self.task)
-        jobs = jobs_of(trainings, self.task, workers=self._workers())
-        bar.expect(jobs)
         alone = list(self._pass(runner, jobs, bar))
         # a bundle that failed as a whole takes no neighbour along: each of it is tried alone
         for _ in self._pass(runner, alone, bar):
@@ -257,20 +261,31 @@ class Work:
         if self._ledger is not None:
             self._ledger.record(rows)
         for training, outcome in rows:
-            self.outcomes[self._place[training.key]] = outcome
+            self.outcomes[self._place[training.key]] = _short(outcome)
+
+
+def _short(outcome: Outcome) -> Outcome:
+    """Without the loss of each step, which the ledger keeps: a million of them fill a memory."""
+    return replace(outcome, losses=(), steps_to=())
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # neither Linux nor another system that has it
+        return os.cpu_count() or 1
 
 
 class _Clock:
     """Tells how far a sweep is, and how long the rest will take."""
 
-    def __init__(self, left: int, total: int, progress: Progress | None, task: Task) -> None:
-        self._done, self._total, self._tell = total - left, total, progress
-        self._task, self._paid, self._started = task, 0.0, time.monotonic()
-        self._owed = math.nan
-
-    def expect(self, jobs: Sequence[Job]) -> None:
-        """Note the work that lies ahead."""
-        self._owed = math.fsum(weight(job, self._task) for job in jobs)
+    def __init__(
+        self, jobs: Sequence[Job], total: int, progress: Progress | None, task: Task
+    ) -> None:
+        self._done, self._total = total - sum(map(len, jobs)), total
+        self._tell, self._task, self._started = progress, task, time.monotonic()
+        self._owed, self._paid = math.fsum(weight(job, task) for job in jobs), 0.0
 
     def step(self, job: Job) -> None:
         """Note that a job has ended."""
