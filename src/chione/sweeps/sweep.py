@@ -160,7 +160,7 @@ class Work:
 
     def price(self) -> Price:
         """What is left to pay; the ledger is read, nothing is trained."""
-        workers = self._workers()
+        workers = self.at_a_time
         if self.out is None or self.plan.count > _MOST_TRAININGS:
             return price_of_plan(self.plan, self.task, workers=workers)
         self._look()
@@ -214,7 +214,9 @@ class Work:
     def _left(self) -> list[int]:
         return [k for k in range(len(self._all)) if k not in self.outcomes]
 
-    def _workers(self) -> int:
+    @property
+    def at_a_time(self) -> int:
+        """Bundles that are trained at a time."""
         return _cores() if self.workers is None else self.workers
 
     def _train(
@@ -226,12 +228,12 @@ class Work:
             if self.plan.data in TASKS:
                 self._ledger.check_task(self.plan.data, self.task.digest)
         trainings = [self._all[k] for k in left]
-        jobs = jobs_of(trainings, self.task, workers=self._workers())
+        jobs = jobs_of(trainings, self.task, workers=self.at_a_time)
         bar = _Clock(jobs, self.plan.count, progress, self.task)
         chosen, workers = self.engine, self.workers
         if chosen is None and self.scheduler is None:
             quick = workers is None and price.seconds < _QUICK
-            workers = 1 if quick else min(self._workers(), len(jobs))
+            workers = 1 if quick else min(self.at_a_time, len(jobs))
         runner = stack.enter_context(
             choose_engine(chosen, workers=workers, scheduler=self.scheduler)
         )
