@@ -64,10 +64,11 @@ def sweep(
     ----------
     plan : SweepPlan, or activation or sequence of activations
         Everything that is swept, or the activations alone: then the keywords say the rest.
-    sigma_w, sigma_b, depth, width, scheme, weights, optimizer, rate, seeds, dropout, steps, \
-batch, dtype, data : optional
+    sigma_w, sigma_b, depth, width, scheme, weights, optimizer, rate, seeds, dropout : optional
         Values or lists of values, see :class:`SweepPlan`. By default twelve `sigma_w` from 0.5 to
         4 (where every scheme reads them) and twelve depths from 4 to 40.
+    steps, batch, dtype, data : optional
+        One value for all trainings, see :class:`SweepPlan`.
     out : path, optional
         A ledger: every bundle is kept in it as it ends, and a sweep that was interrupted goes on
         from there when it is called again. Trainings that failed are tried again.
