@@ -287,8 +287,8 @@ def test_sides_are_fitted_apart_and_one_boundary_makes_no_constant():
 
 
 def test_boundaries_beyond_the_width_are_left_out_in_a_fit_of_their_own():
-    xi = np.array([2.0, 4.0, 8.0, 400.0])
-    depth = np.array([10.0, 20.0, 40.0, 130.0])  # the last one is limited by something else
+    xi = np.array([2.0, 4.0, 8.0, 40.0])
+    depth = np.array([10.0, 20.0, 40.0, 80.0])  # the last one is limited by something else
     found = constants(
         ("ordered",) * 4, {"xi_c": xi}, depth, np.full(4, 0.02), np.zeros(4, dtype=int), 64
     )
@@ -296,7 +296,7 @@ def test_boundaries_beyond_the_width_are_left_out_in_a_fit_of_their_own():
     assert set(by_reach) == {False, True}
     assert (by_reach[True].count, by_reach[False].count) == (3, 4)
     assert by_reach[True].a == pytest.approx(5.0, rel=1e-3)
-    assert by_reach[False].a < 4.0
+    assert by_reach[False].a < 4.5
     assert "where 6 xi_c is at most the width" in by_reach[True].sentence
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from chione.activations import activation
 from chione.base import Array
@@ -50,11 +51,6 @@ def figure_2(quick: bool) -> Reproduction:
         errors.append(seen.errors(run))
         at = seen.steps(run)
     values = np.array(rows)  # (activation, look, layer, statistic)
-    with style():
-        figure = new_figure(12.0, 3.8)
-        axes = figure.subplots(1, 3)
-        for ax, name, row in zip(axes, _SATURATING, values, strict=True):
-            _draw_layers(ax, at, row, name)
     names = ("mean", "standard deviation", "2nd percentile", "98th percentile")
     data = {
         "activation": Variable(("activation",), np.array(_SATURATING), "activation"),
@@ -64,7 +60,17 @@ def figure_2(quick: bool) -> Reproduction:
         ),
         "test_error": Variable(("activation", "look"), np.array(errors), "share that is wrong"),
     }
-    return Reproduction(figure, data, _layer_checks(values, width, quick))
+    return Reproduction(layers_figure(at, values), data, _layer_checks(values, width, quick))
+
+
+def layers_figure(steps: Array, values: Array) -> Figure:
+    """The picture from the statistics, of shape (activation, look, layer, statistic)."""
+    with style():
+        figure = new_figure(12.0, 3.8)
+        axes = figure.subplots(1, 3)
+        for ax, name, row in zip(axes, _SATURATING, values, strict=True):
+            _draw_layers(ax, steps, row, name)
+    return figure
 
 
 def _draw_layers(ax: Any, steps: Array, rows: Array, name: str) -> None:
@@ -134,22 +140,30 @@ def figure_11(quick: bool) -> Reproduction:
     )  # (curve, seed, look)
     at = np.arange(looks + 1) * (steps // looks)
     names = [name for name, _, _ in _CURVES]
-    with style():
-        figure = new_figure(6.4, 4.2)
-        ax = figure.add_subplot()
-        for i, (name, rows) in enumerate(zip(names, curves, strict=True)):
-            ax.plot(at, rows.mean(axis=0), color=COLOURS[i], ls=LINES[i], label=name)
-            ax.fill_between(at, rows.min(axis=0), rows.max(axis=0), color=COLOURS[i], alpha=0.12,
-                            lw=0.0)  # fmt: skip
-        ax.set_yscale("log")
-        finish(ax, f"Five hidden layers of {width} on {task.name}; N: normalised weights",
-               "steps of training, ten inputs each", "test error", "best")  # fmt: skip
     data = {
         "curve": Variable(("curve",), np.array(names), "activation; N for normalised weights"),
         "steps": Variable(("look",), at, "steps done"),
         "test_error": Variable(("curve", "seed", "look"), curves, "share that is wrong"),
     }
+    figure = curves_figure(names, at, curves, task.name, width)
     return Reproduction(figure, data, _curve_checks(names, curves, task, width))
+
+
+def curves_figure(
+    names: Sequence[str], steps: Array, curves: Array, data: str, width: int
+) -> Figure:
+    """The picture from the test errors, of shape (curve, seed, look)."""
+    with style():
+        figure = new_figure(6.4, 4.2)
+        ax = figure.add_subplot()
+        for i, (name, rows) in enumerate(zip(names, curves, strict=True)):
+            ax.plot(steps, rows.mean(axis=0), color=COLOURS[i], ls=LINES[i], label=name)
+            ax.fill_between(steps, rows.min(axis=0), rows.max(axis=0), color=COLOURS[i],
+                            alpha=0.12, lw=0.0)  # fmt: skip
+        ax.set_yscale("log")
+        finish(ax, f"Five hidden layers of {width} on {data}; N: normalised weights",
+               "steps of training, ten inputs each", "test error", "best")  # fmt: skip
+    return figure
 
 
 def _curve(

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -70,7 +71,7 @@ class Chunk:
             self._w.append(np.stack(both).astype(self._dtype))
         rates = np.array([m.rate for m in members], dtype=np.float64)
         self._opt = [optimizer(t.optimizer, w.shape, rates, self._dtype) for w in self._w]
-        self._x = _with_ones(task.x_train, self._dtype)
+        self._x, self._x_test = rows(task, t.dtype)
         self._masks = [stream(m.seed, 0, 0, Purpose.MASKS) for m in members]
         self._alive = list(range(len(members)))
         self._losses: list[list[float]] = [[] for _ in members]
@@ -195,8 +196,8 @@ class Chunk:
         """The outcome of a member that has kept its range."""
         i = self._alive[k]
         task, losses = self._task, self._losses[i]
-        train = self._classified(k, task.x_train, task.y_train)
-        test = self._classified(k, task.x_test, task.y_test)
+        train = self._classified(k, self._x, task.y_train)
+        test = self._classified(k, self._x_test, task.y_test)
         if math.isnan(train + test):
             self._diverged(i, "the outputs left their range after the last step")
             return
@@ -224,7 +225,7 @@ class Chunk:
         """Share of inputs that network `k` classifies rightly, dropout off; NaN out of range."""
         found = 0
         for start in range(0, len(x), _EVALUATED):
-            s: FloatArray = _with_ones(x[start : start + _EVALUATED], self._dtype).T
+            s: FloatArray = x[start : start + _EVALUATED].T
             for w in self._w[:-1]:
                 h = w[k] @ s
                 s = np.ones((h.shape[0] + 1, h.shape[1]), self._dtype)
@@ -255,8 +256,14 @@ def cross_entropy(y: FloatArray, labels: NDArray[Any]) -> tuple[NDArray[Any], ND
     return loss, right
 
 
-def _with_ones(x: NDArray[Any], dtype: Any) -> FloatArray:
-    return np.concatenate([x, np.ones((len(x), 1))], axis=1).astype(dtype)
+@lru_cache(maxsize=4)
+def rows(task: Task, dtype: str) -> tuple[FloatArray, FloatArray]:
+    """Inputs of both parts in rows, in `dtype` and with a one at their end, made once a task."""
+    both = (task.x_train, task.x_test)
+    made = [np.ones((len(x), task.inputs + 1), dtype) for x in both]
+    for with_one, x in zip(made, both, strict=True):
+        with_one[:, :-1] = x
+    return made[0], made[1]
 
 
 def _steps_to(right: list[float], steps: int) -> tuple[tuple[float, int], ...]:
