@@ -127,7 +127,7 @@ def limits() -> str:
         "order: $-d + \\log L$ (Adam: $-d + L/10$)": rules.ORDER,
         "chaos: $f$": rules.FORGOTTEN,
         "stiff: $\\Lambda$": rules.STIFF,
-        "faint: $-D$": rules.FAINT,
+        "faint: $-D$ (Adam: $-m$)": rules.FAINT,
     }
     lines = ["| limit | gradient descent | momentum 0.9 | Adam |", "|---|---|---|---|"]
     for name, table in tables.items():
