@@ -46,7 +46,7 @@ def main() -> None:
         )  # fmt: skip
         expected, found = seconds_of(one, task), measured(one, task)
         print(f"{activation:12} {width:5} {depth:5} {optimizer:9} {dtype:8} "
-              f"{1e3 * expected:6.1f} ms {1e3 * found:6.1f} ms  x {found / expected:.2f}")  # fmt: skip
+              f"{1e3 * expected:6.1f} {1e3 * found:6.1f} ms x {found / expected:.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":
