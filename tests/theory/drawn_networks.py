@@ -28,7 +28,7 @@ def _one(value, slope, made, rng, depth, width, inputs, q0, c0):
     basis *= np.sqrt(q0 * inputs) / np.linalg.norm(basis, axis=1, keepdims=True)
     x = np.stack([basis[0], c0 * basis[0] + np.sqrt(1.0 - c0**2) * basis[1]])
     weights, hidden, entering = [], [], []
-    for layer in range(depth):
+    for _ in range(depth):
         n = x.shape[1]
         if made.weights == "orthogonal":
             w = isometry(rng, width, n)

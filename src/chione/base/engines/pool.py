@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from chione.base.engines.task import (
+    IN_FLIGHT,
     LOST,
     AbstractEngine,
     Done,
@@ -19,9 +20,6 @@ from chione.base.engines.task import (
 )
 from chione.base.engines.worker import Inbox, Worker
 from chione.base.errors import EngineError
-
-IN_FLIGHT = 2
-"""Tasks that a worker has at most: one that runs, and one for when it is done."""
 
 _RETRIES = 2  # a task that has killed three workers is the reason itself
 _STILLBORN = 3  # workers in a row that end before they could begin: the next one would too

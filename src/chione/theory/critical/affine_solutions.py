@@ -349,7 +349,8 @@ class _Shift:
         if not offset:
             return d.bent / d.slope_square
         beta = d.beta
-        return (d.square + 2.0 * beta * d.mean + beta**2) / (self.k * d.slope_square) - 1.0
+        with np.errstate(all="ignore"):  # a shift at which phi is flat has no ratio
+            return (d.square + 2.0 * beta * d.mean + beta**2) / (self.k * d.slope_square) - 1.0
 
     def error(self, s: float, offset: bool) -> float:
         """Of a root: the error of the equation over its slope."""

@@ -62,7 +62,9 @@ class Recommendation(AbstractResult):
     weighed : dict of str to float
         What it was weighed by, in decades over the depth: ``gradient``, ``weight gradients``,
         ``distance``, ``length``, ``inputs``, ``output``, ``first layer`` and ``fluctuation``;
-        `meanings` says what each is. Empty where the activation jumps.
+        `meanings` says what each is. Theory's own numbers; one network of this width lies within
+        twice ``fluctuation`` of each, and its weight gradients differ by up to thrice that more,
+        since chance alone spreads them. Empty where the activation jumps.
     total : float
         What these decades cost together; the smallest total is recommended.
     weights : {"gaussian", "orthogonal", "uniform", "truncated", "delta"}

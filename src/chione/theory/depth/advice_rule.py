@@ -50,7 +50,7 @@ WEIGHED = {
     # The first layers learn as many decades slower (SGD), or drown in rounding (Adam). A loss
     # comes with lengths that fade, where layers turn linear: tanh with 1.4 decades of it still
     # trained to 0.95.
-    "gradient": Weighing(1.0, 1.0),
+    "gradient": Weighing(1.0, 0.7),
     # One rate serves all layers with SGD; Adam divides it out. Hence less than half.
     "weight gradients": Weighing(0.4, 0.4),
     # What two inputs differ by is all that the last layer has to learn from. In training this

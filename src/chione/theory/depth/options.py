@@ -162,7 +162,7 @@ class Options:
         """Affine changes that hold at this depth and width, the best first."""
         straight = any(p.universality == "scale-invariant" for p in self.found.points)
         good = bool(self._own) and self._own[0].cost < LEAST + AFFINE_MARGIN
-        if self._table is None or straight or good:
+        if self._table is None or straight or good or (self.setting.scaled and self._own):
             return []
         out, refused = [], 0
         for found in smallest_affine(self.act, self.setting.start.q0, _SMALLEST):

@@ -24,7 +24,7 @@ from chione.activations import AbstractActivation
 from chione.base import Array
 from chione.theory.moments.growth_profile import own_unit
 
-_LOWEST, _HIGHEST, _PER_DECADE = 1e-4, 1e4, 6  # of q in units of the activation
+_LOWEST, _HIGHEST, _PER_DECADE = 1e-4, 1e4, 8  # of q in units of the activation
 _REACH = 9.0  # Gaussian mass beyond: 2e-19
 _PANELS, _NEAR = 24, 48  # of z; and of h within twelve of zero, where activations bend
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(6)

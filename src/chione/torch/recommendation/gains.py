@@ -68,7 +68,7 @@ def recommended(
 ) -> Recipe:
     """The recommendation, or ConvergenceError with the reason where there is none."""
     depth = checks.integer("depth", depth)
-    found = recipe(as_activation(activation, param), depth)
+    found = recipe(as_activation(activation, param), depth, scaled=False)
     if not found.exists:
         raise ConvergenceError(found.sentence, found)
     return found

@@ -53,11 +53,19 @@ _STABLE = 0.9  # chi_parallel below which lengths return by themselves within a 
 
 @lru_cache(maxsize=256)
 def recipe(
-    phi: AbstractActivation, depth: int, width: int = USUAL_WIDTH, weights: str = "auto"
+    phi: AbstractActivation,
+    depth: int,
+    width: int = USUAL_WIDTH,
+    weights: str = "auto",
+    *,
+    scaled: bool = True,
 ) -> Recipe:
-    """The recommendation for `depth` layers of `width` units, with the length to start at."""
+    """The recommendation for `depth` layers of `width` units, with the length to start at.
+
+    It is meant for a first layer that is `scaled` to that length, or for layers that are all equal.
+    """
     law = recommended_weights(depth, width) if weights == "auto" else weights
-    best = advise(phi, Setting(depth, width, Start(weights=law), scaled=True), change=False)
+    best = advise(phi, Setting(depth, width, Start(weights=law), scaled), change=False)
     if not best.exists:
         return Recipe(phi.name, math.nan, math.nan, 1.0, "none", best.sentence)
     length = (best.first_layer * best.sigma_w) ** 2 + best.sigma_b**2
