@@ -112,13 +112,18 @@ _EXPORTS = {
     "gain_table": "chione.diagnosis",
     "Comparison": "chione.diagnosis.compare",
     "compare": "chione.diagnosis.compare",
+    "BoundaryResult": "chione.sweeps",
+    "SweepPlan": "chione.sweeps",
+    "SweepResult": "chione.sweeps",
+    "boundary": "chione.sweeps",
+    "sweep": "chione.sweeps",
     "plot": "chione.plotting",
 }
 
 # Rooms that `import chione` alone makes reachable, as in `chione.torch.inspect(model)`.
 _ROOMS = (
     *("activations", "base", "diagnosis", "freeprob", "gallery", "gaussian", "networks"),
-    *("plotting", "simulation", "theory", "torch"),
+    *("plotting", "simulation", "sweeps", "theory", "torch"),
 )
 
 __all__ = sorted({*_EXPORTS, "__version__"})

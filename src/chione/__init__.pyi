@@ -9,6 +9,7 @@ from chione import gaussian as gaussian
 from chione import networks as networks
 from chione import plotting as plotting
 from chione import simulation as simulation
+from chione import sweeps as sweeps
 from chione import theory as theory
 from chione import torch as torch
 from chione.activations import AbstractActivation as AbstractActivation
@@ -49,6 +50,11 @@ from chione.simulation import great_circle as great_circle
 from chione.simulation import simulate as simulate
 from chione.simulation.spectra import SimulatedSpectrum as SimulatedSpectrum
 from chione.simulation.spectra import simulate_spectrum as simulate_spectrum
+from chione.sweeps import BoundaryResult as BoundaryResult
+from chione.sweeps import SweepPlan as SweepPlan
+from chione.sweeps import SweepResult as SweepResult
+from chione.sweeps import boundary as boundary
+from chione.sweeps import sweep as sweep
 from chione.theory import BackwardPass as BackwardPass
 from chione.theory import Criticality as Criticality
 from chione.theory import CriticalLine as CriticalLine

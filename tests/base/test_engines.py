@@ -3,17 +3,15 @@
 import math
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+from engine_programs import alive, gone, script
 
-from chione.base import SpecError
-from chione.base.engines import EngineError, engine, in_order
+from chione.base import EngineError, SpecError
+from chione.base.engines import engine, in_order
 
 LOCAL = ["here", "threads", "processes"]
 
@@ -24,7 +22,7 @@ def values(results):
 
 def once(mark, signum):
     """Kills its process the first time it is called, and never again."""
-    path = Path(mark)
+    path = Path(f"{mark}{signum}")
     if not path.exists():
         path.touch()
         os.kill(os.getpid(), signum)
@@ -39,38 +37,6 @@ def kill_or_double(x):
 
 def environment(name):
     return os.environ.get(name)
-
-
-def script(tmp_path, text, *arguments, feed=None):
-    """Run a program of its own, from a file or through stdin."""
-    code = textwrap.dedent(text)
-    path = tmp_path / "script.py"
-    path.write_text(code)
-    command = [sys.executable, "-W", "error", *([str(path)] if feed is None else ["-"]), *arguments]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ), code
-
-
-def alive(pid):
-    """Whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def gone(pids, seconds=20.0):
-    """Whether all processes end in time."""
-    end = time.monotonic() + seconds
-    while any(alive(pid) for pid in pids) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not any(alive(pid) for pid in pids)
 
 
 @pytest.mark.parametrize("which", LOCAL)
@@ -102,7 +68,10 @@ def test_a_task_that_kills_each_worker_is_lost_and_takes_no_neighbour_along():
         done = list(in_order(e.run(kill_or_double, [1, -1, 2, 3, -4, 5])))
     assert [d.value for d in done] == [2, None, 4, 6, None, 10]
     assert [d.failure.kind for d in done if d.failure] == ["lost", "lost"]
-    assert "3 workers died while they ran it, the last one by signal 9" in done[1].failure.message
+    assert (
+        "workers that died while they ran it: 3, the last one by signal 9"
+        in done[1].failure.message
+    )
 
 
 def test_a_worker_has_one_blas_thread_and_the_parent_keeps_its_environment():
@@ -180,6 +149,42 @@ def test_what_cannot_travel_is_told_in_one_sentence():
         (done,) = e.run(eval, ["lambda x: x"])
         assert "its result cannot be sent back" in done.failure.message
         assert values(e.run(abs, [-1])) == [1]
+
+
+class Odd:
+    """Can be pickled, and not read again in the parent."""
+
+    def __reduce__(self):
+        return _only_in_a_worker, (os.getpid(), os.getppid())
+
+
+def _only_in_a_worker(worker, parent):
+    if os.getpid() == parent:
+        raise LookupError("not here")
+    return Odd()
+
+
+def odd(_):
+    return Odd()
+
+
+def test_a_result_that_cannot_be_read_is_a_failure_of_its_task():
+    with engine("processes", workers=1) as e:
+        (done,) = e.run(odd, [1])
+        assert done.failure.message == "its result cannot be read here (LookupError: not here)"
+        assert values(e.run(abs, [-1])) == [1]
+
+
+def test_an_error_of_a_worker_carries_the_place_where_it_arose():
+    with engine("processes", workers=1) as e:
+        (done,) = e.run(odd_root, [-1.0])
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        done.failure.throw()
+    assert "in odd_root" in caught.value.__notes__[0]
+
+
+def odd_root(x):
+    return math.sqrt(x)
 
 
 def test_something_of_the_script_itself_is_told_in_one_sentence(tmp_path):

@@ -20,6 +20,7 @@ from chione.base.kinds import KINDS, class_of, kind_of
 from chione.diagnosis.finite_width import compare_finite_width
 from chione.networks import Attention, Dense, Nonlinearity, Norm, Residual, transformer
 from chione.simulation.hessian import network_hessian as simulated_hessian
+from chione.sweeps.schemes import which_initialisation
 from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
 from chione.theory.spectra.jacobian_isometry import dynamical_isometry
 from chione.theory.spectra.jacobian_limits import LimitLaw
@@ -186,6 +187,41 @@ CALLS = {
     "monitor": watched,
     "audit": lambda: ch.torch.audit(torch_model()[0], {"0.weight": "normal(0, 1)", "1.*": "zeros"}),
     "audit that finds something": lambda: ch.torch.audit(odd_model()),
+    "boundary": lambda: ch.boundary(
+        "tanh",
+        [0.4, 0.55, 0.7, 2.0],
+        depth=(1, 16),
+        ratio=1.5,
+        width=16,
+        steps=40,
+        batch=16,
+        seeds=1,
+        rate=[0.05],
+        data="synthetic",
+    ),
+    "depth constant": lambda: made("boundary").constants[0],
+    "sweep": lambda: ch.sweep(
+        ["tanh", "relu"],
+        sigma_w=[0.9, 1.4],
+        depth=[2, 4],
+        width=8,
+        steps=3,
+        seeds=2,
+        data="synthetic",
+        workers=1,
+    ),
+    "which_initialisation": lambda: which_initialisation(
+        ("tanh", "x*sigmoid(x)"),
+        depths=(2,),
+        schemes=("he", "chione"),
+        rates={"adam": (0.01,)},
+        optimizers=("adam",),
+        n_seeds=2,
+        width=6,
+        steps=3,
+        batch=5,
+        data="synthetic",
+    ),
     "table": lambda: Table(("a", "b"), ((1.0, "x"), (float("nan"), None))),
 }
 _MADE: dict = {}

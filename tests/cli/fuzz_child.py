@@ -43,6 +43,9 @@ FILES = [
     *("no/such/folder/a.json", "/proc/a.json", "ü.json", "a" * 300 + ".json", "out.JSON"),
 ]
 
+VALUES = [*NUMBERS, *COUNTS, *RANGES, "1,2,3", "1,,2", "3:9", "1,0.5:2:3", "0,1:2:3,7", "2:2:2"]
+WORDS = ["sgd", "adam,sgd", "he", "chione", "sigmas,he", "lsuv", "pytorch,pytorch", "", "💥", ","]
+
 OPTIONS = {
     "analyze": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
                 "--weights": LAWS, "--networks": COUNTS, "--seed": COUNTS, "--effort": NUMBERS,
@@ -65,6 +68,13 @@ OPTIONS = {
                  "--figure": FILES},
     "hessian": {"--ratio": NUMBERS, "--energy": NUMBERS, "--points": COUNTS, "--sample": COUNTS,
                 "--out": FILES, "--figure": FILES},
+    "sweep": {"--sigma-w": VALUES, "--sigma-b": VALUES, "--depth": VALUES, "--width": VALUES,
+              "--scheme": WORDS, "--weights": [*LAWS, "gaussian,orthogonal"], "--optimizer": WORDS,
+              "--rate": VALUES, "--seeds": COUNTS, "--dropout": NUMBERS, "--steps": COUNTS,
+              "--batch": COUNTS, "--dtype": ["float64", "float16"], "--workers": COUNTS,
+              "--data": [*FILES, "synthetic", "shapes", "digits"], "--out": [*FILES, "runs.sqlite"],
+              "--engine": ["here", "threads", "dask", ""], "--figure": FILES, "--export": FILES,
+              "--scheduler": ["", "tcp://", "nonsense", "💥", "tcp://[::1"], "--effort": NUMBERS},
     "show": {"--figure": FILES, "--out": FILES, "--field": ["q_star", "", "💥"]},
     "reproduce": {"--out": FILES},
 }  # fmt: skip
@@ -76,7 +86,9 @@ GENTLE = {
     "simulate": {"--sigma-w": ["1.3"], "--depth": SMALL, "--width": SMALL, "--networks": SMALL},
     "spectrum": {"--depth": SMALL, "--q-star": ["0.5"], "--width": SMALL},
     "hessian": {"--ratio": ["0.5"], "--energy": ["0.3"]},
-}
+    "sweep": {"--sigma-w": ["1,1.5"], "--depth": SMALL, "--width": SMALL, "--steps": SMALL,
+              "--data": ["synthetic"], "--workers": ["1"]},
+}  # fmt: skip
 
 
 def arguments(rng: random.Random) -> list[str]:

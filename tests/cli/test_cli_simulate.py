@@ -102,6 +102,9 @@ def test_check_needs_something_to_compare():
         (["--weights", "uniform", "--sampler", "matrix-free"], "sampler='dense'"),
         (["--out", "run.pickle"], "must end in one of .npz, .csv, .nc, .json"),
         (["--input-width", "1"], "width"),
+        (["--engine", "proceses"], "'proceses' is not one of 'here', 'threads', 'processes'"),
+        (["--scheduler", "tcp://a:1", "--engine", "threads"], "belongs to --engine dask"),
+        (["--scheduler", "somewhere"], "or a distributed.Client, but it is 'somewhere'"),
     ],
 )
 def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, sentence):
@@ -109,6 +112,25 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(arguments, sentence):
     assert result.exit_code == 2, result.output
     assert sentence in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_every_engine_prints_the_same_numbers():
+    plain = call(*SMALL, "--depth", "3", "--width", "30", "--json")
+    for engine in ("here", "threads", "processes"):
+        other = call(*SMALL, "--depth", "3", "--width", "30", "--json", "--engine", engine)
+        assert other.exit_code == 0
+        assert other.stdout == plain.stdout
+
+
+def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch):
+    pytest.importorskip("distributed", reason="the extra 'sweeps' is not installed")
+    from chione.base.engines import cluster
+
+    monkeypatch.setattr(cluster, "_ANSWER", 1.5)
+    result = call(*SMALL, "--depth", "3", "--width", "30", "--scheduler", "tcp://127.0.0.1:9")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: no dask scheduler answers at 'tcp://127.0.0.1:9'")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_delta_weights_are_simulated_without_a_theory():
@@ -119,7 +141,7 @@ def test_delta_weights_are_simulated_without_a_theory():
 
 _UNTIL_READY = """
 import signal, sys
-import chione.simulation.ensemble as room
+import chione.simulation.measuring as room
 from chione.cli import main
 
 # a background job of a shell has SIGINT ignored, and Python then leaves it so

@@ -85,7 +85,9 @@ def check_choices(result, text, data):
     for choice in data["alternatives"]:
         if choice["name"] == "recommended":
             assert choice["phase"] == "critical"
-            assert choice["reached"] or data["recommendation"]["status"] == "half_stable"
+            advice = data["recommendation"]
+            slow = advice["chi_parallel"]["value"] > 1.0  # lengths leave it, in many layers
+            assert choice["reached"] or slow or advice["status"] == "half_stable"
         line = re.search(rf"^{re.escape(choice['name'])} +[\d.e+-]+ +[\d.e+-]+ +(\w+)", text, re.M)
         assert line[1] == choice["phase"]
 

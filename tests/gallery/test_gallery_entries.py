@@ -14,7 +14,7 @@ QUICK = ("order-chaos", "edge-of-chaos-curves", "length-map-fixed-points", "prob
          "critical-correlation-functions", "glorot-figure-6", "glorot-figure-7", "jacobian-table-1",
          "hessian-densities", "hessian-index", "length-decay", "poole-figure-1",
          "selu-stability", "forward-backward-balance", "universality-classes",
-         "jacobian-figure-3")  # fmt: skip
+         "jacobian-figure-3", "which-initialisation")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -1,19 +1,26 @@
 """The ensemble: reproducible however it is run, interruptible, and plain about bad input."""
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import chione
+from chione.base import ConvergenceError, SpecError
+from chione.base.engines import engine
+from chione.networks import resnet
 from chione.simulation import correlated_inputs, input_pair
 from chione.simulation.ensemble import NAMES
 
 
 def net(**changes):
+    phi = changes.pop("activation", chione.activation("tanh"))
     fields = {"sigma_w": 1.4, "sigma_b": 0.2, "depth": 4, "width": (40, 33, 47, 36)}
     fields |= {"input_width": 38} | changes
-    return chione.MLP(chione.activation("tanh"), **fields)
+    return chione.MLP(phi, **fields)
 
 
 def same(a, b):
@@ -22,6 +29,12 @@ def same(a, b):
         assert np.array_equal(a.mean[name], b.mean[name]), name
         assert np.array_equal(a.stderr[name], b.stderr[name]), name
     return True
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with engine("processes", workers=2) as e:
+        yield e
 
 
 @pytest.mark.parametrize("sampler", ["dense", "matrix-free"])
@@ -33,6 +46,78 @@ def test_numbers_do_not_depend_on_batch_workers_or_memory(sampler, dtype):
     same(plain, chione.simulate(net(), **options, workers=3, batch=2))
     same(plain, chione.simulate(net(), **options, workers=2, batch=100))
     same(plain, chione.simulate(net(), **options, memory=1))
+
+
+@pytest.mark.parametrize("sampler", ["dense", "matrix-free"])
+def test_numbers_do_not_depend_on_the_engine(processes, sampler):
+    options = {"n_networks": 19, "seed": 3, "observe": NAMES, "sampler": sampler}
+    plain = chione.simulate(net(), **options)
+    same(plain, chione.simulate(net(), **options, engine=processes))
+    same(plain, chione.simulate(net(), **options, engine=processes, batch=3, memory=1))
+    same(plain, chione.simulate(net(), **options, engine="threads", workers=3))
+
+
+WIDE = """
+import hashlib, os, sys
+import chione
+net = chione.MLP(chione.activation("tanh"), 1.4, 0.2, depth=2, width=1000)
+run = chione.simulate(net, n_networks=2, sampler="dense", engine=sys.argv[1], workers=2)
+x = b"".join(run.mean[name].tobytes() for name in run.mean)
+print(hashlib.sha256(x).hexdigest())
+"""
+
+
+def test_numbers_do_not_depend_on_the_threads_of_linear_algebra():
+    """A product of 1000 x 1000 that four threads share rounds otherwise than that of one."""
+    seen = set()
+    for threads, which in (("1", "here"), ("4", "threads"), ("4", "processes")):
+        environment = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", WIDE, which]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        seen.add(done.stdout)
+    assert len(seen) == 1
+
+
+def test_networks_of_any_layers_do_not_depend_on_the_engine(processes):
+    network = resnet(depth=2, width=12)
+    plain = chione.simulate(network, n_networks=9, seed=3, ntk=True)
+    for options in ({"engine": processes}, {"workers": 2}):
+        other = chione.simulate(network, n_networks=9, seed=3, ntk=True, **options)
+        assert np.array_equal(plain.ntk, other.ntk)
+        assert np.array_equal(plain.ntk_stderr, other.ntk_stderr)
+        for a, b in zip(plain.rows, other.rows, strict=True):
+            assert a.place == b.place
+            assert np.array_equal(a.second_moments, b.second_moments)
+            assert np.array_equal(a.shared, b.shared)
+
+
+def test_spectra_and_limits_do_not_depend_on_the_engine(processes):
+    plain = chione.simulate_spectrum(net(), n_networks=5, seed=2)
+    other = chione.simulate_spectrum(net(), n_networks=5, seed=2, engine=processes)
+    assert np.array_equal(plain.log_singular_values, other.log_singular_values)
+    options = {"kernel": np.eye(2), "widths": (5, 9), "n_outputs": 7, "n_networks": 11}
+    x = input_pair(38, seed=1)
+    limit = chione.gaussian_limit(net(width=9), x, **options)
+    other = chione.gaussian_limit(net(width=9), x, **options, engine=processes)
+    assert np.array_equal(limit.kurtosis, other.kurtosis)
+    assert np.array_equal(limit.mmd2, other.mmd2)
+
+
+def test_an_activation_that_cannot_travel_is_told_of_and_runs_in_threads(processes):
+    own = net(activation=chione.activation(lambda z: np.tanh(z) + 0.1 * z))
+    with pytest.raises(SpecError, match="cannot be sent to another process"):
+        chione.simulate(own, n_networks=2, engine=processes)
+    same(
+        chione.simulate(own, n_networks=4),
+        chione.simulate(own, n_networks=4, engine="threads", workers=2),
+    )
+
+
+def test_an_error_in_a_worker_is_the_same_as_in_this_process(processes):
+    steep = net(sigma_w=1e200, depth=6, width=38, activation=chione.activation("relu"))
+    for which in (None, processes):
+        with pytest.raises(ConvergenceError, match="leaves the range of float64 in layer"):
+            chione.simulate_spectrum(steep, n_networks=2, engine=which)
 
 
 def test_more_networks_extend_a_run_and_do_not_change_its_first_ones():
@@ -51,26 +136,26 @@ def test_the_seed_that_was_drawn_is_stored_and_repeats_the_run():
     same(first, chione.simulate(net(), n_networks=2, seed=first.seed))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupt_keeps_what_has_been_computed(workers):
+@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2}, {"engine": "processes"}])
+def test_an_interrupt_keeps_what_has_been_computed(options):
     def stop_at_three(done, total):
         assert total == 50
         if done == 3:
             raise KeyboardInterrupt
 
-    options = {"seed": 1, "workers": workers}
+    options = {"seed": 1, **options}
     run = chione.simulate(net(), n_networks=50, progress=stop_at_three, **options)
     assert run.n_networks == 3
     assert run.interrupted
     assert "3 of 50" in run.warnings[0]
-    same(run, chione.simulate(net(), n_networks=3, **options))
+    same(run, chione.simulate(net(), n_networks=3, seed=1))
 
 
 def test_an_interrupt_before_the_first_network_is_passed_on(monkeypatch):
     def refuse(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chione.simulation.ensemble._measure", refuse)
+    monkeypatch.setattr("chione.simulation.measuring._measure", refuse)
     with pytest.raises(KeyboardInterrupt):
         chione.simulate(net())
 

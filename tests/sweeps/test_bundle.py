@@ -140,14 +140,18 @@ def test_gradients_by_hand_are_those_of_autograd(name):
             np.testing.assert_allclose(before - after, right, rtol=0, atol=1e-13 + 1e-12 * size)
 
 
-def test_a_member_is_the_same_bit_for_bit_whatever_its_neighbours():
-    base = replace(SMALL, activation="relu", dtype="float32")
-    bundle = [
-        replace(base, seed=seed, rate=rate, sigma_w=sigma)
-        for seed, rate, sigma in [(0, 0.05, 1.0), (1, 1e30, 3.0), (2, 0.1, 2.0), (3, 0.5, 0.5)] * 2
-    ][:7]
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_member_is_the_same_bit_for_bit_whatever_its_neighbours(optimizer, dropout):
+    base = replace(
+        SMALL, activation="leaky_relu", dtype="float32", optimizer=optimizer, dropout=dropout
+    )
+    rows = [(0, 0.05, 1.0), (1, 1e30, 3.0), (2, 0.01, 2.0), (3, 0.02, 0.5)] * 2
+    bundle = [replace(base, seed=n, rate=rate, sigma_w=sigma) for n, rate, sigma in rows][:7]
+    bundle[3] = replace(bundle[3], until=0.03)
     together = train(bundle, TASK)
     assert together[1].status == "diverged"
+    assert 1 < len(together[3].losses) < SMALL.steps
     backwards = train(bundle[::-1], TASK)[::-1]
     for k, t in enumerate(bundle):
         (alone,) = train([t], TASK)
@@ -200,19 +204,19 @@ def test_training_ends_early_once_its_share_is_reached_and_is_the_same_until_the
 
 def test_steps_to_are_the_first_at_which_the_mean_of_ten_batches_reached_a_share():
     training = replace(SMALL, steps=80, rate=0.2)
-    act = trained_activation(training)
     cuts = list(batches(training, len(TASK.x_train)))
     shares = []
 
-    def watch(step, member, signals):
-        assert member == training
-        assert signals.shape == (training.depth, training.width, training.batch)
-        w = chunk.weights(0)
-        y = w.matrices[-1] @ signals[-1] + w.biases[-1][:, None]
-        shares.append(np.mean(y.argmax(axis=0) == TASK.y_train[cuts[step - 1]]))
+    def observe(done, members, weights):
+        assert members == [training]
+        if done == training.steps:
+            return
+        h = TASK.x_train[cuts[done]].T
+        for layer, (w,) in enumerate(weights):
+            h = w[:, :-1] @ (h if layer == 0 else np.tanh(h)) + w[:, -1:]
+        shares.append(np.mean(h.argmax(axis=0) == TASK.y_train[cuts[done]]))
 
-    chunk = Chunk([training], [draw(training, act, TASK)], act, TASK)
-    (got,) = chunk.run(watch)
+    (got,) = train([training], TASK, observe)
     running = [np.mean(shares[end - 10 : end]) for end in range(10, 81)]
     expected = [
         (share, next(i for i, r in enumerate(running) if r >= share - 1e-12) + 10)
@@ -301,3 +305,26 @@ def test_one_and_one_point_nought_are_the_same_training():
     b = Training("tanh", np.float64(1.0), 0.0, np.int64(3), 8, rate=1.0)
     assert a == b
     assert a.key == b.key
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"depth": 1, "width": 1, "batch": 1},
+        {"depth": 1, "width": 7, "batch": 1},
+        {"depth": 3, "width": 1, "batch": 5},
+        {"depth": 2, "width": 3, "batch": 2500, "steps": 3},
+        {"depth": 40, "width": 2, "batch": 3, "steps": 5},
+        {"depth": 2, "width": 300, "batch": 2, "steps": 4},
+    ],
+)
+def test_odd_sizes_train_as_torch_does_and_alone_as_with_others(sizes, dtype):
+    base = replace(SMALL, optimizer="adam", rate=1e-3, **sizes)
+    bundle = [replace(base, dtype=dtype, seed=seed) for seed in range(3)]
+    together = train(bundle, TASK)
+    for k, t in enumerate(bundle):
+        assert untimed(together[k]) == untimed(train([t], TASK)[0])
+        tolerance = 1e-12 if dtype == "float64" else 1e-6
+        right = torch_losses(replace(t, dtype="float64"))
+        np.testing.assert_allclose(together[k].losses, right, rtol=tolerance)

@@ -146,7 +146,7 @@ def test_the_same_seed_draws_the_same_numbers_whatever_the_sigmas():
 def test_our_advice_has_its_sigmas_and_lengths_start_at_its_fixed_point(name):
     training = replace(T, activation=name, scheme="chione", depth=20, width=300)
     w = draw(training, trained_activation(training), TASK)
-    advised = gain(name, depth=20, width=300)
+    advised = gain(name, depth=20, width=300, weights=training.weights)
     m, b = w.matrices[5], w.biases[5]
     assert m.std() * math.sqrt(300) == pytest.approx(advised.sigma_w, rel=0.01)
     assert b.std() == pytest.approx(advised.sigma_b, rel=0.2, abs=1e-12)

@@ -5,8 +5,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import fields as fields_of
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from chione.base import SpecError
@@ -18,8 +20,31 @@ BASE = Training("tanh", 1.5, 0.1, depth=3, width=8)
 A, B, C, D = (replace(BASE, seed=s) for s in range(4))
 
 
+OTHER = Training(
+    "gelu", 1.0, 0.0, depth=30, width=100, scheme="chione", weights="orthogonal", optimizer="adam",
+    rate=1e-3, steps=150, batch=32, dropout=0.1, dtype="float64", data="0" * 64, seed=7, until=0.9,
+)  # fmt: skip
+
+
 def test_keys_are_those_of_yesterday():
-    assert BASE.key == "6d593f5584563a01bcefbc1eac813c2d"
+    """A change here trains all ledgers of all users anew: raise SCHEMA if it is meant."""
+    assert BASE.key == "8433055d3ea1a00d0b1d386ad47b849c"
+    assert OTHER.key == "f178c7e1758946bc654c83613590509d"
+
+
+def test_the_same_numbers_of_another_type_are_the_same_training():
+    same = replace(OTHER, sigma_w=1, sigma_b=-0.0, depth=np.int64(30), rate=np.float64(1e-3))
+    assert same.key == OTHER.key
+    fields = {f.name for f in fields_of(Training)}
+    assert set(OTHER.to_dict()) == fields  # all of them are in the key
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields_of(Training)])
+def test_every_parameter_is_part_of_the_key(field):
+    other = {"activation": "relu", "scheme": "he", "weights": "gaussian", "optimizer": "sgd"}
+    other |= {"dtype": "float32", "data": "digits", "dropout": 0.2}
+    changed = other[field] if field in other else getattr(OTHER, field) + 1
+    assert replace(OTHER, **{field: changed}).key != OTHER.key
 
 
 def test_outcomes_come_back_bit_for_bit(tmp_path):
@@ -47,10 +72,10 @@ def test_failed_and_lost_trainings_are_not_finished_and_never_replace_an_answer(
         states = ["done", "diverged", "failed", "lost"]
         ledger.record(zip([A, B, C, D], map(Outcome, states), strict=True))
         keys = [t.key for t in (A, B, C, D)]
-        assert ledger.finished(keys) == {A.key, B.key}
+        assert set(ledger.finished(keys)) == {A.key, B.key}
         assert ledger.counts() == {"done": 1, "diverged": 1, "failed": 1, "lost": 1}
         ledger.record([(A, Outcome("lost")), (C, Outcome("done", 0.5))])
-        assert ledger.finished(keys) == {A.key, B.key, C.key}
+        assert set(ledger.finished(keys)) == {A.key, B.key, C.key}
         assert [o.status for o in ledger.outcomes(keys)] == ["done", "diverged", "done", "lost"]
 
 
@@ -58,7 +83,37 @@ def test_an_outcome_that_cannot_be_written_leaves_none_of_its_bundle(tmp_path):
     with Ledger(tmp_path / "runs.sqlite") as ledger:
         with pytest.raises(SpecError, match="CHECK constraint"):
             ledger.record([(A, Outcome("done")), (B, Outcome("unheard of"))])
-        assert ledger.finished([A.key, B.key]) == set()
+        assert ledger.finished([A.key, B.key]) == {}
+
+
+def test_a_full_disk_is_told_of_and_what_was_recorded_stays(tmp_path):
+    with Ledger(tmp_path / "runs.sqlite") as ledger:
+        ledger.record([(A, Outcome("done", 0.5))])
+        ledger._file.execute("PRAGMA max_page_count = 1")  # SQLite's word for a full disk
+        long = Outcome("failed", message="x" * 100_000)
+        with pytest.raises(OSError, match=r"disk is full\); what was recorded before is kept"):
+            ledger.record([(B, long)])
+        assert list(ledger.finished([A.key, B.key])) == [A.key]
+
+
+def test_messages_and_names_may_hold_any_characters(tmp_path):
+    path = tmp_path / "runs #1?%20 ü.sqlite"
+    with Ledger(path) as ledger:
+        ledger.record([(A, Outcome("failed", message="broken \udce9 é \0 end"))])
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    with Ledger(path, write=False) as ledger:
+        assert ledger.outcomes([A.key])[0].message == "broken ? é \0 end"
+
+
+def test_a_file_that_was_cut_off_is_refused_in_a_sentence(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    with Ledger(path) as ledger:
+        ledger.record(
+            (replace(BASE, seed=s), Outcome("done", losses=(1.0,) * 99)) for s in range(99)
+        )
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(SpecError, match="or it is damaged"), Ledger(path) as ledger:
+        ledger.rows()
 
 
 def test_many_keys_are_looked_up(tmp_path):
@@ -77,9 +132,14 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path):
             Ledger(path)
         ledger.record([(A, Outcome("done"))])
         with Ledger(path, write=False) as reader:
-            assert reader.finished([A.key]) == {A.key}
+            assert set(reader.finished([A.key])) == {A.key}
     with Ledger(path) as again:
-        assert again.finished([A.key]) == {A.key}
+        link = tmp_path / "link.sqlite"
+        link.symlink_to(path)
+        with pytest.raises(SpecError, match="in use by another"):
+            Ledger(link)
+        link.unlink()
+        assert set(again.finished([A.key])) == {A.key}
     assert os.listdir(tmp_path) == ["runs.sqlite"]
 
 
@@ -148,6 +208,11 @@ def test_a_folder_that_is_not_there_is_told_of(tmp_path):
         Ledger(tmp_path / "nowhere" / "runs.sqlite")
 
 
+def test_a_folder_that_cannot_be_written_is_told_of():
+    with pytest.raises(PermissionError, match="cannot be written, since its folder cannot"):
+        Ledger("/proc/self/runs.sqlite")
+
+
 MOUNTS = """\
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 40 22 0:40 / /home rw - nfs4 server:/home rw,vers=4.2
@@ -179,4 +244,4 @@ def test_a_network_file_system_is_warned_of_and_does_without_a_write_ahead_log(
     ):
         ledger.record([(A, Outcome("done"))])
         assert not (tmp_path / "runs.sqlite-wal").exists()
-        assert ledger.finished([A.key]) == {A.key}
+        assert set(ledger.finished([A.key])) == {A.key}

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from chione.base import SpecError
+from chione.sweeps.bundle import train
 from chione.sweeps.tasks import load_task, make_task
+from chione.sweeps.training import Training
 
 RNG = np.random.default_rng(1)
 X, Y = RNG.standard_normal((60, 4, 5)), np.arange(60) % 3
@@ -133,3 +135,12 @@ def test_what_is_no_such_file_is_refused_in_one_sentence(tmp_path):
         with pytest.raises(SpecError, match=words) as err:
             load_task(data)
         assert "\n" not in str(err.value)
+
+
+@pytest.mark.parametrize(("name", "least"), [("shapes3", 0.8), ("synthetic", 0.9)])
+def test_what_is_learned_holds_for_inputs_held_apart(name, least):
+    training = Training(
+        "tanh", 1.3, 0.05, 2, 64, data=name, optimizer="adam", rate=2e-3, steps=200, batch=64
+    )
+    (got,) = train([training], load_task(name))
+    assert got.test_accuracy > least

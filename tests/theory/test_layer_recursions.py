@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from chione.activations import activation
 from chione.base import EPS
 from chione.networks import MLP
 from chione.theory import (
@@ -12,9 +11,7 @@ from chione.theory import (
     mean_square_variance,
     second_moment,
 )
-from chione.theory.critical.edge_of_chaos import edge_costs
 from chione.theory.depth.infinite_width import infinite_width
-from chione.theory.meanfield.close_pair import FIRST_DISTANCE, ClosePair
 from chione.theory.moments.moments import moments
 
 
@@ -63,19 +60,3 @@ def test_unequal_widths_follow_the_same_lengths():
         source = 1.3**4 * (m.fourth(k).value - square**2) / n
         u = (1.3**2 * m.slope(k).value) ** 2 * u + source
         k = 1.3**2 * square + 0.04
-
-
-@pytest.mark.parametrize("spec", ["tanh", "sin"])
-def test_points_of_the_edge_of_chaos_cost_the_decades_of_the_moments(spec):
-    phi, layers = activation(spec), 30
-    w2, b2 = np.array([1.2, 1.7]), np.array([0.01, 0.3])
-    found = edge_costs(phi, w2, b2, layers, 1.0)
-    for i in range(2):
-        q, gap, decades = w2[i] + b2[i], np.array([FIRST_DISTANCE]), 0.0
-        for _ in range(layers):
-            after = w2[i] * second_moment(spec, q).value + b2[i]
-            decades += np.log10(w2[i] * derivative_second_moment(spec, q).value)
-            gap = ClosePair(phi).step(gap, np.array([q]), w2[i : i + 1], np.array([after]))
-            q = after
-        expected = abs(decades) + abs(np.log10(gap[0] / FIRST_DISTANCE))
-        assert found[i] == pytest.approx(expected, rel=1e-9)

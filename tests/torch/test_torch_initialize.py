@@ -11,7 +11,7 @@ import chione.torch  # noqa: E402 - needs torch
 from chione.activations import activation  # noqa: E402
 from chione.torch import calculate_gain, initialize_, inspect  # noqa: E402
 from chione.torch.recommendation.gains import recommended  # noqa: E402
-from chione.torch.recommendation.recipes import moderate  # noqa: E402
+from chione.torch.recommendation.recipes import recipe  # noqa: E402
 
 nn = torch.nn
 F = torch.nn.functional
@@ -91,7 +91,7 @@ def test_softplus_is_said_to_have_no_solution_and_offered_what_theory_offers():
 def test_without_a_batch_the_sigmas_are_those_of_theory():
     model = mlp(nn.GELU, depth=12, width=300, inputs=200)
     done = initialize_(model, generator=seeded())
-    best = moderate(activation("gelu"), 12)
+    best = recipe(activation("gelu"), 12, 300)
     for layer, change in zip(model[2::2], done.changes[1:], strict=True):
         sigma_w = float(layer.weight.detach().square().mean().sqrt()) * math.sqrt(300)
         assert sigma_w == pytest.approx(best.sigma_w, rel=0.02)
@@ -101,8 +101,8 @@ def test_without_a_batch_the_sigmas_are_those_of_theory():
 
 
 def test_the_first_layer_brings_any_input_to_the_wanted_length():
-    best = moderate(activation("silu"), 6)
-    assert best.length <= 1.0
+    best = recipe(activation("silu"), 6, 256)
+    assert best.length > 0.0
     for scale in (0.01, 30.0):
         model = mlp(nn.SiLU, depth=6)
         x = scale * BATCH
@@ -374,9 +374,11 @@ def test_gains_of_names_modules_and_functions_agree():
         assert calculate_gain(function) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_gelu_gain_is_the_critical_one():
-    # C_W = 1.98305826 at K* = (3 + sqrt 17) / 2
-    assert calculate_gain("gelu") ** 2 == pytest.approx(1.98305826, rel=1e-8)
+def test_the_gelu_gain_is_the_critical_one_where_the_depth_allows():
+    # C_W = 1.98305826 at K* = (3 + sqrt 17) / 2, which holds lengths from below only
+    assert calculate_gain("gelu", depth=10) ** 2 == pytest.approx(1.98305826, rel=1e-8)
+    slope = float(chione.theory.derivative_second_moment("gelu", recommended("gelu").length))
+    assert calculate_gain("gelu") ** 2 * slope == pytest.approx(1.0, rel=1e-9)
 
 
 def test_the_gain_keeps_the_mean_square_gradient_of_each_layer():

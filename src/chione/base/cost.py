@@ -96,7 +96,13 @@ def tick() -> None:
 
 
 def check(
-    what: str, *, seconds: float = 0.0, gigabytes: float = 0.0, fits: str = "", effort: float = 1.0
+    what: str,
+    *,
+    seconds: float = 0.0,
+    gigabytes: float = 0.0,
+    fits: str = "",
+    effort: float = 1.0,
+    limit: float = SECONDS,
 ) -> None:
     """Refuse a call whose estimated cost is above what was allowed.
 
@@ -110,6 +116,8 @@ def check(
         What would fit, such as ``"a depth of 20000 fits"``.
     effort : float
         How many times the limits this call may take; the surrounding :func:`allowing` counts too.
+    limit : float
+        Seconds that are allowed at effort 1: more only for work that keeps what it has done.
 
     Raises
     ------
@@ -117,14 +125,14 @@ def check(
         With the estimate, the limit, what would fit, and the effort that would do.
     """
     effort = allowed(effort)
-    needed = max(seconds / SECONDS, gigabytes / GIGABYTES)
+    needed = max(seconds / limit, gigabytes / GIGABYTES)
     if needed <= effort:
         return
-    limit = f"{duration(effort * SECONDS)} and {size(effort * GIGABYTES)}"
+    most = f"{duration(effort * limit)} and {size(effort * GIGABYTES)}"
     fit = f" {fits[0].upper()}{fits[1:].rstrip('.')}." if fits else ""
     raise CostError(
         f"{what} would take about {duration(seconds)} and {size(gigabytes)}, "
-        f"above the limit of {limit}.{fit}{_remedy(needed)}"
+        f"above the limit of {most}.{fit}{_remedy(needed)}"
     )
 
 

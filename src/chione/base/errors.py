@@ -27,6 +27,10 @@ class CostError(ChioneError, ValueError):
     """A call would cost more than was allowed; the message has the estimate and the way out."""
 
 
+class EngineError(ChioneError):
+    """What was to run the work cannot be had, or has gone away; what was finished is kept."""
+
+
 class SpecError(ChioneError, ValueError):
     """The description of an activation, a network or a plot cannot be understood."""
 

@@ -22,6 +22,7 @@ from chione.base.types import fits, hints
 
 TAG = "$"
 _DEEPEST = 40  # levels of a tree
+_MOST_AXES = 16  # of an array: a sweep has eleven
 _DEEPEST_NETWORK = 10_000_000  # layers: a network lists its widths
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _STATUS = {s.word: s for s in Status}
@@ -236,7 +237,7 @@ def _estimate(value: Any, error: Any, status: Any) -> Estimate:
 def _decode_array(node: Mapping[str, Any], arrays: Arrays | None) -> Any:
     dtype = check_dtype(str(node["dtype"])[:8])
     shape = tuple(_list(node["shape"]))
-    if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape) or len(shape) > 8:
+    if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape) or len(shape) > _MOST_AXES:
         raise SpecError("an array has no such shape.")
     if "ref" in node:
         if arrays is None or not isinstance(node["ref"], str):

@@ -25,6 +25,8 @@ COMMANDS = {
     "network": "Any network, layer by layer: theory, a simulated twin, a verdict.",
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
     "hessian": "The random matrix model of a loss surface's Hessian.",
+    "sweep": "Train many small networks and map which of them learn, beside the theory.",
+    "boundary": "Find the largest depth that trains, and the constant a in depth = a xi.",
     "reproduce": "Make the figures and tables of the sources again, each with its check.",
     "show": "Print and draw a saved result again.",
     "doctor": "Examine a PyTorch model: can it train as it is initialised?",
@@ -95,13 +97,14 @@ def _explain(err: Exception) -> tuple[str, int]:
         ChioneError,
         ConvergenceError,
         CostError,
+        EngineError,
         MissingExtraError,
         UnsupportedLayerError,
     )
 
     if isinstance(err, CostError):
         return str(err).replace(": effort=", ": --effort "), BAD_USAGE
-    if isinstance(err, ConvergenceError | MissingExtraError | UnsupportedLayerError):
+    if isinstance(err, ConvergenceError | EngineError | MissingExtraError | UnsupportedLayerError):
         return str(err), NO_ANSWER
     if isinstance(err, ChioneError | ValueError | TypeError):
         return str(err), BAD_USAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,33 @@ def counting(words: str, total: int) -> Iterator[Advance | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(words, total=total)
         yield lambda done, _: bar.update(task, completed=done)
+
+
+CountDown = Callable[[int, int, float], None]
+"""Takes (done, in total, seconds left; NaN while nobody knows)."""
+
+
+@contextmanager
+def counting_down(words: str, total: int) -> Iterator[CountDown | None]:
+    """As :func:`counting`, with the time that is left."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from chione.base.cost import duration
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn(), TextColumn("{task.fields[left]}"))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=total, left="")
+
+        def tell(done: int, total: int, left: float) -> None:
+            rest = f"about {duration(left)} left" if math.isfinite(left) else ""
+            bar.update(task, completed=done, total=total, left=rest)
+
+        yield tell
 
 
 @contextmanager

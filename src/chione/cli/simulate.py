@@ -78,7 +78,17 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--dtype", type=click.Choice(("float64", "float32")), default="float64")
 @click.option("--backend", type=click.Choice(("numpy", "torch")), default="numpy")
 @click.option("--device", default="cpu", show_default=True, help="Device of the torch backend.")
-@click.option("--workers", type=COUNT, default=1, show_default=True, help="Threads.")
+@click.option(
+    "--workers",
+    type=COUNT,
+    help="Networks at a time.  [default: 1; with --engine one for each core]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(("here", "threads", "processes", "dask")),
+    help="Where networks run.  [default: threads]",
+)
+@click.option("--scheduler", help="Address of a dask scheduler, as in tcp://10.0.0.5:8786.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw theory as lines, networks as points.")
@@ -106,7 +116,9 @@ def command(
     dtype: str,
     backend: str,
     device: str,
-    workers: int,
+    workers: int | None,
+    engine: str | None,
+    scheduler: str | None,
     seed: int,
     out: Path | None,
     figure: Path | None,
@@ -143,6 +155,7 @@ def command(
             sampler=sampler,
             dtype=dtype,
             workers=workers,
+            engine=_engine(engine, scheduler),
             backend=backend,
             device=device,
             progress=advance,
@@ -164,6 +177,15 @@ def command(
         ctx.exit(_INTERRUPTED)
     if check and comparison is not None:
         ctx.exit(_verdict(comparison))
+
+
+def _engine(engine: str | None, scheduler: str | None) -> str | None:
+    """What ``engine=`` means: an address is an engine too."""
+    if scheduler is not None and engine not in (None, "dask"):
+        raise ValueError(
+            f"--scheduler belongs to --engine dask, but --engine is {engine}; leave one out."
+        )
+    return engine if scheduler is None else scheduler
 
 
 def _network(

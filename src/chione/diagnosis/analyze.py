@@ -270,7 +270,7 @@ def _analyze(
     if sigma_w is not None:  # before anything long is computed
         w, b = checks.non_negative("sigma_w", sigma_w), checks.non_negative("sigma_b", sigma_b or 0)
         _require_finite(act, w * w + b * b)
-    advice = gain(act, depth=depth)
+    advice = gain(act, depth=depth, width=width, weights=weights, change=False)
     if sigma_w is None:
         w, b = _recommended(advice, act, width)
         _require_finite(act, w * w + b * b)

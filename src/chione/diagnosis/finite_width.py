@@ -72,7 +72,12 @@ class WidthComparison(AbstractResult):
 
 
 def compare_finite_width(
-    network: MLP, *, n_networks: int = 400, seed: int | None = 0, workers: int = 1
+    network: MLP,
+    *,
+    n_networks: int = 400,
+    seed: int | None = 0,
+    workers: int | None = None,
+    engine: Any = None,
 ) -> WidthComparison:
     r"""Simulate networks of one width and put n Var[mean square] beside :math:`2 K^2 + V`.
 
@@ -84,8 +89,8 @@ def compare_finite_width(
         Networks to draw; the relative standard error of a variance is about sqrt(2 / n_networks).
     seed : int or None
         Seed of the simulation.
-    workers : int
-        Threads.
+    workers, engine : optional
+        How many networks run side by side, and where, see :func:`~chione.simulation.simulate`.
 
     Returns
     -------
@@ -105,6 +110,7 @@ def compare_finite_width(
         seed=seed,
         observe=("fluctuations",),
         workers=workers,
+        engine=engine,
     )
     options: dict[str, Any] = {
         "sigma_w": network.sigma_w,

@@ -44,7 +44,7 @@ class GainRow(AbstractResult):
             ours = (
                 f"{best.sigma_w:.6g}",
                 f"{best.sigma_b:.6g}",
-                best.kind,
+                best.name if best.name == "affine change" else best.kind,
                 value_text(best.chi_parallel, 5),
                 value_text(best.chi_perp, 5),
                 power_text(best.log10_gradient),
@@ -92,7 +92,9 @@ class GainTable(AbstractResult):
 
 
 @cost.ends
-def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTable:
+def gain_table(
+    phi: ActivationLike | None = None, *, depth: int = 50, width: int | None = None
+) -> GainTable:
     r"""Tabulate sigmas on the edge of chaos and what they do, beside ``calculate_gain``.
 
     The gradient is followed layer by layer from an input of mean square 1:
@@ -105,6 +107,8 @@ def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTab
         One activation; all of the catalogue by default.
     depth : int
         Number of layers L.
+    width : int, optional
+        Units of a layer, see :func:`chione.gain`.
 
     Returns
     -------
@@ -113,14 +117,14 @@ def gain_table(phi: ActivationLike | None = None, *, depth: int = 50) -> GainTab
     Raises
     ------
     SpecError, ValueError, TypeError
-        If `phi` or `depth` cannot be understood.
+        If `phi`, `depth` or `width` cannot be understood.
     """
     depth = checks.integer("depth", depth)
     chosen = tuple(catalogue().values()) if phi is None else (activation(phi),)
-    return GainTable(tuple(_row(act, depth) for act in chosen), depth)
+    return GainTable(tuple(_row(act, depth, width) for act in chosen), depth)
 
 
-def _row(act: AbstractActivation, depth: int) -> GainRow:
-    best = gain(act, depth=depth)
+def _row(act: AbstractActivation, depth: int, width: int | None) -> GainRow:
+    best = gain(act, depth=depth, width=width)
     rule = next((other for other in best.alternatives if other.name == "calculate_gain"), None)
     return GainRow(act.name, best, rule)

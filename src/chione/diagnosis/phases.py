@@ -70,6 +70,9 @@ def phase_of(field: MeanField, recommended: Recommendation | None = None) -> Pha
     if not field.reached:
         # The point that repels lies at q_u = V(q_u) >= sigma_b^2, so that inputs below E phi^2
         # there do settle: an attracting point always has some inputs of its own.
+        if recommended is not None and is_recommended(field, recommended):
+            where = f"at q* = {recommended.q_star.value:.6g}, which lengths leave slowly"
+            return Phase("critical", False, where, growth, chi, lengths_critical)
         return Phase(field.phase, False, "for small inputs only", growth, chi, lengths_critical)
     word, where = field.phase, ""
     if word != "critical" and recommended is not None and is_recommended(field, recommended):

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from chione.gallery import classes, edges, glorot, hessian, maps, poole, selu, spectra, transformers
+from chione.gallery import (
+    classes,
+    edges,
+    glorot,
+    glorot_training,
+    hessian,
+    initialisations,
+    maps,
+    poole,
+    selu,
+    spectra,
+    trainable_depth,
+    training_speed,
+    transformers,
+)
 from chione.gallery.entry import Entry
 
-_ROOMS = (poole, edges, maps, glorot, spectra, hessian, selu, classes, transformers)
+_ROOMS = (
+    *(poole, edges, maps, glorot, spectra, hessian, selu, classes, transformers),
+    *(trainable_depth, training_speed, glorot_training, initialisations),
+)
 
 ENTRIES: dict[str, Entry] = {e.name: e for room in _ROOMS for e in room.ENTRIES}
 

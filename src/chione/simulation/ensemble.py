@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from queue import SimpleQueue
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -14,18 +11,16 @@ from chione.base import Array, checks, cost
 from chione.networks import MLP, Network, as_network, uniform
 from chione.simulation import costs, fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, correlated_inputs, input_pair
+from chione.simulation.measuring import Measuring, Plan, make_pass, quiet
 from chione.simulation.moments import Moments
 from chione.simulation.network_result import NetworkSimulation
-from chione.simulation.normals import FloatArray
-from chione.simulation.observables import OBSERVABLES, Observable, mean_products, pairs
+from chione.simulation.observables import OBSERVABLES, mean_products, pairs
 from chione.simulation.options import LayeredOptions, Options, refuse_options
-from chione.simulation.passes import Pass
 from chione.simulation.result import SimulationResult
+from chione.simulation.side_by_side import at_a_time, one_by_one, runner_of
 from chione.simulation.streams import entropy
 
 DEFAULT_MEMORY = 256 * 2**20  # bytes of kept weights and signals, all workers together
-
-_MOST_THREADS = 256  # more would only wait for each other
 
 #: Every word that ``observe=`` accepts.
 NAMES: tuple[str, ...] = (*OBSERVABLES, *fluctuations.NAMES, *histograms.SIGNALS)
@@ -53,7 +48,8 @@ def simulate(
     observe: Sequence[str] = _OBSERVED,
     sampler: str = "auto",
     dtype: str = "float64",
-    workers: int = 1,
+    workers: int | None = None,
+    engine: Any = None,
     batch: int = 16,
     memory: int = DEFAULT_MEMORY,
     bins: int = histograms.BINS,
@@ -89,8 +85,12 @@ def simulate(
         orthogonal weights). ``auto`` takes the latter where layers have 8 units an input or more.
     dtype : {"float64", "float32"}
         Precision of weights and signals; activations are evaluated in float64.
-    workers : int
-        Threads that run networks side by side.
+    workers : int, optional
+        Networks that run side by side, each with one thread for linear algebra; 1 by default, or
+        as many as there are cores where `engine` asks for several.
+    engine : {"here", "threads", "processes", "dask"}, address or distributed.Client, optional
+        Where they run, see :func:`chione.base.engines.engine`: by default in threads, processes
+        where activations are evaluated by Python, a cluster where one machine is not enough.
     batch : int
         Largest number of networks whose measurements wait to be added up.
     memory : int
@@ -112,8 +112,8 @@ def simulate(
     -------
     SimulationResult, or NetworkSimulation where layers are not alike
         Means, standard errors and variances over networks. The same seed gives the same numbers
-        for every `batch`, `workers` and `memory`. After an interrupt (Ctrl-C) it holds the
-        networks that were finished, and ``n_networks`` says how many.
+        for every `batch`, `workers`, `engine` and `memory`. After an interrupt (Ctrl-C) it holds
+        the networks that were finished, and ``n_networks`` says how many.
 
     Raises
     ------
@@ -122,7 +122,9 @@ def simulate(
     CostError
         If it would take more work or memory than `effort` allows; nothing has begun then.
     MissingExtraError
-        If torch is asked for and not installed.
+        If torch or dask is asked for and not installed.
+    EngineError
+        If workers die, or a cluster does not answer.
 
     Notes
     -----
@@ -143,7 +145,7 @@ def simulate(
             "networks whose layers are not alike, where all second moments are measured and "
             "ntk=True adds the tangent kernel",
             observe=(tuple(observe), _OBSERVED), sampler=(sampler, "auto"),
-            dtype=(dtype, "float64"), workers=(workers, 1), batch=(batch, 16),
+            dtype=(dtype, "float64"), batch=(batch, 16),
             memory=(memory, DEFAULT_MEMORY), bins=(bins, histograms.BINS),
             backend=(backend, "numpy"), device=(device, "cpu"),
         )  # fmt: skip
@@ -152,16 +154,17 @@ def simulate(
 
         return simulate_network(
             network, inputs, n_networks=n_networks, seed=seed, ntk=ntk, replicas=replicas,
-            positions=positions, progress=progress, effort=effort,
+            positions=positions, workers=workers, engine=engine, progress=progress,
+            effort=effort,
         )  # fmt: skip
     refuse_options(
         "perceptrons; observe='ntk' measures their tangent kernel",
         ntk=(ntk, False), replicas=(replicas, 1), positions=(positions, None),
     )  # fmt: skip
     count = checks.integer("n_networks", n_networks)
-    threads = min(checks.integer("workers", workers), count, _MOST_THREADS)
+    side = min(at_a_time(engine, workers), count)
     checks.integer("batch", batch)
-    share = checks.integer("memory", memory) // threads
+    checks.integer("memory", memory)
     with cost.allowing(effort):
         if isinstance(network, Network):
             seed = entropy(seed)
@@ -178,21 +181,25 @@ def simulate(
             sampler=plan.sampler,
             backward=any(o.backward for o in plan.layered) or "gradient_histogram" in plan.asked,
             memory=memory,
-            workers=threads,
-            waiting=1 if threads == 1 else max(min(batch, count), threads),
+            workers=side,
+            waiting=1 if side == 1 else max(min(batch, count), side),
             on_device=device != "cpu",
         )
-    passes = [
-        samplers.make_pass(network, plan.sampler, len(plan.inputs), plan.dtype, share, device)
-        for _ in range(threads)
-    ]
-    with _quiet():
-        bound, edges = histograms.with_edges(
-            plan.histograms, passes[0], plan.seed, plan.inputs, plan.bins
-        )
-    layered = (*plan.layered, *bound)
-    moments = _averaged(_measurements(passes, layered, plan, count, batch), count, progress)
+    with quiet():
+        edges = _edges(plan, memory // side)
+    with runner_of(engine, workers if engine is not None else side) as runner:
+        measuring = Measuring(plan, memory // runner.workers, edges)
+        networks = one_by_one(measuring, range(count), runner, batch=batch)
+        moments = _averaged(networks, count, progress)
     return _result(plan, moments, edges, count)
+
+
+def _edges(plan: Plan, memory: int) -> dict[str, Array]:
+    """Edges of the bins of all histograms; without one there is nothing to look at."""
+    if not plan.histograms:
+        return {}
+    run = make_pass(plan, memory)
+    return histograms.edges_of(plan.histograms, run, plan.seed, plan.inputs, plan.bins)
 
 
 def _averaged(
@@ -214,21 +221,6 @@ def _averaged(
     return moments
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A checked request."""
-
-    network: MLP
-    inputs: FloatArray
-    seed: int
-    asked: tuple[str, ...]
-    layered: tuple[Observable, ...]
-    histograms: tuple[str, ...]
-    sampler: str
-    dtype: np.dtype[Any]
-    bins: int
-
-
 def _plan(
     network: MLP,
     inputs: Any,
@@ -239,7 +231,7 @@ def _plan(
     backend: str,
     device: str,
     bins: int,
-) -> _Plan:
+) -> Plan:
     start = entropy(seed)
     width = costs.first_width(network)
     if inputs is None and width < 2:
@@ -248,7 +240,7 @@ def _plan(
     names = _names(observe)
     needed = dict.fromkeys("lengths" if n in fluctuations.NAMES else n for n in names)
     kind = np.dtype(checks.one_of("dtype", dtype, ("float32", "float64")))
-    return _Plan(
+    return Plan(
         network=network,
         inputs=x.astype(kind),
         seed=start,
@@ -258,6 +250,7 @@ def _plan(
         sampler=samplers.choose(sampler, backend, network, len(x), device),
         dtype=kind,
         bins=checks.integer("bins", bins),
+        device=device,
     )
 
 
@@ -270,75 +263,12 @@ def _names(observe: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _measurements(
-    passes: list[Pass],
-    chosen: tuple[Observable, ...],
-    plan: _Plan,
-    count: int,
-    batch: int,
-) -> Iterator[dict[str, Array]]:
-    """What each network gave, in the order of their numbers whatever the order of work."""
-    if len(passes) == 1:
-        for index in range(count):
-            yield _measure(passes[0], chosen, plan, index)
-        return
-    idle: SimpleQueue[Pass] = SimpleQueue()
-    for run in passes:
-        idle.put(run)
-
-    def work(index: int) -> dict[str, Array]:
-        run = idle.get()
-        try:
-            return _measure(run, chosen, plan, index)
-        finally:
-            idle.put(run)
-
-    pool = ThreadPoolExecutor(len(passes))
-    waiting: list[Future[dict[str, Array]]] = []
-    submitted = 0
-    try:
-        while submitted < count or waiting:
-            while submitted < count and len(waiting) < max(batch, len(passes)):
-                waiting.append(pool.submit(work, submitted))
-                submitted += 1
-            yield waiting.pop(0).result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _measure(
-    run: Pass, chosen: tuple[Observable, ...], plan: _Plan, index: int
-) -> dict[str, Array]:
-    forward = [o for o in chosen if not o.backward]
-    backward = [o for o in chosen if o.backward]
-    rows: dict[str, list[Array]] = {o.name: [] for o in chosen}
-    with _quiet():
-        for shot in run.forward(plan.seed, index, plan.inputs):
-            for o in forward:
-                rows[o.name].append(o.measure(shot))
-        if backward:
-            for shot in run.backward():
-                for o in backward:
-                    rows[o.name].append(o.measure(shot))
-        for o in backward:
-            rows[o.name].reverse()
-        return {
-            o.name: np.sum(rows[o.name], axis=0) if o.total else np.array(rows[o.name])
-            for o in chosen
-        }
-
-
-def _quiet() -> np.errstate:
-    """Overflow is a result here, and reported as one, not as a warning of NumPy."""
-    return np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
-
-
 def _held(moments: dict[str, Moments]) -> int:
     return next(iter(moments.values())).count
 
 
 def _result(
-    plan: _Plan, moments: dict[str, Moments], edges: dict[str, Array], count: int
+    plan: Plan, moments: dict[str, Moments], edges: dict[str, Array], count: int
 ) -> SimulationResult:
     mean = {name: m.mean for name, m in moments.items()}
     stderr = {name: m.stderr for name, m in moments.items()}
@@ -346,12 +276,12 @@ def _result(
     dims |= dict.fromkeys(plan.histograms, ("layer", "bin"))
     widths = np.array(plan.network.widths[1:], np.float64)[:, None]
     for name in set(plan.asked) & set(fluctuations.NAMES):
-        with _quiet():
+        with quiet():
             derived = getattr(fluctuations, name)(moments["lengths"], widths)
         mean[name], stderr[name] = derived.mean, derived.stderr
         dims[name] = ("layer", "input")
     i, j = pairs(len(plan.inputs))
-    with _quiet():
+    with quiet():
         gram = mean_products(plan.inputs)
     return SimulationResult(
         network=plan.network,

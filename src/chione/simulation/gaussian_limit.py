@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from chione.simulation.costs import check_limit, first_width
 from chione.simulation.inputs import check_inputs
 from chione.simulation.passes import Pass
 from chione.simulation.samplers import choose, make_pass
+from chione.simulation.side_by_side import one_by_one, runner_of
 from chione.simulation.streams import Purpose, entropy, stream
 
 _NUMBERS = (
@@ -80,6 +82,8 @@ def gaussian_limit(
     n_networks: int = 400,
     n_frequencies: int = 64,
     seed: int | None = 0,
+    workers: int | None = None,
+    engine: Any = None,
     effort: float = 1.0,
 ) -> GaussianLimit:
     r"""Compare outputs of random networks of several widths with a Gaussian of given covariance.
@@ -108,6 +112,9 @@ def gaussian_limit(
         so this is the MMD of a Gaussian kernel of that bandwidth, at fixed random features.
     seed : int or None
         Seed.
+    workers, engine : optional
+        How many networks run side by side, and where, see :func:`~chione.simulation.simulate`;
+        the numbers do not depend on it.
     effort : float
         How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
@@ -153,13 +160,16 @@ def gaussian_limit(
     limit = np.exp(-0.5 * np.einsum("fa,ab,fb->f", omega, k, omega))
     target = np.concatenate([limit, np.zeros(len(limit))])
     rows = []
-    for place, n in enumerate(tried):
-        net = replace(network, width=(*(n,) * (network.depth - 1), outputs), input_width=first)
-        numbers = range(place * count, (place + 1) * count)  # other networks at each width
-        samples = _statistics(net, x, omega, start, numbers)
-        rows.append(
-            (*_kurtosis(samples[:, : 2 * len(x)]), *_mmd2(samples[:, 2 * len(x) :], target))
-        )
+    with runner_of(engine, workers) as runner:
+        for place, n in enumerate(tried):
+            net = replace(network, width=(*(n,) * (network.depth - 1), outputs), input_width=first)
+            numbers = range(place * count, (place + 1) * count)  # other networks at each width
+            statistics = partial(_statistics, net, x, omega, start)
+            piece = -(-count // (4 * runner.workers)) if runner.workers > 1 else count
+            samples = np.array(list(one_by_one(statistics, numbers, runner, at_once=piece)))
+            rows.append(
+                (*_kurtosis(samples[:, : 2 * len(x)]), *_mmd2(samples[:, 2 * len(x) :], target))
+            )
     kurtosis, kurtosis_error, mmd2, mmd2_error = (np.array(r) for r in zip(*rows, strict=True))
     n_hidden = np.array(tried, np.float64)
     pooled = kurtosis_error.max(axis=1)  # inputs share their networks: no gain from averaging
@@ -173,7 +183,7 @@ def gaussian_limit(
     )  # fmt: skip
 
 
-def _statistics(network: MLP, x: Array, omega: Array, seed: int, numbers: range) -> Array:
+def _statistics(network: MLP, x: Array, omega: Array, seed: int, numbers: range) -> list[Array]:
     """One row for each network: means of h^2 and h^4 (B each), of cosines and sines (F each)."""
     sampler = choose("auto", "numpy", network, len(x))
     run: Pass = make_pass(network, sampler, len(x), np.dtype(np.float64), 2**24, "cpu")
@@ -184,7 +194,7 @@ def _statistics(network: MLP, x: Array, omega: Array, seed: int, numbers: range)
         phase = omega @ h
         parts = (h**2, h**4, np.cos(phase), np.sin(phase))
         rows.append(np.concatenate([p.mean(axis=1) for p in parts]))
-    return np.array(rows)
+    return rows
 
 
 def _kurtosis(samples: Array) -> tuple[Array, Array]:

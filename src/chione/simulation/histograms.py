@@ -25,22 +25,15 @@ SIGNALS: dict[str, tuple[bool, _Signal, str, str]] = {
 }  # fmt: skip
 
 
-def with_edges(
+def edges_of(
     names: Sequence[str], run: Pass, seed: int, inputs: FloatArray, bins: int
-) -> tuple[tuple[Observable, ...], dict[str, Array]]:
-    """Histogram observables whose bins follow from a first look at network number 0.
+) -> dict[str, Array]:
+    """Edges (L, bins + 1) of each histogram, from a first look at network number 0.
 
     The bins of a layer are equal, symmetric about zero and a quarter wider than the largest value
     seen. What falls outside in other networks is counted in the total but in no bin, so the
     densities integrate to one minus that share.
-
-    Returns
-    -------
-    tuple of Observable, dict of str to ndarray
-        The observables, and the edges (L, bins + 1) of each.
     """
-    if not names:
-        return (), {}
     reach: dict[str, list[float]] = {name: [] for name in names}
     for shot in run.forward(seed, 0, inputs):
         for name in names:
@@ -52,8 +45,7 @@ def with_edges(
                 if SIGNALS[name][0]:
                     reach[name].insert(0, _reach(SIGNALS[name][1](shot)))
     grid = np.linspace(-1.0, 1.0, bins + 1)
-    edges = {name: np.outer(r, grid) for name, r in reach.items()}
-    return tuple(_observable(name, edges[name]) for name in names), edges
+    return {name: np.outer(r, grid) for name, r in reach.items()}
 
 
 def _reach(values: FloatArray | None) -> float:
@@ -62,7 +54,8 @@ def _reach(values: FloatArray | None) -> float:
     return _MARGIN * largest if 0.0 < largest < np.inf else 1.0
 
 
-def _observable(name: str, edges: Array) -> Observable:
+def observable(name: str, edges: Array) -> Observable:
+    """A histogram with the edges of its bins."""
     backward, signal, symbol, words = SIGNALS[name]
     return Observable(name, ("bin",), backward, partial(_density, edges, signal), symbol, words)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from chione.simulation.layers import Row
 from chione.simulation.network_costs import check_network
 from chione.simulation.network_result import QUANTITIES, NetworkSimulation, SimulatedRow
 from chione.simulation.rows import Key, looked_at, measure
+from chione.simulation.side_by_side import at_a_time, one_by_one, runner_of
 from chione.simulation.streams import entropy
 
 
@@ -26,6 +28,8 @@ def simulate_network(
     ntk: bool = False,
     replicas: int = 1,
     positions: int | None = None,
+    workers: int | None = None,
+    engine: Any = None,
     progress: Callable[[int, int], None] | None = None,
     effort: float = 1.0,
 ) -> NetworkSimulation:
@@ -51,6 +55,9 @@ def simulate_network(
     positions : int, optional
         Measure at most so many positions of each grid, evenly spaced from the first one on, where
         all of them would be too many; signals have all of them in any case.
+    workers, engine : optional
+        How many networks run side by side, and where, see :func:`~chione.simulation.simulate`;
+        the numbers do not depend on it.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
     effort : float
@@ -103,6 +110,7 @@ def simulate_network(
             f"inputs= are {given.shape[1]}, but the memories of the network have "
             f"{network.input.count} inputs; hand in as many."
         )
+    side = min(at_a_time(engine, workers), count)
     with cost.allowing(effort):
         n_inputs = network.input.count if given is None else given.shape[1]
         check_network(
@@ -120,19 +128,38 @@ def simulate_network(
 
     running: _Running | None = None
     rows: list[Row] = []
+    measured = partial(_measured, network, given, copies, start, bool(ntk), most)
     try:
-        for index in range(count):
-            x = frame(network.input, copies, start, index) if given is None else given
-            with np.errstate(all="ignore"):  # overflow is a result here, and reported as one
-                measured, rows = measure(network, x, start, index, ntk=bool(ntk), positions=most)
-                running = (running or _Running.empty(measured)).including(measured)
-            if progress is not None:
-                progress(index + 1, count)
+        with runner_of(engine, workers if engine is not None else side) as runner:
+            for values, places in one_by_one(measured, range(count), runner):
+                rows = places
+                with np.errstate(all="ignore"):
+                    running = (running or _Running.empty(values)).including(values)
+                if progress is not None:
+                    progress(running.count, count)
     except KeyboardInterrupt:
         if running is None:
             raise
     assert running is not None  # count is at least 1
     return _result(network, rows, running, most, requested=count, replicas=copies, seed=start)
+
+
+def _measured(
+    network: Network,
+    given: Array | None,
+    copies: int,
+    seed: int,
+    ntk: bool,
+    most: int | None,
+    numbers: range,
+) -> list[tuple[dict[Key, Array], list[Row]]]:
+    """All that is measured on the networks of these numbers, and the places in them."""
+    out = []
+    for number in numbers:
+        x = frame(network.input, copies, seed, number) if given is None else given
+        with np.errstate(all="ignore"):  # overflow is a result here, and reported as one
+            out.append(measure(network, x, seed, number, ntk=ntk, positions=most))
+    return out
 
 
 class _Running:

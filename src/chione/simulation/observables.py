@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,12 @@ class Observable:
     symbol: str
     words: str
     total: bool = False
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Those of the table below go to another process by name: it holds functions."""
+        if OBSERVABLES.get(self.name) is self:
+            return _named, (self.name,)
+        return super().__reduce__()
 
 
 def mean_products(a: FloatArray) -> Array:
@@ -173,3 +180,7 @@ _ALL = (
 )  # fmt: skip
 
 OBSERVABLES: dict[str, Observable] = {o.name: o for o in _ALL}
+
+
+def _named(name: str) -> Observable:
+    return OBSERVABLES[name]

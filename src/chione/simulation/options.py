@@ -14,7 +14,8 @@ class Options(TypedDict, total=False):
     observe: Sequence[str]
     sampler: str
     dtype: str
-    workers: int
+    workers: int | None
+    engine: Any
     batch: int
     memory: int
     bins: int

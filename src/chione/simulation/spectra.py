@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from chione.base import EPS, AbstractResult, Array, ConvergenceError, along, che
 from chione.networks import MLP, as_network
 from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
+from chione.simulation.side_by_side import at_a_time, one_by_one, runner_of
 from chione.simulation.streams import Purpose, entropy, stream
 from chione.simulation.weights import dense_weights
 
@@ -76,6 +78,8 @@ def simulate_spectrum(
     n_networks: int = 1,
     seed: int | None = 0,
     method: str = "plain",
+    workers: int | None = None,
+    engine: Any = None,
     progress: Callable[[int, int], None] | None = None,
     effort: float = 1.0,
 ) -> SimulatedSpectrum:
@@ -99,6 +103,9 @@ def simulate_spectrum(
     method : {"plain", "stabilised"}
         Plain product, right for singular values above about 1e-15 of the largest; or the product
         in graded form, right for all of them at up to six times the cost.
+    workers, engine : optional
+        How many networks run side by side, and where, see :func:`~chione.simulation.simulate`;
+        the numbers do not depend on it.
     progress : callable, optional
         Called with (networks done, networks in total) after each network.
     effort : float
@@ -124,14 +131,26 @@ def simulate_spectrum(
     q = None if q_star is None else checks.positive("q_star", q_star)
     seed = entropy(seed)
     values, resolved = [], []
-    for number in range(n):
-        factors = jacobian_factors(network, seed=seed, number=number, x=start, q_star=q)
-        log, ok = _plain(factors) if how == "plain" else _stabilised(factors)
-        values.append(log)
-        resolved.append(ok)
-        if progress is not None:
-            progress(number + 1, n)
+    logs = partial(_logs, network, seed, start, q, how)
+    side = min(at_a_time(engine, workers), n)
+    with runner_of(engine, workers if engine is not None else side) as runner:
+        for log, ok in one_by_one(logs, range(n), runner):
+            values.append(log)
+            resolved.append(ok)
+            if progress is not None:
+                progress(len(values), n)
     return SimulatedSpectrum(np.array(values), network.widths[-1], np.array(resolved), how, seed)
+
+
+def _logs(
+    network: MLP, seed: int, x: Array | None, q_star: float | None, method: Method, numbers: range
+) -> list[tuple[Array, Array]]:
+    """Log singular values of the networks of these numbers, and which of them are resolved."""
+    form = _plain if method == "plain" else _stabilised
+    return [
+        form(jacobian_factors(network, seed=seed, number=number, x=x, q_star=q_star))
+        for number in numbers
+    ]
 
 
 def jacobian_factors(

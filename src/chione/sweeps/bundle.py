@@ -21,7 +21,8 @@ from dataclasses import replace
 
 from chione.activations import AbstractActivation
 from chione.base import SpecError
-from chione.sweeps.chunk import SHARES, WINDOW, Chunk, Watch, batches
+from chione.base.engines.blas import one_thread
+from chione.sweeps.chunk import SHARES, WINDOW, Chunk, Observer, batches
 from chione.sweeps.initial import Weights, draw, trained_activation
 from chione.sweeps.stacking import members_at_a_time
 from chione.sweeps.tasks import Task
@@ -31,9 +32,9 @@ __all__ = ["SHARES", "WINDOW", "batches", "train"]
 
 
 def train(
-    trainings: Sequence[Training], task: Task, *, watch: Watch | None = None
+    trainings: Sequence[Training], task: Task, observe: Observer | None = None
 ) -> list[Outcome]:
-    r"""Train networks of one bundle.
+    """Train networks of one bundle.
 
     Parameters
     ----------
@@ -41,10 +42,9 @@ def train(
         All with the same :attr:`Training.bundle`.
     task : Task
         What they learn, see :func:`chione.sweeps.tasks.load_task`.
-    watch : callable, optional
-        Called after the forward pass of each step, for each network that is still trained, with
-        the step (from 1), its training and the activations :math:`\phi(h^l)` of the batch, shape
-        (depth, width, batch), which are overwritten later.
+    observe : callable, optional
+        Called before each step and after the last with (steps done, trainings that go on, of each
+        layer their stacked weights [W b]), see :data:`chione.sweeps.chunk.Observer`.
 
     Returns
     -------
@@ -75,13 +75,14 @@ def train(
         size = members_at_a_time(members[same[0]])
         for start in range(0, len(same), size):
             part = same[start : start + size]
-            done = _together([members[i] for i in part], acts[name], task, watch)
+            with one_thread():  # products that threads share round otherwise, and are slower here
+                done = _together([members[i] for i in part], acts[name], task, observe)
             out.update(zip(part, done, strict=True))
     return [out[i] for i in range(len(members))]
 
 
 def _together(
-    members: list[Training], act: AbstractActivation, task: Task, watch: Watch | None
+    members: list[Training], act: AbstractActivation, task: Task, observe: Observer | None
 ) -> list[Outcome]:
     """Outcomes of a chunk; those whose weights cannot be drawn have failed."""
     start = time.perf_counter()
@@ -95,7 +96,7 @@ def _together(
     if drawn:
         seconds = (time.perf_counter() - start) / len(drawn)
         chunk = Chunk([members[i] for i in drawn], list(drawn.values()), act, task)
-        for i, o in zip(drawn, chunk.run(watch), strict=True):
+        for i, o in zip(drawn, chunk.run(observe), strict=True):
             out[i] = replace(o, seconds=o.seconds + seconds)
     return [out[i] for i in range(len(members))]
 

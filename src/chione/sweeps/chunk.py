@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +24,9 @@ SHARES = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 """Shares of running training accuracy whose first steps are recorded."""
 WINDOW = 10
 """Steps over which the running training accuracy is a mean."""
+Observer: TypeAlias = Callable[[int, Sequence[Training], Sequence[FloatArray]], None]
+"""Is shown networks in training: the steps done, which trainings they are, and of each layer their
+stacked [W b], of shape (M, n_out, n_in + 1), to be read at once and left as they are."""
 _EVALUATED = 256  # inputs at a time when all are classified at the end
 
 
@@ -35,10 +39,6 @@ def batches(training: Training, inputs: int) -> Iterator[NDArray[np.intp]]:
             rest = np.concatenate([rest, rng.permutation(inputs)])
         yield rest[: training.batch]
         rest = rest[training.batch :]
-
-
-Watch: TypeAlias = Callable[[int, Training, FloatArray], None]
-"""Called at each step with its number (from 1), the training and phi(h^l) as (depth, n, B)."""
 
 
 class Chunk:
@@ -70,8 +70,8 @@ class Chunk:
             ]
             self._w.append(np.stack(both).astype(self._dtype))
         rates = np.array([m.rate for m in members], dtype=np.float64)
-        self._opt = [optimizer(t.optimizer, w.shape, rates, self._dtype) for w in self._w]
-        self._x = _with_ones(task.x_train, self._dtype)
+        self._opt = optimizer(t.optimizer, [w.shape for w in self._w], rates, self._dtype)
+        self._x, self._x_test = rows(task, t.dtype)
         self._masks = [stream(m.seed, 0, 0, Purpose.MASKS) for m in members]
         self._alive = list(range(len(members)))
         self._losses: list[list[float]] = [[] for _ in members]
@@ -90,22 +90,24 @@ class Chunk:
         size = max(w[0].size for w in self._w)
         self._spare = np.empty((2, m * size), self._dtype)
 
-    def run(self, watch: Watch | None = None) -> list[Outcome]:
-        """All steps, then the share that is classified rightly."""
+    def run(self, observe: Observer | None = None) -> list[Outcome]:
+        """All steps, then the share that is classified rightly.
+
+        `observe` is called before each step and after the last.
+        """
         start = time.perf_counter()
         cuts = [batches(t, len(self._x)) for t in self._members]
         with np.errstate(all="ignore"):  # numbers that leave their range are found by the loss
             for step in range(1, self._members[0].steps + 1):
+                self._show(step - 1, observe)
                 index = np.stack([next(cuts[i]) for i in self._alive])
                 self._forward(index)
-                if watch is not None:
-                    for k, i in enumerate(self._alive):
-                        watch(step, self._members[i], self._s[:, k, :-1])
                 loss, right = cross_entropy(self._y, self._task.y_train[index])
                 self._record(step, loss, right)
                 if not self._alive:
                     break
                 self._backward(step)
+            self._show(self._members[0].steps, observe)
             for k in range(len(self._alive)):
                 self._end(k)
         seconds = (time.perf_counter() - start) / len(self._members)
@@ -117,6 +119,10 @@ class Chunk:
             tuple(w[k, :, :-1].astype(np.float64) for w in self._w),
             tuple(w[k, :, -1].astype(np.float64) for w in self._w),
         )
+
+    def _show(self, steps: int, observe: Observer | None) -> None:
+        if observe is not None and self._alive:
+            observe(steps, [self._members[i] for i in self._alive], self._w)
 
     def _forward(self, index: NDArray[np.intp]) -> None:
         np.take(self._x, index, axis=0, out=self._inputs, mode="clip")
@@ -141,6 +147,7 @@ class Chunk:
     def _backward(self, step: int) -> None:
         """One step of each layer as soon as its gradient is known, while both are in the cache."""
         delta: FloatArray = self._y
+        self._opt.begin(step)
         for layer in range(len(self._w) - 1, -1, -1):
             w = self._w[layer]
             g, spare = (a[: w.size].reshape(w.shape) for a in self._spare)
@@ -152,7 +159,7 @@ class Chunk:
                 delta = below
             else:
                 np.matmul(delta, self._inputs, out=g)
-            self._opt[layer].update(w, g, step, spare)
+            self._opt.update(layer, w, g, spare)
 
     def _record(self, step: int, loss: NDArray[Any], right: NDArray[Any]) -> None:
         """Keep losses; end members whose loss is no number, or that know enough."""
@@ -179,8 +186,7 @@ class Chunk:
         if not members:
             return
         self._w = [w[members] for w in self._w]
-        for opt in self._opt:
-            opt.keep(members)
+        self._opt.keep(members)
         self._inputs, self._y = self._inputs[members], self._y[members]
         self._h = np.ascontiguousarray(self._h[:, members])
         self._s = np.ascontiguousarray(self._s[:, members])
@@ -190,8 +196,8 @@ class Chunk:
         """The outcome of a member that has kept its range."""
         i = self._alive[k]
         task, losses = self._task, self._losses[i]
-        train = self._classified(k, task.x_train, task.y_train)
-        test = self._classified(k, task.x_test, task.y_test)
+        train = self._classified(k, self._x, task.y_train)
+        test = self._classified(k, self._x_test, task.y_test)
         if math.isnan(train + test):
             self._diverged(i, "the outputs left their range after the last step")
             return
@@ -219,7 +225,7 @@ class Chunk:
         """Share of inputs that network `k` classifies rightly, dropout off; NaN out of range."""
         found = 0
         for start in range(0, len(x), _EVALUATED):
-            s: FloatArray = _with_ones(x[start : start + _EVALUATED], self._dtype).T
+            s: FloatArray = x[start : start + _EVALUATED].T
             for w in self._w[:-1]:
                 h = w[k] @ s
                 s = np.ones((h.shape[0] + 1, h.shape[1]), self._dtype)
@@ -238,20 +244,27 @@ def cross_entropy(y: FloatArray, labels: NDArray[Any]) -> tuple[NDArray[Any], ND
     """
     m, _, b = y.shape
     k, j = np.arange(m)[:, None], np.arange(b)
-    right = (np.argmax(y, axis=1) == labels).mean(axis=1)
-    y -= y.max(axis=1, keepdims=True)
+    # sums rather than means: mean() runs through much Python, which is cold at every step
+    right = np.add.reduce(np.argmax(y, axis=1) == labels, axis=1) / b
+    y -= np.maximum.reduce(y, axis=1, keepdims=True)
     at_label = y[k, labels, j].astype(np.float64)
     np.exp(y, out=y)
-    total = y.sum(axis=1, keepdims=True)
-    loss = (np.log(total[:, 0].astype(np.float64)) - at_label).mean(axis=1)
+    total = np.add.reduce(y, axis=1, keepdims=True)
+    loss = np.add.reduce(np.log(total[:, 0].astype(np.float64)) - at_label, axis=1) / b
     y /= total
     y[k, labels, j] -= 1.0
     y /= b
     return loss, right
 
 
-def _with_ones(x: NDArray[Any], dtype: Any) -> FloatArray:
-    return np.concatenate([x, np.ones((len(x), 1))], axis=1).astype(dtype)
+@lru_cache(maxsize=4)
+def rows(task: Task, dtype: str) -> tuple[FloatArray, FloatArray]:
+    """Inputs of both parts in rows, in `dtype` and with a one at their end, made once a task."""
+    both = (task.x_train, task.x_test)
+    made = [np.ones((len(x), task.inputs + 1), dtype) for x in both]
+    for with_one, x in zip(made, both, strict=True):
+        with_one[:, :-1] = x
+    return made[0], made[1]
 
 
 def _steps_to(right: list[float], steps: int) -> tuple[tuple[float, int], ...]:

@@ -81,7 +81,9 @@ def trained_activation(training: Training) -> AbstractActivation:
     """The activation of the network: the given one, or its affine change where that is advised."""
     if training.scheme != "chione":
         return activation(training.activation)
-    return activation(_advice(training.activation, training.depth, training.width)[0])
+    return activation(
+        advised(training.activation, training.depth, training.width, training.weights)[0]
+    )
 
 
 def _matrix(
@@ -95,7 +97,9 @@ def _matrix(
         if not last:
             sigma_w, sigma_b = training.sigma_w, training.sigma_b
     elif scheme == "chione":
-        _, first, w, b = _advice(training.activation, training.depth, training.width)
+        _, first, w, b = advised(
+            training.activation, training.depth, training.width, training.weights
+        )
         if not last:
             sigma_w, sigma_b = (first if layer == 0 else w), b
     elif scheme in ("xavier", "he"):
@@ -145,13 +149,9 @@ def _unit_variance(weights: list[Array], act: AbstractActivation, x: Array) -> N
 
 
 @lru_cache(maxsize=256)
-def _advice(name: str, depth: int, width: int) -> tuple[str, float, float, float]:
+def advised(name: str, depth: int, width: int, weights: str) -> tuple[str, float, float, float]:
     """Activation, sigma_w of the first layer, sigma_w and sigma_b that are recommended."""
-    advised = gain(name, depth=depth, width=width)
-    options = (advised, *advised.alternatives)
-    best = next((o for o in options if o.exists and o.kind != "scheme"), None)
-    if best is None:
-        raise SpecError(advised.sentence)
-    spare = best.q_star.value - best.sigma_b**2
-    first = math.sqrt(spare) if spare > 0.0 and math.isfinite(spare) else best.sigma_w
-    return best.activation, first, best.sigma_w, best.sigma_b
+    best = gain(name, depth=depth, width=width, weights=weights)
+    if not best.exists:
+        raise SpecError(best.sentence)
+    return best.activation, best.first_layer * best.sigma_w, best.sigma_w, best.sigma_b

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,7 +69,7 @@ class Ledger:
 
     Parameters
     ----------
-    path : str or Path
+    path : str or PathLike
         The file; made if it is not there.
     write : bool
         Whether to record. Without it the file is only read, also while a sweep writes.
@@ -86,11 +87,11 @@ class Ledger:
     >>> a, b = (Training("tanh", 1.5, 0.1, depth=3, width=8, seed=s) for s in (0, 1))
     >>> with tempfile.TemporaryDirectory() as folder, Ledger(f"{folder}/runs.sqlite") as ledger:
     ...     ledger.record([(a, Outcome("done", loss=0.5)), (b, Outcome("failed"))])
-    ...     ledger.finished([a.key, b.key]) == {a.key}
+    ...     list(ledger.finished([a.key, b.key])) == [a.key]
     True
     """
 
-    def __init__(self, path: str | Path, *, write: bool = True) -> None:
+    def __init__(self, path: str | PathLike[str], *, write: bool = True) -> None:
         self.path = Path(path)
         check_place(self.path, write=write)
         self._lock = Lock(self.path) if write else None
@@ -149,10 +150,12 @@ class Ledger:
                 f"(digest {known[:12]}, now {digest[:12]}); use another file."
             )
 
-    def finished(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that have an answer; failed and lost ones have none."""
-        query = "SELECT key FROM runs WHERE status IN ('done', 'diverged') AND key IN ({})"
-        return {key for (key,) in self._select(query, list(keys))}
+    def finished(self, keys: Iterable[str]) -> dict[str, Outcome]:
+        """Answers of the keys that have one; failed and lost trainings are to be tried again."""
+        query = (
+            f"SELECT {_COLUMNS} FROM runs WHERE status IN ('done', 'diverged') AND key IN ({{}})"
+        )
+        return {row[0]: _outcome(row) for row in self._select(query, list(keys))}
 
     def outcomes(self, keys: Sequence[str]) -> list[Outcome | None]:
         """What each training came to, in the order of the keys; None for those never tried."""
@@ -257,7 +260,7 @@ def _row(training: Training, outcome: Outcome) -> tuple[Any, ...]:
         *(loss, accuracy, test),
         np.asarray(outcome.losses, _FLOATS).tobytes(),
         json.dumps([[float(share), int(step)] for share, step in outcome.steps_to]),
-        outcome.message,
+        outcome.message.encode("utf-8", "replace").decode(),  # of any error, so of any characters
         seconds,
     )
 

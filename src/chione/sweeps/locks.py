@@ -37,9 +37,10 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f"{path.name}-lock")
+        real = Path(os.path.realpath(path))  # a link is another name of the same file
+        self._path = real.with_name(f"{real.name}-lock")
         while True:
-            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._handle = self._open(path)
             if not _locked(self._handle):
                 holder = os.read(self._handle, 200).decode("utf-8", "replace").strip()
                 os.close(self._handle)
@@ -52,6 +53,15 @@ class Lock:
             os.close(self._handle)  # its holder took it away just before; make a new one
         os.truncate(self._handle, 0)
         os.write(self._handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+    def _open(self, path: Path) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as err:
+            raise PermissionError(
+                f"the ledger {str(path)!r} cannot be written, since its folder cannot "
+                f"({err.strerror}); choose another one."
+            ) from err
 
     def _mine(self) -> bool:
         """Whether the file that was locked is still the one of that name."""

@@ -216,3 +216,5 @@ _MADE: dict[str, Callable[[], tuple[Array, NDArray[Any]]]] = {
     "shapes3": shapes.one,
     "synthetic": _synthetic,
 }
+TASKS = tuple(_MADE)
+"""Names of the tasks that need no file."""

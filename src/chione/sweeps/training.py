@@ -95,7 +95,8 @@ class Training:
     def __post_init__(self) -> None:
         # plain numbers of one type each, so that 1 and 1.0 are one training with one key
         for name in ("sigma_w", "sigma_b"):
-            object.__setattr__(self, name, checks.non_negative(name, getattr(self, name)))
+            value = checks.non_negative(name, getattr(self, name)) + 0.0  # -0.0 is 0.0
+            object.__setattr__(self, name, value)
         object.__setattr__(self, "rate", checks.positive("rate", self.rate))
         for name in ("depth", "width", "steps", "batch"):
             object.__setattr__(self, name, checks.integer(name, getattr(self, name)))

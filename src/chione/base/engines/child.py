@@ -9,16 +9,14 @@ sees to also when the parent is killed.
 from __future__ import annotations
 
 import os
-import pickle
 import signal
-import sys
 import time
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, BinaryIO
 
 from chione.base.engines import frames
-from chione.base.engines.task import FAILED, Failure, failure, portable
+from chione.base.engines.task import Failure, answered, loaded
 
 _LOOK = 1.0  # seconds between looks at the parent, should another process hold its pipe open
 
@@ -26,27 +24,35 @@ _LOOK = 1.0  # seconds between looks at the parent, should another process hold 
 def main() -> None:
     """Serve until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    inbound, outbound = _pipes()
+    inbound, outbound = pipes()
     inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
     Thread(target=_read, args=(inbound, inbox), daemon=True).start()
     if os.name == "posix":
         Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
-    frames.send(outbound, ("ready", os.getpid(), None))
+    _tell(outbound, "ready", os.getpid(), None)
     function: Any = None
     unusable: Failure | None = None
     while True:
         word, index, body = inbox.get()
         if word == "function":
-            function, unusable = _unpacked(body)
+            function, unusable = loaded(body)
             continue
-        task, spoilt = _unpacked(body)
-        if unusable is not None or spoilt is not None:
-            frames.send(outbound, ("unusable", index, portable(unusable or spoilt)))  # type: ignore[arg-type]  # one of them is there
-            continue
-        frames.send(outbound, ("done", index, _result(function, task)))
+        task, spoilt = loaded(body)
+        why = unusable or spoilt
+        if why is None:
+            _tell(outbound, "done", index, answered(function, task))
+        else:
+            _tell(outbound, "unusable", index, why)
 
 
-def _pipes() -> tuple[BinaryIO, BinaryIO]:
+def _tell(pipe: BinaryIO, *message: Any) -> None:
+    try:
+        frames.send(pipe, message)
+    except OSError:  # nobody is there to hear it
+        os._exit(0)
+
+
+def pipes() -> tuple[BinaryIO, BinaryIO]:
     """The pipes to the parent; what functions print goes to stderr, and they have no stdin."""
     inbound, outbound = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -68,28 +74,3 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK)
     os._exit(0)
-
-
-def _unpacked(body: bytes) -> tuple[Any, Failure | None]:
-    try:
-        return pickle.loads(body), None
-    except BaseException as err:  # an import of the user's own module may do anything
-        return None, failure(err)
-
-
-def _result(function: Any, task: Any) -> bytes:
-    """The value and the failure of a task as one pickle."""
-    answer: tuple[Any, Failure | None]
-    try:
-        answer = (function(task), None)
-    except BaseException as err:  # SystemExit too: the worker goes on
-        answer = (None, portable(failure(err)))
-    try:
-        return pickle.dumps(answer, protocol=5)
-    except BaseException as err:
-        why = Failure(FAILED, f"its result cannot be sent back ({type(err).__name__}: {err})")
-        return pickle.dumps((None, why), protocol=5)
-
-
-if __name__ == "__main__":
-    sys.exit("This module is started by chione.base.engines.")

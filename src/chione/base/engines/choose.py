@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -31,16 +32,16 @@ def engine(
         A number is a number of processes. None means processes for two workers or more, and
         this process for one. An engine is taken as it is.
     workers : int, optional
-        How many tasks run at a time on this machine; 1 by default (two where `which` asks for
-        several).
+        How many tasks run at a time on this machine; where `which` asks for several, as many as
+        there are cores by default.
     scheduler : str, optional
         Address of a dask scheduler.
 
     Returns
     -------
     AbstractEngine
-        Used as ``with engine(...) as e: for done in e.run(function, tasks): ...``. The tasks of
-        one that was handed in, or of a client, stay its owner's to close.
+        Used as ``with engine(...) as e: for done in e.run(function, tasks): ...``. An engine or
+        a client that was handed in stays open, for its owner to close.
 
     Raises
     ------
@@ -77,19 +78,24 @@ def engine(
     if which == "here":
         return Here()
     if which == "threads":
-        return Threads(count or 2)
+        return Threads(count or cores())
     if which == "processes":
-        return Pool(count or 2)
+        return Pool(count or cores())
     if which == "dask" or _address(which) or _is_client(which):
         from chione.base.engines.cluster import Dask  # needs an extra, so only here
 
-        return Dask(which, workers=count or 2)
+        return Dask(which, workers=count or cores())
     if isinstance(which, AbstractEngine):
         return Borrowed(which)
     raise SpecError(
         f"engine must be one of {', '.join(WORDS)}, the address of a dask scheduler such as "
         f"'tcp://10.0.0.5:8786', or a distributed.Client, but it is {which!r:.60}."
     )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _address(which: Any) -> bool:

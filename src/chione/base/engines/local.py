@@ -7,21 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-from chione.base.engines.task import AbstractEngine, Done, Failure, Window, called
+from chione.base.engines.blas import one_thread
+from chione.base.engines.task import IN_FLIGHT, AbstractEngine, Done, Failure, Window, called
 
 
 class Here(AbstractEngine):
     """One task after another in the thread that asks; a debugger stops in the function."""
 
-    workers = 1
+    workers, kind = 1, "here"
 
     def run(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, ahead: int | None = None
     ) -> Iterator[Done]:
         """See :class:`~chione.base.engines.task.AbstractEngine`."""
-        for index, task in enumerate(tasks):
-            value, failure = called(function, task)
-            yield Done(index, value, failure)
+        with one_thread():
+            for index, task in enumerate(tasks):
+                value, failure = called(function, task)
+                yield Done(index, value, failure)
 
     def __exit__(self, *_: object) -> None:
         return None
@@ -35,6 +37,8 @@ class Threads(AbstractEngine):
     workers : int
         Number of threads.
     """
+
+    kind = "threads"
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -54,21 +58,22 @@ class Threads(AbstractEngine):
 
         pool = ThreadPoolExecutor(self.workers)
         running = 0
-        try:
-            while True:
-                while running < self.workers and window.open:
-                    pool.submit(work, *window.take())
-                    running += 1
-                if not running:
-                    return
-                index, value, failure, error = results.get()
-                running -= 1
-                if error is not None:
-                    raise error
-                window.end(index)
-                yield Done(index, value, failure)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with one_thread():
+            try:
+                while True:
+                    while running < IN_FLIGHT * self.workers and window.open:
+                        pool.submit(work, *window.take())
+                        running += 1
+                    if not running:
+                        return
+                    index, value, failure, error = results.get()
+                    running -= 1
+                    if error is not None:
+                        raise error
+                    window.end(index)
+                    yield Done(index, value, failure)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def __exit__(self, *_: object) -> None:
         return None
@@ -85,7 +90,7 @@ class Borrowed(AbstractEngine):
 
     def __init__(self, owned: AbstractEngine) -> None:
         self._owned = owned
-        self.workers = owned.workers
+        self.workers, self.kind = owned.workers, owned.kind
 
     def run(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, ahead: int | None = None

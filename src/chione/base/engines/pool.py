@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from chione.base.engines.task import (
+    IN_FLIGHT,
     LOST,
     AbstractEngine,
     Done,
-    EngineError,
     Failure,
     Window,
+    opened,
     packed,
     unusable,
 )
 from chione.base.engines.worker import Inbox, Worker
-
-IN_FLIGHT = 2
-"""Tasks that a worker has at most: one that runs, and one for when it is done."""
+from chione.base.errors import EngineError
 
 _RETRIES = 2  # a task that has killed three workers is the reason itself
 _STILLBORN = 3  # workers in a row that end before they could begin: the next one would too
@@ -134,8 +132,7 @@ class Pool(AbstractEngine):
         worker.flight.popleft()
         if word == "unusable":
             raise unusable(body)
-        value, failure = pickle.loads(body)
-        return Done(index, value, failure)
+        return opened(index, body)
 
     def _bury(self, worker: Worker, supply: _Supply) -> Done | None:
         """Take a dead worker off the staff; its tasks go back, the one that ran if it may."""
@@ -160,10 +157,9 @@ class Pool(AbstractEngine):
         if supply.deaths[index] <= self._retries:
             supply.again((index, task))
             return None
-        message = (
-            f"{supply.deaths[index]} workers died while they ran it, the last one {how} "
-            "(a signal 9 that nobody sent is often the system's, for want of memory)."
-        )
+        hint = " (if nobody sent it, the system did, for want of memory)" if status == -9 else ""
+        count = supply.deaths[index]
+        message = f"workers that died while they ran it: {count}, the last one {how}{hint}."
         return Done(index, failure=Failure(LOST, message))
 
 

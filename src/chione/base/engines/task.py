@@ -7,15 +7,14 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
-from chione.base.errors import ChioneError, SpecError
+from chione.base.errors import ChioneError, EngineError, SpecError
 
 FAILED, LOST = "failed", "lost"
 
-
-class EngineError(ChioneError):
-    """An engine cannot be had, or has gone away; what was finished before is not affected."""
+IN_FLIGHT = 2
+"""Tasks that a worker has at most: one that runs, and one for when it is done."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,11 @@ class Failure:
     trace: str = ""
     error: BaseException | None = None
 
-    def throw(self) -> None:
+    def throw(self) -> NoReturn:
         """Raise the error here, as if the function had been called in this process."""
         if self.error is not None:
+            if self.error.__traceback__ is None:  # it comes from another process
+                self.error.add_note(f"In a worker:\n{self.trace}")
             raise self.error
         raise EngineError(self.message)
 
@@ -70,6 +71,9 @@ class AbstractEngine(ABC):
 
     workers: int
     """How many tasks run at a time."""
+
+    kind: str = "processes"
+    """Whether tasks stay ``"here"``, go to ``"threads"``, or to other ``"processes"``."""
 
     @abstractmethod
     def run(
@@ -136,7 +140,38 @@ def portable(why: Failure) -> Failure:
     return why
 
 
-def packed(what: str, thing: Any) -> bytes:
+def answered(function: Callable[[Any], Any], task: Any) -> bytes:
+    """The value of ``function(task)`` and why there is none, as one pickle for the parent."""
+    answer: tuple[Any, Failure | None]
+    try:
+        answer = (function(task), None)
+    except BaseException as err:  # SystemExit too: the worker goes on
+        answer = (None, portable(failure(err)))
+    try:
+        return pickle.dumps(answer, protocol=5)
+    except BaseException as err:
+        why = Failure(FAILED, f"its result cannot be sent back ({type(err).__name__}: {err})")
+        return pickle.dumps((None, why), protocol=5)
+
+
+def opened(index: int, body: bytes) -> Done:
+    """What :func:`answered` packed, of the task at that place."""
+    found, unreadable = loaded(body)
+    if unreadable is not None:
+        message = f"its result cannot be read here ({unreadable.message})"
+        return Done(index, failure=Failure(FAILED, message, unreadable.trace))
+    return Done(index, *found)
+
+
+def loaded(body: bytes) -> tuple[Any, Failure | None]:
+    """What was packed, or why that cannot be known here."""
+    try:
+        return pickle.loads(body), None
+    except BaseException as err:  # an import of the user's own module may do anything
+        return None, portable(failure(err))
+
+
+def packed(what: str, thing: Any, dumps: Callable[[Any], bytes] = pickle.dumps) -> bytes:
     """The thing as bytes for another process.
 
     Raises
@@ -145,7 +180,7 @@ def packed(what: str, thing: Any) -> bytes:
         If pickle cannot do it.
     """
     try:
-        return pickle.dumps(thing, protocol=5)
+        return dumps(thing)
     except Exception as err:  # pickle raises errors of any kind here
         raise SpecError(
             f"{what} cannot be sent to another process ({type(err).__name__}: {err}); give an "

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 
 from chione.base.engines import frames
-from chione.base.engines.task import EngineError
+from chione.base.errors import EngineError
 
 _BLAS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
@@ -22,9 +22,14 @@ _BLAS = (
 )
 """What linear algebra libraries read when they are loaded, so it has to be there before."""
 
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[1:]; from chione.base.engines.child import main; main()"
-)
+# arguments: the file of this folder that is run, how many words it takes, the words, then the path
+_PROGRAM = """
+import sys
+name, n = sys.argv[1], int(sys.argv[2])
+sys.path[:], sys.argv[1:] = sys.argv[3 + n :], sys.argv[3 : 3 + n]
+from importlib import import_module
+import_module(f"chione.base.engines.{name}").main()
+"""
 
 Inbox = SimpleQueue[tuple["Worker", tuple[str, Any, Any] | None]]
 """Pairs of a worker and its message, or None when it is gone."""
@@ -37,12 +42,16 @@ class Worker:
     ----------
     inbox : SimpleQueue
         Where its messages go, read by the thread that runs the engine.
+    program : str
+        File of this folder whose ``main`` it runs.
+    *words : str
+        What that finds in ``sys.argv``.
     """
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, program: str = "child", *words: str) -> None:
         self.flight: deque[tuple[int, bytes]] = deque()  # the first one is running
         self.ready = False
-        self._process = _started()
+        self._process = _started(program, *words)
         self._reader = Thread(target=self._read, args=(inbox,), daemon=True)
         self._reader.start()
 
@@ -62,8 +71,13 @@ class Worker:
         with contextlib.suppress(OSError):  # broken pipe
             frames.send(self._process.stdin, (word, index, body))  # type: ignore[arg-type]  # typeshed: IO[bytes]
 
-    def close(self) -> int:
-        """End the process at once and give back its exit status."""
+    def close(self, patience: float = 0.0) -> int:
+        """End the process, by itself if it can in time, and give back its exit status."""
+        assert self._process.stdin is not None
+        if patience > 0.0:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self._process.stdin.close()
+                self._process.wait(patience)
         self._process.kill()
         status = self._process.wait()
         self._reader.join()
@@ -78,11 +92,11 @@ class Worker:
         try:
             while True:
                 inbox.put((self, frames.receive(self._process.stdout)))  # type: ignore[arg-type]  # typeshed: IO[bytes]
-        except (EOFError, OSError, ValueError):
+        except Exception:  # the end of the pipe, or something that cannot be understood
             inbox.put((self, None))
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _started(program: str, *words: str) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise EngineError(
             "worker processes need a Python to start, but sys.executable is empty here; "
@@ -92,7 +106,7 @@ def _started() -> subprocess.Popen[bytes]:
     windows = 0x200 if os.name == "nt" else 0  # CREATE_NEW_PROCESS_GROUP
     with _no_interrupt():
         return subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, *path],
+            [sys.executable, "-c", _PROGRAM, program, str(len(words)), *words, *path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **dict.fromkeys(_BLAS, "1")},

@@ -110,6 +110,17 @@ def critical_affine(
     act, k = activation(phi), checks.positive("k", k)
     if moments(act).has_jumps:
         raise ValueError(f"{act} jumps, so chi_perp is infinite; choose a continuous activation.")
+    return _affine(act, k, offset, None)
+
+
+def smallest_affine(act: AbstractActivation, k: float, most: int) -> tuple[AffineSolution, ...]:
+    """The first few of :func:`critical_affine` with an offset, for a continuous activation."""
+    return _affine(act, k, True, most)
+
+
+def _affine(
+    act: AbstractActivation, k: float, offset: bool, most: int | None
+) -> tuple[AffineSolution, ...]:
     if moments(act).derivative_square(k).status not in (Status.OK, Status.INEXACT):
         return ()  # chi_perp has no value, so it cannot be 1
     reach = _REACH * math.sqrt(k)
@@ -122,7 +133,11 @@ def critical_affine(
 
     grid = shifted.mismatch(shifts, offset).value
     found: list[AffineSolution] = []
-    for i in range(len(shifts) - 1):
+    for i in _outwards(shifts):
+        if most is not None and len(found) >= most:
+            far = abs(found[-1].shift) + shifts[1] - shifts[0]  # a neighbour may lie nearer
+            if min(abs(shifts[i]), abs(shifts[i + 1])) > far:
+                break
         low, high = grid[i], grid[i + 1]
         if not (np.isfinite(low) and np.isfinite(high)) or low * high > 0.0:
             continue
@@ -136,7 +151,13 @@ def critical_affine(
         if solution is not None and all(abs(s - f.shift) > 1e-9 for f in found):
             found.append(solution)
     # of the two of a symmetric function the one to the left comes first, not that of a rounding
-    return tuple(sorted(found, key=lambda f: (round(abs(f.shift), 9), f.shift)))
+    return tuple(sorted(found, key=lambda f: (round(abs(f.shift), 9), f.shift)))[:most]
+
+
+def _outwards(shifts: Array) -> list[int]:
+    """Intervals of a grid, those about zero first."""
+    middle = 0.5 * (shifts[:-1] + shifts[1:])
+    return [int(i) for i in np.argsort(np.abs(middle), kind="stable")]
 
 
 @cost.ends
@@ -328,7 +349,8 @@ class _Shift:
         if not offset:
             return d.bent / d.slope_square
         beta = d.beta
-        return (d.square + 2.0 * beta * d.mean + beta**2) / (self.k * d.slope_square) - 1.0
+        with np.errstate(all="ignore"):  # a shift at which phi is flat has no ratio
+            return (d.square + 2.0 * beta * d.mean + beta**2) / (self.k * d.slope_square) - 1.0
 
     def error(self, s: float, offset: bool) -> float:
         """Of a root: the error of the equation over its slope."""

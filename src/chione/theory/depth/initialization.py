@@ -1,7 +1,8 @@
 r"""Which initialisation to use, what it keeps and what it trades.
 
 The edge of chaos (chi_perp = 1) keeps the size of gradients; a critical point (chi_parallel = 1
-too) keeps that of signals as well. Every option is judged by what it does over the given depth.
+too) keeps that of signals as well. Every option is weighed by what it does over the given depth to
+the user's own inputs: ``advice_rule`` holds the prices, ``candidates`` the options.
 """
 
 from __future__ import annotations
@@ -10,22 +11,19 @@ import math
 from dataclasses import replace
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import Estimate, Status, checks, cost, missing
+from chione.base import Status, checks, cost, missing
 from chione.networks import WEIGHT_LAWS
-from chione.theory.critical.affine_solutions import critical_affine
-from chione.theory.critical.critical_point import CriticalPoint
-from chione.theory.critical.criticality import criticality
-from chione.theory.critical.edge_of_chaos import edge_option
-from chione.theory.critical.options import option, root_error
 from chione.theory.critical.recommendation import Recommendation
 from chione.theory.critical.usual_schemes import SCHEMES, scheme_sigmas
+from chione.theory.depth.advice_rule import USUAL_WIDTH, recommended_weights
+from chione.theory.depth.advice_words import worded
+from chione.theory.depth.candidates import Setting
 from chione.theory.depth.finite_width import trust
+from chione.theory.depth.options import Options, plain_option
+from chione.theory.depth.weighing import Start
 from chione.theory.meanfield.length_map import count, mean_square
-from chione.theory.moments.moments import moments
 
-# A critical point is preferred unless the edge of chaos does better by more than this, in decades
-# of gradient and distance over the depth: chi_parallel = 1 is worth something by itself.
-_PREFERENCE = 0.5
+LAWS = ("auto", *WEIGHT_LAWS)
 
 
 @cost.ends
@@ -34,13 +32,15 @@ def gain(
     *,
     depth: int = 50,
     width: int | None = None,
-    weights: str = "gaussian",
+    weights: str = "auto",
     q0: float = 1.0,
+    c0: float = 0.5,
+    change: bool = True,
 ) -> Recommendation:
     r"""Recommend sigma_w and sigma_b for an activation at a depth.
 
     .. math:: \chi_\perp = \sigma_w^2 E\,\phi'(\sqrt{q^*} z)^2 = 1, \qquad
-       \chi_\parallel = \sigma_w^2 \tfrac{d}{dq} E\,\phi(\sqrt q z)^2 \Big|_{q^*} \le 1
+       q^* = \sigma_w^2 E\,\phi(\sqrt{q^*} z)^2 + \sigma_b^2
 
     Parameters
     ----------
@@ -49,18 +49,24 @@ def gain(
     depth : int
         Number of layers L.
     width : int, optional
-        Units of a layer; with it the reason says whether infinite width can be trusted, and the
-        PyTorch default is described for this fan-in (512 otherwise).
-    weights : {"gaussian", "orthogonal", "uniform", "truncated", "delta"}
-        Law of the weights. The sigmas do not depend on it; fluctuations at finite width do.
+        Units of a layer, 512 if not given; with it the reason says whether infinite width can be
+        trusted.
+    weights : {"auto", "gaussian", "orthogonal", "uniform", "truncated", "delta"}
+        Law of the weights. ``auto`` recommends orthogonal ones where the depth is a twentieth of
+        the width or more. The edge of chaos does not depend on it; fluctuations do.
     q0 : float
         Mean square of the inputs.
+    c0 : float
+        Correlation of two inputs.
+    change : bool
+        Whether an affine change of the activation may be chosen; where it is better, and not
+        chosen, it is among the alternatives.
 
     Returns
     -------
     Recommendation
-        With its alternatives: other points of the same activation, affine changes where the
-        activation itself has no solution, and the usual schemes in the same terms.
+        With what it was weighed by, and its alternatives: other points of the same activation,
+        affine changes that hold at this depth, and the usual schemes in the same terms.
 
     Raises
     ------
@@ -69,43 +75,52 @@ def gain(
 
     Notes
     -----
-    Options are compared by the decades that gradients and distances lose or gain over the depth.
-    A critical point wins unless a stable point on the edge of chaos is better by half a decade.
-    Fixed points with chi_parallel > 1 repel lengths and are never recommended.
+    Candidates are the critical points, the whole edge of chaos as a line in q*, and the affine
+    changes :math:`a\,\phi(x + s) + o` for which both susceptibilities are 1 at the length of the
+    inputs. Each is followed from inputs of mean square `q0`, half and twice that, with the same
+    sigmas in every layer, and described by eight figures in decades; their weighted sum decides
+    (:meth:`Recommendation.table` prints them). A point of the line may repel lengths
+    (chi_parallel > 1) where that comes to little over the depth. An affine change is chosen where
+    it is better by 0.7, which the reason says; its activation is then the changed one.
 
     Examples
     --------
     >>> round(gain("relu").sigma_w ** 2, 12)
     2.0
-    >>> gain("softplus").kind
+    >>> gain("quadratic").kind
     'none'
     """
     act = activation(phi)
     depth, q0 = count("depth", depth), mean_square("q0", q0)
-    fan = 512 if width is None else count("width", width)
-    checks.one_of("weights", weights, WEIGHT_LAWS)
-    found = criticality(act)
-    options = [_critical(act, p, depth, q0) for p in found.points if p.is_reached]
-    edge = edge_option(act, depth, q0)
-    options += [] if edge is None else [edge]
-    schemes = tuple(
-        s
-        for s in (describe_scheme(act, name, depth=depth, fan_in=fan, q0=q0) for name in SCHEMES)
-        if s is not None
-    )
-    if not options:
-        best = _nothing(act, depth, found.reason)
-        changed = _affine_options(act, depth, q0)
-        if changed:
-            best = replace(best, reason=f"{best.reason} {changed[0].reason}")
-        return replace(best, alternatives=(*changed, *schemes))
-    best = min(options, key=_cost)
-    others = tuple(o for o in options if o is not best)
-    changed = () if found.points else _affine_options(act, depth, q0)
-    best = replace(best, reason=_words(best, others, found.reason))
-    if width is not None:
-        best = replace(best, reason=f"{best.reason} {_width_words(best, act, fan, weights)}")
-    return replace(best, alternatives=(*others, *changed, *schemes))
+    units = USUAL_WIDTH if width is None else count("width", width)
+    checks.one_of("weights", weights, LAWS)
+    c0 = float(checks.correlation("c0", c0))
+    law = recommended_weights(depth, units) if weights == "auto" else weights
+    setting = Setting(depth, units, Start(q0, min(c0, 1.0 - 1e-9), law))
+    return advise(act, setting, change=change, trusted=width is not None)
+
+
+def advise(
+    act: AbstractActivation, setting: Setting, *, change: bool, trusted: bool = False
+) -> Recommendation:
+    """The rule: the best option of an activation in a setting, with its reason and the others.
+
+    With `trusted` the reason says whether infinite width can be trusted.
+    """
+    options = Options(act, setting)
+    best = options.best(change=change)
+    schemes = tuple(o for o in (options.scheme(name) for name in SCHEMES) if o is not None)
+    if best is None:
+        changed = options.changes
+        why = f"{options.refusal} {changed[0].reason}" if changed else options.refusal
+        none = _nothing(act, setting.depth, why)
+        return replace(none, alternatives=(*changed, *schemes))
+    others = options.others(best)
+    told = worded(best, others, options)
+    if trusted:
+        words = _width_words(options.activation_of(best), best, setting.width)
+        told = replace(told, reason=f"{told.reason} {words}")
+    return replace(told, alternatives=(*others, *schemes))
 
 
 @cost.ends
@@ -150,62 +165,8 @@ def describe_scheme(
     )
     if sigmas is None:
         return None
-    return option(act, scheme, "scheme", sigmas[0], sigmas[1], depth=depth, q0=q0)
-
-
-def _critical(act: AbstractActivation, p: CriticalPoint, depth: int, q0: float) -> Recommendation:
-    if p.universality == "scale-invariant":
-        q_star = p.weight_variance * q0
-    else:
-        q_star = p.k_star
-    status = Status.HALF_STABLE if p.universality == "half-stable" else Status.OK
-    return option(
-        act,
-        f"critical point, {p.universality}",
-        "critical",
-        p.sigma_w,
-        p.sigma_b,
-        depth=depth,
-        q0=q0,
-        q_star=q_star,
-        status=status,
-        sigma_errors=(root_error(p.weight_variance), root_error(p.bias_variance)),
-    )
-
-
-def _affine_options(act: AbstractActivation, depth: int, q0: float) -> tuple[Recommendation, ...]:
-    """Affine changes with both susceptibilities 1 at K = q0: the two with the smallest shift."""
-    if moments(act).has_jumps:
-        return ()
-    out = []
-    for found in critical_affine(act, k=q0)[:2]:
-        made = option(
-            found.activation,
-            "affine change",
-            "critical",
-            found.sigma_w,
-            found.sigma_b,
-            depth=depth,
-            q0=q0,
-            q_star=Estimate(found.k, 0.0),
-            status=Status.HALF_STABLE,
-        )
-        words = (
-            f"Replace {act} by {found.scale:.9g} * {act}(x {_signed(found.shift)}) "
-            f"{_signed(found.offset)}: then both "
-            f"susceptibilities are 1 at q* = {found.k:g}, which holds lengths from "
-            f"{'below' if found.curvature.value > 0 else 'above'} only."
-        )
-        out.append(replace(made, reason=f"{words} {made.reason}"))
-    return tuple(out)
-
-
-def _cost(o: Recommendation) -> float:
-    """Decades lost or gained over the depth; infinite where they have no value."""
-    cost = abs(o.log10_gradient) + abs(o.log10_distance)
-    if not math.isfinite(cost):
-        return math.inf
-    return cost - (_PREFERENCE if o.kind == "critical" else 0.0)
+    setting = Setting(depth, count("fan_in", fan_in), Start(q0))
+    return plain_option(act, scheme, sigmas, setting)
 
 
 def _nothing(act: AbstractActivation, depth: int, reason: str) -> Recommendation:
@@ -224,35 +185,11 @@ def _nothing(act: AbstractActivation, depth: int, reason: str) -> Recommendation
         log10_distance=math.nan,
         status=Status.NONE,
         kind="none",
-        reason=f"{reason} No point on the edge of chaos is stable and has sigma_b^2 >= 0.",
+        reason=reason,
     )
 
 
-def _words(best: Recommendation, others: tuple[Recommendation, ...], why: str) -> str:
-    """What the chosen option keeps, and against what it was chosen."""
-    if best.kind == "critical":
-        kept = "Signals and gradients are both critical (chi_parallel = chi_perp = 1)."
-        if best.status != Status.OK:
-            start = (best.q_star.value - best.sigma_b**2) / best.sigma_w**2
-            kept += (
-                f" q* = {best.q_star.value:.6g} holds lengths from one side only; inputs of mean "
-                f"square {start:.4g} start right there."
-            )
-    else:
-        kept = (
-            f"Gradients keep their size at q* = {best.q_star.value:g}, which attracts lengths "
-            f"(chi_parallel = {best.chi_parallel.value:.3g}, so input lengths are forgotten)."
-        )
-        if not others:
-            kept += f" There is no critical point: {why}"
-    text = f"{kept} {best.reason}"
-    for o in others:
-        text += f" Against it: {o.name} (sigma_w = {o.sigma_w:.6g}, sigma_b = {o.sigma_b:.6g}): "
-        text += o.reason[:1].lower() + o.reason[1:]
-    return text
-
-
-def _width_words(best: Recommendation, act: AbstractActivation, width: int, weights: str) -> str:
+def _width_words(act: AbstractActivation, best: Recommendation, width: int) -> str:
     """Whether the infinite-width figures hold at this width."""
     return trust(
         act,
@@ -260,9 +197,5 @@ def _width_words(best: Recommendation, act: AbstractActivation, width: int, weig
         sigma_b=best.sigma_b,
         depth=best.depth,
         width=width,
-        weights=weights,
+        weights=best.weights,
     ).sentence
-
-
-def _signed(x: float) -> str:
-    return f"{'-' if x < 0 else '+'} {abs(x):.9g}"

@@ -59,7 +59,7 @@ def _critical(node: Node | None) -> str | None:
     if node is None or phi is None:
         return None
     try:
-        best = recipe(phi, _DEPTH)
+        best = recipe(phi, _DEPTH, scaled=False)
     except (SpecError, ValueError):
         return None
     name = node.applied.label if node.applied is not None else phi.name

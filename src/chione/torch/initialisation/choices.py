@@ -14,7 +14,7 @@ from chione.torch.initialisation.options import Options
 from chione.torch.initialisation.plan import Plan
 from chione.torch.initialisation.uses import Branch, Surroundings, Use
 from chione.torch.layers.tensors import Weight
-from chione.torch.recommendation.recipes import Recipe, moderate
+from chione.torch.recommendation.recipes import Recipe, recipe
 
 # A cross-entropy over C classes lies s^2 / 2 above log C for independent outputs N(0, s^2): half
 # of the 5 % by which a start may lie above a uniform guess.
@@ -216,7 +216,8 @@ class Chooser:
         phi = node.activation
         if phi is None:
             return None
-        found = moderate(phi, max(self._chained[phi] + 1, 2), steady=self._options.steady)
+        law = "orthogonal" if "orthogonal" in self._options.law else "gaussian"
+        found = recipe(phi, max(self._chained[phi] + 1, 2), self._options.width, law)
         if not found.exists:
             self._plan.note(found.sentence)
         return found

@@ -46,12 +46,11 @@ class Draft:
 
     def _resolved(self, options: Options) -> Options:
         """Isometries in networks that are deep for their width, where normal weights fluctuate."""
-        aspect = self.around.aspect()
-        steady = aspect < _SLENDER or "orthogonal" in options.law
+        width = self.around.width()
         if options.law != "auto":
-            return replace(options, steady=steady)
-        law = "normal" if aspect < _SLENDER else "orthogonal"
-        return replace(options, law=law, steady=True)
+            return replace(options, width=width)
+        law = "normal" if self.around.aspect() < _SLENDER else "orthogonal"
+        return replace(options, law=law, width=width)
 
     def add(self, entry: Entry) -> None:
         """Put an entry into the plan, or what the user wants instead of it."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from chione.base import checks
+from chione.theory.depth.advice_rule import USUAL_WIDTH
 from chione.torch.initialisation.laws import DISTRIBUTIONS, Law, override_law
 
 WEIGHTS = ("auto", "gaussian", *DISTRIBUTIONS)
@@ -33,8 +34,8 @@ class Options:
         Full names of parameters to leave.
     overrides : dict
         From full names of parameters to a law, or to a sigma_w.
-    steady : bool
-        Whether lengths fluctuate little, by the width or since weights are isometries.
+    width : int
+        Fan-in of a typical layer.
     """
 
     law: str
@@ -42,7 +43,7 @@ class Options:
     generator: torch.Generator | None
     excluded: frozenset[str] = frozenset()
     overrides: dict[str, tuple[Law | None, float | None]] = field(default_factory=dict)
-    steady: bool = True
+    width: int = USUAL_WIDTH
 
 
 def options(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chione.networks import Scale
+from chione.theory.depth.advice_rule import USUAL_WIDTH
 from chione.torch.capture.nodes import Graph, Node
 from chione.torch.capture.structure import Place, branch_ends, places, residual_sums
 from chione.torch.layers.entering import Attention, Embedding
@@ -96,8 +97,12 @@ class Surroundings:
         for node in self.graph.nodes:
             own = int(node.index in self.uses)
             depth.append(own + max((depth[p] for p in node.parents), default=0))
+        return max(depth, default=0) / self.width() if self.uses else 0.0
+
+    def width(self) -> int:
+        """Median fan-in; 512 where there are no weights."""
         fans = sorted(u.node.weight.fan_in for u in self.uses.values() if u.node.weight)
-        return max(depth, default=0) / fans[len(fans) // 2] if fans else 0.0
+        return max(int(fans[len(fans) // 2]), 1) if fans else USUAL_WIDTH
 
     def _read(self) -> None:
         graph = self.graph

@@ -8,7 +8,7 @@ from chione.activations import AbstractActivation, ActivationLike
 from chione.activations import activation as make_activation
 from chione.base import ConvergenceError, SpecError, checks
 from chione.torch.capture.identify import identify
-from chione.torch.recommendation.recipes import Recipe, moderate, recipe
+from chione.torch.recommendation.recipes import Recipe, recipe
 
 # What torch.nn.init.calculate_gain accepts besides activations: layers, which are linear.
 _LINEAR = frozenset(["linear", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))])
@@ -68,7 +68,7 @@ def recommended(
 ) -> Recipe:
     """The recommendation, or ConvergenceError with the reason where there is none."""
     depth = checks.integer("depth", depth)
-    found = recipe(as_activation(activation, param), depth)
+    found = recipe(as_activation(activation, param), depth, scaled=False)
     if not found.exists:
         raise ConvergenceError(found.sentence, found)
     return found
@@ -108,7 +108,7 @@ def advice(activation: str | None, depth: int = 50) -> str:
     if activation is None:
         return f"{call}."
     try:
-        found = moderate(make_activation(activation), max(depth, 2))
+        found = recipe(make_activation(activation), max(depth, 2))
     except (SpecError, ValueError):
         return f"{call}."
     if not found.exists:
