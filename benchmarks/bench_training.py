@@ -17,8 +17,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from chione.diagnosis.verdict import passage, rule
+from chione.diagnosis.verdict import passage
 from chione.theory import mean_field, trajectory
+from chione.theory.depth.trainability import trainability
 
 WIDTH, BATCH, STEPS = 128, 64, 500
 RATES = {"sgd": (0.3, 0.1, 0.03, 0.01, 3e-3, 3e-4, 3e-6), "adam": (1e-3, 1e-4)}
@@ -120,7 +121,7 @@ def theory(net: tuple[str, float, float, int]) -> dict[str, float | str]:
     field = mean_field(name, **sigmas)
     curves = trajectory(name, depth=depth, **sigmas)
     way = passage(field.activation, curves, **sigmas)
-    found = rule(way, 0.0)
+    found = trainability(way)
     return {
         "phase": field.phase,
         "gradient": way.gradient,

@@ -1,4 +1,4 @@
-"""Measures the results of docs/trainability-measured.md; the numbers go to docs/measured/.
+"""Measures the results of docs/trainability-measured.md; numbers go to benchmarks/trainability/.
 
 ``python benchmarks/measure_trainability.py LEDGER [NAME ...]`` trains what the ledger does not
 know, so that an interrupted run goes on from there; names are those of the cases of
@@ -15,7 +15,7 @@ from chione.base import plain
 from chione.gallery import find, training_speed
 from chione.gallery.trainable_depth import CASES, measure
 
-FOLDER = Path(__file__).parents[1] / "docs" / "measured"
+FOLDER = Path(__file__).parent / "trainability"
 FIGURES = ("glorot-figure-2", "glorot-figure-11")
 
 

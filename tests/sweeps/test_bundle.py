@@ -305,3 +305,26 @@ def test_one_and_one_point_nought_are_the_same_training():
     b = Training("tanh", np.float64(1.0), 0.0, np.int64(3), 8, rate=1.0)
     assert a == b
     assert a.key == b.key
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"depth": 1, "width": 1, "batch": 1},
+        {"depth": 1, "width": 7, "batch": 1},
+        {"depth": 3, "width": 1, "batch": 5},
+        {"depth": 2, "width": 3, "batch": 2500, "steps": 3},
+        {"depth": 40, "width": 2, "batch": 3, "steps": 5},
+        {"depth": 2, "width": 300, "batch": 2, "steps": 4},
+    ],
+)
+def test_odd_sizes_train_as_torch_does_and_alone_as_with_others(sizes, dtype):
+    base = replace(SMALL, optimizer="adam", rate=1e-3, **sizes)
+    bundle = [replace(base, dtype=dtype, seed=seed) for seed in range(3)]
+    together = train(bundle, TASK)
+    for k, t in enumerate(bundle):
+        assert untimed(together[k]) == untimed(train([t], TASK)[0])
+        tolerance = 1e-12 if dtype == "float64" else 1e-6
+        right = torch_losses(replace(t, dtype="float64"))
+        np.testing.assert_allclose(together[k].losses, right, rtol=tolerance)

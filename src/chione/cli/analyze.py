@@ -36,6 +36,11 @@ from chione.cli.progress import running
     help="How many networks are simulated.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--optimizer",
+    type=click.Choice(("sgd", "momentum", "adam")),
+    help="What trains it, for the verdict.  [default: all three]",
+)
 @click.option("--simulate/--no-simulate", default=True, help="Measure finite networks, or not.")
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw the page as .png, .svg or .pdf.")
@@ -50,6 +55,7 @@ def command(
     weights: str,
     networks: int,
     seed: int,
+    optimizer: str | None,
     simulate: bool,
     out: Path | None,
     figure: Path | None,
@@ -80,6 +86,7 @@ def command(
             seed=seed,
             simulate=simulate,
             picture=figure is not None,
+            optimizer=optimizer,
         )
     if as_json:
         parameters = {
@@ -91,6 +98,7 @@ def command(
             "weights": weights,
             "networks": networks if simulate else 0,
             "seed": seed,
+            "optimizer": optimizer,
         }
         echo_json("analyze", parameters, result.to_dict())
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
@@ -37,6 +38,7 @@ from chione.theory import (
 )
 from chione.theory.critical.usual_schemes import scheme_sigmas
 from chione.theory.depth.deep_trajectory import FOLLOWED
+from chione.theory.depth.trainability import OPTIMIZERS
 
 if TYPE_CHECKING:
     from chione.diagnosis.network_analysis import NetworkAnalysis
@@ -62,6 +64,7 @@ class Options(NetworkOptions, total=False):
     width: int
     weights: Weights
     picture: bool
+    optimizer: str | None
 
 
 @overload
@@ -89,6 +92,7 @@ def analyze(
     seed: int = 0,
     simulate: bool = True,
     picture: bool = False,
+    optimizer: str | None = None,
     effort: float = 1.0,
 ) -> Analysis | NetworkAnalysis:
     r"""Tell whether a network can train at its depth, why not, and what to use instead.
@@ -124,6 +128,10 @@ def analyze(
     picture : bool
         Whether the data of the picture (maps, phase diagram) is computed as well, so that it is
         part of the result; :meth:`Analysis.with_picture` does it later.
+    optimizer : {"sgd", "momentum", "adam"}, optional
+        What is to train it, for the verdict: plain gradient descent, with momentum of 0.9, or
+        Adam. Without one the verdict is what holds for all three, and *doubtful* where it depends;
+        ``verdict.optimizers`` has the answer for each.
     effort : float
         How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
@@ -162,10 +170,18 @@ def analyze(
     """
     own: dict[str, Any] = {"sigma_w": sigma_w, "sigma_b": sigma_b, "depth": depth, "width": width}
     own["weights"] = weights
+    if optimizer is not None:
+        checks.one_of("optimizer", optimizer, OPTIMIZERS)
     _refuse_layers(phi)
     if isinstance(phi, (MLP, Network)):
         _refuse(phi, own)
     if isinstance(phi, Network):
+        if optimizer is not None:
+            raise TypeError(
+                f"optimizer={optimizer!r} cannot be given beside a Network: the answers by "
+                "optimiser were measured on plain networks (an activation with sigmas, or an MLP) "
+                "only; leave it away."
+            )
         # only here, since plain networks do without the layer kinds
         from chione.diagnosis.network_analysis import analyze_network
 
@@ -190,6 +206,7 @@ def analyze(
             50 if n_networks is None else n_networks,
             seed,
             simulate,
+            optimizer,
         )
         return found.with_picture() if picture else found
 
@@ -228,6 +245,7 @@ def _analyze(
     n_networks: int,
     seed: int,
     simulate: bool,
+    optimizer: str | None,
 ) -> Analysis:
     """Check the arguments and the cost, choose sigmas where none are given, and assemble."""
     depth = checks.integer("depth", depth)
@@ -257,7 +275,7 @@ def _analyze(
         w, b = _recommended(advice, act, width)
         _require_finite(act, w * w + b * b)
     network = MLP(act, w, b, depth, int(width), weights)
-    return _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed)
+    return _assemble(network, advice, chosen_here, n_networks if simulate else 0, seed, optimizer)
 
 
 def _require_finite(act: AbstractActivation, q: float) -> None:
@@ -278,7 +296,12 @@ def _require_finite(act: AbstractActivation, q: float) -> None:
 
 
 def _assemble(
-    network: MLP, advice: Recommendation, chosen_here: bool, n_networks: int, seed: int
+    network: MLP,
+    advice: Recommendation,
+    chosen_here: bool,
+    n_networks: int,
+    seed: int,
+    optimizer: str | None,
 ) -> Analysis:
     act, sigma_w, sigma_b = network.activation, network.sigma_w, network.sigma_b
     field = mean_field(act, sigma_w=sigma_w, sigma_b=sigma_b)
@@ -302,7 +325,11 @@ def _assemble(
         )
     phase = phase_of(field, advice)
     own = alternative(_own_name(advice, chosen_here), field, curves, errors.gradient, advice)
-    way = passage(act, curves, sigma_w=sigma_w, sigma_b=sigma_b)
+    trusted = _trust(network)
+    way = passage(
+        act, curves, sigma_w=sigma_w, sigma_b=sigma_b, width=network.first_width, mean=field,
+        spread=math.nan if trusted is None else float(trusted.relative_spread.value),
+    )  # fmt: skip
     return Analysis(
         network=network,
         theory=field,
@@ -317,16 +344,17 @@ def _assemble(
         phase=phase,
         verdict=judge(
             phase,
-            rule(way, own.log10_gradient),
+            rule(way, curves, optimizer),
             log10_gradient=own.log10_gradient,
             depth=network.depth,
             settled=_near(float(curves.q[-1]), float(field.q_star.value)),
+            optimizer=optimizer,
         ),
         recommendation=advice,
         alternatives=(own, *_alternatives(network, advice, chosen_here)),
         simulation=measure_depth(network, n_networks=n_networks, seed=seed) if n_networks else None,
         slopes=slopes,
-        finite_width=_trust(network),
+        finite_width=trusted,
         chosen_here=chosen_here,
     )
 

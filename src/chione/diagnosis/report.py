@@ -157,6 +157,8 @@ def as_dict(analysis: Findings) -> dict[str, Any]:
         "trains": analysis.verdict.trains,
         "problem": analysis.verdict.problem,
         "reason": analysis.verdict.reason,
+        "optimizer": analysis.verdict.optimizer,
+        "optimizers": dict(analysis.verdict.optimizers),
         "reasons": reasons,
         "log10_gradient": plain(analysis.log10_gradient),
         "log10_gradient_error": plain(analysis.log10_error),
@@ -204,10 +206,12 @@ def advice(analysis: Findings) -> str:
 
 def _training(analysis: Findings) -> str:
     depth, verdict = analysis.network.depth, analysis.verdict
+    by = {"sgd": " by plain gradient descent", "momentum": " with momentum", "adam": " by Adam"}
+    how = by.get(verdict.optimizer or "", "")
     answer = {
-        "yes": f"It can train at {depth} layers.",
-        "doubtful": f"Whether it trains at {depth} layers is doubtful.",
-        "no": f"It will not train at {depth} layers.",
+        "yes": f"It can train at {depth} layers{how}.",
+        "doubtful": f"Whether it trains at {depth} layers{how} is doubtful.",
+        "no": f"It will not train at {depth} layers{how}.",
     }[verdict.trains]
     return f"{answer} {verdict.reason}"
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import field, replace
 
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import AbstractResult, result
+from chione.base import AbstractResult, Array, Status, result
 from chione.diagnosis.numbers import factor_text, power_text
 from chione.diagnosis.phases import Phase
-from chione.theory import Trajectory, length_map
-from chione.theory.depth.trainability import Passage, Trainability, trainability
+from chione.gaussian import expectation
+from chione.theory import MeanField, Trajectory, length_map
+from chione.theory.depth.passage import Passage
+from chione.theory.depth.tangent import tangent
+from chione.theory.depth.trainability import Trainability, trainability
+from chione.theory.moments.moments import moments
 
 _FLAT = 1e-9  # decades of gradient that are called none
 
@@ -31,16 +36,28 @@ class Verdict(AbstractResult):
         Why, in one sentence.
     problem : str
         What is wrong in two words, "none" if nothing is: as :func:`chione.torch.inspect` says it.
+    optimizer : str or None
+        The optimiser that was named.
+    optimizers : dict of str to str
+        The answer for each of "sgd", "momentum" and "adam".
     """
 
     sentence: str
     trains: str
     reason: str
     problem: str = "none"
+    optimizer: str | None = None
+    optimizers: dict[str, str] = field(default_factory=dict)
 
 
 def judge(
-    phase: Phase, found: Trainability, *, log10_gradient: float, depth: int, settled: bool = True
+    phase: Phase,
+    found: Trainability,
+    *,
+    log10_gradient: float,
+    depth: int,
+    settled: bool = True,
+    optimizer: str | None = None,
 ) -> Verdict:
     """The verdict on a network.
 
@@ -56,6 +73,8 @@ def judge(
         Number of layers.
     settled : bool
         Whether lengths have come close to their fixed point within the depth.
+    optimizer : str, optional
+        For which optimiser the rule was asked.
     """
     clause = _gradient_clause(phase, log10_gradient, depth)
     sentence = f"{phase.word}: {clause}"
@@ -70,31 +89,75 @@ def judge(
         sentence += _turn(phase, log10_gradient)
     elif math.isfinite(log10_gradient):
         sentence += f"; mean squares grow without bound{_growth(phase.growth)}"
-    return Verdict(sentence, found.answer, found.reason, found.problem)
+    return Verdict(
+        sentence, found.answer, found.reason, found.problem, optimizer, dict(found.optimizers)
+    )
 
 
 def passage(phi: AbstractActivation, curves: Trajectory, *, sigma_w: float, sigma_b: float,
-            c0: float = 0.5) -> Passage:  # fmt: skip
-    """What infinite width says of a network with a linear read-out, in the terms of the rule."""
+            width: int | None = None, mean: MeanField | None = None,
+            spread: float = math.nan, c0: float = 0.5) -> Passage:  # fmt: skip
+    """What infinite width says of a network with a linear read-out, in the terms of the rule.
+
+    Of a network whose `width` and mean field are told, also what each optimiser meets; `spread` is
+    handed on.
+    """
     with np.errstate(divide="ignore"):
         if curves.layer.size < curves.layer[-1]:
             gradient = np.append(math.log(10.0) * curves.passed, 0.0)
         else:
-            logs = np.log(np.asarray(curves.chi, dtype=np.float64))
+            logs = np.log(_followed(phi, curves, sigma_w))
             gradient = np.append(np.cumsum(logs[::-1])[::-1], 0.0)
         lengths = np.append(np.log(curves.q), -math.inf)
         difference = np.log(curves.one_minus_c[-1] / (1.0 - c0))
         if np.isfinite(curves.q[-1]):
             after = length_map(phi, float(curves.q[-1]), sigma_w=sigma_w, sigma_b=sigma_b)
             lengths[-1] = np.log(after.value)
-    return Passage.of(gradient, lengths, float(difference))
+    way = Passage.of(gradient, lengths, float(difference))
+    if width is None or mean is None:
+        return way
+    stiffness, contrast = tangent(
+        phi, curves, gradient, sigma_w=sigma_w, sigma_b=sigma_b, width=width, c0=c0
+    )
+    xi = float(mean.xi_c.value)
+    chaotic = mean.phase == "chaotic" and xi > 0.0
+    forgotten = float(curves.layer[-1]) / xi if chaotic else 0.0
+    known = {"stiffness": stiffness, "contrast": contrast, "forgotten": forgotten}
+    return replace(way, **known, layers=float(curves.layer[-1]), spread=spread, even=_is_even(phi))
 
 
-def rule(way: Passage, log10_gradient: float) -> Trainability:
-    """The rule, told of what a curve cannot hold: gradients that are infinite or have no value."""
-    if math.isfinite(log10_gradient):
-        return trainability(way)
-    return trainability(Passage(log10_gradient, math.nan, math.nan, math.nan))
+def _is_even(phi: AbstractActivation) -> bool:
+    """Whether values at a few points are those at their negatives, and not all the same."""
+    h = np.array([0.1, 0.37, 0.8, 1.3, 2.1, 3.4])
+    there, here = (np.asarray(phi.value(x), dtype=np.float64) for x in (-h, h))
+    return bool(np.allclose(there, here, rtol=1e-12, atol=0.0) and np.ptp(here) > 0.0)
+
+
+def _followed(phi: AbstractActivation, curves: Trajectory, sigma_w: float) -> Array:
+    """The factor on the mean square gradient that back-propagation meets in each layer.
+
+    It passes over jumps, whose derivative is infinite, and follows the slope beside them.
+    """
+    chi = np.asarray(curves.chi, dtype=np.float64)
+    if not moments(phi).has_jumps:
+        return chi
+
+    def square(h: Array) -> Array:
+        return np.asarray(phi.derivative(h), dtype=np.float64) ** 2
+
+    q = np.asarray(curves.q)
+    known = np.isfinite(q) & (q > 0.0)
+    out = np.full(q.size, np.nan)
+    mean = [float(expectation(square, float(v), breakpoints=phi.kinks).value) for v in q[known]]
+    out[known] = sigma_w**2 * np.array(mean)
+    return out
+
+
+def rule(way: Passage, curves: Trajectory, optimizer: str | None = None) -> Trainability:
+    """The rule, told of what a passage cannot hold: a signal that is gone before the last layer."""
+    if curves.status == Status.UNDEFINED or 0.0 in curves.q:
+        way = Passage(0.0, 0.0, -math.inf, math.nan)
+    return trainability(way, optimizer)
 
 
 def _growth(growth: float) -> str:

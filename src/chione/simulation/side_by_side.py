@@ -45,7 +45,7 @@ def one_by_one(
     runner : AbstractEngine
         Where it runs; it stays open.
     batch : int
-        Values that may wait for one with a lower number; at least two for each worker do.
+        Values that may wait for one with a lower number; at least one for each worker does.
     at_once : int
         Numbers in one call at least, where a call has work that they share.
 
@@ -57,11 +57,12 @@ def one_by_one(
         If workers died.
     """
     count = len(numbers)
-    # a message costs as much as a small network, so other processes get several at a time
-    most = min(batch, count // (_ROUNDS * runner.workers)) if runner.travels else 1
-    size = max(1, at_once, most)
+    # a message costs as much as a small network, so workers get several at a time
+    room = batch // (2 * runner.workers)  # two pieces for each worker are as many as may wait
+    several = 1 if runner.kind == "here" else min(room, count // (_ROUNDS * runner.workers))
+    size = max(1, at_once, several)
     pieces = [numbers[n : n + size] for n in range(0, count, size)]
-    ahead = max(batch // size, 2 * runner.workers)
+    ahead = max(batch // size, runner.workers)
     for done in in_order(runner.run(measure, pieces, ahead=ahead)):
         if done.failure is not None:
             done.failure.throw()

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -69,8 +70,8 @@ class Chunk:
             ]
             self._w.append(np.stack(both).astype(self._dtype))
         rates = np.array([m.rate for m in members], dtype=np.float64)
-        self._opt = [optimizer(t.optimizer, w.shape, rates, self._dtype) for w in self._w]
-        self._x = _with_ones(task.x_train, self._dtype)
+        self._opt = optimizer(t.optimizer, [w.shape for w in self._w], rates, self._dtype)
+        self._x, self._x_test = rows(task, t.dtype)
         self._masks = [stream(m.seed, 0, 0, Purpose.MASKS) for m in members]
         self._alive = list(range(len(members)))
         self._losses: list[list[float]] = [[] for _ in members]
@@ -146,6 +147,7 @@ class Chunk:
     def _backward(self, step: int) -> None:
         """One step of each layer as soon as its gradient is known, while both are in the cache."""
         delta: FloatArray = self._y
+        self._opt.begin(step)
         for layer in range(len(self._w) - 1, -1, -1):
             w = self._w[layer]
             g, spare = (a[: w.size].reshape(w.shape) for a in self._spare)
@@ -157,7 +159,7 @@ class Chunk:
                 delta = below
             else:
                 np.matmul(delta, self._inputs, out=g)
-            self._opt[layer].update(w, g, step, spare)
+            self._opt.update(layer, w, g, spare)
 
     def _record(self, step: int, loss: NDArray[Any], right: NDArray[Any]) -> None:
         """Keep losses; end members whose loss is no number, or that know enough."""
@@ -184,8 +186,7 @@ class Chunk:
         if not members:
             return
         self._w = [w[members] for w in self._w]
-        for opt in self._opt:
-            opt.keep(members)
+        self._opt.keep(members)
         self._inputs, self._y = self._inputs[members], self._y[members]
         self._h = np.ascontiguousarray(self._h[:, members])
         self._s = np.ascontiguousarray(self._s[:, members])
@@ -195,8 +196,8 @@ class Chunk:
         """The outcome of a member that has kept its range."""
         i = self._alive[k]
         task, losses = self._task, self._losses[i]
-        train = self._classified(k, task.x_train, task.y_train)
-        test = self._classified(k, task.x_test, task.y_test)
+        train = self._classified(k, self._x, task.y_train)
+        test = self._classified(k, self._x_test, task.y_test)
         if math.isnan(train + test):
             self._diverged(i, "the outputs left their range after the last step")
             return
@@ -224,7 +225,7 @@ class Chunk:
         """Share of inputs that network `k` classifies rightly, dropout off; NaN out of range."""
         found = 0
         for start in range(0, len(x), _EVALUATED):
-            s: FloatArray = _with_ones(x[start : start + _EVALUATED], self._dtype).T
+            s: FloatArray = x[start : start + _EVALUATED].T
             for w in self._w[:-1]:
                 h = w[k] @ s
                 s = np.ones((h.shape[0] + 1, h.shape[1]), self._dtype)
@@ -243,20 +244,27 @@ def cross_entropy(y: FloatArray, labels: NDArray[Any]) -> tuple[NDArray[Any], ND
     """
     m, _, b = y.shape
     k, j = np.arange(m)[:, None], np.arange(b)
-    right = (np.argmax(y, axis=1) == labels).mean(axis=1)
-    y -= y.max(axis=1, keepdims=True)
+    # sums rather than means: mean() runs through much Python, which is cold at every step
+    right = np.add.reduce(np.argmax(y, axis=1) == labels, axis=1) / b
+    y -= np.maximum.reduce(y, axis=1, keepdims=True)
     at_label = y[k, labels, j].astype(np.float64)
     np.exp(y, out=y)
-    total = y.sum(axis=1, keepdims=True)
-    loss = (np.log(total[:, 0].astype(np.float64)) - at_label).mean(axis=1)
+    total = np.add.reduce(y, axis=1, keepdims=True)
+    loss = np.add.reduce(np.log(total[:, 0].astype(np.float64)) - at_label, axis=1) / b
     y /= total
     y[k, labels, j] -= 1.0
     y /= b
     return loss, right
 
 
-def _with_ones(x: NDArray[Any], dtype: Any) -> FloatArray:
-    return np.concatenate([x, np.ones((len(x), 1))], axis=1).astype(dtype)
+@lru_cache(maxsize=4)
+def rows(task: Task, dtype: str) -> tuple[FloatArray, FloatArray]:
+    """Inputs of both parts in rows, in `dtype` and with a one at their end, made once a task."""
+    both = (task.x_train, task.x_test)
+    made = [np.ones((len(x), task.inputs + 1), dtype) for x in both]
+    for with_one, x in zip(made, both, strict=True):
+        with_one[:, :-1] = x
+    return made[0], made[1]
 
 
 def _steps_to(right: list[float], steps: int) -> tuple[tuple[float, int], ...]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from chione.base.engines.blas import one_thread
 from chione.base.engines.local_cluster import LocalCluster
-from chione.base.engines.pool import IN_FLIGHT
 from chione.base.engines.task import (
+    IN_FLIGHT,
     LOST,
     AbstractEngine,
     Done,

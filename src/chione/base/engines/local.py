@@ -8,14 +8,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from chione.base.engines.blas import one_thread
-from chione.base.engines.task import AbstractEngine, Done, Failure, Window, called
+from chione.base.engines.task import IN_FLIGHT, AbstractEngine, Done, Failure, Window, called
 
 
 class Here(AbstractEngine):
     """One task after another in the thread that asks; a debugger stops in the function."""
 
-    workers = 1
-    travels = False
+    workers, kind = 1, "here"
 
     def run(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, ahead: int | None = None
@@ -39,7 +38,7 @@ class Threads(AbstractEngine):
         Number of threads.
     """
 
-    travels = False
+    kind = "threads"
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -62,7 +61,7 @@ class Threads(AbstractEngine):
         with one_thread():
             try:
                 while True:
-                    while running < self.workers and window.open:
+                    while running < IN_FLIGHT * self.workers and window.open:
                         pool.submit(work, *window.take())
                         running += 1
                     if not running:
@@ -91,7 +90,7 @@ class Borrowed(AbstractEngine):
 
     def __init__(self, owned: AbstractEngine) -> None:
         self._owned = owned
-        self.workers, self.travels = owned.workers, owned.travels
+        self.workers, self.kind = owned.workers, owned.kind
 
     def run(
         self, function: Callable[[Any], Any], tasks: Iterable[Any], *, ahead: int | None = None

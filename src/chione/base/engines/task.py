@@ -13,6 +13,9 @@ from chione.base.errors import ChioneError, EngineError, SpecError
 
 FAILED, LOST = "failed", "lost"
 
+IN_FLIGHT = 2
+"""Tasks that a worker has at most: one that runs, and one for when it is done."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -69,8 +72,8 @@ class AbstractEngine(ABC):
     workers: int
     """How many tasks run at a time."""
 
-    travels: bool = True
-    """Whether functions and tasks go to other processes."""
+    kind: str = "processes"
+    """Whether tasks stay ``"here"``, go to ``"threads"``, or to other ``"processes"``."""
 
     @abstractmethod
     def run(

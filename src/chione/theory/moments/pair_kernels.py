@@ -252,6 +252,8 @@ def _point_masses(
     for qa, qb in () if is_stairs(phi) else ((q1, q2), (q2, q1)):
         density = np.exp(-0.5 * at * at / qa) / np.sqrt(2.0 * np.pi * qa)
         seen = density > 0.0  # all places at once: phi' is resolved once
+        if not seen.any():  # so short a signal reaches no jump
+            continue
         centres = c * np.sqrt(qb / qa) * at[seen]
         mean, inner, _ = smooth(phi.derivative, centres, qb * s2, breakpoints=phi.kinks)
         d, density = size[seen], density[seen]
