@@ -118,10 +118,10 @@ class Options:
                 self.refusal += _refused(w, setting)
         self._own.sort(key=self._rank)
 
-    @staticmethod
-    def _rank(w: Weighed) -> float:
-        """Cost, less for a critical point."""
-        return w.cost - (0.0 if w.label is None else CRITICAL_BONUS)
+    def _rank(self, w: Weighed) -> float:
+        """Cost, less for a critical point where somebody else may look the sigmas up."""
+        known = w.label is not None and not self.setting.scaled
+        return w.cost - (CRITICAL_BONUS if known else 0.0)
 
     def _sigmas(self, name: str) -> tuple[float, float] | None:
         width = self.setting.width
@@ -199,9 +199,7 @@ class Options:
         if not least <= min(REFUSED, self._own[0].cost if self._own else math.inf):
             return None  # whatever it does to pairs
         figures = many.figures(table, setting)
-        costs = total(figures)
-        costs[0] -= CRITICAL_BONUS
-        i = int(np.argmin(costs))
+        i = int(np.argmin(total(figures)))
         here = {name: float(d[i]) for name, d in figures.items()}
         w = Weighed(many.one(i), here, float(total(figures)[i]))
         if w.cost > REFUSED or any(abs(here[k]) > HOLDS[k] for k in ("gradient", "inputs")):

@@ -48,7 +48,7 @@ class Recipe:
         return self.target != "none"
 
 
-_WAVES = 1.0  # mean square that waves start with at least
+_WAVES = 1.5  # mean square that waves start with at least
 _STABLE = 0.9  # chi_parallel below which lengths return by themselves within a few layers
 
 
