@@ -94,7 +94,7 @@ with engine(2) as e:
 @pytest.mark.parametrize("feed", [None, "stdin"])
 def test_a_script_without_a_main_guard_runs_once(tmp_path, feed):
     process, code = script(tmp_path, SCRIPT, feed=feed)
-    out, err = process.communicate(code if feed else None, timeout=60)
+    out, err = process.communicate(code if feed else None, timeout=240)
     assert (out, err) == ("begun\n[2.0, 3.0]\n", "")
 
 
@@ -126,7 +126,7 @@ def test_ctrl_c_ends_all_workers_without_a_word_from_them(tmp_path):
     process, _ = script(tmp_path, SLEEPER)
     pids = [int(x) for x in process.stdout.readline().split()]
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: also before workers are ready
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert gone(pids)
     assert err.count("Traceback") == 1  # that of the script
     assert err.strip().endswith("KeyboardInterrupt")
@@ -196,7 +196,7 @@ def test_something_of_the_script_itself_is_told_in_one_sentence(tmp_path):
         list(e.run(own, [1, 2]))
     """
     process, _ = script(tmp_path, code)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert "cannot find something that the running script or notebook itself defines" in err
     assert "move it into a module" in err
 
