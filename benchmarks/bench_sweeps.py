@@ -1,35 +1,29 @@
 """Trainings side by side: network-steps a second a core, against torch and the peak of products.
 
-    OMP_NUM_THREADS=1 python benchmarks/bench_sweeps.py [--rounds 7] [--runner]
+    OMP_NUM_THREADS=1 python benchmarks/bench_sweeps.py [--rounds 7]
 
 The targets: with four networks of width 100, depth 20 and batch 64 in float32, half of what the
 matrix products alone could reach (52 % of the GEMM peak), 438 network-steps a second, and twice a
 loop over torch modules (2.16). All contenders of a row take turns within each round, each for a few
-steps at least, so that a busy machine slows them alike; told are the medians over the rounds of CPU
-seconds (those of this thread's process) and of wall seconds. The peak is that of a product of two
-float32 matrices of 1024 x 1024, measured in the same rounds.
+steps at least, so that a busy machine slows them alike; told are the medians over the rounds of
+CPU seconds of this process and of wall seconds, in brackets the best round. The peak is that of a
+product of two float32 matrices of 1024 x 1024, measured in the same rounds.
 
-With ``--runner``: start of the process pool, two workers against one, and what the ledger takes.
+What the pool of processes and the ledger take is in bench_engines.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from chione.base.engines import engine
 from chione.sweeps.chunk import Chunk, batches, cross_entropy
 from chione.sweeps.costs import flops
 from chione.sweeps.initial import draw, trained_activation
-from chione.sweeps.jobs import run_job
-from chione.sweeps.ledger import Ledger
 from chione.sweeps.tasks import load_task
 from chione.sweeps.training import Training
 
@@ -190,52 +184,16 @@ def engines(rounds):
         bundle = statistics.median(c for c, _ in found["bundle"])
         for name, times in found.items():
             cpu = statistics.median(c for c, _ in times)
+            least = min(c for c, _ in times)
             wall = statistics.median(w for _, w in times)
             print(f"| {NETWORKS} {activation}, width {width}, depth {depth} | {optimizer} | {name} "
-                  f"| {done / cpu:.0f} | {done / wall:.0f} | {done * of_step / cpu / peak:.0%} "
-                  f"| {cpu / bundle:.2f} |", flush=True)  # fmt: skip
+                  f"| {done / cpu:.0f} ({done / least:.0f}) | {done / wall:.0f} "
+                  f"| {done * of_step / cpu / peak:.0%} ({done * of_step / least / max(peaks):.0%})"
+                  f" | {cpu / bundle:.2f} |", flush=True)  # fmt: skip
         print(f"| | | peak {peak / 1e9:.0f} GFLOP/s | | | | |", flush=True)
-
-
-def runner(rounds):
-    """The process pool and the ledger beside the trainings that they serve."""
-    one = Training("tanh", 1.5, 0.05, 20, 64, optimizer="adam", rate=1e-4, data=DATA, steps=100)
-    jobs = [[replace(one, seed=8 * j + s) for s in range(8)] for j in range(8)]
-    work = partial(run_job, load_task(DATA))
-    starts, walls = [], {1: [], 2: []}
-    share = []
-    for _ in range(rounds):
-        _, start = timed(_first_answer)
-        starts.append(start)
-        for workers in walls:
-            with engine(None, workers=workers) as e:
-                list(e.run(work, [jobs[0][:1]] * workers))  # imports are done
-                began = time.perf_counter()
-                done = list(e.run(work, jobs))
-                walls[workers].append(time.perf_counter() - began)
-        with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "a.sqlite") as ledger:
-            rows = [list(zip(jobs[d.index], d.value, strict=True)) for d in done]
-            began = time.perf_counter()
-            for r in rows:
-                ledger.record(r)
-            wrote = time.perf_counter() - began
-        share.append(wrote / walls[1][-1])
-    print(f"start of a pool of two until its first answer: {statistics.median(starts):.2f} s")
-    gains = [a / b for a, b in zip(walls[1], walls[2], strict=True)]
-    print(f"two workers against one: {statistics.median(gains):.2f} "
-          f"({min(gains):.2f} to {max(gains):.2f})")  # fmt: skip
-    print(f"ledger: {statistics.median(share):.2%} of the trainings' time on one worker")
-
-
-def _first_answer():
-    with engine(None, workers=2) as e:
-        for _ in e.run(abs, [-1]):
-            return
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--runner", action="store_true", help="the pool and the ledger instead")
-    given = parser.parse_args()
-    (runner if given.runner else engines)(given.rounds)
+    engines(parser.parse_args().rounds)

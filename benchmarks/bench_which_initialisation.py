@@ -54,6 +54,8 @@ def blocks(table: SchemeTable) -> dict[str, str]:
         out[f"{name}-tally"] = tally(table, ours)
         out[f"{name}-losses"] = losses(table, ours)
     out["laws"] = laws(table)
+    out["advice"] = advice(table)
+    out["affine"] = affine(table)
     out["schemes"] = overview(table)
     for optimizer in table.optimizer:
         out[f"accuracy-{optimizer}"] = accuracies(table, optimizer)
@@ -86,6 +88,31 @@ def laws(table: SchemeTable) -> str:
     head = ["", "all depths", *(f"{d} layers" for d in depths)]
     cells = [counts(table, OURS[1], OURS[0], depth) for depth in (None, *depths)]
     return "\n".join([row(head), rule(head), row(["orthogonal beside Gaussian", *cells])])
+
+
+def advice(table: SchemeTable) -> str:
+    """What was advised for orthogonal weights, depth by depth."""
+    head = ["activation", *(f"{d} layers" for d in table.depth)]
+    lines = [row(head), rule(head)]
+    found = {(name, depth): rest for name, depth, scheme, *rest in table.advice.rows
+             if scheme == OURS[1]}  # fmt: skip
+    for name in table.activation:
+        cells = []
+        for depth in table.depth:
+            if (name, float(depth)) not in found:
+                cells.append("none")
+                continue
+            trained, first, sigma_w, sigma_b = found[name, float(depth)]
+            word = "" if trained == name else "affine: "
+            cells.append(f"{word}{sigma_w:.3f}, {sigma_b:.3f}; {first:.3f}")
+        lines.append(row([name, *cells]))
+    return "\n".join(lines)
+
+
+def affine(table: SchemeTable) -> str:
+    """The affine changes that were advised."""
+    changed = {str(trained) for name, _, _, trained, *_ in table.advice.rows if trained != name}
+    return "\n".join(f"- `{text}`" for text in sorted(changed)) or "None."
 
 
 def losses(table: SchemeTable, ours: str) -> str:

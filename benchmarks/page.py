@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "doctor-evaluated.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "doctor-evaluated.md"
 
 
 def fill(name: str, text: str, path: Path = PAGE) -> None:

@@ -1,7 +1,7 @@
 """What theory says of each network before training: `python -m verdicts.features` in benchmarks/.
 
-One line for each network: the numbers of `Passage`, by which the rule judges, and the relative
-spread of the last mean square from network to network at its width. Nothing here depends on labels.
+One line for each network: the numbers of `Passage`, by which the rule judges. Nothing here depends
+on labels.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from chione.activations import activation
 from chione.base import ConvergenceError
 from chione.diagnosis.verdict import passage
 from chione.theory import deep_trajectory, finite_width, mean_field
-from chione.theory.depth.trainability import Passage
-from verdicts.networks import Net, networks
+from chione.theory.depth.passage import Passage
+from verdicts.networks import Net, everything
 
 FILE = Path(__file__).with_name("features.jsonl")
 
@@ -26,19 +26,21 @@ def features(net: Net) -> dict[str, Any]:
     """Number, passage (None for what is not finite) and spread."""
     act, sigmas = activation(net.activation), {"sigma_w": net.sigma_w, "sigma_b": net.sigma_b}
     way = passage(
-        act,
-        deep_trajectory(act, depth=net.depth, **sigmas),
-        **sigmas,
-        width=net.width,
-        mean=mean_field(act, **sigmas),
-    )
+        act, deep_trajectory(act, depth=net.depth, **sigmas), **sigmas, width=net.width,
+        mean=mean_field(act, **sigmas), spread=spread(net),
+    )  # fmt: skip
+    return {"number": net.number, **{k: _short(v) for k, v in asdict(way).items()}}
+
+
+def spread(net: Net) -> float:
+    """Relative spread of the last mean square at the network's width."""
     try:
-        vertex = finite_width(act, depth=net.depth, **sigmas).relative_vertex[-1]
-        spread = math.sqrt(max(2.0 + float(vertex), 0.0) / net.width)
+        vertex = finite_width(
+            net.activation, sigma_w=net.sigma_w, sigma_b=net.sigma_b, depth=net.depth
+        ).relative_vertex[-1]
     except ConvergenceError:
-        spread = math.nan
-    return {"number": net.number, **{k: _short(v) for k, v in asdict(way).items()},
-            "spread": _short(spread)}  # fmt: skip
+        return math.nan
+    return math.sqrt(max(2.0 + float(vertex), 0.0) / net.width)
 
 
 def _short(x: float) -> float | str:
@@ -55,17 +57,18 @@ def read(path: Path = FILE) -> dict[int, dict[str, float]]:
 
 def way(row: dict[str, float]) -> Passage:
     """The passage of a line."""
-    return Passage(**{k: v for k, v in row.items() if k != "spread"})
+    return Passage(**row)
 
 
-def main() -> None:
+def fill() -> None:
+    """Ask theory for what has no line yet."""
     known = read()
     with FILE.open("a", encoding="utf-8") as file:
-        for net in networks():
+        for net in everything():
             if net.number not in known:
                 file.write(json.dumps(features(net)) + "\n")
                 file.flush()
 
 
 if __name__ == "__main__":
-    main()
+    fill()

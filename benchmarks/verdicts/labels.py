@@ -28,7 +28,7 @@ from typing import Any
 from chione.sweeps.bundle import train
 from chione.sweeps.tasks import Task, load_task
 from chione.sweeps.training import Training
-from verdicts.networks import Net, networks
+from verdicts.networks import Net, everything
 
 FILE = Path(__file__).with_name("labels.jsonl")
 RATES = {"sgd": (1e-1, 1e-2, 1e-3), "momentum": (1e-2, 1e-3, 1e-4), "adam": (1e-2, 1e-3, 1e-4)}
@@ -68,22 +68,27 @@ def read(path: Path = FILE) -> dict[int, dict[str, Any]]:
     return out
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=FILE)
-    path = parser.parse_args().out
+def fill(path: Path = FILE) -> None:
+    """Train what has no label yet, one line after each network."""
     known, task = read(path), load_task("digits")
-    rest = [net for net in networks() if net.number not in known]
-    if path.exists():  # a torn line goes
+    if path.exists():  # the torn line of an interrupted run goes
         whole = path.read_text(encoding="utf-8")
         path.write_text(whole[: whole.rfind("\n") + 1], encoding="utf-8")
     with path.open("a", encoding="utf-8") as file:
-        for net in rest:
+        for net in everything():
+            if net.number in known:
+                continue
             start = time.perf_counter()
             row = label(net, task)
             file.write(json.dumps(row) + "\n")
             file.flush()
             print(f"{time.perf_counter() - start:6.1f} s  {json.dumps(row)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=FILE)
+    fill(parser.parse_args().out)
 
 
 if __name__ == "__main__":

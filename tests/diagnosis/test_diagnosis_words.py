@@ -16,7 +16,8 @@ from chione.diagnosis.numbers import (
 )
 from chione.diagnosis.phases import Phase
 from chione.diagnosis.verdict import judge
-from chione.theory.depth.trainability import Passage, trainability
+from chione.theory.depth.passage import Passage
+from chione.theory.depth.trainability import trainability
 
 
 @pytest.mark.parametrize(

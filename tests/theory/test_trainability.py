@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from chione.theory.depth.trainability import Passage, trainability
+from chione.theory.depth.passage import Passage
+from chione.theory.depth.trainability import trainability
 
 CALM = {"gradient": 0.0, "relative": 0.0, "length": 0.0, "difference": 0.0}
 RANK = {"yes": 0, "doubtful": 1, "no": 2}

@@ -15,6 +15,7 @@ from chione.cli.values import Values, Words, split_formulas
 
 if TYPE_CHECKING:
     from chione.sweeps import SweepResult
+    from chione.sweeps.prices import Price
     from chione.sweeps.sweep import Work
 
 _INTERRUPTED, _NO_ANSWER = 130, 1
@@ -146,7 +147,7 @@ def command(
             click.echo(f"{price}.")
         return
     click.echo(f"{price}.", err=True)
-    result = _run(ctx, work, effort)
+    result = _run(ctx, work, price, effort)
     if export is not None:
         result.export(export)
         tell(export)
@@ -159,10 +160,12 @@ def command(
     _complain(ctx, work)
 
 
-def _run(ctx: click.Context, work: Work, effort: float) -> SweepResult:
+def _run(ctx: click.Context, work: Work, price: Price, effort: float) -> SweepResult:
     """Train; an interrupt says what is kept."""
     try:
         with ExitStack() as stack, counting_down("training", work.plan.count) as progress:
+            if progress is not None:  # a guess until the first bundle has ended
+                progress(price.known, work.plan.count, price.seconds / work.at_a_time)
             return work.run(stack, progress, effort)
     except KeyboardInterrupt:
         kept = f"{len(work.outcomes)} of {work.plan.count} trainings"

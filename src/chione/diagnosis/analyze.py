@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
@@ -324,9 +325,11 @@ def _assemble(
         )
     phase = phase_of(field, advice)
     own = alternative(_own_name(advice, chosen_here), field, curves, errors.gradient, advice)
+    trusted = _trust(network)
     way = passage(
-        act, curves, sigma_w=sigma_w, sigma_b=sigma_b, width=network.first_width, mean=field
-    )
+        act, curves, sigma_w=sigma_w, sigma_b=sigma_b, width=network.first_width, mean=field,
+        spread=math.nan if trusted is None else float(trusted.relative_spread.value),
+    )  # fmt: skip
     return Analysis(
         network=network,
         theory=field,
@@ -351,7 +354,7 @@ def _assemble(
         alternatives=(own, *_alternatives(network, advice, chosen_here)),
         simulation=measure_depth(network, n_networks=n_networks, seed=seed) if n_networks else None,
         slopes=slopes,
-        finite_width=_trust(network),
+        finite_width=trusted,
         chosen_here=chosen_here,
     )
 

@@ -26,7 +26,8 @@ from chione.networks import (
     Scale,
 )
 from chione.networks.layer import changed
-from chione.theory.depth.trainability import Passage, trainability
+from chione.theory.depth.passage import Passage
+from chione.theory.depth.trainability import trainability
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
 
 _GAINS = (0.25, 4.0)  # factors on all sigma_w that are tried

@@ -13,8 +13,9 @@ from chione.diagnosis.numbers import factor_text, power_text
 from chione.diagnosis.phases import Phase
 from chione.gaussian import expectation
 from chione.theory import MeanField, Trajectory, length_map
+from chione.theory.depth.passage import Passage
 from chione.theory.depth.tangent import tangent
-from chione.theory.depth.trainability import Passage, Trainability, trainability
+from chione.theory.depth.trainability import Trainability, trainability
 from chione.theory.moments.moments import moments
 
 _FLAT = 1e-9  # decades of gradient that are called none
@@ -95,10 +96,11 @@ def judge(
 
 def passage(phi: AbstractActivation, curves: Trajectory, *, sigma_w: float, sigma_b: float,
             width: int | None = None, mean: MeanField | None = None,
-            c0: float = 0.5) -> Passage:  # fmt: skip
+            spread: float = math.nan, c0: float = 0.5) -> Passage:  # fmt: skip
     """What infinite width says of a network with a linear read-out, in the terms of the rule.
 
-    Of a network whose `width` and mean field are told, also what each optimiser meets.
+    Of a network whose `width` and mean field are told, also what each optimiser meets; `spread` is
+    handed on.
     """
     with np.errstate(divide="ignore"):
         if curves.layer.size < curves.layer[-1]:
@@ -120,7 +122,15 @@ def passage(phi: AbstractActivation, curves: Trajectory, *, sigma_w: float, sigm
     xi = float(mean.xi_c.value)
     chaotic = mean.phase == "chaotic" and xi > 0.0
     forgotten = float(curves.layer[-1]) / xi if chaotic else 0.0
-    return replace(way, stiffness=stiffness, contrast=contrast, forgotten=forgotten)
+    known = {"stiffness": stiffness, "contrast": contrast, "forgotten": forgotten}
+    return replace(way, **known, layers=float(curves.layer[-1]), spread=spread, even=_is_even(phi))
+
+
+def _is_even(phi: AbstractActivation) -> bool:
+    """Whether values at a few points are those at their negatives, and not all the same."""
+    h = np.array([0.1, 0.37, 0.8, 1.3, 2.1, 3.4])
+    there, here = (np.asarray(phi.value(x), dtype=np.float64) for x in (-h, h))
+    return bool(np.allclose(there, here, rtol=1e-12, atol=0.0) and np.ptp(here) > 0.0)
 
 
 def _followed(phi: AbstractActivation, curves: Trajectory, sigma_w: float) -> Array:

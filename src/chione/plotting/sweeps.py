@@ -20,6 +20,8 @@ _OUTLINE: list[patheffects.AbstractPathEffect] = [
 ]
 _STYLES = ("-", (0, (4, 1.5)), (0, (1, 1)), "-.")
 _HALF = 0.5
+_BELOW = 5.0  # letters between the axes and the legend: ticks and words of the axis stand there
+_LONGEST_WORD, _TITLE = 28, 66  # letters of a row's name, and of a line of a title
 _WIDE = 5.0  # last value over first from which logarithms are worth an axis
 
 
@@ -146,8 +148,7 @@ def draw_map(ax: Axes, picture: SweepMap) -> None:
         )  # fmt: skip
     ax.set_xlim(*picture.x.edges[[0, -1]])
     ax.set_ylim(*picture.y.edges[[0, -1]])
-    if picture.title:
-        ax.set_title(picture.title)
+    _titled(ax, picture.title)
     _below(ax, len(picture.curves))
 
 
@@ -175,8 +176,8 @@ def _below(ax: Axes, entries: int) -> None:
     """A legend under the axes, so that it hides no data."""
     if entries:
         ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.17), ncol=min(entries, 3),
-            handlelength=3.2, columnspacing=1.4,
+            loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=_BELOW,
+            ncol=min(entries, 3), handlelength=3.2, columnspacing=1.4,
         )  # fmt: skip
 
 
@@ -200,8 +201,7 @@ def draw_lines(ax: Axes, picture: SweepLines) -> None:
     if picture.log:
         ax.set_yscale("log")
     ax.set_ylabel(picture.words)
-    if picture.title:
-        ax.set_title(picture.title)
+    _titled(ax, picture.title)
     named = sum(bool(one.label) for one in picture.series) + len(picture.marks)
     _below(ax, named)
 
@@ -223,7 +223,7 @@ def draw_dots(ax: Axes, picture: SweepDots) -> None:
         ax.axvline(picture.guess, color=GREY, lw=1.0, ls=":", label="guessing")
     for row in rows[:-1]:
         ax.axhline(row - _HALF, color="#dddddd", lw=0.6, zorder=0)
-    ax.set_yticks(rows, [textwrap.shorten(word, 28, placeholder="...") for word in picture.rows])
+    ax.set_yticks(rows, [_cut(word) for word in picture.rows])
     ax.set_ylim(-0.7, len(rows) - 0.3)
     if picture.log:
         ax.set_xscale("log")
@@ -231,10 +231,19 @@ def draw_dots(ax: Axes, picture: SweepDots) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.set_xlabel(picture.words)
     ax.set_ylabel(picture.row_words)
-    if picture.title:
-        ax.set_title(picture.title)
+    _titled(ax, picture.title, _TITLE - min(max(map(len, picture.rows)), _LONGEST_WORD))
     named = sum(bool(one.label) for one in picture.series) + (picture.guess is not None)
     _below(ax, named)
+
+
+def _cut(word: str) -> str:
+    """A word that leaves room for the picture."""
+    return word if len(word) <= _LONGEST_WORD else word[: _LONGEST_WORD - 3] + "..."
+
+
+def _titled(ax: Axes, title: str, letters: int = _TITLE) -> None:
+    if title:
+        ax.set_title(textwrap.fill(title, letters))
 
 
 def _bars(stderr: Array) -> Array | None:

@@ -70,7 +70,7 @@ class Chunk:
             ]
             self._w.append(np.stack(both).astype(self._dtype))
         rates = np.array([m.rate for m in members], dtype=np.float64)
-        self._opt = [optimizer(t.optimizer, w.shape, rates, self._dtype) for w in self._w]
+        self._opt = optimizer(t.optimizer, [w.shape for w in self._w], rates, self._dtype)
         self._x, self._x_test = rows(task, t.dtype)
         self._masks = [stream(m.seed, 0, 0, Purpose.MASKS) for m in members]
         self._alive = list(range(len(members)))
@@ -147,6 +147,7 @@ class Chunk:
     def _backward(self, step: int) -> None:
         """One step of each layer as soon as its gradient is known, while both are in the cache."""
         delta: FloatArray = self._y
+        self._opt.begin(step)
         for layer in range(len(self._w) - 1, -1, -1):
             w = self._w[layer]
             g, spare = (a[: w.size].reshape(w.shape) for a in self._spare)
@@ -158,7 +159,7 @@ class Chunk:
                 delta = below
             else:
                 np.matmul(delta, self._inputs, out=g)
-            self._opt[layer].update(w, g, step, spare)
+            self._opt.update(layer, w, g, spare)
 
     def _record(self, step: int, loss: NDArray[Any], right: NDArray[Any]) -> None:
         """Keep losses; end members whose loss is no number, or that know enough."""
@@ -185,8 +186,7 @@ class Chunk:
         if not members:
             return
         self._w = [w[members] for w in self._w]
-        for opt in self._opt:
-            opt.keep(members)
+        self._opt.keep(members)
         self._inputs, self._y = self._inputs[members], self._y[members]
         self._h = np.ascontiguousarray(self._h[:, members])
         self._s = np.ascontiguousarray(self._s[:, members])
@@ -244,12 +244,13 @@ def cross_entropy(y: FloatArray, labels: NDArray[Any]) -> tuple[NDArray[Any], ND
     """
     m, _, b = y.shape
     k, j = np.arange(m)[:, None], np.arange(b)
-    right = (np.argmax(y, axis=1) == labels).mean(axis=1)
-    y -= y.max(axis=1, keepdims=True)
+    # sums rather than means: mean() runs through much Python, which is cold at every step
+    right = np.add.reduce(np.argmax(y, axis=1) == labels, axis=1) / b
+    y -= np.maximum.reduce(y, axis=1, keepdims=True)
     at_label = y[k, labels, j].astype(np.float64)
     np.exp(y, out=y)
-    total = y.sum(axis=1, keepdims=True)
-    loss = (np.log(total[:, 0].astype(np.float64)) - at_label).mean(axis=1)
+    total = np.add.reduce(y, axis=1, keepdims=True)
+    loss = np.add.reduce(np.log(total[:, 0].astype(np.float64)) - at_label, axis=1) / b
     y /= total
     y[k, labels, j] -= 1.0
     y /= b

@@ -82,7 +82,7 @@ def trained_activation(training: Training) -> AbstractActivation:
     if training.scheme != "chione":
         return activation(training.activation)
     return activation(
-        _advice(training.activation, training.depth, training.width, training.weights)[0]
+        advised(training.activation, training.depth, training.width, training.weights)[0]
     )
 
 
@@ -97,7 +97,7 @@ def _matrix(
         if not last:
             sigma_w, sigma_b = training.sigma_w, training.sigma_b
     elif scheme == "chione":
-        _, first, w, b = _advice(
+        _, first, w, b = advised(
             training.activation, training.depth, training.width, training.weights
         )
         if not last:
@@ -149,7 +149,7 @@ def _unit_variance(weights: list[Array], act: AbstractActivation, x: Array) -> N
 
 
 @lru_cache(maxsize=256)
-def _advice(name: str, depth: int, width: int, weights: str) -> tuple[str, float, float, float]:
+def advised(name: str, depth: int, width: int, weights: str) -> tuple[str, float, float, float]:
     """Activation, sigma_w of the first layer, sigma_w and sigma_b that are recommended."""
     best = gain(name, depth=depth, width=width, weights=weights)
     if not best.exists:

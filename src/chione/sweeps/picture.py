@@ -255,6 +255,12 @@ def _title(view: _View, split: tuple[str, ...], *, more: int) -> str:
         for name in ("depth", "width", "sigma_b", "optimizer")
         if name not in split and getattr(result, name).size == 1
     ]
+    if (
+        "scheme" not in split
+        and result.scheme.tolist() != [READS_SIGMAS]
+        and result.scheme.size == 1
+    ):
+        fixed.insert(0, str(result.scheme[0]))
     if all(s != READS_SIGMAS for s in result.scheme):
         fixed = [words for words in fixed if "sigma" not in words]
     if result.seed.size > 1:

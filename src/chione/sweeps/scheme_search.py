@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
 
 import numpy as np
 
+from chione.base import SpecError, Table
+from chione.sweeps.initial import advised
 from chione.sweeps.ledger import FINISHED
-from chione.sweeps.scheme_design import Cell, Design
-from chione.sweeps.scheme_table import UNTRAINED, SchemeTable
+from chione.sweeps.scheme_design import SCHEMES_COMPARED, Cell, Design
+from chione.sweeps.scheme_table import ADVICE, UNTRAINED, SchemeTable
 from chione.sweeps.tasks import load_task
 from chione.sweeps.training import Outcome, Training
 
@@ -140,6 +144,7 @@ def _table(
         batch=design.batch,
         steps=design.steps,
         data=design.data,
+        advice=_advice(design),
         failures=_failures(outcomes),
     )
 
@@ -149,6 +154,19 @@ def _rate(rates: Sequence[float], losses: Losses | None) -> float:
     if losses is None or not math.isfinite(min(losses.values())):
         return math.nan
     return rates[_best(losses)]
+
+
+def _advice(design: Design) -> Table:
+    """What the schemes of ours trained; no row where nothing is advised."""
+    rows = []
+    for name, depth, scheme in product(design.activations, design.depths, design.schemes):
+        kind, law = SCHEMES_COMPARED[scheme]
+        if kind != "chione":
+            continue
+        with suppress(SpecError):
+            what = advised(name, depth, design.width, law)
+            rows.append((name, float(depth), scheme, *what))  # a table holds floats
+    return Table(ADVICE, tuple(rows))
 
 
 def _accuracy(outcome: Outcome) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chione.base import AbstractResult, Array, SpecError, along, result, text_table
+from chione.base import AbstractResult, Array, SpecError, Table, along, result, text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +24,8 @@ PAIRINGS = 0.9
 5 against 5 with p <= 0.05."""
 
 
+ADVICE = ("activation", "depth", "scheme", "trained", "first_sigma_w", "sigma_w", "sigma_b")
+"""Columns of the table of advice."""
 _SHOWN = 5  # failures on the page
 
 
@@ -123,6 +125,9 @@ class SchemeTable(AbstractResult):
         Units of a layer, inputs of a step, and steps.
     data : str
         The task.
+    advice : Table
+        What our schemes trained, a row for each activation, depth and scheme: the activation, its
+        affine change included, and the sigmas.
     failures : tuple of str
         A sentence for each network whose training raised an error; it counts as a guess.
     """
@@ -149,6 +154,7 @@ class SchemeTable(AbstractResult):
     batch: int
     steps: int
     data: str
+    advice: Table = Table(ADVICE, ())
     failures: tuple[str, ...] = ()
 
     @property

@@ -64,10 +64,11 @@ def sweep(
     ----------
     plan : SweepPlan, or activation or sequence of activations
         Everything that is swept, or the activations alone: then the keywords say the rest.
-    sigma_w, sigma_b, depth, width, scheme, weights, optimizer, rate, seeds, dropout, steps, \
-batch, dtype, data : optional
+    sigma_w, sigma_b, depth, width, scheme, weights, optimizer, rate, seeds, dropout : optional
         Values or lists of values, see :class:`SweepPlan`. By default twelve `sigma_w` from 0.5 to
         4 (where every scheme reads them) and twelve depths from 4 to 40.
+    steps, batch, dtype, data : optional
+        One value for all trainings, see :class:`SweepPlan`.
     out : path, optional
         A ledger: every bundle is kept in it as it ends, and a sweep that was interrupted goes on
         from there when it is called again. Trainings that failed are tried again.
@@ -160,7 +161,7 @@ class Work:
 
     def price(self) -> Price:
         """What is left to pay; the ledger is read, nothing is trained."""
-        workers = self._workers()
+        workers = self.at_a_time
         if self.out is None or self.plan.count > _MOST_TRAININGS:
             return price_of_plan(self.plan, self.task, workers=workers)
         self._look()
@@ -214,7 +215,9 @@ class Work:
     def _left(self) -> list[int]:
         return [k for k in range(len(self._all)) if k not in self.outcomes]
 
-    def _workers(self) -> int:
+    @property
+    def at_a_time(self) -> int:
+        """Bundles that are trained at a time."""
         return _cores() if self.workers is None else self.workers
 
     def _train(
@@ -226,12 +229,12 @@ class Work:
             if self.plan.data in TASKS:
                 self._ledger.check_task(self.plan.data, self.task.digest)
         trainings = [self._all[k] for k in left]
-        jobs = jobs_of(trainings, self.task, workers=self._workers())
+        jobs = jobs_of(trainings, self.task, workers=self.at_a_time)
         bar = _Clock(jobs, self.plan.count, progress, self.task)
         chosen, workers = self.engine, self.workers
         if chosen is None and self.scheduler is None:
             quick = workers is None and price.seconds < _QUICK
-            workers = 1 if quick else min(self._workers(), len(jobs))
+            workers = 1 if quick else min(self.at_a_time, len(jobs))
         runner = stack.enter_context(
             choose_engine(chosen, workers=workers, scheduler=self.scheduler)
         )

@@ -20,33 +20,46 @@ chaos, :math:`f = L / \xi_c`. Each optimiser then has its own answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks, plain
+from chione.base import checks, plain
+from chione.theory.depth.passage import Passage
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
 YES, DOUBTFUL, NO = "yes", "doubtful", "no"
 
-# ---- one optimiser: where half of the networks train -----------------------------------------
-# Each limit is where as many networks trained as did not, and half the width of the range around it
-# in which both happened, of the development half of a thousand networks that were trained for 300
-# steps at three rates (benchmarks/verdicts, docs/trainability.md). Why there is a limit:
-# * order: the part of the kernel that differs between inputs is e^d of the whole, so that gradient
-#   descent needs e^-d times the steps; momentum of 0.9 makes up for log 10 of it. Adam, which
-#   rescales every weight by itself, leaves order when layers are few.
-ORDER = {"sgd": (4.4, 0.5), "momentum": (5.9, 1.0), "adam": (13.0, 3.0)}
-# * chaos: what is similar and what is not comes out alike after f depth scales, for any optimiser;
-#   Schoenholz et al. (ICLR 2017) count 6 of them.
-FORGOTTEN = {"sgd": (4.0, 0.5), "momentum": (4.5, 1.0), "adam": (4.0, 0.9)}
-# * stiff: rates above about e^-Lambda diverge, and nobody tries rates below 1e-4.
-STIFF = {"sgd": (17.0, 2.5), "momentum": (18.0, 2.0), "adam": (20.0, 3.0)}
-# * faint: at a rate of 0.1 (momentum: 0.01) an output moves by e^D / 10 a step towards its label.
-#   Adam's steps do not depend on the size of gradients, down to its epsilon.
-FAINT = {"sgd": (3.0, 0.5), "momentum": (5.5, 1.0), "adam": (26.0, 4.0)}
+# ---- one optimiser ------------------------------------------------------------------------------
+# (middle, half width) of the range of doubt, from a thousand networks that were really trained, 300
+# steps at the best of three rates (benchmarks/verdicts, docs/trainability.md). Middle and scale are
+# those of logistic curves that were fitted together; half widths are 1.2 to 1.5 scales.
+# Why there is a limit at all; the powers of L were found, not derived:
+# * order, on -d L^(1/2): the kernel of two inputs differs by e^d of itself, so that descent takes
+#   e^-d steps to tell them apart, and the more layers have to change for it the smaller is the
+#   rate; momentum of 0.9 walks ten times as far. Adam rescales each weight by itself, grows the
+#   weights out of order and comes much further.
+ORDER = {"sgd": (13.8, 4.7), "momentum": (25.0, 3.5), "adam": (62.0, 15.0)}
+# * chaos, on f (Adam: s): after so many depth scales inputs that are alike come out like any
+#   others; Schoenholz et al. (ICLR 2017) count 6, this many steps reach 4. Adam comes further where
+#   layers are few, until a relative change has grown by e^11.5, near the limit `CHAOS` below.
+FORGOTTEN = {"sgd": (4.05, 0.65), "momentum": (4.1, 0.8), "adam": (11.5, 0.65)}
+# * stiff, on Lambda + 2 log L (Adam: 4 log L): a step of gradient descent has the size rate times
+#   e^(Lambda / 2) and what it does adds up over the layers; for a rate of 1e-3 (momentum: 1e-4, ten
+#   steps of which add up) it becomes that of all weights at about 22. The size of Adam's steps does
+#   not depend on it, but what they do to the output does.
+STIFF = {"sgd": (22.9, 1.2), "momentum": (21.7, 2.0), "adam": (29.5, 2.8)}
+# * faint, on -D L^(1/2): at a rate of 0.1 (momentum: 0.01) what tells inputs apart in an output
+#   moves by 0.1 e^D in a step, by 1 within 300 steps at D = -3.4.
+FAINT = {"sgd": (13.4, 2.6), "momentum": (11.5, 3.2), "adam": (51.0, 9.0)}
+# An even activation does not tell an input from its negative. Of those networks beyond this depth
+# that would be called *yes* 4 trained and 8 did not: none of them is firm.
+EVEN_LAYERS = 6
+# Theory speaks of the mean over networks; where the last mean square spreads by more than twice
+# itself, a single one is something else, and no *yes* is firm. Not from training: a caution.
+SPREAD = 2.0
 
 # ---- any network, as measured -----------------------------------------------------------------
 # Plain gradient descent trains down to a factor e^6: the 6 depth scales xi_c of Schoenholz et al.
@@ -61,60 +74,6 @@ EXPLODED = math.log(float(np.finfo(np.float32).max))
 # of gelu did.
 CHAOS = 12.0
 ALIKE = -18.0
-
-
-@dataclass(frozen=True)
-class Passage:
-    """What a network does to gradients and signals over its depth, in natural logarithms.
-
-    Parameters
-    ----------
-    gradient : float
-        g where it is largest in size; NaN where lengths leave the range of numbers, infinite where
-        there is no gradient.
-    relative : float
-        Largest s.
-    length : float
-        m where it is largest in size; 0 where a normalisation follows everywhere.
-    difference : float
-        d; NaN where there is only one input, or none is told.
-    stiffness, contrast : float
-        Logarithms of the squared gradient of an output in all weights, and of the part of it that
-        differs between two inputs (:mod:`chione.theory.depth.tangent`); NaN where not known.
-    forgotten : float
-        Depth scales of chaos in the network, 0 in any other phase; NaN where not known.
-    """
-
-    gradient: float
-    relative: float
-    length: float
-    difference: float
-    stiffness: float = math.nan
-    contrast: float = math.nan
-    forgotten: float = math.nan
-
-    @classmethod
-    def of(
-        cls,
-        log_gradient: Sequence[float] | Array,
-        log_length: Sequence[float] | Array,
-        difference: float,
-        *,
-        normalised: Sequence[bool] | None = None,
-    ) -> Passage:
-        """From logarithms of G and q in layers 1 to L.
-
-        Where a layer is `normalised`, its length does not matter and its gradient counts as
-        relative to the length.
-        """
-        g = np.asarray(log_gradient, dtype=np.float64)
-        q = np.asarray(log_length, dtype=np.float64)
-        free = np.ones(g.size, dtype=bool) if normalised is None else ~np.asarray(normalised, bool)
-        own = np.where(free, g, g + q)
-        with np.errstate(invalid="ignore"):
-            s = g + q - (g[-1] + q[-1])
-            lengths = q[free] - q[free][0] if free.any() else np.zeros(1)
-        return cls(_farthest(own - own[-1]), float(np.max(s)), _farthest(lengths), difference)
 
 
 @dataclass(frozen=True)
@@ -182,7 +141,8 @@ def trainability(passage: Passage, optimizer: str | None = None) -> Trainability
 
     Where :math:`\\Lambda`, D and f are known, an optimiser has four limits (the tables above): on
     -d, f, :math:`\\Lambda` and -D. *No* where one is exceeded by more than its half width, *yes*
-    where all are kept by as much, else *doubtful*; the one that is exceeded most is named.
+    where all are kept by as much (and the spread is below 2, and an even activation has at most 6
+    layers), else *doubtful*; the one that is exceeded most is named.
 
     Where they are not (a measured passage), optimisers are not told apart: *no* where s > 12 or
     d < -18, *doubtful* where one of the four numbers is beyond 6 in size, else *yes*; the first of
@@ -201,7 +161,8 @@ def trainability(passage: Passage, optimizer: str | None = None) -> Trainability
     if optimizer is not None:
         checks.one_of("optimizer", optimizer, OPTIMIZERS)
     impossible = _impossible(passage)
-    known = not math.isnan(passage.stiffness + passage.contrast + passage.forgotten)
+    p = passage
+    known = not math.isnan(p.stiffness + p.contrast + p.forgotten + p.layers)
     if impossible is not None:
         return replace(impossible, optimizers=dict.fromkeys(OPTIMIZERS, NO) if known else {})
     if not known:
@@ -263,37 +224,59 @@ class _Limit:
 
 def _limits(p: Passage, optimizer: str) -> _Limit:
     """The limit that is exceeded most, or kept most narrowly."""
+    adam, root = optimizer == "adam", math.sqrt(p.layers)
 
     def excess(table: Mapping[str, tuple[float, float]], value: float) -> float:
         limit, half = table[optimizer]
         return (value - limit) / half
 
-    weak = "vanishing gradient" if p.gradient < -CAREFUL else "collapsed inputs"
-    faint = "vanishing gradient" if p.gradient < -CAREFUL else "vanishing signal"
+    fades = p.gradient < -CAREFUL
     steep = max(p.relative, p.gradient) > CAREFUL
+    chaos = (p.relative if p.forgotten > 0.0 else 0.0) if adam else p.forgotten
     found = [
         _Limit(
-            excess(ORDER, -p.difference), weak, p.difference,
+            excess(ORDER, -p.difference * root),
+            "vanishing gradient" if fades else "collapsed inputs",
+            p.difference,
             f"inputs become alike, their squared distance shrinks by {_decades(p.difference)} "
-            "decades",
+            f"decades over {p.layers:.6g} layers",
         ),
         _Limit(
-            excess(FORGOTTEN, p.forgotten), "exploding gradient", p.relative,
+            excess(FORGOTTEN, chaos),
+            "exploding gradient",
+            p.relative,
             f"it is {p.forgotten:.1f} depth scales of chaos deep, after which similar inputs "
             "differ as much as others",
         ),
         _Limit(
-            excess(STIFF, p.stiffness),
-            "exploding gradient" if steep else "exploding signal", p.stiffness,
+            excess(STIFF, p.stiffness + (4.0 if adam else 2.0) * math.log(p.layers)),
+            "exploding gradient" if steep else "exploding signal",
+            p.stiffness,
             f"the squared gradient of an output is 10^{p.stiffness / math.log(10.0):.1f}, so that "
-            "steps of any usual rate throw it about",
+            f"steps of any usual rate throw it about behind {p.layers:.6g} layers",
         ),
         _Limit(
-            excess(FAINT, -p.contrast), faint, p.contrast,
+            excess(FAINT, -p.contrast * root),
+            "vanishing gradient" if fades else "vanishing signal",
+            p.contrast,
             "what differs between inputs has a squared gradient of only "
             f"10^{p.contrast / math.log(10.0):.1f}, so that steps of any usual rate hardly move it",
         ),
-    ]  # fmt: skip
+        _Limit(
+            0.0 if p.spread > SPREAD else -math.inf,
+            "vanishing signal",
+            p.spread,
+            f"the mean square of the last layer spreads by {p.spread:.1f} times itself from "
+            "network to network, so that most have far less than the mean",
+        ),
+        _Limit(
+            0.0 if p.even and p.layers > EVEN_LAYERS else -math.inf,
+            "collapsed inputs",
+            p.layers,
+            "an even activation does not tell an input from its negative, which trains at few "
+            "layers only",
+        ),
+    ]
     return max((x for x in found if not math.isnan(x.excess)), key=lambda x: x.excess)
 
 
@@ -377,11 +360,6 @@ def _signal(answer: str, m: float) -> Trainability:
     )
     problem = f"{'exploding' if m > 0.0 else 'vanishing'} signal"
     return Trainability(answer, problem, m, text)
-
-
-def _farthest(x: Array) -> float:
-    """The entry that is largest in size; NaN if any is."""
-    return float(x[int(np.argmax(np.abs(x)))]) if not np.any(np.isnan(x)) else math.nan
 
 
 def _decades(x: float) -> str:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from chione.base import AbstractResult, Array, SpecError, along, checks, cost, plain, result
 from chione.networks import AbstractLayer, Attention, Network, Repeat, Residual
 from chione.networks.layer import changed
-from chione.theory.depth.trainability import Passage, Trainability, trainability
+from chione.theory.depth.passage import Passage
+from chione.theory.depth.trainability import Trainability, trainability
 from chione.theory.layers.participation import participation
 from chione.theory.layers.rule import Passed
 from chione.theory.layers.stream import Gradient, Stream, entering

@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from chione.theory.depth.trainability import CAREFUL, Passage, Trainability
+from chione.theory.depth.passage import Passage
+from chione.theory.depth.trainability import CAREFUL, Trainability
 from chione.torch.capture.nodes import Graph
 from chione.torch.capture.trunk import trunk
 from chione.torch.expected.layer_report import LayerReport
