@@ -7,6 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from engine_programs import alive, gone, script
 
@@ -220,6 +221,11 @@ def test_results_in_order_wait_for_no_more_than_allowed():
     [
         ({"which": "proceses"}, "one of here, threads, processes, dask"),
         ({"which": 2.5}, "engine must be one of"),
+        ({"which": True}, "engine must be one of"),
+        ({"which": np.ones(3)}, "engine must be one of"),
+        ({"which": np.ones(3), "scheduler": "tcp://a:1"}, "a scheduler belongs to"),
+        ({"which": 2, "workers": 3}, "engine must be one of"),
+        ({"scheduler": 8786}, "scheduler must be an address such as"),
         ({"which": "threads", "scheduler": "tcp://a:1"}, "a scheduler belongs to engine='dask'"),
         ({"scheduler": "somewhere"}, "scheduler must be an address such as"),
     ],
