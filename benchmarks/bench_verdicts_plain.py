@@ -1,13 +1,13 @@
-"""Does `analyze` say before what training shows after? A thousand random plain networks.
+"""Does `analyze` say before what training shows after? Random plain networks, really trained.
 
     python benchmarks/bench_verdicts_plain.py [--half development|held] [--page] [--train]
 
-Prints for each half how often each answer of the rule, asked for the network's own optimiser, met
+Prints for each part how often each answer of the rule, asked for the network's own optimiser, met
 each outcome of training, with binomial standard errors, by optimiser and by kind of network, and
 every network that was judged wrongly. --page writes the tables into docs/trainability.md; --train
-first trains what has no label yet (an hour of one core for all) and asks theory for what has no
-features. Networks: benchmarks/verdicts/networks.py; labels: labels.py; thresholds, found on the
-development half: chione.theory.depth.trainability.
+first trains what has no label yet (two seconds a network on one core) and asks theory for what has
+no features. Networks: benchmarks/verdicts/networks.py; labels: labels.py; thresholds, set on the
+first thousand: chione.theory.depth.trainability.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ from chione.theory.depth.passage import Passage
 from chione.theory.depth.trainability import OPTIMIZERS, trainability
 from page import DOCS, fill
 from verdicts import features, labels
-from verdicts.networks import COUNT, Net, networks
+from verdicts.networks import COUNT, Net, everything
 
 WORDS = ("yes", "doubtful", "no")
+PARTS = ("development", "held", "fresh")
+TITLES = {
+    "development": "Development half",
+    "held": "First held half",
+    "fresh": "Fresh networks",
+}
 NAMES = {"sgd": "gradient descent", "momentum": "momentum", "adam": "Adam"}
 
 
@@ -44,7 +50,7 @@ def judged(half: str | None = None) -> list[Judged]:
     """All networks that are labelled."""
     known, said = labels.read(), features.read()
     out = []
-    for net in networks():
+    for net in everything():
         if net.number in known and half in (None, net.half):
             way, row = features.way(said[net.number]), known[net.number]
             answer = trainability(way, net.optimizer).answer
@@ -124,10 +130,10 @@ def wrong(rows: list[Judged]) -> str:
 def limits() -> str:
     """The thresholds as they stand in the code, in Markdown."""
     tables = {
-        "order: $-d + \\log L$ (Adam: $-d + L/10$)": rules.ORDER,
-        "chaos: $f$": rules.FORGOTTEN,
-        "stiff: $\\Lambda$": rules.STIFF,
-        "faint: $-D$ (Adam: $-m$)": rules.FAINT,
+        "order: $-d\\,\\sqrt{L}$": rules.ORDER,
+        "chaos: $f$ (Adam: $s$)": rules.FORGOTTEN,
+        "stiff: $\\Lambda + 2 \\log L$ (Adam: $+\\, 4 \\log L$)": rules.STIFF,
+        "faint: $-D\\,\\sqrt{L}$": rules.FAINT,
     }
     lines = ["| limit | gradient descent | momentum 0.9 | Adam |", "|---|---|---|---|"]
     for name, table in tables.items():
@@ -150,7 +156,7 @@ def sentence(rows: list[Judged], title: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--half", choices=("development", "held"), help="only this half")
+    parser.add_argument("--half", choices=PARTS, help="only this part")
     parser.add_argument("--page", action="store_true", help="fill docs/trainability.md")
     parser.add_argument("--train", action="store_true", help="label what has no label yet")
     options = parser.parse_args()
@@ -159,17 +165,19 @@ def main() -> None:
         labels.fill(labels.FILE)
     if options.page:
         fill("limits", limits(), DOCS / "trainability.md")
-    for half in ("development", "held"):
+    for half in PARTS:
         if options.half in (None, half):
             rows = judged(half)
-            text = sentence(rows, f"{half.capitalize()} half")
+            text = sentence(rows, TITLES[half])
             print(f"{text}\n\n{confusion(rows)}\n\n{parts(rows)}\n\n{wrong(rows)}\n")
             if options.page:
                 table = f"{text}\n\n{confusion(rows)}\n\n{parts(rows)}"
                 fill(f"verdicts-{half}", table, DOCS / "trainability.md")
-                fill(f"wrong-{half}", wrong(rows), DOCS / "trainability.md")
-    if (missing := COUNT - len(labels.read())) > 0:
-        print(f"{missing} of {COUNT} networks have no label yet; --train trains them.")
+                if half == "fresh":
+                    fill("wrong-fresh", wrong(rows), DOCS / "trainability.md")
+    missing = 2 * COUNT - len(labels.read())
+    if missing > 0:
+        print(f"{missing} of {2 * COUNT} networks have no label yet; --train trains them.")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from chione.base import ConvergenceError
 from chione.diagnosis.verdict import passage
 from chione.theory import deep_trajectory, finite_width, mean_field
 from chione.theory.depth.passage import Passage
-from verdicts.networks import Net, networks
+from verdicts.networks import Net, everything
 
 FILE = Path(__file__).with_name("features.jsonl")
 
@@ -64,7 +64,7 @@ def fill() -> None:
     """Ask theory for what has no line yet."""
     known = read()
     with FILE.open("a", encoding="utf-8") as file:
-        for net in networks():
+        for net in everything():
             if net.number not in known:
                 file.write(json.dumps(features(net)) + "\n")
                 file.flush()

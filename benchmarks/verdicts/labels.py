@@ -28,7 +28,7 @@ from typing import Any
 from chione.sweeps.bundle import train
 from chione.sweeps.tasks import Task, load_task
 from chione.sweeps.training import Training
-from verdicts.networks import Net, networks
+from verdicts.networks import Net, everything
 
 FILE = Path(__file__).with_name("labels.jsonl")
 RATES = {"sgd": (1e-1, 1e-2, 1e-3), "momentum": (1e-2, 1e-3, 1e-4), "adam": (1e-2, 1e-3, 1e-4)}
@@ -75,7 +75,7 @@ def fill(path: Path = FILE) -> None:
         whole = path.read_text(encoding="utf-8")
         path.write_text(whole[: whole.rfind("\n") + 1], encoding="utf-8")
     with path.open("a", encoding="utf-8") as file:
-        for net in networks():
+        for net in everything():
             if net.number in known:
                 continue
             start = time.perf_counter()

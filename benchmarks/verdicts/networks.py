@@ -28,6 +28,7 @@ from chione.activations.registry import catalogue
 from chione.theory import derivative_second_moment
 
 SEED, COUNT = 17, 1000
+FRESH = 18  # seed of the second sample, whose numbers go on from 1000
 EXPRESSIONS = (
     "x*tanh(x)", "tanh(x) + 0.1*x", "x*sigmoid(2*x)", "sin(x) + x", "x/sqrt(1 + x**2)",
     "maximum(x, 0) - 0.3*minimum(x, 0)", "log(1 + exp(x)) - log(2)", "x*exp(-x**2/8)",
@@ -59,18 +60,25 @@ class Net:
 
 
 def half(number: int) -> str:
-    """Development or held, by a hash, so that no network moves another."""
+    """Development or held, by a hash, so that no network moves another; or of the fresh sample."""
+    if number >= COUNT:
+        return "fresh"
     return "held" if zlib.crc32(f"half of network {number}".encode()) % 2 else "development"
 
 
-def networks(seed: int = SEED, count: int = COUNT) -> list[Net]:
-    """All of them, in an order that is random, so that any first part is a fair sample."""
+def everything() -> list[Net]:
+    """The first sample and the fresh one."""
+    return [*networks(), *networks(FRESH, first=COUNT)]
+
+
+def networks(seed: int = SEED, count: int = COUNT, first: int = 0) -> list[Net]:
+    """A sample, in an order that is random, so that any first part is a fair sample."""
     rng = np.random.default_rng(seed)
     names = sorted(catalogue())
     widths = np.arange(64, 513, 16)
     share = widths.astype(float) ** -2.5
     out = []
-    for number in range(count):
+    for number in range(first, first + count):
         named, pick = rng.random() < 0.8, rng.random()
         pool = names if named else EXPRESSIONS
         phi = pool[int(pick * len(pool))]

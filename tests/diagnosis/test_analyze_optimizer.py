@@ -34,9 +34,9 @@ def test_the_page_names_the_optimiser():
 
 
 def test_the_width_counts():
-    # weights and biases of wide layers move an output more: fewer rates are small enough
-    narrow, wide = (verdict("relu", 1.75, 0.0, 30, width=n).optimizers for n in (64, 4096))
-    assert narrow["momentum"] != wide["momentum"]
+    # weights of wide layers move an output more: fewer rates are small enough
+    narrow, wide = (verdict("relu", 1.55, 0.0, 30, width=n).optimizers for n in (64, 4096))
+    assert (narrow["momentum"], wide["momentum"]) == ("yes", "doubtful")
 
 
 def test_the_command_takes_it():

@@ -123,7 +123,14 @@ def passage(phi: AbstractActivation, curves: Trajectory, *, sigma_w: float, sigm
     chaotic = mean.phase == "chaotic" and xi > 0.0
     forgotten = float(curves.layer[-1]) / xi if chaotic else 0.0
     known = {"stiffness": stiffness, "contrast": contrast, "forgotten": forgotten}
-    return replace(way, **known, layers=float(curves.layer[-1]), spread=spread)
+    return replace(way, **known, layers=float(curves.layer[-1]), spread=spread, even=_is_even(phi))
+
+
+def _is_even(phi: AbstractActivation) -> bool:
+    """Whether values at a few points are those at their negatives, and not all the same."""
+    h = np.array([0.1, 0.37, 0.8, 1.3, 2.1, 3.4])
+    there, here = (np.asarray(phi.value(x), dtype=np.float64) for x in (-h, h))
+    return bool(np.allclose(there, here, rtol=1e-12, atol=0.0) and np.ptp(here) > 0.0)
 
 
 def _followed(phi: AbstractActivation, curves: Trajectory, sigma_w: float) -> Array:

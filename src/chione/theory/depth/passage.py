@@ -36,6 +36,8 @@ class Passage:
     spread : float
         Standard deviation over networks of the last mean square, relative to it, at the width of
         the network; NaN where not known.
+    even : bool
+        Whether the activation is known to be even.
     """
 
     gradient: float
@@ -47,6 +49,7 @@ class Passage:
     forgotten: float = math.nan
     layers: float = math.nan
     spread: float = math.nan
+    even: bool = False
 
     @classmethod
     def of(

@@ -33,26 +33,30 @@ OPTIMIZERS = ("sgd", "momentum", "adam")
 YES, DOUBTFUL, NO = "yes", "doubtful", "no"
 
 # ---- one optimiser ------------------------------------------------------------------------------
-# (middle, half width) of the range of doubt: where some networks trained and others did not, of the
-# development half of a thousand networks that were really trained, 300 steps at the best of three
-# rates (benchmarks/verdicts, docs/trainability.md). Why there is a limit at all:
-# * order, on -d + log L (Adam: -d + L / 10): the kernel of two inputs differs by e^d of itself, and
-#   the largest rate that does not diverge goes as 1 / L, so that gradient descent takes about
-#   L e^-d steps to tell them apart; momentum of 0.9 walks ten times as far (log 10 = 2.3). Adam
-#   rescales each weight by itself and grows the weights out of order, all layers at once: the more
-#   there are, the smaller its steps have to be.
-ORDER = {"sgd": (6.15, 1.25), "momentum": (8.1, 1.25), "adam": (20.5, 1.3)}
-# * chaos, on f: after so many depth scales inputs that are alike come out like any others, whatever
-#   the optimiser; Schoenholz et al. (ICLR 2017) count 6, this many steps reach about 4.
-FORGOTTEN = {"sgd": (3.65, 0.6), "momentum": (3.65, 0.6), "adam": (3.65, 0.6)}
-# * stiff, on Lambda: a step of gradient descent has the size rate times e^(Lambda / 2), which for a
-#   rate of 1e-3 (momentum: 1e-4, ten steps of which add up) becomes that of all weights at 20. The
-#   size of Adam's steps does not depend on it, but what they do to the output does.
-STIFF = {"sgd": (19.7, 0.7), "momentum": (21.8, 0.6), "adam": (21.5, 1.5)}
-# * faint, on -D (Adam: -m): at a rate of 0.1 (momentum: 0.01) what tells inputs apart in an output
-#   moves by 0.1 e^D in a step, by 1 within 300 steps at D = -3.4. Adam's steps do not depend on the
-#   size of gradients; it has to grow a signal that dies back by e^-m, and does or does not.
-FAINT = {"sgd": (4.9, 1.0), "momentum": (4.9, 1.0), "adam": (21.75, 6.75)}
+# (middle, half width) of the range of doubt, from a thousand networks that were really trained, 300
+# steps at the best of three rates (benchmarks/verdicts, docs/trainability.md). Middle and scale are
+# those of logistic curves that were fitted together; half widths are 1.2 to 1.5 scales.
+# Why there is a limit at all; the powers of L were found, not derived:
+# * order, on -d L^(1/2): the kernel of two inputs differs by e^d of itself, so that descent takes
+#   e^-d steps to tell them apart, and the more layers have to change for it the smaller is the
+#   rate; momentum of 0.9 walks ten times as far. Adam rescales each weight by itself, grows the
+#   weights out of order and comes much further.
+ORDER = {"sgd": (13.8, 4.7), "momentum": (25.0, 3.5), "adam": (62.0, 15.0)}
+# * chaos, on f (Adam: s): after so many depth scales inputs that are alike come out like any
+#   others; Schoenholz et al. (ICLR 2017) count 6, this many steps reach 4. Adam comes further where
+#   layers are few, until a relative change has grown by e^11.5, near the limit `CHAOS` below.
+FORGOTTEN = {"sgd": (4.05, 0.65), "momentum": (4.1, 0.8), "adam": (11.5, 0.65)}
+# * stiff, on Lambda + 2 log L (Adam: 4 log L): a step of gradient descent has the size rate times
+#   e^(Lambda / 2) and what it does adds up over the layers; for a rate of 1e-3 (momentum: 1e-4, ten
+#   steps of which add up) it becomes that of all weights at about 22. The size of Adam's steps does
+#   not depend on it, but what they do to the output does.
+STIFF = {"sgd": (22.9, 1.2), "momentum": (21.7, 2.0), "adam": (29.5, 2.8)}
+# * faint, on -D L^(1/2): at a rate of 0.1 (momentum: 0.01) what tells inputs apart in an output
+#   moves by 0.1 e^D in a step, by 1 within 300 steps at D = -3.4.
+FAINT = {"sgd": (13.4, 2.6), "momentum": (11.5, 3.2), "adam": (51.0, 9.0)}
+# An even activation does not tell an input from its negative. Of those networks beyond this depth
+# that would be called *yes* 4 trained and 8 did not: none of them is firm.
+EVEN_LAYERS = 6
 # Theory speaks of the mean over networks; where the last mean square spreads by more than twice
 # itself, a single one is something else, and no *yes* is firm. Not from training: a caution.
 SPREAD = 2.0
@@ -137,8 +141,8 @@ def trainability(passage: Passage, optimizer: str | None = None) -> Trainability
 
     Where :math:`\\Lambda`, D and f are known, an optimiser has four limits (the tables above): on
     -d, f, :math:`\\Lambda` and -D. *No* where one is exceeded by more than its half width, *yes*
-    where all are kept by as much and the spread is below 2, else *doubtful*; the one that is
-    exceeded most is named.
+    where all are kept by as much (and the spread is below 2, and an even activation has at most 6
+    layers), else *doubtful*; the one that is exceeded most is named.
 
     Where they are not (a measured passage), optimisers are not told apart: *no* where s > 12 or
     d < -18, *doubtful* where one of the four numbers is beyond 6 in size, else *yes*; the first of
@@ -220,53 +224,60 @@ class _Limit:
 
 def _limits(p: Passage, optimizer: str) -> _Limit:
     """The limit that is exceeded most, or kept most narrowly."""
+    adam, root = optimizer == "adam", math.sqrt(p.layers)
 
     def excess(table: Mapping[str, tuple[float, float]], value: float) -> float:
         limit, half = table[optimizer]
         return (value - limit) / half
 
-    weak = "vanishing gradient" if p.gradient < -CAREFUL else "collapsed inputs"
-    faint = "vanishing gradient" if p.gradient < -CAREFUL else "vanishing signal"
+    fades = p.gradient < -CAREFUL
     steep = max(p.relative, p.gradient) > CAREFUL
+    chaos = (p.relative if p.forgotten > 0.0 else 0.0) if adam else p.forgotten
     found = [
         _Limit(
-            excess(ORDER, _order(p, optimizer)), weak, p.difference,
+            excess(ORDER, -p.difference * root),
+            "vanishing gradient" if fades else "collapsed inputs",
+            p.difference,
             f"inputs become alike, their squared distance shrinks by {_decades(p.difference)} "
             f"decades over {p.layers:.6g} layers",
         ),
         _Limit(
-            excess(FORGOTTEN, p.forgotten), "exploding gradient", p.relative,
+            excess(FORGOTTEN, chaos),
+            "exploding gradient",
+            p.relative,
             f"it is {p.forgotten:.1f} depth scales of chaos deep, after which similar inputs "
             "differ as much as others",
         ),
         _Limit(
-            excess(STIFF, p.stiffness),
-            "exploding gradient" if steep else "exploding signal", p.stiffness,
+            excess(STIFF, p.stiffness + (4.0 if adam else 2.0) * math.log(p.layers)),
+            "exploding gradient" if steep else "exploding signal",
+            p.stiffness,
             f"the squared gradient of an output is 10^{p.stiffness / math.log(10.0):.1f}, so that "
-            "steps of any usual rate throw it about",
+            f"steps of any usual rate throw it about behind {p.layers:.6g} layers",
         ),
         _Limit(
-            excess(FAINT, -p.length if optimizer == "adam" else -p.contrast), faint,
-            p.length if optimizer == "adam" else p.contrast,
-            f"the mean square of the signal shrinks by {_decades(p.length)} decades, more than "
-            "training makes up for"
-            if optimizer == "adam"
-            else "what differs between inputs has a squared gradient of only "
+            excess(FAINT, -p.contrast * root),
+            "vanishing gradient" if fades else "vanishing signal",
+            p.contrast,
+            "what differs between inputs has a squared gradient of only "
             f"10^{p.contrast / math.log(10.0):.1f}, so that steps of any usual rate hardly move it",
         ),
         _Limit(
-            0.0 if p.spread > SPREAD else -math.inf, "vanishing signal", p.spread,
+            0.0 if p.spread > SPREAD else -math.inf,
+            "vanishing signal",
+            p.spread,
             f"the mean square of the last layer spreads by {p.spread:.1f} times itself from "
             "network to network, so that most have far less than the mean",
         ),
-    ]  # fmt: skip
+        _Limit(
+            0.0 if p.even and p.layers > EVEN_LAYERS else -math.inf,
+            "collapsed inputs",
+            p.layers,
+            "an even activation does not tell an input from its negative, which trains at few "
+            "layers only",
+        ),
+    ]
     return max((x for x in found if not math.isnan(x.excess)), key=lambda x: x.excess)
-
-
-def _order(p: Passage, optimizer: str) -> float:
-    """How far a network is in order, with its depth; NaN where differences are not known."""
-    layers = 0.1 * p.layers if optimizer == "adam" else math.log(p.layers)
-    return layers - min(p.difference, 0.0)
 
 
 def _answer(worst: _Limit) -> str:
