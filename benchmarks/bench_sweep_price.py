@@ -45,8 +45,8 @@ def main() -> None:
             steps=STEPS, rate=1e-4, data="synthetic",
         )  # fmt: skip
         expected, found = seconds_of(one, task), measured(one, task)
-        print(f"{activation:12} {width:5} {depth:5} {optimizer:9} {dtype:8} {1e3 * expected:6.1f} ms "
-              f"{1e3 * found:6.1f} ms  x {found / expected:.2f}")  # fmt: skip
+        print(f"{activation:12} {width:5} {depth:5} {optimizer:9} {dtype:8} "
+              f"{1e3 * expected:6.1f} {1e3 * found:6.1f} ms x {found / expected:.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":

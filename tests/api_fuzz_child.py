@@ -112,6 +112,8 @@ KINDS = {
     **dict.fromkeys(("scheme", "kind", "observe", "sampler", "dtype", "backend"), "method"),
     **dict.fromkeys(("start", "field", "device"), "method"),
     **dict.fromkeys(("targets", "bracket"), "pair"),
+    **dict.fromkeys(("steps", "seeds"), "count"),
+    **dict.fromkeys(("optimizer", "engine", "data"), "method"),
     **dict.fromkeys(("q0", "c0", "mean", "shift", "relative_error"), "number"),
 }  # fmt: skip
 SPECIAL: dict[tuple[str, str], list[Any]] = {
@@ -130,10 +132,43 @@ SPECIAL: dict[tuple[str, str], list[Any]] = {
     ("critical_energy", "ratio"): [0.3, 0.6],
     ("hessian_spectrum", "ratio"): [0.3, 0.6],
     ("normalizing_parameter", "bracket"): [(0.1, 1.0)],
+    ("sweep", "plan"): ["tanh", "relu", ["tanh", "gelu"], ("softsign",)],
+    **{
+        (name, key): values
+        for name in ("sweep", "boundary", "SweepPlan")
+        for key, values in {
+            "activation": ["tanh", "relu", "x*tanh(x)"],
+            "sigma_w": [1.0, [0.8, 1.5]],
+            "depth": [(1, 3)] if name == "boundary" else [2, [2, 4]],
+            "scheme": ["sigmas", "he", "chione"],
+            "optimizer": ["sgd", "momentum", "adam"],
+            "rate": [0.1, [0.01, 0.1]],
+            "dropout": [0.0, 0.2],
+            "dtype": ["float32", "float64"],
+            "share": [0.5, 0.25],
+            "ratio": [1.5, 2.0],
+            "data": ["synthetic"],
+            "engine": [None, "here"],
+            "out": [None],
+            "workers": [1],
+            "batch": [4, 7],
+        }.items()
+    },
 }
 PAIRS = {"backward", "kernel_layers", "metric_covariance"}  # q0 is that of two inputs
-CLASSES = ("MLP", "Integrator", "Table")
-ALWAYS_GIVEN = {"depth", "n_networks", "width", "simulate", "n_steps", "widths", "observe", "terms"}
+CLASSES = ("MLP", "Integrator", "Table", "SweepPlan")
+ALWAYS_GIVEN = {
+    "depth",
+    "n_networks",
+    "width",
+    "simulate",
+    "n_steps",
+    "widths",
+    "observe",
+    "terms",
+    "steps",
+    "data",
+}
 SKIPPED = {"progress", "ax", "features"}
 RARE = {"analyze", "gain_table", "basins", "norm_stability", "criticality", "gain"}
 

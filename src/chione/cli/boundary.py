@@ -31,7 +31,7 @@ class _Depths(click.ParamType):  # type: ignore[type-arg]  # generic only from c
         try:
             low, high = (int(part) for part in str(value).split(":"))
         except ValueError:
-            self.fail(f"{value!r:.60} is not LOW:HIGH, for example 1:200.", param, ctx)
+            self.fail(f"{value!r:.60} is not LOW:HIGH, for example 1:100.", param, ctx)
         return low, high
 
 
@@ -41,7 +41,7 @@ class _Depths(click.ParamType):  # type: ignore[type-arg]  # generic only from c
               help="Standard deviations of weights.")  # fmt: skip
 @click.option("--sigma-b", type=SIGMA, default=0.05, show_default=True,
               help="Standard deviation of biases.")  # fmt: skip
-@click.option("--depth", type=_Depths(), default="1:200", show_default=True,
+@click.option("--depth", type=_Depths(), default="1:100", show_default=True,
               help="Smallest and largest number of hidden layers that may be tried.")  # fmt: skip
 @click.option("--ratio", type=FiniteFloat(), default=1.1, show_default=True,
               help="Of neighbouring depths: the resolution.")  # fmt: skip
@@ -59,7 +59,7 @@ class _Depths(click.ParamType):  # type: ignore[type-arg]  # generic only from c
 @click.option("--dropout", type=FiniteFloat(), default=0.0, show_default=True,
               help="Probability of dropping a unit.")  # fmt: skip
 @click.option("--steps", type=COUNT, default=200, show_default=True, help="Steps of a training.")
-@click.option("--batch", type=COUNT, default=64, show_default=True, help="Inputs of a step.")
+@click.option("--batch", type=COUNT, default=32, show_default=True, help="Inputs of a step.")
 @click.option("--data", default="digits", show_default=True,
               help="digits, shapes, synthetic, or a file .npz with arrays x and y.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from chione.activations import activation
 from chione.base import Array
@@ -87,6 +88,7 @@ def _draw_layers(ax: Any, steps: Array, rows: Array, name: str) -> None:
         else:
             ax.plot(steps, deviation, color=colour, ls=LINES[layer], lw=0.9)
     ax.set_ylim(0.0, 1.0)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     words = "mean, one deviation shaded" if sigmoid else "98th percentile; thin: deviation"
     finish(ax, f"{name}: {words}", "steps of training", r"activation $\phi(h^l)$", "best")
 
@@ -140,7 +142,7 @@ def figure_11(quick: bool) -> Reproduction:
             for _, phi, how in _CURVES
         ]
     )  # (curve, seed, look)
-    at = np.arange(looks + 1) * (steps // looks)
+    at = np.arange(looks + 1.0) * (steps // looks)
     names = [name for name, _, _ in _CURVES]
     data = {
         "curve": Variable(("curve",), np.array(names), "activation; N for normalised weights"),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from chione.base import Array
 from chione.base.engines import engine
@@ -152,6 +153,10 @@ def shown(settings: Settings, found: dict[str, Any]) -> Reproduction:
         for ax in axes:
             ax.set_xscale("log")
             ax.set_yscale("log")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axis.set_major_formatter(FormatStrFormatter("%g"))
+                axis.set_minor_formatter(NullFormatter())
         words = f"steps to {_SHARE:.0%} right"
         point = f"$q^*$ = {settings.q_star[settings.where]:.3g}"
         finish(

@@ -66,6 +66,7 @@ def draw_boundary(ax: Axes, data: BoundaryPicture) -> None:
     # the longest depth scale is infinite: what was tried decides what is shown
     low, high = float(data.tried_depth.min()), float(data.tried_depth.max())
     ax.set_ylim(low / 1.3, high * 1.5)
+    _plain_numbers(ax)
     ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
     ax.set_ylabel("depth $L$ in layers")
     ax.set_title(data.title, fontsize=8.5)
@@ -89,14 +90,19 @@ def draw_ratio(ax: Axes, data: BoundaryPicture) -> None:
         )  # fmt: skip
     ax.axhline(6.0, color=GREY, lw=1.0, ls=":")
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 6.0)))
-    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    _plain_numbers(ax)
     ax.set_xlabel(r"standard deviation of the weights $\sigma_w$")
     ax.set_ylabel("largest depth that trains, in depth scales")
     ax.set_title("Where the theory holds this is level")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="best")
+
+
+def _plain_numbers(ax: Axes) -> None:
+    """1, 2, 3, 6, 10 ... rather than powers: depths span a decade or two."""
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 6.0)))
+    ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _points(ax: Axes, data: BoundaryPicture) -> None:

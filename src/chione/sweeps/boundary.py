@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from chione.base import SpecError, cost
 from chione.base.engines import engine as choose_engine
 from chione.sweeps.bisection import ladder
-from chione.sweeps.boundary_result import BoundaryResult
-from chione.sweeps.boundary_scales import depth_scales
+from chione.sweeps.boundary_result import USUAL, BoundaryResult
+from chione.sweeps.boundary_scales import DepthScales, depth_scales
 from chione.sweeps.boundary_search import RATES, search, summarise
 from chione.sweeps.bundle import SHARES
 from chione.sweeps.ledger import Ledger
@@ -25,9 +26,11 @@ from chione.sweeps.plan import SweepPlan
 from chione.sweeps.prices import UNATTENDED, price_of
 from chione.sweeps.tasks import Task, load_task
 from chione.sweeps.trainer import Trainer
+from chione.sweeps.training import Training
 
 RATIO = 1.1
 """Of one depth to the one before, where nothing else is said."""
+_ROUNDS = 3.0  # of trainings at twice the expected depth, that all rounds of a search cost like
 
 
 def boundary(
@@ -35,7 +38,7 @@ def boundary(
     sigma_w: Any,
     sigma_b: float = 0.05,
     *,
-    depth: tuple[int, int] = (1, 200),
+    depth: tuple[int, int] = (1, 100),
     ratio: float = RATIO,
     share: float = 0.5,
     width: int = 64,
@@ -45,7 +48,7 @@ def boundary(
     seeds: Any = 3,
     dropout: float = 0.0,
     steps: int = 200,
-    batch: int = 64,
+    batch: int = 32,
     dtype: str = "float32",
     data: str | os.PathLike[str] = "digits",
     out: str | os.PathLike[str] | None = None,
@@ -127,7 +130,7 @@ def boundary(
     _check(plan, share)
     task = load_task(plan.data)
     scales = [depth_scales(activation, w, plan.sigma_b[0], dropout) for w in plan.sigma_w]
-    _check_cost(plan, task, out is not None, effort)
+    _check_cost(plan, scales, task, out is not None, effort)
     each = len(plan.rate) * len(plan.seeds) * len(plan.sigma_w)
     expected = each * (3 + math.ceil(math.log2(len(rungs))))
     with ExitStack() as stack:
@@ -159,19 +162,19 @@ def _check(plan: SweepPlan, share: float) -> None:
             raise SpecError(f"{name} must be one value, but it is {getattr(plan, name)!r:.60}.")
 
 
-def _check_cost(plan: SweepPlan, task: Task, kept: bool, effort: float) -> None:
-    """The longest course that a search can take: every rung that bisection may ask for."""
-    rungs = 3 + math.ceil(math.log2(len(plan.depth)))
-    deepest = SweepPlan(
-        plan.activation, sigma_w=plan.sigma_w, sigma_b=plan.sigma_b, depth=plan.depth[-1:],
-        width=plan.width, optimizer=plan.optimizer, rate=plan.rate, seeds=plan.seeds,
-        steps=plan.steps, batch=plan.batch, dtype=plan.dtype, data=plan.data,
-    )  # fmt: skip
-    price = price_of(deepest.trainings(task.digest), task)
-    # rungs double in depth, so that all below the deepest together cost about as much as it
+def _check_cost(
+    plan: SweepPlan, scales: Sequence[DepthScales], task: Task, kept: bool, effort: float
+) -> None:
+    """What the search should take: per sigma about three times a depth of twice six scales."""
+    trainings: list[Training] = []
+    for w, scale in zip(plan.sigma_w, scales, strict=True):
+        depth = min(2.0 * USUAL * scale.shorter, float(plan.depth[-1]))
+        one = replace(plan, sigma_w=(w,), depth=(max(round(depth), plan.depth[0]),))
+        trainings += one.trainings(task.digest)
+    price = price_of(trainings, task)
     cost.check(
-        f"the search for {len(plan.sigma_w)} boundaries with up to {rungs} depths each",
-        seconds=2.0 * price.seconds,
+        f"the search for {len(plan.sigma_w)} boundaries",
+        seconds=_ROUNDS * price.seconds,
         gigabytes=price.gigabytes,
         limit=cost.SECONDS if not kept else UNATTENDED,
         fits=""

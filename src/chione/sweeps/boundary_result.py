@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chione.base import AbstractResult, Array, result, text_table
 from chione.sweeps.boundary_constant import DepthConstant
+from chione.sweeps.boundary_scales import DIVERGENT, depth_scales
 from chione.sweeps.depth_scales import scales_over
 
 USUAL = 6.0
@@ -156,6 +157,9 @@ class BoundaryResult(AbstractResult):
         w = np.unique(
             np.append(self.sigma_w, np.linspace(self.sigma_w[0], self.sigma_w[-1], _FINE))
         )
+        if DIVERGENT in self.side:  # the growth of lengths sets a scale that a diagram has not
+            found = [depth_scales(self.activation, float(x), self.sigma_b) for x in w]
+            return w, np.array([s.xi_c for s in found]), np.array([s.xi_chi for s in found])
         xi_c, xi_chi = scales_over(self.activation, w, [self.sigma_b])
         return w, xi_c[0], xi_chi[0]
 

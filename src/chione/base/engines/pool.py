@@ -23,6 +23,7 @@ from chione.base.errors import EngineError
 
 _RETRIES = 2  # a task that has killed three workers is the reason itself
 _STILLBORN = 3  # workers in a row that end before they could begin: the next one would too
+_KILLED = 30  # the same where something kills them, which may have an end
 _LOOK = 1.0  # seconds between looks whether workers that say nothing are there
 
 
@@ -141,7 +142,7 @@ class Pool(AbstractEngine):
         how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
         if not worker.ready:
             self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
+            if self._stillborn >= (_KILLED if status < 0 else _STILLBORN):
                 raise EngineError(
                     f"worker processes end before they begin, the last one {how}; use "
                     "engine='threads', or look at what they wrote to stderr."
