@@ -115,8 +115,8 @@ def test_a_training_that_is_lost_is_tried_again_by_the_next_sweep(tmp_path, monk
     pool = Pool(1, retries=0)
     plain = pool._hand_out
 
-    def hand_out_and_kill(supply):
-        plain(supply)
+    def hand_out_and_kill(function, supply):
+        plain(function, supply)
         if pool._staff[0].ready and pool._staff[0].flight:
             os.kill(pool.pids[0], signal.SIGKILL)
 
