@@ -8,6 +8,10 @@ from chione.activations import AbstractActivation, ActivationLike, activation, c
 from chione.base import AbstractResult, checks, cost, result, text_table
 from chione.diagnosis.numbers import power_text, value_text
 from chione.theory import Recommendation, gain
+from chione.theory.depth.advice_rule import USUAL_WIDTH, recommended_weights
+from chione.theory.depth.candidates import Setting
+from chione.theory.depth.initialization import advise
+from chione.theory.depth.weighing import Start
 
 
 @result
@@ -121,10 +125,18 @@ def gain_table(
     """
     depth = checks.integer("depth", depth)
     chosen = tuple(catalogue().values()) if phi is None else (activation(phi),)
-    return GainTable(tuple(_row(act, depth, width) for act in chosen), depth)
+    return GainTable(
+        tuple(_row(act, depth, width, alone=len(chosen) == 1) for act in chosen), depth
+    )
 
 
-def _row(act: AbstractActivation, depth: int, width: int | None) -> GainRow:
-    best = gain(act, depth=depth, width=width)
+def _row(act: AbstractActivation, depth: int, width: int | None, *, alone: bool) -> GainRow:
+    if alone:
+        best = gain(act, depth=depth, width=width)
+    else:  # of the schemes only the one that the table shows
+        units = USUAL_WIDTH if width is None else checks.integer("width", width)
+        start = Start(weights=recommended_weights(depth, units))
+        setting = Setting(depth, units, start)
+        best = advise(act, setting, change=True, beside=("calculate_gain",))
     rule = next((other for other in best.alternatives if other.name == "calculate_gain"), None)
     return GainRow(act.name, best, rule)

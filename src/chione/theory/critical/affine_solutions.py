@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,7 @@ def critical_affine(
     return _affine(act, k, offset, None)
 
 
+@lru_cache(maxsize=128)
 def smallest_affine(act: AbstractActivation, k: float, most: int) -> tuple[AffineSolution, ...]:
     """The first few of :func:`critical_affine` with an offset, for a continuous activation."""
     return _affine(act, k, True, most)

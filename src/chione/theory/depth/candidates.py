@@ -65,15 +65,21 @@ class Candidates:
             first = (self.q - self.b2) / setting.start.q0
         return np.where(np.isfinite(first) & (first > 0.0), first, self.w2)
 
-    def figures(self, table: LayerTable, setting: Setting) -> dict[str, Array]:
-        """All that is weighed, in decades; see ``advice_rule.WEIGHED``."""
+    def figures(
+        self, table: LayerTable, setting: Setting, *, pairs: bool = True
+    ) -> dict[str, Array]:
+        """All that is weighed, in decades; see ``advice_rule.WEIGHED``.
+
+        Without `pairs`, which are most of the work, the distance is left out.
+        """
         n, start = self.w2.size, setting.start
         scaled = self.first(setting)
         first = scaled if setting.scaled else self.w2
         rows: list[Walked] = []
         many = np.concatenate([first * f for f in _INPUTS])
         # inputs of another length: the same first layer, so its variance times theirs
-        walked = walk(table, np.tile(self.w2, 3), np.tile(self.b2, 3), many, setting.depth, start)
+        w2, b2 = np.tile(self.w2, 3), np.tile(self.b2, 3)
+        walked = walk(table, w2, b2, many, setting.depth, start, pairs=pairs)
         rows = [walked.part(slice(i * n, (i + 1) * n)) for i in range(len(_INPUTS))]
         own = rows[0]
         with np.errstate(all="ignore"):
@@ -155,7 +161,8 @@ def holding(c: Candidates, table: LayerTable, setting: Setting) -> dict[str, flo
     past: list[Array] = []
     first = c.first(setting) if setting.scaled else c.w2
     many = np.concatenate([first * f for f in _INPUTS])
-    walk(table, np.tile(c.w2, 3), np.tile(c.b2, 3), many, layers, setting.start, past)
+    w2, b2 = np.tile(c.w2, 3), np.tile(c.b2, 3)
+    walk(table, w2, b2, many, layers, setting.start, past, pairs=False)
     gradient, length, vertex, slopes = np.moveaxis(np.array(past), 1, 0)
     with np.errstate(all="ignore"):
         drift = np.maximum(np.abs(gradient - gradient[:, :1]), np.abs(length - length[:, :1]))

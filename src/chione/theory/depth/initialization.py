@@ -101,15 +101,21 @@ def gain(
 
 
 def advise(
-    act: AbstractActivation, setting: Setting, *, change: bool, trusted: bool = False
+    act: AbstractActivation,
+    setting: Setting,
+    *,
+    change: bool,
+    trusted: bool = False,
+    beside: tuple[str, ...] = SCHEMES,
 ) -> Recommendation:
     """The rule: the best option of an activation in a setting, with its reason and the others.
 
-    With `trusted` the reason says whether infinite width can be trusted.
+    With `trusted` the reason says whether infinite width can be trusted; `beside` names the schemes
+    that are described with it.
     """
     options = Options(act, setting)
     best = options.best(change=change)
-    schemes = tuple(o for o in (options.scheme(name) for name in SCHEMES) if o is not None)
+    schemes = tuple(o for o in (options.scheme(name) for name in beside) if o is not None)
     if best is None:
         changed = options.changes
         why = f"{options.refusal} {changed[0].reason}" if changed else options.refusal

@@ -82,6 +82,7 @@ class Options:
             self._table = None
         self._schemes = dict[str, Weighed]()
         self._changed = dict[str, AbstractActivation]()
+        self._described = dict[tuple[float, float], Recommendation]()
         self._own: list[Weighed] = []
         if self._table is not None:
             self._weigh(self._table)
@@ -146,15 +147,12 @@ class Options:
         sigmas = self._sigmas(name)
         if sigmas is None:
             return None
-        made = option(
-            self.act,
-            name,
-            "scheme",
-            *sigmas,
-            depth=self.setting.depth,
-            q0=self.setting.start.q0,
-        )
-        w = self._schemes.get(name)
+        made = self._described.get(sigmas)
+        if made is None:
+            depth, q0 = self.setting.depth, self.setting.start.q0
+            made = option(self.act, name, "scheme", *sigmas, depth=depth, q0=q0)
+            self._described[sigmas] = made
+        made, w = replace(made, name=name), self._schemes.get(name)
         return made if w is None else _told(made, w, self.setting)
 
     @cached_property
@@ -192,6 +190,9 @@ class Options:
         point = single(found.sigma_w**2, found.sigma_b**2, found.k)
         # the edge of chaos of the changed activation, which holds lengths where the point does not
         many = joined([point, edge(act, table, setting.depth)])
+        least = total(many.figures(table, setting, pairs=False)).min()
+        if not least <= min(REFUSED, self._own[0].cost if self._own else math.inf):
+            return None  # whatever it does to pairs
         figures = many.figures(table, setting)
         costs = total(figures)
         costs[0] -= CRITICAL_BONUS

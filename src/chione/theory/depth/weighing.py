@@ -91,6 +91,8 @@ def walk(
     depth: int,
     start: Start,
     history: list[Array] | None = None,
+    *,
+    pairs: bool = True,
 ) -> Walked:
     r"""Follow lengths, gradients and a pair of inputs.
 
@@ -106,6 +108,8 @@ def walk(
         The inputs.
     history : list, optional
         Is filled with gradient, length, vertex and slopes (as in :class:`Walked`) of each layer.
+    pairs : bool
+        Whether two inputs are followed; the distance is zero decades else.
     """
     n, haar = w2.size, start.haar
     with np.errstate(all="ignore"):
@@ -115,6 +119,7 @@ def walk(
         gap = (1.0 - start.c0) * share
         vertex = share**2 * (-2.0 if haar else 0.0)
         gradient, slopes, coupling = np.zeros(n), np.zeros(n), np.zeros(n)
+        factor = np.zeros(n)
         entering = np.full(n, math.log(start.q0))  # mean square that enters this layer
         # log of the weight gradient of a layer over the first's: entering - gradient so far
         highest = lowest = entering - gradient
@@ -127,11 +132,12 @@ def walk(
             step = log_w2 + steep
             vertex, coupling = (
                 passed**2 * (elastic**2 * vertex + np.exp(fourth) - (3.0 if haar else 1.0)),
-                coupling + _bend(table, log_q) * np.sqrt(np.maximum(vertex, 0.0)),
+                coupling + table.bend(log_q) * np.sqrt(np.maximum(vertex, 0.0)),
             )
             slopes = slopes + 3.0 * np.exp(steeper) - (3.0 if haar else 1.0)
-            factor = table.log_pair_ratio(log_q, gap) + log_w2 + log_q + steep - log_after
-            gap = np.clip(gap * np.exp(factor), 0.0, 2.0)
+            if pairs:
+                factor = table.log_pair_ratio(log_q, gap) + log_w2 + log_q + steep - log_after
+                gap = np.clip(gap * np.exp(factor), 0.0, 2.0)
             gradient, entering = gradient + step, square
             if history is not None:
                 grown = (gradient / _LN10, (log_after - log_first_q) / _LN10)
@@ -151,17 +157,10 @@ def walk(
         figures = (
             gradient / _LN10,
             (highest - lowest) / _LN10,
-            np.log10(gap / (1.0 - start.c0)),
+            np.log10(gap / (1.0 - start.c0)) if pairs else np.zeros(n),
             length / _LN10,
             entering / _LN10,
             vertex,
             slopes + coupling**2,
         )
         return Walked(*(np.where(lost, np.inf, f) for f in figures))
-
-
-def _bend(table: LayerTable, log_q: Array) -> Array:
-    r"""Slope of :math:`\log E\,\phi'^2` in log q."""
-    step = 1e-3
-    ends = [table.moments(log_q + s)[:, 1] for s in (-step, step)]
-    return np.asarray((ends[1] - ends[0]) / (2.0 * step))

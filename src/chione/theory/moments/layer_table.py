@@ -13,7 +13,7 @@ computed by the moments themselves. Between nodes the splines are off by less th
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 # Trapezoids for pairs: exact where phi is smooth on their step, and at kinks too, since the
 # difference of the pair blurs them by sqrt((1 - c) / 2), which is 0.07 or more.
 _STEP_SUM, _STEP_DIFFERENCE, _PAIR_REACH = 0.125, 0.25, 5.5
+_PAIR_EVERY = 2  # nodes in q, of those of the moments: R changes slowly
 _ROOTS = np.array([0.0, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0])  # of 1 - c
 _INTEGRATED = 3  # from this one on; those below follow from the law at a kink
 _FAINT = 1e-290
@@ -51,16 +52,24 @@ class LayerTable:
         q = np.geomspace(_LOWEST * unit, _HIGHEST * unit, n)
         with np.errstate(all="ignore"):
             columns = _moments(phi, q)
-            ratio = _pair_ratios(phi, q, np.exp(columns[:, 1]))
-        known = _longest(np.isfinite(columns).all(axis=1) & np.isfinite(ratio).all(axis=1))
+        known = _longest(np.isfinite(columns).all(axis=1))
         self.usable = known.size >= 8
         if not self.usable:
             return
         self._log_q = np.log(q[known])
         self._moments = CubicSpline(self._log_q, columns[known])
+        self._steep = self._moments.derivative()
         ends = self._log_q[[0, -1]]
-        self._ends = self._moments(ends, 1)[:, :2]
-        self._ratio = RectBivariateSpline(self._log_q, _ROOTS, ratio[known], s=0.0)
+        self._ends = self._steep(ends)[:, :2]
+
+    @cached_property
+    def _ratio(self) -> RectBivariateSpline:
+        """Logarithm of R over log q and the root of 1 - c."""
+        log_q = self._log_q[:: _PAIR_EVERY if self._log_q.size > 4 * _PAIR_EVERY else 1]
+        with np.errstate(all="ignore"):
+            ratio = _pair_ratios(self.phi, np.exp(log_q), np.exp(self._moments(log_q)[:, 1]))
+        good = np.isfinite(ratio).all(axis=1)
+        return RectBivariateSpline(log_q[good], _ROOTS, ratio[good], s=0.0)
 
     @staticmethod
     @lru_cache(maxsize=128)
@@ -76,6 +85,10 @@ class LayerTable:
         slopes = np.where((beyond < 0.0)[..., None], self._ends[0], self._ends[1])
         out[..., :2] += beyond[..., None] * slopes
         return out
+
+    def bend(self, log_q: Array) -> Array:
+        r"""Slope of :math:`\log E\,\phi'^2` in log q."""
+        return np.asarray(self._steep(np.clip(log_q, self._log_q[0], self._log_q[-1]))[..., 1])
 
     def log_pair_ratio(self, log_q: Array, gap: Array) -> Array:
         """Logarithm of R, the distance of images over what the slope alone makes of it."""
