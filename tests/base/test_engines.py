@@ -12,7 +12,7 @@ import pytest
 from engine_programs import alive, gone, script
 
 from chione.base import EngineError, SpecError
-from chione.base.engines import engine, in_order
+from chione.base.engines import cores, engine, in_order
 
 LOCAL = ["here", "threads", "processes"]
 
@@ -61,6 +61,8 @@ def test_a_killed_worker_is_replaced_and_its_task_tried_again(tmp_path):
         before = set(e.pids)
         task = partial(once, str(tmp_path / "mark"))
         assert values(e.run(task, [signal.SIGKILL, 0])) == ["survived", "survived"]
+        values(e.run(time.sleep, [0.05] * 4))
+        assert len(set(e.pids)) == 2
         assert len(set(e.pids) - before) == 1
 
 
@@ -85,7 +87,7 @@ def test_a_worker_has_one_blas_thread_and_the_parent_keeps_its_environment():
 
 SCRIPT = """
 import math, sys
-from chione.base.engines import engine, in_order
+from chione.base.engines import cores, engine, in_order
 print("begun")
 with engine(2) as e:
     print([done.value for done in in_order(e.run(math.sqrt, [4.0, 9.0]))])
@@ -131,6 +133,35 @@ def test_ctrl_c_ends_all_workers_without_a_word_from_them(tmp_path):
     assert gone(pids)
     assert err.count("Traceback") == 1  # that of the script
     assert err.strip().endswith("KeyboardInterrupt")
+
+
+def test_there_are_no_more_processes_than_tasks_or_than_a_machine_bears(monkeypatch):
+    with engine("processes", workers=100_000) as e:
+        assert values(e.run(abs, [-1, -2, -3])) == [1, 2, 3]
+        assert len(e.pids) <= max(3, cores())
+        assert e.workers <= max(16, 4 * cores())
+
+
+def test_a_machine_without_room_for_another_process_does_with_those_it_has(monkeypatch):
+    from chione.base.engines import pool
+
+    plain, started = pool.Worker, []
+
+    def full(inbox):
+        if len(started) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(plain(inbox))
+        return started[-1]
+
+    monkeypatch.setattr(pool, "Worker", full)
+    with engine("processes", workers=4) as e:
+        assert values(e.run(abs, [-1, -2, -3, -4])) == [1, 2, 3, 4]
+        assert len(e.pids) == 1
+    with (
+        pytest.raises(EngineError, match="no worker process can be started"),
+        engine("processes", workers=4),
+    ):
+        pass
 
 
 def test_a_run_that_is_left_early_leaves_nothing_for_the_next_one():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 from chione.base import checks
+from chione.base.engines.cores import cores
 from chione.base.engines.local import Borrowed, Here, Threads
 from chione.base.engines.pool import Pool
 from chione.base.engines.task import AbstractEngine
@@ -91,11 +91,6 @@ def engine(
         f"engine must be one of {', '.join(WORDS)}, the address of a dask scheduler such as "
         f"'tcp://10.0.0.5:8786', or a distributed.Client, but it is {which!r:.60}."
     )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _is(which: Any, word: str) -> bool:
