@@ -58,7 +58,7 @@ def calculate_gain(
     --------
     >>> from chione.torch import calculate_gain
     >>> round(calculate_gain("relu"), 4), round(calculate_gain("gelu"), 4)
-    (1.4142, 1.4082)
+    (1.4142, 1.3988)
     """
     return recommended(activation, param=param, depth=50 if depth is None else depth).sigma_w
 
