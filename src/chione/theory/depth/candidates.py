@@ -35,12 +35,15 @@ class Setting:
         Its inputs and the law of its weights.
     scaled : bool
         Whether the first layer brings inputs to q*; else all layers are equal.
+    shortest : float
+        Mean square below which lengths are not wanted.
     """
 
     depth: int
     width: int
     start: Start
     scaled: bool = False
+    shortest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Candidates:
         return Candidates(*(np.atleast_1d(x[i]) for x in (self.w2, self.b2, self.q)))
 
 
-def edge(act: AbstractActivation, table: LayerTable, depth: int) -> Candidates:
+def edge(act: AbstractActivation, table: LayerTable, setting: Setting) -> Candidates:
     """The edge of chaos at each length that is tried, where sigma_b^2 is not negative.
 
     Also where lengths leave it, if that comes to little over the depth.
@@ -119,7 +122,8 @@ def edge(act: AbstractActivation, table: LayerTable, depth: int) -> Candidates:
         b2 = q - w2 * np.exp(m[:, 0])
         chi = w2 * np.exp(m[:, 0]) * m[:, 2] / q
         good = np.isfinite(w2) & (b2 >= 1e-6 * q)
-        good &= np.log(np.maximum(chi, 1e-3)) <= min(LEAVING_LAYER, LEAVING / depth)
+        good &= np.log(np.maximum(chi, 1e-3)) <= min(LEAVING_LAYER, LEAVING / setting.depth)
+        good &= q >= setting.shortest
     return Candidates(w2[good], b2[good], q[good])
 
 
@@ -137,6 +141,11 @@ def critical_starts(found: Criticality, setting: Setting) -> list[tuple[int, Can
             starts = np.array([q])
         else:  # K* = 0: the deeper the network, the smaller lengths have to start
             starts = _STARTS * w2 * setting.start.q0
+            if setting.shortest > 0.0:
+                continue  # they fade below any
+        starts = starts[starts >= setting.shortest]
+        if starts.size == 0:
+            continue
         out.append((i, Candidates(np.full(starts.size, w2), np.full(starts.size, b2), starts)))
     return out
 

@@ -92,7 +92,7 @@ class Options:
         """Critical points, the best of the edge of chaos, and the schemes, in one walk."""
         setting = self.setting
         groups: list[tuple[int | str | None, Candidates]] = [*critical_starts(self.found, setting)]
-        line = edge(self.act, table, setting.depth)
+        line = edge(self.act, table, setting)
         if line.q.size:
             groups.append((None, line))
         else:
@@ -117,7 +117,12 @@ class Options:
                 self._own.append(w)
             else:
                 self.refusal += _refused(w, setting)
-        self._own.sort(key=lambda w: w.cost - (CRITICAL_BONUS if w.label is not None else 0.0))
+        self._own.sort(key=self._rank)
+
+    @staticmethod
+    def _rank(w: Weighed) -> float:
+        """Cost, less for a critical point."""
+        return w.cost - (0.0 if w.label is None else CRITICAL_BONUS)
 
     def _sigmas(self, name: str) -> tuple[float, float] | None:
         width = self.setting.width
@@ -190,7 +195,7 @@ class Options:
         act, setting = found.activation, self.setting
         point = single(found.sigma_w**2, found.sigma_b**2, found.k)
         # the edge of chaos of the changed activation, which holds lengths where the point does not
-        many = joined([point, edge(act, table, setting.depth)])
+        many = joined([point, edge(act, table, setting)])
         least = total(many.figures(table, setting, pairs=False)).min()
         if not least <= min(REFUSED, self._own[0].cost if self._own else math.inf):
             return None  # whatever it does to pairs

@@ -48,6 +48,7 @@ class Recipe:
         return self.target != "none"
 
 
+_WAVES = 1.0  # mean square that waves start with at least
 _STABLE = 0.9  # chi_parallel below which lengths return by themselves within a few layers
 
 
@@ -65,7 +66,10 @@ def recipe(
     It is meant for a first layer that is `scaled` to that length, or for layers that are all equal.
     """
     law = recommended_weights(depth, width) if weights == "auto" else weights
-    best = advise(phi, Setting(depth, width, Start(weights=law), scaled), change=False)
+    # waves are meant to be no straight lines: a picture is learned from their frequencies
+    shortest = _WAVES if scaled and phi.name in ("sin", "cos") else 0.0
+    setting = Setting(depth, width, Start(weights=law), scaled, shortest)
+    best = advise(phi, setting, change=False)
     if not best.exists:
         return Recipe(phi.name, math.nan, math.nan, 1.0, "none", best.sentence)
     length = (best.first_layer * best.sigma_w) ** 2 + best.sigma_b**2
