@@ -117,8 +117,8 @@ def affine(table: SchemeTable) -> str:
 
 def losses(table: SchemeTable, ours: str) -> str:
     """Each cell where it is worse, with the best of the schemes that are better there."""
-    best = {}
-    for gap in table.losses(ours):
+    best, gaps = {}, table.losses(ours)
+    for gap in gaps:
         if gap.other not in OURS:
             best.setdefault((gap.activation, gap.depth, gap.optimizer), gap)
     if not best:
@@ -128,7 +128,7 @@ def losses(table: SchemeTable, ours: str) -> str:
     for cell, gap in best.items():
         others = [
             g.other
-            for g in table.losses(ours)
+            for g in gaps
             if (g.activation, g.depth, g.optimizer) == cell and g.other not in (gap.other, *OURS)
         ]
         values = (gap.other, f"{gap.theirs:.2f}", f"{gap.ours:.2f}", ", ".join(others))
@@ -140,13 +140,14 @@ def overview(table: SchemeTable) -> str:
     """For each scheme: in how many cells it trains, its mean accuracy, how often none is better."""
     head = ["scheme", "cells that train", "above 0.9", "none better", "mean of the medians"]
     lines = [row(head), rule(head)]
-    at = list(np.ndindex(table.median.shape[:3]))
+    found = table.median
+    at = list(np.ndindex(found.shape[:3]))
     for k, scheme in enumerate(table.scheme):
-        medians = table.median[..., k]
+        medians = found[..., k]
         rivals = [
             all(compared(table.test_accuracy[(*c, j)], table.test_accuracy[(*c, k)]) <= 0
                 for j in range(len(table.scheme)))
-            for c in at if table.median[(*c, k)] > UNTRAINED
+            for c in at if medians[c] > UNTRAINED
         ]  # fmt: skip
         cells = [
             str(int(np.sum(medians > UNTRAINED))),

@@ -129,6 +129,8 @@ SPECIAL: dict[tuple[str, str], list[Any]] = {
     ("first_order_slope", "terms"): [20, 100],
     ("basins", "n_steps"): [20],
     ("simulate", "observe"): [("lengths",), "all"],
+    **{(name, "engine"): [None, "here"] for name in ("simulate", "gaussian_limit")},
+    ("simulate_spectrum", "engine"): [None, "here"],
     ("critical_energy", "ratio"): [0.3, 0.6],
     ("hessian_spectrum", "ratio"): [0.3, 0.6],
     ("normalizing_parameter", "bracket"): [(0.1, 1.0)],

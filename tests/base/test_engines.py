@@ -7,11 +7,12 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from engine_programs import alive, gone, script
 
 from chione.base import EngineError, SpecError
-from chione.base.engines import engine, in_order
+from chione.base.engines import cores, engine, in_order
 
 LOCAL = ["here", "threads", "processes"]
 
@@ -60,6 +61,8 @@ def test_a_killed_worker_is_replaced_and_its_task_tried_again(tmp_path):
         before = set(e.pids)
         task = partial(once, str(tmp_path / "mark"))
         assert values(e.run(task, [signal.SIGKILL, 0])) == ["survived", "survived"]
+        values(e.run(time.sleep, [0.05] * 4))
+        assert len(set(e.pids)) == 2
         assert len(set(e.pids) - before) == 1
 
 
@@ -84,7 +87,7 @@ def test_a_worker_has_one_blas_thread_and_the_parent_keeps_its_environment():
 
 SCRIPT = """
 import math, sys
-from chione.base.engines import engine, in_order
+from chione.base.engines import cores, engine, in_order
 print("begun")
 with engine(2) as e:
     print([done.value for done in in_order(e.run(math.sqrt, [4.0, 9.0]))])
@@ -94,7 +97,7 @@ with engine(2) as e:
 @pytest.mark.parametrize("feed", [None, "stdin"])
 def test_a_script_without_a_main_guard_runs_once(tmp_path, feed):
     process, code = script(tmp_path, SCRIPT, feed=feed)
-    out, err = process.communicate(code if feed else None, timeout=60)
+    out, err = process.communicate(code if feed else None, timeout=240)
     assert (out, err) == ("begun\n[2.0, 3.0]\n", "")
 
 
@@ -126,10 +129,39 @@ def test_ctrl_c_ends_all_workers_without_a_word_from_them(tmp_path):
     process, _ = script(tmp_path, SLEEPER)
     pids = [int(x) for x in process.stdout.readline().split()]
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: also before workers are ready
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert gone(pids)
     assert err.count("Traceback") == 1  # that of the script
     assert err.strip().endswith("KeyboardInterrupt")
+
+
+def test_there_are_no_more_processes_than_tasks_or_than_a_machine_bears(monkeypatch):
+    with engine("processes", workers=100_000) as e:
+        assert values(e.run(abs, [-1, -2, -3])) == [1, 2, 3]
+        assert len(e.pids) <= max(3, cores())
+        assert e.workers <= max(16, 4 * cores())
+
+
+def test_a_machine_without_room_for_another_process_does_with_those_it_has(monkeypatch):
+    from chione.base.engines import pool
+
+    plain, started = pool.Worker, []
+
+    def full(inbox):
+        if len(started) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(plain(inbox))
+        return started[-1]
+
+    monkeypatch.setattr(pool, "Worker", full)
+    with engine("processes", workers=4) as e:
+        assert values(e.run(abs, [-1, -2, -3, -4])) == [1, 2, 3, 4]
+        assert len(e.pids) == 1
+    with (
+        pytest.raises(EngineError, match="no worker process can be started"),
+        engine("processes", workers=4),
+    ):
+        pass
 
 
 def test_a_run_that_is_left_early_leaves_nothing_for_the_next_one():
@@ -196,7 +228,7 @@ def test_something_of_the_script_itself_is_told_in_one_sentence(tmp_path):
         list(e.run(own, [1, 2]))
     """
     process, _ = script(tmp_path, code)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert "cannot find something that the running script or notebook itself defines" in err
     assert "move it into a module" in err
 
@@ -220,6 +252,11 @@ def test_results_in_order_wait_for_no_more_than_allowed():
     [
         ({"which": "proceses"}, "one of here, threads, processes, dask"),
         ({"which": 2.5}, "engine must be one of"),
+        ({"which": True}, "engine must be one of"),
+        ({"which": np.ones(3)}, "engine must be one of"),
+        ({"which": np.ones(3), "scheduler": "tcp://a:1"}, "a scheduler belongs to"),
+        ({"which": 2, "workers": 3}, "engine must be one of"),
+        ({"scheduler": 8786}, "scheduler must be an address such as"),
         ({"which": "threads", "scheduler": "tcp://a:1"}, "a scheduler belongs to engine='dask'"),
         ({"scheduler": "somewhere"}, "scheduler must be an address such as"),
     ],

@@ -178,7 +178,7 @@ def test_a_local_cluster_ends_with_its_parent_and_needs_no_main_guard(tmp_path, 
         os.killpg(process.pid, signum)
     else:
         process.kill()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert gone(pids)
     if signum == signal.SIGINT:
         assert err.count("Traceback") == 1, err
@@ -197,12 +197,12 @@ def test_a_scheduler_that_goes_away_ends_the_run_in_a_sentence(tmp_path):
             os.kill(cluster.pid, signal.SIGKILL)
     """
     process, _ = script(tmp_path, code)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert err.count("Traceback") == 1, err
-    assert err.strip().endswith(
+    assert (
         "EngineError: the dask scheduler has gone away or has cancelled the tasks; what was "
         "finished before is not affected, so start again when the cluster is back."
-    )
+    ) in err
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):

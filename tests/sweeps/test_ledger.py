@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chione import gain
 from chione.base import SpecError
 from chione.sweeps.ledger import VERSION, Ledger
 from chione.sweeps.locks import kind_of
@@ -24,12 +25,32 @@ OTHER = Training(
     "gelu", 1.0, 0.0, depth=30, width=100, scheme="chione", weights="orthogonal", optimizer="adam",
     rate=1e-3, steps=150, batch=32, dropout=0.1, dtype="float64", data="0" * 64, seed=7, until=0.9,
 )  # fmt: skip
+ADVISED = [
+    ("tanh", 50, 1.099596, 0.0365434017), ("gelu", 10, 1.40821101, 0.415839381),
+    ("silu", 50, 1.0, 0.0), ("relu", 50, 2**0.5, 0.0),
+]  # fmt: skip
 
 
 def test_keys_are_those_of_yesterday():
     """A change here trains all ledgers of all users anew: raise SCHEMA if it is meant."""
     assert BASE.key == "8433055d3ea1a00d0b1d386ad47b849c"
-    assert OTHER.key == "f178c7e1758946bc654c83613590509d"
+    assert OTHER.key == "c72162c8e041dd8bb2de291e25936c79"
+
+
+def test_trainings_by_advice_have_keys_of_the_advice_they_follow(monkeypatch):
+    before = OTHER.key, BASE.key  # of the scheme "chione", and of sigmas
+    monkeypatch.setattr("chione.sweeps.training.ADVICE", 2)
+    assert OTHER.key != before[0]
+    assert BASE.key == before[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "sigma_w", "sigma_b"), ADVISED, ids=[f"{a[0]} {a[1]}" for a in ADVISED]
+)
+def test_advice_is_that_of_the_version_in_the_keys(name, depth, sigma_w, sigma_b):
+    """Red where `gain` advises otherwise: raise ADVICE, or ledgers give outcomes of old advice."""
+    best = gain(name, depth=depth, width=64)
+    assert (best.sigma_w, best.sigma_b) == pytest.approx((sigma_w, sigma_b), rel=1e-5, abs=1e-9)
 
 
 def test_the_same_numbers_of_another_type_are_the_same_training():

@@ -115,9 +115,9 @@ def test_a_training_that_is_lost_is_tried_again_by_the_next_sweep(tmp_path, monk
     pool = Pool(1, retries=0)
     plain = pool._hand_out
 
-    def hand_out_and_kill(supply):
-        plain(supply)
-        if pool._staff[0].ready and pool._staff[0].flight:
+    def hand_out_and_kill(function, supply):
+        plain(function, supply)
+        if any(worker.ready and worker.flight for worker in pool._staff):
             os.kill(pool.pids[0], signal.SIGKILL)
 
     with pool:

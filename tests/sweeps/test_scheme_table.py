@@ -48,6 +48,14 @@ def test_a_cell_is_better_only_with_a_gap_and_nine_pairings_in_ten():
     assert compared(a, [0.89, 0.89, 0.89, 0.89, 0.99]) == 0  # 20 of 25 pairings
 
 
+def test_pairings_are_counted_exactly():
+    a, b = np.array([0.90, 0.91, 0.92, 0.93, 0.94]), np.array([0.80, 0.81, 0.82, 0.83, 0.92])
+    # 22 wins and one tie of 25 pairings are nine tenths; a hair less is not
+    assert compared(a, b) == 1
+    assert compared(b, a) == -1
+    assert compared(a, [*b[:4], 0.9200001]) == 0
+
+
 def test_two_guesses_are_level_whatever_their_difference():
     assert compared(GUESSES, [0.05] * 5) == 0
     assert compared(GUESSES, [np.nan] * 5) == 0

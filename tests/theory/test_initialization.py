@@ -111,8 +111,8 @@ def test_depth_decides_between_the_critical_point_and_the_edge_of_chaos():
     assert "Against it" in deep.reason
 
 
-def test_the_sigmoid_is_recommended_beyond_its_large_threshold():
-    best = gain("sigmoid")
+def test_the_sigmoid_unchanged_is_recommended_beyond_its_large_threshold():
+    best = gain("sigmoid", change=False)
     assert best.kind == "edge of chaos"
     assert best.sigma_w > 10.149
     assert best.q_star.value > 45.6
@@ -299,3 +299,16 @@ def test_a_distance_goes_on_shrinking_where_it_is_too_small_for_a_sum(name):
     exact = float(np.log10(curves.one_minus_c[-1] / 0.1))
     assert exact < -15.0
     assert abs(made.log10_distance - exact) < 0.05
+
+
+def test_mirror_images_of_an_affine_change_are_offered_once():
+    best = gain("sigmoid", depth=50)  # sigmoid(-x) = 1 - sigmoid(x)
+    changes = [o for o in (best, *best.alternatives) if o.name == "affine change"]
+    assert len(changes) == 1
+
+
+@pytest.mark.parametrize(("name", "does"), [("softshrink", "holds lengths"), ("tanh", "attracts")])
+def test_what_a_fixed_point_does_to_lengths_is_said_as_its_slope_has_it(name, does):
+    best = gain(name, depth=50, width=256)
+    assert does in best.reason
+    assert ("lengths are forgotten" in best.reason) == (best.chi_parallel.value < 0.995)

@@ -125,7 +125,7 @@ def _checks(results: dict[str, BoundaryResult], quick: bool) -> list[Check]:
         if not quick:
             out += [
                 Check(f"{name}: log2 of a / 6 on the {c.side} side, by {c.scale}",
-                      math.log2(c.a / USUAL), 0.0, 1.0)
+                      math.log2(c.a / USUAL), 0.0, math.log2(3.0))
                 for c in (found.constant(side) or found.constant(side, "xi_chi") for side in SIDES)
                 if c is not None
             ]  # fmt: skip

@@ -38,7 +38,7 @@ def scheme_picture(
     Parameters
     ----------
     accuracy : ndarray, shape (A, D, O, C, S)
-        Test accuracies; NaN is drawn as 0.
+        Test accuracies; NaN is left out, and a cell without any number drawn at 0.
     activations, optimizers, schemes : sequences of str, lengths A, O and C
         What was combined.
     depths : ndarray, shape (D,)
@@ -47,7 +47,7 @@ def scheme_picture(
     panels = {
         f"{name} {depth}": Panel(
             partial(
-                _draw, accuracy=np.nan_to_num(accuracy[:, d, o]), activations=activations,
+                _draw, accuracy=_known(accuracy[:, d, o]), activations=activations,
                 schemes=schemes, title=f"{depth} layers, {name}", legend=(d, o) == (0, 0),
             ),
             (3.4, 1.1 + 0.42 * len(activations)),
@@ -56,6 +56,11 @@ def scheme_picture(
         for d, depth in enumerate(depths)
     }  # fmt: skip
     return Picture(panels, columns=len(depths))
+
+
+def _known(accuracy: Array) -> Array:
+    """NaN replaced by the first number of its cell: neither median nor range change."""
+    return np.where(np.isnan(accuracy), np.nan_to_num(accuracy[..., :1]), accuracy)
 
 
 def _draw(

@@ -162,7 +162,7 @@ def simulate(
         ntk=(ntk, False), replicas=(replicas, 1), positions=(positions, None),
     )  # fmt: skip
     count = checks.integer("n_networks", n_networks)
-    side = min(at_a_time(engine, workers), count)
+    side = at_a_time(engine, workers, count)
     checks.integer("batch", batch)
     checks.integer("memory", memory)
     with cost.allowing(effort):
@@ -187,7 +187,7 @@ def simulate(
         )
     with quiet():
         edges = _edges(plan, memory // side)
-    with runner_of(engine, workers if engine is not None else side) as runner:
+    with runner_of(engine, workers, count) as runner:
         measuring = Measuring(plan, memory // runner.workers, edges)
         networks = one_by_one(measuring, range(count), runner, batch=batch)
         moments = _averaged(networks, count, progress)

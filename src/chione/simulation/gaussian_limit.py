@@ -160,7 +160,7 @@ def gaussian_limit(
     limit = np.exp(-0.5 * np.einsum("fa,ab,fb->f", omega, k, omega))
     target = np.concatenate([limit, np.zeros(len(limit))])
     rows = []
-    with runner_of(engine, workers) as runner:
+    with runner_of(engine, workers, count) as runner:
         for place, n in enumerate(tried):
             net = replace(network, width=(*(n,) * (network.depth - 1), outputs), input_width=first)
             numbers = range(place * count, (place + 1) * count)  # other networks at each width

@@ -15,7 +15,7 @@ from chione.simulation.layers import Row
 from chione.simulation.network_costs import check_network
 from chione.simulation.network_result import QUANTITIES, NetworkSimulation, SimulatedRow
 from chione.simulation.rows import Key, looked_at, measure
-from chione.simulation.side_by_side import at_a_time, one_by_one, runner_of
+from chione.simulation.side_by_side import one_by_one, runner_of
 from chione.simulation.streams import entropy
 
 
@@ -110,7 +110,6 @@ def simulate_network(
             f"inputs= are {given.shape[1]}, but the memories of the network have "
             f"{network.input.count} inputs; hand in as many."
         )
-    side = min(at_a_time(engine, workers), count)
     with cost.allowing(effort):
         n_inputs = network.input.count if given is None else given.shape[1]
         check_network(
@@ -130,7 +129,7 @@ def simulate_network(
     rows: list[Row] = []
     measured = partial(_measured, network, given, copies, start, bool(ntk), most)
     try:
-        with runner_of(engine, workers if engine is not None else side) as runner:
+        with runner_of(engine, workers, count) as runner:
             for values, places in one_by_one(measured, range(count), runner):
                 rows = places
                 with np.errstate(all="ignore"):

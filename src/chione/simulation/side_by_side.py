@@ -12,18 +12,18 @@ T = TypeVar("T")
 _ROUNDS = 4  # pieces of work for each worker, so that none waits long for the last
 
 
-def at_a_time(which: Any, workers: int | None) -> int:
-    """How many networks will run on this machine, before anything is started."""
+def at_a_time(which: Any, workers: int | None, count: int) -> int:
+    """How many of the networks will run on this machine, before anything is started."""
     if workers is not None:
-        return checks.integer("workers", workers)
-    return cores() if which in ("threads", "processes", "dask") else 1
+        return min(checks.integer("workers", workers), count)
+    return min(cores(), count) if isinstance(which, str) and which != "here" else 1
 
 
-def runner_of(which: Any, workers: int | None) -> AbstractEngine:
+def runner_of(which: Any, workers: int | None, count: int) -> AbstractEngine:
     """The engine of a simulation: threads by default, since NumPy leaves them room."""
     if which is None:
-        which = "here" if workers in (None, 1) else "threads"
-    return engine(which, workers=workers)
+        which = "here" if at_a_time(which, workers, count) == 1 else "threads"
+    return engine(which, workers=None if workers is None else at_a_time(which, workers, count))
 
 
 def one_by_one(

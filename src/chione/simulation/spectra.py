@@ -14,7 +14,7 @@ from chione.base import EPS, AbstractResult, Array, ConvergenceError, along, che
 from chione.networks import MLP, as_network
 from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import GradedProduct
-from chione.simulation.side_by_side import at_a_time, one_by_one, runner_of
+from chione.simulation.side_by_side import one_by_one, runner_of
 from chione.simulation.streams import Purpose, entropy, stream
 from chione.simulation.weights import dense_weights
 
@@ -132,8 +132,7 @@ def simulate_spectrum(
     seed = entropy(seed)
     values, resolved = [], []
     logs = partial(_logs, network, seed, start, q, how)
-    side = min(at_a_time(engine, workers), n)
-    with runner_of(engine, workers if engine is not None else side) as runner:
+    with runner_of(engine, workers, n) as runner:
         for log, ok in one_by_one(logs, range(n), runner):
             values.append(log)
             resolved.append(ok)

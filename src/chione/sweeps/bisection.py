@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from chione.base import SpecError
 
+_DEEPEST, _FINEST = 10**6, 1.001
+
 
 def ladder(shallowest: int, deepest: int, ratio: float) -> tuple[int, ...]:
     """Whole numbers from `shallowest` to `deepest`, each about `ratio` times the one before.
@@ -21,12 +23,13 @@ def ladder(shallowest: int, deepest: int, ratio: float) -> tuple[int, ...]:
     >>> ladder(1, 40, 2.0)
     (1, 2, 5, 10, 20, 40)
     """
-    if not 1 <= shallowest < deepest:
+    if not 1 <= shallowest < deepest <= _DEEPEST:
         raise SpecError(
-            f"depth must be LOW and HIGH with 1 <= LOW < HIGH, but it is {shallowest}:{deepest}."
+            f"depth must be LOW and HIGH with 1 <= LOW < HIGH <= {_DEEPEST}, but they are "
+            f"{str(shallowest)[:20]} and {str(deepest)[:20]}."
         )
-    if not 1.0 < ratio <= 10.0:
-        raise SpecError(f"ratio must lie above 1 and at most at 10, but it is {ratio!r}.")
+    if not _FINEST <= ratio <= 10.0:
+        raise SpecError(f"ratio must lie between {_FINEST} and 10, but it is {ratio!r}.")
     steps = max(1, math.ceil(math.log(deepest / shallowest) / math.log(ratio)))
     growth = (deepest / shallowest) ** (1.0 / steps)
     return tuple(sorted({round(shallowest * growth**k) for k in range(steps + 1)}))

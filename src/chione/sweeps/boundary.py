@@ -14,7 +14,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from chione.base import SpecError, cost
+import numpy as np
+
+from chione.base import SpecError, checks, cost
 from chione.base.engines import engine as choose_engine
 from chione.sweeps.bisection import ladder
 from chione.sweeps.boundary_result import USUAL, BoundaryResult
@@ -121,7 +123,7 @@ def boundary(
     >>> bool(found.depth[0] < found.depth[1])
     True
     """
-    rungs = ladder(*_pair(depth), ratio)
+    rungs = ladder(*_pair(depth), checks.finite("ratio", ratio))
     plan = SweepPlan(
         activation, sigma_w=sigma_w, sigma_b=sigma_b, depth=rungs, width=width, weights=weights,
         optimizer=optimizer, rate=RATES.get(optimizer, (0.1,)) if rate is None else rate,
@@ -143,13 +145,12 @@ def boundary(
 
 
 def _pair(depth: Any) -> tuple[int, int]:
-    try:
-        low, high = (int(d) for d in depth)
-    except (TypeError, ValueError):
+    ends = [] if isinstance(depth, str) or not np.iterable(depth) else list(depth)
+    if len(ends) != 2:
         raise SpecError(
             f"depth must be two whole numbers, as in (1, 200), but it is {depth!r:.60}."
-        ) from None
-    return low, high
+        )
+    return checks.integer("depth", ends[0]), checks.integer("depth", ends[1])
 
 
 def _check(plan: SweepPlan, share: float) -> None:

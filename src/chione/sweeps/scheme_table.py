@@ -84,10 +84,12 @@ def compared(a: ArrayLike, b: ArrayLike) -> int:
     """
     x, y = (np.maximum(_measured(v), UNTRAINED) for v in (a, b))
     gap = float(np.median(x) - np.median(y))
-    wins = np.mean(x[:, None] > y) + 0.5 * np.mean(x[:, None] == y)
-    if gap > LEAST and wins >= PAIRINGS:
+    # counted in halves, which floats hold exactly
+    wins = float(np.sum(x[:, None] > y) + 0.5 * np.sum(x[:, None] == y))
+    enough = PAIRINGS * x.size * y.size
+    if gap > LEAST and wins >= enough:
         return 1
-    return -1 if -gap > LEAST and 1.0 - wins >= PAIRINGS else 0
+    return -1 if -gap > LEAST and x.size * y.size - wins >= enough else 0
 
 
 def _measured(accuracies: ArrayLike) -> Array:
@@ -160,9 +162,9 @@ class SchemeTable(AbstractResult):
     @property
     def median(self) -> Array:
         """Median test accuracy over the seeds that were trained, shape (A, D, O, C); 0 if none."""
-        shape = self.test_accuracy.shape
-        rows = self.test_accuracy.reshape(-1, shape[-1])
-        return np.array([np.median(_measured(row)) for row in rows]).reshape(shape[:-1])
+        known = ~np.isnan(self.test_accuracy)
+        filled = np.where(known | (known.sum(-1, keepdims=True) > 0), self.test_accuracy, 0.0)
+        return np.asarray(np.nanmedian(filled, axis=-1))
 
     @property
     def median_steps(self) -> Array:
@@ -183,13 +185,13 @@ class SchemeTable(AbstractResult):
     def tally(self, ours: str, other: str, *, depth: int | None = None) -> Tally:
         """Count the cells, all or of one depth, in which `ours` is better, level and worse."""
         i, j = self._place("scheme", ours), self._place("scheme", other)
-        counts = {1: 0, 0: 0, -1: 0}
+        counts, median = {1: 0, 0: 0, -1: 0}, self.median
         untrained = 0
         for at in self._cells():
             if depth is not None and int(self.depth[at[1]]) != depth:
                 continue
             a, b = self.test_accuracy[(*at, i)], self.test_accuracy[(*at, j)]
-            if max(self.median[(*at, i)], self.median[(*at, j)]) <= UNTRAINED:
+            if max(median[(*at, i)], median[(*at, j)]) <= UNTRAINED:
                 untrained += 1
             else:
                 counts[compared(a, b)] += 1
@@ -197,12 +199,12 @@ class SchemeTable(AbstractResult):
 
     def losses(self, ours: str) -> tuple[Gap, ...]:
         """Every cell in which `ours` is worse than another scheme, the largest gaps first."""
-        i, found = self._place("scheme", ours), []
+        i, found, median = self._place("scheme", ours), [], self.median
         for at in self._cells():
             for j, other in enumerate(self.scheme):
                 if compared(self.test_accuracy[(*at, i)], self.test_accuracy[(*at, j)]) < 0:
                     a, d, o = at
-                    mine, best = (float(self.median[(*at, k)]) for k in (i, j))
+                    mine, best = (float(median[(*at, k)]) for k in (i, j))
                     cell = (self.activation[a], int(self.depth[d]), self.optimizer[o])
                     found.append(Gap(*cell, other, mine, best))
         return tuple(sorted(found, key=lambda g: g.ours - g.theirs))
@@ -220,9 +222,9 @@ class SchemeTable(AbstractResult):
 
     def __str__(self) -> str:
         head = ("activation", "depth", "optimizer", *self.scheme)
-        rows = []
+        rows, median = [], self.median
         for a, d, o in self._cells():
-            cells = [f"{m:.2f}" for m in self.median[a, d, o]]
+            cells = [f"{m:.2f}" for m in median[a, d, o]]
             rows.append((self.activation[a], str(self.depth[d]), self.optimizer[o], *cells))
         about = (
             f"Median test accuracy over {len(self.seed)} seeds, {self.data}, width {self.width}, "

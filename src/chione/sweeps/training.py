@@ -13,6 +13,8 @@ from chione.networks import WEIGHT_LAWS
 
 SCHEMA = 1
 """Version of what a training means: raised when the same words would train otherwise."""
+ADVICE = 1
+"""Version of what the scheme "chione" draws: raised when :func:`chione.gain` advises otherwise."""
 
 SCHEMES = (
     "sigmas",
@@ -119,7 +121,10 @@ class Training:
     @property
     def key(self) -> str:
         """Identity: a hash of all parameters and of what they mean."""
-        text = json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, allow_nan=False)
+        told = {"schema": SCHEMA, **asdict(self)}
+        if self.scheme == "chione":
+            told["advice"] = ADVICE
+        text = json.dumps(told, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 from chione.base import checks
+from chione.base.engines.cores import cores
 from chione.base.engines.local import Borrowed, Here, Threads
 from chione.base.engines.pool import Pool
 from chione.base.engines.task import AbstractEngine
@@ -62,7 +62,7 @@ def engine(
         which, workers = None, which
     count = None if workers is None else min(checks.integer("workers", workers), _MOST)
     if scheduler is not None:
-        if which not in (None, "dask"):
+        if not (which is None or _is(which, "dask")):
             raise SpecError(
                 f"a scheduler belongs to engine='dask', but engine is {which!r:.40}; leave one "
                 "away."
@@ -75,13 +75,13 @@ def engine(
             )
     if which is None:
         which = "here" if count in (None, 1) else "processes"
-    if which == "here":
+    if _is(which, "here"):
         return Here()
-    if which == "threads":
+    if _is(which, "threads"):
         return Threads(count or cores())
-    if which == "processes":
+    if _is(which, "processes"):
         return Pool(count or cores())
-    if which == "dask" or _address(which) or _is_client(which):
+    if _is(which, "dask") or _address(which) or _is_client(which):
         from chione.base.engines.cluster import Dask  # needs an extra, so only here
 
         return Dask(which, workers=count or cores())
@@ -93,9 +93,8 @@ def engine(
     )
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def _is(which: Any, word: str) -> bool:
+    return isinstance(which, str) and which == word  # an array would be compared entry by entry
 
 
 def _address(which: Any) -> bool:

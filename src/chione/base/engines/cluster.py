@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -109,25 +110,43 @@ class Dask(AbstractEngine):
         shared = self._client.submit(_kept, body, pure=False)
         window = Window(tasks, ahead)
         ended: SimpleQueue[Future] = SimpleQueue()
-        flight: dict[Future, int] = {}
+        flight: dict[Future, tuple[int, bytes]] = {}
+        # dask counts a death against all tasks of a worker, those that only waited there too; so
+        # each of them is tried once more, with no other beside it
+        suspects: deque[tuple[int, bytes]] = deque()
+        alone = False
+
+        def submit(index: int, sent: bytes) -> None:
+            future = self._client.submit(_call, __version__, shared, sent, pure=False)
+            flight[future] = index, sent
+            future.add_done_callback(ended.put)
+
         try:
             while True:
-                while len(flight) < IN_FLIGHT * max(1, self._count()) and window.open:
+                while not alone and len(flight) < self._room() and window.open:
                     index, task = window.take()
-                    sent = packed(f"task number {index}", task, dumps)
-                    future = self._client.submit(_call, __version__, shared, sent, pure=False)
-                    flight[future] = index
-                    future.add_done_callback(ended.put)
+                    submit(index, packed(f"task number {index}", task, dumps))
                 if not flight:
-                    return
+                    alone = bool(suspects)
+                    if not alone:
+                        return
+                    submit(*suspects.popleft())
                 future = self._next(ended)
-                index = flight.pop(future)
+                index, sent = flight.pop(future)
                 done = _done(index, future)
+                if not alone and done.failure is not None and done.failure.kind == LOST:
+                    suspects.append((index, sent))
+                    continue
+                alone = False
                 window.end(index)
                 yield done
         finally:
             if flight and self._client.status == "running":
                 self._client.cancel(list(flight), force=True)
+
+    def _room(self) -> int:
+        """How many tasks may be in flight."""
+        return IN_FLIGHT * max(1, self._count())
 
     def _count(self) -> int:
         """Threads of all workers, which may come and go."""
@@ -231,7 +250,7 @@ def _done(index: int, future: Future) -> Done:
 
     try:
         word, body = future.result()
-    except CancelledError:
+    except (CancelledError, OSError):  # what a task itself raises comes as its value
         raise _gone() from None
     except KilledWorker as err:
         died = f"workers that died while they ran it: {err.allowed_failures + 1}, the last one was "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
+from chione.base.engines.cores import cores
 from chione.base.engines.task import (
     IN_FLIGHT,
     LOST,
@@ -21,6 +22,7 @@ from chione.base.engines.task import (
 from chione.base.engines.worker import Inbox, Worker
 from chione.base.errors import EngineError
 
+_FEW = 16  # processes that every machine may have, whatever its cores
 _RETRIES = 2  # a task that has killed three workers is the reason itself
 _STILLBORN = 3  # workers in a row that end before they could begin: the next one would too
 _KILLED = 30  # the same where something kills them, which may have an end
@@ -33,7 +35,7 @@ class Pool(AbstractEngine):
     Parameters
     ----------
     workers : int
-        Number of processes.
+        Number of processes; there are never more than tasks, nor than four for each core.
     retries : int
         How often a task is given to another worker when the one that ran it died.
 
@@ -45,7 +47,7 @@ class Pool(AbstractEngine):
     """
 
     def __init__(self, workers: int, *, retries: int = _RETRIES) -> None:
-        self.workers = workers
+        self.workers = min(workers, max(_FEW, 4 * cores()))
         self._retries = retries
         self._inbox: Inbox = SimpleQueue()
         self._staff: list[Worker] = []
@@ -53,10 +55,13 @@ class Pool(AbstractEngine):
         self._running = False
 
     def __enter__(self) -> Self:
-        self._hire()
+        while len(self._staff) < min(self.workers, cores()) and self._hire():
+            pass  # they start side by side while the caller prepares the tasks; more as needed
         return self
 
     def __exit__(self, *_: object) -> None:
+        for worker in self._staff:
+            worker.kill()
         for worker in self._staff:
             worker.close()
         self._staff.clear()
@@ -82,11 +87,8 @@ class Pool(AbstractEngine):
                 worker.close()
 
     def _run(self, function: bytes, supply: _Supply) -> Iterator[Done]:
-        self._hire()
-        for worker in self._staff:
-            worker.send("function", 0, function)
         while True:
-            self._hand_out(supply)
+            self._hand_out(function, supply)
             if not any(worker.flight for worker in self._staff):
                 return
             worker, message = self._next()
@@ -94,28 +96,35 @@ class Pool(AbstractEngine):
                 continue
             if message is None:
                 done = self._bury(worker, supply)
-                for successor in self._hire():
-                    successor.send("function", 0, function)
             else:
                 done = self._heard(worker, *message)
             if done is not None:
                 supply.end(done.index)
                 yield done
 
-    def _hire(self) -> list[Worker]:
-        """Fill the places that are free; processes start side by side, nobody waits for them."""
-        hired = [Worker(self._inbox) for _ in range(self.workers - len(self._staff))]
-        self._staff.extend(hired)
-        return hired
+    def _hire(self) -> bool:
+        """Start one process more, if the machine allows it; the first one it must allow."""
+        try:
+            self._staff.append(Worker(self._inbox))
+        except (OSError, RuntimeError) as err:
+            if not self._staff:
+                raise EngineError(
+                    f"no worker process can be started ({err}); use engine='threads'."
+                ) from err
+            self.workers = len(self._staff)
+            return False
+        return True
 
-    def _hand_out(self, supply: _Supply) -> None:
-        for depth in range(1, IN_FLIGHT + 1):
-            for worker in self._staff:
-                # a second task waits for its worker only while there are enough for all others
-                enough = depth == 1 or supply.more_than(self.workers)
-                if len(worker.flight) < depth and enough and supply.open:
-                    worker.flight.append(supply.take())
-                    worker.send("task", *worker.flight[-1])
+    def _hand_out(self, function: bytes, supply: _Supply) -> None:
+        for worker in self._staff:
+            if not worker.flight and supply.open:
+                worker.give(function, supply.take())
+        while supply.open and len(self._staff) < self.workers and self._hire():
+            self._staff[-1].give(function, supply.take())
+        for worker in self._staff:
+            # a second task waits for its worker only while there are enough for all others
+            if len(worker.flight) < IN_FLIGHT and supply.open and supply.more_than(self.workers):
+                worker.give(function, supply.take())
 
     def _next(self) -> tuple[Worker, tuple[str, Any, Any] | None]:
         while True:

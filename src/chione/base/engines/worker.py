@@ -51,9 +51,22 @@ class Worker:
     def __init__(self, inbox: Inbox, program: str = "child", *words: str) -> None:
         self.flight: deque[tuple[int, bytes]] = deque()  # the first one is running
         self.ready = False
+        self._function: bytes | None = None
         self._process = _started(program, *words)
         self._reader = Thread(target=self._read, args=(inbox,), daemon=True)
-        self._reader.start()
+        try:
+            self._reader.start()
+        except RuntimeError:  # no more threads
+            self.kill()
+            raise
+
+    def give(self, function: bytes, task: tuple[int, bytes]) -> None:
+        """Hand over a task, and the function where it is another one than before."""
+        if self._function is not function:
+            self._function = function
+            self.send("function", 0, function)
+        self.flight.append(task)
+        self.send("task", *task)
 
     @property
     def pid(self) -> int:
@@ -70,6 +83,10 @@ class Worker:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # broken pipe
             frames.send(self._process.stdin, (word, index, body))  # type: ignore[arg-type]  # typeshed: IO[bytes]
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
 
     def close(self, patience: float = 0.0) -> int:
         """End the process, by itself if it can in time, and give back its exit status."""

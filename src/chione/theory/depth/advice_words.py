@@ -11,6 +11,8 @@ from chione.theory.depth.advice_rule import AFFINE_MARGIN
 from chione.theory.depth.options import Options
 
 _LEVEL = 0.05  # of the factor on the first layer that is not worth a sentence
+_FORGETS = 0.995  # chi_parallel up to which a few hundred layers forget the length of an input
+_EQUAL = 1e-6  # chi_parallel this far above 1 is 1
 
 
 def worded(
@@ -45,12 +47,17 @@ def _kept(best: Recommendation, others: list[Recommendation], why: str) -> str:
             )
         return kept
     chi = best.chi_parallel.value
-    does = "attracts lengths" if chi < 1.0 else "repels lengths so slowly that this depth bears it"
+    if chi < _FORGETS:
+        does = "attracts lengths"
+    elif chi <= 1.0 + _EQUAL:
+        does = "holds lengths"
+    else:
+        does = "repels lengths so slowly that this depth bears it"
     kept = (
         f"Gradients keep their size at q* = {best.q_star.value:g}, which {does} "
         f"(chi_parallel = {chi:.3g}"
     )
-    kept += ", so input lengths are forgotten)." if chi < 1.0 else ")."
+    kept += ", so input lengths are forgotten)." if chi < _FORGETS else ")."
     if not others:
         kept += f" There is no critical point: {why}"
     return kept

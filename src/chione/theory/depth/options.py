@@ -37,6 +37,7 @@ from chione.theory.moments.layer_table import LayerTable
 from chione.theory.moments.moments import moments
 
 _CHANGE = "affine change"
+_SAME = 1e-6  # relative, of the numbers of two mirror images
 _SMALLEST = 2  # shifts that are looked at; with larger ones little is left of the activation
 
 
@@ -180,7 +181,7 @@ class Options:
                 f"{self.setting.depth} layers at width {self.setting.width}: inputs of half or "
                 "twice the mean square, or chance, leave the fixed point."
             )
-        return sorted(out, key=lambda o: o.total)
+        return _without_mirrors(sorted(out, key=lambda o: o.total))
 
     def activation_of(self, made: Recommendation) -> AbstractActivation:
         """The activation that an option is meant for."""
@@ -307,6 +308,20 @@ def weighed(pair: Candidates, table: LayerTable, setting: Setting) -> Weighed:
     """One pair by itself."""
     figures = pair.figures(table, setting)
     return Weighed(pair, {name: float(d[0]) for name, d in figures.items()}, _only(total(figures)))
+
+
+def _without_mirrors(sorted_options: list[Recommendation]) -> list[Recommendation]:
+    """One of each pair that do the same: phi is odd about a point, and shifted to either side."""
+    kept: list[Recommendation] = []
+    for o in sorted_options:
+        if not any(
+            math.isclose(o.sigma_w, k.sigma_w, rel_tol=_SAME)
+            and math.isclose(o.sigma_b, k.sigma_b, rel_tol=_SAME, abs_tol=_SAME)
+            and math.isclose(o.total, k.total, rel_tol=_SAME)
+            for k in kept
+        ):
+            kept.append(o)
+    return kept
 
 
 def _only(x: Array) -> float:
