@@ -158,7 +158,7 @@ def test_the_door_takes_any_network_and_keeps_the_fast_way_for_perceptrons():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda net: ch.simulate(net, observe=("ntk",), workers=2), "observe and workers cannot"),
+        (lambda net: ch.simulate(net, observe=("ntk",), workers=2), "observe cannot"),
         (lambda net: ch.simulate(ch.MLP("tanh", 1.0), ntk=True), "ntk cannot be chosen for perce"),
         (lambda net: simulate_network(net, n_networks=0), "n_networks must be at least 1"),
         (lambda net: simulate_network(net, replicas=0), "replicas must be at least 1"),
