@@ -102,8 +102,9 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path, feed):
 
 
 SLEEPER = """
-import sys, time
+import signal, sys, time
 from chione.base.engines import engine
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of the background ignores it
 with engine(2) as e:
     print(*e.pids, flush=True)
     for done in e.run(time.sleep, [0.01, 60, 60]):

@@ -78,6 +78,9 @@ def test_a_killed_worker_takes_nothing_along(client, tmp_path):
     with engine(client) as e:
         run = e.run(partial(marked, str(mark)), range(12))
         done = [next(run)]
+        deadline = time.monotonic() + 60.0
+        while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.01)  # others may have ended before the first has begun
         os.kill(int(mark.read_text()), signal.SIGKILL)
         done += run
     assert sorted(d.value[0] for d in done) == list(range(12))
