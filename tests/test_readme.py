@@ -35,10 +35,11 @@ def test_the_page_in_the_readme_is_what_the_command_in_it_prints():
 def test_every_command_in_the_readme_is_understood(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name, *arguments = shlex.split(line)
-    few = ["--sigma-w", "1,2", "--depth", "2,3", "--data", "synthetic", "--workers", "1"]
+    few = ["--sigma-w", "1,2", "--data", "synthetic", "--workers", "1"]
     smaller = {
         "phase": ["--sigma-w", "0.5:3:20", "--sigma-b", "0:1:10"],
-        "sweep": few,
+        "sweep": [*few, "--depth", "2,3"],
+        "boundary": [*few, "--depth", "1:6", "--steps", "20", "--seeds", "1"],
     }.get(name, [])
     if name == "show":  # the line above it in README has written the file
         grid = ("--sigma-w", "0.5:3:4", "--sigma-b", "0:1:3")
