@@ -1,0 +1,144 @@
+r"""What the kinks of an activation make of a pair of inputs, in closed form.
+
+.. math:: p(x) = \sum_j \sum_m \frac{\Delta_{jm}}{m!} (x - k_j)_+^m
+
+has the jumps :math:`\Delta_{jm}` of phi and of its derivatives at the kinks, so that phi - p is
+smooth there, and its Hermite series short. Whatever the jumps are off by is left to that series:
+
+.. math:: E\,\phi\phi = E\,p\,p + \sum_n \bigl(a_n a'_n - p_n p'_n\bigr)\,c^n
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import ndtr
+
+from chione.activations import AbstractActivation
+from chione.base import Array
+from chione.base import chebyshev as kit
+from chione.theory.moments.truncated_pairs import density, truncated
+
+HIGHEST = 5  # derivative whose jumps are looked for
+_NODES = 14  # of the fits on each side of a kink
+_WIDTHS = tuple(0.5 * 2.0**-k for k in range(8))
+_NOISE = 1e-6  # of a jump, relative to the derivatives on both sides
+
+
+@dataclass(frozen=True)
+class KinkPart:
+    """The piecewise polynomial p of one activation.
+
+    Parameters
+    ----------
+    places : ndarray, shape (J,)
+        Kinks.
+    jumps : ndarray, shape (J, order + 1)
+        Jumps of the derivatives there.
+    """
+
+    places: Array
+    jumps: Array
+
+    @property
+    def order(self) -> int:
+        """Highest derivative that may jump."""
+        return len(self.jumps.T) - 1
+
+    def coefficients(self, q: Array, n: int) -> Array:
+        r"""Hermite coefficients of :math:`p(\sqrt q z)`, (len(q), n).
+
+        By parts :math:`p_n = q^{n/2} E\,p^{(n)} / \sqrt{n!}` up to the order, and from there on
+        the point masses of the derivatives: :math:`\varphi(a)\,he_{n-m-1}(a)` at a = k / sqrt(q).
+        """
+        out = np.zeros((len(q), n))
+        root = np.sqrt(q)
+        for k, jumps in zip(self.places, self.jumps, strict=True):
+            a = k / root
+            weights = [jump * root**m for m, jump in enumerate(jumps.tolist())]
+            upper = [np.asarray(ndtr(-a)), density(a) - a * ndtr(-a)]  # E (z - a)_+^m
+            for m in range(1, self.order):
+                upper.append(-a * upper[m] + m * upper[m - 1])
+            for m, weight in enumerate(weights):
+                for i in range(min(m + 1, n)):
+                    size = math.sqrt(math.factorial(i)) * math.factorial(m - i)
+                    out[:, i] += weight * upper[m - i] / size
+            he, before = density(a), np.zeros_like(a)  # times the density
+            for i in range(n - 1):  # he_i(a) enters p_(i + 1 + m)
+                for m in range(min(self.order + 1, n - 1 - i)):
+                    falling = math.prod(range(i + 1, i + 2 + m))  # (i + 1 + m)! / i!
+                    out[:, i + 1 + m] += weights[m] * he / math.sqrt(falling)
+                he, before = (a * he - math.sqrt(i) * before) / math.sqrt(i + 1.0), he
+        return out
+
+    def moments(self, q1: Array, q2: Array, gap: Array, sign: Array) -> tuple[Array, Array]:
+        r"""E p p and its derivative with respect to c; all of one shape, `gap` above zero."""
+        value, slope = np.zeros_like(gap), np.zeros_like(gap)
+        roots = np.sqrt(q1), np.sqrt(q2)
+        weights: list[list[Array]] = [
+            [np.asarray(r**m / math.factorial(m)) for m in range(self.order + 1)] for r in roots
+        ]
+        for k, first in zip(self.places, self.jumps, strict=True):
+            for other, second in zip(self.places, self.jumps, strict=True):
+                a, b = k / roots[0], other / roots[1]
+                table = truncated(a, b, gap, sign, self.order)
+                for m in np.flatnonzero(first):
+                    left = first[m] * weights[0][m]
+                    for n in np.flatnonzero(second):
+                        both = left * (second[n] * weights[1][n])
+                        value += both * table[m + 1][n + 1]
+                        # (z - a)_+^0 has a point mass for a derivative
+                        slope += both * float(max(int(m), 1) * max(int(n), 1)) * table[m][n]
+        return value, slope
+
+
+@lru_cache(maxsize=64)
+def kink_part(phi: AbstractActivation, order: int) -> KinkPart:
+    """The part of an activation up to one order, from the jumps of its derivatives."""
+    jumps = np.array([jumps_at(phi, k) for k in phi.kinks]).reshape(-1, HIGHEST + 1)
+    return KinkPart(np.asarray(phi.kinks, dtype=np.float64), jumps[:, : order + 1])
+
+
+@lru_cache(maxsize=512)
+def jumps_at(phi: AbstractActivation, k: float) -> tuple[float, ...]:
+    """Jumps of the value and of five derivatives, by Chebyshev fits on both sides of a kink."""
+    others = [abs(k - x) for x in phi.kinks if x != k]
+    room = min(others, default=np.inf)
+    best, rest = None, np.inf
+    for width in _WIDTHS:
+        width = min(width, room)
+        left, right = _fitted(phi, k, -width), _fitted(phi, k, width)
+        size = np.abs(left[0]) + np.abs(right[0])
+        missed = max(_ending(left[0]), _ending(right[0]))
+        if not np.all(np.isfinite(size)):
+            continue
+        if missed < 0.1 * rest:
+            best, rest = (left[1], right[1]), missed
+        if missed < 1e-14:
+            break
+    if best is None:
+        return (0.0,) * (HIGHEST + 1)
+    below, above = best
+    noisy = np.abs(above - below) <= _NOISE * (np.abs(below) + np.abs(above))
+    exact = np.where(noisy, 0.0, above - below)
+    for m in range(2):  # these are known without fits
+        exact[m] = phi.jump(m, k)
+    return tuple(float(x) for x in exact)
+
+
+def _ending(c: Array) -> float:
+    """Last coefficients relative to the largest."""
+    return float(kit.left_out(c) / (np.abs(c).max() or 1.0))
+
+
+def _fitted(phi: AbstractActivation, k: float, width: float) -> tuple[Array, Array]:
+    """Chebyshev coefficients of phi between k and k + width, and derivatives at k."""
+    x = kit.nodes(_NODES)
+    with np.errstate(all="ignore"):
+        c = kit.fit_matrix(_NODES) @ phi.value(k + 0.5 * width * (x + 1.0))
+    series = np.polynomial.Chebyshev(c)
+    values = [float(series.deriv(m)(-1.0) if m else series(-1.0)) for m in range(HIGHEST + 1)]
+    return c, np.array(values) * (2.0 / width) ** np.arange(HIGHEST + 1)
