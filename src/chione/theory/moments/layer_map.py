@@ -29,6 +29,7 @@ _ENOUGH = 1e-15  # of the product, relative: what a truncated sum may leave out
 _ENOUGH_SLOPE = 1e-14
 _WANTED = 1e-11  # of the product next to |c| = 1, relative: beyond, pairs count as unresolved
 _WANTED_SLOPE = 2e-9
+_GOOD, _GOOD_SLOPE = 1e-14, 1e-13  # what is left at |c| = 1 with which no more terms are tried
 _MANY = 288  # terms beyond which the closed form of the kinks is quicker
 _MOST_PAIRS = 64  # of kinks
 _TOUCHING = 1e-32  # 1 - |c| below which inputs lie on one ray
@@ -51,8 +52,8 @@ class Truncation:
     product: Array
     slope: Array
 
-    def terms(self, log_c: Array) -> Index:
-        """How many terms are enough at log |c|; all of them where none are."""
+    def terms(self, log_c: Array) -> tuple[Index, NDArray[np.bool_]]:
+        """How many terms are summed at log |c|, and whether they are enough."""
         with np.errstate(divide="ignore", invalid="ignore"):
             needed = np.maximum(
                 np.log(self.product / _ENOUGH) / self.n,
@@ -60,7 +61,8 @@ class Truncation:
             )
         needed = np.minimum.accumulate(np.maximum(needed, 0.0))  # -log |c| that n terms ask for
         place = np.searchsorted(-needed, log_c, side="left")
-        return np.asarray(self.n[np.minimum(place, len(self.n) - 1)])
+        last = len(self.n) - 1
+        return np.asarray(self.n[np.minimum(place, last)]), place <= last
 
     def left_out(self, log_c: Array) -> tuple[Array, Array]:
         """What all terms leave out of K and of R."""
@@ -161,7 +163,8 @@ class LayerMap:
         """Where the kinks are summed in closed form."""
         if self.without is None:
             return np.zeros(np.shape(log_c), dtype=bool)
-        return np.asarray(self.plain.terms(log_c) > _MANY)
+        terms, enough = self.plain.terms(log_c)
+        return np.asarray((terms > _MANY) | ~enough)
 
     def product(self, q1: Any, q2: Any, gap: Any, sign: Any = 1.0) -> Array:
         """K at lengths that broadcast, at 1 - |c| and the sign of c."""
@@ -182,7 +185,7 @@ class LayerMap:
         with np.errstate(divide="ignore"):
             log_c = np.log1p(-gap)
         closed = self._by_closed_form(log_c)
-        terms = np.where(closed, 0, self.plain.terms(log_c))
+        terms = np.where(closed, 0, self.plain.terms(log_c)[0])
         c = sign * (1.0 - gap)
         value, slope = sums(Rows(one[0], one[1]), Rows(two[0], two[1]), c, terms)
         lengths = np.broadcast_to(q1, full), np.broadcast_to(q2, full)
@@ -223,7 +226,7 @@ class LayerMap:
         i, j = (np.broadcast_to(s[1], where.shape)[where] for s in sides)
         rows = [Rows(s[0], k, s[2]) for s, k in zip(sides, (i, j), strict=True)]
         c = sign * (1.0 - gap)
-        value, slope = sums(rows[0], rows[1], c, self.without.terms(log_c))
+        value, slope = sums(rows[0], rows[1], c, self.without.terms(log_c)[0])
         for start in range(0, len(c), 1 << 13):
             part = slice(start, start + (1 << 13))
             q1, q2 = (q[where][part] for q in lengths)
@@ -242,22 +245,25 @@ def layer_map(phi: AbstractActivation, q_low: float, q_high: float) -> LayerMap:
     ConvergenceError
         If phi has no Hermite coefficients in float64 there, or is too rough for them.
     """
-    table = plain = None
+    best: LayerMap | None = None
     for n in _SIZES:
         try:
-            table = row_table(phi, q_low, q_high, n)
-        except ConvergenceError:
-            if table is None:
+            best = _at_size(phi, q_low, q_high, n)
+        except ConvergenceError:  # more nodes than there may be: the fewer terms have to do
+            if best is None:
                 raise
             break
-        plain = _truncation(table)
-        if plain.product[-1] <= 4.0 * _ENOUGH and plain.slope[-1] <= 4.0 * _ENOUGH_SLOPE:
+        last = best.plain if best.without is None else best.without
+        if last.product[-1] <= _GOOD and last.slope[-1] <= _GOOD_SLOPE:
             break
-        if phi.kinks and n == _SIZES[1] and len(phi.kinks) ** 2 <= _MOST_PAIRS:
-            found = _with_kinks(phi, table)
-            if found[2].product[-1] <= _ENOUGH and found[2].slope[-1] <= _ENOUGH_SLOPE:
-                break
-    assert table is not None and plain is not None
+    assert best is not None
+    return best
+
+
+def _at_size(phi: AbstractActivation, q_low: float, q_high: float, n: int) -> LayerMap:
+    """The map of so many coefficients."""
+    table = row_table(phi, q_low, q_high, n)
+    plain = _truncation(table)
     if phi.kinks and len(phi.kinks) ** 2 <= _MOST_PAIRS and plain.product[-1] > _ENOUGH:
         part, minus, without, closed_error = _with_kinks(phi, table)
         return LayerMap(phi, table, plain, part, without, minus, closed_error)
