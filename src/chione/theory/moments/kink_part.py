@@ -3,7 +3,8 @@ r"""What the kinks of an activation make of a pair of inputs, in closed form.
 .. math:: p(x) = \sum_j \sum_m \frac{\Delta_{jm}}{m!} (x - k_j)_+^m
 
 has the jumps :math:`\Delta_{jm}` of phi and of its derivatives at the kinks, so that phi - p is
-smooth there, and its Hermite series short. Whatever the jumps are off by is left to that series:
+smooth there, and its Hermite series short. A term may as well live below its kink. Whatever the
+jumps are off by is left to that series:
 
 .. math:: E\,\phi\phi = E\,p\,p + \sum_n \bigl(a_n a'_n - p_n p'_n\bigr)\,c^n
 """
@@ -38,15 +39,25 @@ class KinkPart:
         Kinks.
     jumps : ndarray, shape (J, order + 1)
         Jumps of the derivatives there.
+    sides : ndarray, shape (J,)
+        1 where the terms of a kink live above it, -1 where they live below.
     """
 
     places: Array
     jumps: Array
+    sides: Array
 
     @property
     def order(self) -> int:
         """Highest derivative that may jump."""
         return len(self.jumps.T) - 1
+
+    @property
+    def weights(self) -> Array:
+        r"""Factors of :math:`(\pm(x - k))_+^m`, (J, order + 1)."""
+        m = np.arange(self.order + 1)
+        factorials = np.array([math.factorial(k) for k in m], dtype=np.float64)
+        return self.jumps * self.sides[:, None] ** (m + 1) / factorials
 
     def coefficients(self, q: Array, n: int) -> Array:
         r"""Hermite coefficients of :math:`p(\sqrt q z)`, (len(q), n).
@@ -56,50 +67,64 @@ class KinkPart:
         """
         out = np.zeros((len(q), n))
         root = np.sqrt(q)
-        for k, jumps in zip(self.places, self.jumps, strict=True):
-            a = k / root
-            weights = [jump * root**m for m, jump in enumerate(jumps.tolist())]
-            upper = [np.asarray(ndtr(-a)), density(a) - a * ndtr(-a)]  # E (z - a)_+^m
-            for m in range(1, self.order):
-                upper.append(-a * upper[m] + m * upper[m - 1])
-            for m, weight in enumerate(weights):
-                for i in range(min(m + 1, n)):
-                    size = math.sqrt(math.factorial(i)) * math.factorial(m - i)
-                    out[:, i] += weight * upper[m - i] / size
-            he, before = density(a), np.zeros_like(a)  # times the density
-            for i in range(n - 1):  # he_i(a) enters p_(i + 1 + m)
-                for m in range(min(self.order + 1, n - 1 - i)):
-                    falling = math.prod(range(i + 1, i + 2 + m))  # (i + 1 + m)! / i!
-                    out[:, i + 1 + m] += weights[m] * he / math.sqrt(falling)
-                he, before = (a * he - math.sqrt(i) * before) / math.sqrt(i + 1.0), he
+        turned = (-1.0) ** np.arange(n)
+        for k, side, factors in zip(self.places, self.sides, self.weights, strict=True):
+            one = self._above(side * k / root, root, factors.tolist(), n)
+            out += one * turned if side < 0.0 else one
+        return out
+
+    def _above(self, a: Array, root: Array, factors: list[float], n: int) -> Array:
+        """Those of the sum of f_m root^m (z - a)_+^m."""
+        out = np.zeros((len(a), n))
+        weights = [f * root**m for m, f in enumerate(factors)]
+        upper = [np.asarray(ndtr(-a)), density(a) - a * ndtr(-a)]  # E (z - a)_+^m
+        for m in range(1, self.order):
+            upper.append(-a * upper[m] + m * upper[m - 1])
+        for m, weight in enumerate(weights):
+            for i in range(min(m + 1, n)):
+                size = math.factorial(m) / math.sqrt(math.factorial(i)) / math.factorial(m - i)
+                out[:, i] += weight * size * upper[m - i]
+        he, before = density(a), np.zeros_like(a)  # times the density
+        for i in range(n - 1):  # he_i(a) enters p_(i + 1 + m)
+            for m in range(min(self.order + 1, n - 1 - i)):
+                falling = math.prod(range(i + 1, i + 2 + m))  # (i + 1 + m)! / i!
+                size = math.factorial(m) / math.sqrt(falling)
+                out[:, i + 1 + m] += size * weights[m] * he
+            he, before = (a * he - math.sqrt(i) * before) / math.sqrt(i + 1.0), he
         return out
 
     def moments(self, q1: Array, q2: Array, gap: Array, sign: Array) -> tuple[Array, Array]:
         r"""E p p and its derivative with respect to c; all of one shape, `gap` above zero."""
         value, slope = np.zeros_like(gap), np.zeros_like(gap)
         roots = np.sqrt(q1), np.sqrt(q2)
-        weights: list[list[Array]] = [
-            [np.asarray(r**m / math.factorial(m)) for m in range(self.order + 1)] for r in roots
-        ]
-        for k, first in zip(self.places, self.jumps, strict=True):
-            for other, second in zip(self.places, self.jumps, strict=True):
-                a, b = k / roots[0], other / roots[1]
-                table = truncated(a, b, gap, sign, self.order)
-                for m in np.flatnonzero(first):
-                    left = first[m] * weights[0][m]
-                    for n in np.flatnonzero(second):
-                        both = left * (second[n] * weights[1][n])
+        kinks = list(zip(self.places, self.sides, self.weights, strict=True))
+        for k, side, first in kinks:
+            for other, beside, second in kinks:
+                a, b, turn = side * k / roots[0], beside * other / roots[1], side * beside
+                table = truncated(a, b, gap, turn * sign, self.order)
+                for m in np.flatnonzero(first).tolist():
+                    left = first[m] * roots[0] ** m
+                    for n in np.flatnonzero(second).tolist():
+                        both = left * (second[n] * roots[1] ** n)
                         value += both * table[m + 1][n + 1]
                         # (z - a)_+^0 has a point mass for a derivative
-                        slope += both * float(max(int(m), 1) * max(int(n), 1)) * table[m][n]
+                        slope += turn * max(m, 1) * max(n, 1) * both * table[m][n]
         return value, slope
 
 
 @lru_cache(maxsize=64)
-def kink_part(phi: AbstractActivation, order: int) -> KinkPart:
-    """The part of an activation up to one order, from the jumps of its derivatives."""
+def kink_parts(phi: AbstractActivation) -> tuple[KinkPart, ...]:
+    """Such parts of an activation, from the jumps of its derivatives, of rising orders.
+
+    Terms that live on the far side of their kinks are small at short lengths; those that all live
+    above them cancel at long ones where phi is bounded.
+    """
     jumps = np.array([jumps_at(phi, k) for k in phi.kinks]).reshape(-1, HIGHEST + 1)
-    return KinkPart(np.asarray(phi.kinks, dtype=np.float64), jumps[:, : order + 1])
+    places = np.asarray(phi.kinks, dtype=np.float64)
+    outward, above = np.where(places < 0.0, -1.0, 1.0), np.ones_like(places)
+    orders = [m for m in range(HIGHEST + 1) if m == 0 or jumps[:, m].any()]
+    every = (outward,) if np.array_equal(outward, above) else (outward, above)
+    return tuple(KinkPart(places, jumps[:, : m + 1], sides) for m in orders for sides in every)
 
 
 @lru_cache(maxsize=512)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
-from chione.theory.moments.kink_part import HIGHEST, KinkPart, kink_part
+from chione.theory.moments.kink_part import KinkPart, kink_parts
 from chione.theory.moments.layer_sums import Index, Rows, sums
 from chione.theory.moments.row_table import RowTable, row_table
 
@@ -208,9 +208,10 @@ class LayerMap:
                 f"this map holds for lengths from {self.q_low:.6g} to {self.q_high:.6g}, not for "
                 f"{different[0]:.6g} to {different[-1]:.6g}."
             )
-        weights = self.table.weights(different)
-        a = np.ascontiguousarray((weights @ self.table.a).T)
-        minus = None if self.minus is None else np.ascontiguousarray((weights @ self.minus).T)
+        a = np.ascontiguousarray(self.table.at(different, self.table.a).T)
+        minus = None
+        if self.minus is not None:
+            minus = np.ascontiguousarray(self.table.at(different, self.minus).T)
         return a, index.reshape(q.shape), minus
 
     def _add_closed(
@@ -307,10 +308,7 @@ def _with_kinks(
     """The order of the closed form that leaves least, what it takes away, and what is left."""
     best: tuple[KinkPart, Array, Truncation, tuple[float, float]] | None = None
     least = np.inf
-    for order in range(HIGHEST + 1):
-        part = kink_part(phi, order)
-        if order and not part.jumps[:, order].any():
-            continue
+    for part in kink_parts(phi):
         minus = part.coefficients(table.q, table.a.shape[1])
         left = _left(table, minus)
         size = float(((minus**2).sum(1) / table.square).max())
