@@ -10,7 +10,7 @@ import numpy as np
 
 from chione.base import EPS, Array, ConvergenceError, Estimate, Status, cost
 from chione.networks import MLP
-from chione.theory.depth.pair_inputs import FirstLayer, Pairs
+from chione.theory.depth.pair_inputs import Block, FirstLayer, Listed, Pairs
 from chione.theory.depth.pair_layers import PairLayer, Scale
 from chione.theory.moments.moments import moments
 from chione.theory.moments.pair_rules import QuadratureRule
@@ -41,7 +41,7 @@ def mixed_kernels(network: MLP, a: Array, b: Array, *, same: bool, with_ntk: boo
         pairs = first.pairs(rows)
         if same:
             _equal_inputs(pairs, rows)
-        value[rows], error[rows] = _through((one, two), layers, pairs, rows, with_ntk)
+        value[rows], error[rows] = through((one, two), layers, pairs, Block(rows), with_ntk)[1]
     return Estimate(value, error, np.broadcast_to(np.int8(Status.OK), value.shape))
 
 
@@ -62,9 +62,8 @@ def kernel_of_pairs(
         Whether the tangent kernel is wanted.
     """
     side, layers = _one_length(network, q, relative)
-    block = Pairs(*(x[None, :] for x in pairs.parts))
-    value, error = _through((side, side), layers, block, slice(0, 1), with_ntk)
-    return value[0], error[0]
+    place = np.zeros(pairs.gap.shape, dtype=np.intp)
+    return through((side, side), layers, pairs, Listed(place, place), with_ntk)[1]
 
 
 @lru_cache(maxsize=8)
@@ -133,7 +132,7 @@ def two_inputs(network: MLP, q0: tuple[float, float], c0: float, *, with_slope: 
     behind = []
     for number, layer in enumerate(pair_layers(network, scale, side, side)):
         with np.errstate(all="ignore"):
-            step = layer.advance(pairs, slice(0, 2), with_slope)
+            step = layer.advance(pairs, Block(slice(0, 2)), with_slope)
         pairs = step.pairs
         rows.append([step.value, step.value_error + _UNDERFLOW])
         behind.append([step.product, step.product_error + _UNDERFLOW, step.slope, step.slope_error])
@@ -154,34 +153,40 @@ def _columns(rows: list[list[Array]], start: int) -> Estimate:
     return Estimate(parts[0], parts[1], np.zeros(parts[0].shape, dtype=np.int8))
 
 
-def _through(
+def through(
     sides: tuple[Lengths, Lengths],
     layers: list[PairLayer],
     pairs: Pairs,
-    rows: slice,
+    at: Block | Listed,
     with_ntk: bool,
-) -> tuple[Array, Array]:
-    """The kernel of the last layer and its error."""
-    (q1, e1), (q2, e2) = sides
-    root = np.sqrt(q1)[rows, None] * np.sqrt(q2)
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """NNGP and tangent kernel of the last layer with their errors.
+
+    Without `with_ntk` the second stands for the first.
+    """
+    (q1, e1), (q2, e2) = ((q[k], e[k]) for (q, e), k in zip(sides, at.keys, strict=True))
+    root = np.sqrt(q1) * np.sqrt(q2)
     k = root * pairs.correlation
-    error = root * pairs.gap_error + np.abs(k) * (0.5 * (e1[rows, None] + e2) + 2.0 * EPS)
+    error = root * pairs.gap_error + np.abs(k) * (0.5 * (e1 + e2) + 2.0 * EPS)
     theta, theta_error = k, error
     for number, layer in enumerate(layers):
         with np.errstate(all="ignore"):
-            step = layer.advance(pairs, rows, with_ntk)
+            step = layer.advance(pairs, at, with_ntk)
         if not np.all(np.isfinite(step.value)):
             raise ConvergenceError(f"Kernels leave the range of float64 at layer {number + 2}.")
         k, error, pairs = step.value, step.value_error, step.pairs
         if with_ntk:
-            theta_error = (
-                error
-                + np.abs(step.slope) * theta_error
-                + np.abs(theta) * (step.slope_error + 4.0 * EPS * np.abs(step.slope))
-            )
-            theta = k + step.slope * theta
-    value, found = (theta, theta_error) if with_ntk else (k, error)
-    return value, found + 2.0 * EPS * np.abs(value) + _UNDERFLOW
+            with np.errstate(over="ignore", invalid="ignore"):
+                theta_error = (
+                    error
+                    + np.abs(step.slope) * theta_error
+                    + np.abs(theta) * (step.slope_error + 4.0 * EPS * np.abs(step.slope))
+                )
+                theta = k + step.slope * theta
+    nngp = k, error + 2.0 * EPS * np.abs(k) + _UNDERFLOW
+    if not with_ntk:
+        return nngp, nngp
+    return nngp, (theta, theta_error + 2.0 * EPS * np.abs(theta) + _UNDERFLOW)
 
 
 def _check_cost(before: list[PairLayer], entries: int, layers: int) -> None:

@@ -12,6 +12,7 @@ orthogonal to x: :math:`1 - c^2 = |p|^2 / |\hat y|^2`, computed with error-free 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,61 @@ class Pairs:
     def correlation(self) -> Array:
         """C itself, rounded."""
         return self.sign * (1.0 - self.gap)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Entries (n, m) of the inputs `rows` of side one with all of side two.
+
+    Parameters
+    ----------
+    rows : slice
+        Rows of side one.
+    """
+
+    rows: slice
+
+    @property
+    def sides(self) -> tuple[slice, slice]:
+        """Which inputs of both sides."""
+        return self.rows, slice(None)
+
+    @property
+    def keys(self) -> tuple[Any, Any]:
+        """What makes an array over the inputs of each side stand beside the entries."""
+        return (self.rows, None), slice(None)
+
+    def places(self, near: tuple[Index, ...], of_two: int) -> tuple[Index, Index]:
+        """Inputs of some of the entries; side two has `of_two`, where one may stand for all."""
+        return near[0] + (self.rows.start or 0), np.minimum(near[1], of_two - 1)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Entries (k,), each of an input of side one and one of side two.
+
+    Parameters
+    ----------
+    one, two : ndarray of int, shape (k,)
+        The inputs.
+    """
+
+    one: Index
+    two: Index
+
+    @property
+    def sides(self) -> tuple[Index, Index]:
+        """Which inputs of both sides."""
+        return self.one, self.two
+
+    @property
+    def keys(self) -> tuple[Any, Any]:
+        """What makes an array over the inputs of each side stand beside the entries."""
+        return self.one, self.two
+
+    def places(self, near: tuple[Index, ...], _of_two: int) -> tuple[Index, Index]:
+        """Inputs of some of the entries."""
+        return self.one[near[0]], self.two[near[0]]
 
 
 class FirstLayer:
