@@ -38,10 +38,16 @@ def mixed_kernels(network: MLP, a: Array, b: Array, *, same: bool, with_ntk: boo
     step = max(1, _ENTRIES // len(b))
     for start in range(0, len(a), step):
         rows = slice(start, min(start + step, len(a)))
-        pairs = first.pairs(rows)
+        at = Block(rows, slice(start if same else 0, None))  # one triangle of a symmetric matrix
+        pairs = first.pairs(at)
         if same:
-            _equal_inputs(pairs, rows)
-        value[rows], error[rows] = through((one, two), layers, pairs, Block(rows), with_ntk)[1]
+            equal_inputs(pairs, at)
+        found = through((one, two), layers, pairs, at, with_ntk)[1]
+        for out, part in zip((value, error), found, strict=True):
+            if same:
+                mirror(part)
+                out[at.columns, rows] = part.T
+            out[rows, at.columns] = part
     return Estimate(value, error, np.broadcast_to(np.int8(Status.OK), value.shape))
 
 
@@ -124,8 +130,8 @@ def two_inputs(network: MLP, q0: tuple[float, float], c0: float, *, with_slope: 
     side = first.lengths[0], np.full(2, first.relative)
     if not np.all(np.isfinite(side[0])):
         raise ConvergenceError("Kernels leave the range of float64 at layer 1.")
-    pairs = first.pairs(slice(0, 2))
-    _equal_inputs(pairs, slice(0, 2))
+    pairs = first.pairs(Block(slice(0, 2)))
+    equal_inputs(pairs, Block(slice(0, 2)))
     root = np.sqrt(side[0])[:, None] * np.sqrt(side[0])
     value = root * pairs.correlation
     rows = [[value, root * pairs.gap_error + np.abs(value) * (first.relative + 2.0 * EPS)]]
@@ -200,9 +206,16 @@ def _check_cost(before: list[PairLayer], entries: int, layers: int) -> None:
         )
 
 
-def _equal_inputs(pairs: Pairs, rows: slice) -> None:
+def equal_inputs(pairs: Pairs, at: Block) -> None:
     """An input and itself have no angle at all."""
-    i = np.arange(rows.start, rows.stop)
+    i = np.arange(pairs.gap.shape[0])
+    j = i + (at.rows.start or 0) - (at.columns.start or 0)
     for part in (pairs.gap, pairs.gap_error, pairs.ratio, pairs.ratio_error):
-        part[i - rows.start, i] = 0.0
-    pairs.sign[i - rows.start, i] = 1.0
+        part[i, j] = 0.0
+    pairs.sign[i, j] = 1.0
+
+
+def mirror(block: Array) -> None:
+    """Make the first square of a block exactly symmetric: products may round differently."""
+    square = block[:, : block.shape[0]]
+    square[:] = np.triu(square) + np.triu(square, 1).T
