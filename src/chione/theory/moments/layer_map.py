@@ -11,6 +11,7 @@ inputs are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,7 +23,7 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
 from chione.theory.moments.kink_part import KinkPart, kink_parts
 from chione.theory.moments.layer_sums import Index, Rows, sums
-from chione.theory.moments.row_table import RowTable, row_table
+from chione.theory.moments.row_table import RowTable, exact_table, row_table
 
 _SIZES = (192, 512, 1408)  # numbers of coefficients that are tried
 _ENOUGH = 1e-15  # of the product, relative: what a truncated sum may leave out
@@ -121,14 +122,16 @@ class LayerMap:
     def slope_error(self) -> float:
         r"""Bound on the error of R relative to :math:`\sqrt{E\phi'(u_1)^2 E\phi'(u_2)^2}`.
 
-        For jumps, where these are infinite, relative to the same sums over 64 coefficients.
+        For jumps, where these are infinite, of R sqrt(1 - \|c\|) relative to the same sums over 64
+        coefficients.
         """
         return self._worst(1)
 
     def _worst(self, which: int) -> float:
         gap = np.concatenate([[0.0], np.geomspace(1e-12, 1.0, 400)])
         known = self.resolved(gap)
-        return float(self.errors(gap)[which][known].max(initial=0.0))
+        size = self.ends(gap) if which else 1.0
+        return float((self.errors(gap)[which] * size)[known].max(initial=0.0))
 
     def errors(self, gap: Any) -> tuple[Array, Array]:
         """Bounds on the errors of K and R at 1 - |c|, relative as the attributes are."""
@@ -142,22 +145,27 @@ class LayerMap:
             error = own[which] + self.plain.left_out(log_c)[which]
             if self.without is not None:
                 with_kinks = self.without.left_out(log_c)[which] + self.closed_error[which]
-                with np.errstate(divide="ignore"):
-                    steeper = (
-                        1.0 / np.sqrt(np.maximum(gap, _TOUCHING)) if which and self._jumps else 1.0
-                    )
-                error = np.where(closed, own[which] + with_kinks * steeper, error)
+                error = np.where(closed, own[which] + with_kinks, error)
             out.append(np.asarray(error))
-        return out[0], out[1]
+        return out[0], out[1] / self.ends(gap)
 
-    @property
-    def _jumps(self) -> bool:
-        return self.kinks is not None and bool(np.any(self.kinks.jumps[:, 0]))
+    def ends(self, gap: Array) -> Array:
+        """What R is multiplied by so that it stays finite at c = 1."""
+        if self.kinks is None or not np.any(self.kinks.jumps[:, 0]):
+            return np.ones_like(gap)
+        return np.asarray(np.sqrt(np.maximum(gap, _TOUCHING)))
 
     def resolved(self, gap: Any) -> NDArray[np.bool_]:
         """Whether the map holds at 1 - |c|; elsewhere its values are NaN."""
+        product, slope = self._resolved(np.asarray(gap, dtype=np.float64))
+        return product & slope
+
+    def _resolved(self, gap: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The same for K and for R."""
         product, slope = self.errors(gap)
-        return np.asarray((product <= _WANTED) & (slope <= _WANTED_SLOPE))
+        ends = self.ends(gap)
+        held = (slope * ends <= _WANTED_SLOPE) & ((gap > 0.0) | (ends == 1.0))
+        return np.asarray(product <= _WANTED), np.asarray(held)
 
     def _by_closed_form(self, log_c: Array) -> NDArray[np.bool_]:
         """Where the kinks are summed in closed form."""
@@ -192,8 +200,8 @@ class LayerMap:
         if closed.any():
             self._add_closed((one, two), lengths, (gap, sign, log_c), closed, (value, slope))
         slope = slope / (np.sqrt(q1) * np.sqrt(q2))
-        unknown = ~self.resolved(gap)
-        value[unknown], slope[unknown] = np.nan, np.nan
+        held = self._resolved(gap)
+        value[~held[0]], slope[~held[1]] = np.nan, np.nan
         return value.reshape(shape), slope.reshape(shape)
 
     def _side(self, q: Array) -> tuple[Array, Index, Array | None]:
@@ -246,10 +254,21 @@ def layer_map(phi: AbstractActivation, q_low: float, q_high: float) -> LayerMap:
     ConvergenceError
         If phi has no Hermite coefficients in float64 there, or is too rough for them.
     """
+    return _smallest(phi, lambda n: row_table(phi, q_low, q_high, n))
+
+
+@lru_cache(maxsize=64)
+def layer_map_at(phi: AbstractActivation, lengths: tuple[float, ...]) -> LayerMap:
+    """The same for a few lengths, rising, and no others."""
+    return _smallest(phi, lambda n: exact_table(phi, lengths, n))
+
+
+def _smallest(phi: AbstractActivation, table: Callable[[int], RowTable]) -> LayerMap:
+    """The map of as few coefficients as hold everywhere, or of as many as there may be."""
     best: LayerMap | None = None
     for n in _SIZES:
         try:
-            best = _at_size(phi, q_low, q_high, n)
+            best = _with_table(phi, table(n))
         except ConvergenceError:  # more nodes than there may be: the fewer terms have to do
             if best is None:
                 raise
@@ -261,9 +280,7 @@ def layer_map(phi: AbstractActivation, q_low: float, q_high: float) -> LayerMap:
     return best
 
 
-def _at_size(phi: AbstractActivation, q_low: float, q_high: float, n: int) -> LayerMap:
-    """The map of so many coefficients."""
-    table = row_table(phi, q_low, q_high, n)
+def _with_table(phi: AbstractActivation, table: RowTable) -> LayerMap:
     plain = _truncation(table)
     if phi.kinks and len(phi.kinks) ** 2 <= _MOST_PAIRS and plain.product[-1] > _ENOUGH:
         part, minus, without, closed_error = _with_kinks(phi, table)
