@@ -23,9 +23,9 @@ from chione.base import Array
 from chione.base import chebyshev as kit
 from chione.theory.moments.truncated_pairs import density, truncated
 
-HIGHEST = 5  # derivative whose jumps are looked for
-_NODES = 14  # of the fits on each side of a kink
-_WIDTHS = tuple(0.5 * 2.0**-k for k in range(8))
+HIGHEST = 7  # derivative whose jumps are looked for
+_NODES = 24  # of the fits on each side of a kink
+_WIDTHS = tuple(4.0 * 2.0**-k for k in range(11))
 _NOISE = 1e-6  # of a jump, relative to the derivatives on both sides
 
 
