@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import Array, ConvergenceError
-from chione.theory.moments.layer_sums import Rows, sums
+from chione.theory.moments.layer_sums import Index, Rows, sums
 from chione.theory.moments.moments import moments
 from chione.theory.moments.row_table import RowTable, exact_table, row_table
 from chione.theory.moments.series_end import AbstractEnd, Side, series_end
@@ -30,6 +30,7 @@ _SIZES = (192, 512, 1408)  # numbers of coefficients that are tried
 _WANTED = 1e-11  # of the product next to |c| = 1, relative: beyond, pairs count as unresolved
 _WANTED_SLOPE = 2e-9
 _GOOD, _GOOD_SLOPE = 1e-14, 1e-13  # what is left at |c| = 1 with which no more terms are tried
+_BLOCK = 1 << 12  # pairs with lengths of their own at a time
 _MANY = 288  # terms beyond which the closed form of the kinks is quicker
 _TOUCHING = 1e-32  # 1 - |c| below which inputs lie on one ray
 
@@ -143,27 +144,51 @@ class LayerMap:
         shape = np.broadcast_shapes(q1.shape, q2.shape, gap.shape, sign.shape)
         full = shape or (1,)
         gap, sign = np.broadcast_to(gap, full), np.broadcast_to(sign, full)
-        one = self._side(q1)
-        two = one if q2 is q1 else self._side(q2)
         with np.errstate(divide="ignore"):
             log_c = np.log1p(-gap)
         ended = self._ended(log_c)
         terms = np.where(ended, 0, self.plain.terms(log_c)[0])
-        value, slope = sums(
-            Rows(one.a, one.index), Rows(two.a, two.index), sign * (1.0 - gap), terms
-        )
-        if ended.any():
-            assert self.end is not None
-            i, j = (np.broadcast_to(s.index, full)[ended] for s in (one, two))
-            angle = gap[ended], sign[ended], log_c[ended]
-            value[ended], slope[ended] = self.end.pairs(one, two, (i, j), angle)
+        last = np.zeros_like(terms)
+        if self.end is not None:
+            last[ended] = self.end.terms(log_c[ended])
+        q1, q2 = q1.reshape(q1.shape or (1,)), q2.reshape(q2.shape or (1,))
+        angle = gap, sign, log_c
+        if max(q1.size, q2.size) == gap.size > _BLOCK:  # lengths of its own for every pair
+            value, slope = np.empty(full), np.empty(full)
+            lengths = [np.broadcast_to(q, full).ravel() for q in (q1, q2)]
+            flat = [x.ravel() for x in (*angle, terms, last)]
+            order = np.argsort(terms + last, axis=None)
+            for start in range(0, len(order), _BLOCK):
+                at = order[start : start + _BLOCK]
+                found = self._sums(*(q[at] for q in lengths), *(x[at] for x in flat))
+                value.reshape(-1)[at], slope.reshape(-1)[at] = found
+        else:
+            value, slope = self._sums(q1, q2, *angle, terms, last)
         slope = slope / (np.sqrt(q1) * np.sqrt(q2))
         held = self._resolved(gap)
         value[~held[0]], slope[~held[1]] = np.nan, np.nan
         return value.reshape(shape), slope.reshape(shape)
 
-    def _side(self, q: Array) -> Side:
-        """The different lengths and their coefficients."""
+    def _sums(
+        self, q1: Array, q2: Array, gap: Array, sign: Array, log_c: Array, terms: Index, last: Index
+    ) -> tuple[Array, Array]:
+        """K and dK/dc by so many terms; by `last` terms and the end of the series elsewhere."""
+        n = int(max(terms.max(initial=1), last.max(initial=1)))
+        one = self._side(q1, n)
+        two = one if q2 is q1 else self._side(q2, n)
+        c = sign * (1.0 - gap)
+        value, slope = sums(Rows(one.a, one.index), Rows(two.a, two.index), c, terms)
+        ended = last > 0
+        if self.end is None or not ended.any():
+            return value, slope
+        k, r = sums(self.end.rows(one), self.end.rows(two), c, last)
+        i, j = (np.broadcast_to(s.index, c.shape)[ended] for s in (one, two))
+        more = self.end.rest(one, two, (i, j), (gap[ended], sign[ended], log_c[ended]))
+        value[ended], slope[ended] = k[ended] + more[0], r[ended] + more[1]
+        return value, slope
+
+    def _side(self, q: Array, n: int) -> Side:
+        """The different lengths and their first `n` coefficients."""
         different, index = np.unique(q, return_inverse=True)
         tolerance = 1e-9  # of interpolation beyond its ends, which is harmless
         if different.size and not (
@@ -174,7 +199,7 @@ class LayerMap:
                 f"this map holds for lengths from {self.q_low:.6g} to {self.q_high:.6g}, not for "
                 f"{different[0]:.6g} to {different[-1]:.6g}."
             )
-        a = np.ascontiguousarray(self.table.at(different, self.table.a).T)
+        a = self.table.at(different, self.table.a[:, :n])
         return Side(different, a, index.reshape(q.shape))
 
 

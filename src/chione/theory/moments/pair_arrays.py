@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from chione.activations import AbstractActivation
 from chione.base import Array, ConvergenceError, Estimate
 from chione.theory.moments.layer_map import LayerMap, layer_map, layer_map_at
-from chione.theory.moments.moments import moments
 
 MANY = 24  # pairs from which a map is built: twenty integrals cost as much
 _FEW_LENGTHS = 12  # that have coefficients of their own; more are interpolated
 _EXACT = (1e-13, 1e-12)  # errors of K and R, relative to their sizes, up to which the map is taken
+
+_ROOM = 1.05  # for sizes that are interpolated
 
 PairRule: TypeAlias = Callable[[float, float, float], Estimate]
 
@@ -53,7 +54,7 @@ def many_pairs(
     p, q = _sides(q1, known), _sides(q2, known)
     found = compiled.both(p, q, gap[known], np.sign(c[known]))[which]
     value[known] = found
-    error[known] = errors[known] * _sizes(phi, compiled, p, q, which)
+    error[known] = errors[known] * _sizes(compiled, p, q, which)
     rest = np.flatnonzero(~known)
     if rest.size:
         triples, back = np.unique(
@@ -85,15 +86,7 @@ def _map(phi: AbstractActivation, q: Array) -> LayerMap:
     return layer_map(phi, low, high)
 
 
-def _sizes(phi: AbstractActivation, compiled: LayerMap, q1: Array, q2: Array, which: int) -> Array:
+def _sizes(compiled: LayerMap, q1: Array, q2: Array, which: int) -> Array:
     """Sizes to which the errors of the map are relative."""
-    q, back = np.unique(np.concatenate([q1, q2]), return_inverse=True)
-    m = moments(phi)
-    if not which:
-        size = np.asarray(m.square(q).value)
-    elif m.has_jumps:
-        size = np.full(len(q), float((compiled.table.steep / compiled.table.q).max()))
-    else:
-        size = np.asarray(m.derivative_square(q).value)
-    root = np.sqrt(np.abs(size))[back]
-    return np.asarray(root[: len(q1)] * root[len(q1) :])
+    one, two = (compiled.table.sizes(q)[which] / (q if which else 1.0) for q in (q1, q2))
+    return np.asarray(_ROOM * np.sqrt(one) * np.sqrt(two))

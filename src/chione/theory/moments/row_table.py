@@ -68,17 +68,29 @@ class RowTable:
         """Largest length."""
         return float(self.edges[-1])
 
+    def sizes(self, q: Array) -> tuple[Array, Array]:
+        """Mean squares of phi and of u phi' at lengths within the range, to a few per cent."""
+        x, order = np.log(q), np.argsort(self.q)
+        nodes = np.log(self.q[order])
+        with np.errstate(divide="ignore"):
+            logs = np.log(self.square[order]), np.log(self.steep[order])
+        one, two = (np.exp(np.interp(x, nodes, y)) for y in logs)
+        return one, two
+
     def at(self, q: Array, values: Array) -> Array:
-        """Values (m, N) at the nodes, interpolated to lengths within the range, (n, N)."""
+        """Values (m, N) at the nodes, interpolated to lengths within the range, (N, n)."""
         if self.exact:
-            return np.asarray(values[np.searchsorted(self.q, q)])
-        out = np.empty((len(q), values.shape[1]))
+            return np.ascontiguousarray(values[np.searchsorted(self.q, q)].T)
+        out = np.empty((values.shape[1], len(q)))
         piece = np.clip(np.searchsorted(self.edges, q) - 1, 0, len(self.counts) - 1)
         ends = np.cumsum(self.counts)
         for p in np.unique(piece):
             here = piece == p
             own = values[ends[p] - self.counts[p] : ends[p]]
-            out[here] = _weights(self.edges[p], self.edges[p + 1], self.counts[p], q[here]) @ own
+            weights = _weights(self.edges[p], self.edges[p + 1], self.counts[p], q[here])
+            if here.all():
+                return np.asarray(own.T @ weights.T)
+            out[:, here] = own.T @ weights.T
         return out
 
 

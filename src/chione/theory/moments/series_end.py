@@ -15,7 +15,7 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Array
 from chione.theory.moments.kink_part import KinkPart, kink_parts
 from chione.theory.moments.kink_tail import KinkTail
-from chione.theory.moments.layer_sums import Index, Rows, sums
+from chione.theory.moments.layer_sums import Index, Rows
 from chione.theory.moments.row_table import RowTable
 from chione.theory.moments.truncation import ENOUGH, ENOUGH_SLOPE, Truncation, left
 
@@ -63,10 +63,21 @@ class AbstractEnd(ABC):
     error: tuple[float, float]
 
     @abstractmethod
-    def pairs(
+    def terms(self, log_c: Array) -> Index:
+        """How many terms are summed at log |c|."""
+
+    @abstractmethod
+    def rows(self, side: Side) -> Rows:
+        """The coefficients whose products are summed."""
+
+    @abstractmethod
+    def rest(
         self, one: Side, two: Side, at: tuple[Index, Index], angle: tuple[Array, Array, Array]
     ) -> tuple[Array, Array]:
-        """K and dK/dc of pairs of columns, (k,), at 1 - |c|, the sign of c, and log |c|."""
+        """What is to be added to K and to dK/dc of pairs of columns, (k,).
+
+        `angle` holds 1 - |c|, the sign of c, and log |c|.
+        """
 
 
 @dataclass(frozen=True)
@@ -77,21 +88,26 @@ class ClosedEnd(AbstractEnd):
     minus: Array  # (m, N) at the nodes of the table
     table: RowTable
 
-    def pairs(
+    def terms(self, log_c: Array) -> Index:
+        """As the abstract one says."""
+        return self.without.terms(log_c)[0]
+
+    def rows(self, side: Side) -> Rows:
+        """As the abstract one says."""
+        minus = self.table.at(side.q, self.minus[:, : len(side.a)])
+        return Rows(side.a, side.index, minus)
+
+    def rest(
         self, one: Side, two: Side, at: tuple[Index, Index], angle: tuple[Array, Array, Array]
     ) -> tuple[Array, Array]:
         """As the abstract one says."""
-        gap, sign, log_c = angle
-        minus = [np.ascontiguousarray(self.table.at(s.q, self.minus).T) for s in (one, two)]
-        rows = [Rows(s.a, i, m) for s, i, m in zip((one, two), at, minus, strict=True)]
-        terms = self.without.terms(log_c)[0]
-        value, slope = sums(rows[0], rows[1], sign * (1.0 - gap), terms)
+        gap, sign, _ = angle
+        value, slope = np.empty(len(gap)), np.empty(len(gap))
         for start in range(0, len(gap), _BLOCK):
             part = slice(start, start + _BLOCK)
             q1, q2 = one.q[at[0][part]], two.q[at[1][part]]
-            k, r = self.part.moments(q1, q2, np.maximum(gap[part], _TOUCHING), sign[part])
-            value[part] += k
-            slope[part] += r
+            near = np.maximum(gap[part], _TOUCHING)
+            value[part], slope[part] = self.part.moments(q1, q2, near, sign[part])
         return value, slope
 
 
@@ -101,21 +117,25 @@ class TailEnd(AbstractEnd):
 
     tail: KinkTail
 
-    def pairs(
+    def terms(self, log_c: Array) -> Index:
+        """As the abstract one says."""
+        return np.full(log_c.shape, self.tail.start)
+
+    def rows(self, side: Side) -> Rows:
+        """As the abstract one says."""
+        return Rows(side.a, side.index)
+
+    def rest(
         self, one: Side, two: Side, at: tuple[Index, Index], angle: tuple[Array, Array, Array]
     ) -> tuple[Array, Array]:
         """As the abstract one says."""
-        gap, sign, log_c = angle
-        terms = np.full(gap.shape, self.tail.start)
-        c = sign * (1.0 - gap)
-        value, slope = sums(Rows(one.a, at[0]), Rows(two.a, at[1]), c, terms)
+        _, sign, log_c = angle
+        value, slope = np.empty(len(sign)), np.empty(len(sign))
         rows = self.tail.rows(one.q), self.tail.rows(two.q)
-        for start in range(0, len(gap), _BLOCK):
+        for start in range(0, len(sign), _BLOCK):
             part = slice(start, start + _BLOCK)
-            i, j = at[0][part], at[1][part]
-            k, r = self.tail.sums(rows[0], rows[1], i, j, log_c[part], sign[part])
-            value[part] += k
-            slope[part] += r
+            at_part = at[0][part], at[1][part]
+            value[part], slope[part] = self.tail.sums(*rows, *at_part, log_c[part], sign[part])
         return value, slope
 
 
