@@ -23,9 +23,9 @@ from chione.base import Array
 from chione.base import chebyshev as kit
 from chione.theory.moments.truncated_pairs import density, truncated
 
-HIGHEST = 5  # derivative whose jumps are looked for
-_NODES = 14  # of the fits on each side of a kink
-_WIDTHS = tuple(0.5 * 2.0**-k for k in range(8))
+HIGHEST = 7  # derivative whose jumps are looked for
+_NODES = 24  # of the fits on each side of a kink
+_WIDTHS = tuple(4.0 * 2.0**-k for k in range(11))
 _NOISE = 1e-6  # of a jump, relative to the derivatives on both sides
 
 
@@ -84,13 +84,13 @@ class KinkPart:
             for i in range(min(m + 1, n)):
                 size = math.factorial(m) / math.sqrt(math.factorial(i)) / math.factorial(m - i)
                 out[:, i] += weight * size * upper[m - i]
-        he, before = density(a), np.zeros_like(a)  # times the density
-        for i in range(n - 1):  # he_i(a) enters p_(i + 1 + m)
-            for m in range(min(self.order + 1, n - 1 - i)):
-                falling = math.prod(range(i + 1, i + 2 + m))  # (i + 1 + m)! / i!
-                size = math.factorial(m) / math.sqrt(falling)
-                out[:, i + 1 + m] += size * weights[m] * he
-            he, before = (a * he - math.sqrt(i) * before) / math.sqrt(i + 1.0), he
+        he = _hermite(a, n - 1)  # he_i(a) enters p_(i + 1 + m)
+        order = np.arange(float(n))
+        falling = np.ones(n)  # (i + m)! / i!
+        for m, weight in enumerate(weights[:n]):
+            falling = falling * (order + 1.0 + m)
+            falls = math.factorial(m) / np.sqrt(falling[: n - 1 - m])
+            out[:, m + 1 :] += np.multiply.outer(weight, falls) * he[:, : n - 1 - m]
         return out
 
     def moments(self, q1: Array, q2: Array, gap: Array, sign: Array) -> tuple[Array, Array]:
@@ -110,6 +110,18 @@ class KinkPart:
                         # (z - a)_+^0 has a point mass for a derivative
                         slope += turn * max(m, 1) * max(n, 1) * both * table[m][n]
         return value, slope
+
+
+def _hermite(a: Array, n: int) -> Array:
+    """The first n orthonormal polynomials times the density, (len(a), n)."""
+    he = np.empty((n, len(a)))
+    he[0] = density(a)
+    if n > 1:
+        he[1] = a * he[0]
+    roots = np.sqrt(np.arange(n + 1.0)).tolist()
+    for k in range(1, n - 1):
+        he[k + 1] = (a * he[k] - roots[k] * he[k - 1]) / roots[k + 1]
+    return he.T
 
 
 @lru_cache(maxsize=64)
