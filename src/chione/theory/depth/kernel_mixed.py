@@ -79,15 +79,21 @@ def _one_length(network: MLP, q: float, relative: float) -> tuple[Lengths, list[
     return side, pair_layers(network, Scale.of(network.sigma_w, network.sigma_b), side, side)
 
 
-def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[PairLayer]:
-    """All layers but the first, from the lengths in the first and their relative errors."""
+def pair_layers(
+    network: MLP, scale: Scale, one: Lengths, two: Lengths, entries: int | None = None
+) -> list[PairLayer]:
+    """All layers but the first, from the lengths in the first and their relative errors.
+
+    `entries` are the pairs that will go through them, all of both sides by default.
+    """
+    entries = len(one[0]) * len(two[0]) if entries is None else entries
     layers: list[PairLayer] = []
     for layer in range(1, network.depth + 1):
         if not all(np.all(np.isfinite(q)) for q, _ in (one, two)):
             raise ConvergenceError(f"Kernels leave the range of float64 at layer {layer}.")
         if layer == network.depth:
             break
-        _check_cost(layers[-1:], len(one[0]) * len(two[0]), network.depth - layer)
+        _check_cost(layers[-1:], entries, network.depth - layer)
         layers.append(
             PairLayer(network.activation, scale, one, two, layers[-1] if layers else None)
         )
