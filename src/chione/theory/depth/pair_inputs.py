@@ -129,7 +129,7 @@ class FirstLayer:
 
     def __init__(self, a: Array, b: Array, sigma_w: float, sigma_b: float) -> None:
         self._d = d = a.shape[1]
-        self.noise = (8.0 + np.sqrt(d)) * EPS
+        self.noise = float((8.0 + np.sqrt(d)) * EPS)
         with np.errstate(over="ignore", divide="ignore"):
             column = np.sqrt(d) * (sigma_b / sigma_w if sigma_w else np.inf)
         beside = not np.isfinite(column)  # weights that count for nothing
@@ -159,12 +159,13 @@ class FirstLayer:
     def cosines(self, at: Block) -> Array:
         """Cosines of the angles of a block of pairs, to `noise`."""
         rows, columns = at.sides
+        return np.asarray(self.units(0, rows) @ self.units(1, columns).T)
+
+    def units(self, side: int, index: Any) -> Array:
+        """Directions of some inputs of side 0 or 1, the bias among their components."""
+        x, n = ((self._a, self._na), (self._b, self._nb))[side]
         with np.errstate(divide="ignore"):
-            ua, ub = (
-                np.where(n[k] > 0.0, 1.0 / n[k], 0.0)[:, None] * x[k]
-                for x, n, k in ((self._a, self._na, rows), (self._b, self._nb, columns))
-            )
-        return np.asarray(ua @ ub.T)
+            return np.asarray(np.where(n[index] > 0.0, 1.0 / n[index], 0.0)[:, None] * x[index])
 
     def listed(self, at: Listed) -> Pairs:
         """Angles of some pairs, each from its own inner product."""

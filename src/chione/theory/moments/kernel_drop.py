@@ -13,6 +13,7 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Estimate, Status
 from chione.gaussian import HermiteExpansion, hermite_expansion
 from chione.gaussian.panels import NODES, WEIGHTS
+from chione.theory.moments.map_drop import quick_drop
 from chione.theory.moments.moments import CLOSED_ERROR, moments
 from chione.theory.moments.pair_kernels import kernel, kernel_at, slope_at
 
@@ -137,6 +138,10 @@ def slope_expansion(phi: AbstractActivation, q: float) -> HermiteExpansion:
 
 def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> float:
     """K(1) - K(c) to about 1e-11 relative at a few evaluations: enough for a curve."""
+    if phi.closed_forms.derivative_kernel is None and gap > 0.0:
+        sharp = quick_drop(phi, q, gap)
+        if sharp is not None:
+            return float(sharp.value)
     # a slope that is not square integrable leaves no other way, whatever the gap
     singular = phi.kinks and moments(phi).derivative_square(q).status == Status.INFINITE
     singular = singular and not moments(phi).has_jumps

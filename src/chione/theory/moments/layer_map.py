@@ -4,13 +4,13 @@ r"""One layer as a compiled map of two lengths and an angle, for any activation.
    R = E\,\phi'(u_1)\phi'(u_2) = \frac{\partial K}{\partial q_{12}}
 
 A smooth phi needs a few dozen terms, or a few hundred next to :math:`|c| = 1`. With kinks the
-series ends slowly there, and what the kinks contribute is summed in closed form instead
-(:mod:`~chione.theory.moments.kink_part`): the rest is a short series again, however near the two
-inputs are.
+series ends slowly there, and what the kinks contribute is summed in closed form or to infinity
+(:mod:`~chione.theory.moments.series_end`), however near the two inputs are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,58 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import EPS, Array, ConvergenceError
-from chione.theory.moments.kink_part import KinkPart, kink_parts
+from chione.base import Array, ConvergenceError
 from chione.theory.moments.layer_sums import Index, Rows, sums
-from chione.theory.moments.row_table import RowTable, row_table
+from chione.theory.moments.moments import moments
+from chione.theory.moments.row_table import RowTable, exact_table, row_table
+from chione.theory.moments.series_end import AbstractEnd, Side, series_end
+from chione.theory.moments.truncation import ENOUGH, ENOUGH_SLOPE, Truncation, truncation
 
 _SIZES = (192, 512, 1408)  # numbers of coefficients that are tried
-_ENOUGH = 1e-15  # of the product, relative: what a truncated sum may leave out
-_ENOUGH_SLOPE = 1e-14
 _WANTED = 1e-11  # of the product next to |c| = 1, relative: beyond, pairs count as unresolved
 _WANTED_SLOPE = 2e-9
 _GOOD, _GOOD_SLOPE = 1e-14, 1e-13  # what is left at |c| = 1 with which no more terms are tried
+_BLOCK = 1 << 12  # pairs with lengths of their own at a time
 _MANY = 288  # terms beyond which the closed form of the kinks is quicker
-_MOST_PAIRS = 64  # of kinks
 _TOUCHING = 1e-32  # 1 - |c| below which inputs lie on one ray
-_LEVELS = np.unique(np.round(6.0 * 1.18 ** np.arange(40)).astype(int))
-
-
-@dataclass(frozen=True)
-class Truncation:
-    """What a sum leaves out behind its first n terms, at |c| = 1, at some values of n.
-
-    Parameters
-    ----------
-    n : ndarray of int
-        Numbers of terms, rising.
-    product, slope : ndarray
-        The rest of K and of R there, relative to their sizes.
-    """
-
-    n: Index
-    product: Array
-    slope: Array
-
-    def terms(self, log_c: Array) -> tuple[Index, NDArray[np.bool_]]:
-        """How many terms are summed at log |c|, and whether they are enough."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            needed = np.maximum(
-                np.log(self.product / _ENOUGH) / self.n,
-                np.log(self.slope / _ENOUGH_SLOPE) / np.maximum(self.n - 1.0, 1.0),
-            )
-        needed = np.minimum.accumulate(np.maximum(needed, 0.0))  # -log |c| that n terms ask for
-        place = np.searchsorted(-needed, log_c, side="left")
-        last = len(self.n) - 1
-        return np.asarray(self.n[np.minimum(place, last)]), place <= last
-
-    def left_out(self, log_c: Array) -> tuple[Array, Array]:
-        """What all terms leave out of K and of R."""
-        n = float(self.n[-1])
-        return (
-            np.asarray(self.product[-1] * np.exp(n * log_c)),
-            np.asarray(self.slope[-1] * np.exp((n - 1.0) * log_c)),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +47,14 @@ class LayerMap:
         Its Hermite coefficients.
     plain : Truncation
         What the series leaves out.
-    kinks : KinkPart, optional
-        The part with a closed form, where that helps.
-    without : Truncation, optional
-        What the series leaves out once that part is taken away.
+    end : AbstractEnd, optional
+        How it ends next to :math:`|c| = 1` where phi has kinks.
     """
 
     activation: AbstractActivation
     table: RowTable
     plain: Truncation
-    kinks: KinkPart | None
-    without: Truncation | None
-    minus: Array | None
-    closed_error: tuple[float, float]
+    end: AbstractEnd | None
 
     @property
     def q_low(self) -> float:
@@ -108,6 +65,11 @@ class LayerMap:
     def q_high(self) -> float:
         """Largest length."""
         return self.table.high
+
+    @property
+    def last(self) -> Truncation:
+        """What is left out next to |c| = 1."""
+        return self.plain if self.end is None else self.end.without
 
     @property
     def product_error(self) -> float:
@@ -121,47 +83,54 @@ class LayerMap:
     def slope_error(self) -> float:
         r"""Bound on the error of R relative to :math:`\sqrt{E\phi'(u_1)^2 E\phi'(u_2)^2}`.
 
-        For jumps, where these are infinite, relative to the same sums over 64 coefficients.
+        For jumps, where these are infinite, of R sqrt(1 - \|c\|) relative to the same sums over 64
+        coefficients.
         """
         return self._worst(1)
 
     def _worst(self, which: int) -> float:
         gap = np.concatenate([[0.0], np.geomspace(1e-12, 1.0, 400)])
         known = self.resolved(gap)
-        return float(self.errors(gap)[which][known].max(initial=0.0))
+        size = self.ends(gap) if which else 1.0
+        return float((self.errors(gap)[which] * size)[known].max(initial=0.0))
 
     def errors(self, gap: Any) -> tuple[Array, Array]:
         """Bounds on the errors of K and R at 1 - |c|, relative as the attributes are."""
         gap = np.asarray(gap, dtype=np.float64)
         with np.errstate(divide="ignore"):
             log_c = np.log1p(-gap)
-        own = self.table.error + 4.0 * _ENOUGH, self.table.steep_error + 4.0 * _ENOUGH_SLOPE
-        closed = self._by_closed_form(log_c)
+        own = self.table.error + 4.0 * ENOUGH, self.table.steep_error + 4.0 * ENOUGH_SLOPE
+        closed = self._ended(log_c)
         out = []
         for which in range(2):
             error = own[which] + self.plain.left_out(log_c)[which]
-            if self.without is not None:
-                with_kinks = self.without.left_out(log_c)[which] + self.closed_error[which]
-                with np.errstate(divide="ignore"):
-                    steeper = (
-                        1.0 / np.sqrt(np.maximum(gap, _TOUCHING)) if which and self._jumps else 1.0
-                    )
-                error = np.where(closed, own[which] + with_kinks * steeper, error)
+            if self.end is not None:
+                rest = self.end.without.left_out(log_c)[which] + self.end.error[which]
+                error = np.where(closed, own[which] + rest, error)
             out.append(np.asarray(error))
-        return out[0], out[1]
+        return out[0], out[1] / self.ends(gap)
 
-    @property
-    def _jumps(self) -> bool:
-        return self.kinks is not None and bool(np.any(self.kinks.jumps[:, 0]))
+    def ends(self, gap: Array) -> Array:
+        """What R is multiplied by so that it stays finite at c = 1."""
+        if not moments(self.activation).has_jumps:
+            return np.ones_like(gap)
+        return np.asarray(np.sqrt(np.maximum(gap, _TOUCHING)))
 
     def resolved(self, gap: Any) -> NDArray[np.bool_]:
         """Whether the map holds at 1 - |c|; elsewhere its values are NaN."""
-        product, slope = self.errors(gap)
-        return np.asarray((product <= _WANTED) & (slope <= _WANTED_SLOPE))
+        product, slope = self._resolved(np.asarray(gap, dtype=np.float64))
+        return product & slope
 
-    def _by_closed_form(self, log_c: Array) -> NDArray[np.bool_]:
-        """Where the kinks are summed in closed form."""
-        if self.without is None:
+    def _resolved(self, gap: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The same for K and for R."""
+        product, slope = self.errors(gap)
+        ends = self.ends(gap)
+        held = (slope * ends <= _WANTED_SLOPE) & ((gap > 0.0) | (ends == 1.0))
+        return np.asarray(product <= _WANTED), np.asarray(held)
+
+    def _ended(self, log_c: Array) -> NDArray[np.bool_]:
+        """Where the series is not summed by its terms alone."""
+        if self.end is None:
             return np.zeros(np.shape(log_c), dtype=bool)
         terms, enough = self.plain.terms(log_c)
         return np.asarray((terms > _MANY) | ~enough)
@@ -180,24 +149,51 @@ class LayerMap:
         shape = np.broadcast_shapes(q1.shape, q2.shape, gap.shape, sign.shape)
         full = shape or (1,)
         gap, sign = np.broadcast_to(gap, full), np.broadcast_to(sign, full)
-        one = self._side(q1)
-        two = one if q2 is q1 else self._side(q2)
         with np.errstate(divide="ignore"):
             log_c = np.log1p(-gap)
-        closed = self._by_closed_form(log_c)
-        terms = np.where(closed, 0, self.plain.terms(log_c)[0])
-        c = sign * (1.0 - gap)
-        value, slope = sums(Rows(one[0], one[1]), Rows(two[0], two[1]), c, terms)
-        lengths = np.broadcast_to(q1, full), np.broadcast_to(q2, full)
-        if closed.any():
-            self._add_closed((one, two), lengths, (gap, sign, log_c), closed, (value, slope))
+        ended = self._ended(log_c)
+        terms = np.where(ended, 0, self.plain.terms(log_c)[0])
+        last = np.zeros_like(terms)
+        if self.end is not None:
+            last[ended] = self.end.terms(log_c[ended])
+        q1, q2 = q1.reshape(q1.shape or (1,)), q2.reshape(q2.shape or (1,))
+        angle = gap, sign, log_c
+        if max(q1.size, q2.size) == gap.size > _BLOCK:  # lengths of its own for every pair
+            value, slope = np.empty(full), np.empty(full)
+            lengths = [np.broadcast_to(q, full).ravel() for q in (q1, q2)]
+            flat = [x.ravel() for x in (*angle, terms, last)]
+            order = np.argsort(terms + last, axis=None)
+            for start in range(0, len(order), _BLOCK):
+                at = order[start : start + _BLOCK]
+                found = self._sums(*(q[at] for q in lengths), *(x[at] for x in flat))
+                value.reshape(-1)[at], slope.reshape(-1)[at] = found
+        else:
+            value, slope = self._sums(q1, q2, *angle, terms, last)
         slope = slope / (np.sqrt(q1) * np.sqrt(q2))
-        unknown = ~self.resolved(gap)
-        value[unknown], slope[unknown] = np.nan, np.nan
+        held = self._resolved(gap)
+        value[~held[0]], slope[~held[1]] = np.nan, np.nan
         return value.reshape(shape), slope.reshape(shape)
 
-    def _side(self, q: Array) -> tuple[Array, Index, Array | None]:
-        """Coefficients of the different lengths, which stands where, and those of the kinks."""
+    def _sums(
+        self, q1: Array, q2: Array, gap: Array, sign: Array, log_c: Array, terms: Index, last: Index
+    ) -> tuple[Array, Array]:
+        """K and dK/dc by so many terms; by `last` terms and the end of the series elsewhere."""
+        n = int(max(terms.max(initial=1), last.max(initial=1)))
+        one = self._side(q1, n)
+        two = one if q2 is q1 else self._side(q2, n)
+        c = sign * (1.0 - gap)
+        value, slope = sums(Rows(one.a, one.index), Rows(two.a, two.index), c, terms)
+        ended = last > 0
+        if self.end is None or not ended.any():
+            return value, slope
+        k, r = sums(self.end.rows(one), self.end.rows(two), c, last)
+        i, j = (np.broadcast_to(s.index, c.shape)[ended] for s in (one, two))
+        more = self.end.rest(one, two, (i, j), (gap[ended], sign[ended], log_c[ended]))
+        value[ended], slope[ended] = k[ended] + more[0], r[ended] + more[1]
+        return value, slope
+
+    def _side(self, q: Array, n: int) -> Side:
+        """The different lengths and their first `n` coefficients."""
         different, index = np.unique(q, return_inverse=True)
         tolerance = 1e-9  # of interpolation beyond its ends, which is harmless
         if different.size and not (
@@ -208,33 +204,8 @@ class LayerMap:
                 f"this map holds for lengths from {self.q_low:.6g} to {self.q_high:.6g}, not for "
                 f"{different[0]:.6g} to {different[-1]:.6g}."
             )
-        a = np.ascontiguousarray(self.table.at(different, self.table.a).T)
-        minus = None
-        if self.minus is not None:
-            minus = np.ascontiguousarray(self.table.at(different, self.minus).T)
-        return a, index.reshape(q.shape), minus
-
-    def _add_closed(
-        self,
-        sides: tuple[Any, Any],
-        lengths: tuple[Array, Array],
-        angle: tuple[Array, Array, Array],
-        where: NDArray[np.bool_],
-        out: tuple[Array, Array],
-    ) -> None:
-        assert self.kinks is not None and self.without is not None
-        gap, sign, log_c = (x[where] for x in angle)
-        i, j = (np.broadcast_to(s[1], where.shape)[where] for s in sides)
-        rows = [Rows(s[0], k, s[2]) for s, k in zip(sides, (i, j), strict=True)]
-        c = sign * (1.0 - gap)
-        value, slope = sums(rows[0], rows[1], c, self.without.terms(log_c)[0])
-        for start in range(0, len(c), 1 << 13):
-            part = slice(start, start + (1 << 13))
-            q1, q2 = (q[where][part] for q in lengths)
-            k, r = self.kinks.moments(q1, q2, np.maximum(gap[part], _TOUCHING), sign[part])
-            value[part] += k
-            slope[part] += r
-        out[0][where], out[1][where] = value, slope
+        a = self.table.at(different, self.table.a[:, :n])
+        return Side(different, a, index.reshape(q.shape))
 
 
 @lru_cache(maxsize=64)
@@ -246,101 +217,33 @@ def layer_map(phi: AbstractActivation, q_low: float, q_high: float) -> LayerMap:
     ConvergenceError
         If phi has no Hermite coefficients in float64 there, or is too rough for them.
     """
+    return _smallest(phi, lambda n: row_table(phi, q_low, q_high, n))
+
+
+@lru_cache(maxsize=64)
+def layer_map_at(phi: AbstractActivation, lengths: tuple[float, ...]) -> LayerMap:
+    """The same for a few lengths, rising, and no others."""
+    return _smallest(phi, lambda n: exact_table(phi, lengths, n))
+
+
+def _smallest(phi: AbstractActivation, table: Callable[[int], RowTable]) -> LayerMap:
+    """The map of as few coefficients as hold everywhere, or of as many as there may be."""
     best: LayerMap | None = None
     for n in _SIZES:
+        if best is not None and n < _SIZES[-1] and best.last.falls_short(n, _GOOD, _GOOD_SLOPE):
+            continue
         try:
-            best = _at_size(phi, q_low, q_high, n)
+            best = _with_table(phi, table(n))
         except ConvergenceError:  # more nodes than there may be: the fewer terms have to do
             if best is None:
                 raise
             break
-        last = best.plain if best.without is None else best.without
-        if last.product[-1] <= _GOOD and last.slope[-1] <= _GOOD_SLOPE:
+        if best.last.product[-1] <= _GOOD and best.last.slope[-1] <= _GOOD_SLOPE:
             break
     assert best is not None
     return best
 
 
-def _at_size(phi: AbstractActivation, q_low: float, q_high: float, n: int) -> LayerMap:
-    """The map of so many coefficients."""
-    table = row_table(phi, q_low, q_high, n)
-    plain = _truncation(table)
-    if phi.kinks and len(phi.kinks) ** 2 <= _MOST_PAIRS and plain.product[-1] > _ENOUGH:
-        part, minus, without, closed_error = _with_kinks(phi, table)
-        return LayerMap(phi, table, plain, part, without, minus, closed_error)
-    return LayerMap(phi, table, plain, None, None, None, (0.0, 0.0))
-
-
-def _truncation(table: RowTable) -> Truncation:
-    """From the coefficients that are known, and from mean squares for those that are not."""
-    squares = table.a**2
-    n = squares.shape[1]
-    k = np.arange(float(n))
-    out = []
-    for terms, whole in ((squares, table.square), (squares * k, table.steep)):
-        behind = np.cumsum(terms[:, ::-1], axis=1)[:, ::-1]
-        beyond = np.maximum(whole - behind[:, 0], 0.0) if not np.isinf(whole).any() else whole
-        size = np.where(whole > 0.0, whole, 1.0)
-        # the whole is known to rounding only, which is not the rest of the series
-        beyond = np.where(beyond <= 64.0 * EPS * size, _geometric(terms), beyond)
-        rest = np.concatenate([behind[:, 1:], np.zeros((len(behind), 1))], axis=1)
-        out.append(((rest + beyond[:, None]) / size[:, None]).max(axis=0))
-    levels = _levels(n)
-    return Truncation(levels, out[0][levels - 1], out[1][levels - 1])
-
-
-def _geometric(terms: Array) -> Array:
-    """What follows the last terms, if they go on to fall as they did."""
-    n = terms.shape[1]
-    last, before = terms[:, 3 * n // 4 :].sum(1), terms[:, n // 2 : 3 * n // 4].sum(1)
-    ratio = np.where(before > 0.0, last / np.where(before > 0.0, before, 1.0), 0.0)
-    return np.asarray(last * np.minimum(ratio / (1.0 - np.minimum(ratio, 0.9)), 10.0))
-
-
-def _levels(n: int) -> Index:
-    levels = _LEVELS[n > _LEVELS]
-    return np.append(levels, n)
-
-
-def _with_kinks(
-    phi: AbstractActivation, table: RowTable
-) -> tuple[KinkPart, Array, Truncation, tuple[float, float]]:
-    """The order of the closed form that leaves least, what it takes away, and what is left."""
-    best: tuple[KinkPart, Array, Truncation, tuple[float, float]] | None = None
-    least = np.inf
-    for part in kink_parts(phi):
-        minus = part.coefficients(table.q, table.a.shape[1])
-        left = _left(table, minus)
-        size = float(((minus**2).sum(1) / table.square).max())
-        size_slope = float(((minus**2) @ np.arange(float(minus.shape[1])) / table.steep).max())
-        closed = 16.0 * EPS * (1.0 + size), 16.0 * EPS * (1.0 + size_slope)
-        worst = max(
-            (left.product[-1] + closed[0]) / _WANTED, (left.slope[-1] + closed[1]) / _WANTED_SLOPE
-        )
-        if worst < 0.5 * least:
-            best, least = (part, minus, left, closed), worst
-    assert best is not None
-    return best
-
-
-def _left(table: RowTable, minus: Array) -> Truncation:
-    """Rest of the series of which the products of `minus` are taken away.
-
-    Each coefficient is weighed by its largest size over all lengths, and what follows the last
-    one is taken from how the sums over octaves fall.
-    """
-    n = table.a.shape[1]
-    k = np.arange(float(n))
-    out = []
-    for size, power in ((table.square, 0.0), (table.steep, 1.0)):
-        unit = np.sqrt(np.where(size > 0.0, size, 1.0))[:, None]
-        apart = (np.abs(table.a - minus) / unit).max(axis=0)
-        both = (np.maximum(np.abs(table.a), np.abs(minus)) / unit).max(axis=0)
-        terms = 2.0 * apart * both * k**power
-        behind = np.append(np.cumsum(terms[::-1])[::-1], 0.0)
-        last, before = behind[n // 2], behind[n // 4] - behind[n // 2]
-        falling = min(last / before, 0.8) if before > 0.0 else 0.0
-        beyond = 2.0 * last * falling / (1.0 - falling)
-        out.append(behind[1:] + beyond)
-    levels = _levels(n)
-    return Truncation(levels, out[0][levels - 1], out[1][levels - 1])
+def _with_table(phi: AbstractActivation, table: RowTable) -> LayerMap:
+    plain = truncation(table)
+    return LayerMap(phi, table, plain, series_end(phi, table, plain))

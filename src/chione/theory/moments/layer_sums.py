@@ -77,7 +77,7 @@ def _by_blocks(
     one: Rows, two: Rows, c: Array, terms: Index, value: Array, slope: Array
 ) -> NDArray[np.bool_]:
     """Sum what is alike along the first axis; returned is what is still to be summed."""
-    left = np.ones(c.shape, dtype=bool)
+    left = terms > 0
     per_row = max(1, c.size // max(1, len(c)))
     step = max(1, _BLOCK // per_row)
     for start in range(0, len(c), step):
@@ -89,7 +89,7 @@ def _by_blocks(
         n = _bulk(terms[part])
         if n == 0:
             continue
-        here = terms[part] <= n
+        here = (terms[part] > 0) & (terms[part] <= n)
         x = np.where(here, c[part], 0.0)
         v, d = np.zeros_like(x), np.zeros_like(x)
         a, b = one.a[:n, i], two.a[:n, j]
@@ -102,7 +102,7 @@ def _by_blocks(
                 product -= one.minus[k, i] * two.minus[k, j]
             v += product
         value[part][here], slope[part][here] = v[here], d[here]
-        left[part] = ~here
+        left[part] &= ~here
     return left
 
 

@@ -44,6 +44,8 @@ class RowTable:
         jumps.
     error, steep_error : float
         Errors of the products of two coefficients, summed, relative to these.
+    exact : bool
+        Whether the table holds for the lengths `q` alone, which are the edges then.
     """
 
     edges: Array
@@ -54,6 +56,7 @@ class RowTable:
     steep: Array
     error: float
     steep_error: float
+    exact: bool = False
 
     @property
     def low(self) -> float:
@@ -65,15 +68,29 @@ class RowTable:
         """Largest length."""
         return float(self.edges[-1])
 
+    def sizes(self, q: Array) -> tuple[Array, Array]:
+        """Mean squares of phi and of u phi' at lengths within the range, to a few per cent."""
+        x, order = np.log(q), np.argsort(self.q)
+        nodes = np.log(self.q[order])
+        with np.errstate(divide="ignore"):
+            logs = np.log(self.square[order]), np.log(self.steep[order])
+        one, two = (np.exp(np.interp(x, nodes, y)) for y in logs)
+        return one, two
+
     def at(self, q: Array, values: Array) -> Array:
-        """Values (m, N) at the nodes, interpolated to lengths within the range, (n, N)."""
-        out = np.empty((len(q), values.shape[1]))
+        """Values (m, N) at the nodes, interpolated to lengths within the range, (N, n)."""
+        if self.exact:
+            return np.ascontiguousarray(values[np.searchsorted(self.q, q)].T)
+        out = np.empty((values.shape[1], len(q)))
         piece = np.clip(np.searchsorted(self.edges, q) - 1, 0, len(self.counts) - 1)
         ends = np.cumsum(self.counts)
         for p in np.unique(piece):
             here = piece == p
             own = values[ends[p] - self.counts[p] : ends[p]]
-            out[here] = _weights(self.edges[p], self.edges[p + 1], self.counts[p], q[here]) @ own
+            weights = _weights(self.edges[p], self.edges[p + 1], self.counts[p], q[here])
+            if here.all():
+                return np.asarray(own.T @ weights.T)
+            out[:, here] = own.T @ weights.T
         return out
 
 
@@ -106,18 +123,37 @@ def row_table(phi: AbstractActivation, low: float, high: float, n: int) -> RowTa
     ConvergenceError
         If phi has no such coefficients in float64, or is too rough for a few thousand nodes.
     """
+    _check(phi, low, high)
+    extent = np.log(high) - np.log(low)
+    if extent <= 8.0 * EPS:
+        return exact_table(phi, (low,), n)
+    pieces = max(1, int(np.ceil(extent / _WIDEST)))
+    edges = np.exp(np.linspace(np.log(low), np.log(high), pieces + 1))
+    edges[0], edges[-1] = low, high
+    return _joined(edges, [_piece(phi, float(a), float(b), n) for a, b in pairwise(edges)], False)
+
+
+def exact_table(phi: AbstractActivation, lengths: tuple[float, ...], n: int) -> RowTable:
+    """The first `n` coefficients at a few lengths, rising, and at no others; raises likewise."""
+    _check(phi, lengths[0], lengths[-1])
+    q = np.array(lengths)
+    found = []
+    while q.size:
+        near = q <= q[0] * np.exp(_WIDEST)
+        at = grid(phi, q[near], n)
+        found.append(_measured(phi, q[near], at, np.zeros((1, n))))
+        q = q[~near]
+    return _joined(np.array(lengths), found, True)
+
+
+def _check(phi: AbstractActivation, low: float, high: float) -> None:
     if not (0.0 < low <= high < np.inf):
         raise ConvergenceError(f"lengths must be finite and above zero, not {low} to {high}.")
     if not is_moderate(phi, low, high):
         raise ConvergenceError(f"squares of {phi} leave float64 at lengths {low:.3g}, {high:.3g}.")
-    extent = np.log(high) - np.log(low)
-    pieces = max(1, int(np.ceil(extent / _WIDEST)))
-    edges = np.exp(np.linspace(np.log(low), np.log(high), pieces + 1))
-    edges[0], edges[-1] = low, high
-    if extent <= 8.0 * EPS:
-        found = [_measured(phi, np.array([low]), grid(phi, np.array([low]), n), np.zeros((1, n)))]
-    else:
-        found = [_piece(phi, float(a), float(b), n) for a, b in pairwise(edges)]
+
+
+def _joined(edges: Array, found: list[_Piece], exact: bool) -> RowTable:
     return RowTable(
         edges,
         tuple(len(p.q) for p in found),
@@ -127,6 +163,7 @@ def row_table(phi: AbstractActivation, low: float, high: float, n: int) -> RowTa
         np.concatenate([p.steep for p in found]),
         max(p.error for p in found),
         max(p.steep_error for p in found),
+        exact,
     )
 
 
