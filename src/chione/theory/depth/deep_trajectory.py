@@ -230,7 +230,7 @@ class _Pair:
         """K(1) - K(c); of settled lengths by one compiled map, which has no noise to integrate."""
         if abs(self._at - q) <= _NEAR * q:
             return float(q * gap * kernel_map(self._act, self._at).average(angle(gap)))
-        return drop_for_curves(self._act, q, gap)
+        return float(drop_for_curves(self._act, q, gap).value)
 
 
 def _joined(near: Trajectory, far: _Far) -> Trajectory:
