@@ -150,9 +150,6 @@ def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     large as the value itself.
     """
     if phi.closed_forms.derivative_kernel is None:
-        near = near_drop(phi, q, gap)
-        if near is not None:
-            return near
         sharp = quick_drop(phi, q, gap) if gap > 0.0 else None
         if sharp is not None:
             return sharp
