@@ -229,16 +229,19 @@ def layer_map_at(phi: AbstractActivation, lengths: tuple[float, ...]) -> LayerMa
 def _smallest(phi: AbstractActivation, table: Callable[[int], RowTable]) -> LayerMap:
     """The map of as few coefficients as hold everywhere, or of as many as there may be."""
     best: LayerMap | None = None
-    for n in _SIZES:
-        if best is not None and n < _SIZES[-1] and best.last.falls_short(n, _GOOD, _GOOD_SLOPE):
-            continue
+    todo = list(_SIZES)
+    while todo:
+        n = todo.pop(0)
+        if best is not None and todo and best.last.falls_short(n, _GOOD, _GOOD_SLOPE):
+            n, todo = todo[0], [n]  # the most at once; the skipped one if that cannot be
         try:
-            best = _with_table(phi, table(n))
-        except ConvergenceError:  # more nodes than there may be: the fewer terms have to do
+            found = _with_table(phi, table(n))
+        except ConvergenceError:  # more nodes than there may be: fewer terms have to do
             if best is None:
                 raise
-            break
-        if best.last.product[-1] <= _GOOD and best.last.slope[-1] <= _GOOD_SLOPE:
+            continue
+        best, last = found, found.last
+        if n == _SIZES[-1] or (last.product[-1] <= _GOOD and last.slope[-1] <= _GOOD_SLOPE):
             break
     assert best is not None
     return best
