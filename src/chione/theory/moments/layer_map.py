@@ -208,7 +208,7 @@ class LayerMap:
         return Side(different, a, index.reshape(q.shape))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # of a few megabytes each at most
 def layer_map(phi: AbstractActivation, q_low: float, q_high: float) -> LayerMap:
     """The compiled map of an activation for lengths in [q_low, q_high], kept for the next call.
 
