@@ -10,6 +10,7 @@ the coefficients are one matrix product. Only the panels in which phi has a kink
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError, cost
-from chione.gaussian.hermite import hermite_functions
 from chione.gaussian.panels import NODES, WEIGHTS
 
 Index = NDArray[np.intp]
@@ -45,7 +45,7 @@ _LAST: Array = np.stack(
 
 @dataclass(frozen=True)
 class Grid:
-    r"""Panels of z that resolve phi at every length of a range, and psi_n at their nodes.
+    r"""Panels of z that resolve phi and the first psi_n at every length of a range.
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ class Grid:
         Increasing; zero is one of them.
     nodes, weights : ndarray, shape (16 P,)
         Nodes, and weights that hold :math:`e^{-z^2/4} / \sqrt{2\pi}`.
-    psi : ndarray, shape (n, 16 P)
-        Hermite functions.
+    n : int
+        Number of the functions psi_n.
     """
 
     edges: Array
     nodes: Array
     weights: Array
-    psi: Array
+    n: int
 
 
 def grid(phi: AbstractActivation, q: Array, n: int) -> Grid:
@@ -96,7 +96,7 @@ def grid(phi: AbstractActivation, q: Array, n: int) -> Grid:
     starts = np.sort(np.concatenate([a for a, _ in done]))
     edges = np.append(starts, max(float(b.max(initial=-np.inf)) for _, b in done))
     nodes, weights = _laid(edges[:-1], edges[1:])
-    return Grid(edges, nodes, weights, hermite_functions(nodes, n))
+    return Grid(edges, nodes, weights, n)
 
 
 def _reach(phi: AbstractActivation, q: Array) -> float:
@@ -152,18 +152,41 @@ def _rest(phi: AbstractActivation, q: Array, low: Array, high: Array) -> tuple[A
 def coefficients(phi: AbstractActivation, at: Grid, q: Array) -> Array:
     """The coefficients at each length, (len(q), n)."""
     root = np.sqrt(q)
-    out = np.empty((len(q), len(at.psi)))
-    size = np.empty(len(q))
+    out, size = np.empty((len(q), at.n)), np.empty(len(q))
+    values = np.empty((len(q), len(at.nodes)))
     step = max(1, _BLOCK // len(at.nodes))
     for start in range(0, len(q), step):
         part = slice(start, start + step)
         value = phi.value((root[part, None] * at.nodes).ravel()).reshape(-1, len(at.nodes))
         size[part] = np.abs(value * np.exp(-0.25 * at.nodes**2)).max(axis=1)
-        value = value * at.weights
-        _silence_kinks(phi, at, root[part], value)
-        out[part] = value @ at.psi.T
+        values[part] = value * at.weights
+        _silence_kinks(phi, at, root[part], values[part])
+    for first, psi in _hermite_blocks(at.nodes, at.n):
+        out[:, first : first + len(psi)] = values @ psi.T
     _add_kinks(phi, at, root, size, out)
     return out
+
+
+def _hermite_blocks(z: Array, n: int) -> Iterator[tuple[int, Array]]:
+    """The first n Hermite functions, some rows at a time, each with the number of the first.
+
+    All of them would be a hundred megabytes; a few rows stay in the cache.
+    """
+    rows = max(2, _BLOCK // len(z))
+    before, psi = np.zeros_like(z), np.asarray(np.exp(-0.25 * z * z))
+    block = np.empty((rows, len(z)))
+    roots = np.sqrt(np.arange(n + 1.0)).tolist()
+    held = np.empty_like(z)
+    for k in range(n):
+        place = k % rows
+        block[place] = psi
+        if place == rows - 1 or k == n - 1:
+            yield k - place, block[: place + 1]
+        np.multiply(z, psi, out=held)  # psi_(k+1) = (z psi_k - sqrt(k) psi_(k-1)) / sqrt(k + 1)
+        before *= roots[k]
+        held -= before
+        held /= roots[k + 1]
+        before, psi, held = psi, held, before
 
 
 def _kinked(phi: AbstractActivation, at: Grid, root: float) -> tuple[Array, Array]:

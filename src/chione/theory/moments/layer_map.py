@@ -11,6 +11,7 @@ series ends slowly there, and what the kinks contribute is summed in closed form
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,10 +28,14 @@ from chione.theory.moments.series_end import AbstractEnd, Side, series_end
 from chione.theory.moments.truncation import ENOUGH, ENOUGH_SLOPE, Truncation, truncation
 
 _SIZES = (192, 512, 1408)  # numbers of coefficients that are tried
+_MOST = 4224  # tried where the two inputs nearly agree and less does not hold
+_WIDE = 3e4  # ratio of lengths beyond which so many would be a burden
+_HOPE = 30.0  # times what is wanted: more than this is not worth so many
 _WANTED = 1e-11  # of the product next to |c| = 1, relative: beyond, pairs count as unresolved
 _WANTED_SLOPE = 2e-9
 _GOOD, _GOOD_SLOPE = 1e-14, 1e-13  # what is left at |c| = 1 with which no more terms are tried
 _BLOCK = 1 << 12  # pairs with lengths of their own at a time
+_BESIDE = 1e-12  # 1 - |c| at which a map is to hold: at zero itself a jump has no slope
 _MANY = 288  # terms beyond which the closed form of the kinks is quicker
 _TOUCHING = 1e-32  # 1 - |c| below which inputs lie on one ray
 
@@ -244,6 +249,10 @@ def _smallest(phi: AbstractActivation, table: Callable[[int], RowTable]) -> Laye
         if n == _SIZES[-1] or (last.product[-1] <= _GOOD and last.slope[-1] <= _GOOD_SLOPE):
             break
     assert best is not None
+    far = best.last.falls_short(_MOST, _HOPE * _WANTED, _HOPE * _WANTED_SLOPE)
+    if not best.resolved(_BESIDE) and not far and best.q_high <= _WIDE * best.q_low:
+        with suppress(ConvergenceError):
+            return _with_table(phi, table(_MOST))
     return best
 
 
