@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -12,6 +13,9 @@ _NO_JACOBIAN = (
     "the output does not depend on the input by differentiable operations, so there "
     "is no Jacobian; check for detach, no_grad or integer inputs."
 )
+
+_ROWS_BYTES = 1 << 28  # memory for rows that are computed side by side
+_TEMPORARIES = 4  # a step of the backward pass holds about so many tensors of its own size
 
 
 class JacobianOperator:
@@ -27,12 +31,19 @@ class JacobianOperator:
         The outputs y, computed from them.
     of : str
         What the inputs are, for the reader.
+    widest : int
+        Entries of the largest tensor on the way, as far as known: it bounds the memory of
+        :meth:`dense`.
     """
 
     def __init__(
-        self, leaves: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor], of: str = ""
+        self,
+        leaves: Sequence[torch.Tensor],
+        outputs: Sequence[torch.Tensor],
+        of: str = "",
+        widest: int = 0,
     ) -> None:
-        self.of = of
+        self.of, self._widest = of, widest
         self._x, self._y = tuple(leaves), tuple(outputs)
         self.inputs = sum(x.numel() for x in self._x)
         self.outputs = sum(y.numel() for y in self._y)
@@ -86,13 +97,67 @@ class JacobianOperator:
         return joined(found, self._y)
 
     def dense(self) -> torch.Tensor:
-        """The matrix itself, (outputs, inputs), row by row."""
-        rows = []
+        """The matrix itself, (outputs, inputs), float64.
+
+        Many rows are computed side by side. A backward pass that is mapped over vectors is not
+        possible through every operation; where it fails, or does not agree with the pass of one
+        vector, the rows are computed one by one.
+        """
+        widest = max(self._widest, self.inputs, self.outputs)
+        rows = _ROWS_BYTES // (_TEMPORARIES * widest * self._y[0].element_size())
+        if min(rows, self.outputs) > 1:
+            side_by_side = self._side_by_side(rows)
+            if side_by_side is not None:
+                return side_by_side
+        matrix = torch.empty(self.outputs, self.inputs, dtype=torch.float64, device=self.device)
         for i in range(self.outputs):
             v = torch.zeros(self.outputs, dtype=torch.float64, device=self.device)
             v[i] = 1.0
-            rows.append(self.transposed(v))
-        return torch.stack(rows)
+            matrix[i] = self.transposed(v)
+        return matrix
+
+    def _side_by_side(self, rows: int) -> torch.Tensor | None:
+        """The matrix by mapped backward passes, or None where that cannot be trusted."""
+        matrix = torch.empty(self.outputs, self.inputs, dtype=torch.float64, device=self.device)
+        try:
+            for first in range(0, self.outputs, rows):
+                part = matrix[first : first + rows]
+                self._pull_rows(first, part)
+        except Exception:
+            return None  # what is truly wrong shows again, one by one
+        # An operation that vmap misreads shows in the sum of the rows with random signs.
+        signs = torch.randint(0, 2, (self.outputs,), generator=torch.Generator().manual_seed(0))
+        v = (2.0 * signs - 1.0).to(self.device, torch.float64)
+        one, sums = self.transposed(v), v @ matrix
+        size = torch.linalg.vector_norm(matrix)
+        wrong = torch.linalg.vector_norm(one - sums)
+        agrees = wrong <= 100.0 * torch.finfo(self.dtype).eps * self.outputs**0.5 * size
+        return matrix if agrees or not torch.isfinite(size) else None
+
+    def _pull_rows(self, first: int, part: torch.Tensor) -> None:
+        """Write rows `first`, `first` + 1, ... of the matrix into `part`."""
+        count = part.shape[0]
+        unit = torch.zeros(count, self.outputs, device=self.device, dtype=torch.bool)
+        unit.diagonal(first).fill_(1)
+        sizes = [y.numel() for y in self._y]
+        w = tuple(
+            u.reshape(count, *y.shape).to(y)
+            for u, y in zip(torch.split(unit, sizes, dim=1), self._y, strict=True)
+        )
+        with warnings.catch_warnings():  # of operations that vmap takes one by one
+            warnings.simplefilter("ignore", UserWarning)
+            found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
+                self._y, self._x, w, retain_graph=True, allow_unused=True, is_grads_batched=True
+            )
+        at = 0
+        for x, g in zip(self._x, found, strict=True):
+            own = part[:, at : at + x.numel()]
+            if g is None:
+                own.zero_()
+            else:
+                own.copy_((g.to_dense() if g.is_sparse else g).detach().reshape(count, -1))
+            at += x.numel()
+        self.products += count
 
 
 def _check_twice(pulled: Iterable[torch.Tensor]) -> None:

@@ -8,12 +8,29 @@ from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from chione.torch.capture import batches
 from chione.torch.capture.eager import eager
 from chione.torch.capture.products import JacobianOperator
 from chione.torch.capture.state import preserved
 from chione.torch.spectra.starting import Starts, copied, floating_input
+
+
+class _Widest(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where torch is not installed
+    """Entries of the largest tensor that a function of torch returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and out.requires_grad:
+            self.entries = max(self.entries, out.numel())
+        return out
 
 
 @contextmanager
@@ -43,7 +60,7 @@ def jacobian_operator(model: torch.nn.Module, batch: Any) -> Iterator[JacobianOp
         fed = copied(batch, start, leaf)
         of = "" if start is batch else "the first floating tensor of the batch"
         # The fused attention kernels have no second derivative.
-        with sdpa_kernel(SDPBackend.MATH), eager(model):
+        with sdpa_kernel(SDPBackend.MATH), eager(model), _Widest() as made:
             if leaf is None:
                 with Starts(fed) as starts:
                     out = batches.call(model, fed)
@@ -63,4 +80,4 @@ def jacobian_operator(model: torch.nn.Module, batch: Any) -> Iterator[JacobianOp
                 "is no Jacobian; check for detach, no_grad or integer inputs."
             )
         of = of and f"With respect to {of}, of shape {tuple(leaf.shape)}. "
-        yield JacobianOperator([leaf], [y], of)
+        yield JacobianOperator([leaf], [y], of, made.entries)

@@ -19,7 +19,8 @@ from chione.torch.spectra.chains import theory_of_chain
 from chione.torch.spectra.jacobian import jacobian_operator
 from chione.torch.spectra.lanczos import GaussRule, gauss_rule
 
-_DENSE = 512  # up to this size the matrix is formed: half a second and 2 MB
+_DENSE = 2000  # up to so many outputs the matrix is formed: cheaper than Lanczos, and exact
+_DENSE_ENTRIES = 1 << 26  # of the matrix, 512 MB
 
 
 @result
@@ -135,7 +136,7 @@ def jacobian_spectrum(
     moments: int = 4,
     seed: int = 0,
 ) -> ModelJacobian:
-    r"""Spectrum of the input-output Jacobian of any model, without forming the matrix.
+    r"""Spectrum of the input-output Jacobian of any model.
 
     .. math:: J = \frac{\partial y}{\partial x}, \qquad
               \frac{1}{n_y} \sum_i f(\lambda_i) = E_u\, u^\top f(J J^\top) u,
@@ -154,8 +155,8 @@ def jacobian_spectrum(
         tensor made from them (a one-hot encoding, a cast). Further embeddings (of positions, of
         segments) are held fixed.
     method : {"auto", "dense", "lanczos"}
-        ``dense`` forms the matrix, one backward pass for each output, and is exact; ``auto`` does
-        so up to 512 outputs.
+        ``dense`` forms the matrix by backward passes of many outputs side by side and is exact;
+        ``auto`` does so up to 2000 outputs, if it fits into 512 MB.
     probes : int
         Random start vectors for Lanczos.
     steps : int
@@ -197,7 +198,8 @@ def jacobian_spectrum(
     theory, note = theory_of_chain(model, x)
     with jacobian_operator(model, x) as operator:
         note = operator.of + note
-        if method == "dense" or (method == "auto" and operator.outputs <= _DENSE):
+        small = operator.outputs <= _DENSE and operator.outputs * operator.inputs <= _DENSE_ENTRIES
+        if method == "dense" or (method == "auto" and small):
             return _dense(operator, count, theory, note)
         if count > 2 * steps - 1:
             raise ValueError(
