@@ -13,6 +13,7 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Estimate, Status
 from chione.gaussian import HermiteExpansion, hermite_expansion
 from chione.gaussian.panels import NODES, WEIGHTS
+from chione.theory.moments.map_drop import quick_drop
 from chione.theory.moments.moments import CLOSED_ERROR, moments
 from chione.theory.moments.near_drop import near_drop
 from chione.theory.moments.pair_kernels import kernel, kernel_at, slope_at
@@ -148,11 +149,14 @@ def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     The error is that of the rule that was used; where no rule follows the activation it is as
     large as the value itself.
     """
-    if phi.closed_forms.derivative_kernel is None:
+    if phi.closed_forms.derivative_kernel is None and gap > 0.0:
         near = near_drop(phi, q, gap)
         if near is not None:
             return near
-        if not phi.kinks and gap > 0.0:  # a series of its own at each length would cost more
+        sharp = quick_drop(phi, q, gap)
+        if sharp is not None:
+            return sharp
+        if not phi.kinks:  # a series of its own at each length would cost more
             plain = _plain_drop(phi, q, gap)
             if plain.error <= _CURVE * plain.value:
                 return plain
