@@ -20,6 +20,7 @@ from chione.theory.moments.pair_kernels import kernel, kernel_at, slope_at
 
 N_HERMITE = 320
 _GOOD = 1e-10  # relative error at which a plain difference needs no better rule
+_WIDE = 0.01
 _CURVE = 1e-11  # relative error of a drop that a curve is made of
 _PARTS = ("value", "error")
 _SHORT = 1e-8  # a step below c = 1 over which R is a straight line for all but narrow features
@@ -153,13 +154,13 @@ def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         near = near_drop(phi, q, gap)
         if near is not None:
             return near
-        sharp = quick_drop(phi, q, gap)
-        if sharp is not None:
-            return sharp
-        if not phi.kinks:  # a series of its own at each length would cost more
+        if gap > _WIDE:  # one double integral costs less than the table of a range of lengths
             plain = _plain_drop(phi, q, gap)
             if plain.error <= _CURVE * plain.value:
                 return plain
+        sharp = quick_drop(phi, q, gap)
+        if sharp is not None:
+            return sharp
     # a slope that is not square integrable leaves no other way, whatever the gap
     singular = phi.kinks and moments(phi).derivative_square(q).status == Status.INFINITE
     singular = singular and not moments(phi).has_jumps
