@@ -212,7 +212,7 @@ class _Pair:
         compiled = settled and compiles_quickly(act, float(q[-1]))
         self._at = float(q[-1]) if compiled else math.nan
         # of lengths that still move each layer would be a double integral
-        self.close = ClosePair(act) if not compiled and gap <= _CLOSE else None
+        self.close = ClosePair.of(act) if not compiled and gap <= _CLOSE else None
 
     def log_ratio(self, log_gap: float, q: float, w2: float, q_after: float) -> float:
         """Logarithm of the factor on 1 - c in one layer."""
