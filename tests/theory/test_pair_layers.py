@@ -10,7 +10,7 @@ import pytest
 from chione.activations import activation
 from chione.networks import MLP
 from chione.theory import backward, kernel_diagonal, kernel_layers, nngp, ntk
-from chione.theory.depth.pair_inputs import Pairs
+from chione.theory.depth.pair_inputs import Block, Pairs
 from chione.theory.depth.pair_layers import PairLayer, Scale
 
 RNG = np.random.default_rng
@@ -232,7 +232,7 @@ def test_an_error_of_the_angle_or_of_a_length_goes_through_the_map_of_the_layer(
         ratio = np.array([[math.log(q1 / q2)]])
         parts = (gap, sign, gap_error, None, 2.0 * error)
         pairs = Pairs(*(ratio if x is None else np.array([[x]]) for x in parts))
-        return PairLayer(act, scale, *sides).advance(pairs, slice(0, 1), True)
+        return PairLayer(act, scale, *sides).advance(pairs, Block(slice(0, 1)), True)
 
     q1, q2 = 0.8, 0.8 * (1 + 1e-3)
     told = layer(q1, q2, gap, off * gap, 0.0)

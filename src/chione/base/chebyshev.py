@@ -34,8 +34,11 @@ def monomial_matrix(n: int) -> Array:
     nothing as long as high coefficients are tiny.
     """
     out = np.zeros((n, n))
-    for k in range(n):
-        out[: k + 1, k] = chebyshev.cheb2poly(np.eye(n)[k])[: k + 1]
+    out[0, 0] = 1.0
+    out[1:2, 1:2] = 1.0
+    for k in range(2, n):  # T_k = 2 x T_(k-1) - T_(k-2)
+        out[1:, k] = 2.0 * out[:-1, k - 1]
+        out[:, k] -= out[:, k - 2]
     out.setflags(write=False)
     return out
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from chione.base import EPS, Array, ConvergenceError, Estimate, Status, cost
 from chione.networks import MLP
-from chione.theory.depth.pair_inputs import FirstLayer, Pairs
+from chione.theory.depth.pair_inputs import Block, FirstLayer, Listed, Pairs
 from chione.theory.depth.pair_layers import PairLayer, Scale
 from chione.theory.moments.moments import moments
 from chione.theory.moments.pair_rules import QuadratureRule
@@ -38,10 +38,16 @@ def mixed_kernels(network: MLP, a: Array, b: Array, *, same: bool, with_ntk: boo
     step = max(1, _ENTRIES // len(b))
     for start in range(0, len(a), step):
         rows = slice(start, min(start + step, len(a)))
-        pairs = first.pairs(rows)
+        at = Block(rows, slice(start if same else 0, None))  # one triangle of a symmetric matrix
+        pairs = first.pairs(at)
         if same:
-            _equal_inputs(pairs, rows)
-        value[rows], error[rows] = _through((one, two), layers, pairs, rows, with_ntk)
+            equal_inputs(pairs, at)
+        found = through((one, two), layers, pairs, at, with_ntk)[1]
+        for out, part in zip((value, error), found, strict=True):
+            if same:
+                mirror(part)
+                out[at.columns, rows] = part.T
+            out[rows, at.columns] = part
     return Estimate(value, error, np.broadcast_to(np.int8(Status.OK), value.shape))
 
 
@@ -62,9 +68,8 @@ def kernel_of_pairs(
         Whether the tangent kernel is wanted.
     """
     side, layers = _one_length(network, q, relative)
-    block = Pairs(*(x[None, :] for x in pairs.parts))
-    value, error = _through((side, side), layers, block, slice(0, 1), with_ntk)
-    return value[0], error[0]
+    place = np.zeros(pairs.gap.shape, dtype=np.intp)
+    return through((side, side), layers, pairs, Listed(place, place), with_ntk)[1]
 
 
 @lru_cache(maxsize=8)
@@ -74,15 +79,21 @@ def _one_length(network: MLP, q: float, relative: float) -> tuple[Lengths, list[
     return side, pair_layers(network, Scale.of(network.sigma_w, network.sigma_b), side, side)
 
 
-def pair_layers(network: MLP, scale: Scale, one: Lengths, two: Lengths) -> list[PairLayer]:
-    """All layers but the first, from the lengths in the first and their relative errors."""
+def pair_layers(
+    network: MLP, scale: Scale, one: Lengths, two: Lengths, entries: int | None = None
+) -> list[PairLayer]:
+    """All layers but the first, from the lengths in the first and their relative errors.
+
+    `entries` are the pairs that will go through them, all of both sides by default.
+    """
+    entries = len(one[0]) * len(two[0]) if entries is None else entries
     layers: list[PairLayer] = []
     for layer in range(1, network.depth + 1):
         if not all(np.all(np.isfinite(q)) for q, _ in (one, two)):
             raise ConvergenceError(f"Kernels leave the range of float64 at layer {layer}.")
         if layer == network.depth:
             break
-        _check_cost(layers[-1:], len(one[0]) * len(two[0]), network.depth - layer)
+        _check_cost(layers[-1:], entries, network.depth - layer)
         layers.append(
             PairLayer(network.activation, scale, one, two, layers[-1] if layers else None)
         )
@@ -125,15 +136,15 @@ def two_inputs(network: MLP, q0: tuple[float, float], c0: float, *, with_slope: 
     side = first.lengths[0], np.full(2, first.relative)
     if not np.all(np.isfinite(side[0])):
         raise ConvergenceError("Kernels leave the range of float64 at layer 1.")
-    pairs = first.pairs(slice(0, 2))
-    _equal_inputs(pairs, slice(0, 2))
+    pairs = first.pairs(Block(slice(0, 2)))
+    equal_inputs(pairs, Block(slice(0, 2)))
     root = np.sqrt(side[0])[:, None] * np.sqrt(side[0])
     value = root * pairs.correlation
     rows = [[value, root * pairs.gap_error + np.abs(value) * (first.relative + 2.0 * EPS)]]
     behind = []
     for number, layer in enumerate(pair_layers(network, scale, side, side)):
         with np.errstate(all="ignore"):
-            step = layer.advance(pairs, slice(0, 2), with_slope)
+            step = layer.advance(pairs, Block(slice(0, 2)), with_slope)
         pairs = step.pairs
         rows.append([step.value, step.value_error + _UNDERFLOW])
         behind.append([step.product, step.product_error + _UNDERFLOW, step.slope, step.slope_error])
@@ -154,34 +165,40 @@ def _columns(rows: list[list[Array]], start: int) -> Estimate:
     return Estimate(parts[0], parts[1], np.zeros(parts[0].shape, dtype=np.int8))
 
 
-def _through(
+def through(
     sides: tuple[Lengths, Lengths],
     layers: list[PairLayer],
     pairs: Pairs,
-    rows: slice,
+    at: Block | Listed,
     with_ntk: bool,
-) -> tuple[Array, Array]:
-    """The kernel of the last layer and its error."""
-    (q1, e1), (q2, e2) = sides
-    root = np.sqrt(q1)[rows, None] * np.sqrt(q2)
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """NNGP and tangent kernel of the last layer with their errors.
+
+    Without `with_ntk` the second stands for the first.
+    """
+    (q1, e1), (q2, e2) = ((q[k], e[k]) for (q, e), k in zip(sides, at.keys, strict=True))
+    root = np.sqrt(q1) * np.sqrt(q2)
     k = root * pairs.correlation
-    error = root * pairs.gap_error + np.abs(k) * (0.5 * (e1[rows, None] + e2) + 2.0 * EPS)
+    error = root * pairs.gap_error + np.abs(k) * (0.5 * (e1 + e2) + 2.0 * EPS)
     theta, theta_error = k, error
     for number, layer in enumerate(layers):
         with np.errstate(all="ignore"):
-            step = layer.advance(pairs, rows, with_ntk)
+            step = layer.advance(pairs, at, with_ntk)
         if not np.all(np.isfinite(step.value)):
             raise ConvergenceError(f"Kernels leave the range of float64 at layer {number + 2}.")
         k, error, pairs = step.value, step.value_error, step.pairs
         if with_ntk:
-            theta_error = (
-                error
-                + np.abs(step.slope) * theta_error
-                + np.abs(theta) * (step.slope_error + 4.0 * EPS * np.abs(step.slope))
-            )
-            theta = k + step.slope * theta
-    value, found = (theta, theta_error) if with_ntk else (k, error)
-    return value, found + 2.0 * EPS * np.abs(value) + _UNDERFLOW
+            with np.errstate(over="ignore", invalid="ignore"):
+                theta_error = (
+                    error
+                    + np.abs(step.slope) * theta_error
+                    + np.abs(theta) * (step.slope_error + 4.0 * EPS * np.abs(step.slope))
+                )
+                theta = k + step.slope * theta
+    nngp = k, error + 2.0 * EPS * np.abs(k) + _UNDERFLOW
+    if not with_ntk:
+        return nngp, nngp
+    return nngp, (theta, theta_error + 2.0 * EPS * np.abs(theta) + _UNDERFLOW)
 
 
 def _check_cost(before: list[PairLayer], entries: int, layers: int) -> None:
@@ -195,9 +212,16 @@ def _check_cost(before: list[PairLayer], entries: int, layers: int) -> None:
         )
 
 
-def _equal_inputs(pairs: Pairs, rows: slice) -> None:
+def equal_inputs(pairs: Pairs, at: Block) -> None:
     """An input and itself have no angle at all."""
-    i = np.arange(rows.start, rows.stop)
+    i = np.arange(pairs.gap.shape[0])
+    j = i + (at.rows.start or 0) - (at.columns.start or 0)
     for part in (pairs.gap, pairs.gap_error, pairs.ratio, pairs.ratio_error):
-        part[i - rows.start, i] = 0.0
-    pairs.sign[i - rows.start, i] = 1.0
+        part[i, j] = 0.0
+    pairs.sign[i, j] = 1.0
+
+
+def mirror(block: Array) -> None:
+    """Make the first square of a block exactly symmetric: products may round differently."""
+    square = block[:, : block.shape[0]]
+    square[:] = np.triu(square) + np.triu(square, 1).T

@@ -19,6 +19,7 @@ from chione.networks import MLP, Network, as_network
 from chione.theory.depth.depth_kernel import DepthKernel, Layers
 from chione.theory.depth.kernel_fill import CompiledKernel, Tabulated
 from chione.theory.depth.kernel_mixed import mixed_kernels, two_inputs
+from chione.theory.depth.kernel_patches import patched_kernels
 from chione.theory.depth.pair_layers import Scale
 from chione.theory.meanfield.fading import is_straight
 from chione.theory.moments.moments import Moments, moments
@@ -215,6 +216,10 @@ def _kernel(network: MLP | Network, x1: Any, x2: Any, with_ntk: bool) -> Estimat
         table = _compiled(network, float(top), False, with_ntk)
         if table is not None and table.kernel.error <= _RESOLVED * table.kernel.scale:
             return Tabulated(network, a, b, same, table).equal()
+    if plain and low > 0.0:
+        found = patched_kernels(network, a, b, same=same, with_ntk=with_ntk)
+        if found is not None:
+            return found
     return mixed_kernels(network, a, b, same=same, with_ntk=with_ntk)
 
 

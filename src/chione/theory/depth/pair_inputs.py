@@ -11,7 +11,8 @@ orthogonal to x: :math:`1 - c^2 = |p|^2 / |\hat y|^2`, computed with error-free 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,63 @@ class Pairs:
         return self.sign * (1.0 - self.gap)
 
 
+@dataclass(frozen=True)
+class Block:
+    """Entries (n, m): inputs `rows` of side one with the inputs `columns` of side two.
+
+    Parameters
+    ----------
+    rows, columns : slice
+        Inputs of both sides.
+    """
+
+    rows: slice
+    columns: slice = field(default_factory=lambda: slice(None))
+
+    @property
+    def sides(self) -> tuple[slice, slice]:
+        """Which inputs of both sides."""
+        return self.rows, self.columns
+
+    @property
+    def keys(self) -> tuple[Any, Any]:
+        """What makes an array over the inputs of each side stand beside the entries."""
+        return (self.rows, None), self.columns
+
+    def places(self, near: tuple[Index, ...], of_two: int) -> tuple[Index, Index]:
+        """Inputs of some of the entries; side two has `of_two`, where one may stand for all."""
+        i, j = near[0] + (self.rows.start or 0), near[1] + (self.columns.start or 0)
+        return i, np.minimum(j, of_two - 1)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Entries (k,), each of an input of side one and one of side two.
+
+    Parameters
+    ----------
+    one, two : ndarray of int, shape (k,)
+        The inputs.
+    """
+
+    one: Index
+    two: Index
+
+    @property
+    def sides(self) -> tuple[Index, Index]:
+        """Which inputs of both sides."""
+        return self.one, self.two
+
+    @property
+    def keys(self) -> tuple[Any, Any]:
+        """What makes an array over the inputs of each side stand beside the entries."""
+        return self.one, self.two
+
+    def places(self, near: tuple[Index, ...], _of_two: int) -> tuple[Index, Index]:
+        """Inputs of some of the entries."""
+        return self.one[near[0]], self.two[near[0]]
+
+
 class FirstLayer:
     """Mean squares of the first pre-activations and the angles between them.
 
@@ -71,7 +129,7 @@ class FirstLayer:
 
     def __init__(self, a: Array, b: Array, sigma_w: float, sigma_b: float) -> None:
         self._d = d = a.shape[1]
-        self.noise = (8.0 + np.sqrt(d)) * EPS
+        self.noise = float((8.0 + np.sqrt(d)) * EPS)
         with np.errstate(over="ignore", divide="ignore"):
             column = np.sqrt(d) * (sigma_b / sigma_w if sigma_w else np.inf)
         beside = not np.isfinite(column)  # weights that count for nothing
@@ -87,28 +145,60 @@ class FirstLayer:
         )
         self.relative = 2.0 * self.noise
 
-    def pairs(self, rows: slice) -> Pairs:
-        """Angles of the inputs `rows` of a with all of b."""
+    def pairs(self, at: Block) -> Pairs:
+        """Angles of a block of pairs."""
+        rows, columns = at.sides
         with np.errstate(divide="ignore", invalid="ignore"):
-            ua = np.where(self._na > 0.0, 1.0 / self._na, 0.0)[rows, None] * self._a[rows]
-            ub = np.where(self._nb > 0.0, 1.0 / self._nb, 0.0)[:, None] * self._b
             ratio = 2.0 * (
                 np.log(self._na)[rows, None]
-                - np.log(self._nb)
-                + np.log(2.0) * (self._ka[rows, None] - self._kb)
+                - np.log(self._nb)[columns]
+                + np.log(2.0) * (self._ka[rows, None] - self._kb[columns])
             )
+        return self._close(at, self.cosines(at), ratio)
+
+    def cosines(self, at: Block) -> Array:
+        """Cosines of the angles of a block of pairs, to `noise`."""
+        rows, columns = at.sides
+        return np.asarray(self.units(0, rows) @ self.units(1, columns).T)
+
+    def units(self, side: int, index: Any) -> Array:
+        """Directions of some inputs of side 0 or 1, the bias among their components."""
+        x, n = ((self._a, self._na), (self._b, self._nb))[side]
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.where(n[index] > 0.0, 1.0 / n[index], 0.0)[:, None] * x[index])
+
+    def listed(self, at: Listed) -> Pairs:
+        """Angles of some pairs, each from its own inner product."""
+        (i, j), n = at.sides, len(at.one)
+        c, ratio = np.zeros(n), np.zeros(n)
+        norm = self._na[i] * self._nb[j]
+        step = max(1, _BLOCK // self._a.shape[1])
+        for start in range(0, n, step):
+            k = slice(start, start + step)
+            c[k] = np.einsum("ij,ij->i", self._a[i[k]], self._b[j[k]])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            c = np.where(norm > 0.0, c / norm, 0.0)
+            ratio = 2.0 * (
+                np.log(self._na[i])
+                - np.log(self._nb[j])
+                + np.log(2.0) * (self._ka[i] - self._kb[j])
+            )
+        return self._close(at, c, ratio)
+
+    def _close(self, at: Block | Listed, c: Array, ratio: Array) -> Pairs:
+        """Pairs from cosines and ratios, with those of nearly parallel ones made anew."""
         ratio[~np.isfinite(ratio)] = 0.0  # an input of zero: no angle depends on it
-        c = ua @ ub.T
         gap, sign = np.maximum(1.0 - np.abs(c), 0.0), np.where(c < 0.0, -1.0, 1.0)
         gap_error = np.full_like(gap, self.noise)
         ratio_error = 2.0 * self.noise + 2.0 * EPS * np.abs(ratio)
         near = np.nonzero(gap < NEAR)
         step = max(1, _BLOCK // self._a.shape[1])
         for start in range(0, len(near[0]), step):
-            i, j = (x[start : start + step] for x in near)
-            gap[i, j] = g = self.gap(i + (rows.start or 0), j)
-            gap_error[i, j] = 4.0 * self.noise * g
-            ratio[i, j], ratio_error[i, j] = self._ratio(i + (rows.start or 0), j)
+            some = tuple(x[start : start + step] for x in near)
+            i, j = at.places(some, len(self._b))
+            gap[some] = g = self.gap(i, j)
+            gap_error[some] = 4.0 * self.noise * g
+            ratio[some], ratio_error[some] = self._ratio(i, j)
         return Pairs(gap, sign, gap_error, ratio, ratio_error)
 
     def gap(self, i: Index, j: Index) -> Array:

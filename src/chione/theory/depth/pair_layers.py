@@ -13,6 +13,7 @@ error of that logarithm, or by :math:`r \sqrt{2 (1 - |c'|)}` times that of each 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
-from chione.theory.depth.pair_inputs import Pairs
+from chione.theory.depth.pair_inputs import Block, Listed, Pairs
 from chione.theory.moments.moments import moments
 from chione.theory.moments.pair_rules import AbstractPairRule, Side, pair_rule
 
@@ -148,11 +149,12 @@ class PairLayer:
         self.one = _lengths(act, self.rule, scale, *one)
         self.two = self.one if two is one else _lengths(act, self.rule, scale, *two)
 
-    def advance(self, pairs: Pairs, rows: slice, with_slope: bool) -> Step:
-        """The next covariances, angles and their errors of the inputs `rows` of side one."""
-        s, one, two = self._scale, _of(self.one, (rows, None)), self.two
-        left, right = Side(one.q, one.square, rows), Side(two.q, two.square, slice(None))
-        k, k_error = self.rule.kernel(left, right, pairs.correlation)
+    def advance(self, pairs: Pairs, at: Block | Listed, with_slope: bool) -> Step:
+        """The next covariances, angles and their errors of some of the pairs."""
+        s, (one, two) = self._scale, (_of(x, k) for x, k in zip(self._both, at.keys, strict=True))
+        left, right = (Side(x.q, x.square, k) for x, k in zip((one, two), at.sides, strict=True))
+        kernel = self.rule.kernel if isinstance(at, Block) else self.rule.paired_kernel
+        k, k_error = kernel(left, right, pairs.correlation)
         norm = np.sqrt(one.after) * np.sqrt(two.after)
         alive = norm > 0.0
         size = np.where(alive, norm, 1.0)
@@ -164,8 +166,9 @@ class PairLayer:
         ratio, ratio_own = self._ratio(pairs, one, two)
         near = np.nonzero((gap < _NEAR) & alive)
         if near[0].size:
-            self._from_distance(pairs, rows, near, kept[near], (ratio, ratio_own), (gap, own))
-        slope, slope_own, steep = self._slopes(left, right, pairs, with_slope)
+            self._from_distance(pairs, at, near, kept[near], (ratio, ratio_own), (gap, own))
+        rule = self.rule.slope if isinstance(at, Block) else self.rule.paired_slope
+        slope, slope_own, steep = _slopes(rule, (left, right), pairs, with_slope)
         carried = _times(s.w2 * np.sqrt(one.q) * np.sqrt(two.q) / size * steep, pairs.gap_error)
         carried = np.where(alive, carried + _moved(pairs, one, two, gap), 0.0)
         pull = 0.5 * (one.pull * one.error + two.pull * two.error)
@@ -181,6 +184,10 @@ class PairLayer:
             s.times(s.w2 * slope_own),
             after,
         )
+
+    @property
+    def _both(self) -> tuple[LayerLengths, LayerLengths]:
+        return self.one, self.two
 
     def _ratio(self, pairs: Pairs, one: LayerLengths, two: LayerLengths) -> tuple[Array, Array]:
         """Logarithm of the ratio of the next lengths, and what the layer adds to its error."""
@@ -198,53 +205,57 @@ class PairLayer:
     def _from_distance(
         self,
         pairs: Pairs,
-        rows: slice,
+        at: Block | Listed,
         near: Index,
         kept: Array,
         ratios: tuple[Array, Array],
         out: tuple[Array, Array],
     ) -> None:
         """Replace 1 - |c'| of nearly equal and opposite pairs, where that is more accurate."""
-        s, (i, j) = self._scale, near
-        first = i + (rows.start or 0)
-        second = np.minimum(j, len(self.two.q) - 1)  # one length may stand for all
+        s = self._scale
+        first, second = at.places(near, len(self.two.q))
         one, two = _of(self.one, first), _of(self.two, second)
         d, d_error = self.rule.distance(
             Side(one.q, one.square, first),
             Side(two.q, two.square, second),
-            pairs.ratio[i, j],
-            pairs.gap[i, j],
-            pairs.sign[i, j],
+            pairs.ratio[near],
+            pairs.gap[near],
+            pairs.sign[near],
             kept,
         )
         root1, root2 = np.sqrt(one.after), np.sqrt(two.after)
         # sqrt V1 - sqrt V2 from the logarithm of their ratio
-        t = np.expm1(0.5 * ratios[0][i, j]) * root2
-        t_error = 0.5 * ratios[1][i, j] * root1
+        t = np.expm1(0.5 * ratios[0][near]) * root2
+        t_error = 0.5 * ratios[1][near] * root1
         biases = np.where(kept < 0.0, 4.0 * s.b2, 0.0)
         found = (s.w2 * d + biases - t * t) / (2.0 * root1 * root2)
         error = (s.w2 * d_error + 2.0 * np.abs(t) * t_error + t_error**2) / (2.0 * root1 * root2)
         error += 8.0 * EPS * (np.abs(found) + biases)
-        better = error < out[1][i, j]
-        out[0][i[better], j[better]] = np.clip(found[better], 0.0, 1.0)
-        out[1][i[better], j[better]] = error[better]
+        better = error < out[1][near]
+        places = tuple(x[better] for x in near)
+        out[0][places] = np.clip(found[better], 0.0, 1.0)
+        out[1][places] = error[better]
 
-    def _slopes(
-        self, left: Side, right: Side, pairs: Pairs, with_slope: bool
-    ) -> tuple[Array, Array, Array]:
-        """R, its error, and the steepest R within the error of the angle."""
-        gap, error = pairs.gap, pairs.gap_error
-        if not with_slope:
-            # R falls at most as fast as the inverse root of 1 - c, as at a jump
-            steep = np.abs(self.rule.slope(left, right, np.maximum(gap, error), pairs.sign)[0])
-            none = np.zeros(gap.shape)
-            return none, none, steep * np.where(8.0 * error > gap, 4.0, 1.0)
-        value, own = self.rule.slope(left, right, gap, pairs.sign)
-        reach = np.maximum(error, gap / 64.0)
-        beside, _ = self.rule.slope(left, right, np.minimum(gap + reach, 1.0), pairs.sign)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moved = 2.5 * np.abs(beside - value) * np.where(reach > 0.0, error / reach, 0.0)
-        return value, own + moved, np.abs(value) + moved
+
+def _slopes(
+    rule: Callable[..., tuple[Array, Array]],
+    sides: tuple[Side, Side],
+    pairs: Pairs,
+    with_slope: bool,
+) -> tuple[Array, Array, Array]:
+    """R, its error, and the steepest R within the error of the angle."""
+    gap, error = pairs.gap, pairs.gap_error
+    if not with_slope:
+        # R falls at most as fast as the inverse root of 1 - c, as at a jump
+        steep = np.abs(rule(*sides, np.maximum(gap, error), pairs.sign)[0])
+        none = np.zeros(gap.shape)
+        return none, none, steep * np.where(8.0 * error > gap, 4.0, 1.0)
+    value, own = rule(*sides, gap, pairs.sign)
+    reach = np.maximum(error, gap / 64.0)
+    beside, _ = rule(*sides, np.minimum(gap + reach, 1.0), pairs.sign)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = 2.5 * np.abs(beside - value) * np.where(reach > 0.0, error / reach, 0.0)
+    return value, own + moved, np.abs(value) + moved
 
 
 def _lengths(

@@ -8,7 +8,6 @@ With :math:`h \sim N(0, q)`:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -20,12 +19,12 @@ from chione.activations import ActivationLike as ActivationLike  # some rooms re
 from chione.base import EPS, Array, Estimate, Status, checks
 from chione.gaussian import Integrator, Table
 from chione.gaussian.features import Features, features_of
+from chione.theory.moments.methods import CLOSED_ERROR as CLOSED_ERROR  # some rooms read these here
+from chione.theory.moments.methods import METHODS as METHODS
+from chione.theory.moments.methods import choose, looked_up, unwrap
+from chione.theory.moments.methods import closed_error as closed_error
 
 _SLOPE_ENOUGH = 1e-8  # relative error of a slope beyond which phi'' from fits is asked as well
-METHODS = ("auto", "closed", "quadrature")
-# The closed forms are written so that no digits cancel; their tests hold them to this.
-CLOSED_ERROR = 64.0 * EPS
-_EXPONENT_ERROR = 4.0 * EPS  # of the logarithm: three roundings, and those of q and of constants
 
 
 class Moments:
@@ -108,23 +107,47 @@ class Moments:
 
     def mean(self, q: Any, method: str = "auto") -> Estimate:
         """E phi."""
-        return self._noisy(_choose(self.phi.closed_forms.mean, self._mean, q, method), q, 0, 1)
+        if method == "auto" and self.phi.closed_forms.mean is None:
+            return looked_up(lambda: self.mean_table, self._mean_of, q)
+        return self._mean_of(q, method)
 
     def square(self, q: Any, method: str = "auto") -> Estimate:
         """E phi^2."""
-        closed = self.phi.closed_forms.mean_square
-        return self._noisy(_choose(closed, self._square, q, method), q, 0, 2)
+        if method == "auto" and self.phi.closed_forms.mean_square is None:
+            return looked_up(lambda: self.square_table, self._square_of, q)
+        return self._square_of(q, method)
 
     def fourth(self, q: Any) -> Estimate:
         """E phi^4."""
-        return self._noisy(self._fourth(q), q, 0, 4)
+        return looked_up(lambda: self.fourth_table, self._fourth_of, q)
 
     def derivative_square(self, q: Any, method: str = "auto") -> Estimate:
         """E phi'^2; infinite where phi jumps, since phi' then holds a point mass."""
         if self.has_jumps:
             return _all_missing(q, Status.INFINITE)
+        if method == "auto" and self.phi.closed_forms.derivative_mean_square is None:
+            return looked_up(lambda: self.derivative_table, self._derivative_square_of, q)
+        return self._derivative_square_of(q, method)
+
+    def slope(self, q: Any, method: str = "auto") -> Estimate:
+        """d/dq of E phi^2."""
+        if method == "auto" and self.phi.closed_forms.length_slope is None:
+            return looked_up(lambda: self.slope_table, self._slope_of, q)
+        return self._slope_of(q, method)
+
+    def _mean_of(self, q: Any, method: str = "auto") -> Estimate:
+        return self._noisy(choose(self.phi.closed_forms.mean, self._mean, q, method), q, 0, 1)
+
+    def _square_of(self, q: Any, method: str = "auto") -> Estimate:
+        closed = self.phi.closed_forms.mean_square
+        return self._noisy(choose(closed, self._square, q, method), q, 0, 2)
+
+    def _fourth_of(self, q: Any) -> Estimate:
+        return self._noisy(self._fourth(q), q, 0, 4)
+
+    def _derivative_square_of(self, q: Any, method: str = "auto") -> Estimate:
         closed = self.phi.closed_forms.derivative_mean_square
-        return self._noisy(_choose(closed, self._derivative_square, q, method), q, 1, 2)
+        return self._noisy(choose(closed, self._derivative_square, q, method), q, 1, 2)
 
     def _noisy(self, e: Estimate, q: Any, order: int, power: int) -> Estimate:
         r"""What the noise :math:`\delta` of a user's formula adds to the error of E f^p.
@@ -136,13 +159,12 @@ class Moments:
         if not np.any(noise):
             return e
         added = power * np.abs(e.value) ** (1.0 - 1.0 / power) * noise
-        return _unwrap(Estimate(e.value, e.error + added, e.status))
+        return unwrap(Estimate(e.value, e.error + added, e.status))
 
-    def slope(self, q: Any, method: str = "auto") -> Estimate:
-        """d/dq of E phi^2."""
+    def _slope_of(self, q: Any, method: str = "auto") -> Estimate:
         closed = self.phi.closed_forms.length_slope
         if method == "closed" or (method == "auto" and closed is not None):
-            return _choose(closed, self._slope, q, method)
+            return choose(closed, self._slope, q, method)
         return self._slope(checks.real_array("q", q))
 
     def _slope(self, q: Any) -> Estimate:
@@ -159,7 +181,7 @@ class Moments:
         if q.size and np.all(q >= self._square.infinite_from):
             return _all_missing(q, Status.INFINITE)  # what is infinite has no slope
         if np.any(q == 0.0):
-            return _unwrap(self._with_masses(self._bent(q), q, 0))
+            return unwrap(self._with_masses(self._bent(q), q, 0))
         once = self._once(q)
         once = Estimate(once.value / q, once.error / q + EPS * np.abs(once.value / q), once.status)
         best = self._with_masses(once, q, 1)
@@ -170,13 +192,13 @@ class Moments:
             lost = np.isin(best.status, (Status.INFINITE, Status.OVERFLOW))
             open_ = np.atleast_1d(~(enough | lost))
             if not open_.any():
-                return _unwrap(self._noisy_slope(best, q))
+                return unwrap(self._noisy_slope(best, q))
             if not open_.all():  # so only where the others fail
                 return self._noisy_slope(self._with_curvature(best, q, open_), q)
         # where phi saturates the terms of the first form cancel; where phi(0) != 0 and q is small,
         # those of the second
         best = _better(self._with_masses(self._bent(q), q, 0), best)
-        return _unwrap(self._noisy_slope(best, q))
+        return unwrap(self._noisy_slope(best, q))
 
     def _bent(self, q: Array) -> Estimate:
         r"""E (phi'^2 + phi phi''), and the rounding of a sum whose two parts may cancel."""
@@ -248,19 +270,29 @@ class Moments:
         return out
 
     @cached_property
+    def mean_table(self) -> Table:
+        """E phi compiled in q."""
+        return Table(self._mean_of)
+
+    @cached_property
     def square_table(self) -> Table:
-        """E phi^2 compiled in log q."""
-        return Table(self.square)
+        """E phi^2 compiled in q."""
+        return Table(self._square_of)
+
+    @cached_property
+    def fourth_table(self) -> Table:
+        """E phi^4 compiled in q."""
+        return Table(self._fourth_of)
 
     @cached_property
     def derivative_table(self) -> Table:
-        """E phi'^2 compiled in log q."""
-        return Table(self.derivative_square)
+        """E phi'^2 compiled in q."""
+        return Table(self._derivative_square_of)
 
     @cached_property
     def slope_table(self) -> Table:
-        """d/dq E phi^2 compiled in log q."""
-        return Table(self.slope)
+        """d/dq E phi^2 compiled in q."""
+        return Table(self._slope_of)
 
 
 @lru_cache(maxsize=128)
@@ -327,43 +359,6 @@ def length_slope(phi: ActivationLike, q: Any, *, method: str = "auto") -> Estima
     return moments(phi).slope(q, method)
 
 
-def _choose(
-    closed: Callable[[Array], Array] | None,
-    integrator: Callable[[Any], Estimate],
-    q: Any,
-    method: str,
-) -> Estimate:
-    checks.one_of("method", method, METHODS)
-    if method == "closed" and closed is None:
-        raise ValueError("No closed form is known for this moment; use method='quadrature'.")
-    if closed is None or method == "quadrature":
-        return integrator(q)
-    q = checks.real_array("q", q)
-    if np.any(q < 0.0):
-        raise ValueError(f"q must be a variance, 0 or above, but it is {q.min()!r}.")
-    with np.errstate(over="ignore"):
-        value = np.asarray(closed(q), dtype=np.float64)
-    status = np.where(np.isfinite(value), Status.OK, Status.OVERFLOW).astype(np.int8)
-    value = np.where(np.isfinite(value), value, np.nan)
-    return _unwrap(Estimate(value, closed_error(value), status))
-
-
-def closed_error(value: Array) -> Array:
-    r"""Error of a closed form: 64 ulp, and the rounding of the exponent where it is an exponential.
-
-    .. math:: |e^{t (1 + \epsilon)} - e^t| \approx \epsilon\,|t|\,e^t
-
-    No formula of the catalogue has a logarithm beyond 75 for any other reason, so that this at
-    most doubles the error where it is not needed.
-    """
-    size = np.abs(value)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exponent = np.where(size > 0.0, np.abs(np.log(size)), 0.0)
-    # an exponential below the smallest normal number is off by 5e-324, times the factor before it
-    faint = np.where(size < 1e-290, 1e-316, 0.0)
-    return np.asarray((CLOSED_ERROR + _EXPONENT_ERROR * exponent) * size + faint)
-
-
 def jump_error(phi: AbstractActivation, at: float) -> float:
     """Error of the size of a jump: both sides are rounded, however little they differ."""
     left, right = phi.one_sided(0, at)
@@ -384,11 +379,4 @@ def _better(a: Estimate, b: Estimate) -> Estimate:
 
 def _all_missing(q: Any, status: Status) -> Estimate:
     nan = np.full(np.shape(q), np.nan)
-    return _unwrap(Estimate(nan, nan, np.full(np.shape(q), status, dtype=np.int8)))
-
-
-def _unwrap(e: Estimate) -> Estimate:
-    """Zero-dimensional arrays become plain numbers."""
-    if np.ndim(e.value):
-        return e
-    return Estimate(float(e.value), float(e.error), Status(int(e.status)))
+    return unwrap(Estimate(nan, nan, np.full(np.shape(q), status, dtype=np.int8)))

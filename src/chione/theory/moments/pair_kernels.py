@@ -6,7 +6,7 @@ r"""Kernels of two correlated inputs, by closed forms or quadrature.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from chione.base import EPS, Array, Estimate, Status, checks, cost, missing
 from chione.gaussian import bivariate
 from chione.gaussian.smoothing import smooth
 from chione.theory.moments.moments import CLOSED_ERROR, METHODS, closed_error, jump_error, moments
+from chione.theory.moments.pair_arrays import MANY, many_pairs
 from chione.theory.moments.standard_activation import is_moderate, standard, value_size
 
 _FARTHEST = 1e300  # variance beyond which a closed form that is not finite has overflowed
@@ -59,7 +60,7 @@ def kernel(
     0.159154943092
     """
     act = activation(phi)
-    return each(act, act.closed_forms.kernel, _kernel_quadrature, q1, q2, c, method)
+    return each(act, act.closed_forms.kernel, _kernel_quadrature, q1, q2, c, method, which=0)
 
 
 @cost.ends
@@ -72,7 +73,8 @@ def derivative_kernel(
     at c = 1 it is then infinite. Parameters as :func:`kernel`.
     """
     act = activation(phi)
-    return each(act, act.closed_forms.derivative_kernel, slope_quadrature, q1, q2, c, method)
+    closed = act.closed_forms.derivative_kernel
+    return each(act, closed, slope_quadrature, q1, q2, c, method, which=1)
 
 
 def slope_at(
@@ -283,9 +285,20 @@ def between(one: AbstractActivation, two: AbstractActivation, c: float) -> Estim
 
 
 def each(
-    act: AbstractActivation, closed: Any, quadrature: Any, q1: Any, q2: Any, c: Any, method: str
+    act: AbstractActivation,
+    closed: Any,
+    quadrature: Any,
+    q1: Any,
+    q2: Any,
+    c: Any,
+    method: str,
+    *,
+    which: int | None = None,
 ) -> Estimate:
-    """Closed form at once, quadrature element by element."""
+    """Closed form at once, many pairs by the layer's map, else quadrature one by one.
+
+    `which` says that the map has the quantity, as K (0) or R (1).
+    """
     checks.one_of("method", method, METHODS)
     if method == "closed" and closed is None:
         raise ValueError(f"No closed form of this kernel is known for {act}; use 'quadrature'.")
@@ -302,6 +315,10 @@ def each(
         why = np.where(np.maximum(q1, q2) > _FARTHEST, Status.OVERFLOW, Status.INFINITE)
         status = np.where(known, Status.OK, why).astype(np.int8)
         return shaped(np.where(known, value, np.nan), closed_error(scale), status)
+    if which is not None and method == "auto" and c.size >= MANY:
+        found = many_pairs(act, q1, q2, c, which, partial(quadrature, act))
+        if found is not None:
+            return shaped(*found)
     parts = [
         quadrature(act, float(a), float(b), float(x))
         for a, b, x in zip(q1.ravel(), q2.ravel(), c.ravel(), strict=True)

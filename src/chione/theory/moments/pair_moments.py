@@ -193,14 +193,10 @@ class PairMoments:
         return value, own + change + lengths, np.abs(value) + change
 
     def _slopes(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
-        if isinstance(self.rule, SeriesRule):
-            return self.rule.paired_slope(one, two, gap, sign)
-        return self.rule.slope(one, two, gap, sign)
+        return self.rule.paired_slope(one, two, gap, sign)
 
     def _kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
-        if isinstance(self.rule, SeriesRule):
-            return self.rule.paired_kernel(one, two, c)
-        return self.rule.kernel(one, two, c)
+        return self.rule.paired_kernel(one, two, c)
 
     def _distance(
         self, one: Side, two: Side, angle: tuple[Array, Array], kernel: tuple[Array, Array]

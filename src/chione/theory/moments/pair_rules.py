@@ -60,6 +60,14 @@ class AbstractPairRule(ABC):
         """R and its error, likewise; 1 - |c| and the sign of c are given."""
 
     @abstractmethod
+    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+        """K and its error of pairs, each with an index on its side, (k,)."""
+
+    @abstractmethod
+    def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        """R and its error, likewise."""
+
+    @abstractmethod
     def distance(
         self, one: Side, two: Side, ratio: Array, gap: Array, sign: Array, kept: Array
     ) -> tuple[Array, Array]:
@@ -106,6 +114,12 @@ class ClosedRule(AbstractPairRule):
                 value = (at[1] - at[0]) / (2e-3 * gap * np.sqrt(one.q) * np.sqrt(two.q))
             value = np.where(gap > 0.0, value, np.inf)
         return value, CLOSED_ERROR * np.abs(value)
+
+    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+        return self.kernel(one, two, c)
+
+    def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        return self.slope(one, two, gap, sign)
 
     def distance(
         self, one: Side, two: Side, ratio: Array, gap: Array, sign: Array, kept: Array
@@ -154,13 +168,11 @@ class SeriesRule(AbstractPairRule):
         return value, (2e-14 + self.series.tail) * np.maximum(np.abs(value), top)
 
     def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
-        """K and its error of pairs, each with an index on its side, (k,)."""
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
         size = np.sqrt(one.square) * np.sqrt(two.square)
         return self.series.paired_sum(a, b, c), (1e-14 + self.series.tail) * size
 
     def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
-        """R and its error, likewise."""
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
         root = np.sqrt(one.q) * np.sqrt(two.q)
         value = self.series.paired_slope_sum(a, b, sign * (1.0 - gap)) / root
@@ -196,6 +208,12 @@ class QuadratureRule(AbstractPairRule):
         value = np.asarray(e.value)
         lost = np.isnan(value)  # a point mass at c = 1
         return np.where(lost, np.inf, value), np.where(lost, np.inf, np.asarray(e.error))
+
+    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+        return self.kernel(one, two, c)
+
+    def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        return self.slope(one, two, gap, sign)
 
     def distance(
         self, one: Side, two: Side, ratio: Array, gap: Array, sign: Array, kept: Array

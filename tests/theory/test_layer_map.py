@@ -1,0 +1,68 @@
+"""The compiled map of one layer against nested integrals that share no code with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pair_oracle import pair_integral
+
+from chione.activations import activation
+from chione.theory import second_moment
+from chione.theory.moments.layer_map import layer_map
+
+BROKEN = ("hardtanh", "selu", "elu", "hardswish", "relu6", "hardshrink", "step")
+SMOOTH = ("tanh", "softplus", "mish", "sin", "cubic", "exp")
+LENGTHS = (0.3, 4.0)
+
+
+def _leaky(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0.0, x, 0.17 * x)
+
+
+def _plateaus(x: np.ndarray) -> np.ndarray:
+    return np.clip(x, -0.4, 1.3) + 0.2 * np.abs(x - 0.7)
+
+
+USERS = (_leaky, _plateaus)
+
+
+def _pairs(seed: int) -> list[tuple[tuple[float, float], float, float]]:
+    """Lengths, 1 - |c| and signs, some of them nearly one input twice."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for _ in range(4):
+        q1, q2 = np.exp(rng.uniform(*np.log(LENGTHS), 2))
+        gap = float(10.0 ** rng.uniform(-5.0, 0.0))
+        if rng.random() < 0.5:
+            q2 = float(np.clip(q1 * (1.0 + np.sqrt(gap) * rng.normal()), *LENGTHS))
+        out.append(((float(q1), float(q2)), gap, float(rng.choice([-1.0, 1.0]))))
+    return out
+
+
+@pytest.mark.parametrize("phi", [*BROKEN, *SMOOTH, *USERS], ids=str)
+def test_products_are_those_of_nested_integrals_within_the_stated_error(
+    phi: object,
+) -> None:
+    act = activation(phi)
+    compiled = layer_map(act, *LENGTHS)
+    assert compiled.product_error < 1e-11
+    for q, gap, sign in _pairs(3):
+        expected = pair_integral(act.value, act.kinks, q, gap, sign)
+        found = float(compiled.product(q[0], q[1], gap, sign))
+        size = np.sqrt(np.prod([second_moment(act, x).value for x in q]))
+        error = float(compiled.errors(gap)[0])
+        assert abs(found - expected) <= (error + 4e-14) * size
+
+
+@pytest.mark.parametrize(
+    "phi", ["hardtanh", "selu", "hardswish", "tanh", "mish", _plateaus], ids=str
+)
+def test_slopes_are_the_derivative_of_the_product(phi: object) -> None:
+    act = activation(phi)
+    compiled = layer_map(act, *LENGTHS)
+    for q, gap, sign in _pairs(5):
+        expected = pair_integral(act.derivative, act.kinks, q, gap, sign)
+        found = float(compiled.slope(q[0], q[1], gap, sign))
+        error = float(compiled.errors(gap)[1])
+        assert error < 2e-9
+        assert abs(found - expected) <= 2.0 * error + 1e-13
