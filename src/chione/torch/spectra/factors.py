@@ -71,7 +71,8 @@ class ChainFactors:
                 if factor is not None:
                     yield factor
                 factor, bias = _affine(node)
-                size = np.sqrt((factor * factor) @ (x * x)) + abs(bias)
+                rows = np.sqrt(np.einsum("ij,ij->i", factor, factor))
+                size = rows * np.sqrt(np.mean(x * x)) + abs(bias)
                 x = factor @ x + bias
                 rough = factor @ rough + bias + 2.0 * EPS * size * rng.standard_normal(x.size)
                 continue
@@ -82,17 +83,20 @@ class ChainFactors:
             change = abs(other - slope)[known] / abs(slope[known])
             self.slope_error += float(np.max(change, initial=EPS)) + 4.0 * EPS
             x, rough = phi.value(x), phi.value(rough)
-            factor = np.diag(slope) if factor is None else factor * slope[:, None]
+            if factor is None:
+                factor = np.diag(slope)
+            else:
+                factor *= slope[:, None]
         assert factor is not None
         yield factor
 
 
 def _affine(node: Node) -> tuple[Array, Array]:
     assert node.weight is not None
-    w = node.weight.weight.detach().to("cpu", torch.float64).numpy()
+    w = node.weight.weight.detach().to("cpu", torch.float64, copy=True).numpy()
     b = node.weight.bias
     bias = np.zeros(w.shape[0]) if b is None else b.detach().to("cpu", torch.float64).numpy()
-    return np.array(w), np.array(bias).reshape(-1)
+    return w, bias.reshape(-1)
 
 
 def stabilised_product(

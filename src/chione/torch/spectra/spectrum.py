@@ -11,6 +11,7 @@ import torch
 from chione.base import Array, Estimate, Status, UnsupportedModuleError, checks
 from chione.torch.capture import batches
 from chione.torch.capture.nodes import Node
+from chione.torch.capture.products import JacobianOperator
 from chione.torch.capture.tracing import check_model
 from chione.torch.spectra.chains import theory_of_chain, traced
 from chione.torch.spectra.factors import chain_steps
@@ -20,6 +21,7 @@ from chione.torch.spectra.lanczos import GaussRule, gauss_rule
 from chione.torch.spectra.result import ModelJacobian, interval
 
 _DENSE = 2000  # up to so many outputs the matrix is formed: cheaper than Lanczos, and exact
+_FEW = 512  # outputs from which on the memory of the matrix is looked at
 _DENSE_ENTRIES = 1 << 26  # of the matrix, 512 MB
 _STABILISED = 1e10  # multiplications of a chain whose stabilised product takes about a second
 
@@ -56,8 +58,8 @@ def jacobian_spectrum(
         ``dense`` forms the matrix by backward passes of many outputs side by side: each singular
         value is right to the rounding of the largest. ``stabilised`` multiplies the layers of a
         chain (dense layers and activations, one input) so that the small ones are right too, at
-        about three times the cost. ``auto`` forms the matrix up to 2000 outputs, if it fits into
-        512 MB, and goes on to the stabilised product where values lie below rounding and it takes
+        about three times the cost. ``auto`` forms the matrix up to 512 outputs, or 2000 if it
+        fits into 512 MB, and goes on to the stabilised product where values lie below rounding and it takes
         less than about a second; beyond it is ``lanczos``.
     probes : int
         Random start vectors for Lanczos.
@@ -109,8 +111,7 @@ def jacobian_spectrum(
         known = Known(operator, moved, theory, operator.of + note, count)
         if method == "stabilised":
             return known.stabilised(chain_steps(graph))
-        small = operator.outputs <= _DENSE and operator.outputs * operator.inputs <= _DENSE_ENTRIES
-        if method == "dense" or (method == "auto" and small):
+        if method == "dense" or (method == "auto" and _fits(operator)):
             found = known.dense()
             steps_of_chain = chain_steps(graph)
             if method == "auto" and steps_of_chain and _cheap(steps_of_chain):
@@ -125,6 +126,12 @@ def jacobian_spectrum(
             start = torch.randn(operator.outputs, generator=generator, dtype=torch.float64)
             rules.append(gauss_rule(operator, start.to(operator.device), steps))
         return _lanczos(known, rules, count, steps)
+
+
+def _fits(operator: JacobianOperator) -> bool:
+    """Whether the matrix is the cheaper way, and fits into memory."""
+    entries = operator.outputs * operator.inputs
+    return operator.outputs <= _FEW or (operator.outputs <= _DENSE and entries <= _DENSE_ENTRIES)
 
 
 def _cheap(steps: list[Node]) -> bool:
