@@ -104,8 +104,9 @@ def test_smooth_activations_without_closed_form_agree_with_a_trapezoidal_recursi
             ends = [_trapezoid(phi, dphi, q, q, q)[0] for q in (a, b)]
             a, m, b = (w2 * s + b2 for s in (ends[0], value, ends[1]))
             theta = m + w2 * slope * theta
-        assert abs(k.value[i, j] - m) <= min(k.error[i, j], 1e-11)
-        assert abs(t.value[i, j] - theta) <= min(t.error[i, j], 1e-11)
+        own = 2e-14 * abs(theta)  # sums of 190 products round here as well
+        assert abs(k.value[i, j] - m) <= min(k.error[i, j], 1e-11) + own
+        assert abs(t.value[i, j] - theta) <= min(t.error[i, j], 1e-11) + own
 
 
 @pytest.mark.parametrize("c", [-0.9, 0.2, 0.97])

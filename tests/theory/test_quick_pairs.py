@@ -5,11 +5,11 @@ import pytest
 
 from chione.activations import activation
 from chione.base import ConvergenceError
+from chione.theory.moments.map_rule import pair_rule
 from chione.theory.moments.moments import derivative_second_moment, mean, second_moment
 from chione.theory.moments.pair_distance import pair_distance
 from chione.theory.moments.pair_kernels import derivative_kernel, kernel
 from chione.theory.moments.pair_moments import PairMoments
-from chione.theory.moments.pair_rules import pair_rule
 from chione.theory.moments.quick_pairs import QuickPairMoments, QuickPrepared
 
 SMOOTH = ("tanh", "gelu", "silu", "erf", "softplus", "mish", "sigmoid")

@@ -90,7 +90,7 @@ def follow(source: Source, t: Array, i: Index, j: Index, angle: Array) -> Follow
     network, noise = source.network, source.noise
     side = np.exp(t), np.full(t.shape, 2.0 * noise)
     scale = Scale.of(network.sigma_w, network.sigma_b)
-    layers = pair_layers(network, scale, side, side, len(angle))
+    layers = pair_layers(network, scale, side, side, len(angle), quick=True)
     last, relative = layers[-1].one.next(scale) if layers else side
     if not np.all((last > _SMALLEST) & (last < _LARGEST)):
         raise ConvergenceError("The last lengths are next to the ends of float64.")

@@ -18,6 +18,7 @@ from chione.theory.moments.pair_rules import QuadratureRule
 Lengths = tuple[Array, Array]  # mean squares and their relative errors, (n,) each
 
 _UNDERFLOW = 1e-307  # what becomes of products that float64 cannot hold
+_SAMPLES = 9  # lengths that show how far all of them go
 _ENTRIES = 1 << 14  # of a block, which goes through all layers while it is in the cache
 
 
@@ -33,7 +34,8 @@ def mixed_kernels(network: MLP, a: Array, b: Array, *, same: bool, with_ntk: boo
     scale = Scale.of(network.sigma_w, network.sigma_b)
     first = FirstLayer(a, b, network.sigma_w, network.sigma_b)
     one, two = ((q, np.full(q.shape, first.relative)) for q in first.lengths)
-    layers = pair_layers(network, scale, one, one if same else two)
+    entries = len(a) * (len(a) + 1) // 2 if same else len(a) * len(b)
+    layers = pair_layers(network, scale, one, one if same else two, entries)
     value, error = (np.empty((len(a), len(b))) for _ in range(2))
     step = max(1, _ENTRIES // len(b))
     for start in range(0, len(a), step):
@@ -80,14 +82,22 @@ def _one_length(network: MLP, q: float, relative: float) -> tuple[Lengths, list[
 
 
 def pair_layers(
-    network: MLP, scale: Scale, one: Lengths, two: Lengths, entries: int | None = None
+    network: MLP,
+    scale: Scale,
+    one: Lengths,
+    two: Lengths,
+    entries: int | None = None,
+    *,
+    quick: bool = False,
 ) -> list[PairLayer]:
     """All layers but the first, from the lengths in the first and their relative errors.
 
-    `entries` are the pairs that will go through them, all of both sides by default.
+    `entries` are the pairs that will go through them, all of both sides by default. With
+    `quick` there are no integrals of single pairs: a ConvergenceError says that they are needed.
     """
     entries = len(one[0]) * len(two[0]) if entries is None else entries
     layers: list[PairLayer] = []
+    reach = _reach(network, scale, one[0], two[0])
     for layer in range(1, network.depth + 1):
         if not all(np.all(np.isfinite(q)) for q, _ in (one, two)):
             raise ConvergenceError(f"Kernels leave the range of float64 at layer {layer}.")
@@ -95,12 +105,29 @@ def pair_layers(
             break
         _check_cost(layers[-1:], entries, network.depth - layer)
         layers.append(
-            PairLayer(network.activation, scale, one, two, layers[-1] if layers else None)
+            PairLayer(
+                network.activation, scale, one, two, layers[-1] if layers else None, reach, quick
+            )
         )
         last = layers[-1]
         one = last.one.next(scale)
         two = one if last.two is last.one else last.two.next(scale)
     return layers
+
+
+def _reach(network: MLP, scale: Scale, one: Array, two: Array) -> tuple[float, float] | None:
+    """Least and greatest length above zero in all layers, where they have a value."""
+    m = moments(network.activation)
+    q = np.concatenate([one, one if two is one else two])
+    q = np.geomspace(q[q > 0.0].min(), q.max(), _SAMPLES) if q.max() > 0.0 else q[:1]
+    low, high = math.inf, 0.0
+    with np.errstate(all="ignore"):
+        for _ in range(network.depth):
+            if not np.all(np.isfinite(q)):
+                return None
+            low, high = min(low, float(q.min())), max(high, float(q.max()))
+            q = scale.times(scale.w2 * np.asarray(m.square(q).value) + scale.b2)
+    return (low, high) if low > 0.0 else None
 
 
 @dataclass(frozen=True)
@@ -202,13 +229,16 @@ def through(
 
 
 def _check_cost(before: list[PairLayer], entries: int, layers: int) -> None:
-    """Refuse double integrals that would take too long, once a layer was found to need them."""
-    if before and isinstance(before[0].rule, QuadratureRule):
-        seconds = 0.03 * entries * layers
+    """Refuse what would take too long, once the first layer has shown how it is done."""
+    if before:
+        rule = before[0].rule
+        integrals = isinstance(rule, QuadratureRule)
         cost.check(
-            f"Double integrals for {entries} entries in {layers} layers",
-            seconds=seconds,
-            fits=f"{int(cost.SECONDS / (0.03 * layers))} entries fit",
+            f"Double integrals for {entries} entries in {layers} layers"
+            if integrals
+            else f"Following {entries} pairs of inputs through {layers} layers",
+            seconds=rule.seconds * entries * layers,
+            fits=f"{int(cost.SECONDS / (rule.seconds * layers))} entries fit",
         )
 
 

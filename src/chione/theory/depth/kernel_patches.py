@@ -26,7 +26,6 @@ from chione.theory.depth.kernel_mixed import mirror, pair_layers, through
 from chione.theory.depth.pair_inputs import NEAR, FirstLayer, Listed
 from chione.theory.depth.pair_layers import Scale
 from chione.theory.moments.moments import moments
-from chione.theory.moments.pair_rules import QuadratureRule, pair_rule
 
 Index = NDArray[np.intp]
 
@@ -297,8 +296,5 @@ def patched_kernels(
         return None
     jumps = moments(network.activation).has_jumps
     first = FirstLayer(a, b, network.sigma_w, network.sigma_b)
-    one, two = first.lengths
-    if isinstance(pair_rule(network.activation, one, two), QuadratureRule):
-        return None
     found = Patched(Source(network, first.noise, not jumps), first, same)
     return found.fill(int(with_ntk)) if found.left < _SHARE * found.pairs else None

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
 from chione.theory.depth.pair_inputs import Block, Listed, Pairs
+from chione.theory.moments.map_rule import pair_rule
 from chione.theory.moments.moments import moments
-from chione.theory.moments.pair_rules import AbstractPairRule, Side, pair_rule
+from chione.theory.moments.pair_rules import AbstractPairRule, Side
 
 Index = tuple[NDArray[np.intp], ...]
 
@@ -132,6 +133,10 @@ class PairLayer:
         Lengths and their relative errors on both sides.
     before : PairLayer, optional
         The layer before, whose preparations serve again where they can.
+    reach : tuple of float, optional
+        Least and greatest length above zero in all layers.
+    quick : bool
+        Whether there are to be no integrals of single pairs.
     """
 
     def __init__(
@@ -141,10 +146,12 @@ class PairLayer:
         one: tuple[Array, Array],
         two: tuple[Array, Array],
         before: PairLayer | None = None,
+        reach: tuple[float, float] | None = None,
+        quick: bool = False,
     ) -> None:
         self._scale = scale
         self.rule: AbstractPairRule = pair_rule(
-            act, one[0], two[0], before.rule if before else None
+            act, one[0], two[0], before.rule if before else None, reach, quick
         )
         self.one = _lengths(act, self.rule, scale, *one)
         self.two = self.one if two is one else _lengths(act, self.rule, scale, *two)
@@ -154,7 +161,7 @@ class PairLayer:
         s, (one, two) = self._scale, (_of(x, k) for x, k in zip(self._both, at.keys, strict=True))
         left, right = (Side(x.q, x.square, k) for x, k in zip((one, two), at.sides, strict=True))
         kernel = self.rule.kernel if isinstance(at, Block) else self.rule.paired_kernel
-        k, k_error = kernel(left, right, pairs.correlation)
+        k, k_error = kernel(left, right, pairs.gap, pairs.sign)
         norm = np.sqrt(one.after) * np.sqrt(two.after)
         alive = norm > 0.0
         size = np.where(alive, norm, 1.0)

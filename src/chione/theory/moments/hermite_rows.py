@@ -19,7 +19,7 @@ from chione.base import EPS, Array, ConvergenceError, cost
 from chione.gaussian.hermite import hermite_functions
 from chione.gaussian.panels import NODES, WEIGHTS
 
-_REACHES = (13.0, 18.0, 26.0, 40.0)  # standard deviations; exp(-13^2 / 4) is 4e-19
+_REACHES = (13.0, 14.5, 18.0, 26.0, 40.0)  # standard deviations; exp(-13^2 / 4) is 4e-19
 _BEYOND = np.linspace(0.0, 6.0, 49)  # where it is seen whether a reach holds all of phi
 _TURNS = 9.0  # of psi_n in a panel: sixteen Gauss nodes hold what turns by 9 radians to 1e-17
 _WIDEST = 0.8

@@ -60,37 +60,24 @@ class KinkPart:
         return self.jumps * self.sides[:, None] ** (m + 1) / factorials
 
     def coefficients(self, q: Array, n: int) -> Array:
-        r"""Hermite coefficients of :math:`p(\sqrt q z)`, (len(q), n).
+        r"""Hermite coefficients of :math:`p(\sqrt q z)`, (len(q), n)."""
+        return np.asarray(self.by_order(q, n).sum(axis=0))
+
+    def by_order(self, q: Array, n: int) -> Array:
+        r"""The same of the terms of each order m, (order + 1, len(q), n).
 
         By parts :math:`p_n = q^{n/2} E\,p^{(n)} / \sqrt{n!}` up to the order, and from there on
         the point masses of the derivatives: :math:`\varphi(a)\,he_{n-m-1}(a)` at a = k / sqrt(q).
         """
-        out = np.zeros((len(q), n))
+        out = np.zeros((self.order + 1, len(q), n))
         root = np.sqrt(q)
         turned = (-1.0) ** np.arange(n)
         for k, side, factors in zip(self.places, self.sides, self.weights, strict=True):
-            one = self._above(side * k / root, root, factors.tolist(), n)
-            out += one * turned if side < 0.0 else one
-        return out
-
-    def _above(self, a: Array, root: Array, factors: list[float], n: int) -> Array:
-        """Those of the sum of f_m root^m (z - a)_+^m."""
-        out = np.zeros((len(a), n))
-        weights = [f * root**m for m, f in enumerate(factors)]
-        upper = [np.asarray(ndtr(-a)), density(a) - a * ndtr(-a)]  # E (z - a)_+^m
-        for m in range(1, self.order):
-            upper.append(-a * upper[m] + m * upper[m - 1])
-        for m, weight in enumerate(weights):
-            for i in range(min(m + 1, n)):
-                size = math.factorial(m) / math.sqrt(math.factorial(i)) / math.factorial(m - i)
-                out[:, i] += weight * size * upper[m - i]
-        he = _hermite(a, n - 1)  # he_i(a) enters p_(i + 1 + m)
-        order = np.arange(float(n))
-        falling = np.ones(n)  # (i + m)! / i!
-        for m, weight in enumerate(weights[:n]):
-            falling = falling * (order + 1.0 + m)
-            falls = math.factorial(m) / np.sqrt(falling[: n - 1 - m])
-            out[:, m + 1 :] += np.multiply.outer(weight, falls) * he[:, : n - 1 - m]
+            a = side * k / root
+            he = _hermite(a, n - 1)  # he_i(a) enters p_(i + 1 + m)
+            for m in np.flatnonzero(factors).tolist():
+                one = _power(a, he, m, n) * (factors[m] * root**m)[:, None]
+                out[m] += one * turned if side < 0.0 else one
         return out
 
     def moments(self, q1: Array, q2: Array, gap: Array, sign: Array) -> tuple[Array, Array]:
@@ -112,6 +99,23 @@ class KinkPart:
         return value, slope
 
 
+def _power(a: Array, he: Array, m: int, n: int) -> Array:
+    """Hermite coefficients of (z - a)_+^m."""
+    out = np.zeros((len(a), n))
+    upper = [np.asarray(ndtr(-a)), density(a) - a * ndtr(-a)]  # E (z - a)_+^k
+    for k in range(1, m):
+        upper.append(-a * upper[k] + k * upper[k - 1])
+    for i in range(min(m + 1, n)):
+        size = math.factorial(m) / math.sqrt(math.factorial(i)) / math.factorial(m - i)
+        out[:, i] = size * upper[m - i]
+    order = np.arange(float(n - 1 - m))
+    falling = np.ones(n - 1 - m)  # (i + 1 + m)! / i!
+    for k in range(m + 1):
+        falling = falling * (order + 1.0 + k)
+    out[:, m + 1 :] = math.factorial(m) / np.sqrt(falling) * he[:, : n - 1 - m]
+    return out
+
+
 def _hermite(a: Array, n: int) -> Array:
     """The first n orthonormal polynomials times the density, (len(a), n)."""
     he = np.empty((n, len(a)))
@@ -126,7 +130,7 @@ def _hermite(a: Array, n: int) -> Array:
 
 @lru_cache(maxsize=64)
 def kink_parts(phi: AbstractActivation) -> tuple[KinkPart, ...]:
-    """Such parts of an activation, from the jumps of its derivatives, of rising orders.
+    """Such parts of an activation, from the jumps of its derivatives.
 
     Terms that live on the far side of their kinks are small at short lengths; those that all live
     above them cancel at long ones where phi is bounded.
@@ -134,9 +138,8 @@ def kink_parts(phi: AbstractActivation) -> tuple[KinkPart, ...]:
     jumps = np.array([jumps_at(phi, k) for k in phi.kinks]).reshape(-1, HIGHEST + 1)
     places = np.asarray(phi.kinks, dtype=np.float64)
     outward, above = np.where(places < 0.0, -1.0, 1.0), np.ones_like(places)
-    orders = [m for m in range(HIGHEST + 1) if m == 0 or jumps[:, m].any()]
     every = (outward,) if np.array_equal(outward, above) else (outward, above)
-    return tuple(KinkPart(places, jumps[:, : m + 1], sides) for m in orders for sides in every)
+    return tuple(KinkPart(places, jumps, sides) for sides in every)
 
 
 @lru_cache(maxsize=512)

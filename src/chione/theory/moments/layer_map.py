@@ -67,6 +67,11 @@ class LayerMap:
         return self.table.high
 
     @property
+    def last(self) -> Truncation:
+        """What is left out next to |c| = 1."""
+        return self.plain if self.end is None else self.end.without
+
+    @property
     def product_error(self) -> float:
         r"""Bound on the error of K relative to :math:`\sqrt{E\phi(u_1)^2 E\phi(u_2)^2}`.
 
@@ -225,14 +230,15 @@ def _smallest(phi: AbstractActivation, table: Callable[[int], RowTable]) -> Laye
     """The map of as few coefficients as hold everywhere, or of as many as there may be."""
     best: LayerMap | None = None
     for n in _SIZES:
+        if best is not None and n < _SIZES[-1] and best.last.falls_short(n, _GOOD, _GOOD_SLOPE):
+            continue
         try:
             best = _with_table(phi, table(n))
         except ConvergenceError:  # more nodes than there may be: the fewer terms have to do
             if best is None:
                 raise
             break
-        last = best.plain if best.end is None else best.end.without
-        if last.product[-1] <= _GOOD and last.slope[-1] <= _GOOD_SLOPE:
+        if best.last.product[-1] <= _GOOD and best.last.slope[-1] <= _GOOD_SLOPE:
             break
     assert best is not None
     return best

@@ -196,7 +196,7 @@ class PairMoments:
         return self.rule.paired_slope(one, two, gap, sign)
 
     def _kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
-        return self.rule.paired_kernel(one, two, c)
+        return self.rule.paired_kernel(one, two, 1.0 - np.abs(c), np.where(c < 0.0, -1.0, 1.0))
 
     def _distance(
         self, one: Side, two: Side, angle: tuple[Array, Array], kernel: tuple[Array, Array]

@@ -14,16 +14,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import Array
+from chione.base import Array, Estimate
 from chione.gaussian import Integrator
 from chione.theory.moments.moments import CLOSED_ERROR, moments
 from chione.theory.moments.pair_distance import pair_distance
-from chione.theory.moments.pair_kernels import derivative_kernel, kernel
+from chione.theory.moments.pair_kernels import derivative_kernel, kernel, slope_quadrature
 from chione.theory.moments.pair_series import Series
 
 _TINY_STEP = 2.0**-10  # relative step of q at which turns are measured
@@ -49,18 +49,26 @@ class Side:
 
 
 class AbstractPairRule(ABC):
-    """What one layer makes of pairs; lengths and correlations broadcast."""
+    """What one layer makes of pairs; lengths and correlations broadcast.
+
+    Attributes
+    ----------
+    seconds : float
+        About what one pair costs.
+    """
+
+    seconds: ClassVar[float]
 
     @abstractmethod
-    def kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
-        """K and its error, for all pairs of two sides, (n, m)."""
+    def kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        """K and its error for all pairs, (n, m); 1 - |c| and the sign of c are given."""
 
     @abstractmethod
     def slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
-        """R and its error, likewise; 1 - |c| and the sign of c are given."""
+        """R and its error, likewise."""
 
     @abstractmethod
-    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+    def paired_kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         """K and its error of pairs, each with an index on its side, (k,)."""
 
     @abstractmethod
@@ -87,14 +95,16 @@ class AbstractPairRule(ABC):
 class ClosedRule(AbstractPairRule):
     """Closed forms, of the distance too."""
 
+    seconds: ClassVar[float] = 1.5e-7
+
     def __init__(self, act: AbstractActivation) -> None:
         self._act, self._forms = act, act.closed_forms
         self._parity = parity(act)
 
-    def kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+    def kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         form = self._forms.kernel
         assert form is not None  # the rule is chosen by it
-        value = np.asarray(form(one.q, two.q, c))
+        value = np.asarray(form(one.q, two.q, sign * (1.0 - gap)))
         size = np.sqrt(one.square) * np.sqrt(two.square)
         return value, CLOSED_ERROR * np.maximum(np.abs(value), size)
 
@@ -115,8 +125,8 @@ class ClosedRule(AbstractPairRule):
             value = np.where(gap > 0.0, value, np.inf)
         return value, CLOSED_ERROR * np.abs(value)
 
-    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
-        return self.kernel(one, two, c)
+    def paired_kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        return self.kernel(one, two, gap, sign)
 
     def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         return self.slope(one, two, gap, sign)
@@ -149,16 +159,18 @@ class ClosedRule(AbstractPairRule):
 class SeriesRule(AbstractPairRule):
     """Hermite series of smooth activations."""
 
+    seconds: ClassVar[float] = 2e-6
+
     def __init__(self, series: Series, sides: tuple[Array, Array]) -> None:
         self.series = series
         same = sides[0] is sides[1]
         first = series.rows(sides[0])
         self._rows = (first, first if same else series.rows(sides[1]))
 
-    def kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+    def kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
         size = np.sqrt(one.square) * np.sqrt(two.square)
-        return self.series.sum(a, b, c), (1e-14 + self.series.tail) * size
+        return self.series.sum(a, b, sign * (1.0 - gap)), (1e-14 + self.series.tail) * size
 
     def slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
@@ -167,10 +179,10 @@ class SeriesRule(AbstractPairRule):
         top = np.sqrt(self.series.steepness(a)[:, None] * self.series.steepness(b)) / root
         return value, (2e-14 + self.series.tail) * np.maximum(np.abs(value), top)
 
-    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+    def paired_kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
         size = np.sqrt(one.square) * np.sqrt(two.square)
-        return self.series.paired_sum(a, b, c), (1e-14 + self.series.tail) * size
+        return self.series.paired_sum(a, b, sign * (1.0 - gap)), (1e-14 + self.series.tail) * size
 
     def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         a, b = self._rows[0][0][one.index], self._rows[1][0][two.index]
@@ -195,22 +207,40 @@ class SeriesRule(AbstractPairRule):
 class QuadratureRule(AbstractPairRule):
     """One double integral an entry."""
 
+    seconds: ClassVar[float] = 0.03
+
     def __init__(self, act: AbstractActivation) -> None:
         self._act, self._parity = act, parity(act)
 
-    def kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
+    def kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        c = sign * (1.0 - gap)
         e: Any = kernel(self._act, *np.broadcast_arrays(one.q, two.q, c))
         return np.asarray(e.value), np.asarray(e.error)
 
     def slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         c = sign * (1.0 - gap)
-        e: Any = derivative_kernel(self._act, *np.broadcast_arrays(one.q, two.q, c))
-        value = np.asarray(e.value)
+        rows = np.broadcast_arrays(one.q, two.q, c, gap)
+        if self._act.closed_forms.derivative_kernel is not None:
+            e: Any = derivative_kernel(self._act, *rows[:3])
+            value = np.asarray(e.value)
+        else:  # with kinks R has a root at |c| = 1, which a rounded c spoils
+            parts = [
+                slope_quadrature(
+                    self._act, float(a), float(b), float(x),
+                    *((float(g), 2.0 - float(g)) if x > 0.0 else (2.0 - float(g), float(g))),
+                )
+                for a, b, x, g in zip(*(r.ravel() for r in rows), strict=True)
+            ]  # fmt: skip
+            value, error = (
+                np.array([getattr(p, name) for p in parts]).reshape(rows[0].shape)
+                for name in ("value", "error")
+            )
+            e = Estimate(value, error)
         lost = np.isnan(value)  # a point mass at c = 1
         return np.where(lost, np.inf, value), np.where(lost, np.inf, np.asarray(e.error))
 
-    def paired_kernel(self, one: Side, two: Side, c: Array) -> tuple[Array, Array]:
-        return self.kernel(one, two, c)
+    def paired_kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
+        return self.kernel(one, two, gap, sign)
 
     def paired_slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         return self.slope(one, two, gap, sign)
@@ -228,17 +258,6 @@ class QuadratureRule(AbstractPairRule):
 
     def turn(self, side: Side) -> Array:
         return _turn(self._act, side.q)
-
-
-def pair_rule(
-    act: AbstractActivation, q1: Array, q2: Array, before: AbstractPairRule | None = None
-) -> AbstractPairRule:
-    """The quickest rule that holds for these lengths; `before` is that of the layer before."""
-    if act.closed_forms.kernel is not None and act.closed_forms.difference is not None:
-        return ClosedRule(act)
-    known = before.series if isinstance(before, SeriesRule) else None
-    series = Series.of(act, np.concatenate([q1, q2]), known)
-    return QuadratureRule(act) if series is None else SeriesRule(series, (q1, q2))
 
 
 @lru_cache(maxsize=128)

@@ -7,7 +7,7 @@ the series, or the series goes on to infinity by the law of its coefficients.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -144,12 +144,17 @@ def series_end(phi: AbstractActivation, table: RowTable, plain: Truncation) -> A
     if not phi.kinks or len(phi.kinks) ** 2 > MOST_PAIRS or plain.product[-1] <= ENOUGH:
         return None
     candidates: list[AbstractEnd] = []
-    for part in kink_parts(phi):
-        minus = part.coefficients(table.q, table.a.shape[1])
-        rest = left(table, minus)
-        candidates.append(_closed(part, minus, rest, table))
-        if phi.kinks == (0.0,) and part.jumps[0, 0] == 0.0 and part.order:
-            candidates.append(_tail(part, rest, plain))
+    for whole in kink_parts(phi):
+        minus = np.zeros_like(table.a)
+        for m, more in enumerate(whole.by_order(table.q, table.a.shape[1])):
+            if m and not whole.jumps[:, m].any():
+                continue
+            minus = minus + more
+            part = replace(whole, jumps=whole.jumps[:, : m + 1])
+            rest = left(table, minus)
+            candidates.append(_closed(part, minus, rest, table))
+            if phi.kinks == (0.0,) and part.jumps[0, 0] == 0.0 and m:
+                candidates.append(_tail(part, rest, plain))
     return min(candidates, key=_badness)
 
 

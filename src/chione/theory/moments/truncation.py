@@ -17,6 +17,7 @@ from chione.theory.moments.row_table import RowTable
 
 ENOUGH = 1e-15  # of the product, relative: what a truncated sum may leave out
 ENOUGH_SLOPE = 1e-14
+_FASTER = 1.3  # than a power: what falls exponentially gains with every octave
 _LEVELS = np.unique(np.round(6.0 * 1.18 ** np.arange(40)).astype(int))
 
 
@@ -52,6 +53,16 @@ class Truncation:
         """The same for sums of no more than about `n` terms."""
         last = int(np.searchsorted(self.n, n, side="right"))
         return Truncation(self.n[:last], self.product[:last], self.slope[:last])
+
+    def falls_short(self, n: int, product: float, slope: float) -> bool:
+        """Whether n terms would leave more than this, if the rest falls as it did last."""
+        half = int(np.searchsorted(self.n, self.n[-1] // 2))
+        octaves = np.log(n / self.n[-1]) / np.log(self.n[-1] / self.n[half])
+        out = []
+        for rest, enough in ((self.product, product), (self.slope, slope)):
+            if rest[-1] > 0.0:
+                out.append(rest[-1] * (rest[-1] / rest[half]) ** (_FASTER * octaves) > enough)
+        return any(out)
 
     def left_out(self, log_c: Array) -> tuple[Array, Array]:
         """What all terms leave out of K and of R."""
