@@ -147,6 +147,16 @@ def test_a_chain_behind_an_embedding_starts_at_its_output():
     assert np.allclose(found.value, torch.linalg.svdvals(matrix).numpy(), rtol=1e-11)
 
 
+def test_the_matrix_of_a_chain_in_double_is_that_of_the_backward_pass():
+    for activation in (nn.Tanh, nn.ReLU):
+        model, x = chain([20, 30, 25, 40, 22], activation), inputs(20)
+        matrix = torch.autograd.functional.jacobian(model, x).reshape(22, 20)
+        found = jacobian_spectrum(model, x, method="dense")
+        exact = torch.linalg.svdvals(matrix).numpy()
+        assert np.all(abs(found.singular_values.value - exact) <= found.singular_values.error)
+        assert found.products <= 2  # a backward pass each for the check
+
+
 class Skip(nn.Module):
     def __init__(self):
         super().__init__()

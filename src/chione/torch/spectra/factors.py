@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from chione.base import EPS, Array, UnsupportedModuleError
 from chione.networks import Dense, Dropout, Flatten
-from chione.simulation.graded_product import GradedProduct, graded_product
+from chione.simulation.graded_product import GradedProduct, alive_rows, graded_product
 from chione.torch.capture.nodes import Graph, Node
 from chione.torch.capture.products import JacobianOperator
 from chione.torch.layers.entering import Embedding, Entering
@@ -120,15 +121,53 @@ def stabilised_product(
     if product.shape != (operator.outputs, operator.inputs):
         raise UnsupportedModuleError(what.format("not what its layers make"))
     # One random vector tells whether these layers are the model.
-    v = probe(operator)
-    own, w = operator.transposed(v).cpu().numpy(), v.cpu().numpy()
     # U^T v in graded form: its large entries come first, and they are all that counts here.
+    w = probe(operator).cpu().numpy()
     with np.errstate(over="ignore", under="ignore"):
         made = (product.u.T @ w * np.exp(product.d)) @ product.t
-        # What the largest singular value makes of a random vector, should this one miss it.
-        size = np.linalg.norm(w) / np.sqrt(w.size) * np.exp(np.max(product.d, initial=-np.inf))
-    eps = float(torch.finfo(operator.dtype).eps)
-    allowed = _AGREE * eps * np.sqrt(len(steps)) + _ROUGH * roughness
-    if not np.linalg.norm(own - made) <= allowed * max(float(np.linalg.norm(own)), float(size)):
+        largest = float(np.exp(np.max(product.d, initial=-np.inf)))
+    if not _agree(operator, made, largest, roughness, len(steps)):
         raise UnsupportedModuleError(what.format("not what its layers make"))
     return product, factors.slope_error
+
+
+def plain_product(steps: list[Node], operator: JacobianOperator, roughness: float) -> Array | None:
+    """The matrix of a chain by multiplication, or None where it is not that of its layers.
+
+    It costs less than backward passes: D W is no product of matrices, and units that are off leave
+    it.
+    """
+    product: Array | None = None
+    rows = np.arange(0)
+    for a in ChainFactors(steps, operator.start.cpu().numpy()):
+        kept = alive_rows(a)
+        part = a if kept.size == a.shape[0] else a[kept]
+        if product is None:
+            product = part
+        else:
+            product = (part if rows.size == a.shape[1] else part[:, rows]) @ product
+        rows, outputs = kept, a.shape[0]
+    assert product is not None
+    matrix = np.zeros((outputs, product.shape[1]))
+    matrix[rows] = product
+    if matrix.shape != (operator.outputs, operator.inputs):
+        return None
+    made = probe(operator).cpu().numpy() @ matrix
+    size = float(np.linalg.norm(matrix))
+    return matrix if _agree(operator, made, size, roughness, len(steps)) else None
+
+
+def _agree(
+    operator: JacobianOperator, made: Array, size: float, roughness: float, steps: int
+) -> bool:
+    """Whether J^T v by the layers is that of the backward pass, for the probe v.
+
+    `size` is about the largest singular value, should this v miss it.
+    """
+    v = probe(operator)
+    own = operator.transposed(v).cpu().numpy()
+    eps = float(torch.finfo(operator.dtype).eps)
+    allowed = _AGREE * eps * math.sqrt(steps) + _ROUGH * roughness
+    spread = size * float(torch.linalg.vector_norm(v)) / math.sqrt(v.numel())
+    gap = float(np.linalg.norm(own - made))
+    return gap <= allowed * max(float(np.linalg.norm(own)), spread)

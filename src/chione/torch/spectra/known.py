@@ -12,7 +12,7 @@ from chione.base import EPS, Array, Estimate, Status
 from chione.theory.spectra.jacobian import JacobianSpectrum
 from chione.torch.capture.nodes import Node
 from chione.torch.capture.products import JacobianOperator
-from chione.torch.spectra.factors import stabilised_product
+from chione.torch.spectra.factors import plain_product, stabilised_product
 from chione.torch.spectra.jacobian import probe
 from chione.torch.spectra.result import ModelJacobian
 
@@ -55,10 +55,17 @@ class Known:
         size = max(self.operator.outputs, self.operator.inputs)
         return (4.0 * eps * math.sqrt(size) + _ROUGH * self.rough) * largest
 
-    def dense(self) -> ModelJacobian:
-        """From the matrix: each value is right to the rounding of the largest."""
-        matrix = self.operator.dense().cpu()
-        s = torch.linalg.svdvals(matrix).numpy()
+    def dense(self, steps: list[Node] | None) -> ModelJacobian:
+        """From the matrix: each value is right to the rounding of the largest.
+
+        That of a chain in double precision is a product of its layers' matrices.
+        """
+        matrix = None
+        if steps is not None and self.operator.dtype == torch.float64:
+            matrix = plain_product(steps, self.operator, self.rough)
+        if matrix is None:
+            matrix = self.operator.dense().cpu().numpy()
+        s = torch.linalg.svdvals(torch.from_numpy(matrix)).numpy()
         error = np.full(s.size, self.rounding(float(s[0])))
         with np.errstate(divide="ignore"):
             relative = np.where(error < _RESOLVED * s, error / np.maximum(s, 1e-300), np.inf)

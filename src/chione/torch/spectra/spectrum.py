@@ -59,8 +59,8 @@ def jacobian_spectrum(
         value is right to the rounding of the largest. ``stabilised`` multiplies the layers of a
         chain (dense layers and activations, one input) so that the small ones are right too, at
         about three times the cost. ``auto`` forms the matrix up to 512 outputs, or 2000 if it
-        fits into 512 MB, and goes on to the stabilised product where values lie below rounding and it takes
-        less than about a second; beyond it is ``lanczos``.
+        fits into 512 MB, and goes on to the stabilised product where values lie below rounding
+        and it takes less than about a second; beyond it is ``lanczos``.
     probes : int
         Random start vectors for Lanczos.
     steps : int
@@ -112,8 +112,8 @@ def jacobian_spectrum(
         if method == "stabilised":
             return known.stabilised(chain_steps(graph))
         if method == "dense" or (method == "auto" and _fits(operator)):
-            found = known.dense()
             steps_of_chain = chain_steps(graph)
+            found = known.dense(steps_of_chain)
             if method == "auto" and steps_of_chain and _cheap(steps_of_chain):
                 found = _more_digits(known, found, steps_of_chain)
             return found
