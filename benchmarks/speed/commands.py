@@ -48,16 +48,16 @@ def _torch() -> None:
 
 
 def _page(expression: str, formula: str, more: tuple[str, ...], quick: bool) -> list[Way]:
-    """`analyze` beside the script that a user writes for the same page."""
+    """`analyze`, beside the script that a user writes for a third of the page, if there is one."""
+    ours = Way("chione", _process(("-m", "chione", "analyze", expression, *more)))
+    if not formula:
+        return [ours]
     script = ("-m", "benchmarks.speed.page_by_hand", formula, "3" if quick else "50")
-    return [
-        Way("chione", _process(("-m", "chione", "analyze", expression, *more))),
-        Way("NumPy script, a third of the page", _process(script)),
-    ]
+    return [ours, Way("NumPy script, a third of the page", _process(script))]
 
 
 def _analyze(
-    name: str, expression: str, formula: str, goal: float, more: tuple[str, ...] = _SIGMAS
+    name: str, expression: str, goal: float, formula: str = "", more: tuple[str, ...] = _SIGMAS
 ) -> Case:
     shown = f"'{expression}'" if set(expression) & set("(/*") else expression
     return Case(
@@ -71,18 +71,15 @@ def _analyze(
 CASES = [
     Case("import", "python -c 'import chione'", _start),
     Case("help", "chione --help", partial(_plain, ("-m", "chione", "--help"))),
-    _analyze("readme", "gelu", "x * ndtr(x)", 1.5, _README),
-    _analyze("tanh", "tanh", "tanh(x)", 2.0),
-    _analyze("relu", "relu", "maximum(x, 0)", 2.0),
-    _analyze("softplus", "softplus", "log(1 + exp(x))", 2.0),
-    _analyze("silu", "silu", "x / (1 + exp(-x))", 2.0),
-    _analyze("mish", "mish", "x * tanh(log(1 + exp(x)))", 2.0),
-    _analyze("mish-written", "x*tanh(log(1+exp(x)))", "x * tanh(log(1 + exp(x)))", 2.0),
-    _analyze("silu-written", "x/(1+exp(-x))", "x / (1 + exp(-x))", 3.0),
-    _analyze("softplus-written", "log(1+exp(x))", "log(1 + exp(x))", 3.0),
-    _analyze("sigmoid-written", "1/(1+exp(-x))", "1 / (1 + exp(-x))", 3.0),
-    _analyze("snake", "x+sin(x)**2", "x + sin(x)**2", 3.0),
-    _analyze("sinc", "sinc(x)", "sinc(x)", 3.0),
+    _analyze("readme", "gelu", 1.5, "x * ndtr(x)", _README),
+    _analyze("tanh", "tanh", 2.0, "tanh(x)"),
+    *(_analyze(name, name, 2.0) for name in ("relu", "softplus", "silu", "mish")),
+    _analyze("mish-written", "x*tanh(log(1+exp(x)))", 2.0),
+    _analyze("silu-written", "x/(1+exp(-x))", 3.0),
+    _analyze("softplus-written", "log(1+exp(x))", 3.0),
+    _analyze("sigmoid-written", "1/(1+exp(-x))", 3.0),
+    _analyze("snake", "x+sin(x)**2", 3.0, "x + sin(x)**2"),
+    _analyze("sinc", "sinc(x)", 3.0),
     Case("gain", "chione gain", partial(_plain, ("-m", "chione", "gain")), goal=3.0),
     Case(
         "phase", "chione phase tanh, 200 x 200", partial(_plain, ("-m", "chione", "phase", "tanh"))
