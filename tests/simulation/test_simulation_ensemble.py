@@ -155,7 +155,7 @@ def test_an_interrupt_before_the_first_network_is_passed_on(monkeypatch):
     def refuse(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("chione.simulation.measuring._measure", refuse)
+    monkeypatch.setattr("chione.simulation.measuring._rows", refuse)
     with pytest.raises(KeyboardInterrupt):
         chione.simulate(net())
 

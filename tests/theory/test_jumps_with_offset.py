@@ -49,5 +49,5 @@ def test_the_drop_of_a_kink_on_a_constant_does_not_depend_on_the_constant(offset
 def test_the_drop_of_a_curve_does_not_depend_on_a_constant(gap):
     alone = ch.activation(lambda x: np.maximum(x, -0.25 * x))
     lifted = ch.activation(lambda x: np.maximum(x, -0.25 * x) + 2e6)
-    expected = drop_for_curves(alone, 0.7, gap)
-    assert abs(drop_for_curves(lifted, 0.7, gap) / expected - 1.0) < 1e-7
+    expected = drop_for_curves(alone, 0.7, gap).value
+    assert abs(drop_for_curves(lifted, 0.7, gap).value / expected - 1.0) < 1e-7

@@ -33,12 +33,16 @@ def exp_minus_square(z: Array, scale: float = 1.0, scale_low: float = 0.0) -> Ar
     """
     z = np.clip(z, -1e100, 1e100)
     u = scale * z
-    u_error = product_error(scale, z, u) + scale_low * z
-    u_error = np.where(np.abs(u) < 40.0, u_error, 0.0)
-    u = np.minimum(np.abs(u), 40.0) * np.sign(u)  # the bell is zero in float64 beyond 39
+    near = np.abs(u) < 40.0  # the bell is zero in float64 beyond 39
+    error = _scaled_error(scale, scale_low, z, u)
+    error = np.where(near, error, 0.0)
+    u = np.clip(u, -40.0, 40.0)
     square = u * u
-    correction: Array = 1.0 - (product_error(u, u, square) + 2.0 * u * u_error)
-    return np.exp(-square) * correction
+    # 1 - (what rounding took from u u, and 2 u times what it took from u)
+    correction = _square_error(u, square)
+    error *= 2.0 * u
+    correction += error
+    return np.asarray(np.exp(-square) * (1.0 - correction))
 
 
 def normal_density(z: Array) -> Array:
@@ -51,10 +55,16 @@ def normal_cdf(z: Array) -> Array:
 
     .. math:: \Phi(z) = \tfrac12 e^{-z^2/2}\, \mathrm{erfcx}(-z/\sqrt2), \qquad z < -1
     """
-    left = np.minimum(z, -1.0)
-    tail = 0.5 * exp_minus_square(left, SQRT_HALF, SQRT_HALF_LOW)
-    tail = tail * special.erfcx(-SQRT_HALF * left)
-    return np.where(z < -1.0, tail, special.ndtr(z))
+    z = np.asarray(z, dtype=np.float64)
+    out = np.empty(z.shape)
+    special.ndtr(z, out=out)
+    far = np.flatnonzero(z < -1.0)  # few in most arrays, and dear
+    if far.size:
+        left = z.reshape(-1)[far]
+        tail = 0.5 * exp_minus_square(left, SQRT_HALF, SQRT_HALF_LOW)
+        tail *= special.erfcx(-SQRT_HALF * left)
+        out.reshape(-1)[far] = tail
+    return out
 
 
 def sech_squared(z: Array) -> Array:
@@ -67,3 +77,30 @@ def _halves(a: Array | float) -> tuple[Array | float, Array | float]:
     shifted = SPLITTER * a
     high = shifted - (shifted - a)
     return high, a - high
+
+
+def _scaled_error(scale: float, scale_low: float, z: Array, u: Array) -> Array:
+    """(scale + scale_low) z - u, with u = fl(scale z): Dekker's product in few passes."""
+    high, low = _halves(scale)
+    z_high, z_low = _halves(z)
+    rest = u - high * z_high
+    rest -= low * z_high
+    rest -= high * z_low
+    z_low *= low
+    z_low -= rest
+    error: Array = scale_low * z
+    error += z_low
+    return error
+
+
+def _square_error(u: Array, square: Array) -> Array:
+    """U u - fl(u u): the same where both factors are one."""
+    high, low = _halves(u)
+    cross = low * high
+    high *= high
+    rest = square - high
+    rest -= cross
+    rest -= cross
+    low *= low
+    low -= rest
+    return np.asarray(low)

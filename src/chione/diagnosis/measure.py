@@ -12,7 +12,9 @@ from chione.networks import MLP
 from chione.simulation import SimulationResult, correlated_inputs, simulate
 from chione.simulation.costs import check_simulation, output_width
 from chione.simulation.ensemble import DEFAULT_MEMORY
+from chione.simulation.observables import pairs
 from chione.simulation.samplers import choose
+from chione.simulation.seeded import measure_each
 
 _LENGTH_STEP = 0.05  # relative step in q: its square is far below the error of the simulation
 _ANGLE_STEP = 0.02  # step in c where c* < 1
@@ -104,16 +106,14 @@ def measure_slopes(
     if gram is None or shape.widths[0] < 2:
         return None
     x = correlated_inputs(shape.widths[0], gram, seed=seed)
-    q = np.empty((n_networks, 2, 5))
-    c = np.empty((n_networks, 2, 2))
-    chi = np.empty(n_networks)
-    for k in range(n_networks):
-        # one at a time: the ratio of sums needs each network's own numbers
-        run = simulate(shape, x, n_networks=1, seed=seed + 1_000_003 * (k + 1))
-        q[k] = run.mean["lengths"]
-        place = {pair: j for j, pair in enumerate(run.pairs)}
-        c[k] = run.mean["correlations"][:, [place[0, 3], place[0, 4]]]
-        chi[k] = run.mean["gradients"][0, 0]
+    i, j = pairs(len(x))
+    ends = [int(np.flatnonzero((i == 0) & (j == one))[0]) for one in (3, 4)]
+    # the ratio of sums needs each network's own numbers
+    seeds = [seed + 1_000_003 * (k + 1) for k in range(n_networks)]
+    names = ("lengths", "correlations", "gradients")
+    seen = measure_each(shape, x, seeds, names, memory=DEFAULT_MEMORY)
+    q, c = seen["lengths"], seen["correlations"][:, :, ends]
+    chi = seen["gradients"][:, 0, 0]
     wide = q[:, :, 1] - q[:, :, 2]
     if c_star > 1.0 - _ANGLE_STEP:
         turn = 1.0 - c[:, :, 1]

@@ -104,9 +104,9 @@ def bivariate(
         return _degenerate(f, g, rho, every, q1)
     if _is_infinite(f, g, q1, q2, c):
         return Estimate(float("nan"), float("nan"), Status.INFINITE)
-    inner = _resolved(g, breakpoints_g, q2)
+    inner = panels_of(g, breakpoints_g, q2)
     same = f == g and q1 == q2 and breakpoints_f == breakpoints_g
-    outer = inner if same else _resolved(f, breakpoints_f, q1)
+    outer = inner if same else panels_of(f, breakpoints_f, q1)
     product = _mean_size(f, outer, q1) * _mean_size(g, inner, q2)
     budget = Budget(_MOST_PANELS)
     pair = _Pair(f, g, q1, q2, v, rho, outer, inner)
@@ -297,7 +297,7 @@ def _outer_edges(
     return np.unique(np.clip(every[np.isfinite(every)], -reach, reach))
 
 
-def _resolved(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
+def panels_of(f: Function, breakpoints: tuple[float, ...], q: float) -> Resolution:
     """Panels of f; kept for an activation, whose map asks for many correlations at one q."""
     return (_kept if is_unchanging(f) else _found)(f, breakpoints, q)
 

@@ -160,9 +160,13 @@ class Features:
             centres.append((0.0, -1 - min(_SHARES)))
         for k, first in centres:
             for side in (-1.0, 1.0):
-                whole = k + side * every
-                whole = whole[whole != k]
-                h = whole[first:]
+                # on the far side of the next breakpoint g is another function
+                other = side * (self.breakpoints - k)
+                room = np.min(other[other > 0.0], initial=np.inf)
+                whole, h = (k + side * steps[steps < room] for steps in (every, every[first:]))
+                whole, h = whole[whole != k], h[h != k]
+                if h.size < 3:
+                    continue
                 # towards k a smooth function changes less with each step
                 change = np.abs(np.diff(np.asarray(self.g(h), dtype=np.float64)))
                 scale = 1e3 * _SMOOTH * float(np.abs(self.g(h[:2])).max())

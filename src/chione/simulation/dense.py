@@ -8,6 +8,7 @@ import numpy as np
 
 from chione.networks import MLP
 from chione.simulation.normals import FloatArray
+from chione.simulation.seeding import Streams
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import draw, scale
 
@@ -48,6 +49,18 @@ class DenseWeights:
         """Turn to network number `network` of this seed."""
         self._seed, self._network = seed, network
         self._in_scratch = -1
+
+    def start_together(self, streams: Streams) -> None:
+        """Explicit weights are of one network at a time, which their drawing takes.
+
+        Raises
+        ------
+        RuntimeError
+            Always.
+        """
+        raise RuntimeError(
+            f"explicit weights of {len(streams)} networks are not held side by side."
+        )
 
     def forward(self, l: int, x: FloatArray) -> FloatArray:
         """W^l x of inputs in rows: (B, N_{l-1}) to (B, N_l); layers count from 1."""

@@ -11,7 +11,7 @@ from chione.base import Array, checks, cost
 from chione.networks import MLP, Network, as_network, uniform
 from chione.simulation import costs, fluctuations, histograms, samplers
 from chione.simulation.inputs import check_inputs, correlated_inputs, input_pair
-from chione.simulation.measuring import Measuring, Plan, make_pass, quiet
+from chione.simulation.measuring import Measuring, Plan, make_pass, quiet, together
 from chione.simulation.moments import Moments
 from chione.simulation.network_result import NetworkSimulation
 from chione.simulation.observables import OBSERVABLES, mean_products, pairs
@@ -189,7 +189,8 @@ def simulate(
         edges = _edges(plan, memory // side)
     with runner_of(engine, workers, count) as runner:
         measuring = Measuring(plan, memory // runner.workers, edges)
-        networks = one_by_one(measuring, range(count), runner, batch=batch)
+        side = min(together(plan, measuring.memory), batch, -(-count // runner.workers))
+        networks = one_by_one(measuring, range(count), runner, batch=batch, at_once=side)
         moments = _averaged(networks, count, progress)
     return _result(plan, moments, edges, count)
 

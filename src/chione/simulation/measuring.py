@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -13,7 +15,9 @@ from chione.networks import MLP
 from chione.simulation import histograms, samplers
 from chione.simulation.normals import FloatArray
 from chione.simulation.observables import Observable
-from chione.simulation.passes import Pass
+from chione.simulation.passes import Pass, Snapshot
+from chione.simulation.seeding import Streams
+from chione.simulation.streams import Draw
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,23 @@ class Measuring:
     def __reduce__(self) -> tuple[Any, ...]:
         return Measuring, (self.plan, self.memory, self.edges)
 
-    def __call__(self, numbers: range) -> list[dict[str, Array]]:
+    def __call__(self, numbers: Sequence[Draw | int]) -> list[dict[str, Array]]:
         """What each network gave: for each observable its values in all layers."""
+        draws = [n if isinstance(n, Draw) else Draw(self.plan.seed, n) for n in numbers]
         try:
             run = self._idle.get_nowait()
         except Empty:
             run = make_pass(self.plan, self.memory)
+        side = together(self.plan, self.memory)
         try:
-            return [_measure(run, self._chosen, self.plan, number) for number in numbers]
+            if side == 1:
+                return [_measure(run, self._chosen, self.plan, draw) for draw in draws]
+            streams = Streams(draws, self.plan.network.depth)
+            return [
+                measured
+                for k in range(0, len(draws), side)
+                for measured in _together(run, self._chosen, self.plan, streams.part(k, k + side))
+            ]
         finally:
             self._idle.put(run)
 
@@ -73,20 +86,60 @@ def make_pass(plan: Plan, memory: int) -> Pass:
     )
 
 
-def _measure(run: Pass, chosen: tuple[Observable, ...], plan: Plan, index: int) -> dict[str, Array]:
+def together(plan: Plan, memory: int) -> int:
+    """How many networks side by side fill the cache and fit into the memory: one if matrices."""
+    return samplers.together(plan.network, plan.sampler, len(plan.inputs), plan.dtype, memory)
+
+
+def _measure(run: Pass, chosen: tuple[Observable, ...], plan: Plan, draw: Draw) -> dict[str, Array]:
+    """The values of each observable in all layers of one network."""
+    return _values(chosen, _rows(run, chosen, run.forward(*draw, plan.inputs)))
+
+
+def _together(
+    run: Pass, chosen: tuple[Observable, ...], plan: Plan, streams: Streams
+) -> list[dict[str, Array]]:
+    """The same for each of several networks that go through side by side."""
+    rows = _rows(run, tuple(_stacked(o) for o in chosen), run.together(streams, plan.inputs))
+    return [
+        _values(chosen, {name: [layer[r] for layer in layers] for name, layers in rows.items()})
+        for r in range(len(streams))
+    ]
+
+
+def _stacked(one: Observable) -> Observable:
+    """The observable of networks side by side: one by one where it does not know better."""
+    if one.together:
+        return one
+    return replace(one, measure=partial(_each, one.measure))
+
+
+def _each(measure: Callable[[Snapshot], Array], shot: Snapshot) -> Array:
+    return np.stack([measure(shot.of(r)) for r in range(len(shot.h))])
+
+
+def _rows(
+    run: Pass, chosen: tuple[Observable, ...], shots: Iterator[Snapshot]
+) -> dict[str, list[Array]]:
+    """What each observable gives in each layer, in the order of the layers."""
     forward = [o for o in chosen if not o.backward]
     backward = [o for o in chosen if o.backward]
     rows: dict[str, list[Array]] = {o.name: [] for o in chosen}
     with quiet():
-        for shot in run.forward(plan.seed, index, plan.inputs):
+        for shot in shots:
             for o in forward:
                 rows[o.name].append(o.measure(shot))
         if backward:
             for shot in run.backward():
                 for o in backward:
                     rows[o.name].append(o.measure(shot))
-        for o in backward:
-            rows[o.name].reverse()
+    for o in backward:
+        rows[o.name].reverse()
+    return rows
+
+
+def _values(chosen: tuple[Observable, ...], rows: dict[str, list[Array]]) -> dict[str, Array]:
+    with quiet():
         return {
             o.name: np.sum(rows[o.name], axis=0) if o.total else np.array(rows[o.name])
             for o in chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Observable:
         What it is, for labels and for ``--help``.
     total : bool
         Whether the value is summed over the layers, so that it belongs to the whole network.
+    together : bool
+        Whether `measure` takes networks side by side, (R, B, N), and gives a row for each.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Observable:
     symbol: str
     words: str
     total: bool = False
+    together: bool = False
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Those of the table below go to another process by name: it holds functions."""
@@ -55,9 +59,10 @@ class Observable:
 
 def mean_products(a: FloatArray) -> Array:
     """Mean over the units of the products of any two inputs: (B, N) to (B, B), in float64."""
-    return np.asarray(np.asarray(a @ a.T, np.float64) / a.shape[1])
+    return np.asarray(np.asarray(a @ a.swapaxes(-1, -2), np.float64) / a.shape[-1])
 
 
+@lru_cache(maxsize=16)
 def pairs(n_inputs: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Index arrays (i, j), i < j, of the pairs of inputs."""
     i, j = np.triu_indices(n_inputs, 1)
@@ -66,15 +71,15 @@ def pairs(n_inputs: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def mean_squares(a: FloatArray) -> Array:
     """Mean over the units of the squares of each input: (B, N) to (B,)."""
-    return np.asarray(np.asarray(np.einsum("bn,bn->b", a, a), np.float64) / a.shape[1])
+    return np.asarray(np.asarray(np.einsum("...n,...n->...", a, a), np.float64) / a.shape[-1])
 
 
 def correlations(a: FloatArray) -> Array:
     """Cosines between the inputs' vectors, for each pair; 1 is never exceeded."""
     g = mean_products(a)
-    i, j = pairs(len(a))
-    norms = np.sqrt(np.diagonal(g))
-    return np.asarray(np.clip(g[i, j] / (norms[i] * norms[j]), -1.0, 1.0))
+    i, j = pairs(a.shape[-2])
+    norms = np.sqrt(np.diagonal(g, axis1=-2, axis2=-1))
+    return np.asarray(np.clip(g[..., i, j] / (norms[..., i] * norms[..., j]), -1.0, 1.0))
 
 
 def one_minus_correlations(a: FloatArray) -> Array:
@@ -127,22 +132,22 @@ def _delta(s: Snapshot) -> FloatArray:
 
 
 def _upper(g: Array) -> Array:
-    i, j = pairs(len(g))
-    return np.asarray(g[i, j])
+    i, j = pairs(g.shape[-1])
+    return np.asarray(g[..., i, j])
 
 
 _ALL = (
     Observable(
         "lengths", ("input",), False, lambda s: mean_squares(s.h),
-        "q", "mean square of the pre-activations",
+        "q", "mean square of the pre-activations", together=True,
     ),
     Observable(
         "activation_lengths", ("input",), False, lambda s: mean_squares(s.x),
-        "<x^2>", "mean square of the activations",
+        "<x^2>", "mean square of the activations", together=True,
     ),
     Observable(
         "correlations", ("pair",), False, lambda s: correlations(s.h),
-        "c", "correlation of the pre-activations of two inputs",
+        "c", "correlation of the pre-activations of two inputs", together=True,
     ),
     Observable(
         "one_minus_correlations", ("pair",), False, lambda s: one_minus_correlations(s.h),
@@ -162,16 +167,17 @@ _ALL = (
     ),
     Observable(
         "gradients", ("input",), True, lambda s: mean_squares(_delta(s)),
-        "d^l / d^L", "mean square of the error signal, relative to the last layer",
+        "d^l / d^L", "mean square of the error signal, relative to the last layer", together=True,
     ),
     Observable(
         "error_products", ("pair",), True, lambda s: _upper(mean_products(_delta(s))),
         "r^l / r^L", "mean product of the error signals of two inputs, same error at the output",
+        together=True,
     ),
     Observable(
         "weight_gradients", ("input",), True,
         lambda s: mean_squares(_delta(s)) * mean_squares(s.x_in),
-        "<(dE/dW)^2>", "mean square of the gradient with respect to a weight",
+        "<(dE/dW)^2>", "mean square of the gradient with respect to a weight", together=True,
     ),
     Observable(
         "ntk", ("input", "other_input"), True, ntk_term,

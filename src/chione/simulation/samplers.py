@@ -15,6 +15,7 @@ from chione.simulation.passes import Pass
 from chione.simulation.torch_weights import TorchWeights
 
 SAMPLERS = ("auto", "dense", "matrix-free")
+_CACHED = 1 << 16  # bytes of one layer's signals in networks side by side
 _UNITS_PER_INPUT = 8  # below that the small matrices of the sampler are not small
 
 
@@ -55,6 +56,20 @@ def make_pass(
         return Pass(network, DenseWeights(network, dtype=dtype, memory=memory), dtype=dtype)
     if sampler == "dense-torch":
         return Pass(network, TorchWeights(network, dtype=dtype, device=device), dtype=dtype)
-    signals = 2 * n_inputs * sum(network.widths[1:]) * dtype.itemsize
-    keep = signals <= memory
-    return Pass(network, SampledWeights(network, dtype=dtype), dtype=dtype, keep=keep)
+    signals = _signals(network, n_inputs, dtype)
+    weights = SampledWeights(network, dtype=dtype, keep=3 * signals <= 2 * memory)
+    return Pass(network, weights, dtype=dtype, keep=signals <= memory)
+
+
+def together(network: MLP, sampler: str, n_inputs: int, dtype: np.dtype[Any], memory: int) -> int:
+    """How many networks run side by side: few units each, and signals that fit into `memory`."""
+    if sampler != "matrix-free":
+        return 1
+    cached = _CACHED // (n_inputs * max(network.widths) * dtype.itemsize)
+    kept = 2 * memory // (3 * _signals(network, n_inputs, dtype))
+    return max(1, min(cached, kept))
+
+
+def _signals(network: MLP, n_inputs: int, dtype: np.dtype[Any]) -> int:
+    """Bytes of h and x in all layers of one network; the noise behind h is half as much."""
+    return 2 * n_inputs * sum(network.widths[1:]) * dtype.itemsize

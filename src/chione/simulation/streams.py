@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,13 @@ class Purpose(IntEnum):
     PROBES = 5
     MASKS = 6
     BATCHES = 7
+
+
+class Draw(NamedTuple):
+    """Which network: a seed, and the number of the network under that seed."""
+
+    seed: int
+    network: int
 
 
 def entropy(seed: Any) -> int:

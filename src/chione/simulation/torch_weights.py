@@ -10,6 +10,7 @@ import numpy as np
 from chione.base import MissingExtraError
 from chione.networks import MLP
 from chione.simulation.normals import FloatArray
+from chione.simulation.seeding import Streams
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import draw, scale
 
@@ -58,6 +59,18 @@ class TorchWeights:
     def start(self, seed: int, network: int) -> None:
         """Turn to network number `network` of this seed."""
         self._seed, self._network = seed, network
+
+    def start_together(self, streams: Streams) -> None:
+        """Explicit weights are of one network at a time, which their drawing takes.
+
+        Raises
+        ------
+        RuntimeError
+            Always.
+        """
+        raise RuntimeError(
+            f"explicit weights of {len(streams)} networks are not held side by side."
+        )
 
     def forward(self, l: int, x: FloatArray) -> FloatArray:
         """W^l x of inputs in rows: (B, N_{l-1}) to (B, N_l); layers count from 1."""

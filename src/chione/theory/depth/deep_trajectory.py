@@ -212,7 +212,7 @@ class _Pair:
         compiled = settled and compiles_quickly(act, float(q[-1]))
         self._at = float(q[-1]) if compiled else math.nan
         # of lengths that still move each layer would be a double integral
-        self.close = ClosePair(act) if not compiled and gap <= _CLOSE else None
+        self.close = ClosePair.of(act) if not compiled and gap <= _CLOSE else None
 
     def log_ratio(self, log_gap: float, q: float, w2: float, q_after: float) -> float:
         """Logarithm of the factor on 1 - c in one layer."""
@@ -230,7 +230,7 @@ class _Pair:
         """K(1) - K(c); of settled lengths by one compiled map, which has no noise to integrate."""
         if abs(self._at - q) <= _NEAR * q:
             return float(q * gap * kernel_map(self._act, self._at).average(angle(gap)))
-        return drop_for_curves(self._act, q, gap)
+        return float(drop_for_curves(self._act, q, gap).value)
 
 
 def _joined(near: Trajectory, far: _Far) -> Trajectory:

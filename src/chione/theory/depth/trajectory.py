@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import AbstractResult, Array, Status, along, checks, cost, result
-from chione.theory.depth.trajectory_errors import trajectory_errors
+from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, cost, result
+from chione.theory.depth.trajectory_errors import ANGLE_STEP, trajectory_errors
 from chione.theory.meanfield.length_map import LengthMap, count, mean_square, sigmas, variances
 from chione.theory.moments.compiled_kernel import angle, compiles_quickly, kernel_map
 from chione.theory.moments.kernel_drop import drop_for_curves
@@ -20,6 +20,8 @@ from chione.theory.moments.scale_free import anchor
 _SETTLED = 1e-13  # relative change of q below which one compiled map serves all further layers
 _LAYER, _UNSETTLED = 1e-4, 4e-3  # CPU seconds of a layer: one look-up, or a double integral
 _SILENT = 1e-300  # mean squares below are rounded to a few digits
+_NOTED = 1e-9  # relative error of a drop above which its rule did not follow the activation
+_UNKNOWN = 0.5  # and above which nothing is known of it, nor of any further layer
 _EARLY = 200  # layers after which lengths that still move are taken to move on
 
 
@@ -118,6 +120,7 @@ def trajectory(
     map_of_layer, small = LengthMap(moments(act), w2, b2), anchor(act, b2)
     q, gap, chi = (np.full(depth, np.nan) for _ in range(3))
     places = np.full(depth, np.nan)  # the lengths at which moments are taken
+    off = np.full(depth, ANGLE_STEP)  # relative error of what one layer makes of 1 - c
     q[0] = w2 * q0 + b2
     gap[0] = w2 * q0 * (1.0 - c0) / q[0] if q[0] > 0.0 else np.nan
     status = Status.OK
@@ -137,14 +140,23 @@ def trajectory(
             q[l + 1] = length.value
             break
         q[l + 1] = length.value if at == q[l] else length.value * (q[l] / at)
-        gap[l + 1] = w2 * _drop(act, places[: l + 1], float(gap[l])) / length.value
+        same = l and _rests(places[l - 1 : l + 1]) and _rests(gap[l - 1 : l + 1])
+        if same or (l and off[l - 1] >= _UNKNOWN):
+            # the question of the layer before, or one without an answer ever since
+            gap[l + 1], off[l] = gap[l], off[l - 1]
+            continue
+        drop = _drop(act, places[: l + 1], float(gap[l]))
+        gap[l + 1] = w2 * drop.value / length.value
+        if drop.error > _NOTED * drop.value:
+            off[l] = drop.error / drop.value if drop.value > 0.0 else np.inf
+            gap[l + 1] = gap[l] if off[l] >= _UNKNOWN else gap[l + 1]
     log_gradient = np.zeros(depth)
     with np.errstate(divide="ignore"):
         steps = np.log10(chi[:-1])
     log_gradient[:-1] = np.cumsum(steps[::-1])[::-1]
     with np.errstate(over="ignore", under="ignore"):
         gradient = 10.0**log_gradient
-    errors = trajectory_errors(act, q, places, gap, chi, log_gradient, w2=w2, b2=b2)
+    errors = trajectory_errors(act, q, places, gap, chi, log_gradient, off, w2=w2, b2=b2)
     layer = np.arange(1.0, depth + 1.0)
     return Trajectory(q, 1.0 - gap, gap, chi, gradient, log_gradient, status, layer, errors)
 
@@ -159,16 +171,21 @@ def _check_cost(depth: int, layer: float) -> None:
     )
 
 
-def _drop(act: AbstractActivation, lengths: Array, gap: float) -> float:
+def _rests(two: Array) -> bool:
+    """Whether a length, or a distance, is that of the layer before but for rounding."""
+    return bool(abs(two[1] - two[0]) <= 2.0 * EPS * abs(two[1]))
+
+
+def _drop(act: AbstractActivation, lengths: Array, gap: float) -> Estimate:
     """K(1) - K(c) at the last of the lengths."""
     q = float(lengths[-1])
     if gap == 0.0:
-        return 0.0
+        return Estimate(0.0, 0.0)
     settled = len(lengths) > 1 and abs(lengths[-2] - q) <= _SETTLED * q
     if settled and compiles_quickly(act, q):
         # the length of the first settled layer, so that the compiled map is found again
         near = np.abs(lengths - q) <= 4.0 * _SETTLED * q
         first = len(lengths) - int(np.argmin(near[::-1])) if not near.all() else 0
         anchor = float(lengths[min(first, len(lengths) - 1)])
-        return float(q * gap * kernel_map(act, anchor).average(angle(gap)))
+        return Estimate(float(q * gap * kernel_map(act, anchor).average(angle(gap))), 0.0)
     return drop_for_curves(act, q, gap)

@@ -33,6 +33,7 @@ def trajectory_errors(
     gap: Array,
     chi: Array,
     log10_gradient: Array,
+    off: Array,
     *,
     w2: float,
     b2: float,
@@ -47,6 +48,8 @@ def trajectory_errors(
         The curves; NaN entries have NaN errors.
     places : ndarray, shape (L,)
         The lengths at which moments were taken: q, or the one that stands for smaller ones.
+    off : ndarray, shape (L,)
+        Relative error of what each layer itself makes of 1 - c.
     w2, b2 : float
         Variances of weights and biases.
     """
@@ -66,7 +69,7 @@ def trajectory_errors(
             steep[known] = np.abs(high.value - low.value) / (2.0 * _PROBE * here.value)
             own[known] = here.error / here.value + 4.0 * EPS
         relative_q[0], error_gap[0] = _LENGTH_STEP, 2.0 * _LENGTH_STEP * gap[0]
-        _follow(known, passed, added, steepest, gap, relative_q, error_gap)
+        _follow(known, passed, added, steepest, gap, off, relative_q, error_gap)
     with np.errstate(all="ignore"):
         error_chi = steep * relative_q + own
         decades = np.zeros(n)
@@ -89,6 +92,7 @@ def _follow(
     added: Array,
     steepest: Array,
     gap: Array,
+    off: Array,
     relative_q: Array,
     error_gap: Array,
 ) -> None:
@@ -99,5 +103,5 @@ def _follow(
                 break
             relative_q[l + 1] = passed[i] * relative_q[l] + added[i]
             slope = gap[l + 1] / gap[l] if 0.0 < gap[l] <= 1.0 else steepest[i]
-            step = ANGLE_STEP + relative_q[l + 1] + relative_q[l]
+            step = off[l] + relative_q[l + 1] + relative_q[l]
             error_gap[l + 1] = slope * error_gap[l] + step * gap[l + 1]

@@ -3,13 +3,11 @@ r"""How the distance of two nearly equal inputs changes in one layer, by leading
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Protocol
 
-import numpy as np
-
 from chione.activations import AbstractActivation
-from chione.base import Array
-from chione.gaussian import Integrator, Table
+from chione.gaussian import Integrator
 from chione.theory.moments.moments import moments
 
 FIRST_DISTANCE = 0.1  # 1 - c of the pair that is followed: correlation 0.9
@@ -35,38 +33,36 @@ class ClosePair:
     def __init__(self, phi: AbstractActivation) -> None:
         self._m = moments(phi)
         self._bend = Integrator(phi.second_derivative, phi.kinks, power=2)
-        self._table = Table(self._bend)
         self._bends = self._bend(1.0).value > 0.0  # not for pieces of straight lines
         self._jumps = [(k, phi.jump(1, k) ** 2) for k in phi.kinks]
 
-    def kink_term(self, q: Array) -> Array:
+    @staticmethod
+    @lru_cache(maxsize=128)
+    def of(phi: AbstractActivation) -> ClosePair:
+        """The pair of an activation, kept with its rules for the next walk."""
+        return ClosePair(phi)
+
+    def kink_term(self, q: float) -> float:
         r"""Coefficient of :math:`\epsilon^{3/2}` at sigma_w = 1, relative to q."""
-        out = np.zeros_like(q)
-        with np.errstate(under="ignore"):
-            for k, square in self._jumps:
-                # density times sqrt(q / pi): sqrt(q) cancels, so q = 0 is no exception
-                with np.errstate(divide="ignore"):
-                    weight = np.exp(-0.5 * k * k / q) if k else np.ones_like(q)
-                out += (2.0 / 3.0) * square * weight / (np.pi * np.sqrt(2.0))
+        out = 0.0
+        for k, square in self._jumps:
+            # density times sqrt(q / pi): sqrt(q) cancels, so q = 0 is no exception
+            weight = math.exp(-min(0.5 * k * k / q, 800.0)) if k else 1.0
+            out += (2.0 / 3.0) * square * weight / (math.pi * math.sqrt(2.0))
         return out
 
-    def bend_term(self, q: Array) -> Array:
+    def bend_term(self, q: float) -> float:
         r"""Coefficient of :math:`\epsilon^2` at sigma_w = 1, relative to q: half q E phi''^2."""
-        return np.asarray(0.5 * q * self._table(q)) if self._bends else np.zeros_like(q)
+        return 0.5 * q * float(self._bend(q).value) if self._bends else 0.0
 
     def log_ratio(self, log_gap: float, q: float, w2: float, q_after: float) -> float:
         """Logarithm of the factor on 1 - c in one layer, also where 1 - c underflows."""
-        gap, at = np.array([math.exp(max(log_gap, -600.0))]), np.array([q])
-        after = float(self.step(gap, at, w2, q_after)[0])
-        return math.log(after / float(gap[0])) if after > 0.0 else -math.inf
-
-    def step(self, gap: Array, q: Array, w2: float | Array, q_after: float | Array) -> Array:
-        """1 - c one layer on."""
-        if np.all(q == 0.0):
-            return gap
-        slope = self._m.derivative_table(q)
+        if q == 0.0:
+            return 0.0
+        gap = math.exp(max(log_gap, -600.0))
+        slope = float(self._m.derivative_square_beside(q).value)
         lost = self.kink_term(q) * gap**1.5 + self.bend_term(q) * gap**2
         # a distance stays positive: beyond the reach of the leading terms it halves instead
-        kept = np.maximum(slope * gap - lost, 0.5 * slope * gap)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.minimum(w2 * q * kept / q_after, 2.0))
+        kept = max(slope * gap - lost, 0.5 * slope * gap)
+        after = min(w2 * q * kept / q_after, 2.0)
+        return math.log(after / gap) if after > 0.0 else -math.inf

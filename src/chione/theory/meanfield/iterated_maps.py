@@ -110,7 +110,7 @@ class Walk:
     def __init__(
         self, phi: AbstractActivation, w2: float, b2: float, pair: Pair | None = None
     ) -> None:
-        self._map, self._pair = LengthMap(moments(phi), w2, b2), pair or ClosePair(phi)
+        self._map, self._pair = LengthMap(moments(phi), w2, b2), pair or ClosePair.of(phi)
         # lengths and distances go on
         self._jumps = self._map.moments.has_jumps and pair is not None
         self._small = anchor(phi, b2)

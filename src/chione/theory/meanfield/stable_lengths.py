@@ -24,6 +24,7 @@ from chione.theory.meanfield.length_map import LengthMap
 from chione.theory.moments.scale_free import zero_slope
 
 _ITERATIONS = 200  # of a length map that is not monotone, before the nearest branch is taken
+_UNSURE = 1e-10  # of a start: closer to a fixed point a table does not tell up from down
 
 Flags = NDArray[np.bool_]
 Codes = NDArray[np.int8]
@@ -207,10 +208,14 @@ class LengthSolver:
                 start[inside] = w2 * self._m.square_table(start[inside]) + self._b2[inside]
             square = np.full_like(start, np.inf)
             square[start == 0.0] = self._square_at_zero
-            inside = (start > 0.0) & ((start <= self._last) | self._complete)
-            if inside.any():
-                v = self._m.square(start[inside])
-                square[inside] = np.where(np.asarray(v.status) <= Status.INEXACT, v.value, np.inf)
+            inside = (start > 0.0) & (start < np.inf) & ((start <= self._last) | self._complete)
+            square[inside] = self._m.square_table(start[inside])
+            # a start on a fixed point goes where the moments themselves send it
+            close = np.abs(w2 * square + self._b2 - start) <= _UNSURE * start
+            close |= inside & ~np.isfinite(square)
+            if close.any():
+                v = self._m.square(start[close])
+                square[close] = np.where(np.asarray(v.status) <= Status.INEXACT, v.value, np.inf)
             grows = ~(w2 * square + self._b2 <= start)
             return np.asarray(grows & ~((w2 == 0.0) & (start == 0.0)))
 

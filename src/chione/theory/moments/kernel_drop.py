@@ -13,11 +13,14 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Estimate, Status
 from chione.gaussian import HermiteExpansion, hermite_expansion
 from chione.gaussian.panels import NODES, WEIGHTS
+from chione.theory.moments.map_drop import plain_drop, quick_drop
 from chione.theory.moments.moments import CLOSED_ERROR, moments
-from chione.theory.moments.pair_kernels import kernel, kernel_at, slope_at
+from chione.theory.moments.near_drop import near_drop
+from chione.theory.moments.pair_kernels import kernel, slope_at
 
 N_HERMITE = 320
 _GOOD = 1e-10  # relative error at which a plain difference needs no better rule
+_PARTS = ("value", "error")
 _SHORT = 1e-8  # a step below c = 1 over which R is a straight line for all but narrow features
 
 
@@ -31,12 +34,16 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         if np.isfinite(twice):
             return Estimate(0.5 * twice, CLOSED_ERROR * 0.5 * abs(twice) + 5e-324, Status.OK)
     if gap > 0.3:  # nothing cancels any more, unless a constant outweighs the rest of phi
-        plain = _plain_drop(phi, q, gap)
+        plain = plain_drop(phi, q, gap)
         if plain.error <= 1e-12 * plain.value or not _is_mostly_constant(phi, q):
             return plain
         other = _drop_by_rules(phi, q, gap, plain.error) if phi.kinks else _series_drop(phi, q, gap)
         beyond = abs(other.value - plain.value) > other.error + plain.error
         return plain if beyond or not other.error < plain.error else other
+    if phi.closed_forms.derivative_kernel is None:
+        near = near_drop(phi, q, gap)
+        if near is not None:
+            return near
     if not phi.kinks and phi.closed_forms.derivative_kernel is None:
         by_series = _series_drop(phi, q, gap)
         # a slope narrower than all nodes leaves no coefficient at all
@@ -49,7 +56,7 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         if pinched.error <= 1e-11 * pinched.value:
             return pinched
     # R may be narrower next to c = 1 than any rule resolves: the plain difference is the judge
-    plain = _plain_drop(phi, q, gap)
+    plain = plain_drop(phi, q, gap)
     if plain.error <= 1e-11 * plain.value:
         return plain
     found = _drop_by_rules(phi, q, gap, plain.error)
@@ -122,35 +129,38 @@ def _graded_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     return Estimate(value, (CLOSED_ERROR + 16.0 * EPS) * abs(value), Status.OK)
 
 
-def _plain_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
-    """K(1) - K(c) as it stands."""
-    top, rest = moments(phi).square(q), kernel_at(phi, q, gap)
-    error = top.error + rest.error
-    return Estimate(top.value - rest.value, error, max(top.status, rest.status))
-
-
 @lru_cache(maxsize=512)
 def slope_expansion(phi: AbstractActivation, q: float) -> HermiteExpansion:
     """Hermite coefficients of phi' at variance q."""
     return hermite_expansion(phi.derivative, q, N_HERMITE, breakpoints=phi.kinks)
 
 
-def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> float:
-    """K(1) - K(c) to about 1e-11 relative at a few evaluations: enough for a curve."""
+def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    """K(1) - K(c) to about 1e-11 relative at a few evaluations: enough for a curve.
+
+    The error is that of the rule that was used; where no rule follows the activation it is as
+    large as the value itself.
+    """
+    if phi.closed_forms.derivative_kernel is None and gap > 0.0:
+        sharp = quick_drop(phi, q, gap)
+        if sharp is not None:
+            return sharp
     # a slope that is not square integrable leaves no other way, whatever the gap
     singular = phi.kinks and moments(phi).derivative_square(q).status == Status.INFINITE
     singular = singular and not moments(phi).has_jumps
     sampled = phi.closed_forms.derivative_kernel is None and phi.kinks and gap > 1e-4
     if singular or (sampled and not _is_mostly_constant(phi, q)):
         top, rest = moments(phi).square(q), kernel(phi, q, q, 1.0 - gap)
-        return float(top.value - rest.value)
+        return Estimate(float(top.value - rest.value), float(top.error + rest.error), Status.OK)
     if phi.kinks and gap <= 1e-4:  # sqrt(gap) is so short that five nodes are exact
         x, w = np.polynomial.legendre.leggauss(5)
         t = np.sqrt(gap)
         nodes = 0.5 * t * (x + 1.0)
-        values = [slope_at(phi, q, float(s * s)).value for s in nodes]
-        return float(np.dot(t * w * nodes * q, values))
-    return float(kernel_drop(phi, q, gap).value)
+        found = [slope_at(phi, q, float(s * s)) for s in nodes]
+        weights = t * w * nodes * q
+        value, error = (float(np.dot(weights, [getattr(e, k) for e in found])) for k in _PARTS)
+        return Estimate(value, error, Status.OK)
+    return kernel_drop(phi, q, gap)
 
 
 def _series_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:

@@ -13,6 +13,7 @@ with one function of v for all q. It is compiled into Chebyshev pieces in log v.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -72,11 +73,6 @@ class SlopeFlow:
         Variances q that will be asked for.
     v_high : float
         The largest v that will be asked for.
-
-    Attributes
-    ----------
-    error : float
-        Largest relative remainder of a fit so far.
     """
 
     def __init__(self, phi: AbstractActivation, q_low: float, q_high: float, v_high: float) -> None:
@@ -90,16 +86,18 @@ class SlopeFlow:
         self._size = float((np.abs(phi.derivative(h)) * heavy).max())
         # h is rounded, which a steep slope turns into noise
         noise = 4.0 * EPS * float((np.abs(h * phi.second_derivative(h)) * heavy).max())
-        self.error = noise / self._size if self._size else 0.0
+        self._noise = noise / self._size if self._size else 0.0
         self._pieces: list[_Piece] = []
+        self._growing = Lock()  # a flow that is kept may be asked by several threads
         self._top = float(np.log(v_high)) + 1e-9
         self._width = _OCTAVE
 
     def kernel(self, p: Array, v: Array) -> Array:
         """R at pairs (p, v), shape (n,)."""
         log_v = np.log(v)
-        while not self._pieces or self._pieces[-1].low > log_v.min():
-            self._add()
+        with self._growing:
+            while not self._pieces or self._pieces[-1].low > log_v.min():
+                self._add()
         lows = np.array([piece.low for piece in self._pieces])
         index = np.searchsorted(-lows, -log_v, side="left")
         out = np.empty_like(p)
@@ -109,6 +107,14 @@ class SlopeFlow:
             for some in np.array_split(mine, 1 + mine.size * piece.h.size // _ROWS):
                 out[some] = _expectation(piece, p[some], log_v[some])
         return out
+
+    def error_down_to(self, v: float) -> float:
+        """Largest relative remainder of the fits from the largest v down to this one.
+
+        What others asked of the same flow, further down, does not count.
+        """
+        log_v = float(np.log(v))
+        return max((p.rest for p in self._pieces if p.high > log_v), default=0.0) + self._noise
 
     def _add(self) -> None:
         """One more piece below those that exist, as wide as the last one or half of that."""
@@ -120,7 +126,6 @@ class SlopeFlow:
             self._width *= 0.5
         if easy and self._width < _WIDEST * _OCTAVE:
             self._width *= 2.0
-        self.error = max(self.error, piece.rest)
         self._pieces.append(piece)
 
     def _fit(self, low: float, high: float) -> tuple[_Piece, bool]:

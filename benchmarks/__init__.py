@@ -1,0 +1,1 @@
+"""What is measured about chione; ``python -m benchmarks`` prints how fast it is."""

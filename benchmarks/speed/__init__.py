@@ -1,0 +1,1 @@
+"""Speed of what users do, beside the best that they would use or write instead."""
