@@ -191,10 +191,11 @@ class LayerMap:
             for start in range(0, len(order), _BLOCK):
                 at = order[start : start + _BLOCK]
                 one, two = (q[at] for q in lengths)
-                found = self._sums(one, two, *(x[at] for x in flat), terms.flat[at], last.flat[at])
+                here = flat[0][at], flat[1][at], flat[2][at]
+                found = self._sums(one, two, here, terms.flat[at], last.flat[at])
                 value.reshape(-1)[at], slope.reshape(-1)[at] = found
         else:
-            value, slope = self._sums(q1, q2, *angle, terms, last)
+            value, slope = self._sums(q1, q2, angle, terms, last)
         slope = slope / (np.sqrt(q1) * np.sqrt(q2))
         if not self._everywhere:
             held = self._resolved(gap)
@@ -202,12 +203,13 @@ class LayerMap:
         return value.reshape(shape), slope.reshape(shape)
 
     def _sums(
-        self, q1: Array, q2: Array, gap: Array, sign: Array, log_c: Array, terms: Index, last: Index
+        self, q1: Array, q2: Array, angle: tuple[Array, Array, Array], terms: Index, last: Index
     ) -> tuple[Array, Array]:
         """K and dK/dc by so many terms; by `last` terms and the end of the series elsewhere."""
         n = int(max(terms.max(initial=1), last.max(initial=1)))
         one = self._side(q1, n)
         two = self._side(q2, n)
+        gap, sign, log_c = angle
         c = sign * (1.0 - gap)
         value, slope = sums(Rows(one.a, one.index), Rows(two.a, two.index), c, terms)
         ended = last > 0
