@@ -102,7 +102,7 @@ def test_lengths_in_one_octave_share_their_work(monkeypatch):
     made = []
     real = ways.row_table
     monkeypatch.setattr(ways, "row_table", lambda *a: made.append(a) or real(*a))
-    ways._table.cache_clear()
+    ways._found.cache_clear()
     phi = chione.activation("silu")
     for q in np.linspace(1.0, 3.9, 30):
         assert quick_drop(phi, float(q), 0.2) is not None

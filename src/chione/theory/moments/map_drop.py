@@ -23,7 +23,9 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError, CostError, Estimate, Status
 from chione.theory.moments.layer_map import LayerMap, layer_map
 from chione.theory.moments.moments import moments
-from chione.theory.moments.row_table import RowTable, row_table
+from chione.theory.moments.near_drop import near_drop
+from chione.theory.moments.pair_kernels import kernel_at
+from chione.theory.moments.row_table import RowTable, exact_table, row_table
 
 FEW, _MOST = 192, 1408  # coefficients
 _SIZES = (FEW, 512, _MOST)
@@ -31,14 +33,29 @@ _ROUNDED = 4.0 * EPS  # of a coefficient, relative to the root of the mean squar
 _GONE = math.log(1e-17)  # of c^n
 SHARP = 1e-12
 """Relative error up to which these drops are used."""
+_SHARED = 2  # lengths from which on a table of all of them is made
 _RULES = (16, 24)  # nodes of the two rules in the angle
 _LARGEST_GAP = 0.5
+_WIDE = 0.01
+_CURVE = 1e-11  # relative error of a drop that a curve is made of
 
 
 def quick_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
-    """K(1) - K(c) by whichever way is quick and sharp; None where neither is."""
-    found = series_drop(phi, q, gap)
+    """K(1) - K(c) by whichever way is quick and sharp; None where none is."""
+    found = None if phi.kinks else series_drop(phi, q, gap, FEW)
+    found = near_drop(phi, q, gap) if found is None else found
+    if found is None and gap > _WIDE:  # a double integral costs less than a table of lengths
+        plain = plain_drop(phi, q, gap)
+        found = plain if plain.error <= _CURVE * plain.value else None
+    found = series_drop(phi, q, gap) if found is None else found
     return slopes_drop(phi, q, gap) if found is None and phi.kinks else found
+
+
+def plain_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    """K(1) - K(c) as it stands."""
+    top, rest = moments(phi).square(q), kernel_at(phi, q, gap)
+    error = top.error + rest.error
+    return Estimate(top.value - rest.value, error, max(top.status, rest.status))
 
 
 def series_drop(
@@ -53,7 +70,7 @@ def series_drop(
         # kinks leave coefficients that fall as a power: c^n has to end the sum
         if n * log_c > _GONE and (phi.kinks or n > FEW):
             continue
-        table = _table(phi, *_range(q), n)
+        table = _table(phi, q, n)
         found = None if table is None else _summed(phi, table, q, gap)
         if found is not None:
             return found
@@ -75,18 +92,18 @@ def slopes_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | Non
     weights = [0.5 * theta * w * np.sin(t) * q for (_, w), t in zip(parts, angles, strict=True)]
     first = _RULES[0]
     coarse, value = float(weights[0] @ slope[:first]), float(weights[1] @ slope[first:])
-    unit = _steep(phi, layer.table, q) / q
+    unit = _steep(layer.table, q) / q
     own = float(weights[1] @ layer.errors(gaps[first:])[1]) * unit
     return _sharp(value, abs(value - coarse) + own)
 
 
 def _summed(phi: AbstractActivation, table: RowTable, q: float, gap: float) -> Estimate | None:
-    a = table.at(np.array([q]), table.a)[0]
+    a = table.at(np.array([q]), table.a)[:, 0]
     n = len(a)
     k = np.arange(1.0, n)
     squares = a[1:] ** 2
     shares = _shares(k, gap)
-    steep = _steep(phi, table, q)
+    steep = _steep(table, q)
     value = float(squares @ shares)
     own = min(gap, 1.0) * table.steep_error * steep
     square = moments(phi).square(q)
@@ -114,10 +131,9 @@ def _shares(k: Array, gap: float) -> Array:
     return np.asarray(1.0 - (1.0 - gap) ** k)
 
 
-def _steep(phi: AbstractActivation, table: RowTable, q: float) -> float:
+def _steep(table: RowTable, q: float) -> float:
     """The size q E phi'^2 against which slopes are exact; for jumps that of few coefficients."""
-    place = np.searchsorted(table.q, q)
-    return float(table.steep[max(int(place) - 1, 0) : int(place) + 1].max())
+    return float(table.sizes(np.array([q]))[1][0])
 
 
 def _geometric(terms: Array) -> float:
@@ -140,10 +156,25 @@ def _range(q: float) -> tuple[float, float]:
     return math.ldexp(1.0, 2 * exponent), math.ldexp(1.0, 2 * exponent + 2)
 
 
+def _table(phi: AbstractActivation, q: float, n: int) -> RowTable | None:
+    """Coefficients at a length; from the second length between two powers of four on, for all."""
+    around = _range(q)
+    seen = _visited(phi, *around, n)
+    if q not in seen and len(seen) < _SHARED:
+        seen.append(q)
+    return _found(phi, (q,), n) if len(seen) < _SHARED else _found(phi, around, n)
+
+
+@lru_cache(maxsize=256)
+def _visited(phi: AbstractActivation, low: float, high: float, n: int) -> list[float]:
+    return []
+
+
 @lru_cache(maxsize=128)
-def _table(phi: AbstractActivation, low: float, high: float, n: int) -> RowTable | None:
+def _found(phi: AbstractActivation, lengths: tuple[float, ...], n: int) -> RowTable | None:
+    """The table of one length, or of the range between two."""
     try:
-        return row_table(phi, low, high, n)
+        return exact_table(phi, lengths, n) if len(lengths) == 1 else row_table(phi, *lengths, n)
     except (ConvergenceError, CostError):
         return None
 
