@@ -174,7 +174,9 @@ def _visited(phi: AbstractActivation, low: float, high: float, n: int) -> list[f
 def _found(phi: AbstractActivation, lengths: tuple[float, ...], n: int) -> RowTable | None:
     """The table of one length, or of the range between two."""
     try:
-        return exact_table(phi, lengths, n) if len(lengths) == 1 else row_table(phi, *lengths, n)
+        if len(lengths) == 1:
+            return exact_table(phi, lengths, n)
+        return row_table(phi, lengths[0], lengths[1], n)
     except (ConvergenceError, CostError):
         return None
 
