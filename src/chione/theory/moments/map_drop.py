@@ -22,10 +22,10 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError, CostError, Estimate, Status
 from chione.theory.moments.layer_map import LayerMap, layer_map
-from chione.theory.moments.moments import moments
+from chione.theory.moments.moments import jump_error, moments
 from chione.theory.moments.near_drop import near_drop
 from chione.theory.moments.pair_kernels import kernel_at
-from chione.theory.moments.row_table import RowTable, exact_table, row_table
+from chione.theory.moments.row_table import RowTable, row_table
 
 FEW, _MOST = 192, 1408  # coefficients
 _SIZES = (FEW, 512, _MOST)
@@ -33,11 +33,10 @@ _ROUNDED = 4.0 * EPS  # of a coefficient, relative to the root of the mean squar
 _GONE = math.log(1e-17)  # of c^n
 SHARP = 1e-12
 """Relative error up to which these drops are used."""
-_SHARED = 2  # lengths from which on a table of all of them is made
 _RULES = (16, 24)  # nodes of the two rules in the angle
 _LARGEST_GAP = 0.5
-_WIDE = 0.01
-_CURVE = 1e-11  # relative error of a drop that a curve is made of
+_WIDE = 0.01  # 1 - c from which on a double integral may be sharp
+_CLOSE, _APART = 1e-26, 100.0  # 1 - c, and deviations between two kinks
 
 
 def quick_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
@@ -46,8 +45,9 @@ def quick_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None
     found = near_drop(phi, q, gap) if found is None else found
     if found is None and gap > _WIDE:  # a double integral costs less than a table of lengths
         plain = plain_drop(phi, q, gap)
-        found = plain if plain.error <= _CURVE * plain.value else None
+        found = plain if plain.error <= SHARP * plain.value else None
     found = series_drop(phi, q, gap) if found is None else found
+    found = jump_drop(phi, q, gap) if found is None else found
     return slopes_drop(phi, q, gap) if found is None and phi.kinks else found
 
 
@@ -70,11 +70,41 @@ def series_drop(
         # kinks leave coefficients that fall as a power: c^n has to end the sum
         if n * log_c > _GONE and (phi.kinks or n > FEW):
             continue
-        table = _table(phi, q, n)
+        table = _table(phi, *_range(q), n)
         found = None if table is None else _summed(phi, table, q, gap)
         if found is not None:
             return found
     return None
+
+
+def jump_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
+    r"""K(1) - K(c) of two inputs so close that a jump between them parts them, or their slopes do.
+
+    .. math:: K(1) - K(c) = \sqrt{q (1 - c) / \pi} \sum_k D_k^2\,p_q(k) + q\,(1 - c)\,E\,\phi'^2
+
+    The half distance y of the two has :math:`E |y| = \sqrt{q (1 - c) / \pi}`, and a jump lies
+    between them with probability :math:`2 |y|\,p_q(k)`. What is left out are the slopes beside a
+    jump, :math:`2 |y| (|\phi'_+| + |\phi'_-|) / D` of the first term, and the bend of the density.
+    None where they matter.
+    """
+    m = moments(phi)
+    if gap > _CLOSE or not m.has_jumps:
+        return None
+    root, deviation = math.sqrt(q), math.sqrt(q) * math.sqrt(gap)
+    if len(phi.kinks) > 1 and float(np.diff(phi.kinks).min()) < _APART * deviation:
+        return None
+    value = error = 0.0
+    for k, jump in m.jumps:
+        power = 0.5 * (k / root) ** 2
+        density = math.exp(-power) / (root * math.sqrt(2.0 * math.pi))
+        term = jump * jump * density * deviation / math.sqrt(math.pi)
+        tilt = 2.0 * sum(abs(s) for s in phi.one_sided(1, k)) / abs(jump)
+        bend = deviation * (tilt + (abs(k) / root + 1.0) / root)
+        blur = phi.kink_error(k) * abs(k) / q + 4.0 * EPS * power
+        value += term
+        error += term * (bend + blur + 2.0 * jump_error(phi, k) / abs(jump))
+    slopes = q * gap * float(m.derivative_square_beside(q).value)
+    return _sharp(value + slopes, error + 10.0 * math.sqrt(gap) * slopes)
 
 
 def slopes_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
@@ -156,27 +186,11 @@ def _range(q: float) -> tuple[float, float]:
     return math.ldexp(1.0, 2 * exponent), math.ldexp(1.0, 2 * exponent + 2)
 
 
-def _table(phi: AbstractActivation, q: float, n: int) -> RowTable | None:
-    """Coefficients at a length; from the second length between two powers of four on, for all."""
-    around = _range(q)
-    seen = _visited(phi, *around, n)
-    if q not in seen and len(seen) < _SHARED:
-        seen.append(q)
-    return _found(phi, (q,), n) if len(seen) < _SHARED else _found(phi, around, n)
-
-
-@lru_cache(maxsize=256)
-def _visited(phi: AbstractActivation, low: float, high: float, n: int) -> list[float]:
-    return []
-
-
 @lru_cache(maxsize=128)
-def _found(phi: AbstractActivation, lengths: tuple[float, ...], n: int) -> RowTable | None:
-    """The table of one length, or of the range between two."""
+def _table(phi: AbstractActivation, low: float, high: float, n: int) -> RowTable | None:
+    # always of the whole range: what a length was asked with must not show in its digits
     try:
-        if len(lengths) == 1:
-            return exact_table(phi, lengths, n)
-        return row_table(phi, lengths[0], lengths[1], n)
+        return row_table(phi, low, high, n)
     except (ConvergenceError, CostError):
         return None
 
