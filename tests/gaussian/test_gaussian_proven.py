@@ -6,6 +6,8 @@ together at random; statuses and refusals as that rule has them.
 
 from __future__ import annotations
 
+import sys
+
 import mpmath
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from chione.base import Status
 from chione.gaussian import Integrator, expectation
 from chione.gaussian.features import Features
 from chione.gaussian.proven import proven
+
+module = sys.modules[Integrator.__module__]  # its package has a function of the same name
 
 # function, the same for 30 digits, its kinks
 KNOWN = {
@@ -38,6 +42,18 @@ KNOWN = {
     ),
     "cancelling": (lambda h: np.log(1.0 + h * h), lambda h: mpmath.log(1 + h * h), ()),
 }
+
+
+@pytest.fixture
+def adaptive(monkeypatch):
+    """The adaptive rule alone."""
+
+    def rule(f, q, power=1):
+        with monkeypatch.context() as patch, np.errstate(all="ignore"):
+            patch.setattr(module, "proven_nodes", lambda *_: None)
+            return Integrator(f, (), power=power, features=Features(f, ()))(q)
+
+    return rule
 
 
 def exact(f, q, kinks, power):
@@ -102,10 +118,10 @@ HARD = {
 
 @pytest.mark.parametrize("name", HARD)
 @pytest.mark.parametrize("q", [0.3, 3.0])
-def test_where_the_rule_is_not_enough_the_panels_that_adapt_answer(name, q):
+def test_where_the_rule_is_not_enough_the_panels_that_adapt_answer(name, q, adaptive):
     f = HARD[name]
+    old = adaptive(f, q)
     with np.errstate(all="ignore"):
-        old = Integrator(f, (), features=Features(f, ()))(q)
         new = expectation(f, q)
     assert new.status == old.status
     assert np.isfinite(new.value) == np.isfinite(old.value)
@@ -151,7 +167,7 @@ def random_function(rng):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_functions_have_the_value_of_the_adaptive_rule_and_no_worse_status(seed):
+def test_random_functions_have_the_value_of_the_adaptive_rule_and_no_worse_status(seed, adaptive):
     rng = np.random.default_rng(seed)
     answered = 0
     for _ in range(40):
@@ -161,11 +177,36 @@ def test_random_functions_have_the_value_of_the_adaptive_rule_and_no_worse_statu
         if new is None:
             continue
         answered += 1
-        with np.errstate(all="ignore"):
-            old = Integrator(f, (), power=power, features=Features(f, ()))(q)
+        old = adaptive(f, q, power)
         assert old.status in (Status.OK, Status.INEXACT, Status.RESOLUTION)
         assert abs(new.value - old.value) <= new.error + old.error
     assert answered >= 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_rule_serves_all_variances_of_its_binade(seed, adaptive):
+    rng = np.random.default_rng(seed)
+    answered = 0
+    for _ in range(15):
+        f, sigma = random_function(rng), 2.0 ** rng.integers(-4, 3)
+        power = int(rng.integers(1, 3))
+        if module.proven_nodes(f, sigma, (), power) is None:
+            continue
+        answered += 1
+        q = sigma**2 * np.array([1.0, 1.3, 2.1, 3.1, 3.999])
+        new = Integrator(f, (), power=power, features=Features(f, ()))(q)
+        old = adaptive(f, q, power)
+        assert np.all(np.abs(new.value - old.value) <= new.error + old.error)
+        assert np.all(new.status == Status.OK)
+    assert answered >= 7
+
+
+def test_an_array_of_variances_costs_one_look_for_each_binade():
+    calls = []
+    q = np.linspace(1.0, 15.99, 300)  # two binades of the deviation
+    found = expectation(counted(np.tanh, calls), q, power=2)
+    assert len(calls) == 3 and sum(calls) < 2500
+    assert found.value[100] == pytest.approx(expectation(np.tanh, float(q[100]), power=2).value)
 
 
 def test_a_declared_break_is_an_edge_also_where_the_function_hides_it():

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import Array, Estimate, Status, cost
+from chione.base import Array, ConvergenceError, Estimate, Status, cost
 from chione.networks import MLP
 from chione.theory.depth.deep_lengths import Group, groups
 from chione.theory.depth.deep_nodes import Source
@@ -25,6 +25,7 @@ from chione.theory.depth.deep_patch import Axis, Box, Patch, patch
 from chione.theory.depth.kernel_mixed import mirror, pair_layers, through
 from chione.theory.depth.pair_inputs import NEAR, FirstLayer, Listed
 from chione.theory.depth.pair_layers import Scale
+from chione.theory.moments.map_rule import pair_rule
 from chione.theory.moments.moments import moments
 
 Index = NDArray[np.intp]
@@ -292,9 +293,15 @@ def patched_kernels(
     network: MLP, a: Array, b: Array, *, same: bool, with_ntk: bool
 ) -> Estimate | None:
     """The kernel, or None where polynomials serve too few of its pairs to be worth their nodes."""
-    if _count(len(a), len(b), same) < _WORTH:
+    if network.depth == 1 or _count(len(a), len(b), same) < _WORTH:
         return None
-    jumps = moments(network.activation).has_jumps
     first = FirstLayer(a, b, network.sigma_w, network.sigma_b)
+    middle = np.quantile(np.concatenate(first.lengths), (0.25, 0.75))
+    if middle[0] > 0.0:
+        try:
+            pair_rule(network.activation, middle, middle, quick=True)
+        except ConvergenceError:  # as it will be at all lengths
+            return None
+    jumps = moments(network.activation).has_jumps
     found = Patched(Source(network, first.noise, not jumps), first, same)
     return found.fill(int(with_ntk)) if found.left < _SHARE * found.pairs else None

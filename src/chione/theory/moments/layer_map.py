@@ -11,6 +11,7 @@ series ends slowly there, and what the kinks contribute is summed in closed form
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,10 +28,14 @@ from chione.theory.moments.series_end import AbstractEnd, Side, series_end
 from chione.theory.moments.truncation import ENOUGH, ENOUGH_SLOPE, Truncation, truncation
 
 _SIZES = (192, 512, 1408)  # numbers of coefficients that are tried
+_MOST = 4224  # tried where the two inputs nearly agree and less does not hold
+_WIDE = 3e4  # ratio of lengths beyond which so many would be a burden
+_HOPE = 30.0  # times what is wanted: more than this is not worth so many
 _WANTED = 1e-11  # of the product next to |c| = 1, relative: beyond, pairs count as unresolved
 _WANTED_SLOPE = 2e-9
 _GOOD, _GOOD_SLOPE = 1e-14, 1e-13  # what is left at |c| = 1 with which no more terms are tried
 _BLOCK = 1 << 12  # pairs with lengths of their own at a time
+_BESIDE = 1e-12  # 1 - |c| at which a map is to hold: at zero itself a jump has no slope
 _MANY = 288  # terms beyond which the closed form of the kinks is quicker
 _TOUCHING = 1e-32  # 1 - |c| below which inputs lie on one ray
 
@@ -208,7 +213,7 @@ class LayerMap:
         return Side(different, a, index.reshape(q.shape))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # of a few megabytes each at most
 def layer_map(phi: AbstractActivation, q_low: float, q_high: float) -> LayerMap:
     """The compiled map of an activation for lengths in [q_low, q_high], kept for the next call.
 
@@ -229,18 +234,25 @@ def layer_map_at(phi: AbstractActivation, lengths: tuple[float, ...]) -> LayerMa
 def _smallest(phi: AbstractActivation, table: Callable[[int], RowTable]) -> LayerMap:
     """The map of as few coefficients as hold everywhere, or of as many as there may be."""
     best: LayerMap | None = None
-    for n in _SIZES:
-        if best is not None and n < _SIZES[-1] and best.last.falls_short(n, _GOOD, _GOOD_SLOPE):
-            continue
+    todo = list(_SIZES)
+    while todo:
+        n = todo.pop(0)
+        if best is not None and todo and best.last.falls_short(n, _GOOD, _GOOD_SLOPE):
+            n, todo = todo[0], [n]  # the most at once; the skipped one if that cannot be
         try:
-            best = _with_table(phi, table(n))
-        except ConvergenceError:  # more nodes than there may be: the fewer terms have to do
+            found = _with_table(phi, table(n))
+        except ConvergenceError:  # more nodes than there may be: fewer terms have to do
             if best is None:
                 raise
-            break
-        if best.last.product[-1] <= _GOOD and best.last.slope[-1] <= _GOOD_SLOPE:
+            continue
+        best, last = found, found.last
+        if n == _SIZES[-1] or (last.product[-1] <= _GOOD and last.slope[-1] <= _GOOD_SLOPE):
             break
     assert best is not None
+    far = best.last.falls_short(_MOST, _HOPE * _WANTED, _HOPE * _WANTED_SLOPE)
+    if not best.resolved(_BESIDE) and not far and best.q_high <= _WIDE * best.q_low:
+        with suppress(ConvergenceError):
+            return _with_table(phi, table(_MOST))
     return best
 
 
