@@ -86,7 +86,7 @@ def measure(options: argparse.Namespace, kept: Path | None) -> None:
             found["cases"].append(row)
             old[case.name] = row
             if kept is not None:
-                whole = {**found, "cases": list(old.values())}
+                whole = {**found, "cases": [old[name] for name in rooms.names() if name in old]}
                 write_text(kept, json.dumps(whole, indent=1, allow_nan=False) + "\n")
     print(table.text(found["cases"]))
     print("\n".join(["", table.machine(found["machine"]), table.skipped(found["cases"])]).rstrip())

@@ -99,6 +99,12 @@ def relu_kernels(x: Array, sigma_w: float, sigma_b: float, depth: int) -> tuple[
         return tuple(np.array([[float(v) for v in row] for row in m]) for m in (k, theta))  # type: ignore[return-value]
 
 
+def matrix_error(found: Array, exact: Array) -> float:
+    r"""Largest difference of a kernel, an entry relative to :math:`\sqrt{K_{ii} K_{jj}}`."""
+    size = np.sqrt(np.diag(exact))
+    return float(np.max(np.abs(found - exact) / np.outer(size, size)))
+
+
 def relative(found: Any, exact: Any) -> float:
     """Largest relative difference."""
     found, exact = np.asarray(found, dtype=float), np.asarray(exact, dtype=float)

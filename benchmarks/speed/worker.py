@@ -2,9 +2,9 @@
 
 python -m benchmarks.speed.worker CASE [--quick] [--rounds N] [--ways 0 1 ...] [--alone]
 
-First every way once: its first call in a fresh process, imports done. Then the ways in turn, round
-after round, so that a machine that slows down slows all of them. A way whose first call takes long
-is not called again.
+First every way once: its first call in a fresh process, imports done; its error. Then in turn,
+round after round, so that a machine that slows down slows all of them. A way whose first call takes
+long is not called again.
 """
 
 from __future__ import annotations
@@ -45,21 +45,24 @@ def main() -> None:
 
 
 def measure(case: Case, tell: Callable[..., None], options: argparse.Namespace) -> None:
-    """First calls, rounds, errors; `tell` is given each as soon as it is known."""
+    """First calls, errors, rounds; `tell` is given each as soon as it is known."""
     ways = list(case.ways(options.quick))
     chosen = range(len(ways)) if options.ways is None else options.ways
     for k in chosen:
         tell("way", k, name=ways[k].name, part=ways[k].part)
-    first = {k: found for k in chosen if (found := _first(k, ways[k], tell)) is not None}
-    if options.alone:
-        for k in first:
+    first = {}
+    for k in chosen:
+        found = _first(k, ways[k], tell)
+        if found is None:
+            continue
+        first[k], value = found
+        if options.alone:
             tell("peak", k, mb=_peak(ways[k]))
-        return
-    _rounds(ways, {k: seconds for k, (seconds, _) in first.items()}, tell, options.rounds)
-    for k, (_, value) in first.items():
-        if ways[k].error is not None:
+        elif ways[k].error is not None:
             error = float(ways[k].error(value))
             tell("error", k, error=error if math.isfinite(error) else "nan")
+    if not options.alone:
+        _rounds(ways, first, tell, options.rounds)
 
 
 def _first(k: int, way: Way, tell: Callable[..., None]) -> tuple[float, Any] | None:
@@ -83,7 +86,8 @@ def _first(k: int, way: Way, tell: Callable[..., None]) -> tuple[float, Any] | N
     wall, cpu = sample.wall, sample.cpu
     if prepared is not None:  # a call after the preparation is one of those that come again
         tell("again", k, wall=wall, cpu=cpu)
-        wall, cpu = wall + prepared.wall, cpu + prepared.cpu
+        # that of the whole work costs no more: the share of it will be divided away
+        wall, cpu = wall + prepared.wall * way.part, cpu + prepared.cpu * way.part
     tell("first", k, wall=wall, cpu=cpu)
     return sample.wall, sample.value
 

@@ -14,7 +14,7 @@ from scipy import special
 from chione.base import Status
 from chione.gaussian import Integrator, expectation
 from chione.gaussian.features import Features
-from chione.gaussian.proven import proven
+from chione.gaussian.proven import proven, proven_nodes
 
 # function, the same for 30 digits, its kinks
 KNOWN = {
@@ -38,6 +38,17 @@ KNOWN = {
     ),
     "cancelling": (lambda h: np.log(1.0 + h * h), lambda h: mpmath.log(1 + h * h), ()),
 }
+
+
+@pytest.fixture
+def adaptive():
+    """The adaptive rule alone."""
+
+    def rule(f, q, power=1):
+        with np.errstate(all="ignore"):
+            return Integrator(f, (), power=power, features=Features(f, ())).adaptive()(q)
+
+    return rule
 
 
 def exact(f, q, kinks, power):
@@ -102,10 +113,10 @@ HARD = {
 
 @pytest.mark.parametrize("name", HARD)
 @pytest.mark.parametrize("q", [0.3, 3.0])
-def test_where_the_rule_is_not_enough_the_panels_that_adapt_answer(name, q):
+def test_where_the_rule_is_not_enough_the_panels_that_adapt_answer(name, q, adaptive):
     f = HARD[name]
+    old = adaptive(f, q)
     with np.errstate(all="ignore"):
-        old = Integrator(f, (), features=Features(f, ()))(q)
         new = expectation(f, q)
     assert new.status == old.status
     assert np.isfinite(new.value) == np.isfinite(old.value)
@@ -151,7 +162,7 @@ def random_function(rng):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_functions_have_the_value_of_the_adaptive_rule_and_no_worse_status(seed):
+def test_random_functions_have_the_value_of_the_adaptive_rule_and_no_worse_status(seed, adaptive):
     rng = np.random.default_rng(seed)
     answered = 0
     for _ in range(40):
@@ -161,11 +172,36 @@ def test_random_functions_have_the_value_of_the_adaptive_rule_and_no_worse_statu
         if new is None:
             continue
         answered += 1
-        with np.errstate(all="ignore"):
-            old = Integrator(f, (), power=power, features=Features(f, ()))(q)
+        old = adaptive(f, q, power)
         assert old.status in (Status.OK, Status.INEXACT, Status.RESOLUTION)
         assert abs(new.value - old.value) <= new.error + old.error
     assert answered >= 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_rule_serves_all_variances_of_its_binade(seed, adaptive):
+    rng = np.random.default_rng(seed)
+    answered = 0
+    for _ in range(15):
+        f, sigma = random_function(rng), 2.0 ** rng.integers(-4, 3)
+        power = int(rng.integers(1, 3))
+        if proven_nodes(f, sigma, (), power) is None:
+            continue
+        answered += 1
+        q = sigma**2 * np.array([1.0, 1.3, 2.1, 3.1, 3.999])
+        new = Integrator(f, (), power=power, features=Features(f, ()))(q)
+        old = adaptive(f, q, power)
+        assert np.all(np.abs(new.value - old.value) <= new.error + old.error)
+        assert np.all(new.status == Status.OK)
+    assert answered >= 7
+
+
+def test_an_array_of_variances_costs_one_look_for_each_binade():
+    calls = []
+    q = np.linspace(1.0, 15.99, 300)  # two binades of the deviation
+    found = expectation(counted(np.tanh, calls), q, power=2)
+    assert len(calls) == 3 and sum(calls) < 2500
+    assert found.value[100] == pytest.approx(expectation(np.tanh, float(q[100]), power=2).value)
 
 
 def test_a_declared_break_is_an_edge_also_where_the_function_hides_it():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,34 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Estimate, Status, checks, missing
-from chione.gaussian.features import Features, Found
+from chione.gaussian.compiled import ROOM, Compiled, Reduced, missed_features
+from chione.gaussian.features import Features
 from chione.gaussian.growth import Growth, growth
 from chione.gaussian.panels import binade_of, binade_variances, build_rule
-from chione.gaussian.proven import proven
+from chione.gaussian.proven import proven, proven_nodes
+from chione.gaussian.tables import Table
 
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _DEEP = 8.0  # standard deviations
 _POLE = 1e9  # gap over width, of a feature that holds all of the mass: no needle, a pole
 _MATTERS = 1e-9  # relative; features that may have been missed and hold less are in the error
-_ROOM = 64  # powers of two between values and the largest float64
+_MANY = 1024  # variances from which on a table of them is tried
+_REFERENCES = 3  # variances of a binade at which a rule is tried
 _BLOCK = 1 << 20  # weights held at a time (8 MB)
-
-
-@dataclass(frozen=True)
-class _Reduced:
-    """A function times a power of two, so that sums of its values stay inside float64."""
-
-    g: Callable[[Array], Array]
-
-    def __call__(self, h: Array) -> Array:
-        return np.ldexp(self.g(h), -_ROOM)
 
 
 class Integrator:
     r"""Expectations :math:`E\,g(\sqrt q z)^p` of one function at any variance q.
 
     Nodes and values of g are found once for each binade of :math:`\sqrt q` and kept, so a further
-    q costs one exponential for each of some hundred nodes.
+    q costs one exponential for each of some hundred nodes. They are those of
+    :mod:`chione.gaussian.proven`, else of :mod:`chione.gaussian.panels`.
 
     Parameters
     ----------
@@ -73,8 +66,10 @@ class Integrator:
         self.power = power
         self.relative_error = relative_error
         self.features = features
-        self._rules: dict[int, _Compiled] = {}
+        self._rules: dict[int, Compiled] = {}
         self._reduced: Integrator | None = None  # made where values are nearly too large
+        self._tame = False  # whether g is known to grow no faster than an exponential
+        self._settles = True  # whether the fixed rule has held wherever it was tried
 
     def __call__(self, q: Any) -> Estimate:
         """Expectation at each variance.
@@ -123,14 +118,14 @@ class Integrator:
         if rule.status == Status.OVERFLOW:  # the far end of the binade may be to blame
             value, error, status = self._evaluate(self._compile(np.array([q])), np.array([q]))
         found = Estimate(float(value[0]), float(error[0]), Status(int(status[0])))
-        if found.status == Status.OVERFLOW and self.power == 1 and not isinstance(self.g, _Reduced):
+        if found.status == Status.OVERFLOW and self.power == 1 and not isinstance(self.g, Reduced):
             return self._of_large_values(q, found)
         return found
 
     def _of_large_values(self, q: float, found: Estimate) -> Estimate:
         """The expectation where sums of values overflow, but it does not, as of hypot(x, 1e308)."""
         if self._reduced is None:
-            small = _Reduced(self.g)
+            small = Reduced(self.g)
             self._reduced = Integrator(
                 small,
                 self.breakpoints,
@@ -139,7 +134,7 @@ class Integrator:
             )
         small_one = self._reduced(q)
         value, error = (
-            math.ldexp(x, _ROOM) if abs(x) < math.ldexp(1.0, 1024 - _ROOM) else math.inf
+            math.ldexp(x, ROOM) if abs(x) < math.ldexp(1.0, 1024 - ROOM) else math.inf
             for x in (float(small_one.value), float(small_one.error))
         )
         known = math.isfinite(value) and math.isfinite(error)
@@ -161,7 +156,7 @@ class Integrator:
             value[i], error[i], status[i] = one.value, one.error, one.status
         return Estimate(value.reshape(q.shape), error.reshape(q.shape), status.reshape(q.shape))
 
-    def _evaluate(self, rule: _Compiled, q: Array) -> tuple[Array, Array, NDArray[np.int8]]:
+    def _evaluate(self, rule: Compiled, q: Array) -> tuple[Array, Array, NDArray[np.int8]]:
         value, size = self._sums(rule, q)
         error = (rule.relative + self.power * self.relative_error) * size
         # every term below the smallest normal number is rounded to a multiple of 5e-324
@@ -189,19 +184,52 @@ class Integrator:
     @cached_property
     def infinite_from(self) -> float:
         """Smallest variance at which the expectation is infinite; ``inf`` where it never is."""
+        if self._tame:
+            return math.inf
         return min(side.infinite_from(self.power) for side in self._growth)
 
     @cached_property
     def _growth(self) -> tuple[Growth, Growth]:
         return growth(self.g, -1), growth(self.g, 1)
 
-    def _rule(self, q: float) -> _Compiled:
+    def _rule(self, q: float) -> Compiled:
         binade = (math.frexp(q)[1] - 1) // 2  # floor of half the binary logarithm
         if binade not in self._rules:
             self._rules[binade] = self._compile(binade_variances(q))
         return self._rules[binade]
 
-    def _compile(self, q_ref: Array) -> _Compiled:
+    def adaptive(self) -> Integrator:
+        """Itself, without a try at the fixed rule."""
+        self._settles = False
+        return self
+
+    def _proven(self, sigma: float) -> Compiled | None:
+        """The fixed rule, where disks show that it is enough."""
+        nodes = proven_nodes(self.g, sigma, self.breakpoints, self.power)
+        if nodes is None:
+            self._settles = False
+            return None
+        self._tame = True
+        with np.errstate(over="ignore", under="ignore"):
+            wg = nodes.weight * nodes.values**self.power
+        return Compiled(
+            sigma,
+            -0.5 * nodes.u**2,
+            nodes.weight,
+            nodes.values,
+            wg,
+            bool(np.all(wg >= 0.0)),
+            nodes.relative,
+            Status.OK,
+            0.0,
+            False,
+        )
+
+    def _compile(self, q_ref: Array) -> Compiled:
+        if self._settles and len(q_ref) == _REFERENCES:
+            settled = self._proven(float(np.sqrt(q_ref[0])))
+            if settled is not None:
+                return settled
         limits = (-self._growth[0].limit, self._growth[1].limit)
         sigma = float(np.sqrt(q_ref[0]))  # the unit, or widths of 1e-150 would underflow
         found = None if self.features is None else self.features.at(sigma)
@@ -213,12 +241,12 @@ class Integrator:
         status = Status.INFINITE if np.isinf(rule.truncation[0]) else status
         missed = 0.0
         if found is not None and (found.silent or found.lucky) and status != Status.INFINITE:
-            missed = _missed(found, rule.h, np.abs(rule.w * rule.g[0] ** self.power), q_ref)
+            missed = missed_features(found, rule.h, np.abs(rule.w * rule.g[0] ** self.power), q_ref)
             if found.silent or missed > _MATTERS:  # else it is the rounding noise of a formula
                 status = Status.RESOLUTION
             if missed > _POLE:
                 status = Status.INFINITE
-        return _Compiled(
+        return Compiled(
             sigma,
             -0.5 * (rule.h / sigma) ** 2,
             rule.w / sigma,
@@ -233,7 +261,7 @@ class Integrator:
         )
 
     @np.errstate(over="ignore", under="ignore", invalid="ignore")
-    def _sums(self, rule: _Compiled, q: Array) -> tuple[Array, Array]:
+    def _sums(self, rule: Compiled, q: Array) -> tuple[Array, Array]:
         """E g^p and E |g|^p at variances of one binade, in blocks of bounded memory."""
         n = max(1, _BLOCK // max(1, rule.w.size))
         value, size = np.empty_like(q), np.empty_like(q)
@@ -255,7 +283,7 @@ class Integrator:
         return value, size
 
     @staticmethod
-    def _rounded(rule: _Compiled, q: Array, ratio: Array, terms: Array) -> Array:
+    def _rounded(rule: Compiled, q: Array, ratio: Array, terms: Array) -> Array:
         r"""What rounding :math:`\sigma^2 / q` took from the logarithm of the integral."""
         sigma = np.longdouble(rule.sigma)
         low = np.asarray(sigma / q * sigma - ratio, dtype=np.float64)
@@ -264,38 +292,6 @@ class Integrator:
         return np.where(
             total > 0.0, low * (weights @ rule.exponent) / np.where(total > 0.0, total, 1.0), 0.0
         )
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """A rule of one function, ready for the dot product with the Gaussian weights."""
-
-    sigma: float
-    exponent: Array  # -(h / sigma)^2 / 2
-    w: Array  # of h / sigma
-    g: Array
-    wg: Array | None  # w g^p, where that does not overflow
-    positive: bool
-    relative: float  # error relative to E |g|^p
-    status: Status
-    unseen: float  # what may hide where g was zero at every probe
-    deep: bool  # whether all nodes lie far out in the tail
-
-
-def _missed(found: Found, h: Array, size: Array, q: Array) -> float:
-    """What others like the features that were met by luck may add, relative to E |g|^p."""
-    worst = 0.0
-    with np.errstate(all="ignore"):
-        for variance in q:
-            mass = size * np.exp(-0.5 * h * h / variance)
-            share = 0.0
-            for f in found.lucky:
-                near = np.abs(h - f.at) < 4.0 * f.width
-                share += float(mass[near].sum()) * max(1.0, f.gap / max(f.width, 1e-300))
-            total = float(mass.sum())
-            part = share / total if total > 0.0 else 0.0
-            worst = max(worst, part if np.isfinite(part) else float("inf"))  # a pole among them
-    return worst
 
 
 def expectation(
@@ -357,11 +353,12 @@ def expectation(
     """
     power, places = checks.integer("power", power), checks.places("breakpoints", breakpoints)
     checks.real_function("g", g)
+    every = Integrator(g, places, power=power, features=Features(g, places))
     if isinstance(q, (float, int)) and 0.0 < q < np.inf:
         found = proven(g, float(q), places, power)
-        if found is not None:
-            return found
-    return Integrator(g, places, power=power, features=Features(g, places))(q)
+        return every.adaptive()(q) if found is None else found
+    q = checks.real_array("q", q)
+    return every(q) if q.size < _MANY else Table(every).estimate(q)
 
 
 def gaussian_nodes(

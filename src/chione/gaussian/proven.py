@@ -46,6 +46,8 @@ _ENOUGH = 1e-17  # of the integral, missed on one panel
 _ALL = 1e-16  # of the integral, missed on all
 _GRADED = math.sqrt(2.0)  # ratio of the edges: exp(-x^2) still falls on disks around such panels
 _COARSEST, _FINEST = -1, 24  # octaves of the standard deviation above 1 that panels are graded by
+_BINADE = (1.0, math.sqrt(2.0), 2.0)  # deviations at which a rule for a binade is tried
+_NEGLIGIBLE = 1e-19  # of the integral: nodes that contribute less are dropped
 _ROUNDS = 6
 _MOST_PANELS = 600
 _SPLITS, _PARTS = 2, 4
@@ -64,17 +66,20 @@ _BENT = 1e-9  # of that growth: an exponential of h has second differences of ro
 
 @dataclass(frozen=True)
 class _Panels:
-    """Panels in units of the standard deviation; P of them, K nodes, T places beyond."""
+    """Panels in units of sigma for S deviations; P of them, K nodes, T places beyond."""
 
     edges: Array  # (P + 1,)
     loose: Array  # (P + 1,), how far a kink may be from its edge, beyond rounding of the edge
-    places: Array  # (P + K + T + 130,), centres, nodes, places beyond; room for the growth
+    places: Array  # (P + K + T,), centres, nodes, places beyond
     radius: Array  # (P,), of the disks
-    weight: Array  # (K,), the Gaussian density among them
-    rounding: Array  # (K,), of these weights
-    missed: Array  # (P,), what each misses of a function bounded by 1 on its disk
-    beyond: Array  # (T,), weights of the places beyond
+    lebesgue: Array  # (K,), weights of the nodes
+    weight: Array  # (S, K), the same with the Gaussian densities
+    rounding: Array  # (S, K), of these
+    missed: Array  # (S, P), what each misses of a function bounded by 1 on its disk
+    beyond: Array  # (S, T), weights of the places beyond
+    at_edges: Array  # (S, P - 1), densities at the edges between panels
     power: int
+    spreads: tuple[float, ...]  # the deviations
     split: int  # times that panels have been cut into parts
 
 
@@ -94,22 +99,59 @@ def proven(
     power : int
         The power p.
     """
-    sigma = math.sqrt(q)
+    found = _settled(g, math.sqrt(q), breakpoints, power, (1.0,))
+    if found is None:
+        return None
+    value = found.panels.weight[0] @ found.at.values**power
+    return Estimate(float(value), float(found.error[0]), Status.OK)
+
+
+def proven_nodes(
+    g: Callable[[Array], Array], sigma: float, breakpoints: tuple[float, ...], power: int
+) -> Nodes | None:
+    """The rule for all deviations from `sigma` to two of it, where it is proven; else None."""
+    found = _settled(g, sigma, breakpoints, power, _BINADE)
+    if found is None:
+        return None
+    panels, at = found.panels, found.at
+    p, k = panels.radius.size, panels.lebesgue.size
+    keep = np.any(panels.weight * at.size > _NEGLIGIBLE * found.total[:, None], axis=0)
+    relative = float((found.error / found.total).max())
+    return Nodes(panels.places[p : p + k][keep], panels.lebesgue[keep], at.values[keep], relative)
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes and Lebesgue weights in units of sigma, values there, error relative to E |g|^p."""
+
+    u: Array
+    weight: Array
+    values: Array
+    relative: float
+
+
+def _settled(
+    g: Callable[[Array], Array],
+    sigma: float,
+    breakpoints: tuple[float, ...],
+    power: int,
+    spreads: tuple[float, ...],
+) -> _Settled | None:
     if not 1e-100 < sigma < 1e100:
         return None
     octave = max(_COARSEST, math.frexp(sigma)[1])
     if octave > _FINEST:
         return None
     with np.errstate(all="ignore"):
-        panels = _graded(octave, power)
+        panels = _graded(octave, power, spreads)
         if breakpoints:
             panels = _with_edges(panels, [k / sigma for k in breakpoints])
         return _on(g, sigma, panels, power)
 
 
-def _on(g: Callable[[Any], Any], sigma: float, panels: _Panels, power: int) -> Estimate | None:
+def _on(g: Callable[[Any], Any], sigma: float, panels: _Panels, power: int) -> _Settled | None:
     for _ in range(_ROUNDS):
-        p, k = panels.radius.size, panels.weight.size
+        p, k = panels.radius.size, panels.lebesgue.size
         h = sigma * panels.places
         book: Book = []
         try:
@@ -122,14 +164,14 @@ def _on(g: Callable[[Any], Any], sigma: float, panels: _Panels, power: int) -> E
         if not np.all(np.abs(f.value - values[: p + k]) <= 4.0 * f.noise):
             return None
         at = _At(values[p : p + k], f.noise[p:], values[p + k : h.size], power)
-        total = float(panels.weight @ at.size)
-        if not _RANGE[0] < total < _RANGE[1]:
+        total = panels.weight @ at.size
+        if not (total.min() > _RANGE[0] and total.max() < _RANGE[1]):
             return None
         missed = panels.missed * _largest(f) ** power
-        fine = missed <= _ENOUGH * total
+        fine = np.all(missed <= _ENOUGH * total[:, None], axis=0)
         if fine.all():
             known = _calm(g, values[h.size :])
-            return _sum(panels, at, total, float(missed.sum())) if known else None
+            return _summed(panels, at, total, missed.sum(axis=1)) if known else None
         finer = _refined(panels, fine, book)
         if finer is None:
             return None
@@ -166,24 +208,33 @@ class _At:
         return np.abs(self.values) ** self.power
 
 
-def _sum(panels: _Panels, at: _At, total: float, missed: float) -> Estimate | None:
+@dataclass(frozen=True)
+class _Settled:
+    """A rule that holds: E |g|^p and the error for each of the S deviations."""
+
+    panels: _Panels
+    at: _At
+    total: Array
+    error: Array
+
+
+def _summed(panels: _Panels, at: _At, total: Array, missed: Array) -> _Settled | None:
     n = at.power
-    beyond = float(panels.beyond @ np.abs(at.beyond) ** n)
-    if not (beyond <= _LEFT * total and missed <= _ALL * total):
+    beyond = panels.beyond @ np.abs(at.beyond) ** n
+    if not np.all((beyond <= _LEFT * total) & (missed <= _ALL * total)):
         return None
-    value = float(panels.weight @ at.values**n)
     steep = at.noise if n == 1 else n * np.abs(at.values) ** (n - 1) * at.noise
-    rounded = float(panels.rounding @ at.size) + float(panels.weight @ steep)
+    rounded = panels.rounding @ at.size + panels.weight @ steep
     rounded += EPS * (2.0 + 2.0 * n) * total + _misplaced(panels, at.values**n)
-    return Estimate(value, missed + beyond + rounded, Status.OK)
+    return _Settled(panels, at, total, missed + beyond + rounded)
 
 
-def _misplaced(panels: _Panels, values: Array) -> float:
+def _misplaced(panels: _Panels, values: Array) -> Array:
     """What a jump that is not quite at its edge changes."""
     u = panels.edges[1:-1]
     jump = np.abs(values[_N::_N] - values[_N - 1 : -1 : _N])
     width = panels.loose[1:-1] + _EDGE * np.abs(u)
-    return float(np.exp(-0.5 * u * u) @ (jump * width)) / _ROOT_2PI
+    return np.asarray(panels.at_edges @ (jump * width))
 
 
 def _calm(g: Callable[[Array], Array], at_sides: Array) -> bool:
@@ -212,24 +263,27 @@ def _calm(g: Callable[[Array], Array], at_sides: Array) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _graded(octave: int, power: int) -> _Panels:
+def _graded(octave: int, power: int, spreads: tuple[float, ...]) -> _Panels:
     """Panels from zero on, the first one below 1 in h, wherever sigma < 2^octave."""
-    first = 2.0 ** -max(0, octave)
-    steps = round(2.0 * math.log2(_FAR / (2.0 * first)))
+    first, far = 2.0 ** -max(0, octave), _FAR * spreads[-1]
+    steps = round(2.0 * math.log2(far / (2.0 * first)))
     side = np.concatenate([[0.0, first], 2.0 * first * _GRADED ** np.arange(steps + 1.0)])
-    side[-1] = _FAR
-    return _laid(np.concatenate([-side[:0:-1], side]), power)
+    side[-1] = far
+    return _laid(np.concatenate([-side[:0:-1], side]), power, spreads)
 
 
 def _with_edges(panels: _Panels, places: list[float]) -> _Panels:
-    inside = [u for u in places if abs(u) < _FAR]
-    return _laid(np.unique(np.concatenate([panels.edges, inside])), panels.power)
+    inside = [u for u in places if abs(u) < panels.edges[-1] and u not in panels.edges]
+    if not inside:
+        return panels
+    edges = np.unique(np.concatenate([panels.edges, inside]))
+    return _laid(edges, panels.power, panels.spreads)
 
 
 def _refined(panels: _Panels, fine: NDArray[np.bool_], book: Book) -> _Panels | None:
     """Panels cut at the roots of what changes its sign inside of them, or else into four."""
     p = panels.radius.size
-    u = panels.places[p : p + panels.weight.size]
+    u = panels.places[p : p + panels.lebesgue.size]
     roots, blur = [np.empty(0)], [np.empty(0)]
     for d, noise in book:
         i = np.flatnonzero((d[:-1] < 0.0) != (d[1:] < 0.0))
@@ -252,22 +306,35 @@ def _refined(panels: _Panels, fine: NDArray[np.bool_], book: Book) -> _Panels | 
         return None
     edges, first = np.unique(np.concatenate([panels.edges, new]), return_index=True)
     loose = np.concatenate([panels.loose, off])[first]
-    return _laid(edges, panels.power, loose, panels.split + (not untried.any()))
+    split = panels.split + (not untried.any())
+    return _laid(edges, panels.power, panels.spreads, loose, split)
 
 
-def _laid(edges: Array, power: int, loose: Array | None = None, split: int = 0) -> _Panels:
+def _density(u: Array, spreads: tuple[float, ...]) -> Array:
+    """Densities of the S deviations, (S, ...)."""
+    s = np.array(spreads)[:, None]
+    return np.asarray(np.exp(-0.5 * (u / s) ** 2) / (s * _ROOT_2PI))
+
+
+def _laid(
+    edges: Array,
+    power: int,
+    spreads: tuple[float, ...],
+    loose: Array | None = None,
+    split: int = 0,
+) -> _Panels:
     low, high = edges[:-1], edges[1:]
     half, middle = 0.5 * (high - low), 0.5 * (high + low)
     nodes = (middle[:, None] + half[:, None] * _NODES).ravel()
-    density = np.exp(-0.5 * nodes * nodes) / _ROOT_2PI
-    weight = (half[:, None] * _WEIGHTS).ravel() * density
+    lebesgue = (half[:, None] * _WEIGHTS).ravel()
+    weight = lebesgue * _density(nodes, spreads)
     radius = 2.0 * half
     # least real part of z^2 on each disk: of the density, M is its value there
-    c = np.abs(middle)
+    c, s = np.abs(middle), np.array(spreads)[:, None]
     least = np.where(c < 2.0 * radius, 0.5 * c * c - radius * radius, (c - radius) ** 2)
-    missed = _MISSED * half * np.exp(-0.5 * least) / _ROOT_2PI
-    reach = _WINDOW * math.sqrt(power)
-    steps = np.geomspace(_FAR, reach, 34)
+    missed = _MISSED * half * np.exp(-0.5 * least / (s * s)) / (s * _ROOT_2PI)
+    far = float(edges[-1])
+    steps = np.geomspace(far, far * _WINDOW / _FAR * math.sqrt(power), 34)
     beyond = np.concatenate([-steps[::-1], steps])
     width = np.concatenate([np.gradient(steps)[::-1], np.gradient(steps)])
     return _Panels(
@@ -275,10 +342,13 @@ def _laid(edges: Array, power: int, loose: Array | None = None, split: int = 0) 
         np.zeros_like(edges) if loose is None else loose,
         np.concatenate([middle, nodes, beyond]),
         radius,
+        lebesgue,
         weight,
-        EPS * (2.0 + 0.5 * nodes * nodes) * weight,
+        EPS * (2.0 + 0.5 * (nodes / s) ** 2) * weight,
         missed,
-        width * np.exp(-0.5 * beyond * beyond) / _ROOT_2PI,
+        width * _density(beyond, spreads),
+        _density(edges[1:-1], spreads),
         power,
+        spreads,
         split,
     )

@@ -12,6 +12,7 @@ nearly equal inputs is that of two inputs on one ray and what turning adds, neit
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -260,7 +261,13 @@ def _map(
         low, high = min(low, reach[0]), max(high, reach[1])
     steps = np.floor(_PER_OCTAVE * np.log2(low)), np.ceil(_PER_OCTAVE * np.log2(high))
     ends = [float(2.0 ** (x / _PER_OCTAVE)) for x in (steps[0], max(steps[1], steps[0] + 1.0))]
+    return _found(act, ends[0], ends[1])
+
+
+@lru_cache(maxsize=64)
+def _found(act: AbstractActivation, low: float, high: float) -> LayerMap | None:
+    """The map of a range, or None; that there is none is kept as well."""
     try:
-        return layer_map(act, ends[0], ends[1])
+        return layer_map(act, low, high)
     except ConvergenceError:
         return None

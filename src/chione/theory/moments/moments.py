@@ -131,6 +131,10 @@ class Moments:
             return looked_up(lambda: self.derivative_table, self._derivative_square_of, q)
         return self._derivative_square_of(q, method)
 
+    def derivative_square_beside(self, q: Any) -> Estimate:
+        """E phi'^2 of the slopes beside jumps, where phi has any."""
+        return self._derivative_square_of(q)
+
     def slope(self, q: Any, method: str = "auto") -> Estimate:
         """d/dq of E phi^2."""
         if method == "auto" and self.phi.closed_forms.length_slope is None:
