@@ -194,6 +194,10 @@ class Moments:
         fitted = self.phi.derivative_error > 0.0
         if fitted:
             best = _better(best, self._stein_slope(q))
+        rough = best.status == Status.INEXACT
+        if np.any(rough) and not fitted and np.max(q) > 1.0:
+            # each derivative makes more of an oscillation, so that the form without one is best
+            best = _better(best, self._stein_slope(q))
         # phi'' costs a third integral, and from fits hundreds of values a point
         enough = np.asarray(best.error) <= (_SLOPE_ENOUGH if fitted else _SHARP) * np.abs(
             best.value
@@ -203,7 +207,7 @@ class Moments:
             lost.any() and not fitted
         ):  # h phi phi' overflows at far lengths, where the rest need not
             lost &= np.isin(self._square(q).status, _LOST)
-        open_ = np.atleast_1d(~(enough | lost))
+        open_ = np.atleast_1d(~(enough | lost | (rough & (q > 1.0) & ~np.asarray(fitted))))
         if not open_.any():
             return unwrap(self._noisy_slope(best, q))
         if not open_.all():  # so only where the others fail
