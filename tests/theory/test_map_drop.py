@@ -12,7 +12,7 @@ from scipy import special
 
 import chione
 from chione.theory.moments.kernel_drop import kernel_drop
-from chione.theory.moments.map_drop import SHARP, quick_drop, series_drop, slopes_drop
+from chione.theory.moments.map_drop import SHARP, jump_drop, quick_drop, series_drop, slopes_drop
 
 LENGTHS = (0.003, 0.7, 1.0, 3.9, 4.0, 55.0)
 GAPS = (2.0, 1.3, 1.0, 0.4, 0.06, 0.012, 1e-3, 1e-7)
@@ -94,6 +94,27 @@ def test_the_adaptive_rules_agree(name):
     for q, gap in ((0.3, 0.35), (2.2, 0.5), (30.0, 0.8)):
         slow, quick = kernel_drop(phi, q, gap), quick_drop(phi, q, gap)
         assert abs(quick.value - slow.value) <= quick.error + slow.error
+
+
+@pytest.mark.parametrize("gap", [1e-28, 1e-40, 1e-163, 1e-290])
+def test_inputs_that_only_a_jump_parts(gap):
+    angle = 2.0 * math.asin(math.sqrt(0.5 * gap))
+    for q in (0.01, 1.0, 700.0):
+        drop = jump_drop(chione.activation("sign"), q, gap)
+        assert abs(drop.value - 2.0 * angle / math.pi) <= drop.error
+        # E u1 sign(u2) = c sqrt(2 q / pi)
+        exact = q * gap + 4.0 * gap * math.sqrt(q / math.tau) + 2.0 * angle / math.pi
+        drop = jump_drop(chione.activation("x + sign(x)"), q, gap)
+        assert abs(drop.value - exact) <= drop.error <= SHARP * exact
+
+
+def test_jumps_far_out_part_inputs_as_the_adaptive_rules_say():
+    phi, q = chione.activation("hardshrink"), 0.01
+    for gap in (1e-28, 1e-80):
+        slow, quick = kernel_drop(phi, q, gap), jump_drop(phi, q, gap)
+        assert abs(quick.value - slow.value) <= quick.error + slow.error
+    assert jump_drop(phi, 0.01, 1e-20) is None
+    assert jump_drop(chione.activation("hardtanh"), 0.01, 1e-30) is None
 
 
 def test_lengths_in_one_octave_share_their_work(monkeypatch):

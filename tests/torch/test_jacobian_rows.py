@@ -104,7 +104,7 @@ def test_rows_side_by_side_are_the_rows_one_by_one(name, mode, monkeypatch):
 
 
 def test_rows_that_a_mapped_pass_gets_wrong_are_taken_one_by_one(monkeypatch):
-    model, x = network(), inputs()
+    model, x = nn.Sequential(network(), nn.LayerNorm(20)).double(), inputs()  # no chain
     pull = products.JacobianOperator._pull_rows
 
     def wrong(self, first, part):

@@ -198,7 +198,7 @@ def test_bad_input_is_refused():
     model = network()
     with pytest.raises(ValueError, match="rejects the batch in layer '0'"):
         jacobian_spectrum(model, torch.ones(1, 30, dtype=torch.int64))
-    with pytest.raises(ValueError, match="method must be one of auto, dense, lanczos"):
+    with pytest.raises(ValueError, match="method must be one of auto, dense, stabilised, lanczos"):
         jacobian_spectrum(model, inputs(), method="svd")
     with pytest.raises(ValueError, match=r"at most 2 \* steps - 1 = 3"):
         jacobian_spectrum(model, inputs(), method="lanczos", steps=2, moments=4)

@@ -107,7 +107,7 @@ _RESULTS = {
     "torch.LayerReport": "torch.expected.layer_report",
     "torch.LayerSignal": "torch.monitoring.record",
     "torch.LayerStep": "torch.steps.report",
-    "torch.ModelJacobian": "torch.spectra.spectrum",
+    "torch.ModelJacobian": "torch.spectra.result",
     "torch.ModelParametrization": "torch.steps.exponents",
     "torch.MonitorRecord": "torch.monitoring.record",
     "torch.MonitoredStep": "torch.monitoring.record",

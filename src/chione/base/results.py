@@ -16,13 +16,16 @@ from chione.base.estimate import Estimate
 from chione.base.leaves import AbstractData, key, largest, short, summary, words
 from chione.base.plain import Named, plain
 from chione.base.text import page_width, paragraph, text_table
+from chione.base.words import few_words
 
 _LONGEST = 300  # characters of a repr: three lines of a usual screen
 
 C = TypeVar("C", bound=type)
 
 
-@dataclass_transform(frozen_default=True, eq_default=False)
+@dataclass_transform(
+    frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field, few_words)
+)
 def result(cls: C) -> C:
     """The decorator of every result class: a frozen dataclass that keeps what the base gives it."""
     return dataclass(frozen=True, eq=False, repr=False)(cls)  # type: ignore[return-value]

@@ -103,6 +103,8 @@ def command(
     assert activation is not None
     phi = resolve(activation)
     columns, rows = np.linspace(*sigma_w), np.linspace(*sigma_b)
+    from chione.theory.meanfield.diagram import shares
+
     with running(f"{columns.size} x {rows.size} points"):
         diagram = phase_diagram(phi, sigma_w=columns, sigma_b=rows)
         critical = critical_line(phi)
@@ -114,7 +116,7 @@ def command(
         from chione.plotting import phase_figure
 
         draw(figure, phase_figure(diagram, critical, title=f"Phase diagram of {phi.name}"))
-    share = {str(p): float(np.mean(diagram.phase == p)) for p in np.unique(diagram.phase)}
+    share = shares(diagram)
     if as_json:
         parameters = {"activation": activation, "sigma_w": sigma_w, "sigma_b": sigma_b}
         on = {"sigma_w": critical.sigma_w, "sigma_b": critical.sigma_b, "q": critical.q}

@@ -148,8 +148,10 @@ def _followed(phi: AbstractActivation, curves: Trajectory, sigma_w: float) -> Ar
     q = np.asarray(curves.q)
     known = np.isfinite(q) & (q > 0.0)
     out = np.full(q.size, np.nan)
-    mean = [float(expectation(square, float(v), breakpoints=phi.kinks).value) for v in q[known]]
-    out[known] = sigma_w**2 * np.array(mean)
+    if known.any():
+        out[known] = sigma_w**2 * np.asarray(
+            expectation(square, q[known], breakpoints=phi.kinks).value
+        )
     return out
 
 

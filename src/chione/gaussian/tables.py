@@ -59,7 +59,8 @@ class Table:
         self._tolerance = tolerance
         self._first = 0
         self._coefficients = np.empty((DEGREE + 1, 0))
-        self._error = np.empty(0)  # relative error of each piece; inf where it must not be used
+        # relative error of each piece; inf where it must not be used, NaN where no value exists
+        self._error = np.empty(0)
         # absolute error of each piece; inf where the function itself is much better than the fit,
         # or where there is no piece yet
         self._sharp = np.empty(0)
@@ -246,13 +247,20 @@ class Table:
             coefficients = nodes @ _TO_CHEBYSHEV.T @ _TO_MONOMIAL.T
             size = np.abs(values)
             off = np.abs(coefficients @ _POWERS - probes)
-            relative = np.max(off / size[:, DEGREE + 1 :], axis=1) + np.max(source / size, axis=1)
+            missed, own = np.max(off / size[:, DEGREE + 1 :], axis=1), np.max(source / size, axis=1)
             added = _BETWEEN * off.max(axis=1) + _HORNER * size.max(axis=1)
             enough = added <= _SHARP * size.min(axis=1)
             enough &= source.max(axis=1) <= _EVEN * source.min(axis=1)
-        self._coefficients[:, pieces] = np.where(np.isfinite(coefficients), coefficients, 0.0).T
+        nowhere = np.isnan(values).all(axis=1)  # an infinite moment, which need not be asked again
+        coefficients = np.where(np.isfinite(coefficients), coefficients, 0.0)
+        coefficients[nowhere] = np.nan
+        self._coefficients[:, pieces] = coefficients.T
         normal = low[:, 0] >= _NORMAL
-        self._error[pieces] = np.where(normal & (relative <= self._tolerance), relative, np.inf)
+        # where the function itself is worse than the fit, as a user's with noise, it serves no one
+        fits = (missed + own <= self._tolerance) | (known & (missed <= own))
+        self._error[pieces] = np.where(
+            normal & fits, missed + own, np.where(nowhere, np.nan, np.inf)
+        )
         self._is_sharp[pieces] = normal & known & enough
         sharp = np.where(self._is_sharp[pieces], added + source.max(axis=1), np.inf)
         self._sharp[pieces] = sharp

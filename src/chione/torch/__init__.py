@@ -42,7 +42,8 @@ from chione.torch.monitoring.record import (
     read_record,
 )
 from chione.torch.recommendation.gains import calculate_gain
-from chione.torch.spectra.spectrum import ModelJacobian, jacobian_spectrum
+from chione.torch.spectra.result import ModelJacobian
+from chione.torch.spectra.spectrum import jacobian_spectrum
 from chione.torch.steps.coord_check import coord_check
 from chione.torch.steps.coord_report import CoordCheck
 from chione.torch.steps.exponents import ModelParametrization, parametrization

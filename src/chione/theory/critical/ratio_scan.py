@@ -19,6 +19,8 @@ from chione.theory.moments.moments import Moments
 K_MIN, K_MAX = 1e-8, 1e8
 _DEAD = 1e-12
 _SETTLED = 1e-9
+_PERIODS = 1e3  # K, in units of the activation, beyond which an oscillation may be unresolved
+_UNRESOLVED = 1e-3  # error of the ratio that no rounding makes
 _PER_DECADE = 8  # a Gaussian mean hardly changes within an eighth of a decade of q
 
 
@@ -54,6 +56,10 @@ class RatioScan:
             part = slice(done, done + _PER_DECADE)
             gap[part], error[part] = self._difference(k[part])
             done = min(done + _PER_DECADE, n + 1)
+            # an oscillation beyond its period: the further out, the less is known of it
+            lost = error[part] > np.maximum(np.abs(gap[part]), _UNRESOLVED)
+            if k[done - 1] > _PERIODS * unit and np.all(lost):
+                break
         self.k, self.gap, self.error = k[:done], gap[:done], error[:done]
 
     def _difference(self, k: Any) -> tuple[Any, Any]:

@@ -6,10 +6,8 @@ import math
 from functools import lru_cache
 from typing import Protocol
 
-import numpy as np
-
 from chione.activations import AbstractActivation
-from chione.gaussian import Integrator, Table
+from chione.gaussian import Integrator
 from chione.theory.moments.moments import moments
 
 FIRST_DISTANCE = 0.1  # 1 - c of the pair that is followed: correlation 0.9
@@ -35,14 +33,13 @@ class ClosePair:
     def __init__(self, phi: AbstractActivation) -> None:
         self._m = moments(phi)
         self._bend = Integrator(phi.second_derivative, phi.kinks, power=2)
-        self._table = Table(self._bend)
         self._bends = self._bend(1.0).value > 0.0  # not for pieces of straight lines
         self._jumps = [(k, phi.jump(1, k) ** 2) for k in phi.kinks]
 
     @staticmethod
     @lru_cache(maxsize=128)
     def of(phi: AbstractActivation) -> ClosePair:
-        """The pair of an activation, kept with its tables for the next walk."""
+        """The pair of an activation, kept with its rules for the next walk."""
         return ClosePair(phi)
 
     def kink_term(self, q: float) -> float:
@@ -56,21 +53,16 @@ class ClosePair:
 
     def bend_term(self, q: float) -> float:
         r"""Coefficient of :math:`\epsilon^2` at sigma_w = 1, relative to q: half q E phi''^2."""
-        return 0.5 * q * _at(self._table, q) if self._bends else 0.0
+        return 0.5 * q * float(self._bend(q).value) if self._bends else 0.0
 
     def log_ratio(self, log_gap: float, q: float, w2: float, q_after: float) -> float:
         """Logarithm of the factor on 1 - c in one layer, also where 1 - c underflows."""
         if q == 0.0:
             return 0.0
         gap = math.exp(max(log_gap, -600.0))
-        slope = _at(self._m.derivative_table, q)
+        slope = float(self._m.derivative_square_beside(q).value)
         lost = self.kink_term(q) * gap**1.5 + self.bend_term(q) * gap**2
         # a distance stays positive: beyond the reach of the leading terms it halves instead
         kept = max(slope * gap - lost, 0.5 * slope * gap)
         after = min(w2 * q * kept / q_after, 2.0)
         return math.log(after / gap) if after > 0.0 else -math.inf
-
-
-def _at(table: Table, q: float) -> float:
-    """One value; pieces of the table are made only where a walk stays."""
-    return float(table.estimate(np.array([q])).value[0])

@@ -33,7 +33,13 @@ class CorrelationPoint(AbstractResult):
 
 
 def correlation_fixed_point(
-    act: AbstractActivation, q: Estimate, chi: Estimate, w2: Any, *, chaotic: Any
+    act: AbstractActivation,
+    q: Estimate,
+    chi: Estimate,
+    w2: Any,
+    *,
+    chaotic: Any,
+    together: int | None = None,
 ) -> CorrelationPoint:
     """Where the correlation of two inputs settles at fixed points of the lengths.
 
@@ -48,6 +54,8 @@ def correlation_fixed_point(
         Variances of the weights; they broadcast.
     chaotic : bool or array_like
         Whether chi_1 > 1, or infinite; otherwise c* = 1.
+    together : int, optional
+        Number of chaotic cells of the diagram that these are a block of; by default they are all.
 
     Returns
     -------
@@ -75,7 +83,7 @@ def correlation_fixed_point(
         status[silent] = Status.CONTINUUM
     cells = np.flatnonzero(chaotic & (length > 0.0) & (w2 > 0.0))
     if cells.size:
-        found = _chaotic(act, q, chi, w2, cells)
+        found = _chaotic(act, q, chi, w2, cells, cells.size if together is None else together)
         seen = np.isfinite(found.slope)  # else c* cannot be told from 1
         c.flat[cells], gap.flat[cells], error.flat[cells] = found.c, found.gap, found.error
         status.flat[cells[np.isnan(found.gap)]] = Status.NOT_COMPUTED
@@ -91,15 +99,20 @@ def correlation_fixed_point(
 
 
 def _chaotic(
-    act: AbstractActivation, q: Estimate, chi: Estimate, w2: Array, cells: NDArray[np.intp]
+    act: AbstractActivation,
+    q: Estimate,
+    chi: Estimate,
+    w2: Array,
+    cells: NDArray[np.intp],
+    together: int,
 ) -> Correlations:
     """Few cells one by one, many by kernels that are compiled for all of them."""
     length, error = (np.ravel(x)[cells] for x in (q.value, q.error))
     w2, chi = np.ravel(w2)[cells], _flat(chi)[cells]
     singular = not moments(act).has_jumps and bool(np.any(chi.status != Status.OK))
-    if cells.size > (_SINGLE if np.ndim(q.value) == 0 or _is_quick(act) else 0) and not singular:
+    if together > (_SINGLE if np.ndim(q.value) == 0 or _is_quick(act) else 0) and not singular:
         return CorrelationTable(act, length, w2, chi.value).solve(error, chi.error)
-    if cells.size > _SINGULAR:
+    if together > _SINGULAR:
         return Correlations(*(np.full(cells.size, np.nan) for _ in range(5)))
     found = [
         single_correlation(act, float(length[i]), float(error[i]), float(w2[i]), chi[i])

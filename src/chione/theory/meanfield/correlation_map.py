@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, Array, Estimate, Status, checks, cost, missing
+from chione.theory.moments.compiled_kernel import angle, compiles_at_rounding, kernel_map
 from chione.theory.moments.kernel_drop import kernel_drop
-from chione.theory.moments.moments import moments
+from chione.theory.moments.moments import CLOSED_ERROR, moments
+from chione.theory.moments.pair_arrays import MANY
 from chione.theory.moments.pair_kernels import between, each, kernel, shaped
 from chione.theory.moments.standard_activation import is_moderate, standard, value_size
+
+_PLAIN = 1e-12  # relative error of a drop that needs no better rule
+_VERY_MANY = 1000  # drops that cost what a map of double integrals does
 
 
 @cost.ends
@@ -108,14 +114,51 @@ def one_minus_correlation_map(
         return shaped(nan, nan, np.full(gap.shape, status, dtype=np.int8))
     size, own = value_size(act, q), is_moderate(act, q)
     at = (act, q) if own else (standard(act, q), 1.0)
-    parts = [kernel_drop(*at, float(g)) for g in gap.ravel()]
+    drops, errors, status = _drops(*at, gap)
     unit = 1.0 / size / size if own else 1.0
     scale = unit * end.share**2 / end.length
-    value = scale * np.array([p.value for p in parts]).reshape(gap.shape)
-    error = scale * np.array([p.error for p in parts]).reshape(gap.shape)
+    value, error = scale * drops, scale * errors
     error += np.abs(value) * (2.0 * end.relative + 4.0 * EPS) + (gap > 0.0) * 5e-324
-    status = np.array([int(p.status) for p in parts], dtype=np.int8).reshape(gap.shape)
     return shaped(value, error, status)
+
+
+def _drops(phi: AbstractActivation, q: float, gap: Array) -> tuple[Array, Array, NDArray[np.int8]]:
+    """K(1) - K(c) at each 1 - c, its error and its status: by one compiled map where many."""
+    shape, gap = gap.shape, gap.ravel()
+    value, error = np.zeros(gap.shape), np.zeros(gap.shape)
+    status = np.zeros(gap.shape, dtype=np.int8)
+    left = np.ones(gap.shape, dtype=bool)
+    closed = phi.closed_forms.difference
+    if gap.size >= MANY and closed is not None:
+        same = np.full(gap.shape, q)
+        with np.errstate(all="ignore"):
+            found = 0.5 * np.asarray(closed(same, same, np.zeros(gap.shape), gap))
+        left = (gap > 1.0) | (gap == 0.0) | ~np.isfinite(found)
+        value[~left] = found[~left]
+        error[~left] = CLOSED_ERROR * np.abs(found[~left]) + 5e-324
+        far = np.flatnonzero(gap > 1.0)  # nothing cancels there
+        top, k = moments(phi).square(q), kernel(phi, q, q, 1.0 - gap[far])
+        plain, off = top.value - k.value, top.error + k.error
+        good = (k.status == Status.OK) & (off <= _PLAIN * np.abs(plain))
+        value[far[good]], error[far[good]], left[far[good]] = plain[good], off[good], False
+    elif _compiles(phi, q, gap.size):
+        compiled, steep = kernel_map(phi, q), moments(phi).derivative_square(q)
+        value = q * gap * compiled.average(angle(gap))
+        error = q * gap * compiled.error * float(steep.value) + 4.0 * EPS * np.abs(value)
+        left[:] = False
+    for i in np.flatnonzero(left):
+        one = kernel_drop(phi, q, float(gap[i]))
+        value[i], error[i], status[i] = one.value, one.error, int(one.status)
+    return value.reshape(shape), error.reshape(shape), status.reshape(shape)
+
+
+def _compiles(phi: AbstractActivation, q: float, n: int) -> bool:
+    """Whether n drops cost more than the compiled map, and it has their digits."""
+    if n < MANY or moments(phi).has_jumps:
+        return False
+    if compiles_at_rounding(phi, q):
+        return True
+    return n >= _VERY_MANY and kernel_map(phi, q).error <= _PLAIN
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ _BLIND = 1e-6  # closer to c = 1 a closed form cannot see 1 - c
 _MAX_HALVINGS = 24  # of the angle: R can be as narrow as 1 over the width of the activation
 _MAX_PIECES = 80
 _NARROWEST = 1.0 / 16.0  # of a patch, in octaves of q
+_USUAL = (-12, 5)  # octaves of q, up to 32
 _KEPT = 256  # patches: some 6 MB, 90 MB if all had the most pieces
 
 
@@ -94,9 +95,11 @@ def _flow(phi: AbstractActivation, low: int, high: int) -> SlopeFlow:
 
 
 def _neighbours(octave: int) -> tuple[int, int]:
-    """Octaves that share a flow: many below q = 1, where all is smooth, four each above it."""
-    size = 12 if octave < 0 else 4
-    low = octave - octave % size
+    """Octaves that share a flow: those of usual diagrams all, twelve below them, four above."""
+    if _USUAL[0] <= octave < _USUAL[1]:
+        return _USUAL
+    start, size = (_USUAL[0], 12) if octave < _USUAL[0] else (_USUAL[1], 4)
+    low = octave - (octave - start) % size
     return low, low + size
 
 
@@ -207,7 +210,7 @@ class _Fit:
             for i in np.flatnonzero(rest):
                 found = slope_at(self._phi, float(q[i]), float(gap[i]))
                 r[i], own[i] = found.value, found.error
-            self._blame(float(own.max() / np.abs(r).max()))
+            self._blame(float(own.max()) / (float(np.abs(r).max()) or 1.0))
         elif rest.any():
             v = (q * gap)[rest]
             r[rest] = self._used.kernel((q * np.cos(theta))[rest], v)

@@ -16,27 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, ActivationLike, activation
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, cost, result
-from chione.gaussian import Table
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, cost, result
+from chione.base.rounded import Bounds
+from chione.base.words import Coded, coded, few_words
 from chione.theory.meanfield.correlation_fixed_point import correlation_fixed_point
-from chione.theory.meanfield.depth_scale import scale_of_correlations, scale_of_lengths
-from chione.theory.meanfield.large_lengths import large_length_slopes
+from chione.theory.meanfield.depth_scale import scale_of_correlations
+from chione.theory.meanfield.diagram_cells import Cells, Codes, Values
 from chione.theory.meanfield.length_map import LengthMap, mean_square, variance
-from chione.theory.meanfield.phase import CHAOTIC, DIVERGENT, NO_POINT, phase_of
-from chione.theory.meanfield.root_error import error_of_length
+from chione.theory.meanfield.phase import CHAOTIC, PHASES
 from chione.theory.meanfield.stable_lengths import LengthSolver
 from chione.theory.moments.moments import moments
-from chione.theory.moments.scale_free import zero_slope
 
 FIELDS = ("q_star", "chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
 _LARGEST = 1e9  # beyond, tables of correlations are lost in rounding
-_CELL_SECONDS = 4e-5  # a point: 1e-5 s (tanh) to 4e-5 s (hardtanh) measured on 200 x 150 points
-_CELL_BYTES = 400.0  # fourteen fields, words for the phase, and what is on the way
+_CELL_SECONDS = 4e-6  # a point: 1e-6 s (tanh) to 3.6e-6 s (siren) measured on 400 x 400 points
+_CELL_BYTES = 100.0  # seven fields in 8 bytes, six errors in 4, three codes, and what is on the way
 _CELLS = 1 << 16  # at a time: some ten working arrays of half a megabyte each
 
 Words = NDArray[np.str_]
-Codes = NDArray[np.int8]
-Values = tuple[Array, Array]  # value, error
 
 
 @result
@@ -63,13 +60,14 @@ class PhaseDiagram(AbstractResult):
     xi_q, xi_c : ndarray
         Depth scales in layers; NaN where decay is not exponential.
     phase : ndarray of str
-        "ordered", "critical", "chaotic", "divergent" or "none".
+        "ordered", "critical", "chaotic", "divergent" or "none"; read-only, made when asked for.
     status : ndarray of int8
         :class:`~chione.base.Status` of q*: ``OK``, ``CONTINUUM``, ``DIVERGENT`` or ``NONE``.
     reached : ndarray of bool
         False where lengths that start at the input do not get to q*.
     errors : dict of str to ndarray
-        Estimated absolute error of each field of numbers.
+        Estimated absolute error of each field of numbers: float32, rounded upwards, where its
+        range is enough.
     """
 
     axes = (
@@ -88,10 +86,10 @@ class PhaseDiagram(AbstractResult):
     one_minus_c_star: Array
     xi_q: Array
     xi_c: Array
-    phase: Words
+    phase: Words = few_words()
     status: Codes
     reached: NDArray[np.bool_]
-    errors: dict[str, Array]
+    errors: dict[str, NDArray[np.floating[Any]]]
 
 
 @cost.ends
@@ -148,26 +146,43 @@ def phase_diagram(
         fits=f"{cells_allowed} points fit",
         effort=effort,
     )
-    fields = {name: np.full(shape, np.nan) for name in FIELDS}
-    errors = {name: np.full(shape, np.nan) for name in FIELDS}
-    status, reached = np.empty(shape, dtype=np.int8), np.empty(shape, dtype=bool)
-    phase = np.empty(shape, dtype="<U9")
+    fields = {name: np.empty(shape) for name in FIELDS}
+    errors = {name: Bounds(shape) for name in FIELDS if name != "one_minus_c_star"}
+    status, reached = np.empty(shape, np.int8), np.empty(shape, np.bool_)
+    phase = np.empty(shape, np.int8)
     solve = LengthSolver(LengthMap(moments(act), w**2, b**2), q0)
     width = max(1, _CELLS // b.size)
-    for start in range(0, w.size, width):
-        part = np.s_[:, start : start + width]
-        w2 = w[start : start + width] ** 2
+    blocks = [np.s_[:, start : start + width] for start in range(0, w.size, width)]
+    for part in blocks:
+        w2 = w[part[1]] ** 2
         lengths = solve(w2)
         status[part], reached[part] = lengths.status, lengths.reached
-        cells = _Cells(act, np.broadcast_to(w2, lengths.q.shape), lengths.q, lengths.status)
-        for name, (value, error) in cells.susceptibilities().items():
-            fields[name][part] = value
-            errors[name][part] = error
+        cells = Cells(act, np.broadcast_to(w2, lengths.q.shape), lengths.q, lengths.status)
+        _fill(part, cells.susceptibilities(), fields, errors)
         phase[part] = cells.phase
-    _correlations(act, w**2, fields, errors, phase)
+    chaotic = phase == PHASES.index(CHAOTIC)
+    many = int(np.count_nonzero(chaotic))
+    for part in blocks:
+        q, chi = (
+            Estimate(fields[n][part], errors[n].array[part].astype(np.float64), 0)
+            for n in ("q_star", "chi_perp")
+        )
+        found = _correlations(act, w[part[1]] ** 2, q, chi, chaotic[part], many)
+        _fill(part, found, fields, errors)
+    bounds = {name: e.array for name, e in errors.items()}
+    bounds["one_minus_c_star"] = bounds["c_star"]  # c* is 1 less a number
+    words: Any = Coded(phase, PHASES)
     return PhaseDiagram(
-        act, w, b, **fields, phase=phase, status=status, reached=reached, errors=errors
-    )
+        act, w, b, **fields, phase=words, status=status, reached=reached,
+        errors={name: bounds[name] for name in FIELDS},
+    )  # fmt: skip
+
+
+def shares(diagram: PhaseDiagram) -> dict[str, float]:
+    """The part of all cells in each phase that there is."""
+    words = coded(diagram, "phase")
+    all_shares = {word: words.share(word) for word in sorted(words.words)}
+    return {word: part for word, part in all_shares.items() if part > 0.0}
 
 
 def _axis(name: str, x: Any) -> Array:
@@ -188,111 +203,31 @@ def _axis(name: str, x: Any) -> Array:
     return a
 
 
-class _Cells:
-    """Susceptibilities and phases of a block of cells whose lengths are known."""
-
-    def __init__(self, act: AbstractActivation, w2: Array, q: Array, status: Codes) -> None:
-        self._act, self._m = act, moments(act)
-        self._w2, self._q, self._status = w2, q, status
-        self.phase: Words = np.full(q.shape, NO_POINT, dtype="<U9")
-        self.phase[status == Status.DIVERGENT] = DIVERGENT
-
-    def susceptibilities(self) -> dict[str, Values]:
-        """q*, both chi and xi_q with their errors; sets the phase."""
-        q, shape = self._q, self._q.shape
-        parallel, perp, q_error = (np.full(shape, np.nan) for _ in range(3))
-        parallel_error, perp_error = np.full(shape, np.nan), np.full(shape, np.nan)
-        inside = q > 0.0
-        x, w2 = q[inside], self._w2[inside]
-        continuum = self._status[inside] == Status.CONTINUUM
-        if x.size:
-            m = self._m
-            parallel[inside], own, bend = _lookup(m.slope_table, x, w2)
-            held = w2 * m.square_table(x)
-            length_error = _share(held, m.square_table.error(x)) + 3.0 * EPS * x
-            length_error += _log_rounding(x) * x * np.abs(parallel[inside])
-            # Newton leaves no more of V(q) - q than rounding
-            of_q = error_of_length(x, x, length_error, parallel[inside], own, bend)
-            of_q = np.where(continuum, 4.0 * EPS * x, of_q)
-            q_error[inside], parallel_error[inside] = of_q, own + bend * of_q
-            if not m.has_jumps:
-                perp[inside], own, bend = _lookup(m.derivative_table, x, w2)
-                perp_error[inside] = own + bend * of_q
-        zero = q == 0.0
-        if zero.any():
-            slope = np.array([zero_slope(self._act, float(w2)) for w2 in self._w2[zero]])
-            parallel[zero] = perp[zero] = slope
-            parallel_error[zero] = perp_error[zero] = 4.0 * EPS * slope
-            q_error[zero] = 0.0
-        still = self._w2 == 0.0  # a constant map, also where E phi^2 is infinite
-        for part in (parallel, perp, parallel_error, perp_error):
-            part[still] = 0.0
-        q_error[still] = EPS * q[still]
-        lost = self._status == Status.DIVERGENT
-        if lost.any():  # what both tend to while lengths grow, where that exists
-            for limit, value, error in zip(
-                large_length_slopes(self._act, 1.0),
-                (parallel, perp),
-                (parallel_error, perp_error),
-                strict=True,
-            ):
-                value[lost] = self._w2[lost] * limit.value
-                error[lost] = self._w2[lost] * limit.error + 2.0 * EPS * np.abs(value[lost])
-        chi = Estimate(perp, perp_error, self._status_of_chi(perp))
-        known = np.isfinite(self._q)
-        self.phase[known] = phase_of(chi)[known]
-        along_q = Estimate(parallel, parallel_error, 0)
-        scale = scale_of_lengths(self._act, Estimate(q, q_error, 0), along_q, self._w2)
-        return {
-            "q_star": (q, q_error),
-            "chi_parallel": (parallel, parallel_error),
-            "chi_perp": (perp, perp_error),
-            "xi_q": (scale.value, scale.error),
-        }
-
-    def _status_of_chi(self, perp: Array) -> Codes:
-        """Why chi_perp has no value, where it has none."""
-        status = np.zeros(perp.shape, dtype=np.int8)
-        none = np.flatnonzero(np.isnan(perp) & (self._q > 0.0))
-        if none.size:  # all of one activation for one reason
-            why = self._m.derivative_square(float(self._q.flat[none[0]])).status
-            status.flat[none] = why
-        return status
-
-
-def _lookup(table: Table, q: Array, w2: Array) -> tuple[Array, Array, Array]:
-    """sigma_w^2 times a table: value, error, and size of the slope in q."""
-    value, slope = table.with_slope(q)
-    value = w2 * value
-    bend = np.abs(w2 * slope)
-    error = _share(np.abs(value), table.error(q) + 3.0 * EPS) + _log_rounding(q) * q * bend
-    return value, error, bend
-
-
-def _share(value: Array, relative: Array) -> Array:
-    """Absolute error; a value that has underflowed has none to speak of."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(value == 0.0, 0.0, value * relative))
-
-
-def _log_rounding(q: Array) -> Array:
-    """Relative error of q where it is looked up by a rounded logarithm."""
-    return np.asarray(EPS * np.abs(np.log(q)))
+def _fill(
+    part: tuple[slice, slice],
+    found: dict[str, Values],
+    fields: dict[str, Array],
+    errors: dict[str, Bounds],
+) -> None:
+    """Values and errors of a block of cells."""
+    for name, (value, error) in found.items():
+        fields[name][part] = value
+        if name in errors:
+            errors[name].put(part, error)
 
 
 def _correlations(
     act: AbstractActivation,
     w2: Array,
-    fields: dict[str, Array],
-    errors: dict[str, Array],
-    phase: Words,
-) -> None:
-    """Fill in c*, 1 - c* and xi_c of all cells."""
-    q, chi = (Estimate(fields[n], errors[n], 0) for n in ("q_star", "chi_perp"))
-    infinite = (phase == CHAOTIC) & np.isnan(chi.value)
+    q: Estimate,
+    chi: Estimate,
+    chaotic: NDArray[np.bool_],
+    together: int,
+) -> dict[str, Values]:
+    """c*, 1 - c* and xi_c of a block of cells."""
+    infinite = chaotic & np.isnan(chi.value)
     chi = Estimate(chi.value, chi.error, np.where(infinite, Status.INFINITE, chi.status))
-    pair = correlation_fixed_point(act, q, chi, w2, chaotic=phase == CHAOTIC)
+    pair = correlation_fixed_point(act, q, chi, w2, chaotic=chaotic, together=together)
     scale = scale_of_correlations(act, q, pair.one_minus_c, pair.slope, w2)
     named = (("c_star", pair.c), ("one_minus_c_star", pair.one_minus_c), ("xi_c", scale))
-    for name, found in named:
-        fields[name][:], errors[name][:] = found.value, found.error
+    return {name: (found.value, found.error) for name, found in named}

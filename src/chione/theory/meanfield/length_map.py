@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -125,7 +126,7 @@ class LengthMap(AbstractLengthMap):
         r"""The scan's q and :math:`E\,\phi^2` there, and whether it is resolved up to the end."""
         w2, b2 = np.atleast_1d(self.w2), np.atleast_1d(self.b2)
         grid = growth_profile(self.moments.phi).grid(w2, b2)
-        square = resolved(self.moments.square, grid)
+        square = _on_grid(self.moments, grid.tobytes())
         known = square.value.size
         return grid[:known], square, known == grid.size
 
@@ -151,6 +152,15 @@ def carried(layer: AbstractLengthMap, q: Estimate) -> Estimate:
 def moved(after: Estimate, slope: Estimate, q: Estimate) -> Estimate:
     """V(q), found at the value of `q`, with what the error of `q` makes of it."""
     return Estimate(after.value, after.error + abs(slope.value) * q.error, after.status)
+
+
+@lru_cache(maxsize=64)
+def _on_grid(m: Moments, grid: bytes) -> Estimate:
+    """E phi^2 on a grid, kept: sigmas of one magnitude have the same one."""
+    square = resolved(m.square, np.frombuffer(grid))
+    for x in (square.value, square.error, square.status):
+        x.setflags(write=False)  # one for all callers
+    return square
 
 
 def resolved(f: Callable[[Array], Estimate], grid: Array) -> Estimate:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, AbstractResult, Estimate, Status, cost, missing, result
@@ -31,6 +32,8 @@ from chione.theory.meanfield.power_laws import PowerLaw, correlation_power_law, 
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 DIVERGENT, NO_POINT = "divergent", "none"
+PHASES = (ORDERED, CRITICAL, CHAOTIC, DIVERGENT, NO_POINT)
+"""All words for a phase; diagrams store their places in this list."""
 
 
 @result
@@ -175,11 +178,17 @@ def mean_field(
 
 def phase_of(chi: Estimate) -> Any:
     """The word for chi_perp, of one point or of many: "ordered", "critical" or "chaotic"."""
+    words = np.array(PHASES)[phase_codes(chi)]
+    return words if words.ndim else str(words)
+
+
+def phase_codes(chi: Estimate) -> NDArray[np.int8]:
+    """The same as places in :data:`PHASES`."""
     chaotic = np.asarray(chi.status) == Status.INFINITE
     critical = ~chaotic & is_critical(chi)
     ordered = ~chaotic & ~critical & np.less(chi.value, 1.0)
-    words = np.select([ordered, critical], [ORDERED, CRITICAL], CHAOTIC)
-    return words if words.ndim else str(words)
+    # places 0 and 1, else 2
+    return np.asarray(np.where(ordered, 0, np.where(critical, 1, 2)), np.int8)
 
 
 def _beyond(points: FixedPoints, sigma_w: float, sigma_b: float, q0: float) -> str:

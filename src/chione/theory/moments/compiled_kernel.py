@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import EPS, Array
+from chione.base import EPS, Array, ConvergenceError
 from chione.base import chebyshev as kit
 from chione.gaussian.panels import NODES, WEIGHTS
 from chione.theory.moments.kernel_drop import slope_expansion
+from chione.theory.moments.layer_map import LayerMap, layer_map_at
 from chione.theory.moments.moments import moments
 from chione.theory.moments.pair_kernels import slope_at
 
@@ -31,6 +32,7 @@ _END = (
     0.4  # of the angle: beyond it the Hermite series, cos(0.4)^320 < 1e-11 of its tail, is enough
 )
 _MAX_PIECES = 200
+_SAMPLED = 2e-13  # error of R relative to E phi'^2 up to which the layer's map gives samples
 
 
 class KernelMap:
@@ -51,16 +53,16 @@ class KernelMap:
     Notes
     -----
     Where phi jumps, R has the singularity :math:`1 / \sin\theta` at both ends; it is R sin(theta)
-    that is compiled then. Samples come from the closed form, from the Hermite series
-    :math:`R = \sum_k (k / q)\,c_k^2\,c^{k-1}` where the truncated part is below rounding, and
-    from two-dimensional quadrature otherwise.
+    that is compiled then. Samples come from the closed form, from the map of the layer
+    (:mod:`~chione.theory.moments.layer_map`) where it holds to rounding, and from two-dimensional
+    quadrature otherwise.
     """
 
     def __init__(self, phi: AbstractActivation, q: float) -> None:
         self.phi, self.q = phi, q
         self._jumps = moments(phi).has_jumps
         self._closed = phi.closed_forms.derivative_kernel is not None
-        self._series = None if self._closed else slope_expansion(phi, q)
+        self._layer = None if self._closed else _layer(phi, q)
         self._sample_error = 0.0
         self._edges, self._slope = self._fit()
         self._average = self._resolve_average()
@@ -117,14 +119,15 @@ class KernelMap:
         c = np.cos(theta)
         weight = np.sin(theta) if self._jumps else np.ones_like(theta)
         out = np.empty_like(theta)
-        by_series = np.zeros(theta.shape, dtype=bool)
-        if self._series is not None and not self._jumps:
-            series = self._series.kernel(c)
-            scale = float(self._series.coefficients @ self._series.coefficients) or 1.0
-            by_series = series.error <= 1e-13 * scale
-            out[by_series] = series.value[by_series]
-            self._note(series.error[by_series] / scale)
-        for i in np.flatnonzero(~by_series):
+        known = np.zeros(theta.shape, dtype=bool)
+        if self._layer is not None and not self._jumps:
+            gap = 2.0 * np.minimum(np.sin(0.5 * theta), np.cos(0.5 * theta)) ** 2  # 1 - |c|
+            error = self._layer.errors(gap)[1]  # relative to E phi'^2
+            known = error <= _SAMPLED
+            slope = self._layer.slope(self.q, self.q, gap[known], np.sign(c[known]))
+            out[known] = slope
+            self._note(error[known])
+        for i in np.flatnonzero(~known):
             gap, plus = 2.0 * np.sin(0.5 * theta[i]) ** 2, 2.0 * np.cos(0.5 * theta[i]) ** 2
             one = slope_at(self.phi, self.q, float(gap), float(plus))
             out[i] = one.value * weight[i]
@@ -190,6 +193,22 @@ class KernelMap:
         if not self._jumps:
             values = values * np.sin(nodes)
         return np.asarray((values @ WEIGHTS) * half)
+
+
+def _layer(phi: AbstractActivation, q: float) -> LayerMap | None:
+    """The layer's map at one length, where there is one."""
+    try:
+        return layer_map_at(phi, (q,))
+    except ConvergenceError:
+        return None
+
+
+def compiles_at_rounding(phi: AbstractActivation, q: float) -> bool:
+    """Whether the layer's map holds to rounding at all angles, so that no integral is left."""
+    if moments(phi).has_jumps:
+        return False
+    layer = _layer(phi, q)
+    return layer is not None and float(layer.errors(0.0)[1]) <= _SAMPLED
 
 
 def compiles_quickly(phi: AbstractActivation, q: float) -> bool:

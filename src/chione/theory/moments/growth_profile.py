@@ -29,6 +29,7 @@ _TAIL = 400  # octaves of q from which the power at infinity is read
 _LINEAR = 1.5e-3  # of that power: sampling x sin x leaves 2e-4, x log x is 4e-3 from 1
 _BENT = 0.3  # of log2 phi'^2: a slope has left the power it follows towards an end
 _FINE = 8  # an octave: E phi^2 has no feature narrower than about one octave of q
+_ASIDE = 1.0 / 3.0  # of an octave: no point of a scan is a round number, as fixed points often are
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,18 @@ class GrowthProfile:
         return float(first), float(max(last, 4.0 * first))
 
     def grid(self, w2: Array, b2: Array) -> Array:
-        """Values of q, eight an octave, between which all fixed points above zero lie."""
+        """Values of q, eight an octave, between which all fixed points above zero lie.
+
+        They begin and end at octaves of :data:`_ASIDE`, so that many pairs of variances share
+        them.
+        """
         ends = self.crossings(w2, b2)
         if ends is None:
             return np.empty(0)
-        n = int(np.ceil((np.log2(ends[1]) - np.log2(ends[0])) * _FINE)) + 1
-        return np.geomspace(*ends, n)
+        low, high = np.log2(ends) - _ASIDE
+        low, high = np.floor(low), np.ceil(high)
+        n = int((high - low) * _FINE) + 1
+        return np.asarray(np.exp2(_ASIDE + np.linspace(low, high, n)))
 
     def log2_ratio(self, w2: float, b2: float) -> Array:
         """log2 of V(q) / q."""

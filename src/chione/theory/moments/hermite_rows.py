@@ -10,20 +10,24 @@ the coefficients are one matrix product. Only the panels in which phi has a kink
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError, cost
-from chione.gaussian.hermite import hermite_functions
 from chione.gaussian.panels import NODES, WEIGHTS
+
+Index = NDArray[np.intp]
 
 _REACHES = (13.0, 14.5, 18.0, 26.0, 40.0)  # standard deviations; exp(-13^2 / 4) is 4e-19
 _BEYOND = np.linspace(0.0, 6.0, 49)  # where it is seen whether a reach holds all of phi
 _TURNS = 9.0  # of psi_n in a panel: sixteen Gauss nodes hold what turns by 9 radians to 1e-17
 _WIDEST = 0.8
 _RESOLVED = 1e-11  # last two Legendre coefficients of phi in a panel; the rule errs by the square
+_NOTHING = 1e-16  # of the whole: what a panel at a singularity may be off by
 _MAX_LEVELS = 40
 _MOST = 6_000  # nodes in all
 _FINEST = 1e-13  # narrowest panel in standard deviations
@@ -41,7 +45,7 @@ _LAST: Array = np.stack(
 
 @dataclass(frozen=True)
 class Grid:
-    r"""Panels of z that resolve phi at every length of a range, and psi_n at their nodes.
+    r"""Panels of z that resolve phi and the first psi_n at every length of a range.
 
     Parameters
     ----------
@@ -49,14 +53,14 @@ class Grid:
         Increasing; zero is one of them.
     nodes, weights : ndarray, shape (16 P,)
         Nodes, and weights that hold :math:`e^{-z^2/4} / \sqrt{2\pi}`.
-    psi : ndarray, shape (n, 16 P)
-        Hermite functions.
+    n : int
+        Number of the functions psi_n.
     """
 
     edges: Array
     nodes: Array
     weights: Array
-    psi: Array
+    n: int
 
 
 def grid(phi: AbstractActivation, q: Array, n: int) -> Grid:
@@ -79,7 +83,7 @@ def grid(phi: AbstractActivation, q: Array, n: int) -> Grid:
         cost.tick()
         rest, size = _rest(phi, q, low, high)
         scale = max(scale, size)
-        fine = rest <= _RESOLVED * scale
+        fine = (rest <= _RESOLVED * scale) | (rest * (high - low) <= _NOTHING * scale)
         done.append((low[fine], high[fine]))
         if fine.all():
             break
@@ -92,7 +96,7 @@ def grid(phi: AbstractActivation, q: Array, n: int) -> Grid:
     starts = np.sort(np.concatenate([a for a, _ in done]))
     edges = np.append(starts, max(float(b.max(initial=-np.inf)) for _, b in done))
     nodes, weights = _laid(edges[:-1], edges[1:])
-    return Grid(edges, nodes, weights, hermite_functions(nodes, n))
+    return Grid(edges, nodes, weights, n)
 
 
 def _reach(phi: AbstractActivation, q: Array) -> float:
@@ -138,7 +142,7 @@ def _rest(phi: AbstractActivation, q: Array, low: Array, high: Array) -> tuple[A
         last = np.abs(value @ _LAST).max(axis=2)
         for k in phi.kinks:
             at = (k / root)[:, None]
-            last[(low <= at) & (at <= high)] = 0.0
+            last[(low < at) & (at < high)] = 0.0
         with np.errstate(invalid="ignore"):
             last = np.where(size[:, None] > 0.0, last / size[:, None], 0.0)
         rest = np.maximum(rest, last.max(axis=0))
@@ -148,16 +152,41 @@ def _rest(phi: AbstractActivation, q: Array, low: Array, high: Array) -> tuple[A
 def coefficients(phi: AbstractActivation, at: Grid, q: Array) -> Array:
     """The coefficients at each length, (len(q), n)."""
     root = np.sqrt(q)
-    out = np.empty((len(q), len(at.psi)))
+    out, size = np.empty((len(q), at.n)), np.empty(len(q))
+    values = np.empty((len(q), len(at.nodes)))
     step = max(1, _BLOCK // len(at.nodes))
     for start in range(0, len(q), step):
         part = slice(start, start + step)
         value = phi.value((root[part, None] * at.nodes).ravel()).reshape(-1, len(at.nodes))
-        value = value * at.weights
-        _silence_kinks(phi, at, root[part], value)
-        out[part] = value @ at.psi.T
-    _add_kinks(phi, at, root, out)
+        size[part] = np.abs(value * np.exp(-0.25 * at.nodes**2)).max(axis=1)
+        values[part] = value * at.weights
+        _silence_kinks(phi, at, root[part], values[part])
+    for first, psi in _hermite_blocks(at.nodes, at.n):
+        out[:, first : first + len(psi)] = values @ psi.T
+    _add_kinks(phi, at, root, size, out)
     return out
+
+
+def _hermite_blocks(z: Array, n: int) -> Iterator[tuple[int, Array]]:
+    """The first n Hermite functions, some rows at a time, each with the number of the first.
+
+    All of them would be a hundred megabytes; a few rows stay in the cache.
+    """
+    rows = max(2, _BLOCK // len(z))
+    before, psi = np.zeros_like(z), np.asarray(np.exp(-0.25 * z * z))
+    block = np.empty((rows, len(z)))
+    roots = np.sqrt(np.arange(n + 1.0)).tolist()
+    held = np.empty_like(z)
+    for k in range(n):
+        place = k % rows
+        block[place] = psi
+        if place == rows - 1 or k == n - 1:
+            yield k - place, block[: place + 1]
+        np.multiply(z, psi, out=held)  # psi_(k+1) = (z psi_k - sqrt(k) psi_(k-1)) / sqrt(k + 1)
+        before *= roots[k]
+        held -= before
+        held /= roots[k + 1]
+        before, psi, held = psi, held, before
 
 
 def _kinked(phi: AbstractActivation, at: Grid, root: float) -> tuple[Array, Array]:
@@ -177,24 +206,50 @@ def _silence_kinks(phi: AbstractActivation, at: Grid, root: Array, value: Array)
         panels[i, _kinked(phi, at, float(r))[1]] = 0.0
 
 
-def _add_kinks(phi: AbstractActivation, at: Grid, root: Array, out: Array) -> None:
+def _add_kinks(phi: AbstractActivation, at: Grid, root: Array, size: Array, out: Array) -> None:
     """Add what panels with a kink hold, cut at their kinks, to coefficients (len(root), n)."""
-    low, high, owner = [], [], []
+    lows, highs, owners = [], [], []
     for i, r in enumerate(root if phi.kinks else ()):
         places, panel = _kinked(phi, at, float(r))
         for p in np.unique(panel):
             cuts = np.concatenate([[at.edges[p]], places[panel == p], [at.edges[p + 1]]])
-            low.append(cuts[:-1])
-            high.append(cuts[1:])
-            owner.append(np.full(len(cuts) - 1, i))
-    if not low:
+            lows.append(cuts[:-1])
+            highs.append(cuts[1:])
+            owners.append(np.full(len(cuts) - 1, i))
+    if not lows:
         return
-    owners = np.repeat(np.concatenate(owner), len(NODES))
-    z, weights = _laid(np.concatenate(low), np.concatenate(high))
-    weights = weights * phi.value(root[owners] * z)
-    starts = np.flatnonzero(np.diff(owners, prepend=-1))
-    where = owners[starts]
+    pieces = np.concatenate(lows), np.concatenate(highs), np.concatenate(owners)
+    low, high, owner = _resolved(phi, root, size, *pieces)
+    place = np.repeat(owner, len(NODES))
+    z, weights = _laid(low, high)
+    weights = weights * phi.value(root[place] * z)
+    starts = np.flatnonzero(np.diff(place, prepend=-1))
+    where = place[starts]
     before, psi = np.zeros_like(z), np.exp(-0.25 * z * z) * weights
     for k in range(out.shape[1]):
         out[where, k] += np.add.reduceat(psi, starts)
         before, psi = psi, (z * psi - np.sqrt(k) * before) / np.sqrt(k + 1.0)
+
+
+def _resolved(
+    phi: AbstractActivation, root: Array, size: Array, low: Array, high: Array, owner: Index
+) -> tuple[Array, Array, Index]:
+    """Pieces next to kinks, halved until they resolve phi, in the order of their lengths."""
+    done: list[tuple[Array, Array, Index]] = []
+    for level in range(_MAX_LEVELS + 1):
+        z = 0.5 * (low + high)[:, None] + 0.5 * (high - low)[:, None] * NODES
+        value = phi.value((root[owner][:, None] * z).ravel()).reshape(z.shape)
+        last = np.abs((value * np.exp(-0.25 * z * z)) @ _LAST).max(axis=1)
+        fine = (last <= _RESOLVED * size[owner]) | (last * (high - low) <= _NOTHING * size[owner])
+        done.append((low[fine], high[fine], owner[fine]))
+        if fine.all():
+            break
+        if level == _MAX_LEVELS:
+            raise ConvergenceError(f"{phi} is too rough next to its kinks for Hermite coefficients")
+        low, high, owner = low[~fine], high[~fine], owner[~fine]
+        middle = 0.5 * (low + high)
+        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        owner = np.concatenate([owner, owner])
+    low, high, owner = (np.concatenate(x) for x in zip(*done, strict=True))
+    order = np.argsort(owner, kind="stable")
+    return low[order], high[order], owner[order]

@@ -13,14 +13,13 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Estimate, Status
 from chione.gaussian import HermiteExpansion, hermite_expansion
 from chione.gaussian.panels import NODES, WEIGHTS
-from chione.theory.moments.map_drop import quick_drop
+from chione.theory.moments.map_drop import plain_drop, quick_drop
 from chione.theory.moments.moments import CLOSED_ERROR, moments
 from chione.theory.moments.near_drop import near_drop
-from chione.theory.moments.pair_kernels import kernel, kernel_at, slope_at
+from chione.theory.moments.pair_kernels import kernel, slope_at
 
 N_HERMITE = 320
 _GOOD = 1e-10  # relative error at which a plain difference needs no better rule
-_CURVE = 1e-11  # relative error of a drop that a curve is made of
 _PARTS = ("value", "error")
 _SHORT = 1e-8  # a step below c = 1 over which R is a straight line for all but narrow features
 
@@ -35,7 +34,7 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         if np.isfinite(twice):
             return Estimate(0.5 * twice, CLOSED_ERROR * 0.5 * abs(twice) + 5e-324, Status.OK)
     if gap > 0.3:  # nothing cancels any more, unless a constant outweighs the rest of phi
-        plain = _plain_drop(phi, q, gap)
+        plain = plain_drop(phi, q, gap)
         if plain.error <= 1e-12 * plain.value or not _is_mostly_constant(phi, q):
             return plain
         other = _drop_by_rules(phi, q, gap, plain.error) if phi.kinks else _series_drop(phi, q, gap)
@@ -57,7 +56,7 @@ def kernel_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
         if pinched.error <= 1e-11 * pinched.value:
             return pinched
     # R may be narrower next to c = 1 than any rule resolves: the plain difference is the judge
-    plain = _plain_drop(phi, q, gap)
+    plain = plain_drop(phi, q, gap)
     if plain.error <= 1e-11 * plain.value:
         return plain
     found = _drop_by_rules(phi, q, gap, plain.error)
@@ -130,13 +129,6 @@ def _graded_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     return Estimate(value, (CLOSED_ERROR + 16.0 * EPS) * abs(value), Status.OK)
 
 
-def _plain_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
-    """K(1) - K(c) as it stands."""
-    top, rest = moments(phi).square(q), kernel_at(phi, q, gap)
-    error = top.error + rest.error
-    return Estimate(top.value - rest.value, error, max(top.status, rest.status))
-
-
 @lru_cache(maxsize=512)
 def slope_expansion(phi: AbstractActivation, q: float) -> HermiteExpansion:
     """Hermite coefficients of phi' at variance q."""
@@ -149,17 +141,10 @@ def drop_for_curves(phi: AbstractActivation, q: float, gap: float) -> Estimate:
     The error is that of the rule that was used; where no rule follows the activation it is as
     large as the value itself.
     """
-    if phi.closed_forms.derivative_kernel is None:
-        near = near_drop(phi, q, gap)
-        if near is not None:
-            return near
-        sharp = quick_drop(phi, q, gap) if gap > 0.0 else None
+    if phi.closed_forms.derivative_kernel is None and gap > 0.0:
+        sharp = quick_drop(phi, q, gap)
         if sharp is not None:
             return sharp
-        if not phi.kinks and gap > 0.0:  # a series of its own at each length would cost more
-            plain = _plain_drop(phi, q, gap)
-            if plain.error <= _CURVE * plain.value:
-                return plain
     # a slope that is not square integrable leaves no other way, whatever the gap
     singular = phi.kinks and moments(phi).derivative_square(q).status == Status.INFINITE
     singular = singular and not moments(phi).has_jumps

@@ -80,6 +80,15 @@ class KinkPart:
                 out[m] += one * turned if side < 0.0 else one
         return out
 
+    def size(self, q: Array) -> Array:
+        """Sum of the root mean squares of all terms, whatever they cancel, (len(q),)."""
+        root, total = np.sqrt(q), np.zeros(len(q))
+        for k, side, factors in zip(self.places, self.sides, self.weights, strict=True):
+            upper = _upper(side * k / root, 2 * self.order)
+            for m in np.flatnonzero(factors).tolist():
+                total += np.abs(factors[m]) * root**m * np.sqrt(np.maximum(upper[2 * m], 0.0))
+        return total
+
     def moments(self, q1: Array, q2: Array, gap: Array, sign: Array) -> tuple[Array, Array]:
         r"""E p p and its derivative with respect to c; all of one shape, `gap` above zero."""
         value, slope = np.zeros_like(gap), np.zeros_like(gap)
@@ -99,12 +108,18 @@ class KinkPart:
         return value, slope
 
 
+def _upper(a: Array, m: int) -> list[Array]:
+    """E (z - a)_+^k for k up to m."""
+    upper = [np.asarray(ndtr(-a)), density(a) - a * ndtr(-a)]
+    for k in range(1, m):
+        upper.append(-a * upper[k] + k * upper[k - 1])
+    return upper
+
+
 def _power(a: Array, he: Array, m: int, n: int) -> Array:
     """Hermite coefficients of (z - a)_+^m."""
     out = np.zeros((len(a), n))
-    upper = [np.asarray(ndtr(-a)), density(a) - a * ndtr(-a)]  # E (z - a)_+^k
-    for k in range(1, m):
-        upper.append(-a * upper[k] + k * upper[k - 1])
+    upper = _upper(a, m)
     for i in range(min(m + 1, n)):
         size = math.factorial(m) / math.sqrt(math.factorial(i)) / math.factorial(m - i)
         out[:, i] = size * upper[m - i]

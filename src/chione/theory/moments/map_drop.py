@@ -22,7 +22,9 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError, CostError, Estimate, Status
 from chione.theory.moments.layer_map import LayerMap, layer_map
-from chione.theory.moments.moments import moments
+from chione.theory.moments.moments import jump_error, moments
+from chione.theory.moments.near_drop import near_drop
+from chione.theory.moments.pair_kernels import kernel_at
 from chione.theory.moments.row_table import RowTable, row_table
 
 FEW, _MOST = 192, 1408  # coefficients
@@ -33,12 +35,27 @@ SHARP = 1e-12
 """Relative error up to which these drops are used."""
 _RULES = (16, 24)  # nodes of the two rules in the angle
 _LARGEST_GAP = 0.5
+_WIDE = 0.01  # 1 - c from which on a double integral may be sharp
+_CLOSE, _APART = 1e-26, 100.0  # 1 - c, and deviations between two kinks
 
 
 def quick_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
-    """K(1) - K(c) by whichever way is quick and sharp; None where neither is."""
-    found = series_drop(phi, q, gap)
+    """K(1) - K(c) by whichever way is quick and sharp; None where none is."""
+    found = None if phi.kinks else series_drop(phi, q, gap, FEW)
+    found = near_drop(phi, q, gap) if found is None else found
+    if found is None and gap > _WIDE:  # a double integral costs less than a table of lengths
+        plain = plain_drop(phi, q, gap)
+        found = plain if plain.error <= SHARP * plain.value else None
+    found = series_drop(phi, q, gap) if found is None else found
+    found = jump_drop(phi, q, gap) if found is None else found
     return slopes_drop(phi, q, gap) if found is None and phi.kinks else found
+
+
+def plain_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
+    """K(1) - K(c) as it stands."""
+    top, rest = moments(phi).square(q), kernel_at(phi, q, gap)
+    error = top.error + rest.error
+    return Estimate(top.value - rest.value, error, max(top.status, rest.status))
 
 
 def series_drop(
@@ -60,6 +77,36 @@ def series_drop(
     return None
 
 
+def jump_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
+    r"""K(1) - K(c) of two inputs so close that a jump between them parts them, or their slopes do.
+
+    .. math:: K(1) - K(c) = \sqrt{q (1 - c) / \pi} \sum_k D_k^2\,p_q(k) + q\,(1 - c)\,E\,\phi'^2
+
+    The half distance y of the two has :math:`E |y| = \sqrt{q (1 - c) / \pi}`, and a jump lies
+    between them with probability :math:`2 |y|\,p_q(k)`. What is left out are the slopes beside a
+    jump, :math:`2 |y| (|\phi'_+| + |\phi'_-|) / D` of the first term, and the bend of the density.
+    None where they matter.
+    """
+    m = moments(phi)
+    if gap > _CLOSE or not m.has_jumps:
+        return None
+    root, deviation = math.sqrt(q), math.sqrt(q) * math.sqrt(gap)
+    if len(phi.kinks) > 1 and float(np.diff(phi.kinks).min()) < _APART * deviation:
+        return None
+    value = error = 0.0
+    for k, jump in m.jumps:
+        power = 0.5 * (k / root) ** 2
+        density = math.exp(-power) / (root * math.sqrt(2.0 * math.pi))
+        term = jump * jump * density * deviation / math.sqrt(math.pi)
+        tilt = 2.0 * sum(abs(s) for s in phi.one_sided(1, k)) / abs(jump)
+        bend = deviation * (tilt + (abs(k) / root + 1.0) / root)
+        blur = phi.kink_error(k) * abs(k) / q + 4.0 * EPS * power
+        value += term
+        error += term * (bend + blur + 2.0 * jump_error(phi, k) / abs(jump))
+    slopes = q * gap * float(m.derivative_square_beside(q).value)
+    return _sharp(value + slopes, error + 10.0 * math.sqrt(gap) * slopes)
+
+
 def slopes_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
     """K(1) - K(c) from the slope of the compiled layer; None where it is not sharp."""
     layer = _layer(phi, *_range(q)) if gap <= _LARGEST_GAP else None
@@ -75,18 +122,18 @@ def slopes_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | Non
     weights = [0.5 * theta * w * np.sin(t) * q for (_, w), t in zip(parts, angles, strict=True)]
     first = _RULES[0]
     coarse, value = float(weights[0] @ slope[:first]), float(weights[1] @ slope[first:])
-    unit = _steep(phi, layer.table, q) / q
+    unit = _steep(layer.table, q) / q
     own = float(weights[1] @ layer.errors(gaps[first:])[1]) * unit
     return _sharp(value, abs(value - coarse) + own)
 
 
 def _summed(phi: AbstractActivation, table: RowTable, q: float, gap: float) -> Estimate | None:
-    a = table.at(np.array([q]), table.a)[0]
+    a = table.at(np.array([q]), table.a)[:, 0]
     n = len(a)
     k = np.arange(1.0, n)
     squares = a[1:] ** 2
     shares = _shares(k, gap)
-    steep = _steep(phi, table, q)
+    steep = _steep(table, q)
     value = float(squares @ shares)
     own = min(gap, 1.0) * table.steep_error * steep
     square = moments(phi).square(q)
@@ -114,10 +161,9 @@ def _shares(k: Array, gap: float) -> Array:
     return np.asarray(1.0 - (1.0 - gap) ** k)
 
 
-def _steep(phi: AbstractActivation, table: RowTable, q: float) -> float:
+def _steep(table: RowTable, q: float) -> float:
     """The size q E phi'^2 against which slopes are exact; for jumps that of few coefficients."""
-    place = np.searchsorted(table.q, q)
-    return float(table.steep[max(int(place) - 1, 0) : int(place) + 1].max())
+    return float(table.sizes(np.array([q]))[1][0])
 
 
 def _geometric(terms: Array) -> float:
@@ -142,6 +188,7 @@ def _range(q: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=128)
 def _table(phi: AbstractActivation, low: float, high: float, n: int) -> RowTable | None:
+    # always of the whole range: what a length was asked with must not show in its digits
     try:
         return row_table(phi, low, high, n)
     except (ConvergenceError, CostError):

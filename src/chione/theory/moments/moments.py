@@ -24,6 +24,8 @@ from chione.theory.moments.methods import METHODS as METHODS
 from chione.theory.moments.methods import choose, looked_up, unwrap
 from chione.theory.moments.methods import closed_error as closed_error
 
+_SHARP = 3e-14  # relative error of a slope at which the other form is not asked for
+_LOST = (Status.INFINITE, Status.OVERFLOW)
 _SLOPE_ENOUGH = 1e-8  # relative error of a slope beyond which phi'' from fits is asked as well
 
 
@@ -129,6 +131,10 @@ class Moments:
             return looked_up(lambda: self.derivative_table, self._derivative_square_of, q)
         return self._derivative_square_of(q, method)
 
+    def derivative_square_beside(self, q: Any) -> Estimate:
+        """E phi'^2 of the slopes beside jumps, where phi has any."""
+        return self._derivative_square_of(q)
+
     def slope(self, q: Any, method: str = "auto") -> Estimate:
         """d/dq of E phi^2."""
         if method == "auto" and self.phi.closed_forms.length_slope is None:
@@ -185,16 +191,23 @@ class Moments:
         once = self._once(q)
         once = Estimate(once.value / q, once.error / q + EPS * np.abs(once.value / q), once.status)
         best = self._with_masses(once, q, 1)
-        if self.phi.derivative_error > 0.0:
+        fitted = self.phi.derivative_error > 0.0
+        if fitted:
             best = _better(best, self._stein_slope(q))
-            # phi'' from fits costs hundreds of values a point, and is the least accurate of all
-            enough = np.asarray(best.error) <= _SLOPE_ENOUGH * np.abs(best.value)
-            lost = np.isin(best.status, (Status.INFINITE, Status.OVERFLOW))
-            open_ = np.atleast_1d(~(enough | lost))
-            if not open_.any():
-                return unwrap(self._noisy_slope(best, q))
-            if not open_.all():  # so only where the others fail
-                return self._noisy_slope(self._with_curvature(best, q, open_), q)
+        # phi'' costs a third integral, and from fits hundreds of values a point
+        enough = np.asarray(best.error) <= (_SLOPE_ENOUGH if fitted else _SHARP) * np.abs(
+            best.value
+        )
+        lost = np.isin(best.status, _LOST)
+        if (
+            lost.any() and not fitted
+        ):  # h phi phi' overflows at far lengths, where the rest need not
+            lost &= np.isin(self._square(q).status, _LOST)
+        open_ = np.atleast_1d(~(enough | lost))
+        if not open_.any():
+            return unwrap(self._noisy_slope(best, q))
+        if not open_.all():  # so only where the others fail
+            return self._noisy_slope(self._with_curvature(best, q, open_), q)
         # where phi saturates the terms of the first form cancel; where phi(0) != 0 and q is small,
         # those of the second
         best = _better(self._with_masses(self._bent(q), q, 0), best)

@@ -83,8 +83,6 @@ def _within(
     if kinks.size > 1 and float(np.diff(kinks).min()) < _APART * deviation:
         return None, 0.0
     jumps = any(phi.jump(0, float(k)) for k in kinks)
-    if jumps and EPS * float(np.abs(kinks).max()) > _ROUNDED * deviation:
-        return None, 0.0  # nodes beside a jump would be rounded to its other side
     edges = _edges(phi, q, reach)
     if edges.size > _MOST_PANELS:
         return None, 0.0
@@ -92,29 +90,33 @@ def _within(
     slopes = gap < _BY_SLOPE and phi.derivative_error == 0.0
     longest = deviation * _half_gaussian(_ORDERS[-1])[0][-1]
     slopes &= longest <= _SHORT * float(np.diff(edges).min())
+    if jumps and not slopes and EPS * float(np.abs(kinks).max()) > _ROUNDED * deviation:
+        return None, 0.0  # nodes beside a jump would be rounded to its other side
     means = [_mean(phi, edges, kinks, root, deviation, n, slopes, jumps) for n in _ORDERS]
     (value, missed, rounded, ends), coarse = means[-1], means[0][0]
     if not (math.isfinite(value) and value > 0.0):
         return None, 1.0 if value == 0.0 else 0.0
     digits = 16.0 * EPS * (1.0 if slopes else 1.0 + 0.1 / math.sqrt(gap))
     error = missed + rounded + abs(value - coarse)
-    error += (digits + _moved(phi, kinks, root, deviation)) * value
+    error += (digits + _moved(phi, kinks, root, root if slopes else deviation)) * value
     error += _noise(phi, q, deviation, slopes) * math.sqrt(2.0 * value)
     return Estimate(value, error, Status.OK), ends / value
 
 
-def _moved(phi: AbstractActivation, kinks: Array, root: float, deviation: float) -> float:
+def _moved(phi: AbstractActivation, kinks: Array, root: float, beside: float) -> float:
     """Relative error from those of the places of kinks, and of the size of jumps.
 
-    Beside a jump all of the drop is at stake, at a kink the part of x that is on the wrong side,
-    and where only the curvature jumps hardly anything.
+    At a kink that of the part of x on the wrong side, and where only the curvature jumps hardly
+    anything. Beside a jump values that are taken on its wrong side miss it (`beside` is the
+    deviation of y); with slopes the jump itself is added, and only its density is another one.
     """
     worst = 0.0
     for k in kinks:
         off = phi.kink_error(float(k))
         if phi.jump(0, float(k)):
             rounded = 2.0 * jump_error(phi, float(k)) / abs(phi.jump(0, float(k)))
-            worst = max(worst, off / deviation + rounded)
+            steep = off * abs(float(k)) / root**2
+            worst = max(worst, off / beside + steep + rounded)
         elif phi.jump(1, float(k)):
             worst = max(worst, off / root)
         else:

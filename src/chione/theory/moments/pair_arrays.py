@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
-from chione.base import Array, ConvergenceError, Estimate
+from chione.base import Array, ConvergenceError, Estimate, Status
 from chione.theory.moments.layer_map import LayerMap, layer_map, layer_map_at
 
 MANY = 24  # pairs from which a map is built: twenty integrals cost as much
@@ -55,6 +55,9 @@ def many_pairs(
     found = compiled.both(p, q, gap[known], np.sign(c[known]))[which]
     value[known] = found
     error[known] = errors[known] * _sizes(compiled, p, q, which)
+    # as of a double integral
+    inexact = known & (error > 1e-9 * np.abs(value)) & (error >= 1e-14)
+    status[inexact] = Status.INEXACT
     rest = np.flatnonzero(~known)
     if rest.size:
         triples, back = np.unique(

@@ -210,7 +210,8 @@ def _measured(
         (steep, 1.0, phi.noise(1, q) * np.sqrt(q)),
     ):
         size = np.where(size > 0.0, size, 1.0)
-        rounding = np.abs(a) * EPS * (8.0 + 0.5 * np.sqrt(k))
+        rounding = np.abs(a) * EPS * (6.0 + 0.5 * np.sqrt(k))
+        rounding = rounding + 2.0 * EPS * np.sqrt(square)[:, None]  # of the sums
         own = rounding + missed.max(axis=0)
         error = ((np.abs(a) * own) @ k**power) / size + noise / np.sqrt(size)
         errors.append(2.0 * float(error.max()))

@@ -22,6 +22,7 @@ from chione.theory.moments.truncation import ENOUGH, ENOUGH_SLOPE, Truncation, l
 MOST_PAIRS = 64  # of kinks
 _TOUCHING = 1e-32  # 1 - |c| below which inputs lie on one ray
 _BLOCK = 1 << 13
+_ROUNDED = 6.0  # roundings of a term of the closed form
 _ORDINARY = (1e-13, 1e-12)  # errors of K and R that count alike when orders are compared
 _TAIL_ERROR = (
     3e-9  # of a tail from 192 terms on, relative; it falls with the square of their number
@@ -164,13 +165,13 @@ def _badness(end: AbstractEnd) -> float:
 
 
 def _closed(part: KinkPart, minus: Array, rest: Truncation, table: RowTable) -> ClosedEnd:
-    k = np.arange(float(minus.shape[1]))
-    squares = minus**2
-    sizes = (
+    """The error is the rounding of all terms, which may cancel."""
+    size = part.size(table.q) ** 2
+    ratios = [
         float((s / np.where(x > 0.0, x, 1.0)).max())
-        for s, x in ((squares.sum(1), table.square), (squares @ k, table.steep))
-    )
-    one, two = (16.0 * EPS * (1.0 + s) for s in sizes)
+        for s, x in ((size, table.square), (size * (part.order + 1.0), table.steep))
+    ]
+    one, two = (_ROUNDED * EPS * (1.0 + x) for x in ratios)
     return ClosedEnd(rest, (one, two), part, minus, table)
 
 

@@ -16,9 +16,9 @@ from chione.theory.moments.layer_sums import Index
 from chione.theory.moments.row_table import RowTable
 
 ENOUGH = 1e-15  # of the product, relative: what a truncated sum may leave out
-ENOUGH_SLOPE = 1e-14
+ENOUGH_SLOPE = 3e-15
 _FASTER = 1.3  # than a power: what falls exponentially gains with every octave
-_LEVELS = np.unique(np.round(6.0 * 1.18 ** np.arange(40)).astype(int))
+_LEVELS = np.unique(np.round(6.0 * 1.18 ** np.arange(46)).astype(int))
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,11 @@ class JacobianOperator:
         used = ((i, p) for i, p in enumerate(pulled) if p is not None and p.requires_grad)
         self._pulled = dict(used)
 
+    @property
+    def start(self) -> torch.Tensor:
+        """The inputs themselves, float64, shape (inputs,)."""
+        return joined(self._x, self._x)
+
     def transposed(self, v: torch.Tensor) -> torch.Tensor:
         """J^T v, float64, shape (inputs,)."""
         self.products += 1

@@ -25,11 +25,14 @@ from chione.torch.spectra.starting import copied
 _Q_RATIO = 2.0  # the law takes all layers alike; beyond this the comparison would mislead
 
 
-def theory_of_chain(model: torch.nn.Module, batch: Any) -> tuple[JacobianSpectrum | None, str]:
-    """The limit law for a chain (dense layer, activation) * L, or None and the reason."""
-    size = batches.batch_size(batch)
+def traced(model: torch.nn.Module, batch: Any) -> Graph:
+    """The graph of the model at a batch; both stay as they were."""
     with preserved(model), torch.no_grad():
-        graph, _ = trace(model, copied(batch), size)
+        return trace(model, copied(batch), batches.batch_size(batch))[0]
+
+
+def theory_of_chain(graph: Graph, size: int) -> tuple[JacobianSpectrum | None, str]:
+    """The limit law for a chain (dense layer, activation) * L, or None and the reason."""
     if size != 1:
         return None, "No theory: it is for one input."
     chain = _chain(graph)

@@ -14,7 +14,7 @@ from chione.torch.capture import batches
 from chione.torch.capture.eager import eager
 from chione.torch.capture.products import JacobianOperator
 from chione.torch.capture.state import preserved
-from chione.torch.spectra.starting import Starts, copied, floating_input
+from chione.torch.spectra.starting import Starts, copied, floating_input, moved
 
 
 class _Widest(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where torch is not installed
@@ -34,7 +34,9 @@ class _Widest(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where 
 
 
 @contextmanager
-def jacobian_operator(model: torch.nn.Module, batch: Any) -> Iterator[JacobianOperator]:
+def jacobian_operator(
+    model: torch.nn.Module, batch: Any, *, nudged: bool = False
+) -> Iterator[JacobianOperator]:
     """The Jacobian of a model at an input, while model and input stay as they were.
 
     Parameters
@@ -46,6 +48,8 @@ def jacobian_operator(model: torch.nn.Module, batch: Any) -> Iterator[JacobianOp
         the others held fixed; of a batch of integers, with respect to the output of the embedding
         (:class:`chione.torch.spectra.starting.Starts`). With several inputs in the batch it is
         that of all outputs with respect to all of them.
+    nudged : bool
+        Whether the start is moved by about one unit of rounding, at random.
 
     Raises
     ------
@@ -56,13 +60,15 @@ def jacobian_operator(model: torch.nn.Module, batch: Any) -> Iterator[JacobianOp
     with preserved(model), torch.inference_mode(False), torch.enable_grad():
         for p in model.parameters():
             p.requires_grad_(False)
-        leaf = None if start is None else start.detach().clone().requires_grad_()
+        leaf = None if start is None else start.detach().clone()
+        if leaf is not None:
+            leaf = (moved(leaf) if nudged else leaf).requires_grad_()
         fed = copied(batch, start, leaf)
         of = "" if start is batch else "the first floating tensor of the batch"
         # The fused attention kernels have no second derivative.
         with sdpa_kernel(SDPBackend.MATH), eager(model), _Widest() as made:
             if leaf is None:
-                with Starts(fed) as starts:
+                with Starts(fed, nudged=nudged) as starts:
                     out = batches.call(model, fed)
                 leaf, of = starts.leaf, starts.words
             else:
@@ -81,3 +87,20 @@ def jacobian_operator(model: torch.nn.Module, batch: Any) -> Iterator[JacobianOp
             )
         of = of and f"With respect to {of}, of shape {tuple(leaf.shape)}. "
         yield JacobianOperator([leaf], [y], of, made.entries)
+
+
+def probe(operator: JacobianOperator) -> torch.Tensor:
+    """A random vector on the side of the outputs, always the same."""
+    generator = torch.Generator().manual_seed(3)
+    v = torch.randn(operator.outputs, generator=generator, dtype=torch.float64)
+    return v.to(operator.device)
+
+
+def roughness(model: torch.nn.Module, batch: Any) -> torch.Tensor:
+    """J^T v for the probe v, at a start that is moved by one unit of rounding.
+
+    Its difference to J^T v is what the rounding of a forward pass does to J: little, or all that
+    there is where the network amplifies it.
+    """
+    with jacobian_operator(model, batch, nudged=True) as operator:
+        return operator.transposed(probe(operator)).cpu()

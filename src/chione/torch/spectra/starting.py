@@ -47,6 +47,12 @@ def copied(batch: Any, start: torch.Tensor | None = None, leaf: torch.Tensor | N
     return copy.deepcopy(batch, memo)
 
 
+def moved(x: torch.Tensor) -> torch.Tensor:
+    """The tensor with each entry moved by about one unit of its rounding, at random."""
+    signs = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).to(x)
+    return x * (1.0 + torch.finfo(x.dtype).eps * signs)
+
+
 class Starts(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where torch is not installed
     """Make a leaf of the first floating tensor that is made from the integers of a batch.
 
@@ -57,10 +63,13 @@ class Starts(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
     ----------
     batch
         As the model receives it.
+    nudged : bool
+        Whether the leaf is moved by about one unit of rounding.
     """
 
-    def __init__(self, batch: Any) -> None:
+    def __init__(self, batch: Any, *, nudged: bool = False) -> None:
         super().__init__()
+        self._nudged = nudged
         self._whole = {id(t): t for t in tensors(batch) if _whole(t) or t.dtype == torch.bool}
         self._picked: torch.Tensor | None = None
         self._made: torch.Tensor | None = None
@@ -99,6 +108,8 @@ class Starts(TorchFunctionMode):  # type: ignore[misc, unused-ignore]  # where t
         if not picked and self._made is not None:
             return out
         leaf = out if any(out is t for t in given) else out.detach()
+        if self._nudged:
+            leaf = moved(leaf.detach())
         leaf.requires_grad_()
         if picked:
             self._picked = leaf
