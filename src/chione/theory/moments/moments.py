@@ -169,7 +169,7 @@ class Moments:
 
     def _slope_of(self, q: Any, method: str = "auto") -> Estimate:
         closed = self.phi.closed_forms.length_slope
-        if (closed is not None and is_auto(method)) or method == "closed":
+        if (is_auto(method) and closed is not None) or method == "closed":
             return choose(closed, self._slope, q, method)
         return self._slope(checks.real_array("q", q))
 
