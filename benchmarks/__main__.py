@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ _KEPT = Path(__file__).with_name("speed.json")
 def main() -> None:
     """Read the options and do what they say."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a worker is stopped with it
     if options.neural_tangents:
         os.environ[client.VARIABLE] = os.path.abspath(options.neural_tangents)
     kept = options.json or _KEPT
@@ -86,7 +88,7 @@ def measure(options: argparse.Namespace, kept: Path | None) -> None:
             found["cases"].append(row)
             old[case.name] = row
             if kept is not None:
-                whole = {**found, "cases": list(old.values())}
+                whole = {**found, "cases": [old[name] for name in rooms.names() if name in old]}
                 write_text(kept, json.dumps(whole, indent=1, allow_nan=False) + "\n")
     print(table.text(found["cases"]))
     print("\n".join(["", table.machine(found["machine"]), table.skipped(found["cases"])]).rstrip())

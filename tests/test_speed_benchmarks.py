@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ from benchmarks.speed import (
 )
 from benchmarks.speed.case import Case, Way
 
-NAMES = [case.name for _, cases in rooms.ROOMS.values() for case in cases]
+NAMES = rooms.names()
 OPTIONS = argparse.Namespace(quick=True, rounds=1, ways=None, alone=False)
 KEPT = Path(__file__).parents[1] / "benchmarks" / "speed.json"
 
@@ -112,6 +113,8 @@ def test_the_time_to_prepare_belongs_to_the_first_call():
     )
     lines = told(Case("c", "work", lambda quick: [way]))
     assert ("first", 0, {"wall": 3.0, "cpu": 3.0}) in lines
+    quarter = told(Case("c", "work", lambda quick: [replace(way, part=0.25)]))
+    assert ("first", 0, {"wall": 1.5, "cpu": 1.5}) in quarter  # shown as 2 + 1 / 0.25
     assert ("again", 0, {"wall": 1.0, "cpu": 1.0}) in lines
 
 
@@ -182,6 +185,16 @@ def test_the_integrated_reference_equals_the_closed_form_of_relu():
     for a, b, c in zip(closed, integrated, by_numpy, strict=True):
         assert references.relative(b, a) < 1e-12
         assert references.relative(c, a) < 1e-7  # arccos next to 1
+
+
+@pytest.mark.parametrize("q", [1.3, 100.0])
+def test_the_reference_of_one_variable_is_right_where_the_function_is_narrow(q):
+    with mpmath.workdps(20):
+        points = [-12, -1, -0.1, 0, 0.1, 1, 12]
+        root = mpmath.sqrt(q)
+        exact = mpmath.quad(lambda z: mpmath.sech(root * z) ** 4 * mpmath.npdf(z), points)
+    f = formulas.FORMULAS["tanh"]
+    assert references.single(lambda h: f.slope(h) ** 2, q) == pytest.approx(float(exact), rel=1e-13)
 
 
 @pytest.mark.parametrize("name", formulas.FORMULAS)

@@ -37,6 +37,11 @@ def chosen(only: list[str]) -> dict[str, list[Case]]:
     return {room: cases for room, cases in found.items() if cases}
 
 
+def names() -> list[str]:
+    """Names of all cases, in the order of the page."""
+    return [c.name for _, cases in ROOMS.values() for c in cases]
+
+
 def case(name: str) -> Case:
     """The case of that name."""
     return next(c for _, cases in ROOMS.values() for c in cases if c.name == name)

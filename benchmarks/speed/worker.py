@@ -2,9 +2,9 @@
 
 python -m benchmarks.speed.worker CASE [--quick] [--rounds N] [--ways 0 1 ...] [--alone]
 
-First every way once: its first call in a fresh process, imports done; its error. Then in turn, round
-after round, so that a machine that slows down slows all of them. A way whose first call takes long
-is not called again.
+First every way once: its first call in a fresh process, imports done; its error. Then in turn,
+round after round, so that a machine that slows down slows all of them. A way whose first call takes
+long is not called again.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _first(k: int, way: Way, tell: Callable[..., None]) -> tuple[float, Any] | N
     wall, cpu = sample.wall, sample.cpu
     if prepared is not None:  # a call after the preparation is one of those that come again
         tell("again", k, wall=wall, cpu=cpu)
-        wall, cpu = wall + prepared.wall, cpu + prepared.cpu
+        # that of the whole work costs no more: the share of it will be divided away
+        wall, cpu = wall + prepared.wall * way.part, cpu + prepared.cpu * way.part
     tell("first", k, wall=wall, cpu=cpu)
     return sample.wall, sample.value
 

@@ -67,3 +67,27 @@ def test_the_errors_of_a_diagram_take_four_bytes_a_cell_where_they_can():
     far = phase_diagram("relu", sigma_w=[1.0], sigma_b=[1e-30])
     assert far.errors["q_star"].dtype == np.float64
     assert 0.0 < far.errors["q_star"][0, 0] < 1e-70
+
+
+def test_rows_of_a_long_table_are_made_while_they_are_read(tmp_path):
+    d = phase_diagram("tanh", sigma_w=np.linspace(0.5, 3.0, 90), sigma_b=np.linspace(0.0, 0.5, 70))
+    columns, rows = d._table()
+    assert len(rows) == d.q_star.size > 4096  # more than are made at a time
+    at = columns.index("q_star"), columns.index("phase"), columns.index("status")
+    for k, row in enumerate(rows):
+        i, j = divmod(k, 90)
+        assert row[at[0]] == d.q_star[i, j]
+    assert rows[4097] == list(rows)[4097]
+    assert (rows[-1][at[1]], rows[-1][at[2]]) == (d.phase[-1, -1], "ok")
+    pandas = pytest.importorskip("pandas")
+    frame, plain = d.to_pandas(), pandas.DataFrame(list(rows), columns=list(columns))
+    pandas.testing.assert_frame_equal(frame, plain)
+
+
+def test_a_picture_shows_a_thousand_rows_of_many_with_both_ends():
+    from chione.plotting.diagram import shown
+
+    assert shown(7).tolist() == list(range(7))
+    some = shown(12_345)
+    assert some.size == 1000
+    assert (some[0], some[-1]) == (0, 12_344)

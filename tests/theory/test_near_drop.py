@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chione.activations import activation, from_callable
-from chione.theory import kernel
+from chione.theory import kernel, length_slope
 from chione.theory.depth.trajectory import trajectory
 from chione.theory.moments.kernel_drop import drop_for_curves, kernel_drop
 from chione.theory.moments.near_drop import near_drop
@@ -118,3 +118,10 @@ def test_a_curve_says_where_no_rule_follows_the_activation() -> None:
 def test_the_drop_with_an_error_bar_is_the_same(gap: float) -> None:
     phi = activation("tanh(x)")
     assert kernel_drop(phi, 0.9, gap) == near_drop(phi, 0.9, gap)
+
+
+@pytest.mark.parametrize("q", [1e7, 1e10])
+def test_the_slope_of_an_unresolved_oscillation_is_taken_without_a_derivative(q: float) -> None:
+    # E phi^2 = q + 1/8 but for terms e^{-4.5 q}: its slope is 1
+    found = length_slope(activation("x+0.5*sin(3*x)"), q)
+    assert abs(found.value - 1.0) <= found.error <= 1e-4

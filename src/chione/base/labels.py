@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ from chione.base.plain import Named
 from chione.base.status import Status
 
 Axes = tuple[str, ...]
-Rows = tuple[tuple[str, ...], list[tuple[Any, ...]]]
+Rows = tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]
+_TOGETHER = 1 << 12  # rows of a long table that are made at a time
+_WORDS = np.array([s.word for s in Status], dtype=object)
 ERRORS = {"errors": "error", "stderr": "stderr", "variance": "variance", "edges": "edges"}
 """How the entries of a mapping ``errors`` are called beside their quantity: ``q_star_error``."""
 
@@ -139,25 +141,64 @@ def _long(data: Labelled) -> Rows:
         sizes[axes] = sizes.get(axes, 0) + bool(axes)
     main = max(sizes, key=lambda axes: (sizes[axes], len(axes)))
     chosen = {n: np.asarray(a) for n, (axes, a) in data.variables.items() if axes == main}
-    shape = next(iter(chosen.values())).shape
-    index = np.unravel_index(np.arange(int(np.prod(shape))), shape)
-    columns: dict[str, Any] = {}
-    for axis, place in zip(main, index, strict=True):
-        known = data.coordinates.get(axis)
-        columns[axis] = place if known is None else np.asarray(known)[place]
-    columns |= {n: _cells(n, a.ravel()) for n, a in chosen.items()}
-    lists = [c if isinstance(c, list) else c.tolist() for c in columns.values()]
-    if not any(n == "status" or n.endswith("_status") for n in columns):
-        columns["status"] = np.empty(0)
-        word = data.attributes.get("status", "ok")
-        lists.append([word] * len(lists[0]))
-    return tuple(columns), list(zip(*lists, strict=True))
+    coordinates = {axis: data.coordinates.get(axis) for axis in main}
+    rows = LongRows(coordinates, chosen, str(data.attributes.get("status", "ok")))
+    return rows.columns, rows
+
+
+class LongRows(Sequence[tuple[Any, ...]]):
+    """The rows of a long table, made while they are read: millions of tuples take gigabytes.
+
+    Parameters
+    ----------
+    coordinates : dict
+        Values along each axis, by name; None where an axis only counts.
+    arrays : dict of str to ndarray
+        Variables over all axes.
+    status : str
+        Word for all rows where no variable is a status.
+    """
+
+    def __init__(self, coordinates: dict[str, Any], arrays: dict[str, Any], status: str) -> None:
+        self._coordinates, self._status = coordinates, status
+        self._shape = next(iter(arrays.values())).shape
+        self._flat = {name: a.ravel() for name, a in arrays.items()}
+        known = any(n == "status" or n.endswith("_status") for n in (*coordinates, *arrays))
+        self.columns = (*coordinates, *arrays, *(() if known else ("status",)))
+
+    def __len__(self) -> int:
+        return int(np.prod(self._shape))
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return [self[k] for k in range(*key.indices(len(self)))]
+        k = range(len(self))[key]
+        return next(self._rows(k, k + 1))
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(self), _TOGETHER):
+            yield from self._rows(start, min(start + _TOGETHER, len(self)))
+
+    def _rows(self, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+        part = self.part(start, stop)
+        return zip(*(part[name].tolist() for name in self.columns), strict=True)
+
+    def part(self, start: int, stop: int) -> dict[str, Any]:
+        """Arrays of the cells of some rows, by column."""
+        out: dict[str, Any] = {}
+        places = np.unravel_index(np.arange(start, stop), self._shape)
+        for (axis, known), place in zip(self._coordinates.items(), places, strict=True):
+            out[axis] = place if known is None else np.asarray(known)[place]
+        out |= {name: _cells(name, a[start:stop]) for name, a in self._flat.items()}
+        if "status" in self.columns and "status" not in out:
+            out["status"] = np.full(stop - start, self._status, dtype=object)
+        return out
 
 
 def _cells(name: str, a: Any) -> Any:
     if name == "status" or name.endswith("_status"):
-        return [Status(int(s)).word for s in a]
-    return a
+        return _WORDS[np.asarray(a, dtype=np.intp)]
+    return a.astype(object) if a.dtype.kind == "U" else a
 
 
 def _of_parts(parts: tuple[Any, ...]) -> Rows:
@@ -235,10 +276,19 @@ def dataset(data: Labelled) -> Any:
     return xarray.Dataset(data.variables, coords=data.coordinates, attrs=data.attributes)
 
 
-def frame(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Any:
+def frame(columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Any:
     """A :class:`pandas.DataFrame`; MissingExtraError without pandas."""
     try:
         import pandas  # type: ignore[import-untyped]
     except ImportError as err:
         raise MissingExtraError("pandas", "data", "a data frame") from err
+    if isinstance(rows, LongRows):  # column by column, without a tuple for each row
+        cells = rows.part(0, len(rows))
+        return pandas.DataFrame({name: _wide(cells[name]) for name in columns}, copy=False)
     return pandas.DataFrame(rows, columns=list(columns))
+
+
+def _wide(a: Any) -> Any:
+    """The numbers of Python, as rows of them have."""
+    kind = a.dtype.kind
+    return a.astype(np.float64 if kind == "f" else np.int64) if kind in "fiu" else a

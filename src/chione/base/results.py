@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import import_module
@@ -166,7 +166,7 @@ class AbstractResult(AbstractData, ABC):
         """Variables with named axes, coordinates and attributes."""
         return labels.labelled(self)
 
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def _table(self) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
         """Columns and rows; what .csv and pandas show."""
         return labels.table(self)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chione.base.errors import SpecError
@@ -61,7 +61,7 @@ class Table(AbstractResult):
         end = f"\n... and {more} more rows" if more > 0 else ""
         return text_table(self.columns, cells, align=align) + end
 
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def _table(self) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
         return self.columns, list(self.rows)
 
 

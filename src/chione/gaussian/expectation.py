@@ -199,6 +199,11 @@ class Integrator:
             self._rules[binade] = self._compile(binade_variances(q))
         return self._rules[binade]
 
+    def adaptive(self) -> Integrator:
+        """Itself, without a try at the fixed rule."""
+        self._settles = False
+        return self
+
     def _proven(self, sigma: float) -> Compiled | None:
         """The fixed rule, where disks show that it is enough."""
         nodes = proven_nodes(self.g, sigma, self.breakpoints, self.power)
@@ -351,12 +356,11 @@ def expectation(
     """
     power, places = checks.integer("power", power), checks.places("breakpoints", breakpoints)
     checks.real_function("g", g)
+    every = Integrator(g, places, power=power, features=Features(g, places))
     if isinstance(q, (float, int)) and 0.0 < q < np.inf:
         found = proven(g, float(q), places, power)
-        if found is not None:
-            return found
+        return every.adaptive()(q) if found is None else found
     q = checks.real_array("q", q)
-    every = Integrator(g, places, power=power, features=Features(g, places))
     return every(q) if q.size < _MANY else Table(every).estimate(q)
 
 

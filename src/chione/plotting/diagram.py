@@ -30,6 +30,14 @@ FIELD_WORDS = {
 _DECADES = 4.0  # the heat map spans at most so many: below, the colour is the darkest
 
 
+_MOST = 1000  # rows or columns of a heat map: more than a picture has pixels
+
+
+def shown(n: int) -> NDArray[np.intp]:
+    """Which of n rows or columns a heat map shows: all, or a thousand with both ends."""
+    return np.unique(np.linspace(0.0, n - 1.0, min(n, _MOST)).round().astype(np.intp))
+
+
 @dataclass(frozen=True)
 class DiagramPicture:
     """A phase diagram ready to be drawn.
@@ -104,7 +112,10 @@ def draw_diagram(figure: Figure, ax: Axes, picture: DiagramPicture) -> None:
 
 def draw_field(ax: Axes, diagram: PhaseDiagram, name: str) -> None:
     """One quantity of a phase diagram as a heat map, with the line between order and chaos."""
-    values = np.asarray(getattr(diagram, name))
+    rows, columns = shown(diagram.sigma_b.size), shown(diagram.sigma_w.size)
+    some = np.ix_(rows, columns)
+    values = np.asarray(getattr(diagram, name))[some]
+    sigma_w, sigma_b = diagram.sigma_w[columns], diagram.sigma_b[rows]
     known = values[np.isfinite(values)]
     positive = known[known > 0.0]
     log = bool(positive.size) and positive.size == known.size and name != "c_star"
@@ -115,15 +126,15 @@ def draw_field(ax: Axes, diagram: PhaseDiagram, name: str) -> None:
         low = float(known.min(initial=np.inf)) if known.size else 0.0
         norm = Normalize(low, float(known.max(initial=low)) if known.size else 1.0)
     mesh = ax.pcolormesh(
-        diagram.sigma_w, diagram.sigma_b, np.ma.masked_invalid(values),
+        sigma_w, sigma_b, np.ma.masked_invalid(values),
         cmap=HEAT, norm=norm, shading="nearest", rasterized=True,
     )  # fmt: skip
     mesh.set_edgecolor("face")
     if known.size < values.size:
         ax.patch.set(facecolor="#e6e6e6", hatch="////", edgecolor="#b5b5b5")
-    chi = np.asarray(diagram.chi_perp)
+    chi = np.asarray(diagram.chi_perp)[some]
     if min(chi.shape) > 1 and np.any(chi > 1.0) and np.any(chi < 1.0):
-        ax.contour(diagram.sigma_w, diagram.sigma_b, chi, [1.0], colors="white", linewidths=1.6)
+        ax.contour(sigma_w, sigma_b, chi, [1.0], colors="white", linewidths=1.6)
     figure = ax.get_figure(root=True)
     if figure is not None:
         figure.colorbar(mesh, ax=ax, pad=0.02).set_label(FIELD_WORDS[name])

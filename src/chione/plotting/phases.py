@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from chione.base.words import coded
 from chione.plotting.depth import DepthCurve, depth_figure, wants_log
-from chione.plotting.diagram import DiagramPicture, phase_diagram_figure
+from chione.plotting.diagram import DiagramPicture, phase_diagram_figure, shown
 from chione.plotting.style import BLUE, VERMILLION, one_axes, style
 from chione.theory import CriticalLine, PhaseDiagram, Trajectory
 
@@ -39,11 +40,14 @@ def diagram_picture(diagram: PhaseDiagram, line: CriticalLine | None) -> Diagram
     """What the picture of a diagram shows."""
     empty = np.empty(0)
     curve = (empty, empty) if line is None else (np.asarray(line.sigma_w), np.asarray(line.sigma_b))
+    rows, columns = shown(diagram.sigma_b.size), shown(diagram.sigma_w.size)
+    some = np.ix_(rows, columns)
+    phase = coded(diagram, "phase")
     return DiagramPicture(
-        np.asarray(diagram.sigma_w),
-        np.asarray(diagram.sigma_b),
-        np.asarray(diagram.q_star),
-        np.asarray(diagram.phase),
+        np.asarray(diagram.sigma_w)[columns],
+        np.asarray(diagram.sigma_b)[rows],
+        np.asarray(diagram.q_star)[some],
+        np.array(phase.words)[phase.codes[some]],
         curve,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ class NetworkSimulation(AbstractResult):
             out.variables[name] = ((), np.asarray(getattr(self, name)))
         return out
 
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def _table(self) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
         """One row a number."""
         columns = ("place", "kind", "quantity", "index", "mean", "stderr", "n_networks", "status")
         return columns, list(self._numbers())

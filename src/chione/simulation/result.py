@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from itertools import product
 from typing import Any
@@ -161,7 +161,7 @@ class SimulationResult(AbstractResult):
         }
         return Labelled(variables, coordinates, attributes)
 
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    def _table(self) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
         """One row a number: observable, layer, index, mean, stderr, n_networks, status."""
         return COLUMNS, list(self._rows())
 

@@ -55,7 +55,8 @@ def make_pass(
     if sampler == "dense":
         return Pass(network, DenseWeights(network, dtype=dtype, memory=memory), dtype=dtype)
     if sampler == "dense-torch":
-        return Pass(network, TorchWeights(network, dtype=dtype, device=device), dtype=dtype)
+        kept = TorchWeights(network, dtype=dtype, device=device, memory=memory)
+        return Pass(network, kept, dtype=dtype)
     signals = _signals(network, n_inputs, dtype)
     weights = SampledWeights(network, dtype=dtype, keep=3 * signals <= 2 * memory)
     return Pass(network, weights, dtype=dtype, keep=signals <= memory)

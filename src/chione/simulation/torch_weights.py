@@ -9,6 +9,7 @@ import numpy as np
 
 from chione.base import MissingExtraError
 from chione.networks import MLP
+from chione.simulation import torch_normals
 from chione.simulation.normals import FloatArray
 from chione.simulation.seeding import Streams
 from chione.simulation.streams import Purpose, stream
@@ -19,8 +20,9 @@ class TorchWeights:
     """Products with explicit weights on a CPU or GPU of PyTorch.
 
     Gaussian and uniform weights are drawn on the device, the other laws by NumPy. Signals travel
-    back to NumPy after each product: they are small beside the weights. Weights are not kept but
-    drawn again for the backward pass, which a GPU does faster than memory could hold them.
+    back to NumPy after each product: they are small beside the weights. On a CPU the matrices of
+    the last layers are kept while they fit into `memory`; all others are drawn again for the
+    backward pass, which a GPU does faster than memory could hold them.
 
     Parameters
     ----------
@@ -30,6 +32,8 @@ class TorchWeights:
         float32 or float64.
     device : str
         Name of the device, such as ``"cpu"`` or ``"cuda"``.
+    memory : int
+        Bytes for weights that are kept.
 
     Raises
     ------
@@ -39,7 +43,7 @@ class TorchWeights:
         If the device does not exist.
     """
 
-    def __init__(self, network: MLP, *, dtype: np.dtype[Any], device: str) -> None:
+    def __init__(self, network: MLP, *, dtype: np.dtype[Any], device: str, memory: int) -> None:
         try:
             self._torch: Any = import_module("torch")
         except ImportError as err:
@@ -54,11 +58,25 @@ class TorchWeights:
         self._layers = network.matrices
         self._dtype = dtype
         self._kind = getattr(self._torch, str(dtype))
+        self._buffers: dict[int, Any] = {}  # made once, for all networks
+        self._held: set[int] = set()  # the layers that are drawn in them
+        if self._device.type == "cpu":
+            self._make_buffers(memory)
         self._seed = self._network = 0
+
+    def _make_buffers(self, memory: int) -> None:
+        sizes = [layer.fan_in * layer.fan_out * self._dtype.itemsize for layer in self._layers]
+        left = memory - max(sizes)  # of one that is not kept
+        for l in range(len(sizes), 0, -1):
+            left -= sizes[l - 1]
+            if left < 0:
+                break
+            self._buffers[l] = self._empty(l)
 
     def start(self, seed: int, network: int) -> None:
         """Turn to network number `network` of this seed."""
         self._seed, self._network = seed, network
+        self._held = set()
 
     def start_together(self, streams: Streams) -> None:
         """Explicit weights are of one network at a time, which their drawing takes.
@@ -94,16 +112,28 @@ class TorchWeights:
         left = self._torch.as_tensor(a * scale(self._layers[l - 1]), device=self._device)
         return np.asarray((left.to(self._kind) @ matrix).cpu().numpy(), self._dtype)
 
+    def _empty(self, l: int) -> Any:
+        layer = self._layers[l - 1]
+        shape = (layer.fan_out, layer.fan_in)
+        return self._torch.empty(shape, dtype=self._kind, device=self._device)
+
     def _matrix(self, l: int) -> Any:
+        if l not in self._buffers:
+            return self._draw(l, self._empty(l))
+        if l not in self._held:
+            self._draw(l, self._buffers[l])
+            self._held.add(l)
+        return self._buffers[l]
+
+    def _draw(self, l: int, out: Any) -> Any:
         layer = self._layers[l - 1]
         rng = stream(self._seed, self._network, l, Purpose.WEIGHTS)
-        shape = (layer.fan_out, layer.fan_in)
         if layer.weights not in ("gaussian", "uniform"):
-            w = np.empty(shape, self._dtype)
+            w = np.empty((layer.fan_out, layer.fan_in), self._dtype)
             draw(layer, rng, w)
-            return self._torch.as_tensor(w, device=self._device)
+            return out.copy_(self._torch.as_tensor(w))
         self._generator.manual_seed(int(rng.integers(2**63)))
-        out = self._torch.empty(shape, dtype=self._kind, device=self._device)
         if layer.weights == "gaussian":
-            return out.normal_(generator=self._generator)
+            torch_normals.fill(self._torch, out, self._generator)
+            return out
         return out.uniform_(-1.0, 1.0, generator=self._generator)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import EPS, Array, Estimate
+from chione.base import EPS, Array, Estimate, Status
 from chione.theory.moments.growth_profile import own_unit
 from chione.theory.moments.moments import Moments
 
@@ -20,7 +20,6 @@ K_MIN, K_MAX = 1e-8, 1e8
 _DEAD = 1e-12
 _SETTLED = 1e-9
 _PERIODS = 1e3  # K, in units of the activation, beyond which an oscillation may be unresolved
-_UNRESOLVED = 1e-3  # error of the ratio that no rounding makes
 _PER_DECADE = 8  # a Gaussian mean hardly changes within an eighth of a decade of q
 
 
@@ -54,19 +53,24 @@ class RatioScan:
         done = 0
         while done <= n and not _is_over(k[:done] / unit, gap[:done]):
             part = slice(done, done + _PER_DECADE)
-            gap[part], error[part] = self._difference(k[part])
+            gap[part], error[part], rough = self._measured(k[part])
             done = min(done + _PER_DECADE, n + 1)
-            # an oscillation beyond its period: the further out, the less is known of it
-            lost = error[part] > np.maximum(np.abs(gap[part]), _UNRESOLVED)
-            if k[done - 1] > _PERIODS * unit and np.all(lost):
+            # an oscillation beyond its period: the further out, the less is known of it, at a
+            # growing cost
+            if k[done - 1] > _PERIODS * unit and np.all(rough):
                 break
         self.k, self.gap, self.error = k[:done], gap[:done], error[:done]
 
-    def _difference(self, k: Any) -> tuple[Any, Any]:
+    def _measured(self, k: Any) -> tuple[Any, Any, Any]:
+        """The difference, its error, and whether one of the slopes is not resolved."""
         d, s = self._m.derivative_square(k), self._m.slope(k)
+        rough = (np.asarray(d.status) == Status.INEXACT) | (np.asarray(s.status) == Status.INEXACT)
         with np.errstate(all="ignore"):
             r = s.value / d.value
-            return 1.0 - r, (s.error + np.abs(r) * d.error) / np.abs(d.value) + EPS
+            return 1.0 - r, (s.error + np.abs(r) * d.error) / np.abs(d.value) + EPS, rough
+
+    def _difference(self, k: Any) -> tuple[Any, Any]:
+        return self._measured(k)[:2]
 
     @property
     def is_empty(self) -> bool:

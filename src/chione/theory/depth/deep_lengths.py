@@ -6,14 +6,13 @@ r"""Groups of inputs whose lengths one polynomial holds, and what depends on one
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array, ConvergenceError
+from chione.base import EPS, Array
 from chione.base import chebyshev as kit
-from chione.theory.depth.deep_nodes import Source, follow
+from chione.theory.depth.deep_nodes import Followed, Recent, Source, follow
 from chione.theory.depth.deep_patch import Axis, Box, Refusal, terms
 
 Index = NDArray[np.intp]
@@ -65,16 +64,26 @@ class Curves:
         return np.asarray(np.polynomial.chebyshev.chebval(self.axis.place(t), c))
 
 
-@lru_cache(maxsize=64)
-def curves(source: Source, axis: Axis) -> Curves | None:
-    """Those over an axis, kept for the next call; None where one series does not hold them."""
-    probes = np.linspace(axis.low, axis.high, 7)
-    t = np.concatenate([axis.nodes(_NODES), probes])
+def curves(source: Source, axes: list[Axis]) -> list[Curves | None]:
+    """Those over some axes, kept for the next call; None where one series does not hold them."""
+    return _curves(source, axes)
+
+
+def _made_curves(source: Source, axes: list[Axis]) -> list[Curves | None]:
+    probes = [np.linspace(x.low, x.high, 7) for x in axes]
+    t = np.concatenate([v for x, p in zip(axes, probes, strict=True) for v in (x.nodes(_NODES), p)])
     i = np.arange(len(t))
-    try:
-        found = follow(source, t, i, i, np.zeros(len(t)))
-    except ConvergenceError:
-        return None
+    found = follow(source, t, i, i, np.zeros(len(t)))
+    out, n = [], _NODES + 7
+    for k, (axis, some) in enumerate(zip(axes, probes, strict=True)):
+        mine = slice(k * n, (k + 1) * n)
+        part = found.part(k * n, (k + 1) * n)
+        one = Followed(part.value, part.error, part.log_last[mine], part.last_error[mine])
+        out.append(_curve(axis, some, one))
+    return out
+
+
+def _curve(axis: Axis, probes: Array, found: Followed) -> Curves | None:
     place = axis.place(probes)
     series, lost = [], []
     for values in (found.log_last, found.value[-1]):
@@ -87,9 +96,11 @@ def curves(source: Source, axis: Axis) -> Curves | None:
     if lost[0] > goal or lost[1] > max(_LOST * size, 0.03 * float(np.median(found.error[-1]))):
         return None
     last_error = float(found.last_error.max()) + lost[0]
-    return Curves(
-        axis, series[0], series[1], last_error, float(found.error[-1].max()) + lost[1], lost[0]
-    )
+    tangent_error = float(found.error[-1].max()) + lost[1]
+    return Curves(axis, series[0], series[1], last_error, tangent_error, lost[0])
+
+
+_curves = Recent(64, _made_curves)
 
 
 @dataclass(frozen=True)
@@ -125,24 +136,28 @@ def groups(source: Source, one: Array, two: Array, angles: tuple[float, float]) 
     todo, out = [t[np.isfinite(t)]], list[Group]()
     free = [np.ones(len(side), dtype=bool) for side in (one, two)]
     while todo:
-        some = todo.pop()
-        if len(some) < _FEW:
-            continue
-        axis = Axis(
-            float(np.floor(some[0] / _STEP)) * _STEP, float(np.ceil(some[-1] / _STEP)) * _STEP
-        )
-        if axis.high == axis.low:
-            axis = Axis(axis.low, axis.low + _STEP)
-        known = curves(source, axis)
-        if known is None or terms(source, Box(axis, axis, Axis(*angles))) == Refusal(True):
-            if axis.high - axis.low > 2.0 * _STEP:
-                middle = 0.5 * (some[0] + some[-1])
-                todo += [some[some > middle], some[some <= middle]]
-            continue
-        members = []
-        for side, mine in zip((one, two), free, strict=True):
-            inside = mine & (side >= some[0]) & (side <= some[-1])
-            mine &= ~inside
-            members.append(np.flatnonzero(inside))
-        out.append(Group(known, members[0], members[1]))
+        todo = [some for some in todo if len(some) >= _FEW]
+        axes = [_axis(some) for some in todo]
+        held = curves(source, axes)
+        needed = terms(source, [Box(x, x, Axis(*angles)) for x in axes])
+        halves: list[Array] = []
+        for some, axis, known, count in zip(todo, axes, held, needed, strict=True):
+            if known is None or count == Refusal(True):
+                if axis.high - axis.low > 2.0 * _STEP:
+                    middle = 0.5 * (some[0] + some[-1])
+                    halves += [some[some > middle], some[some <= middle]]
+                continue
+            members = []
+            for side, mine in zip((one, two), free, strict=True):
+                inside = mine & (side >= some[0]) & (side <= some[-1])
+                mine &= ~inside
+                members.append(np.flatnonzero(inside))
+            out.append(Group(known, members[0], members[1]))
+        todo = halves
     return out
+
+
+def _axis(t: Array) -> Axis:
+    """The range of some lengths, rising, to whole steps."""
+    low, high = (float(f(x / _STEP)) * _STEP for f, x in ((np.floor, t[0]), (np.ceil, t[-1])))
+    return Axis(low, max(high, low + _STEP))

@@ -9,12 +9,14 @@ last one. Each value comes from the layers themselves, with the error that they 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array, ConvergenceError
+from chione.base import EPS, Array, ConvergenceError, CostError
 from chione.networks import MLP
 from chione.theory.depth.kernel_mixed import pair_layers, through
 from chione.theory.depth.pair_inputs import Listed, Pairs
@@ -22,8 +24,48 @@ from chione.theory.depth.pair_layers import Scale
 
 Index = NDArray[np.intp]
 
-_ENTRIES = 1 << 14  # at a time, which go through all layers while they are in the cache
+_ENTRIES = 1 << 15  # at a time: arrays of them stay in the cache while they pass the layers
 _SMALLEST, _LARGEST = 1e-250, 1e250  # of last lengths: products of roots and ratios stay inside
+
+
+class Recent:
+    """Results that are kept for the next call, the `size` last ones, made several at a time.
+
+    Parameters
+    ----------
+    size : int
+        How many.
+    make : callable
+        A list of keys -> a list of their results.
+    """
+
+    def __init__(self, size: int, make: Callable[[Source, list[Any]], list[Any]]) -> None:
+        self._size, self._make = size, make
+        self._kept: dict[Any, Any] = {}
+
+    def __call__(self, source: Source, keys: list[Any]) -> list[Any]:
+        """The results of some keys, one for each."""
+        wanted = list(dict.fromkeys(k for k in keys if (source, k) not in self._kept))
+        if wanted:
+            for key, value in zip(wanted, self._all(source, wanted), strict=True):
+                self._kept[source, key] = value
+        out = [self._kept[source, k] for k in keys]
+        while len(self._kept) > max(self._size, len(set(keys))):
+            del self._kept[next(iter(self._kept))]
+        return out
+
+    def _all(self, source: Source, keys: list[Any]) -> list[Any]:
+        """All at once; one after the other where one of them has no value."""
+        try:
+            return self._make(source, keys)
+        except (ConvergenceError, CostError):
+            if len(keys) == 1:
+                return [None]
+        return [self._all(source, [k])[0] for k in keys]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._kept.clear()
 
 
 @dataclass(frozen=True)
@@ -66,6 +108,11 @@ class Followed:
     error: Array
     log_last: Array
     last_error: Array
+
+    def part(self, start: int, end: int) -> Followed:
+        """Some of the triples."""
+        k = slice(start, end)
+        return Followed(self.value[:, k], self.error[:, k], self.log_last, self.last_error)
 
 
 def follow(source: Source, t: Array, i: Index, j: Index, angle: Array) -> Followed:

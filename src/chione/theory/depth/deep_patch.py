@@ -12,14 +12,13 @@ lines through the box before it is filled with nodes, and probes between the nod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
-from chione.base import EPS, Array, ConvergenceError
+from chione.base import EPS, Array
 from chione.base import chebyshev as kit
-from chione.theory.depth.deep_nodes import Followed, Source, follow
+from chione.theory.depth.deep_nodes import Followed, Recent, Source, follow
 
 _LINE = 33  # nodes of a line
 MOST = 26  # terms in each direction: a box that needs more is cut
@@ -107,53 +106,76 @@ class Refusal:
     lengths: bool
 
 
-@lru_cache(maxsize=64)
-def patch(source: Source, box: Box) -> Patch | Refusal:
-    """The patch over a box, kept for the next call, or what it fails at."""
-    counts = terms(source, box)
-    if isinstance(counts, Refusal):
-        return counts
+def patches(source: Source, boxes: list[Box]) -> list[Patch | Refusal]:
+    """The patches over some boxes, kept for the next call, or what they fail at."""
+    return [Refusal(True) if x is None else x for x in _patches(source, boxes)]
+
+
+def terms(source: Source, boxes: list[Box]) -> list[tuple[int, ...] | Refusal]:
+    """Terms that each direction needs in some boxes, from lines through them; kept as well."""
+    return [Refusal(True) if x is None else x for x in _terms(source, boxes)]
+
+
+def _made_patches(source: Source, boxes: list[Box]) -> list[Patch | Refusal | None]:
+    out: list[Patch | Refusal | None] = []
+    asked: dict[int, tuple[int, ...]] = {}
+    for k, needed in enumerate(terms(source, boxes)):
+        out.append(needed if isinstance(needed, Refusal) else Refusal(False))
+        if not isinstance(needed, Refusal):
+            asked[k] = needed
     for _ in range(2):
-        try:
-            found = _fitted(source, box, counts)
-        except ConvergenceError:
-            return Refusal(True)
-        if found is not None:
-            return found
-        counts = tuple(n if n == 1 else int(_MORE * n) + 1 for n in counts)
-    return Refusal(False)
+        if not asked:
+            break
+        found = _fitted(source, [(boxes[k], counts) for k, counts in asked.items()])
+        made = dict(zip(asked, found, strict=True))
+        out = [made.get(k) or one for k, one in enumerate(out)]
+        again = {k: asked[k] for k, one in made.items() if one is None}
+        asked = {
+            k: tuple(x if x == 1 else int(_MORE * x) + 1 for x in counts)
+            for k, counts in again.items()
+        }
+    return out
 
 
-@lru_cache(maxsize=256)
-def terms(source: Source, box: Box) -> tuple[int, ...] | Refusal:
-    """Terms that each direction needs, from lines through the box."""
-    one, two = box.one, box.two
-    same = one == two
-    line = [_points(x, _LINE) for x in (one, two, box.angle)]
-    cross = [_ends(x) for x in (one, two, box.angle)]
-    parts: list[tuple[Array, Array, Array]] = []
-    for direction in (1, 2) if same else (0, 1, 2):
+def _made_terms(source: Source, boxes: list[Box]) -> list[tuple[int, ...] | Refusal | None]:
+    lines = [_lines(box) for box in boxes]
+    flat = [part[1] for parts in lines for part in parts]
+    t1, t2, angle = (np.concatenate([p[d] for p in flat]) for d in range(3))
+    found, start = _at(source, t1, t2, angle), 0
+    out: list[tuple[int, ...] | Refusal | None] = []
+    for parts in lines:
+        end = start + sum(p[1][0].size for p in parts)
+        out.append(_read(parts, found.part(start, end)))
+        start = end
+    return out
+
+
+Line = tuple[tuple[int, ...], tuple[Array, Array, Array]]  # numbers of points, triples
+
+
+def _lines(box: Box) -> list[Line]:
+    """Lines through a box in the directions that may differ."""
+    line, cross = ([f(x) for x in _axes(box)] for f in (_line, _ends))
+    parts = []
+    for direction in (1, 2) if box.one == box.two else (0, 1, 2):
         axes = [line[d] if d == direction else cross[d] for d in range(3)]
-        parts.append(_grid(*axes))
-    t1, t2, angle = (np.concatenate([p[d] for p in parts]) for d in range(3))
-    try:
-        found = _at(source, t1, t2, angle)
-    except ConvergenceError:
-        return Refusal(True)
+        parts.append(((direction, *(len(x) for x in axes)), _grid(axes[0], axes[1], axes[2])))
+    return parts
+
+
+def _read(parts: list[Line], found: Followed) -> tuple[int, ...] | Refusal:
+    """Terms from the values along the lines of a box."""
     goal = _goal(found)
     counts, start = [], 0
-    for direction, part in zip((1, 2) if same else (0, 1, 2), parts, strict=True):
-        shape = [len(line[d]) if d == direction else len(cross[d]) for d in range(3)]
-        values = found.value[:, start : start + part[0].size].reshape(-1, *shape)
-        start += part[0].size
+    for (direction, *shape), points in parts:
+        values = found.value[:, start : start + points[0].size].reshape(-1, *shape)
+        start += points[0].size
         counts.append(_needed(np.moveaxis(values, direction + 1, 0), goal))
-    if same:
+    if len(counts) == 2:
         counts.insert(0, counts[0])
     if max(counts[:2]) > MOST:
         return Refusal(True)
-    if counts[2] > MOST:
-        return Refusal(False)
-    return counts[0], counts[1], counts[2]
+    return tuple(counts) if counts[2] <= MOST else Refusal(False)
 
 
 def _needed(values: Array, goal: Array) -> int:
@@ -166,19 +188,34 @@ def _needed(values: Array, goal: Array) -> int:
     return last + 2 if last < len(values) - 3 else 10 * MOST
 
 
-def _fitted(source: Source, box: Box, terms: tuple[int, ...]) -> Patch | None:
-    one, two, angle = (_points(x, n) for x, n in zip(_axes(box), terms, strict=True))
-    grid = _grid(one, two, angle)
-    inner = _random(box)
-    t1, t2, at = (np.concatenate([g, p]) for g, p in zip(grid, inner, strict=True))
-    found = _at(source, t1, t2, at)
-    n = grid[0].size
-    c = found.value[:, :n].reshape(source.kinds, *terms)
-    for d, count in enumerate(terms):
+def _fitted(source: Source, wanted: list[tuple[Box, tuple[int, ...]]]) -> list[Patch | None]:
+    """Patches of so many terms, or None where probes do not agree."""
+    grids, inner = [], []
+    for box, counts in wanted:
+        points = [_points(x, n) for x, n in zip(_axes(box), counts, strict=True)]
+        grids.append(_grid(points[0], points[1], points[2]))
+        inner.append(_random(box))
+    parts = [p for pair in zip(grids, inner, strict=True) for p in pair]
+    t1, t2, angle = (np.concatenate([p[d] for p in parts]) for d in range(3))
+    found, start = _at(source, t1, t2, angle), 0
+    out = []
+    for (box, counts), grid, probes in zip(wanted, grids, inner, strict=True):
+        end = start + grid[0].size + probes[0].size
+        out.append(_fit(box, counts, probes, found.part(start, end)))
+        start = end
+    return out
+
+
+def _fit(
+    box: Box, counts: tuple[int, ...], probes: tuple[Array, Array, Array], found: Followed
+) -> Patch | None:
+    n, kinds = found.value.shape[1] - probes[0].size, len(found.value)
+    c = found.value[:, :n].reshape(kinds, *counts)
+    for d, count in enumerate(counts):
         c = np.moveaxis(np.tensordot(kit.fit_matrix(count), c, axes=(1, d + 1)), 0, d + 1)
-    powers = c @ kit.monomial_matrix(terms[2]).T
-    bases = [x.basis(v, k) for x, v, k in zip(_axes(box), inner, terms, strict=True)]
-    places = box.angle.place(inner[2])[:, None] ** np.arange(terms[2])
+    powers = c @ kit.monomial_matrix(counts[2]).T
+    bases = [x.basis(v, k) for x, v, k in zip(_axes(box), probes, counts, strict=True)]
+    places = box.angle.place(probes[2])[:, None] ** np.arange(counts[2])
     fitted = np.einsum("akmp,ik,im,ip->ai", powers, *bases[:2], places, optimize=True)
     off = np.abs(fitted - found.value[:, n:]).max(axis=1)
     size = np.abs(found.value).max(axis=1)
@@ -201,6 +238,10 @@ def _axes(box: Box) -> tuple[Axis, Axis, Axis]:
 
 def _points(axis: Axis, n: int) -> Array:
     return axis.nodes(n) if axis.high > axis.low else np.array([axis.low])
+
+
+def _line(axis: Axis) -> Array:
+    return _points(axis, _LINE)
 
 
 def _ends(axis: Axis) -> Array:
@@ -237,3 +278,7 @@ def _at(source: Source, t1: Array, t2: Array, angle: Array) -> Followed:
     _, first, back = np.unique(keys, return_index=True, return_inverse=True)
     found = follow(source, t, low[first], high[first], angle[first])
     return Followed(found.value[:, back], found.error[:, back], found.log_last, found.last_error)
+
+
+_patches = Recent(64, _made_patches)
+_terms = Recent(256, _made_terms)

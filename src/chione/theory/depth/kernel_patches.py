@@ -21,7 +21,7 @@ from chione.base import Array, ConvergenceError, Estimate, Status, cost
 from chione.networks import MLP
 from chione.theory.depth.deep_lengths import Group, groups
 from chione.theory.depth.deep_nodes import Source
-from chione.theory.depth.deep_patch import Axis, Box, Patch, patch
+from chione.theory.depth.deep_patch import Axis, Box, Patch, patches
 from chione.theory.depth.kernel_mixed import mirror, pair_layers, through
 from chione.theory.depth.pair_inputs import NEAR, FirstLayer, Listed
 from chione.theory.depth.pair_layers import Scale
@@ -91,38 +91,40 @@ class Patched:
             return
         core = (float(np.quantile(some, 0.1)), float(np.quantile(some, 0.9)))
         found = groups(source, self._t[0], self._t[1], core)
-        for g, one in enumerate(found):
-            for two in found[g if same else 0 :]:
-                plan = self._planned(one, two)
-                self._plans.append(plan)
-                self.left -= plan.share * _count(len(one.one), len(two.two), same and one is two)
+        sides = [(x, y) for g, x in enumerate(found) for y in found[g if same else 0 :]]
+        self._plans = self._planned(sides)
+        for plan in self._plans:
+            self.left -= plan.share * self._pairs(plan.one, plan.two)
 
-    def _planned(self, one: Group, two: Group) -> Plan:
-        angles = _angles(self._first, one.one, two.two)
-        pairs = _count(len(one.one), len(two.two), self._same and one is two)
-        if not angles.size or pairs < _WORTH:
-            return Plan(one, two, (), 0.0)
-        low = max(np.floor(angles.min() / _STEP) * _STEP, _CLOSEST)
-        high = min(np.ceil(angles.max() / _STEP) * _STEP, np.pi - _CLOSEST)
-        patches: list[Patch] = []
-        share, todo = 0.0, [(float(low), float(high))]
+    def _pairs(self, one: Group, two: Group) -> float:
+        return _count(len(one.one), len(two.two), self._same and one is two)
+
+    def _planned(self, sides: list[tuple[Group, Group]]) -> list[Plan]:
+        """Polynomials for the pairs of each two groups; ranges of angles are cut as they ask."""
+        angles = [_angles(self._first, one.one, two.two) for one, two in sides]
+        found: list[list[Patch]] = [[] for _ in sides]
+        share = np.zeros(len(sides))
+        todo = [(k, _range(some)) for k, some in enumerate(angles) if some.size]
         while todo:
-            ends = todo.pop()
-            part = float(np.mean((angles >= ends[0]) & (angles <= ends[1])))
-            if part * pairs < _WORTH or ends[0] >= ends[1]:
-                continue
-            found = patch(self._source, Box(one.curves.axis, two.curves.axis, Axis(*ends)))
-            if isinstance(found, Patch):
-                patches.append(found)
-                share += part
-                continue
-            log = [float(np.log(np.tan(0.5 * x))) for x in ends]
-            if log[1] - log[0] > _NARROW:
-                middle = 2.0 * np.arctan(np.exp(0.5 * (log[0] + log[1])))
-                middle = float(np.round(middle / _STEP) * _STEP)
-                if ends[0] < middle < ends[1]:
-                    todo += [(ends[0], middle), (middle, ends[1])]
-        return Plan(one, two, tuple(patches), share)
+            asked, boxes = [], []
+            for k, ends in todo:
+                one, two = sides[k]
+                part = float(np.mean((angles[k] >= ends.low) & (angles[k] <= ends.high)))
+                if part * self._pairs(one, two) >= _WORTH and ends.low < ends.high:
+                    asked.append((k, ends, part))
+                    boxes.append(Box(one.curves.axis, two.curves.axis, ends))
+            todo = []
+            made = patches(self._source, boxes)
+            for (k, ends, part), one_patch in zip(asked, made, strict=True):
+                if isinstance(one_patch, Patch):
+                    found[k].append(one_patch)
+                    share[k] += part
+                else:
+                    todo += [(k, half) for half in _halves(ends)]
+        return [
+            Plan(one, two, tuple(p), float(s))
+            for (one, two), p, s in zip(sides, found, share, strict=True)
+        ]
 
     def fill(self, kind: int) -> Estimate:
         """The NNGP (0) or the tangent kernel (1)."""
@@ -276,6 +278,22 @@ def _at(i: Index, j: Index) -> Any:
     if not all(stretches):
         return np.ix_(i, j)
     return tuple(slice(int(x[0]), int(x[-1]) + 1) for x in (i, j))
+
+
+def _range(angles: Array) -> Axis:
+    """The range of some angles, to whole steps."""
+    low = max(float(np.floor(angles.min() / _STEP)) * _STEP, _CLOSEST)
+    return Axis(low, min(float(np.ceil(angles.max() / _STEP)) * _STEP, float(np.pi) - _CLOSEST))
+
+
+def _halves(ends: Axis) -> list[Axis]:
+    """Two parts of a range of angles, cut in the middle of log tan(theta / 2); none if narrow."""
+    low, high = (float(np.log(np.tan(0.5 * x))) for x in (ends.low, ends.high))
+    middle = 2.0 * float(np.arctan(np.exp(0.5 * (low + high))))
+    middle = float(np.round(middle / _STEP)) * _STEP
+    if high - low <= _NARROW or not ends.low < middle < ends.high:
+        return []
+    return [Axis(ends.low, middle), Axis(middle, ends.high)]
 
 
 def _angles(first: FirstLayer, i: Index, j: Index) -> Array:

@@ -59,9 +59,12 @@ def nngp(network: MLP | Network, x1: Any, x2: Any = None) -> Estimate:
     -----
     Inputs of equal norm, and all inputs where phi is homogeneous and sigma_b = 0, need one
     function of the correlation, which is compiled for the whole depth: the cost of an entry does
-    not grow with depth. Other inputs go through the layers one by one
-    (:mod:`chione.theory.depth.kernel_mixed`). Memory beyond the result is bounded by blocks of
-    rows.
+    not grow with depth. Of other inputs both kernels are compiled as polynomials in both lengths
+    and the angle, which are kept for the next call
+    (:mod:`chione.theory.depth.kernel_patches`); few inputs, nearly equal and opposite pairs and
+    outlying lengths go through the layers one by one
+    (:mod:`chione.theory.depth.kernel_mixed`), without closed forms by compiled maps of a layer.
+    Memory beyond the result is bounded by blocks of rows.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from chione.base import EPS, Array
 Index = NDArray[np.intp]
 
 NEAR = 1e-2  # 1 - |c| below which the difference of the inputs tells more than their product
-_BLOCK = 1 << 20  # numbers at a time
+_BLOCK = 1 << 15  # numbers at a time: a few arrays of them stay in the cache
 
 
 @dataclass(frozen=True)

@@ -275,11 +275,12 @@ def _lengths(
         raise ConvergenceError(f"E phi^2 of {act} has no value in float64 at lengths {q.max():g}.")
     after = scale.w2 * s + scale.b2
     size = np.where(after > 0.0, after, 1.0)
-    at = [m.slope(x * q) for x in (1.0, 1.0 + _TURN_FROM_SLOPE, 1.0 - _TURN_FROM_SLOPE)]
-    first, above, below = (np.nan_to_num(q * np.asarray(e.value)) for e in at)
+    factors = np.array([1.0, 1.0 + _TURN_FROM_SLOPE, 1.0 - _TURN_FROM_SLOPE])[:, None]
+    at = m.slope(factors * q)  # at the length and beside it, (3, n)
+    first, above, below = np.nan_to_num(q * np.asarray(at.value))
     above, below = above * (1.0 + _TURN_FROM_SLOPE), below * (1.0 - _TURN_FROM_SLOPE)
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope_error = np.nan_to_num(np.asarray(at[0].error) / np.abs(np.asarray(at[0].value)))
+        slope_error = np.nan_to_num(np.asarray(at.error)[0] / np.abs(np.asarray(at.value)[0]))
     stretch = rule.turn(Side(q, s, slice(None)))
     if q.max() > 1e150 and np.any(np.isinf(stretch)):
         raise ConvergenceError(f"Slopes of {act} have no value in float64 at lengths {q.max():g}.")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import Array, ConvergenceError
-from chione.theory.moments.layer_sums import Index, Rows, sums
+from chione.theory.moments.layer_sums import Index, Rows, cut, sums
 from chione.theory.moments.moments import moments
 from chione.theory.moments.row_table import RowTable, exact_table, row_table
 from chione.theory.moments.series_end import AbstractEnd, Side, series_end
@@ -34,6 +34,7 @@ _HOPE = 30.0  # times what is wanted: more than this is not worth so many
 _WANTED = 1e-11  # of the product next to |c| = 1, relative: beyond, pairs count as unresolved
 _WANTED_SLOPE = 2e-9
 _GOOD, _GOOD_SLOPE = 1e-14, 1e-13  # what is left at |c| = 1 with which no more terms are tried
+_LARGE = 1 << 18  # pairs at a time
 _BLOCK = 1 << 12  # pairs with lengths of their own at a time
 _BESIDE = 1e-12  # 1 - |c| at which a map is to hold: at zero itself a jump has no slope
 _MANY = 288  # terms beyond which the closed form of the kinks is quicker
@@ -126,6 +127,12 @@ class LayerMap:
         product, slope = self._resolved(np.asarray(gap, dtype=np.float64))
         return product & slope
 
+    @cached_property
+    def _everywhere(self) -> bool:
+        """Whether nothing is unresolved: errors are largest at |c| = 1, of either way to sum."""
+        gap = np.concatenate([[0.0], np.geomspace(1e-16, 1.0, 500)])
+        return bool(np.all(self.resolved(gap)))
+
     def _resolved(self, gap: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """The same for K and for R."""
         product, slope = self.errors(gap)
@@ -150,7 +157,20 @@ class LayerMap:
 
     def both(self, q1: Any, q2: Any, gap: Any, sign: Any = 1.0) -> tuple[Array, Array]:
         """K and R in one pass, of the broadcast shape; NaN where the map does not hold."""
-        q1, q2, gap, sign = (np.asarray(x, dtype=np.float64) for x in (q1, q2, gap, sign))
+        every = [np.asarray(x, dtype=np.float64) for x in (q1, q2, gap, sign)]
+        shape = np.broadcast_shapes(*(x.shape for x in every))
+        size = int(np.prod(shape))
+        if size <= _LARGE:
+            return self._both(*every)
+        value, slope = np.empty(shape), np.empty(shape)
+        step = max(1, _LARGE // (size // shape[0]))
+        for start in range(0, shape[0], step):
+            part = slice(start, start + step)
+            value[part], slope[part] = self._both(*(cut(x, part, len(shape)) for x in every))
+        return value, slope
+
+    def _both(self, q1: Array, q2: Array, gap: Array, sign: Array) -> tuple[Array, Array]:
+        """The same of so many pairs that working arrays are no burden."""
         shape = np.broadcast_shapes(q1.shape, q2.shape, gap.shape, sign.shape)
         full = shape or (1,)
         gap, sign = np.broadcast_to(gap, full), np.broadcast_to(sign, full)
@@ -166,26 +186,30 @@ class LayerMap:
         if max(q1.size, q2.size) == gap.size > _BLOCK:  # lengths of its own for every pair
             value, slope = np.empty(full), np.empty(full)
             lengths = [np.broadcast_to(q, full).ravel() for q in (q1, q2)]
-            flat = [x.ravel() for x in (*angle, terms, last)]
+            flat = [x.ravel() for x in angle]
             order = np.argsort(terms + last, axis=None)
             for start in range(0, len(order), _BLOCK):
                 at = order[start : start + _BLOCK]
-                found = self._sums(*(q[at] for q in lengths), *(x[at] for x in flat))
+                one, two = (q[at] for q in lengths)
+                here = flat[0][at], flat[1][at], flat[2][at]
+                found = self._sums(one, two, here, terms.flat[at], last.flat[at])
                 value.reshape(-1)[at], slope.reshape(-1)[at] = found
         else:
-            value, slope = self._sums(q1, q2, *angle, terms, last)
+            value, slope = self._sums(q1, q2, angle, terms, last)
         slope = slope / (np.sqrt(q1) * np.sqrt(q2))
-        held = self._resolved(gap)
-        value[~held[0]], slope[~held[1]] = np.nan, np.nan
+        if not self._everywhere:
+            held = self._resolved(gap)
+            value[~held[0]], slope[~held[1]] = np.nan, np.nan
         return value.reshape(shape), slope.reshape(shape)
 
     def _sums(
-        self, q1: Array, q2: Array, gap: Array, sign: Array, log_c: Array, terms: Index, last: Index
+        self, q1: Array, q2: Array, angle: tuple[Array, Array, Array], terms: Index, last: Index
     ) -> tuple[Array, Array]:
         """K and dK/dc by so many terms; by `last` terms and the end of the series elsewhere."""
         n = int(max(terms.max(initial=1), last.max(initial=1)))
         one = self._side(q1, n)
-        two = one if q2 is q1 else self._side(q2, n)
+        two = self._side(q2, n)
+        gap, sign, log_c = angle
         c = sign * (1.0 - gap)
         value, slope = sums(Rows(one.a, one.index), Rows(two.a, two.index), c, terms)
         ended = last > 0

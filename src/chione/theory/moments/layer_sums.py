@@ -7,6 +7,7 @@ block by block as arrays; the few that need more terms than the others are gathe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def _by_blocks(
     for start in range(0, len(c), step):
         cost.tick()
         part = slice(start, start + step)
-        i, j = _cut(one.index, part, c.ndim), _cut(two.index, part, c.ndim)
+        i, j = cut(one.index, part, c.ndim), cut(two.index, part, c.ndim)
         if max(i.size, j.size) == c[part].size > 1:
             continue  # nothing is shared along an axis
         n = _bulk(terms[part])
@@ -106,9 +107,9 @@ def _by_blocks(
     return left
 
 
-def _cut(index: Index, part: slice, ndim: int) -> Index:
-    """A part along the first axis of an index that broadcasts along `ndim` axes."""
-    full = index.reshape((1,) * (ndim - index.ndim) + index.shape)
+def cut(values: Any, part: slice, ndim: int) -> Any:
+    """A part along the first axis of an array that broadcasts along `ndim` axes."""
+    full = values.reshape((1,) * (ndim - values.ndim) + values.shape)
     return full[part] if full.shape[0] > 1 else full
 
 

@@ -35,9 +35,8 @@ SHARP = 1e-12
 """Relative error up to which these drops are used."""
 _RULES = (16, 24)  # nodes of the two rules in the angle
 _LARGEST_GAP = 0.5
+_WIDE = 0.01  # 1 - c from which on a double integral may be sharp
 _CLOSE, _APART = 1e-26, 100.0  # 1 - c, and deviations between two kinks
-_WIDE = 0.01
-_CURVE = 1e-11  # relative error of a drop that a curve is made of
 
 
 def quick_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
@@ -49,7 +48,7 @@ def quick_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None
         found = series_drop(phi, q, gap)
     if found is None and gap > _WIDE:  # with kinks a double integral is cheaper than a table
         plain = plain_drop(phi, q, gap)
-        found = plain if plain.error <= _CURVE * plain.value else None
+        found = plain if plain.error <= SHARP * plain.value else None
     if smooth or found is not None:
         return found
     found = series_drop(phi, q, gap)

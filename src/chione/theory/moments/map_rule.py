@@ -34,6 +34,7 @@ from chione.theory.moments.pair_series import Series
 
 _PER_OCTAVE = 4  # ends of maps: other lengths that are much like these find the same map
 _WIDER = 8.0  # factor by which a map may reach beyond the lengths of one layer, to hold all layers
+_NARROWER = 0.1  # of the range of a map: one over so much less may hold where that does not
 _NEAR = 1e-4  # 1 - |c| below which the distance is integrated; else the difference has ten digits
 _ALIKE = 1e-4  # log of the ratio of lengths below which two inputs on one ray differ by a slope
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(4)
@@ -75,14 +76,15 @@ class MapRule(AbstractPairRule):
     def kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
         value, slope = self._both(one.q, two.q, gap, sign)
         self._last = (gap, sign, one.index, two.index, slope)
-        error = self.compiled.errors(gap)[0] * np.sqrt(one.square) * np.sqrt(two.square)
+        size = np.sqrt(one.square) * np.sqrt(two.square)
+        error = self.compiled.errors(gap)[0] * size
         same = (gap == 0.0) & (sign > 0.0) & (one.q == two.q) & (one.q > 0.0)
         if same.any():  # E phi^2, which needs no map
             value[same] = np.broadcast_to(one.square, same.shape)[same]
             error[same] = self._broadcast(1, one, same.shape)[same]
         lost = np.isnan(value)
         if lost.any():
-            self._integrate("kernel", (one, two), (gap, sign), lost, (value, error))
+            self._mend(0, (one, two), (gap, sign), lost, (value, error, size))
         return value, error
 
     def slope(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
@@ -92,7 +94,8 @@ class MapRule(AbstractPairRule):
         else:
             value = self._both(one.q, two.q, gap, sign)[1]
         top = np.sqrt(self._broadcast(2, one, gap.shape) * self._broadcast(2, two, gap.shape, 1))
-        error = self.compiled.errors(gap)[1] * np.maximum(top, np.abs(value))
+        size = np.maximum(top, np.abs(np.nan_to_num(value)))
+        error = self.compiled.errors(gap)[1] * size
         same = (gap == 0.0) & (sign > 0.0) & (one.q == two.q) & (one.q > 0.0)
         if same.any() and not self._jumps:  # E phi'^2
             value[same], error[same] = (self._broadcast(k, one, same.shape)[same] for k in (2, 3))
@@ -102,7 +105,7 @@ class MapRule(AbstractPairRule):
             value[at_end], error[at_end] = np.inf, np.inf
             lost &= ~at_end
         if lost.any():
-            self._integrate("slope", (one, two), (gap, sign), lost, (value, error))
+            self._mend(1, (one, two), (gap, sign), lost, (value, error, size))
         return value, error
 
     def paired_kernel(self, one: Side, two: Side, gap: Array, sign: Array) -> tuple[Array, Array]:
@@ -130,31 +133,54 @@ class MapRule(AbstractPairRule):
         )
         return value, slope
 
-    def _integrate(
+    def _mend(
         self,
-        which: str,
+        which: int,
         sides: tuple[Side, Side],
         angle: tuple[Array, Array],
         lost: NDArray[np.bool_],
-        out: tuple[Array, Array],
+        out: tuple[Array, Array, Array],
+    ) -> None:
+        """K (0) or R (1) of the entries `lost`, from a map of their own lengths or by integrals.
+
+        A map over a wide range of lengths is as good as at its worst length.
+        """
+        q1, q2 = (np.broadcast_to(s.q, lost.shape) for s in sides)
+        alive = lost & (q1 > 0.0) & (q2 > 0.0)
+        if alive.any():
+            both = np.concatenate([q1[alive], q2[alive]])
+            ends = _ends(float(both.min()), float(both.max()))
+            if ends[1] / ends[0] < _NARROWER * self.compiled.q_high / self.compiled.q_low:
+                own = _found(self._act, *ends)
+                if own is not None:
+                    g = angle[0][alive]
+                    found = own.both(q1[alive], q2[alive], g, angle[1][alive])[which]
+                    out[1][alive] = own.errors(g)[which] * out[2][alive]
+                    out[0][alive] = found
+                    lost = lost & np.isnan(out[0])
+        if lost.any():
+            self._integrate(which, (q1, q2), angle, lost, out)
+
+    def _integrate(
+        self,
+        which: int,
+        lengths: tuple[Array, Array],
+        angle: tuple[Array, Array],
+        lost: NDArray[np.bool_],
+        out: tuple[Array, Array, Array],
     ) -> None:
         """Integrals for the entries `lost`; without a length nothing depends on the angle."""
         if self._quick:
             raise ConvergenceError(f"The map of {self._act} does not hold for some pairs.")
-        q1, q2 = (np.broadcast_to(s.q, lost.shape)[lost] for s in sides)
+        q1, q2 = (q[lost] for q in lengths)
         gap, sign = (x[lost] for x in angle)
         still = (q1 == 0.0) | (q2 == 0.0)
         gap, sign = np.where(still, 1.0, gap), np.where(still, 1.0, sign)
         rows = np.stack([q1, q2, gap, sign])
         rows, back = np.unique(rows, axis=1, return_inverse=True)
-        work = int(np.sum((rows[0] > 0.0) & (rows[1] > 0.0)))
-        cost.check(
-            f"Double integrals for {work} entries",
-            seconds=QuadratureRule.seconds * work,
-            fits=f"{int(cost.SECONDS / QuadratureRule.seconds)} entries fit",
-        )
+        cost.tick()  # integrals take between 2 and 30 ms: no estimate is any good
         one, two = (Side(q, q, slice(None)) for q in rows[:2])
-        rule = self._slow.kernel if which == "kernel" else self._slow.slope
+        rule = self._slow.slope if which else self._slow.kernel
         value, error = rule(one, two, rows[2], rows[3])
         back = back.ravel()
         out[0][lost], out[1][lost] = value[back], error[back]
@@ -259,9 +285,14 @@ def _map(
             return known
     if reach is not None and reach[1] / reach[0] <= _WIDER * high / low:
         low, high = min(low, reach[0]), max(high, reach[1])
-    steps = np.floor(_PER_OCTAVE * np.log2(low)), np.ceil(_PER_OCTAVE * np.log2(high))
-    ends = [float(2.0 ** (x / _PER_OCTAVE)) for x in (steps[0], max(steps[1], steps[0] + 1.0))]
-    return _found(act, ends[0], ends[1])
+    return _found(act, *_ends(low, high))
+
+
+def _ends(low: float, high: float) -> tuple[float, float]:
+    """Ends of the map for a range of lengths, in whole steps."""
+    first = float(np.floor(_PER_OCTAVE * np.log2(low)))
+    last = max(float(np.ceil(_PER_OCTAVE * np.log2(high))), first + 1.0)
+    return 2.0 ** (first / _PER_OCTAVE), 2.0 ** (last / _PER_OCTAVE)
 
 
 @lru_cache(maxsize=64)

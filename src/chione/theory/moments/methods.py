@@ -18,6 +18,12 @@ _EXPONENT_ERROR = 4.0 * EPS  # of the logarithm: three roundings, and those of q
 MANY = 32
 
 
+def is_auto(method: str) -> bool:
+    """Whether the way is left open; a word that is none is refused before it is compared."""
+    checks.one_of("method", method, METHODS)
+    return method == "auto"
+
+
 def looked_up(table: Callable[[], Table], direct: Callable[[Any], Estimate], q: Any) -> Estimate:
     """`direct` of q, from its table where q holds many values."""
     if type(q) is not float:

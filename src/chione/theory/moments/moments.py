@@ -21,7 +21,7 @@ from chione.gaussian import Integrator, Table
 from chione.gaussian.features import Features, features_of
 from chione.theory.moments.methods import CLOSED_ERROR as CLOSED_ERROR  # some rooms read these here
 from chione.theory.moments.methods import METHODS as METHODS
-from chione.theory.moments.methods import choose, looked_up, unwrap
+from chione.theory.moments.methods import choose, is_auto, looked_up, unwrap
 from chione.theory.moments.methods import closed_error as closed_error
 
 _SHARP = 3e-14  # relative error of a slope at which the other form is not asked for
@@ -109,13 +109,13 @@ class Moments:
 
     def mean(self, q: Any, method: str = "auto") -> Estimate:
         """E phi."""
-        if method == "auto" and self.phi.closed_forms.mean is None:
+        if is_auto(method) and self.phi.closed_forms.mean is None:
             return looked_up(lambda: self.mean_table, self._mean_of, q)
         return self._mean_of(q, method)
 
     def square(self, q: Any, method: str = "auto") -> Estimate:
         """E phi^2."""
-        if method == "auto" and self.phi.closed_forms.mean_square is None:
+        if is_auto(method) and self.phi.closed_forms.mean_square is None:
             return looked_up(lambda: self.square_table, self._square_of, q)
         return self._square_of(q, method)
 
@@ -127,7 +127,7 @@ class Moments:
         """E phi'^2; infinite where phi jumps, since phi' then holds a point mass."""
         if self.has_jumps:
             return _all_missing(q, Status.INFINITE)
-        if method == "auto" and self.phi.closed_forms.derivative_mean_square is None:
+        if is_auto(method) and self.phi.closed_forms.derivative_mean_square is None:
             return looked_up(lambda: self.derivative_table, self._derivative_square_of, q)
         return self._derivative_square_of(q, method)
 
@@ -137,7 +137,7 @@ class Moments:
 
     def slope(self, q: Any, method: str = "auto") -> Estimate:
         """d/dq of E phi^2."""
-        if method == "auto" and self.phi.closed_forms.length_slope is None:
+        if is_auto(method) and self.phi.closed_forms.length_slope is None:
             return looked_up(lambda: self.slope_table, self._slope_of, q)
         return self._slope_of(q, method)
 
@@ -169,7 +169,7 @@ class Moments:
 
     def _slope_of(self, q: Any, method: str = "auto") -> Estimate:
         closed = self.phi.closed_forms.length_slope
-        if method == "closed" or (method == "auto" and closed is not None):
+        if (is_auto(method) and closed is not None) or method == "closed":
             return choose(closed, self._slope, q, method)
         return self._slope(checks.real_array("q", q))
 
@@ -194,6 +194,10 @@ class Moments:
         fitted = self.phi.derivative_error > 0.0
         if fitted:
             best = _better(best, self._stein_slope(q))
+        rough = best.status == Status.INEXACT
+        if np.any(rough) and not fitted and np.max(q) > 1.0:
+            # each derivative makes more of an oscillation, so that the form without one is best
+            best = _better(best, self._stein_slope(q))
         # phi'' costs a third integral, and from fits hundreds of values a point
         enough = np.asarray(best.error) <= (_SLOPE_ENOUGH if fitted else _SHARP) * np.abs(
             best.value
@@ -203,7 +207,7 @@ class Moments:
             lost.any() and not fitted
         ):  # h phi phi' overflows at far lengths, where the rest need not
             lost &= np.isin(self._square(q).status, _LOST)
-        open_ = np.atleast_1d(~(enough | lost))
+        open_ = np.atleast_1d(~(enough | lost | (rough & (q > 1.0) & ~np.asarray(fitted))))
         if not open_.any():
             return unwrap(self._noisy_slope(best, q))
         if not open_.all():  # so only where the others fail
