@@ -26,6 +26,7 @@ _DEEP = 8.0  # standard deviations
 _POLE = 1e9  # gap over width, of a feature that holds all of the mass: no needle, a pole
 _MATTERS = 1e-9  # relative; features that may have been missed and hold less are in the error
 _MANY = 1024  # variances from which on a table of them is tried
+_LOOSE = 2e-14  # error that a bound on rounding may state where panels that adapt state less
 _REFERENCES = 3  # variances of a binade at which a rule is tried
 _BLOCK = 1 << 20  # weights held at a time (8 MB)
 
@@ -208,6 +209,8 @@ class Integrator:
         nodes = proven_nodes(self.g, sigma, self.breakpoints, self.power)
         if nodes is None:
             self._settles = False
+            return None
+        if nodes.relative > _LOOSE:
             return None
         self._tame = True
         with np.errstate(over="ignore", under="ignore"):

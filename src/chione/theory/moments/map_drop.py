@@ -30,7 +30,7 @@ from chione.theory.moments.row_table import RowTable, row_table
 FEW, _MOST = 192, 1408  # coefficients
 _SIZES = (FEW, 512, _MOST)
 _ROUNDED = 4.0 * EPS  # of a coefficient, relative to the root of the mean square
-_GONE = math.log(1e-17)  # of c^n
+_GONE = math.log(1e-5)  # of c^n, beside which the coefficients behind it are small as well
 SHARP = 1e-12
 """Relative error up to which these drops are used."""
 _RULES = (16, 24)  # nodes of the two rules in the angle
@@ -41,14 +41,19 @@ _CLOSE, _APART = 1e-26, 100.0  # 1 - c, and deviations between two kinks
 
 def quick_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate | None:
     """K(1) - K(c) by whichever way is quick and sharp; None where none is."""
-    found = None if phi.kinks else series_drop(phi, q, gap, FEW)
+    smooth = not phi.kinks
+    found = series_drop(phi, q, gap, FEW) if smooth else None
     found = near_drop(phi, q, gap) if found is None else found
-    if found is None and gap > _WIDE:  # a double integral costs less than a table of lengths
+    if smooth and found is None:
+        found = series_drop(phi, q, gap)
+    if found is None and gap > _WIDE:  # with kinks a double integral is cheaper than a table
         plain = plain_drop(phi, q, gap)
         found = plain if plain.error <= SHARP * plain.value else None
-    found = series_drop(phi, q, gap) if found is None else found
+    if smooth or found is not None:
+        return found
+    found = series_drop(phi, q, gap)
     found = jump_drop(phi, q, gap) if found is None else found
-    return slopes_drop(phi, q, gap) if found is None and phi.kinks else found
+    return slopes_drop(phi, q, gap) if found is None else found
 
 
 def plain_drop(phi: AbstractActivation, q: float, gap: float) -> Estimate:
@@ -67,7 +72,7 @@ def series_drop(
     for n in _SIZES:
         if n > most:
             return None
-        # kinks leave coefficients that fall as a power: c^n has to end the sum
+        # coefficients that have not died away by then leave it to c^n to end the sum
         if n * log_c > _GONE and (phi.kinks or n > FEW):
             continue
         table = _table(phi, *_range(q), n)
