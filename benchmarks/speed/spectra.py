@@ -54,8 +54,9 @@ def _torch(width: int, depth: int, quick: bool) -> list[Way]:
         if not made:
             made["model"], made["x"] = _model(width, depth)
 
-    def ours(k: int) -> Any:
-        return chione.torch.jacobian_spectrum(made["model"], made["x"] * (1.0 + 1e-3 * k))
+    def ours(k: int, method: str = "auto") -> Any:
+        x = made["x"] * (1.0 + 1e-3 * k)
+        return chione.torch.jacobian_spectrum(made["model"], x, method=method)
 
     def theirs(k: int) -> Any:
         import torch
@@ -69,13 +70,13 @@ def _torch(width: int, depth: int, quick: bool) -> list[Way]:
         pairs = zip((largest, smallest), exact, strict=True)
         return max(abs(math.log(found / true)) for found, true in pairs)
 
+    def our_error(found: Any) -> float:
+        return error(float(found.largest.value), float(found.smallest.value))
+
+    stabilised = partial(ours, method="stabilised")
     return [
-        Way(
-            "chione",
-            ours,
-            lambda found: error(float(found.largest.value), float(found.smallest.value)),
-            ready=ready,
-        ),
+        Way("chione", ours, our_error, ready=ready),
+        Way("chione, method='stabilised'", stabilised, our_error, ready=ready),
         Way(
             "torch jacrev and svdvals",
             theirs,

@@ -41,7 +41,7 @@ def _pairs(seed: int) -> list[tuple[tuple[float, float], float, float]]:
     return out
 
 
-@pytest.mark.parametrize("phi", [*BROKEN, *SMOOTH, *USERS], ids=str)
+@pytest.mark.parametrize("phi", [*BROKEN, *SMOOTH, *USERS])
 def test_products_are_those_of_nested_integrals_within_the_stated_error(
     phi: object,
 ) -> None:
@@ -56,9 +56,7 @@ def test_products_are_those_of_nested_integrals_within_the_stated_error(
         assert abs(found - expected) <= (error + 4e-14) * size
 
 
-@pytest.mark.parametrize(
-    "phi", ["hardtanh", "selu", "hardswish", "tanh", "mish", _plateaus], ids=str
-)
+@pytest.mark.parametrize("phi", ["hardtanh", "selu", "hardswish", "tanh", "mish", _plateaus])
 def test_slopes_are_the_derivative_of_the_product(phi: object) -> None:
     act = activation(phi)
     compiled = layer_map(act, *LENGTHS)

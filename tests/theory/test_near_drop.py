@@ -125,3 +125,9 @@ def test_the_slope_of_an_unresolved_oscillation_is_taken_without_a_derivative(q:
     # E phi^2 = q + 1/8 but for terms e^{-4.5 q}: its slope is 1
     found = length_slope(activation("x+0.5*sin(3*x)"), q)
     assert abs(found.value - 1.0) <= found.error <= 1e-4
+
+
+def test_a_function_of_single_numbers_can_be_handed_in_by_vectorize() -> None:
+    phi = from_callable(np.vectorize(lambda x: x if x > 0.0 else 0.1 * x))
+    assert phi.value(np.empty(0)).shape == (0,)
+    assert abs(drop_for_curves(phi, 0.5, 1e-4).value / arc_cosine_drop(0.5, 1e-4, 0.1) - 1) < 1e-11

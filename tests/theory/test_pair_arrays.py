@@ -31,7 +31,7 @@ ACTIVATIONS = ("tanh", "silu", "mish", "hardtanh", "selu", "softsign", "hardshri
 CORRELATIONS = np.concatenate([[-1.0, 1.0, 0.0, 0.999, -0.9999], np.linspace(-0.98, 0.97, 31)])
 
 
-@pytest.mark.parametrize("phi", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("phi", ACTIVATIONS)
 @pytest.mark.parametrize("quantity", [kernel, derivative_kernel])
 @pytest.mark.parametrize("lengths", [(1.3, 1.3), (0.4, 2.2), (3e-5, 40.0)], ids=str)
 def test_an_array_says_what_single_values_say(
@@ -46,7 +46,7 @@ def test_an_array_says_what_single_values_say(
             assert abs(many.value[i] - one.value) <= many.error[i] + one.error
 
 
-@pytest.mark.parametrize("phi", ["tanh", "hardtanh", "selu", _steps], ids=str)
+@pytest.mark.parametrize("phi", ["tanh", "hardtanh", "selu", _steps])
 def test_an_array_is_right_within_its_error(phi: object) -> None:
     act, q = activation(phi), (0.7, 2.4)
     many = kernel(act, *q, CORRELATIONS)
@@ -59,9 +59,7 @@ def test_an_array_is_right_within_its_error(phi: object) -> None:
         assert abs(many.value[i] - expected) <= many.error[i] + 2e-14 * size
 
 
-@pytest.mark.parametrize(
-    "phi", ["tanh", "softplus", "hardtanh", "hardswish", "selu", _leaky], ids=str
-)
+@pytest.mark.parametrize("phi", ["tanh", "softplus", "hardtanh", "hardswish", "selu", _leaky])
 def test_a_hundred_correlations_take_no_double_integral(
     phi: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,9 +72,7 @@ def test_a_hundred_correlations_take_no_double_integral(
     one_minus_correlation_map(phi, np.geomspace(1e-12, 1.9, 101), q=1.1, sigma_w=1.5)
 
 
-@pytest.mark.parametrize(
-    "phi", ["tanh", "mish", "hardtanh", "elu", "relu", "gelu", _leaky], ids=str
-)
+@pytest.mark.parametrize("phi", ["tanh", "mish", "hardtanh", "elu", "relu", "gelu", _leaky])
 def test_arrays_of_drops_keep_their_digits_next_to_one(phi: object) -> None:
     gap = np.concatenate([[0.0], np.geomspace(1e-13, 2.0, 60)])
     many = one_minus_correlation_map(phi, gap, q=0.8, sigma_w=1.3, sigma_b=0.2)

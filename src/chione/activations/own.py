@@ -145,6 +145,8 @@ def _float64(values: Callable[[Array], Any]) -> Callable[[Array], Array]:
     """Step functions may answer with booleans or integers."""
 
     def converted(z: Array) -> Array:
+        if not z.size:  # np.vectorize refuses nothing at all
+            return np.empty(z.shape)
         return np.asarray(values(z), dtype=np.float64)
 
     return converted
