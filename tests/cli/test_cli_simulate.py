@@ -146,15 +146,15 @@ from chione.cli import main
 
 # a background job of a shell has SIGINT ignored, and Python then leaves it so
 signal.signal(signal.SIGINT, signal.default_int_handler)
-plain = room._measure
+plain = room._rows
 
 def first(*arguments):
-    room._measure = plain
+    room._rows = plain
     out = plain(*arguments)
     print("ready", file=sys.stderr, flush=True)
     return out
 
-room._measure = first
+room._rows = first
 main()
 """
 
