@@ -112,6 +112,7 @@ class LengthSolver:
         b = grid[:, None] - w2 * self._square[:, None]  # (grid, columns)
         noise = w2 * self._noise[:, None] + 4.0 * EPS * grid[:, None]
         b[np.abs(b) <= noise] = 0.0
+        _hold_between(b, noise)
         _hold_last(b)
         rising = np.diff(b, axis=0) > 0.0
         rising |= _through_zero(b)
@@ -237,6 +238,20 @@ class LengthSolver:
     @property
     def _last(self) -> float:
         return float(self._grid[-1]) if self._grid.size else 0.0
+
+
+def _hold_between(b: Array, noise: Array) -> None:
+    """Noise as large as what is seen on both sides of it hides no root: B keeps their sign.
+
+    Pieces of a table are not equally noisy, so that noise may hide B at one point and not at the
+    next ones. A root that B only touches is different: there B is small beside its neighbours.
+    """
+    for j in np.flatnonzero((b == 0.0).any(0)):
+        seen = np.flatnonzero(b[:, j])
+        for i, k in itertools.pairwise(seen):
+            least = np.minimum(abs(b[i, j]), abs(b[k, j]))
+            if k > i + 1 and b[i, j] * b[k, j] > 0.0 and np.all(noise[i + 1 : k, j] > 0.5 * least):
+                b[i + 1 : k, j] = b[i, j]
 
 
 def _hold_last(b: Array) -> None:
