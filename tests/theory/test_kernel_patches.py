@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from chione.activations import activation
+from chione.base import ConvergenceError
 from chione.networks import MLP
-from chione.theory import nngp, ntk
+from chione.theory import kernel, nngp, ntk, second_moment
 from chione.theory.depth import deep_lengths, deep_nodes, deep_patch, kernel_patches
 from chione.theory.depth.kernel_mixed import mixed_kernels
 
@@ -232,3 +233,29 @@ def test_errors_of_polynomials_are_those_of_their_nodes_and_what_they_leave_out(
     steep = deep_patch.Box(axis, axis, deep_patch.Axis(0.001, 3.0))
     deep = deep_nodes.Source(MLP("erf", 4.0, 0.3, depth=30), 1e-15, True)
     assert isinstance(deep_patch.patches(deep, [steep])[0], deep_patch.Refusal)
+
+
+@pytest.mark.parametrize("name", ["sign", "heaviside", "hardshrink"])
+def test_many_inputs_of_a_jump_have_no_tangent_kernel_either(name):
+    net, x = MLP(name, 1.3, 0.2, 5), _gauss(N, 30)
+    assert np.all(np.isfinite(nngp(net, x).value))
+    with pytest.raises(ConvergenceError, match="jumps, so its tangent kernel is infinite"):
+        ntk(net, x)
+
+
+@pytest.mark.parametrize("n", [20, N])
+@pytest.mark.parametrize("phi", ["hardshrink", "sign", lambda h: np.where(abs(h) < 0.4, 0.0, h)])
+def test_kernels_across_a_jump_are_those_of_single_layers(phi, n):
+    act, x = activation(phi), _gauss(N, 30)
+    k = nngp(MLP(act, 1.3, 0.2, 5), x[:n]).value
+    for i, j in ((0, 1), (3, 7), (5, 5), (2, 19)):
+        q1, q2, c = (1.69 * (x[a] @ x[b]) / 30 + 0.04 for a, b in ((i, i), (j, j), (i, j)))
+        for _ in range(4):
+            r = min(1.0, c / math.sqrt(q1 * q2))
+            c = 1.69 * kernel(act, q1, q2, r, method="quadrature").value + 0.04
+            q1, q2 = (
+                1.69 * second_moment(act, q, method="quadrature").value + 0.04 for q in (q1, q2)
+            )
+        # a jump makes its root of the rounding of c where the inputs are one
+        expected = q1 if i == j else c
+        assert abs(k[i, j] - expected) < 1e-12 * math.sqrt(q1 * q2)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from chione.networks import MLP
+from chione.simulation.explicit import ExplicitWeights
 from chione.simulation.normals import FloatArray
-from chione.simulation.seeding import Streams
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import draw, scale
 
 
-class DenseWeights:
+class DenseWeights(ExplicitWeights):
     """Products with the weights of one network after another; buffers are reused.
 
     Matrices of the last layers stay in memory while they fit into `memory`; those of the first
@@ -50,32 +50,10 @@ class DenseWeights:
         self._seed, self._network = seed, network
         self._in_scratch = -1
 
-    def start_together(self, streams: Streams) -> None:
-        """Explicit weights are of one network at a time, which their drawing takes.
-
-        Raises
-        ------
-        RuntimeError
-            Always.
-        """
-        raise RuntimeError(
-            f"explicit weights of {len(streams)} networks are not held side by side."
-        )
-
     def forward(self, l: int, x: FloatArray) -> FloatArray:
         """W^l x of inputs in rows: (B, N_{l-1}) to (B, N_l); layers count from 1."""
         w = self._draw(l)
         return np.asarray((x * self._scale(l)) @ w.T)
-
-    def again(self, l: int) -> FloatArray:
-        """Explicit weights do not repeat a product; the pass keeps the signals instead.
-
-        Raises
-        ------
-        RuntimeError
-            Always.
-        """
-        raise RuntimeError(f"layer {l}: passes over explicit weights must keep their signals.")
 
     def backward(self, l: int, delta: FloatArray, x: FloatArray) -> FloatArray:
         """Transposed product (W^l)^T delta: (B, N_l) to (B, N_{l-1}); `x` is not needed here."""

@@ -10,13 +10,13 @@ import numpy as np
 from chione.base import MissingExtraError
 from chione.networks import MLP
 from chione.simulation import torch_normals
+from chione.simulation.explicit import ExplicitWeights
 from chione.simulation.normals import FloatArray
-from chione.simulation.seeding import Streams
 from chione.simulation.streams import Purpose, stream
 from chione.simulation.weights import draw, scale
 
 
-class TorchWeights:
+class TorchWeights(ExplicitWeights):
     """Products with explicit weights on a CPU or GPU of PyTorch.
 
     Gaussian and uniform weights are drawn on the device, the other laws by NumPy. Signals travel
@@ -78,31 +78,9 @@ class TorchWeights:
         self._seed, self._network = seed, network
         self._held = set()
 
-    def start_together(self, streams: Streams) -> None:
-        """Explicit weights are of one network at a time, which their drawing takes.
-
-        Raises
-        ------
-        RuntimeError
-            Always.
-        """
-        raise RuntimeError(
-            f"explicit weights of {len(streams)} networks are not held side by side."
-        )
-
     def forward(self, l: int, x: FloatArray) -> FloatArray:
         """W^l x of inputs in rows: (B, N_{l-1}) to (B, N_l); layers count from 1."""
         return self._product(l, x, self._matrix(l).T)
-
-    def again(self, l: int) -> FloatArray:
-        """Explicit weights do not repeat a product; the pass keeps the signals instead.
-
-        Raises
-        ------
-        RuntimeError
-            Always.
-        """
-        raise RuntimeError(f"layer {l}: passes over explicit weights must keep their signals.")
 
     def backward(self, l: int, delta: FloatArray, x: FloatArray) -> FloatArray:
         """Transposed product (W^l)^T delta: (B, N_l) to (B, N_{l-1}); `x` is not needed here."""

@@ -313,6 +313,11 @@ def patched_kernels(
     """The kernel, or None where polynomials serve too few of its pairs to be worth their nodes."""
     if network.depth == 1 or _count(len(a), len(b), same) < _WORTH:
         return None
+    jumps = moments(network.activation).has_jumps
+    # a tangent kernel is infinite for equal inputs, which the layers say; and where nothing bounds
+    # what errors of the lengths make of a jump, polynomials have no error to be judged by
+    if jumps and (with_ntk or network.activation.closed_forms.difference is None):
+        return None
     first = FirstLayer(a, b, network.sigma_w, network.sigma_b)
     middle = np.quantile(np.concatenate(first.lengths), (0.25, 0.75))
     if middle[0] > 0.0:
@@ -320,6 +325,5 @@ def patched_kernels(
             pair_rule(network.activation, middle, middle, quick=True)
         except ConvergenceError:  # as it will be at all lengths
             return None
-    jumps = moments(network.activation).has_jumps
     found = Patched(Source(network, first.noise, not jumps), first, same)
     return found.fill(int(with_ntk)) if found.left < _SHARE * found.pairs else None

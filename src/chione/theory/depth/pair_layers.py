@@ -31,6 +31,7 @@ Index = tuple[NDArray[np.intp], ...]
 
 _NEAR = 0.05  # 1 - |c'| below which it is taken from the distance of the two inputs
 _SHORT = 3e-3  # log(q1 / q2) below which moments are subtracted through their slopes
+_UNBOUNDED = 1e200  # what an infinite mean square counts as: finite when divided by lengths
 _TURN_FROM_SLOPE = 1e-3  # relative step of q for the second derivative of E phi^2
 
 
@@ -284,7 +285,7 @@ def _lengths(
     stretch = rule.turn(Side(q, s, slice(None)))
     if q.max() > 1e150 and np.any(np.isinf(stretch)):
         raise ConvergenceError(f"Slopes of {act} have no value in float64 at lengths {q.max():g}.")
-    stretch = np.nan_to_num(stretch)
+    stretch = np.nan_to_num(stretch, posinf=_UNBOUNDED)
     turn = scale.w2 * stretch / size - (0.5 * scale.w2 * first / size) ** 2
     return LayerLengths(
         q,

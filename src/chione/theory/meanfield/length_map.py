@@ -105,14 +105,6 @@ class LengthMap(AbstractLengthMap):
             return self.slope(q)
         return affine(self.moments.derivative_square(q), self.w2, 0.0)
 
-    def quick_value(self, q: Array) -> Array:
-        """V at positive q from a compiled table, for maps that are followed in great numbers."""
-        return np.asarray(self.w2 * self.moments.square_table(q) + self.b2)
-
-    def quick_gradient(self, q: Array) -> Array:
-        r""":math:`\chi_\perp` at positive q from a compiled table."""
-        return np.asarray(self.w2 * self.moments.derivative_table(q))
-
     @property
     def starts_at_zero(self) -> bool:
         """Whether the activation vanishes at zero, so that small signals meet its slopes there."""

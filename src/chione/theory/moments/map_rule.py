@@ -189,7 +189,9 @@ class MapRule(AbstractPairRule):
         self, one: Side, two: Side, ratio: Array, gap: Array, sign: Array, kept: Array
     ) -> tuple[Array, Array]:
         out, error = np.full(gap.shape, np.nan), np.full(gap.shape, np.nan)
-        if self._jumps:
+        if self._jumps:  # an input and itself: rounding would come back as its root in each layer
+            same = (gap == 0.0) & (ratio == 0.0) & (sign > 0.0)
+            out[same], error[same] = 0.0, 0.0
             return out, error
         like = (kept > 0.0) & ((sign > 0.0) | (self._parity == 1))
         like |= (kept < 0.0) & (sign < 0.0) & (self._parity == -1)
