@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from chione.base import EPS, Array
+from chione.freeprob.measures import Complex
 from chione.freeprob.squares import GaussianSquare
-from chione.theory.spectra.jacobian_solvers import AbstractSolver, Values
+from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform, Values
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ class OneOrthogonalLayer(AbstractSolver):
         loose = 16.0 * EPS * (1.0 + abs(x)) + self.slack
         error = (moved + density) * loose + 100.0 * EPS * density
         return Values(density, cdf, error, density * loose + 100.0 * EPS)
+
+    def resolvent(self, log_z: Complex) -> Transform:
+        w = np.exp(np.asarray(log_z, dtype=complex) - self.log_gain)
+        r = self.law.resolvent(w)
+        error = 16.0 * EPS * (abs(r.p) + (1.0 + abs(log_z)) * abs(r.q)) + self.slack * abs(r.q)
+        return Transform(r.p, r.m, r.q, self.log_gain + self.law.mean_log(w), error)
 
     def curve(self, n: int) -> tuple[Array, Values]:
         t, p = self.law.nodes
