@@ -88,11 +88,11 @@ def _rounding(phi: AbstractActivation, a: float, b: float) -> float:
     k = np.arange(32.0)
     step = (b - a) * _NEIGHBOURS * (k + 0.1 + 0.8 * np.mod(k * _GOLDEN, 1.0))
     h = center + step
-    y = phi.value(h.ravel()).reshape(h.shape)
+    y = phi.as_written(h.ravel()).reshape(h.shape)
+    size = 0.25 * EPS * float(np.max(abs(y)))
     x = h - h.mean(axis=1, keepdims=True)
     y = y - y.mean(axis=1, keepdims=True)
     slope = np.sum(x * y, axis=1, keepdims=True) / np.sum(x * x, axis=1, keepdims=True)
-    size = 0.25 * EPS * float(np.max(abs(phi.value(h.ravel()))))
     return max(float(np.max(abs(y - slope * x))), size) / (b - a)
 
 
