@@ -23,6 +23,8 @@ _MAX_PIECES = 4000  # beyond this the function is not piecewise smooth at any us
 _MIN_WIDTH = 1e-13  # of the distance from 0; narrower pieces are accepted as they are
 _MISSED = 1e3  # times the noise: what lies between two nodes of a resolved piece agrees to that
 
+_SAME = 1e-12  # of the values: what a series and its function differ by at an end
+
 _X, _W = legendre.leggauss(NODES)
 _TO_SERIES = np.linalg.inv(chebyshev.chebvander(_X, NODES - 1))  # values at nodes -> coefficients
 
@@ -41,6 +43,8 @@ class Pieces:
         Chebyshev coefficients of v in s = (h - center) / half.
     flat : ndarray of bool, shape (K,)
         Pieces on which v is constant to rounding.
+    ends : ndarray, shape (K, 2)
+        v at both ends of each piece, from the inside.
     """
 
     center: Array
@@ -50,12 +54,7 @@ class Pieces:
     value: Array
     series: Array
     flat: NDArray[np.bool_]
-
-    @property
-    def ends(self) -> Array:
-        """Values of the series at both ends of each piece, shape (K, 2)."""
-        sign = (-1.0) ** np.arange(NODES)
-        return np.stack([self.series @ sign, self.series.sum(axis=1)], axis=1)
+    ends: Array
 
 
 def cut(
@@ -187,7 +186,19 @@ def _build(f: Callable[[Array], Array], lo: Array, hi: Array) -> Pieces:
     size = np.max(abs(v), axis=1)
     flat = np.ptp(v, axis=1) <= _FLAT * size
     half = 0.5 * (hi - lo)
-    return Pieces(0.5 * (lo + hi), half, h, half[:, None] * _W, v, series, flat)
+    return Pieces(
+        0.5 * (lo + hi), half, h, half[:, None] * _W, v, series, flat, _ends(f, lo, hi, series)
+    )
+
+
+def _ends(f: Callable[[Array], Array], lo: Array, hi: Array, series: Array) -> Array:
+    """Values at the ends: of f itself, unless the end lies on the wrong side of a jump."""
+    sign = (-1.0) ** np.arange(NODES)
+    fitted = np.stack([series @ sign, series.sum(axis=1)], axis=1)
+    h = np.stack([np.nextafter(lo, hi), np.nextafter(hi, lo)], axis=1)
+    own = np.asarray(f(h.ravel()), dtype=np.float64).reshape(h.shape)
+    size = np.max(abs(fitted), axis=1, keepdims=True)
+    return np.where(abs(own - fitted) <= _SAME * size, own, fitted)
 
 
 def powers(s: NDArray[Any], n: int) -> NDArray[Any]:

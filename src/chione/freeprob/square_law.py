@@ -9,7 +9,7 @@ import numpy as np
 
 from chione.base import Array, checks
 from chione.freeprob.pieces import Pieces, cut
-from chione.freeprob.squares import GaussianSquare, assemble, interval
+from chione.freeprob.squares import Function, GaussianSquare, assemble, interval
 
 _TINY_WEIGHT = -46.0  # log of 1e-20: where the fourth moment no longer notices the tail
 _FLAT = 1e-14  # a stretch between kinks that varies by less is an atom
@@ -20,10 +20,11 @@ _SCATTER = 32.0  # times the measured scatter of rounding: below that a value is
 
 
 def gaussian_square(
-    v: Callable[[Array], Array],
+    v: Function,
     q: float,
     *,
     breakpoints: tuple[float, ...] = (),
+    slope: Function | None = None,
     features: Array | None = None,
     noise: Callable[[float, float], float] | None = None,
 ) -> GaussianSquare:
@@ -37,6 +38,8 @@ def gaussian_square(
         Variance of h, above 0.
     breakpoints : tuple of float
         Places where v or one of its derivatives jumps.
+    slope : callable, optional
+        The derivative of v between the break points; density and spread are sharper with it.
     features : ndarray, optional
         Places at which v has to be looked at, because something narrow may sit there.
     noise : callable, optional
@@ -80,7 +83,7 @@ def gaussian_square(
         else:
             stretches.append((a, b))
     pieces = _join([cut(v, s, first_width=1.25 * np.sqrt(q), probes=probes) for s in stretches])
-    return _assemble(v, q, atoms.merged(), pieces, atoms.factor, (left, right))
+    return _assemble((v, slope), q, atoms.merged(), pieces, atoms.factor, (left, right))
 
 
 class _Atoms:
@@ -124,7 +127,7 @@ def _probes(
     return np.asarray(h[(h > left) & (h < right)])
 
 
-def _sampled(v: Callable[[Array], Array], a: float, b: float, probes: Array) -> Array:
+def _sampled(v: Function, a: float, b: float, probes: Array) -> Array:
     """Values between a and b."""
     h = a + (b - a) * (0.5 - 0.5 * np.cos(np.linspace(0.02, np.pi - 0.02, 201)))
     inside = probes[(probes > a + 0.5e-9 * abs(a)) & (probes < b - 0.5e-9 * abs(b))]
@@ -132,7 +135,7 @@ def _sampled(v: Callable[[Array], Array], a: float, b: float, probes: Array) -> 
 
 
 def _assemble(
-    v: Callable[[Array], Array],
+    functions: tuple[Function, Function | None],
     q: float,
     atoms: dict[float, float],
     pieces: Pieces | None,
@@ -143,11 +146,12 @@ def _assemble(
     mass = np.array([atoms[a] for a in place], dtype=np.float64)
     if pieces is None:
         limits = (float(place.min()), float(place.max()))
-        return GaussianSquare(q, place, mass, None, factor, limits, v, place, mass, None)
-    return assemble(v, q, (place, mass), pieces, factor, _limits(v, pieces, place, span))
+        return GaussianSquare(q, place, mass, None, factor, limits, *functions, place, mass, None)
+    limits = _limits(functions[0], pieces, place, span)
+    return assemble(functions, q, (place, mass), pieces, factor, limits)
 
 
-def _range(v: Callable[[Array], Array], q: float) -> tuple[float, float]:
+def _range(v: Function, q: float) -> tuple[float, float]:
     """Where p(h) max(1, t^4 / E t^4-scale) is above 1e-20 of its largest value."""
     z = np.linspace(0.0, 60.0, 601)
     out = []
@@ -163,9 +167,7 @@ def _range(v: Callable[[Array], Array], q: float) -> tuple[float, float]:
     return float(out[0]), float(out[1])
 
 
-def _is_even(
-    v: Callable[[Array], Array], right: float, left: float, cuts: list[float], probes: Array
-) -> bool:
+def _is_even(v: Function, right: float, left: float, cuts: list[float], probes: Array) -> bool:
     if right != -left or any(-b not in cuts for b in cuts):
         return False
     h = np.concatenate([right * np.linspace(1e-3, 1.0, 257), probes])
@@ -174,7 +176,7 @@ def _is_even(
 
 
 def _limits(
-    v: Callable[[Array], Array], pieces: Pieces, place: Array, span: tuple[float, float]
+    v: Function, pieces: Pieces, place: Array, span: tuple[float, float]
 ) -> tuple[float, float]:
     e = np.sort(pieces.ends, axis=1)
     low = np.min(e**2, axis=1)
@@ -199,5 +201,5 @@ def _limits(
 def _join(parts: list[Pieces]) -> Pieces | None:
     if not parts:
         return None
-    names = ("center", "half", "h", "weight", "value", "series", "flat")
+    names = ("center", "half", "h", "weight", "value", "series", "flat", "ends")
     return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))

@@ -55,6 +55,7 @@ def _law(phi: AbstractActivation, q: float) -> GaussianSquare:
             phi.derivative,
             q,
             breakpoints=phi.kinks,
+            slope=phi.second_derivative if phi.known else None,
             features=_features(phi, q),
             noise=None if phi.known else partial(_rounding, phi),
         )
