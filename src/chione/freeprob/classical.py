@@ -50,7 +50,7 @@ class Semicircle(AbstractMeasure):
 
     def stieltjes_derivative(self, z: Any) -> Complex:
         y, root = self._root(z)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(-2.0 / ((y + root) * root))
 
     def mean_log(self, z: Any) -> Complex:
@@ -121,13 +121,13 @@ class FreePoisson(AbstractMeasure):
     def stieltjes_derivative(self, z: Any) -> Complex:
         # Differentiate a z g^2 - (z + a - c a) g + 1 = 0.
         g, root = self._transform(z)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(g * (self.jump * g - 1.0) / root)
 
     def mean_log(self, z: Any) -> Complex:
         # g R(g) - int_0^g R + log(1/g) with R = c a / (1 - a g)
         def upper(z: Complex) -> Complex:
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(all="ignore"):
                 g, _ = self._transform(z)
                 w = 1.0 - self.jump * g
                 value = self.rate * (self.jump * g / w + upper_log(w)) - np.conj(
@@ -165,7 +165,7 @@ class FreePoisson(AbstractMeasure):
         lo, hi = self.edges
         half = z + self.jump * (1.0 - self.rate)
         root = np.sqrt(z - lo) * np.sqrt(z - hi)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             plus, minus = half + root, half - root
             g = np.where(
                 abs(plus) >= abs(minus), 2.0 / plus, minus / (2.0 * self.jump * z)
@@ -208,11 +208,11 @@ class Arcsine(AbstractMeasure):
         return ((-self.radius, self.radius),)
 
     def stieltjes(self, z: Any) -> Complex:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(1.0 / self._root(z))
 
     def stieltjes_derivative(self, z: Any) -> Complex:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(-np.asarray(z, dtype=complex) / self._root(z) ** 3)
 
     def mean_log(self, z: Any) -> Complex:
