@@ -133,11 +133,14 @@ class FreePoisson(AbstractMeasure):
                 value = self.rate * (self.jump * g / w + upper_log(w)) - np.conj(
                     upper_log(g.conj())
                 )
-            if self.rate > 1.0 or not np.any(z == 0.0):
+            at = ~np.isfinite(value)
+            if self.rate > 1.0 or not at.any():
                 return np.asarray(value)
             # at the atom, and at the hard edge of rate 1, where g is infinite
             log = np.log(self.jump) - 1.0 if self.rate == 1.0 else -np.inf
-            return np.where(z == 0.0, complex(log, self.rate * np.pi), value)
+            angle = np.where(z.real < 0.0, 1.0, self.rate)
+            value[at] = log + 1j * np.pi * angle[at]
+            return np.asarray(value)
 
         return by_halves(upper, z)
 
