@@ -1,5 +1,7 @@
 """The two charts in which subordination is one equation: z for sums, log z for products."""
 
+# ruff: noqa: D102  (the methods are documented once, in AbstractChart)
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -10,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array
-from chione.freeprob.classical import FreePoisson, PointMasses
+from chione.freeprob.classical import FreePoisson
 from chione.freeprob.measures import AbstractMeasure, Complex
+from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.squares import GaussianSquare
 
 _START = 8.0  # height of the first guess, in units of the size of the problem
@@ -28,7 +31,7 @@ class AbstractChart(ABC):
 
     @abstractmethod
     def pair(self, law: AbstractMeasure, u: Complex) -> tuple[Complex, Complex]:
-        """f and df/du of one law."""
+        """F and df/du of one law."""
 
     @abstractmethod
     def point(self, u: Complex) -> Complex:
@@ -54,7 +57,7 @@ class SumChart(AbstractChart):
     top: float = np.inf
 
     def pair(self, law: AbstractMeasure, u: Complex) -> tuple[Complex, Complex]:
-        g, slope = law.stieltjes(u), law.stieltjes_derivative(u)
+        g, slope = law.stieltjes_with_derivative(u)
         f = 1.0 / g
         return f, -slope * f * f
 
@@ -118,7 +121,7 @@ def upper_log(w: Complex) -> Complex:
 def moment_resolvent(law: AbstractMeasure, z: Any) -> tuple[Complex, Complex, Complex]:
     r"""P = z G, M = P - 1 and z dM/dz of a law at z, without cancellation where a law can."""
     z = np.asarray(z, dtype=complex)
-    g, slope = law.stieltjes(z), law.stieltjes_derivative(z)
+    g, slope = law.stieltjes_with_derivative(z)
     p = z * g
     return p, p - 1.0, p + z * z * slope
 
@@ -132,7 +135,7 @@ def _(law: GaussianSquare, z: Any) -> tuple[Complex, Complex, Complex]:
 @moment_resolvent.register
 def _(law: PointMasses, z: Any) -> tuple[Complex, Complex, Complex]:
     z = np.asarray(z, dtype=complex)
-    a, m = np.array(law.places), np.array(law.masses)
+    a, m = law.place, law.mass
     inverse = 1.0 / (z[..., None] - a)
     return z * (inverse @ m), inverse @ (m * a), -z * ((inverse * inverse) @ (m * a))
 

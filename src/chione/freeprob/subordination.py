@@ -267,7 +267,7 @@ class Subordination:
         return out
 
     def _system(self, z: Complex, u: Complex) -> tuple[Complex, Complex, Complex, Array]:
-        """The next f, df/dzeta, the step in u and the residual in zeta, relative to what is added."""
+        """The next f, df/dzeta, the step in u and the residual relative to the terms."""
         n = np.array(self.times)[:, None]
         pairs = [self.chart.pair(law, row) for law, row in zip(self.laws, u, strict=True)]
         f, d = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
@@ -295,7 +295,9 @@ class Subordination:
         tiny = _NEAR_AXIS * (1.0 + abs(s.u))
         axis = z.imag == 0.0
         inside = np.all(rise > tiny, axis=0) & (s.f.imag > 0.0)
-        above = ~axis & np.all(rise >= -tiny, axis=0) & (s.f.imag >= z.imag * (1.0 - 1e-12) - 1e-300)
+        above = (
+            ~axis & np.all(rise >= -tiny, axis=0) & (s.f.imag >= z.imag * (1.0 - 1e-12) - 1e-300)
+        )
         det = 1.0 / s.slope
         flat = np.all((s.u.imag == 0.0) | (s.u.imag == self.chart.top), axis=0)
         flat &= (s.f.imag == 0.0) | (s.f.imag == self.chart.top)
