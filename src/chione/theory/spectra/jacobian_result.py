@@ -14,13 +14,12 @@ from chione.theory.spectra.jacobian_equation import MasterEquation
 from chione.theory.spectra.jacobian_law import derivative_law
 from chione.theory.spectra.jacobian_one_layer import OneOrthogonalLayer
 from chione.theory.spectra.jacobian_outlier import Outlier, outliers
+from chione.theory.spectra.jacobian_quantiles import log_quantiles
 from chione.theory.spectra.jacobian_solvers import AbstractSolver, WFormSolver
 from chione.theory.spectra.jacobian_widths import WidthsSolver
 
 Ensemble = Literal["gaussian", "orthogonal"]
 _MAX_LOG = 709.0  # beyond this exp overflows
-_QUANTILE_STEPS = 60
-_LOST_MASS = 1e-6  # miss in the distribution function at which a quantile counts as not found
 
 
 @result
@@ -265,13 +264,10 @@ class JacobianSpectrum(AbstractResult):
         """Log lambda below which a share p of the law lies; -inf inside the atom at zero."""
         p = checks.real_array("p", p)
         if np.any((p < 0.0) | (p > 1.0)):
-            raise ValueError(f"p must lie in [0, 1], but it holds {p.ravel()[0]!r}.")
-        flat = p.ravel()
-        value = np.array([self._atom_quantile(x) for x in flat])
-        todo = np.nonzero(np.isnan(value))[0]
-        error = np.zeros(flat.size)
-        if todo.size:
-            value[todo], error[todo] = self._invert(flat[todo])
+            raise ValueError(
+                f"p must lie in [0, 1], but it holds {float(p[(p < 0.0) | (p > 1.0)][0])!r}."
+            )
+        value, error = log_quantiles(self.solver, p.ravel())
         return _estimate(value.reshape(p.shape), error.reshape(p.shape))
 
     def quantile(self, p: Any) -> Estimate:
@@ -295,44 +291,6 @@ class JacobianSpectrum(AbstractResult):
         safe = np.where(x.ravel() > 0.0, x.ravel(), 1.0)
         v = self.solver.values(np.log(safe))
         return safe, (v.density, v.cdf, v.density_error, v.cdf_error)
-
-    def _atom_quantile(self, p: float) -> float:
-        """The atom in whose jump p falls, or NaN."""
-        for place, mass in self.solver.atoms:
-            upper = mass if np.isinf(place) else float(self.solver.values(np.array([place])).cdf[0])
-            if upper - mass < p <= upper or (p == 0.0 and np.isinf(place)):
-                return place
-        if p == 0.0:
-            return min(s[0] for s in self.solver.support)
-        return float("nan") if p < 1.0 else max(s[1] for s in self.solver.support)
-
-    def _invert(self, p: Array) -> tuple[Array, Array]:
-        """Newton for cdf(x) = p in x = log lambda, inside a bracket from the curve."""
-        grid, v = self.solver.curve(200)
-        low_end, high_end = self.solver.support[0][0], self.solver.support[-1][1]
-        low = np.full(p.size, low_end if np.isfinite(low_end) else grid[0] - 600.0)
-        high = np.full(p.size, high_end if np.isfinite(high_end) else grid[-1] + 600.0)
-        x = np.interp(p, v.cdf, grid)
-        error = np.zeros(p.size)
-        active = np.arange(p.size)
-        for _ in range(_QUANTILE_STEPS):
-            y = self.solver.values(x[active])
-            miss = y.cdf - p[active]
-            low[active] = np.where(miss < 0.0, np.maximum(low[active], x[active]), low[active])
-            high[active] = np.where(miss < 0.0, high[active], np.minimum(high[active], x[active]))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                new = x[active] - miss / y.density
-                error[active] = y.cdf_error / y.density
-            inside = (new > low[active]) & (new < high[active])
-            new = np.where(inside, new, 0.5 * (low[active] + high[active]))
-            step = abs(new - x[active])
-            x[active] = new
-            active = active[(step > 4.0 * EPS * np.maximum(1.0, abs(new)))]
-            if active.size == 0 or bool(np.all(step <= error[active].max(initial=0.0) * 1e-3)):
-                break
-        # Beyond the range that the sums can follow there is no answer, rather than a wrong one.
-        x = np.where(abs(self.solver.values(x).cdf - p) <= _LOST_MASS, x, np.nan)
-        return x, np.nan_to_num(error, nan=0.0) + 8.0 * EPS * np.maximum(1.0, abs(x))
 
 
 def _estimate(value: Any, error: Any) -> Estimate:
