@@ -97,9 +97,8 @@ def _ordered(found: list[Band]) -> tuple[Band, ...]:
 
 def _joined(a: Band, b: Band) -> Band:
     ends = (a.log_lambda[0], max(a.log_lambda[1], b.log_lambda[1]))
-    pairs = ((x[0], y[1]) for x, y in ((a.log_r, b.log_r), (a.hard, b.hard), (a.reach, b.reach)))
-    log_r, hard, reach = pairs
-    return Band(log_r, hard, ends, reach)
+    log_r, reach = (a.log_r[0], b.log_r[1]), (a.reach[0], b.reach[1])
+    return Band(log_r, (a.hard[0], b.hard[1]), ends, reach)
 
 
 def _exists(eq: MasterEquation, r: Array) -> Array:

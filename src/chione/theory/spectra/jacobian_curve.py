@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from chione.base import EPS, Array
-from chione.freeprob.measures import Complex
+from chione.freeprob.measures import Booleans, Complex
 from chione.theory.spectra.jacobian_bands import Band
 from chione.theory.spectra.jacobian_equation import MasterEquation, Point
 
@@ -19,8 +19,19 @@ _NARROW = 0.3  # of log lambda: a bulk below this deviation gets seeds
 _JUMP = 0.06  # share of the mass between two points of the first pass that has them parted
 _END = 1e-4  # the same at the ends of the band
 _PARTS = np.array([0.25, 0.5, 0.75])
+_ALL, _EIGHTH = 24, 8  # points up to which all are checked, and the step beyond
+_LINEAR = 1e-3  # relative error up to which the first order is all there is
 _MOST = 400  # points of the first pass
 _PASSES = 40  # of parting in four: 1e-16 of the widest reach takes 27
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Absolute errors of log z at a root, of P at given lambda, and of the cdf there."""
+
+    log_z: Array
+    p: Array
+    cdf: Array
 
 
 @dataclass(frozen=True)
@@ -100,11 +111,10 @@ class Curve:
         out.imag = np.clip(out.imag, 1e-15, np.pi)
         return out, low, high
 
-    def pick(self, keep: Array) -> Curve:
-        """The points chosen by an index or a mask."""
+    def pick(self, keep: Booleans) -> Curve:
+        """The points chosen by a mask."""
         y = Point(*(v[keep] for v in vars(self.point).values()))
-        columns = (self.log_w, self.log_lambda, self.density, self.cdf)
-        return Curve(*(v[keep] for v in columns), y)
+        return Curve(self.log_w[keep], self.log_lambda[keep], self.density[keep], self.cdf[keep], y)
 
 
 def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
@@ -218,30 +228,53 @@ def _second_pass(u: Array, cdf: Array, n: int) -> Array:
     return np.asarray(np.interp(np.linspace(0.0, 1.0, n), monitor, u))
 
 
-def errors(
-    eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point
-) -> tuple[Array, Array, Array, Point]:
-    r"""Estimated absolute errors of P and Im P at roots, that of log z, and the check's values.
+def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) -> Errors:
+    r"""Estimated absolute errors at roots.
 
-    The same roots are put into the equation with every piece of the law cut in two; what changes,
-    and the rounding of log z (L eps times its terms), is carried to P at fixed lambda:
+    The roots are put into the equation with every piece of the law cut in two, or every eighth of
+    them where they are many, the larger of two neighbours, doubled, standing for those between.
+    What changes, and the rounding of log z (L eps times its terms), is carried to P at fixed
+    lambda:
 
     .. math:: \delta P + \frac{dP}{d \log w} \frac{-\delta \log z}{d \log z / d \log w}
     """
-    c = check.at(log_w)
+    order = np.argsort(log_w.real)
+    some = order if order.size <= _ALL else order[::_EIGHTH]
+    some = some if order.size == 0 or some[-1] == order[-1] else np.append(some, order[-1])
+    c = check.at(log_w[some])
+    d_above = abs(eq.above(log_w[some], y.m[some]) - check.above(log_w[some], c.m))
+    found = np.stack([abs(c.log_z - y.log_z[some]), abs(c.p - y.p[some]), d_above])
+    if some.size < log_w.size:
+        k = np.clip(np.searchsorted(log_w.real[some], log_w.real), 1, some.size - 1)
+        found = 2.0 * np.maximum(found[:, k - 1], found[:, k])
+    else:
+        found = found[:, np.argsort(order)]
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = 4.0 + abs(log_w) + abs(eq.log_gain) + abs(np.log(y.p)) + abs(np.log(y.m))
         zero = sum(m for a, m in eq.law.atoms if a == 0.0)
         rounding = 8.0 * EPS * eq.depth * terms
-        d_log_z = abs(c.log_z - y.log_z) + rounding + eq.slack * eq.depth
-        shared = 8.0 * EPS * abs(y.p - zero) + abs(y.p_slope / y.slope) * d_log_z
-    return abs(c.p - y.p) + shared, abs((c.p - y.p).imag) + shared, d_log_z, c
+        d_log_z = found[0] + rounding + eq.slack * eq.depth
+        p = found[1] + 8.0 * EPS * abs(y.p - zero) + abs(y.p_slope / y.slope) * d_log_z
+    cdf = found[2] + d_log_z * abs(y.p) / np.pi + 8.0 * EPS * eq.depth
+    return Errors(d_log_z, p, cdf)
 
 
-def curve_errors(eq: MasterEquation, check: MasterEquation, curve: Curve) -> tuple[Array, Array]:
-    """Estimated relative error of the density, and absolute error of the cdf."""
-    y = curve.point
-    _, d_p, d_log_z, c = errors(eq, check, curve.log_w, y)
-    d_cdf = abs((1.0 - curve.cdf) - check.above(curve.log_w, c.m))
-    relative = d_p / np.maximum(abs(y.p.imag), 1e-300)
-    return relative, d_cdf + d_log_z * abs(y.p) / np.pi + 8.0 * EPS * eq.depth
+def curve_errors(
+    eq: MasterEquation, check: MasterEquation, curve: Curve, band: Band
+) -> tuple[Array, Array]:
+    r"""Estimated absolute errors of the density by log lambda and of the cdf.
+
+    Near an end where the density is no straight line over its own error the first order does not
+    do: a density that falls like a root errs by at most twice that, one that rises like
+    :math:`d^{-1/2}` in the distance d by :math:`1 / (1 - 2 r)` of it, r the relative error.
+    """
+    y, found = curve.point, errors(eq, check, curve.log_w, curve.point)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = found.p / np.pi
+        r = error / np.maximum(curve.density, 1e-300)
+        slope = -(y.p_slope / y.slope).imag
+        a, b = band.log_lambda
+        towards = np.where(b - curve.log_lambda < curve.log_lambda - a, slope, -slope)
+        rising = np.where(r < 0.5, 1.0 / (1.0 - 2.0 * r), np.inf)
+        factor = np.where(r < _LINEAR, 1.0, np.where(towards > 0.0, rising, 2.0))
+    return error * factor, np.minimum(found.cdf, 1.0)

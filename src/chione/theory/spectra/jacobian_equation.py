@@ -147,6 +147,10 @@ class MasterEquation:
         u = self.depth * self.law.mean_log(w) + (self.depth - 1) * lower_log(m)
         return np.asarray(u + self.depth * m if self.gaussian else u)
 
+    def noise(self, log_w: Complex) -> Array:
+        """Rounding of log z."""
+        return np.asarray(8.0 * EPS * self.depth * (1.0 + abs(log_w) + abs(self.log_gain)))
+
     def solve(self, log_z: Array, log_w: Complex) -> tuple[Complex, Point, Booleans]:
         """Newton in log w for given real log z: log w, the values there, whether it converged."""
         log_w = np.array(log_w, dtype=complex)
@@ -165,8 +169,10 @@ class MasterEquation:
             hold = np.minimum(hold, 0.5 / np.maximum(size, 1e-300))
             log_w[active] = log_w[active] - step * hold
             bad = ~np.isfinite(step) | (log_w[active].imag > np.pi)
-            # To rounding of log w where the half plane at the root is narrower than that.
-            small = np.maximum(_STEP * np.minimum(1.0, im), 4.0 * EPS * abs(log_w[active]))
+            # No further than the rounding of log z, which can be wider than the half plane.
+            with np.errstate(divide="ignore"):
+                noise = self.noise(log_w[active]) / abs(y.slope)
+            small = np.maximum(_STEP * np.minimum(1.0, im), noise)
             ended = (size <= small) & (hold == 1.0)
             store(last, active, y)
             moved[active] = np.where(ended, -step, 0.0)

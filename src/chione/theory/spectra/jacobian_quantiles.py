@@ -10,6 +10,7 @@ from chione.base import EPS, Array
 from chione.theory.spectra.jacobian_solvers import AbstractSolver
 
 _POINTS = 200  # of the curve whose points bracket
+_DRAW_POINTS = 2000  # of the curve that samples are read from
 _STEPS = 100  # Newton needs about five; bisection from a bracket of the curve fifty
 _MARGIN = 2.0  # at a square-root edge the slope falls by half over the stated error
 _LOST = 1e-9  # miss, beyond the stated error of the cdf, of a quantile that was not found
@@ -52,6 +53,36 @@ def log_quantiles(solver: AbstractSolver, p: Array) -> tuple[Array, Array]:
         todo &= ~here
     error[np.isinf(value)] = 0.0
     return value, error
+
+
+def draw(solver: AbstractSolver, p: Array) -> Array:
+    """Quantiles for samples: log lambda at p, interpolated on a fine curve of each band.
+
+    Below the lowest point of a curve the distribution function goes on as a power of lambda.
+    """
+    out = np.full(p.size, np.nan)
+    parts, _ = _parts(solver)
+    grid, v = solver.curve(_DRAW_POINTS) if solver.support else (np.empty(0), None)
+    for part in parts:
+        here = np.isnan(out) & (p <= part.upto)
+        if part.low == part.high or v is None:
+            out[here] = part.low
+            continue
+        mine = (grid > part.low) & (grid < part.high)
+        x, cdf, density = grid[mine], v.cdf[mine], v.density[mine]
+        inner = np.append(True, np.diff(cdf) > 0.0)
+        x, cdf, density = x[inner], cdf[inner], density[inner]
+        tail = max(cdf[0] - part.below, 0.0)
+        table, levels = np.append(x, min(part.high, x[-1] + 1.0)), np.append(cdf, part.upto)
+        if np.isfinite(part.low):
+            table, levels = np.append(part.low, table), np.append(part.below, levels)
+        out[here] = np.interp(p[here], levels, table)
+        deep = here & (p < cdf[0]) & np.isinf(part.low)
+        if tail > 0.0 and np.any(deep):
+            share = np.maximum((p[deep] - part.below) / tail, 1e-300)
+            out[deep] = x[0] + np.log(share) * tail / max(density[0], 1e-300)
+    out[np.isnan(out)] = parts[-1].high
+    return out
 
 
 def _parts(solver: AbstractSolver) -> tuple[list[_Part], float]:

@@ -135,11 +135,14 @@ class WFormSolver(AbstractSolver):
         parts = (
             self.curves if same else tuple(trace(self.equation, b, per_band) for b in self.bands)
         )
-        found = [curve_errors(self.equation, self.check, c) for c in parts]
+        found = [
+            curve_errors(self.equation, self.check, c, b)
+            for c, b in zip(parts, self.bands, strict=True)
+        ]
         return np.concatenate([c.log_lambda for c in parts]), Values(
             np.concatenate([c.density for c in parts]),
             np.concatenate([c.cdf for c in parts]),
-            np.concatenate([c.density * e[0] for c, e in zip(parts, found, strict=True)]),
+            np.concatenate([e[0] for e in found]),
             np.concatenate([e[1] for e in found]),
         )
 
@@ -158,7 +161,7 @@ class WFormSolver(AbstractSolver):
         u = self.equation.mean_log(log_w, y.m)
         with np.errstate(all="ignore"):
             slope = y.p_slope / y.slope
-        error = errors(self.equation, self.check, log_w, y)[0]
+        error = errors(self.equation, self.check, log_w, y).p
         nan = complex(np.nan, np.nan)
         p, m, slope, u = (np.where(good, v, nan) for v in (y.p, y.m, slope, u))
         return Transform(p, m, slope, u, np.where(good, error, np.inf))
@@ -212,19 +215,21 @@ class WFormSolver(AbstractSolver):
     def _fill(self, out: Values, at: Integers, x: Array, curve: Curve, band: Band) -> None:
         log_w, y, good = self._roots(x, curve, band)
         c = curve_at(self.equation, log_w, y)
-        relative, d_cdf = curve_errors(self.equation, self.check, c)
+        d_density, d_cdf = curve_errors(self.equation, self.check, c, band)
         out.density[at] = np.where(good, c.density, np.nan)
         out.cdf[at] = np.where(good, c.cdf, np.nan)
         # What is left of log z at a root that was not driven to rounding.
         miss = abs(c.log_lambda - x)
-        out.density_error[at] = c.density * relative + miss * c.density
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steep = abs((c.point.p_slope / c.point.slope).imag) / np.pi
+        out.density_error[at] = d_density + miss * np.maximum(c.density, steep)
         out.cdf_error[at] = d_cdf + miss * c.density
 
     def _roots(self, x: Array, curve: Curve, band: Band) -> tuple[Complex, Point, Booleans]:
         """Newton from the curve, and where it leaves its bracket of radii, bisection of that."""
         start, low, high = curve.start(x, band)
         log_w, y, good = self.equation.solve(x, start)
-        slack = 1e-9 * np.minimum(1.0, log_w.imag)
+        slack = 1e-9 * np.minimum(1.0, log_w.imag) + self.equation.noise(log_w) / abs(y.slope)
         good &= (log_w.real >= low - slack) & (log_w.real <= high + slack) & (log_w.imag > 0.0)
         bad = np.nonzero(~good)[0]
         if bad.size:
