@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import ndtr
 
-from chione.base import EPS, Array, checks
+from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers
-from chione.freeprob.pieces import NODES, Pieces, halved, powers, to_powers
+from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 
 Function = Callable[[Array], Array]
@@ -56,6 +57,8 @@ class GaussianSquare(AbstractMeasure):
         Infimum and supremum of t over the whole line.
     v, slope : callable
         The function, and its derivative where that is known.
+    far : tuple of tuples of float
+        Stretches beyond the stored range, with their break points, that hold less than 1e-20.
     """
 
     q: float
@@ -69,6 +72,7 @@ class GaussianSquare(AbstractMeasure):
     t: Array = field(repr=False)
     weight: Array = field(repr=False)
     finder: Finder | None = field(repr=False)
+    far: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
 
     @property
     def atoms(self) -> tuple[tuple[float, float], ...]:
@@ -163,9 +167,14 @@ class GaussianSquare(AbstractMeasure):
 
     @cached_property
     def branches(self) -> Branches:
-        """The inverse branches."""
+        """The inverse branches, out to where the Gaussian leaves float64."""
         assert self.pieces is not None
-        return Branches(self.pieces, self.q, self.factor, self.v, self.slope)
+        parts = [self.pieces]
+        for span in self.far:
+            # What does not follow v there knows the law within 1e-20 only.
+            with np.errstate(all="ignore"), suppress(ConvergenceError):
+                parts.append(cut(self.v, span, first_width=1.25 * np.sqrt(self.q)))
+        return Branches(joined(parts), self.q, self.factor, self.v, self.slope)
 
     def refined(self) -> GaussianSquare:
         """The same law with every piece cut in two, to see what the quadrature misses."""
@@ -173,7 +182,9 @@ class GaussianSquare(AbstractMeasure):
             return self
         pieces = halved(self.v, self.pieces)
         atoms = (self.place, self.mass)
-        return assemble((self.v, self.slope), self.q, atoms, pieces, self.factor, self.limits)
+        functions = (self.v, self.slope)
+        law = assemble(functions, self.q, atoms, pieces, self.factor, self.limits)
+        return replace(law, far=self.far)
 
     # -------------------------------------------------------------------------------- inside
 
