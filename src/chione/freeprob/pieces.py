@@ -87,6 +87,13 @@ def joined(parts: list[Pieces]) -> Pieces:
     return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
+def taken(pieces: Pieces, which: NDArray[np.bool_]) -> Pieces | None:
+    """Some of the pieces; None where that is none of them."""
+    if not which.any():
+        return None
+    return Pieces(*(getattr(pieces, f.name)[which] for f in fields(Pieces)))
+
+
 def halved(f: Callable[[Array], Array], pieces: Pieces) -> Pieces:
     """Every piece cut in two."""
     c, half = pieces.center, pieces.half
