@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from chione.base import EPS, Array
+from chione.freeprob.measures import Complex
 from chione.freeprob.squares import GaussianSquare
-from chione.theory.spectra.jacobian_solvers import AbstractSolver, Values
+from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform, Values
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class OneOrthogonalLayer(AbstractSolver):
         density, cdf = self.law.density_law(t, loose), self.law.cdf_law(t, loose)
         error = t * density.error + 2.0 * EPS * t * density.value
         return Values(t * density.value, cdf.value, error, cdf.error)
+
+    def resolvent(self, log_z: Complex) -> Transform:
+        w = np.exp(np.asarray(log_z, dtype=complex) - self.log_gain)
+        r = self.law.resolvent(w)
+        error = 16.0 * EPS * (abs(r.p) + (1.0 + abs(log_z)) * abs(r.q)) + self.slack * abs(r.q)
+        return Transform(r.p, r.m, r.q, self.log_gain + self.law.mean_log(w), error)
 
     def curve(self, n: int) -> tuple[Array, Values]:
         t, p = self.law.nodes

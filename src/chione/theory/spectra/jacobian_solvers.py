@@ -14,9 +14,11 @@ from chione.base import EPS, Array
 from chione.freeprob import series
 from chione.freeprob.measures import Booleans, Complex, Integers
 from chione.theory.spectra.jacobian_bands import Band, bands, product_atoms
-from chione.theory.spectra.jacobian_curve import Curve, curve_at, errors, trace
+from chione.theory.spectra.jacobian_curve import Curve, curve_at, curve_errors, errors, trace
 from chione.theory.spectra.jacobian_equation import MasterEquation
+from chione.theory.spectra.jacobian_resolvent import HalfPlane, half_plane, off_bands
 
+_FAR = 690.0  # of log |w|: the range of float64
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 
 
@@ -28,6 +30,32 @@ class Values:
     cdf: Array
     density_error: Array
     cdf_error: Array
+
+
+@dataclass(frozen=True)
+class Transform:
+    r"""Transforms of the law at complex log z, :math:`0 \le \mathrm{Im} \log z \le \pi`.
+
+    Parameters
+    ----------
+    p, m : ndarray of complex
+        :math:`P = z G(z)` and :math:`M = P - 1`, each without cancellation.
+    slope : ndarray of complex
+        :math:`dP / d \log z`.
+    mean_log : ndarray of complex
+        :math:`U = E \log(z - \lambda)`, principal branch; :math:`dU = P\, d \log z` and
+        :math:`1 - \mathrm{cdf} = \mathrm{Im}\, U / \pi` at real z.
+    error : ndarray
+        Estimated absolute error of P.
+
+    On the real axis all are the limits from above. NaN where no solution was found.
+    """
+
+    p: Complex
+    m: Complex
+    slope: Complex
+    mean_log: Complex
+    error: Array
 
 
 class AbstractSolver(ABC):
@@ -50,6 +78,10 @@ class AbstractSolver(ABC):
     @abstractmethod
     def curve(self, n: int) -> tuple[Array, Values]:
         """About n graded points of the continuous part, from below, and their values."""
+
+    @abstractmethod
+    def resolvent(self, log_z: Complex) -> Transform:
+        """Transforms at a flat array of log z in the closed upper half plane of z."""
 
     @abstractmethod
     def scaled_moments(self, n: int) -> tuple[Array, float]:
@@ -96,13 +128,55 @@ class WFormSolver(AbstractSolver):
         parts = (
             self.curves if same else tuple(trace(self.equation, b, per_band) for b in self.bands)
         )
-        found = [errors(self.equation, self.check, c) for c in parts]
+        found = [curve_errors(self.equation, self.check, c) for c in parts]
         return np.concatenate([c.log_lambda for c in parts]), Values(
             np.concatenate([c.density for c in parts]),
             np.concatenate([c.cdf for c in parts]),
             np.concatenate([c.density * e[0] for c, e in zip(parts, found, strict=True)]),
             np.concatenate([e[1] for e in found]),
         )
+
+    @cached_property
+    def plane(self) -> HalfPlane:
+        """Starting points of the roots at complex z."""
+        return half_plane(self.equation, self.bands, self.curves)
+
+    def resolvent(self, log_z: Complex) -> Transform:
+        log_z = np.asarray(log_z, dtype=complex)
+        log_w, good = np.empty(log_z.size, dtype=complex), np.ones(log_z.size, dtype=bool)
+        axis = log_z.imag <= 0.0
+        log_w[axis], good[axis] = self._on_axis(log_z.real[axis])
+        log_w[~axis], good[~axis] = self.plane.roots(log_z[~axis])
+        y = self.equation.at(log_w)
+        u = self.equation.mean_log(log_w, y.m)
+        with np.errstate(all="ignore"):
+            slope = y.p_slope / y.slope
+        error = errors(self.equation, self.check, log_w, y)[0]
+        nan = complex(np.nan, np.nan)
+        p, m, slope, u = (np.where(good, v, nan) for v in (y.p, y.m, slope, u))
+        return Transform(p, m, slope, u, np.where(good, error, np.inf))
+
+    def _on_axis(self, x: Array) -> tuple[Complex, Booleans]:
+        """Roots at real z, in the bands and between them."""
+        log_w, good = np.empty(x.size, dtype=complex), np.zeros(x.size, dtype=bool)
+        below = -_FAR
+        for band, curve in zip(self.bands, self.curves, strict=True):
+            a, b = band.log_lambda
+            off = np.nonzero(~good & (x <= a))[0]
+            log_w[off] = self._off(x[off], below, band.log_r[0])
+            inside = np.nonzero(~good & (x > a) & (x < b))[0]
+            log_w[inside], good[inside] = self._roots(x[inside], curve, band)
+            good[off] = True
+            below = band.log_r[1]
+        off = np.nonzero(~good & (x >= (self.bands[-1].log_lambda[1] if self.bands else -np.inf)))[
+            0
+        ]
+        log_w[off] = self._off(x[off], below, _FAR)
+        good[off] = True
+        return log_w, good
+
+    def _off(self, x: Array, low: float, high: float) -> Complex:
+        return off_bands(self.equation, x, np.full(x.size, low), np.full(x.size, high))
 
     def values(self, log_lambda: Array) -> Values:
         x = np.asarray(log_lambda, dtype=np.float64)
@@ -131,7 +205,7 @@ class WFormSolver(AbstractSolver):
     def _fill(self, out: Values, at: Integers, x: Array, curve: Curve, band: Band) -> None:
         log_w, good = self._roots(x, curve, band)
         c = curve_at(self.equation, log_w)
-        relative, d_cdf = errors(self.equation, self.check, c)
+        relative, d_cdf = curve_errors(self.equation, self.check, c)
         out.density[at] = np.where(good, c.density, np.nan)
         out.cdf[at] = np.where(good, c.cdf, np.nan)
         # What is left of log z at a root that was not driven to rounding.
