@@ -145,7 +145,9 @@ class Branch:
         touches = self.high == 0.0 or self.low == 0.0  # w = 0, where P is 0 and both have poles
         with np.errstate(divide="ignore", invalid="ignore"):
             own = n * self.ratio
-            if e != 0.0 and touches:
+            if e == 0.0:
+                out = self._smooth(own, y)
+            elif touches:
                 out = self._smooth(own + e * self.m / self.p, y)
                 out = np.where(large, self._smooth(own - e / self.p, y), out)
             else:
@@ -189,7 +191,9 @@ def _branches(key: _ByIdentity) -> tuple[Branch, ...]:
     )
     zero = sum(m for a, m in law.atoms if a == 0.0)
     p = np.exp(log_rest) + zero
-    out = [Branch(-np.inf, 0.0, 1.0, -np.exp(u), -np.exp(log_m), p, -np.exp(log_m - log_q), 1.0 - zero)]
+    out = [
+        Branch(-np.inf, 0.0, 1.0, -np.exp(u), -np.exp(log_m), p, -np.exp(log_m - log_q), 1.0 - zero)
+    ]
     ends = [0.0, *[x for s in law.support for x in s], np.inf]
     t, weight = law.nodes
     for a, b in zip(ends[0::2], ends[1::2], strict=True):

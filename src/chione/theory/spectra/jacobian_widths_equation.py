@@ -61,6 +61,8 @@ class Point:
         Steps in log w that would bring every M(w_g) to a_g x.
     rate : ndarray of complex, shape (m, G)
         dlog w_g / dx.
+    log_one : ndarray of complex, shape (m, J)
+        Logarithms of the factors 1 + b x.
     terms : ndarray, shape (m,)
         Sum of the sizes of the terms of log z: what its rounding is proportional to.
     """
@@ -71,6 +73,7 @@ class Point:
     slope: Complex
     residual: Complex
     rate: Complex
+    log_one: Complex
     terms: Array
 
 
@@ -157,7 +160,7 @@ class WidthsEquation:
             for a, p in self.law.atoms:
                 mass = common - (1.0 - p) * float(r[1:].sum())
                 if a > 0.0 and mass > 4.0 * EPS * float(r.sum()):
-                    out.append((self.atom_place(a), mass))
+                    out.append((self.atom_place(a), float(mass)))
         return tuple(sorted(out))
 
     # ---------------------------------------------------------------------------- evaluation
@@ -174,15 +177,18 @@ class WidthsEquation:
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = a / r.q
             residual = (a * x[:, None] - r.m) / r.q
+            residual[:, -1] = 0.0  # by the choice of x, where rounding would count by 1/Q
             log_x, log_one = lower_log(x), lower_log(one)
+            near = x[:, None] * b
+            small = 0.5 * np.log1p(near.real * (2.0 + near.real) + near.imag**2)
+            log_one.real = np.where(abs(near) < 0.5, small, log_one.real)
             log_z = self.constant + (self.depth - 1) * log_x + log_w @ n + log_one @ e
             slope = (self.depth - 1) / x + (b / one) @ e + rate @ n
         terms = abs(self.constant) + (self.depth - 1) * abs(log_x) + abs(log_w) @ n
-        return Point(
-            x, p, log_z + residual @ n, slope, residual, rate, terms + abs(log_one) @ abs(e) + 4.0
-        )
+        terms = terms + abs(log_one) @ abs(e) + 4.0
+        return Point(x, p, log_z + residual @ n, slope, residual, rate, log_one, terms)
 
-    def mean_log(self, log_z: Complex, log_w: Complex, x: Complex) -> Complex:
+    def mean_log(self, log_z: Complex, log_w: Complex, y: Point) -> Complex:
         r"""U = E log(z - lambda) at a solution, from dU = (1 + x) dlog z.
 
         .. math::
@@ -196,10 +202,12 @@ class WidthsEquation:
         logs = np.empty(w.shape, dtype=complex)
         far = abs(w) > _FAR * t.max()
         if np.any(far):
-            logs[far] = log_one_plus(-t / w[far][:, None]) @ weight
+            s = -t / w[far][:, None]
+            real = 0.5 * np.log1p(s.real * (2.0 + s.real) + s.imag**2)
+            logs[far] = (real + 1j * np.arctan2(s.imag, 1.0 + s.real)) @ weight
         logs[~far] = self.law.mean_log(w[~far]) - log_w[~far]
-        u = log_z + (self.depth - 1) * x + logs @ (n / a)
-        return np.asarray(u + (x[:, None] - log_one_plus(b * x[:, None]) / b) @ e)
+        u = log_z + (self.depth - 1) * y.x + logs @ (n / a)
+        return np.asarray(u + (y.x[:, None] - y.log_one / b) @ e)
 
     def solve(self, log_z: Complex, log_w: Complex) -> tuple[Complex, Booleans]:
         """Newton's method in all log w at once, and where it converged."""
@@ -239,12 +247,3 @@ def lower_log(x: Any) -> Complex:
         log = np.log(x)
     log.imag = np.where(log.imag > 0.5 * np.pi, -np.pi, log.imag)
     return np.asarray(log)
-
-
-def log_one_plus(x: Complex) -> Complex:
-    """Logarithm of 1 + x without cancellation, of the branch of `lower_log`."""
-    out = lower_log(1.0 + x)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        near = 0.5 * np.log1p(x.real * (2.0 + x.real) + x.imag**2)
-        out.real = np.where(abs(x) < 0.5, near, out.real)
-    return out

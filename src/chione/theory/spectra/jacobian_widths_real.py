@@ -153,7 +153,9 @@ class RealSolutions:
         x = np.concatenate(values)
         x = x[np.isfinite(x)]
         if sign < 0.0:
-            marks = np.unique(np.concatenate([1.0 / self.eq.factors[0], 1.0 / a, self.eq.alive / a]))
+            marks = np.unique(
+                np.concatenate([1.0 / self.eq.factors[0], 1.0 / a, self.eq.alive / a])
+            )
             near = np.geomspace(1e-14, 0.3, 60)
             near = np.concatenate([-near, near])
             x = np.concatenate([x, -(marks[:, None] * (1.0 + near)).ravel()])
@@ -184,9 +186,9 @@ class RealSolutions:
             near = abs(one[:, j]) < 0.5
             one[near, j] = p[near, g]  # without cancellation near a w of 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            large = self._is_large(x)[:, None]
-            shared = np.where(large, -1.0 / p, m / p)
-            sigma = self._base(x) + (m / q) @ n + np.sum(shared * self._shared, axis=1)
+            own = self._shared != 0.0
+            shared = np.where(self._is_large(x)[:, None], -1.0, m[:, own]) / p[:, own]
+            sigma = self._base(x) + (m / q) @ n + shared @ self._shared[own]
             log_z = eq.constant + (eq.depth - 1) * np.log(abs(x))
             log_z = log_z + np.log(abs(w)) @ n + np.log(abs(one)) @ e
         return RealPoint(-np.sign(x) * sigma * self._scale(x), log_z, w)
