@@ -17,7 +17,7 @@ from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform, Va
 from chione.theory.spectra.jacobian_widths_bands import Band, Gap, bands, gaps
 from chione.theory.spectra.jacobian_widths_curve import Solution, Track, errors, solve_in, trace
 from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
-from chione.theory.spectra.jacobian_widths_path import AxisTable, axis_table, turn
+from chione.theory.spectra.jacobian_widths_path import UNSEEN, AxisTable, axis_table, turn
 
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 _FEWEST = 40  # per band
@@ -117,8 +117,11 @@ class WidthsSolver(AbstractSolver):
             a, b = band.log_lambda
             inside = np.nonzero((y > a) & (y < b))[0]
             if inside.size:
-                found = solve_in(self.equation, self.table, track, y[inside])
-                v = self._inside(found, band)
+                v = self._inside(solve_in(self.equation, self.table, track, y[inside]), band)
+                # A soft tail that holds less than can be followed is none.
+                tail = np.isnan(v.density) & (y[inside] < track.reach[0])
+                v.density[tail], v.cdf[tail] = 0.0, band.cdf[0]
+                v.density_error[tail] = v.cdf_error[tail] = UNSEEN
                 out.density[inside], out.cdf[inside] = v.density, v.cdf
                 out.density_error[inside], out.cdf_error[inside] = v.density_error, v.cdf_error
         nan = np.isnan(y)

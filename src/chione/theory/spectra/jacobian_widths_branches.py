@@ -14,6 +14,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from chione.base import Array
+from chione.freeprob.measures import Booleans
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 
@@ -204,10 +205,18 @@ def _branches(key: _ByIdentity) -> tuple[Branch, ...]:
         p, m, q = r.p.real, r.m.real, r.q.real
         good = np.isfinite(m) & np.isfinite(q) & (q < 0.0)
         w, p, m, q = w[good], p[good], m[good], q[good]
-        falls = np.concatenate([[True], m[1:] < np.minimum.accumulate(m)[:-1]])
+        falls = _falling(m)
         above = float(weight[t > 0.5 * (a + b)].sum()) if np.isfinite(b) else 0.0
         out.append(Branch(a, b, above, w[falls], m[falls], p[falls], (m / q)[falls], 1.0 - zero))
     return tuple(out)
+
+
+def _falling(m: Array) -> Booleans:
+    """Points that fall, seen from the middle: rounding may break the order at either end."""
+    k = m.size // 2
+    left = m[:k] > np.maximum.accumulate(m[1 : k + 1][::-1])[::-1]
+    right = m[k + 1 :] < np.minimum.accumulate(m[k:-1])
+    return np.concatenate([left, [True], right])
 
 
 def _grid(a: float, b: float) -> Array:

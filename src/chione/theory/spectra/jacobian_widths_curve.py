@@ -87,6 +87,8 @@ class Track:
 
     def start(self, log_lambda: Array) -> Complex:
         """A guess of log w."""
+        if self.log_lambda.size < 2:
+            return np.full((log_lambda.size, self.log_w.shape[1]), np.nan + 0j)
         log_w = self.spline(np.clip(self.place(log_lambda), 0.0, 1.0))
         k = np.clip(np.searchsorted(self.log_lambda, log_lambda), 1, self.log_lambda.size - 1)
         near = np.minimum(self.log_w[k - 1].imag, self.log_w[k].imag)

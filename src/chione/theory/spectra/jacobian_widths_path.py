@@ -18,7 +18,8 @@ from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 # Angles of z on its way down; tangents are followed, so steps may grow away from the axis.
 _ANGLES = (2.6, 1.9, 1.3, 0.85, 0.5, 0.25, 0.1, 0.0)
 _HALVINGS = 5  # of the way, for those that lost their branch
-_TINY = 1e-15  # share of the rank beyond which soft tails are not followed
+_LOWEST = -225.0  # of log |w|: below 1e-98 the cubes in the sums leave the range of float64
+UNSEEN = 1e-15  # share of the rank beyond which soft tails are not followed
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ class AxisTable:
     def reach(self) -> tuple[float, float]:
         """Log lambda below and above which less than about 1e-15 of the rank lies."""
         rank = self.log_minus_x[0]
-        low = np.interp(rank + np.log(_TINY), self.log_rest, self.log_lambda)
-        high = np.interp(-(rank + np.log(_TINY)), -self.log_minus_x, self.log_lambda)
+        low = np.interp(rank + np.log(UNSEEN), self.log_rest, self.log_lambda)
+        followed = self.log_lambda[np.all(self.log_w > _LOWEST, axis=1)]
+        low = max(low, followed[0])
+        high = np.interp(-(rank + np.log(UNSEEN)), -self.log_minus_x, self.log_lambda)
         return float(low), float(high)
 
 

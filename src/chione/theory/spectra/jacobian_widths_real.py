@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
 from chione.freeprob.measures import Integers
 from chione.theory.spectra.jacobian_widths_branches import Branch
 from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
@@ -98,7 +98,10 @@ class RealSolutions:
         near = np.nonzero(abs(margin) < NEAR)[0]
         if near.size:
             margin = margin.copy()
-            margin[near] = self.at(np.tile(np.array(ks), (near.size, 1)), x[near]).margin
+            exact = self.at(np.tile(np.array(ks), (near.size, 1)), x[near]).margin
+            # Close to an atom of t the distance of w to it, of size 1/x, is rounded.
+            noise = 16.0 * EPS * self.eq.depth * (1.0 + abs(x[near]) * self.eq.groups[0].max())
+            margin[near] = np.where(abs(exact) > noise, exact, -noise)
         return margin
 
     @cached_property
@@ -216,7 +219,7 @@ class RealSolutions:
                 near = np.minimum(abs(here - self._ends[0][k[active]]), abs(here))
                 near = np.minimum(near, abs(here - self._ends[1][k[active]]))
                 w[active] = new
-                active = active[(step > 1e-9 * near) & (abs(miss) > 1e-15 * abs(m[active]))]
+                active = active[(step > 1e-12 * near) & (abs(miss) > 4.0 * EPS * abs(m[active]))]
                 if active.size == 0:
                     break
         return w, p, q
