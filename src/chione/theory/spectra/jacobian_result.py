@@ -137,11 +137,12 @@ class JacobianSpectrum(AbstractResult):
         """The master equation, in the form that fits weights and widths."""
         gain = 2.0 * float(np.log(self.sigma_w))
         slack = 2.0 * self.activation.derivative_error
-        if self.widths is not None:
-            return WidthsSolver(self.law, gain, self.widths, slack)
-        if self.depth == 1 and self.weights == "orthogonal":
-            return OneOrthogonalLayer(self.law, gain, slack)
         gaussian = self.weights == "gaussian"
+        narrowing = self.widths is None or self.widths[0] >= self.widths[1]  # W W^T is sigma_w^2
+        if self.depth == 1 and not gaussian and narrowing:
+            return OneOrthogonalLayer(self.law, gain, slack)
+        if self.widths is not None:
+            return WidthsSolver(self.law, gain, self.widths, slack, gaussian)
         return WFormSolver(MasterEquation(self.law, gain, self.depth, gaussian, slack))
 
     # ------------------------------------------------------------------------- whole numbers
