@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 from chione.base import EPS, Array
 from chione.freeprob.measures import Complex
 from chione.theory.spectra.jacobian_bands import Band
-from chione.theory.spectra.jacobian_equation import MasterEquation
+from chione.theory.spectra.jacobian_equation import MasterEquation, Point
 
 _COARSE = 32  # points per band of the first pass, which only places the second
 
@@ -82,22 +82,30 @@ def _second_pass(u: Array, cdf: Array, n: int) -> Array:
     return np.asarray(np.interp(np.linspace(0.0, 1.0, n), monitor, u))
 
 
-def errors(eq: MasterEquation, check: MasterEquation, curve: Curve) -> tuple[Array, Array]:
-    r"""Estimated relative error of the density, and absolute error of the cdf.
+def errors(
+    eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point
+) -> tuple[Array, Array, Array, Point]:
+    r"""Estimated absolute errors of P and Im P at roots, that of log z, and the check's values.
 
     The same roots are put into the equation with every piece of the law cut in two; what changes,
-    and the rounding of log z (L eps times its terms), is carried to the density at fixed lambda:
+    and the rounding of log z (L eps times its terms), is carried to P at fixed lambda:
 
     .. math:: \delta P + \frac{dP}{d \log w} \frac{-\delta \log z}{d \log z / d \log w}
     """
-    y, c = eq.at(curve.log_w), check.at(curve.log_w)
-    terms = 4.0 + abs(curve.log_w) + abs(eq.log_gain) + abs(np.log(y.p)) + abs(np.log(y.p - 1.0))
-    zero = sum(m for a, m in eq.law.atoms if a == 0.0)
-    rounding = 8.0 * EPS * eq.depth * terms
-    d_log_z = abs(c.log_z - y.log_z) + rounding + eq.slack * eq.depth
+    c = check.at(log_w)
     with np.errstate(divide="ignore", invalid="ignore"):
-        d_p = abs((c.p - y.p).imag) + 8.0 * EPS * abs(y.p - zero)
-        d_p = d_p + abs(y.p_slope / y.slope) * d_log_z
-        relative = d_p / np.maximum(abs(y.p.imag), 1e-300)
+        terms = 4.0 + abs(log_w) + abs(eq.log_gain) + abs(np.log(y.p)) + abs(np.log(y.m))
+        zero = sum(m for a, m in eq.law.atoms if a == 0.0)
+        rounding = 8.0 * EPS * eq.depth * terms
+        d_log_z = abs(c.log_z - y.log_z) + rounding + eq.slack * eq.depth
+        shared = 8.0 * EPS * abs(y.p - zero) + abs(y.p_slope / y.slope) * d_log_z
+    return abs(c.p - y.p) + shared, abs((c.p - y.p).imag) + shared, d_log_z, c
+
+
+def curve_errors(eq: MasterEquation, check: MasterEquation, curve: Curve) -> tuple[Array, Array]:
+    """Estimated relative error of the density, and absolute error of the cdf."""
+    y = eq.at(curve.log_w)
+    _, d_p, d_log_z, c = errors(eq, check, curve.log_w, y)
     d_cdf = abs((1.0 - curve.cdf) - check.above(curve.log_w, c.m))
+    relative = d_p / np.maximum(abs(y.p.imag), 1e-300)
     return relative, d_cdf + d_log_z * abs(y.p) / np.pi + 8.0 * EPS * eq.depth

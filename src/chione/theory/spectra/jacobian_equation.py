@@ -67,7 +67,7 @@ class MasterEquation:
         r = self.law.resolvent(np.exp(log_w))
         p, m, q = r.p, r.m, r.q
         with np.errstate(divide="ignore", invalid="ignore"):
-            log_m, log_p = np.log(m), np.log(p)
+            log_m, log_p = lower_log(m), lower_log(p)
             if self.gaussian:
                 log_z = L * (self.log_gain + log_w) + (L - 1) * log_m + log_p
                 slope = L + (L - 1) * q / m + q / p
@@ -117,13 +117,17 @@ class MasterEquation:
         .. math:: U = L E \log(w - t) + (L - 1) \log M \; [+\, L M \text{ Gaussian}]
         """
         w = np.exp(np.asarray(log_w, dtype=complex))
-        L = self.depth
         if m is None:  # known already where the point has been evaluated
             m = self.law.resolvent(w).m
-        u = L * self.law.mean_log(w) + (L - 1) * np.log(m)
-        if self.gaussian:
-            u = u + L * m
-        return np.asarray(u.imag / np.pi)
+        return np.asarray(self._u(w, m).imag / np.pi)
+
+    def mean_log(self, log_w: Complex, m: Complex) -> Complex:
+        r"""U = E log(z - lambda) at the root w, with its constant: U ~ log z at infinity."""
+        return np.asarray(self.depth * self.log_gain + self._u(np.exp(log_w), m))
+
+    def _u(self, w: Complex, m: Complex) -> Complex:
+        u = self.depth * self.law.mean_log(w) + (self.depth - 1) * lower_log(m)
+        return np.asarray(u + self.depth * m if self.gaussian else u)
 
     def solve(self, log_z: Array, log_w: Complex) -> tuple[Complex, Booleans]:
         """Newton in log w for given real log z; returns log w and whether it converged."""
@@ -148,3 +152,10 @@ class MasterEquation:
             if active.size == 0:
                 break
         return log_w, good
+
+
+def lower_log(m: Complex) -> Complex:
+    """Principal logarithm of a number of the closed lower half plane, -0 and noise included."""
+    log = np.log(m)
+    log.imag = -abs(log.imag)
+    return np.asarray(log)

@@ -12,8 +12,9 @@ from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, che
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.spectra.jacobian_equation import MasterEquation
 from chione.theory.spectra.jacobian_law import derivative_law
+from chione.theory.spectra.jacobian_one_layer import OneOrthogonalLayer
 from chione.theory.spectra.jacobian_outlier import Outlier, outliers
-from chione.theory.spectra.jacobian_solvers import AbstractSolver, OneOrthogonalLayer, WFormSolver
+from chione.theory.spectra.jacobian_solvers import AbstractSolver, WFormSolver
 from chione.theory.spectra.jacobian_widths import WidthsSolver
 
 Ensemble = Literal["gaussian", "orthogonal"]

@@ -24,7 +24,7 @@ from chione.base import EPS, Array, ConvergenceError
 from chione.freeprob import series
 from chione.freeprob.measures import Booleans, Complex
 from chione.freeprob.squares import GaussianSquare
-from chione.theory.spectra.jacobian_solvers import AbstractSolver, Values
+from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform, Values
 
 _TURN = np.pi * (1.0 - np.linspace(0.0, 1.0, 25)) ** 1.5  # angles of z on its way down
 _AXIS = 250.0  # reach in log |w| of the table on the negative axis
@@ -199,6 +199,26 @@ class WidthsSolver(AbstractSolver):
         bad = ~good & inside
         density[bad], cdf[bad] = np.nan, np.nan
         return Values(density, cdf, np.where(inside, error, 0.0), error + 64.0 * EPS)
+
+    def resolvent(self, log_z: Complex) -> Transform:
+        log_z = np.asarray(log_z, dtype=complex)
+        a, n = self.groups
+        state, good = self._negative_axis(log_z.real), np.ones(log_z.size, dtype=bool)
+        for angle in _TURN:
+            at = log_z.real + 1j * np.maximum(angle, log_z.imag)
+            state, ok = self._newton(at, state, a)
+            good &= ok
+        x, L = state.x, len(self.ratios) - 1
+        _, slope, _ = self._log_z(state)
+        log_x = np.log(abs(x)) + 1j * self._arg(x)
+        logs = self.law.mean_log(np.exp(state.log_w))
+        u = ((1.0 - 1.0 / a) * state.log_w + logs / a) @ n + (L - 1) * log_x + L * x
+        u = u + np.log(1.0 + x / self.ratios[0]) * (1.0 - self.ratios[0])
+        constant = L * self.log_gain - float(np.sum(np.log(self.ratios[:-1])))
+        error = abs((64.0 * EPS * (L + 1) * (8.0 + abs(log_z)) + self.slack) / slope)
+        nan = complex(np.nan, np.nan)
+        p, x, dp, u = (np.where(good, v, nan) for v in (1.0 + x, x, 1.0 / slope, u + constant))
+        return Transform(p, x, dp, u, np.where(good, error + 64.0 * EPS * abs(x), np.inf))
 
     @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:
