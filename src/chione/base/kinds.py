@@ -37,6 +37,7 @@ _RESULTS = {
     "diagnosis.Slopes": "diagnosis.measure",
     "diagnosis.Verdict": "diagnosis.verdict",
     "diagnosis.WidthComparison": "diagnosis.finite_width",
+    "freeprob.Edge": "freeprob.edges",
     "gaussian.HermiteExpansion": "gaussian.hermite",
     "simulation.CurveGeometry": "simulation.geometry",
     "simulation.GaussianLimit": "simulation.gaussian_limit",

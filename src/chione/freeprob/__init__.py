@@ -3,6 +3,7 @@
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.convolution import FreeProduct, FreeSum
 from chione.freeprob.dilation import Dilated
+from chione.freeprob.edges import Edge, edges
 from chione.freeprob.factories import (
     arcsine,
     bernoulli,
@@ -18,11 +19,13 @@ from chione.freeprob.measures import AbstractMeasure
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.square_law import gaussian_square
 from chione.freeprob.squares import GaussianSquare
+from chione.freeprob.tracy_widom import TracyWidom
 
 __all__ = [
     "AbstractMeasure",
     "Arcsine",
     "Dilated",
+    "Edge",
     "FreePoisson",
     "FreeProduct",
     "FreeSum",
@@ -30,9 +33,11 @@ __all__ = [
     "Measure",
     "PointMasses",
     "Semicircle",
+    "TracyWidom",
     "arcsine",
     "as_measure",
     "bernoulli",
+    "edges",
     "empirical",
     "free_poisson",
     "free_product",

@@ -28,6 +28,8 @@ _REACH = 0.02  # radius of the points as a part of the distance to the next sing
 _LADDER = (1.0, 0.25, 0.06, 0.015, 2e-3, 1e-4, 5e-6)  # and fractions of it: at some two fits agree
 _HIGHEST = 6  # order k up to which a coincidence of branch points is told apart
 _GOOD = 1e-8  # misfit, relative to the radius, up to which the form is believed
+_NOISE = 512.0  # units of rounding that the coefficient of a fit may be off by
+_FLAT = 1e-7  # derivative, in units of the radius, that counts as none
 _SPLIT = 0.05  # distance of the critical points, relative to that of h, below which they are one
 
 
@@ -74,7 +76,7 @@ def critical_point(
     Returns h there, z there, the k-th Taylor coefficient of z, and the misfit of the polynomial.
     """
     poly, mid, size, misfit = _fitted(z, h, degree)
-    slope = poly
+    slope: Any = poly
     for _ in range(order - 1):
         slope = np.polyder(slope)
     roots = np.roots(slope)
@@ -128,7 +130,8 @@ def _algebraic(
         c = _constant(near, kind)
         rounding = 4.0 * EPS * (abs(place) + near.radius)
         place_error = rounding + 4.0 * abs(one.shift - two.shift) + near.misfit
-        constant_error = 4.0 * abs(_constant(one, kind) - _constant(two, kind)) + 64.0 * EPS * c
+        noise = EPS * (_NOISE + 4.0 * abs(place) / near.radius) + 16.0 * near.misfit / near.radius
+        constant_error = 4.0 * abs(_constant(one, kind) - _constant(two, kind)) + noise * c
         if best is None or constant_error < best.constant_error:
             e = 1.0 / near.order if kind == "root" else -(near.order - 1.0) / near.order
             best = LocalForm(place + near.shift, e, c, place_error, 0.0, constant_error)
@@ -177,6 +180,12 @@ def _order(d: Complex, h: Complex, degree: int, kind: str) -> tuple[int, float, 
     h0, shift, kappa, misfit = critical_point(d, h, degree, k)
     if abs(h0 - mid) > 1.5 * size:
         return 0, 0.0, 0.0, np.inf
+    u: float = (h0 - mid) / size
+    lower: Any = poly
+    for _ in range(k - 2):  # of an order above 2, the lower derivatives vanish, too
+        lower = np.polyder(lower)
+        if abs(np.polyval(lower, u)) > _FLAT * np.max(abs(d)):
+            return 0, 0.0, 0.0, np.inf
     return k, shift, kappa, misfit
 
 
