@@ -336,9 +336,7 @@ def _joined(
     parts = [as_measure(m) for m in measures]
     if len(parts) == 1:
         return parts[0]
-    law = parts[0].law
-    for part in parts[1:]:
-        law = join(law, part.law)
+    law = join(*(part.law for part in parts))
     return Measure(law, sign.join(bracketed(m, rank) for m in parts), rank)
 
 
