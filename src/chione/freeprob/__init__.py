@@ -16,6 +16,7 @@ from chione.freeprob.factories import (
 )
 from chione.freeprob.measure import Measure, as_measure, free_product, free_sum
 from chione.freeprob.measures import AbstractMeasure
+from chione.freeprob.outliers import Outlier, Outliers, Threshold, outliers
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.square_law import gaussian_square
 from chione.freeprob.squares import GaussianSquare
@@ -31,8 +32,11 @@ __all__ = [
     "FreeSum",
     "GaussianSquare",
     "Measure",
+    "Outlier",
+    "Outliers",
     "PointMasses",
     "Semicircle",
+    "Threshold",
     "TracyWidom",
     "arcsine",
     "as_measure",
@@ -45,6 +49,7 @@ __all__ = [
     "gaussian_square",
     "haar_orthogonal",
     "marchenko_pastur",
+    "outliers",
     "point_mass",
     "semicircle",
 ]

@@ -113,7 +113,8 @@ class Edge(AbstractResult):
 
     def _spread(self, n: int) -> Estimate:
         gamma: Estimate = self.scale
-        return gamma * float(checks.integer("n", n)) ** (-2.0 / 3.0)
+        out: Estimate = gamma * float(checks.integer("n", n)) ** (-2.0 / 3.0)
+        return out
 
 
 def edges(measure: Any) -> tuple[Edge, ...]:

@@ -91,6 +91,13 @@ def critical_point(
     return float(mid + size * u), float(np.polyval(poly, u)), float(kappa), misfit
 
 
+def value_at(z: Complex, h: Complex, target: float) -> tuple[float, float, float]:
+    """Z and dz/dh at the real h = `target`, and the misfit of the polynomial for z."""
+    poly, mid, size, misfit = _fitted(z, h, _DEGREE)
+    u = (target - mid) / size
+    return float(np.polyval(poly, u)), float(np.polyval(np.polyder(poly), u)) / size, misfit
+
+
 def around(place: float, room: float, shrink: float = 1.0) -> Complex:
     """Points z - place, in the closed upper half plane, on arcs around `place` and aside of it."""
     r = _REACH * room * shrink
