@@ -3,6 +3,7 @@
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.convolution import FreeProduct, FreeSum
 from chione.freeprob.dilation import Dilated
+from chione.freeprob.edges import Edge, edges
 from chione.freeprob.factories import (
     arcsine,
     bernoulli,
@@ -15,24 +16,32 @@ from chione.freeprob.factories import (
 )
 from chione.freeprob.measure import Measure, as_measure, free_product, free_sum
 from chione.freeprob.measures import AbstractMeasure
+from chione.freeprob.outliers import Outlier, Outliers, Threshold, outliers
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.square_law import gaussian_square
 from chione.freeprob.squares import GaussianSquare
+from chione.freeprob.tracy_widom import TracyWidom
 
 __all__ = [
     "AbstractMeasure",
     "Arcsine",
     "Dilated",
+    "Edge",
     "FreePoisson",
     "FreeProduct",
     "FreeSum",
     "GaussianSquare",
     "Measure",
+    "Outlier",
+    "Outliers",
     "PointMasses",
     "Semicircle",
+    "Threshold",
+    "TracyWidom",
     "arcsine",
     "as_measure",
     "bernoulli",
+    "edges",
     "empirical",
     "free_poisson",
     "free_product",
@@ -40,6 +49,7 @@ __all__ = [
     "gaussian_square",
     "haar_orthogonal",
     "marchenko_pastur",
+    "outliers",
     "point_mass",
     "semicircle",
 ]
