@@ -2,26 +2,31 @@
 
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.convolution import FreeProduct, FreeSum
+from chione.freeprob.density_law import DensityLaw
 from chione.freeprob.dilation import Dilated
 from chione.freeprob.factories import (
     arcsine,
     bernoulli,
     empirical,
     free_poisson,
+    from_density,
     haar_orthogonal,
     marchenko_pastur,
     point_mass,
     semicircle,
+    uniform,
 )
 from chione.freeprob.measure import Measure, as_measure, free_product, free_sum
 from chione.freeprob.measures import AbstractMeasure
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.square_law import gaussian_square
 from chione.freeprob.squares import GaussianSquare
+from chione.freeprob.uniform import Uniform
 
 __all__ = [
     "AbstractMeasure",
     "Arcsine",
+    "DensityLaw",
     "Dilated",
     "FreePoisson",
     "FreeProduct",
@@ -30,6 +35,7 @@ __all__ = [
     "Measure",
     "PointMasses",
     "Semicircle",
+    "Uniform",
     "arcsine",
     "as_measure",
     "bernoulli",
@@ -37,9 +43,11 @@ __all__ = [
     "free_poisson",
     "free_product",
     "free_sum",
+    "from_density",
     "gaussian_square",
     "haar_orthogonal",
     "marchenko_pastur",
     "point_mass",
     "semicircle",
+    "uniform",
 ]
