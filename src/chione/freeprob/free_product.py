@@ -12,8 +12,9 @@ import numpy as np
 
 from chione.base import Array
 from chione.freeprob import series
+from chione.freeprob.arcs import Arcs, ProductLine
 from chione.freeprob.charts import ProductChart, upper_log
-from chione.freeprob.gaps import scanned_bands
+from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.subordination import Solved, Subordination
 from chione.freeprob.summands import (
@@ -108,9 +109,17 @@ class FreeProduct(AbstractConvolution):
         return tuple(sorted(found))
 
     @cached_property
+    def gaps(self) -> list[Gap]:
+        """Where there is no mass, with the values of M at the ends."""
+        parts = tuple(Arcs(law, ProductLine()) for law in self.system.laws)
+        found = find_gaps(parts, self.system.times, ProductLine())
+        return [g.moved(0.0, float(np.exp(self.log_constant))) for g in found]
+
+    @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:
-        tops = [hull(law)[1] ** n for law, n in zip(*self._factors, strict=True)]
-        return scanned_bands(self.density, 0.0, float(np.prod(tops)), self.atoms)
+        if not self.system.laws:
+            return ((self.atoms[0][0],) * 2,)
+        return tuple((max(a, 0.0), b) for a, b in bands(self.gaps, self.atoms))
 
     def moments(self, n: int) -> Array:
         s = np.zeros(n)

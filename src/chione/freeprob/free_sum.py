@@ -12,15 +12,15 @@ import numpy as np
 
 from chione.base import Array
 from chione.freeprob import series
+from chione.freeprob.arcs import Arcs, SumLine
 from chione.freeprob.charts import SumChart, upper_log
-from chione.freeprob.gaps import scanned_bands
+from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.subordination import Solved, Subordination
 from chione.freeprob.summands import (
     AbstractConvolution,
     Factors,
     grouped,
-    hull,
     is_constant,
     multiplicities,
     remaining_atoms,
@@ -90,13 +90,16 @@ class FreeSum(AbstractConvolution):
         return tuple(sorted(found))
 
     @cached_property
+    def gaps(self) -> list[Gap]:
+        """Where there is no mass, with the values of G at the ends."""
+        parts = tuple(Arcs(law, SumLine()) for law in self.system.laws)
+        return [g.moved(self.constant, 1.0) for g in find_gaps(parts, self.system.times, SumLine())]
+
+    @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:
-        hulls = [hull(law) for law in self.system.laws]
-        low, high = (
-            self.constant + sum(n * h[i] for n, h in zip(self.system.times, hulls, strict=True))
-            for i in (0, 1)
-        )
-        return scanned_bands(self.density, low, high, self.atoms)
+        if not self.system.laws:
+            return ((self.constant, self.constant),)
+        return bands(self.gaps, self.atoms)
 
     def moments(self, n: int) -> Array:
         kappa = np.zeros(n)
