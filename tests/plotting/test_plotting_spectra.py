@@ -15,6 +15,11 @@ from chione.plotting.spectra import (
 from chione.plotting.spectrum_axis import SpectrumLabels, SpectrumLocator, log_ticks, spectrum_axis
 from chione.plotting.spectrum_bins import clusters, histogram
 from chione.plotting.spectrum_parts import Curve, bands_of, closed, edges_of, window
+from chione.plotting.torch_report import (
+    draw_distribution,
+    staircase_of_measures,
+    staircase_of_values,
+)
 from chione.simulation.spectra import simulate_spectrum
 from chione.theory.spectra.jacobian import jacobian_spectrum
 from chione.theory.spectra.jacobian_limits import LimitLaw
@@ -324,6 +329,27 @@ def test_equal_values_of_networks_alone_are_bars():
     log = np.array([0.0, 1e-14, 2e-14, -1e-14, 0.5, 0.6, 0.7])
     assert clusters(log, np.full(7, 1e-14)) == [(5e-15, 4)]
     assert clusters(log, np.full(7, 0.4)) == clusters(log, np.full(7, 1e-7))
+
+
+def test_the_staircase_of_a_model_leaves_out_rounding_and_counts_it():
+    log_s = np.array([1.0, 0.5, -20.0, -36.0, -36.5, -np.inf])
+    errors = np.array([1e-15, 1e-15, 1e-3, 2.0, np.inf, 0.0])
+    found = staircase_of_values(log_s, errors, 8)
+    assert found.log_lambda.tolist() == [-40.0, 1.0, 2.0]
+    assert found.cdf.tolist() == [6 / 8, 7 / 8, 1.0]
+    assert (found.floor, found.lost, found.total) == (-72.0, 2, 6)
+    ax = Figure().add_subplot()
+    draw_distribution(ax, found, (np.array([-90.0, 0.0, 2.0]), np.array([0.3, 0.8, 1.0])))
+    assert ax.get_xlim()[0] < np.exp(-40.0)
+    assert "2 of 6 singular values are rounding" in ax.texts[0].get_text()
+    assert np.all(ax.lines[1].get_xdata() > 1e-30)
+
+
+def test_the_staircase_of_probes_leaves_out_what_rounding_makes_of_zero():
+    nodes, weights = np.array([[4.0, 1.0, 1e-17]]), np.array([[0.25, 0.25, 0.5]])
+    found = staircase_of_measures(nodes, weights)
+    assert np.allclose(np.exp(found.log_lambda), [1.0, 4.0])
+    assert found.cdf.tolist() == [0.75, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.networks import MLP
 from chione.plotting import new_figure, style
 from chione.simulation.spectra import SimulatedSpectrum, simulate_spectrum
+from chione.simulation.spectrum_comparison import snapped
 from chione.theory.spectra.jacobian import JacobianSpectrum, jacobian_spectrum
 from chione.theory.spectra.jacobian_isometry import q_star_for_variance
 from chione.theory.spectra.jacobian_limits import LimitLaw, distance_to_limit
@@ -125,7 +126,7 @@ def figure_2(quick: bool) -> Reproduction:
         figure = new_figure(9.0, 7.0)
         axes = figure.subplots(2, 2).ravel()
         for i, (name, law, q) in enumerate(_PANELS):
-            _draw_spectra(axes[i], x[i], y[i], runs[i], depths)
+            _draw_spectra(axes[i], x[i], y[i], runs[i], curves[i], depths)
             at = f", $q^* = {q}$" if i > 1 else ""
             finish(axes[i], f"{name}, {law}{at}", "singular value $s$", "density")
     samples = np.array([[np.sort(r.singular_values.ravel()) for r in row] for row in runs])
@@ -153,27 +154,26 @@ def _sampled(s: JacobianSpectrum, width: int, seed: int) -> SimulatedSpectrum:
 
 
 def _distance(s: JacobianSpectrum, run: SimulatedSpectrum) -> float:
-    """Kolmogorov distance over the upper half of the spectrum, where doubles resolve it."""
-    p = np.linspace(0.55, 0.995, 90)
-    p = p[p < 0.99 - sum(mass for place, mass in s.atoms if place > 0.0)]
-    if p.size == 0:
-        return 0.0
-    quantile = np.asarray(s.log_quantile(p).value)
-    # the plain product keeps eigenvalues down to some 1e-30 of the largest
-    kept = quantile > quantile[-1] - 50.0
-    own = run.log_eigenvalues
-    at = np.searchsorted(own, quantile[kept], side="right") / own.size
-    return float(np.max(abs(at - p[kept])))
+    """Kolmogorov-Smirnov distance above the rounding of the product."""
+    return run.distance(s)
+
+
+def _heights(run: SimulatedSpectrum, s: JacobianSpectrum, bins: Array) -> Array:
+    """Density of the singular values in bins, without zeros and point masses."""
+    places = np.array([a for a, _ in s.solver.atoms])
+    log = snapped(2.0 * run.log_singular_values, run.errors, places, s.depth)
+    own = log[np.isfinite(log) & ~np.isin(log, places)]
+    return np.asarray(np.histogram(np.exp(0.5 * own), bins=bins)[0] / (log.size * np.diff(bins)))
 
 
 def _draw_spectra(
-    ax: Any, x: Array, y: Array, runs: list[SimulatedSpectrum], depths: Array
-) -> None:
+    ax: Any, x: Array, y: Array, runs: list[SimulatedSpectrum], laws: list[JacobianSpectrum],
+    depths: Array,
+) -> None:  # fmt: skip
     right = min(8.0, 1.2 * float(np.nanmax(x)))
     for j, depth in enumerate(depths):
-        values = runs[j].singular_values.ravel()
         bins = np.linspace(0.0, right, 41)
-        height = np.histogram(values, bins=bins)[0] / (values.size * np.diff(bins))
+        height = _heights(runs[j], laws[j], bins)
         middle = 0.5 * (bins[1:] + bins[:-1])
         shown = height > 0
         colour = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")[j]
@@ -269,7 +269,7 @@ def figure_4(quick: bool) -> Reproduction:
             for j, d in enumerate(depths):
                 c = row[j].curve(80 if quick else 250)
                 line(axes[k], c.singular_value, c.singular_value_density, j, f"L = {d}")
-            _draw_histogram(axes[k], runs[k])
+            _draw_histogram(axes[k], runs[k], row[1])
             for place, mass in limits[k].atoms:
                 axes[k].axvline(np.sqrt(place), color="#1a1a1a", lw=2.0, ls=":")
                 axes[k].annotate(f"atom of mass {mass:g}", (np.sqrt(place), 0.6), rotation=90,
@@ -299,10 +299,9 @@ def figure_4(quick: bool) -> Reproduction:
     return Reproduction(figure, data, checks)
 
 
-def _draw_histogram(ax: Any, run: SimulatedSpectrum) -> None:
-    values = run.singular_values.ravel()
+def _draw_histogram(ax: Any, run: SimulatedSpectrum, s: JacobianSpectrum) -> None:
     bins = np.linspace(0.0, 2.0, 26)
-    height = np.histogram(values, bins=bins)[0] / (values.size * np.diff(bins))
+    height = _heights(run, s, bins)
     shown = height > 0
     middle = 0.5 * (bins[1:] + bins[:-1])
     ax.plot(middle[shown], height[shown], "s", ms=4, mfc="white", color="#D55E00")
@@ -321,7 +320,8 @@ ENTRIES = (
           table_1),
     Entry("jacobian-figure-2", "Pennington et al. 2018, figure 2; lecture 8 of C6.5",
           "Deep Jacobian spectra at criticality",
-          "Lines are the master equation, points singular values of one finite network. Linear "
+          "Lines are the master equation, points singular values of one finite network without "
+          "zeros and point masses. Linear "
           "Gaussian and orthogonal ReLU networks spread ever wider with depth; hard tanh and erf "
           "at small q* stay together longer.",
           figure_2),

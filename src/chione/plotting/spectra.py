@@ -117,7 +117,7 @@ def spectrum_picture(
         total = simulated.log_singular_values.shape[0] * simulated.output_width
         own, floor, seen = _sampled(simulated, atoms, spectrum.depth)
         bins = histogram(axis, own, total, support, floor)
-        notes += _lost(simulated)
+        notes += _lost(simulated, axis)
     return SpectrumPicture(
         axis, tuple(curves), tuple(Bar(a, m, s) for (a, m), s in zip(atoms, seen, strict=True)),
         bins, floor, tuple(near), _title(spectrum), tuple(notes),
@@ -212,7 +212,7 @@ def simulated_picture(simulated: SimulatedSpectrum) -> SpectrumPicture:
     w = padded(w, [Curve(own, own)], linear=False) if support else w
     axis = spectrum_axis("log", w.low, w.high, zero=bool(zeros))
     floor = 0.5 * simulated.log_floor
-    notes = _beyond(w) + _lost(simulated)
+    notes = _beyond(w) + _lost(simulated, axis)
     if not own.size:
         notes.append(
             "all singular values are equal or 0" if equal else "all singular values are 0"
@@ -287,11 +287,15 @@ def _sampled(
     return 0.5 * continuous[continuous > 2.0 * floor], floor, seen
 
 
-def _lost(simulated: SimulatedSpectrum) -> list[str]:
+def _lost(simulated: SimulatedSpectrum, axis: SpectrumAxis) -> list[str]:
+    """How many values are rounding, in words."""
     n, all_of_them = int(simulated.lost.sum()), simulated.log_singular_values.size
     if n == 0:
         return []
-    return [f"networks: {n} of {all_of_them} values are rounding (shaded) and are left out"]
+    left, right = axis.ends
+    floor = float(axis.position(np.array(0.5 * simulated.log_floor)))
+    shaded = " (shaded)" if floor - left > 5e-3 * (right - left) else ""
+    return [f"networks: {n} of {all_of_them} values are rounding{shaded} and are left out"]
 
 
 def _beyond(w: Window) -> list[str]:
