@@ -26,7 +26,8 @@ _NEAR = 3.0  # sum of the semi-axes of the ellipse within which a pole matters: 
 _LOST = 12.0  # a root that leaves this ellipse is no root of the function
 _REACH = 6.0  # v on that ellipse stays within so many ranges of v; exp(2.2 s) needs 5
 _ROUNDED = 1.2e-16  # of s: what is nearer to an end of a piece is at it, and just outside
-_STEPS = 12  # of Newton's method for the roots
+_STEP = 1e-12  # of s
+_STEPS = 14  # of Newton's method for the roots
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,9 @@ def _polish(finder: Finder, row: Integers, s: Complex, target: Complex) -> tuple
             step = (value - target[active]) / np.sum(finder.powers[1, row[active]] * basis, axis=1)
             s[active] = z - step
             lost = ~np.isfinite(step) | (_axes(s[active]) > _LOST)
-            done = abs(step) < 1e-9  # the next step would be below rounding
+            # Then the next step is below rounding; beside a turning point, where the two roots
+            # that meet there slow it down, it is at least below that of the ends of the piece.
+            done = abs(step) < _STEP
             good[active[done & ~lost]] = True
             active = active[~(done | lost)]
             if active.size == 0:
