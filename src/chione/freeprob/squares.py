@@ -201,7 +201,7 @@ class GaussianSquare(AbstractMeasure):
         """The same law with every piece cut in two, to see what the quadrature misses."""
         if self.pieces is None:
             return self
-        pieces = halved(self.v, self.pieces)
+        pieces = halved(self.v, self.pieces, self.slope)
         atoms = (self.place, self.mass)
         functions = (self.v, self.slope)
         law = assemble(functions, self.q, atoms, pieces, self.factor, self.limits)
@@ -263,7 +263,7 @@ class GaussianSquare(AbstractMeasure):
         t1 = 2.0 * poles.target * v1
         t2 = 2.0 * (v1 * v1 + poles.target * v2)
         density = self._gauss(h) * half
-        error, slope = rule_error(poles.s)
+        error, slope = rule_error(poles)
         r = density / t1
         dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
         return (
@@ -334,7 +334,7 @@ class GaussianSquare(AbstractMeasure):
         inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / (w[j][:, None] - self.t[cols])
         out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
         value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
-        at_root = value * rule_error(poles.s)[0]
+        at_root = value * rule_error(poles)[0]
         return np.asarray(out + _scatter(poles.point, at_root, w.size))
 
     def _primitive(self) -> Array:
