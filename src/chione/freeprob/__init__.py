@@ -4,6 +4,7 @@ from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.convolution import FreeProduct, FreeSum
 from chione.freeprob.density_law import DensityLaw
 from chione.freeprob.dilation import Dilated
+from chione.freeprob.edges import Edge, edges
 from chione.freeprob.factories import (
     arcsine,
     bernoulli,
@@ -18,9 +19,11 @@ from chione.freeprob.factories import (
 )
 from chione.freeprob.measure import Measure, as_measure, free_product, free_sum
 from chione.freeprob.measures import AbstractMeasure
+from chione.freeprob.outliers import Outlier, Outliers, Threshold, outliers
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.square_law import gaussian_square
 from chione.freeprob.squares import GaussianSquare
+from chione.freeprob.tracy_widom import TracyWidom
 from chione.freeprob.uniform import Uniform
 
 __all__ = [
@@ -28,17 +31,23 @@ __all__ = [
     "Arcsine",
     "DensityLaw",
     "Dilated",
+    "Edge",
     "FreePoisson",
     "FreeProduct",
     "FreeSum",
     "GaussianSquare",
     "Measure",
+    "Outlier",
+    "Outliers",
     "PointMasses",
     "Semicircle",
+    "Threshold",
+    "TracyWidom",
     "Uniform",
     "arcsine",
     "as_measure",
     "bernoulli",
+    "edges",
     "empirical",
     "free_poisson",
     "free_product",
@@ -47,6 +56,7 @@ __all__ = [
     "gaussian_square",
     "haar_orthogonal",
     "marchenko_pastur",
+    "outliers",
     "point_mass",
     "semicircle",
     "uniform",

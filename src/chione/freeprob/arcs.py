@@ -17,6 +17,7 @@ from chione.freeprob.measures import AbstractMeasure, Integers
 _FEW = 24  # arcs up to which each has a long table
 _LONG = 3.0 ** -np.arange(1.0, 30.0)  # distances from the ends of an arc, in units of its length
 _SHORT = np.array([0.4, 0.3, 0.2, 0.12, 0.06, 0.03, 0.01, 0.002])
+_BOTH_SIDES = np.array([-1e-2, -1e-5, 1e-5, 1e-2])
 _WHOLE = 1e-9  # multiplicities are real numbers: how far an argument may be from 0 or pi
 _ASIDE = 1e-12  # |v|, by the scale of the law, that stands for 0: series take over far above
 _ASIDE_ONE = 1e-6  # |1 + v| that stands for 0: what is missing of a constant has 4 digits there
@@ -46,6 +47,10 @@ class AbstractLine(ABC):
     @abstractmethod
     def aside(self, v: Array, scale: float) -> Array:
         """v, moved a hair where the others would be at infinity or at zero."""
+
+    @abstractmethod
+    def special(self, scale: float) -> Array:
+        """Values of v next to which what is missing of a constant may be infinite."""
 
     @abstractmethod
     def slope(self, at: Array, w: Array) -> Array:
@@ -78,6 +83,10 @@ class SumLine(AbstractLine):
     def aside(self, v: Array, scale: float) -> Array:
         """Away from 0."""
         return np.where(abs(v) < _ASIDE * scale, _ASIDE * scale, v)
+
+    def special(self, scale: float) -> Array:
+        """Around 0."""
+        return scale * _BOTH_SIDES
 
     def slope(self, at: Array, w: Array) -> Array:
         """1 / w."""
@@ -113,6 +122,10 @@ class ProductLine(AbstractLine):
         """Away from 0 and -1."""
         v = np.where(abs(v) < _ASIDE, _ASIDE, v)
         return np.where(abs(1.0 + v) < _ASIDE_ONE, _ASIDE_ONE - 1.0, v)
+
+    def special(self, scale: float) -> Array:
+        """Around 0 and -1."""
+        return np.concatenate([_BOTH_SIDES, _BOTH_SIDES - 1.0])
 
     def slope(self, at: Array, w: Array) -> Array:
         """1 / |w omega|."""
@@ -239,7 +252,8 @@ class Arcs:
         nodes = self.v[row]
         table = self.missing(np.full(nodes.size, row), nodes, self.w[row])
         bend = np.arctan(nodes / self.scale)
-        return np.interp(np.arctan(v / self.scale), bend, table, left=np.nan, right=np.nan)
+        at = np.arctan(v / self.scale)
+        return np.asarray(np.interp(at, bend, table, left=np.nan, right=np.nan))
 
     def inverse(self, row: Integers, v: Array) -> Array:
         """S of the arcs `row` at which they take the value v; NaN where they do not."""

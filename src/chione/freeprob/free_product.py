@@ -151,6 +151,7 @@ class FreeProduct(AbstractConvolution):
     def transforms(self, z: Complex, s: Solved) -> tuple[Complex, Complex]:
         w = _no_zero(z)
         p = -1.0 / np.expm1(-s.f)
+        p.imag = np.where((s.f.imag == 0.0) | (s.f.imag == np.pi), 0.0, p.imag)
         g = p / w
         far = abs(g) > _FAR
         g = np.where(far, np.sign(g.real) * np.inf + 0j, g)

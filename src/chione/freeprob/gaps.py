@@ -82,7 +82,9 @@ class Choices:
             lack = lack + self.times[k] * part.missing(other, v, u)
         order = [self.main, *(k for k, _ in self.others)]
         z = self.line.place(self.times[order], at, lead, v)
-        q = np.where(self.line.half and z < 0.0, 0.0, np.where(w > 0.0, lack / w, np.nan))
+        # D = w - lack > 0; between -1 and 0 of products both may be negative
+        q = np.where(w > 0.0, lack / w, np.where(lack < 0.0, w / lack, np.inf))
+        q = np.where(self.line.half & (z < 0.0), 0.0, q)
         return z, v, np.where(np.isfinite(z), q, np.nan)
 
     @property
@@ -114,6 +116,9 @@ class Choices:
         """Where to look along each row, shape (rows, K): the table, and the ends of the others."""
         arcs = self.parts[self.main]
         out = [arcs.s[self.rows]]
+        special = self.line.special(arcs.scale)
+        row, value = np.repeat(self.rows, special.size), np.tile(special, self.rows.size)
+        out.append(arcs.inverse(row, value).reshape(self.rows.size, special.size))
         for k, g in self.others:
             table = self.parts[k].v[g]
             v = table if self.rows.size <= _MANY else table[:: table.size // 8]
@@ -184,7 +189,11 @@ def _choices(parts: tuple[Arcs, ...], times: Array, line: AbstractLine) -> Itera
         for rest, room in _combinations(parts, times, good, others):
             share = parts[main].share
             keep = times[main] * (1.0 - share) < room
-            if main > 0:  # all good: met with the first law in the lead
+            # One choice, one leader: the first law on an inner arc, else the first law. The arc
+            # through infinity is no leader of an inner one: its w says nothing about v = 0.
+            inner = np.arange(share.size) > 0
+            keep &= inner if any(rest) else inner | (main == 0)
+            if any(rest[:main]):
                 keep &= share <= _GOOD
             rows = np.nonzero(keep)[0]
             if rows.size:

@@ -19,6 +19,7 @@ _FIXED = 40  # steps of the contraction where Newton's method fails
 _DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's method stops
 _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
 _EDGE = 1e-5  # |d zeta / d f| below which the two solutions at an edge are one
+_TURN = 1e-9  # how far the arguments of a real problem may be from adding up
 _NEAR_AXIS = 1e-13  # imaginary parts below this are rounding
 
 
@@ -233,8 +234,7 @@ class Subordination:
     def _attempt(self, z: Complex, start: Complex) -> Solved:
         """Newton's method from `start`, checked; on the axis also as a real problem."""
         found = self._newton(z, start)
-        flat = (z.imag == 0.0) | (z.imag == self.chart.top)
-        todo = np.nonzero(~found.ok & flat)[0]
+        todo = np.nonzero(~found.ok & self._on_edge(z))[0]
         if todo.size:
             u = np.where(np.isfinite(found.u[:, todo]), found.u[:, todo], start[:, todo])
             again = self._newton(z[todo], self._flattened(u))
@@ -274,10 +274,18 @@ class Subordination:
         inverse = 1.0 / d
         det = 1.0 - self.total + np.sum(n * inverse, axis=0)
         goal = (z + np.sum(n * (f * inverse - u), axis=0)) / det
+        # a real problem stays one: rounding must not lift it off the edge of the strip
+        flat = np.all(self._on_edge(u) & (f.imag == f[0].imag), axis=0) & self._on_edge(f[0])
+        turn = np.sum(n * u.imag, axis=0) - (self.total - 1.0) * f[0].imag - z.imag
+        flat &= abs(turn) < _TURN
+        goal.imag = np.where(flat, f[0].imag, goal.imag)
         gap = goal - f
         scale = abs(z) + np.sum(n * abs(u), axis=0) + (self.total - 1.0) * abs(goal)
         residual = abs(det) * np.max(abs(gap), axis=0) / scale
         return goal, 1.0 / det, gap * inverse, residual
+
+    def _on_edge(self, u: Complex) -> Booleans:
+        return np.asarray((u.imag == 0.0) | (u.imag == self.chart.top))
 
     def _moved(self, z: Complex, u: Complex, move: Complex) -> Complex:
         """One step, shortened so that it stays in the strip and near."""
@@ -299,8 +307,7 @@ class Subordination:
             ~axis & np.all(rise >= -tiny, axis=0) & (s.f.imag >= z.imag * (1.0 - 1e-12) - 1e-300)
         )
         det = 1.0 / s.slope
-        flat = np.all((s.u.imag == 0.0) | (s.u.imag == self.chart.top), axis=0)
-        flat &= (s.f.imag == 0.0) | (s.f.imag == self.chart.top)
+        flat = np.all(self._on_edge(s.u), axis=0) & self._on_edge(s.f)
         sign = np.where(axis & (s.f.imag == self.chart.top), -1.0, 1.0)
         outside = axis & flat & (sign * det.real > 0.0)
         edge = abs(det) <= _EDGE
