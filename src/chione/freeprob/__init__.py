@@ -2,6 +2,7 @@
 
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.convolution import FreeProduct, FreeSum
+from chione.freeprob.curve import MeasureCurve
 from chione.freeprob.density_law import DensityLaw
 from chione.freeprob.dilation import Dilated
 from chione.freeprob.edges import Edge, edges
@@ -37,6 +38,7 @@ __all__ = [
     "FreeSum",
     "GaussianSquare",
     "Measure",
+    "MeasureCurve",
     "Outlier",
     "Outliers",
     "PointMasses",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Estimate, SpecError, Status, checks
 from chione.freeprob import convolution, quantiles, series, transforms
+from chione.freeprob.curve import MeasureCurve, curve
 from chione.freeprob.density_build import density_law
 from chione.freeprob.dilation import dilated
 from chione.freeprob.measures import AbstractMeasure, Complex
@@ -183,6 +184,10 @@ class Measure:
         n = checks.integer("n", n, minimum=0)
         p = np.random.default_rng(seed).random(n)
         return quantiles.draw(self.law, self._segments, p)
+
+    def curve(self, n: int = 200) -> MeasureCurve:
+        """Density and distribution function at about n points that crowd at the edges."""
+        return curve(self.law, self._segments, self.name, checks.integer("n", n))
 
     # ---- moments and cumulants ---------------------------------------------------------------
 
