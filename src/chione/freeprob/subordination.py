@@ -273,16 +273,28 @@ class Subordination:
         f, d = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
         inverse = 1.0 / d
         det = 1.0 - self.total + np.sum(n * inverse, axis=0)
-        goal = (z + np.sum(n * (f * inverse - u), axis=0)) / det
+        # All relative to the law that feels u least: next to an atom at 0, f is constant to the
+        # last digit while u falls, and u follows from the sum alone.
+        point = np.arange(z.size)
+        least = np.argmin(np.where(np.isnan(d), np.inf, abs(d)), axis=0)
+        base = f[least, point]
+        lack = z - np.sum(n * u, axis=0) + (self.total - 1.0) * base
+        apart = (f - base) * inverse
+        apart[least, point] = 0.0
+        goal = base + (lack + np.sum(n * apart, axis=0)) / det
         # a real problem stays one: rounding must not lift it off the edge of the strip
-        flat = np.all(self._on_edge(u) & (f.imag == f[0].imag), axis=0) & self._on_edge(f[0])
-        turn = np.sum(n * u.imag, axis=0) - (self.total - 1.0) * f[0].imag - z.imag
+        flat = np.all(self._on_edge(u) & (f.imag == base.imag), axis=0) & self._on_edge(base)
+        turn = np.sum(n * u.imag, axis=0) - (self.total - 1.0) * base.imag - z.imag
         flat &= abs(turn) < _TURN
-        goal.imag = np.where(flat, f[0].imag, goal.imag)
-        gap = goal - f
+        goal.imag = np.where(flat, base.imag, goal.imag)
+        move = (goal - f) * inverse
+        move[least, point] = 0.0
+        rest = lack + (self.total - 1.0) * (goal - base) - np.sum(n * move, axis=0)
+        move[least, point] = rest / n[least, 0]
+        move.imag = np.where(flat, 0.0, move.imag)
         scale = abs(z) + np.sum(n * abs(u), axis=0) + (self.total - 1.0) * abs(goal)
-        residual = abs(det) * np.max(abs(gap), axis=0) / scale
-        return goal, 1.0 / det, gap * inverse, residual
+        residual = (abs(lack) + np.sum(n * abs(apart), axis=0)) / scale
+        return goal, 1.0 / det, move, residual
 
     def _on_edge(self, u: Complex) -> Booleans:
         return np.asarray((u.imag == 0.0) | (u.imag == self.chart.top))
