@@ -20,6 +20,8 @@ _DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's 
 _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
 _EDGE = 1e-5  # |d zeta / d f| below which the two solutions at an edge are one
 _TURN = 1e-9  # how far the arguments of a real problem may be from adding up
+_STRIDE = 8.0  # e-folds between points of help
+_REAL = 1e-4  # imaginary parts below which a real solution is looked for as well
 _NEAR_AXIS = 1e-13  # imaginary parts below this are rounding
 
 
@@ -93,6 +95,8 @@ class Subordination:
         """Solve at points zeta of the closed strip, shape (N,), in any order."""
         if self.total <= 1.0:
             return self._alone(zeta)
+        wanted = zeta.size
+        zeta = np.concatenate([zeta, self._between(zeta)])
         order = np.lexsort((zeta.imag, zeta.real))
         z = zeta[order]
         with np.errstate(all="ignore"):
@@ -114,7 +118,7 @@ class Subordination:
                 out.put(todo, self._descend(z[todo]))
         back = np.empty_like(order)
         back[order] = np.arange(order.size)
-        out = out.take(back)
+        out = out.take(back[:wanted])
         out.u[:, ~out.ok], out.f[~out.ok], out.slope[~out.ok] = np.nan, np.nan, np.nan
         out.residual[~out.ok] = np.inf
         return out
@@ -148,6 +152,20 @@ class Subordination:
 
     # ---------------------------------------------------------------------------- starting points
 
+    def _between(self, zeta: Complex) -> Complex:
+        """Points of help on the way to logarithms far out."""
+        if not np.isfinite(self.chart.top) or zeta.size == 0:
+            return zeta[:0]
+        middle = sum(
+            n * self.chart.start(law)[0] for law, n in zip(self.laws, self.times, strict=True)
+        )
+        rungs = []
+        for end in (zeta[np.argmin(zeta.real)], zeta[np.argmax(zeta.real)]):
+            count = int(min(abs(end.real - middle) / _STRIDE, 1000.0)) if np.isfinite(end) else 0
+            if count:
+                rungs.append(np.linspace(middle, end.real, count + 1)[:-1] + 1j * end.imag)
+        return np.concatenate(rungs) if rungs else zeta[:0]
+
     def _blank(self, size: int) -> Solved:
         u = np.zeros((len(self.laws), size), dtype=complex)
         f, slope = np.zeros(size, dtype=complex), np.zeros(size, dtype=complex)
@@ -172,6 +190,8 @@ class Subordination:
         rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, u, strict=True)]
         move = slope / np.array(rows) * (z[todo] - z[source])
         bound = 0.5 * (abs(u - f) + u.imag) + EPS  # beyond, the tangent says little
+        if np.isfinite(self.chart.top):  # but far out logarithms are straight lines
+            bound = bound + abs(z[todo] - z[source])
         move = np.where(np.isfinite(move), move, 0.0)
         size = abs(move) / bound
         return np.asarray(u + move / np.maximum(size, 1.0))
@@ -234,7 +254,9 @@ class Subordination:
     def _attempt(self, z: Complex, start: Complex) -> Solved:
         """Newton's method from `start`, checked; on the axis also as a real problem."""
         found = self._newton(z, start)
-        todo = np.nonzero(~found.ok & self._on_edge(z))[0]
+        rise = np.min((found.u.imag - z.imag) / (1.0 + abs(found.u)), axis=0)
+        near = ~found.ok | ((rise < _REAL) & (rise != 0.0))
+        todo = np.nonzero(near & self._on_edge(z))[0]
         if todo.size:
             u = np.where(np.isfinite(found.u[:, todo]), found.u[:, todo], start[:, todo])
             again = self._newton(z[todo], self._flattened(u))
