@@ -134,7 +134,7 @@ class Subordination:
         """The error of zeta that residual, rounding and the errors of the laws stand for."""
         n = np.array(self.times)[:, None]
         scale = abs(zeta) + np.sum(n * abs(s.u), axis=0) + abs(self.total - 1.0) * abs(s.f)
-        out = (s.residual + 16.0 * EPS) * scale
+        out = (4.0 * s.residual + 32.0 * EPS) * scale
         for law, times, u in zip(self.laws, self.times, s.u, strict=True):
             out = out + times * self.chart.error(law, u)
         return np.asarray(out)
