@@ -125,6 +125,8 @@ CALLS = {
     "limit law": lambda: LimitLaw("smooth", 0.25),
     "universality": lambda: ch.universality_class("relu"),
     "hessian": lambda: ch.hessian_spectrum(ratio=0.5, energy=0.1),
+    "hessian curve": lambda: ch.hessian_spectrum(ratio=2.0, energy=0.1, structure="relu").curve(40),
+    "index onset": lambda: ch.index_onset(0.5, structure="relu"),
     "correlation point": lambda: correlation_fixed_point(
         ch.activation("tanh"),
         made("fixed_points").points[0].q,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -79,6 +79,19 @@ def cut(
     lo, hi = _resolve(f, edges[:-1], edges[1:], looked)
     lo, hi = _split_turning_points(f, lo, hi)
     return _build(f, lo, hi)
+
+
+def joined(parts: list[Pieces]) -> Pieces:
+    """All pieces in one."""
+    names = [f.name for f in fields(Pieces)]
+    return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def taken(pieces: Pieces, which: NDArray[np.bool_]) -> Pieces | None:
+    """Some of the pieces; None where that is none of them."""
+    if not which.any():
+        return None
+    return Pieces(*(getattr(pieces, f.name)[which] for f in fields(Pieces)))
 
 
 def halved(f: Callable[[Array], Array], pieces: Pieces) -> Pieces:
