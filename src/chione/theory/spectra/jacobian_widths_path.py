@@ -75,7 +75,7 @@ def _tabulate(eq: WidthsEquation, axis: NegativeAxis) -> AxisTable:
     a, n = eq.groups
     b, e = eq.factors
     with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-        if eq.ratios[0] < eq.alive / a[-1]:  # the input is the bottleneck: x_0 = -1 / (1 + e^u)
+        if not eq.narrowest_layer:  # the input is the bottleneck: x_0 = -1 / (1 + e^u)
             log_minus_x = np.log(eq.ratios[0]) - np.logaddexp(0.0, axis.u)
             log_rest = np.log(eq.ratios[0]) - np.logaddexp(0.0, -axis.u)
         else:

@@ -101,7 +101,7 @@ class RealSolutions:
             exact = self.at(np.tile(np.array(ks), (near.size, 1)), x[near]).margin
             # Close to an atom of t the distance of w to it, of size 1/x, is rounded.
             noise = 16.0 * EPS * self.eq.depth * (1.0 + abs(x[near]) * self.eq.groups[0].max())
-            margin[near] = np.where(abs(exact) > noise, exact, -noise)
+            margin[near] = np.where(abs(exact) > noise, exact, -np.inf)
         return margin
 
     @cached_property
