@@ -135,6 +135,11 @@ def trace(eq: WidthsEquation, table: AxisTable, band: Band, n: int) -> tuple[Tra
     place = np.linspace(0.0, 1.0, _COARSE + 2)[1:-1]
     y = log_lambda_of(band, reach, place)
     log_w, good = turn(eq, table, y)
+    good &= _physical(log_w, eq.at(log_w))
+    if not np.all(good):  # narrow bands, of rare units, are a hair in the whole
+        arch = _arch(band, place[~good])
+        log_w[~good], good[~good] = eq.solve(y[~good].astype(np.complex128), arch)
+        good &= _physical(log_w, eq.at(log_w))
     y, log_w, place = y[good], log_w[good], place[good]
     first = Track(band, reach, y, log_w)
     cdf = 1.0 - eq.mean_log(y.astype(np.complex128), log_w, eq.at(log_w)).imag / np.pi
@@ -175,6 +180,20 @@ def _physical(log_w: Complex, y: Point) -> Booleans:
         rate = 1.0 / y.slope
         real = abs(y.x.imag) < _REAL * abs(rate)
     return np.asarray(strip & ~(real & (rate.real > 0.5 * abs(rate))))
+
+
+def _arch(band: Band, place: Array) -> Complex:
+    """A guess of log w in a narrow band: half circles over the ends, or lines from side to side."""
+    a, b = band.log_w
+    if a is None or b is None:
+        size = next(w.size for w in (a, b) if w is not None) if (a, b) != (None, None) else 0
+        return np.full((place.size, max(size, 1)), np.nan + 0j)
+    angle = np.pi * place[:, None]
+    middle, half = 0.5 * (a + b), 0.5 * (b - a)
+    same = a.imag == b.imag
+    up = np.where(a.imag > 0.0, -1.0, 1.0)  # into the strip
+    circle = middle - half * np.cos(angle) + 1j * up * abs(half) * np.sin(angle)
+    return np.asarray(np.where(same, circle, a + (b - a) * place[:, None]))
 
 
 def _walked(eq: WidthsEquation, track: Track, y: Array) -> tuple[Complex, Booleans]:

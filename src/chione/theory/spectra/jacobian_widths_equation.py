@@ -39,6 +39,7 @@ from chione.freeprob.squares import GaussianSquare
 
 _STEPS = 30  # of Newton's method; from the starts in use it takes two or three
 _SMALL = 1e-8  # step, relative to the angle, after which the next one is below rounding
+_HAIR = 1e-5  # of an angle
 _PATIENCE = 12  # steps after which a residual that rounding keeps up is taken as it is
 _LOOSE = 1e-5  # and shown in the error
 _NOISE = 16.0 * EPS  # residual of log z, per unit of its terms, that is rounding
@@ -243,8 +244,10 @@ class WidthsEquation:
         u = log_z + (self.depth - 1) * y.x + logs @ (n / a)
         return np.asarray(u + (y.x[:, None] - y.log_one / b) @ e)
 
-    def solve(self, log_z: Complex, log_w: Complex) -> tuple[Complex, Booleans]:
-        """Newton's method in all log w at once, and where it converged."""
+    def solve(
+        self, log_z: Complex, log_w: Complex, *, rough: float = 0.0
+    ) -> tuple[Complex, Booleans]:
+        """Newton's method in all log w at once, and where it converged: to steps of `rough`."""
         log_w = np.array(log_w, dtype=complex)
         target = np.asarray(log_z, dtype=complex)
         good = np.zeros(log_w.shape[0], dtype=bool)
@@ -257,16 +260,18 @@ class WidthsEquation:
                 step = y.residual + y.rate * (miss / y.slope)[:, None]
                 size = abs(step).max(axis=1)
                 hold = np.minimum(1.0, 0.7 / size)
-                # Steps stay inside the strip 0 < Im log w < pi.
-                low = (-0.8 * here.imag / np.minimum(step.imag, -1e-300)).min(axis=1)
-                high = (0.8 * (np.pi - here.imag) / np.maximum(step.imag, 1e-300)).min(axis=1)
-                crossing = np.minimum(low, np.maximum(high, 0.0) + (high < 1e-9))
-                hold = np.minimum(hold, np.where(crossing > 0.0, crossing, 1.0))
-                log_w[active] = here + step * hold[:, None]
-                angle = np.minimum(1.0, here[:, -1].imag)
+                # Steps stay inside the strip 0 < Im log w < pi; by hairs they are cut at its sides.
+                room = np.where(step.imag < 0.0, here.imag, np.pi - here.imag)
+                long = abs(step.imag) > _HAIR
+                share = np.where(long, 0.8 * room / abs(step.imag), 1.0).min(axis=1)
+                hold = np.minimum(hold, share)
+                new = here + step * hold[:, None]
+                new.imag = np.clip(new.imag, 0.2 * here.imag, np.pi)
+                log_w[active] = new
+                angle = np.clip(here[:, -1].imag, _HAIR, 1.0)
                 noise = (abs(miss) <= _NOISE * y.terms) & (abs(y.residual).max(axis=1) < _SMALL)
                 small = _SMALL if k < _PATIENCE else _LOOSE  # rounding may keep steps above
-                ended = ((size <= small * angle) & (hold == 1.0)) | noise
+                ended = ((size <= np.maximum(small * angle, rough)) & (hold == 1.0)) | noise
                 bad = ~np.isfinite(size)
                 good[active[ended & ~bad]] = True
                 active = active[~(ended | bad)]
