@@ -40,7 +40,7 @@ from chione.freeprob.squares import GaussianSquare
 _STEPS = 30  # of Newton's method; from the starts in use it takes two or three
 _SMALL = 1e-8  # step, relative to the angle, after which the next one is below rounding
 _HAIR = 1e-5  # of an angle
-_PATIENCE = 12  # steps after which a residual that rounding keeps up is taken as it is
+_PATIENCE = 7  # steps after which a residual that rounding keeps up is taken as it is
 _LOOSE = 1e-5  # and shown in the error
 _NOISE = 16.0 * EPS  # residual of log z, per unit of its terms, that is rounding
 _TIE = 1e-14  # relative difference of widths that are equal but for the rounding of ratios

@@ -21,7 +21,7 @@ _ROOT = 60  # steps for a critical point
 PASSING = 1e-8  # how near, in 1 + b x, to places at which some w passes 0
 SMALLEST = 1e-11  # of a x: at x = 0 some w are infinite and whole numbers cancel
 LARGEST = 1e11  # of |x| on the grid: w lies within 1e-11 of an atom of t there
-_CRITICAL = 1e-10  # x dlog z / dx that counts as zero; log z is flat there
+_CRITICAL = 1e-8  # x dlog z / dx that counts as zero; log z is flat there
 
 
 @dataclass(frozen=True)
@@ -245,6 +245,7 @@ class RealSolutions:
         x = np.where(f0 > 0.0, x0, x1)
         active = np.nonzero((f0 > 0.0) & (f1 < 0.0))[0]
         y = RealPoint(*(v[active] for v in vars(y).values()))
+        last = np.full(x.size, -1)  # which end moved: neither so far
         for _ in range(_ROOT):
             if active.size == 0:
                 break
@@ -253,9 +254,11 @@ class RealSolutions:
             x[i] = x0[i] + np.clip(share, 1e-6, 1.0 - 1e-6) * (x1[i] - x0[i])
             y = self.at(ks[i], x[i], y)
             f, up = y.margin, y.margin > 0.0
-            # Illinois: the end that stays is halved, so that both ends move.
+            # Illinois: an end that stays twice is halved, so that both ends move.
+            again = np.where(up == last[i], 0.5, 1.0)
             x0[i], x1[i] = np.where(up, x[i], x0[i]), np.where(up, x1[i], x[i])
-            f0[i], f1[i] = np.where(up, f, 0.5 * f0[i]), np.where(up, 0.5 * f1[i], f)
+            f0[i], f1[i] = np.where(up, f, again * f0[i]), np.where(up, again * f1[i], f)
+            last[i] = up
             done = (abs(f) < _CRITICAL) | (abs(x1[i] - x0[i]) < 1e-12 * abs(x[i])) | ~np.isfinite(f)
             active = i[~done]
             y = RealPoint(*(v[~done] for v in vars(y).values()))
