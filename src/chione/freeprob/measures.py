@@ -41,6 +41,11 @@ class AbstractMeasure(ABC):
     __array_ufunc__: ClassVar[None] = None  # array + law is ours to answer
 
     @property
+    def is_determined(self) -> bool:
+        """Whether the law is known, and not only some of its moments."""
+        return True
+
+    @property
     @abstractmethod
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """Point masses as pairs (place, mass), sorted by place."""
