@@ -283,7 +283,7 @@ class Arcs:
             part = np.clip((x - x0) / (x1 - x0), 0.01, 0.99)
             start = low + (high - low) * np.where(np.isfinite(part), part, 0.5)
             if v.size == 0:
-                return start
+                return np.asarray(start)
             s = bracketed_newton(f, low, high, start)
             outside = (k == 0) | (k == size)
             lost = outside & (abs(self.line.values(self.law, self.at(row, s))[0] / v - 1.0) > _LOST)

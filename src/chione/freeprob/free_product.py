@@ -19,7 +19,9 @@ from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.subordination import Solved, Subordination
 from chione.freeprob.summands import (
     AbstractConvolution,
+    Choice,
     Factors,
+    angle_of,
     factors_of,
     grouped,
     hull,
@@ -96,17 +98,23 @@ class FreeProduct(AbstractConvolution):
 
     @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
-        laws, times = self.system.laws, self.system.times
-        found = [
-            (float(np.exp(self.log_constant) * np.prod([a**n for n, a in places])), mass)
-            for choice, mass in remaining_atoms(self.system)
-            if all(a > 0.0 for a, _ in choice)
-            for places in [list(zip(times, (a for a, _ in choice), strict=True))]
-        ]
-        zero = max((m for law in laws for a, m in law.atoms if a == 0.0), default=0.0)
-        if zero > _ATOM:
-            found.append((0.0, zero))
-        return tuple(sorted(found))
+        found = [(self._atom(choice), mass) for choice, mass in self._positive]
+        # the zero of one factor is that of the product, and zeros do not add up
+        zero = max((m for law in self.system.laws for a, m in law.atoms if a == 0.0), default=0.0)
+        return tuple(sorted(found + ([(0.0, zero)] if zero > _ATOM else [])))
+
+    @cached_property
+    def atom_angles(self) -> tuple[tuple[float, float], ...]:
+        return tuple((self._atom(c), angle_of(self.system, c)) for c, _ in self._positive)
+
+    @cached_property
+    def _positive(self) -> list[tuple[Choice, float]]:
+        found = remaining_atoms(self.system)
+        return [(c, m) for c, m in found if all(a > 0.0 for a, _ in c)]
+
+    def _atom(self, choice: Choice) -> float:
+        pairs = zip(self.system.times, choice, strict=True)
+        return float(np.exp(self.log_constant + sum(n * np.log(a) for n, (a, _) in pairs)))
 
     @cached_property
     def gaps(self) -> list[Gap]:
@@ -135,11 +143,6 @@ class FreeProduct(AbstractConvolution):
         return np.asarray(np.exp(logs - self.log_constant))
 
     # --------------------------------------------------------------------------------- inside
-
-    @property
-    def _factors(self) -> tuple[list[AbstractMeasure], list[float]]:
-        pairs = self.expand()
-        return [law for law, _ in pairs], [n for _, n in pairs]
 
     @cached_property
     def kept(self) -> dict[bytes, Solved]:

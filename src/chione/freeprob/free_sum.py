@@ -19,7 +19,9 @@ from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.subordination import Solved, Subordination
 from chione.freeprob.summands import (
     AbstractConvolution,
+    Choice,
     Factors,
+    angle_of,
     grouped,
     is_constant,
     multiplicities,
@@ -82,12 +84,17 @@ class FreeSum(AbstractConvolution):
 
     @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
-        times = self.system.times
-        found = [
-            (self.constant + sum(n * a for n, (a, _) in zip(times, choice, strict=True)), mass)
-            for choice, mass in remaining_atoms(self.system)
-        ]
+        found = [(self._atom(choice), mass) for choice, mass in remaining_atoms(self.system)]
         return tuple(sorted(found))
+
+    @cached_property
+    def atom_angles(self) -> tuple[tuple[float, float], ...]:
+        choices = remaining_atoms(self.system)
+        return tuple((self._atom(c), angle_of(self.system, c)) for c, _ in choices)
+
+    def _atom(self, choice: Choice) -> float:
+        pairs = zip(self.system.times, choice, strict=True)
+        return self.constant + float(sum(n * a for n, (a, _) in pairs))
 
     @cached_property
     def gaps(self) -> list[Gap]:

@@ -212,12 +212,14 @@ class HessianLaw(AbstractMeasure):
         with np.errstate(all="ignore"):
             for (lo, hi), (places, f) in zip(self.intervals, self._tables, strict=True):
                 own = (x > lo) & (x < hi)
-                out[own] = self._in_band(x[own], places, f)
+                if own.any():
+                    out[own] = self._in_band(x[own], places, f)
             gaps = [-np.inf, *(v for band in self.intervals for v in band), np.inf]
             ends = [-np.inf, *(v for band in self.bands for v in band), np.inf]
             for k in range(0, len(gaps), 2):
                 own = (x >= gaps[k]) & (x <= gaps[k + 1])
-                out[own] = self._in_gap(x[own], ends[k], ends[k + 1])
+                if own.any():
+                    out[own] = self._in_gap(x[own], ends[k], ends[k + 1])
         return out
 
     def _in_band(self, x: Array, places: Array, table: Complex) -> Complex:
