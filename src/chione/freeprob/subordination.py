@@ -15,6 +15,9 @@ from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, Integer
 _STEPS = 16  # of Newton's method from a near start; quadratic convergence needs four to six
 _COARSE = 24  # points that are followed down from far out; the others start from neighbours
 _ROUNDS = 8  # times that points start from their nearest solved neighbours
+_FALL = 0.3  # factor by which a point comes down at a time, where that goes well
+_CREEP = 0.995  # factor at which it is given up
+_LEVELS = 60
 _FIXED = 40  # steps of the contraction where Newton's method fails
 _DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's method stops
 _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
@@ -186,9 +189,9 @@ class Subordination:
         return np.where(np.isfinite(start), start, nearer)
 
     def _predict(self, z: Complex, out: Solved, source: Integers, todo: Integers) -> Complex:
-        u, f, slope = out.u[:, source], out.f[source], out.slope[source]
-        rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, u, strict=True)]
-        move = slope / np.array(rows) * (z[todo] - z[source])
+        here = out.take(source)
+        u, f = here.u, here.f
+        move = self._rate(here) * (z[todo] - z[source])
         bound = 0.5 * (abs(u - f) + u.imag) + EPS  # beyond, the tangent says little
         if np.isfinite(self.chart.top):  # but far out logarithms are straight lines
             bound = bound + abs(z[todo] - z[source])
@@ -200,29 +203,45 @@ class Subordination:
         """From far out, where u = zeta + const, down through the strip to zeta."""
         n = np.array(self.times)
         centers, sizes = np.array([self.chart.start(law) for law in self.laws]).T
-        size = float(np.sqrt(np.sum(n * sizes**2)))
-        middle = float(np.sum(n * centers))
-        heights = self.chart.heights(z - middle, size) + middle
+        middle, size = float(np.sum(n * centers)), float(np.sqrt(np.sum(n * sizes**2)))
         out, index = self._blank(z.size), np.arange(z.size)
-        level = heights[0]
-        u = level - (middle - centers)[:, None]
+        full = self.chart.height(z - middle, size)
+        at = z + 1j * full
+        u = at - (middle - centers)[:, None]
         for _ in range(3):
-            u = self._contract(level, u)
-        for k, level in enumerate(heights):
-            level = level[index]
-            at = self._attempt(level, u)
-            if not at.ok.all():
-                at = self._repair(level, u, at)
-            rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, at.u, strict=True)]
-            rate = at.slope / np.array(rows)
-            direct = self._attempt(z[index], at.u + rate * (z[index] - level))
+            u = self._contract(at, u)
+        now = self._attempt(at, u)
+        if not now.ok.all():
+            now = self._repair(at, u, now)
+        share, fall = np.ones(z.size), np.full(z.size, _FALL)
+        rate = self._rate(now)
+        for _ in range(_LEVELS):
+            direct = self._attempt(z[index], now.u + rate * (z[index] - at))
             out.put(index[direct.ok], direct.take(direct.ok))
-            keep = ~direct.ok
-            if not keep.any() or k + 1 == len(heights):
+            keep = ~direct.ok & (fall < _CREEP)
+            if not keep.any():
                 break
-            index, u = index[keep], at.u[:, keep]
-            u = u + rate[:, keep] * (heights[k + 1][index] - level[keep])
+            index, at, share, fall, rate = (
+                index[keep],
+                at[keep],
+                share[keep],
+                fall[keep],
+                rate[:, keep],
+            )
+            now = now.take(keep)
+            lower = z[index] + 1j * full[index] * share * fall
+            found = self._attempt(lower, now.u + rate * (lower - at))
+            good = found.ok
+            now.put(np.nonzero(good)[0], found.take(good))
+            at, share = np.where(good, lower, at), np.where(good, share * fall, share)
+            fall = np.where(good, np.maximum(fall**2, _FALL), np.sqrt(fall))
+            rate = self._rate(now)
         return out
+
+    def _rate(self, s: Solved) -> Complex:
+        """Du / dzeta."""
+        rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, s.u, strict=True)]
+        return np.asarray(s.slope / np.array(rows))
 
     def _repair(self, z: Complex, u: Complex, at: Solved) -> Solved:
         """The contraction, slow and sure, then Newton's method once more."""
@@ -279,8 +298,7 @@ class Subordination:
                 stop[:] = True
             done = Solved(self._moved(z[index], u, move), f, slope, residual, stop)
             if stop.any():
-                here = done.take(stop)
-                here = self._checked(z[index[stop]], here)
+                here = self._checked(z[index[stop]], done.take(stop))
                 out.put(index[stop], here)
             keep = ~stop
             if not keep.any():
