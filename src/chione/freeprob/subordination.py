@@ -21,7 +21,7 @@ _LEVELS = 60
 _FIXED = 40  # steps of the contraction where Newton's method fails
 _DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's method stops
 _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
-_EDGE = 1e-5  # |d zeta / d f| below which the two solutions at an edge are one
+_EDGE = 1e-6  # |d zeta / d f| below which the two solutions at an edge are one
 _TURN = 1e-9  # how far the arguments of a real problem may be from adding up
 _STRIDE = 8.0  # e-folds between points of help
 _REAL = 1e-4  # imaginary parts below which a real solution is looked for as well
@@ -119,6 +119,7 @@ class Subordination:
             todo = np.nonzero(~out.ok)[0]
             if todo.size and not np.isin(todo, coarse).all():
                 out.put(todo, self._descend(z[todo]))
+            self._settle(z, out)
         back = np.empty_like(order)
         back[order] = np.arange(order.size)
         out = out.take(back[:wanted])
@@ -152,6 +153,19 @@ class Subordination:
             with np.errstate(all="ignore"):
                 f, slope = self.chart.pair(self.laws[0], zeta)
         return Solved(u, f, slope, np.zeros(zeta.size), np.isfinite(f))
+
+    def _settle(self, z: Complex, out: Solved) -> None:
+        """What is left lies within rounding of an edge, where the two solutions are one."""
+        todo, known = np.nonzero(~out.ok)[0], np.nonzero(out.ok)[0]
+        if todo.size and known.size:
+            found = self._newton(z[todo], self._guess(z, out, known, todo))
+            flat = self._newton(z[todo], self._flattened(found.u))
+            for s in (found, flat):
+                rise = np.max((s.u.imag - z[todo].imag) / (1.0 + abs(s.u)), axis=0)
+                edge = (abs(1.0 / s.slope) <= _EDGE) & (rise <= _EDGE) & (s.residual <= _ACCEPT)
+                edge &= ~out.ok[todo]
+                s.ok[:] = edge
+                out.put(todo[edge], s.take(edge))
 
     # ---------------------------------------------------------------------------- starting points
 
@@ -362,7 +376,6 @@ class Subordination:
         flat = np.all(self._on_edge(s.u), axis=0) & self._on_edge(s.f)
         sign = np.where(axis & (s.f.imag == self.chart.top), -1.0, 1.0)
         outside = axis & flat & (sign * det.real > 0.0)
-        edge = abs(det) <= _EDGE
-        ok = (s.residual <= _ACCEPT) & (inside | above | outside | edge)
+        ok = (s.residual <= _ACCEPT) & (inside | above | outside)
         ok &= np.isfinite(s.f) & np.all(np.isfinite(s.u), axis=0)
         return Solved(s.u, s.f, s.slope, s.residual, ok)
