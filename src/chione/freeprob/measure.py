@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Estimate, SpecError, Status, checks
-from chione.freeprob import convolution, quantiles, series
+from chione.freeprob import convolution, quantiles, series, transforms
+from chione.freeprob.curve import MeasureCurve, curve
+from chione.freeprob.density_build import density_law
 from chione.freeprob.dilation import dilated
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.naming import Rank, bracketed, name_of
@@ -82,6 +84,20 @@ class Measure:
     def empirical(cls, eigenvalues: Any, weights: Any = None) -> Measure:
         """Atoms at the eigenvalues; see :func:`~chione.freeprob.empirical`."""
         return cls(PointMasses.empirical(eigenvalues, weights))
+
+    @classmethod
+    def from_density(
+        cls,
+        f: Callable[[Array], Any],
+        support: Any,
+        atoms: Any = (),
+        *,
+        normalize: bool = False,
+    ) -> Measure:
+        """The measure with density f; see :func:`~chione.freeprob.from_density`."""
+        law = density_law(f, support, atoms, normalize=normalize)
+        ends = ", ".join(f"[{a:g}, {b:g}]" for a, b in law.intervals)
+        return cls(law, f"from_density(on {ends})", Rank.NAME)
 
     def to_measure(self) -> Measure:
         """The measure itself."""
@@ -169,6 +185,10 @@ class Measure:
         p = np.random.default_rng(seed).random(n)
         return quantiles.draw(self.law, self._segments, p)
 
+    def curve(self, n: int = 200) -> MeasureCurve:
+        """Density and distribution function at about n points that crowd at the edges."""
+        return curve(self.law, self._segments, self.name, checks.integer("n", n))
+
     # ---- moments and cumulants ---------------------------------------------------------------
 
     def moments(self, n: int) -> Estimate:
@@ -204,6 +224,42 @@ class Measure:
             error = 64.0 * EPS * (abs(slope) * (1.0 + abs(z) / self._distance(z)))
         return _transform(slope, error, z)
 
+    def moment_function(self, z: Any) -> Estimate:
+        r"""M(z), :math:`\int t\, d\mu(t) / (z - t) = z G(z) - 1`."""
+        z = _complex("z", z)
+        with np.errstate(all="ignore"):
+            m, error = self.law.moment_function(z), self.law.moment_function_error(z)
+        return _transform(m, error, z)
+
+    def inverse_stieltjes(self, g: Any) -> Estimate:
+        r"""The z with G(z) = g, continued from :math:`z \approx 1/g` along the line from 0 to g.
+
+        At g = 0 DIVERGENT. On the real axis g reaches up to the values of G at the ends of the
+        support, positive ones on the right of it, negative ones on its left; beyond, and where the
+        line meets a branch point or the support, the status is NONE.
+        """
+        return self._at(transforms.inverse_stieltjes, "g", g)
+
+    def inverse_moment_function(self, x: Any) -> Estimate:
+        r"""The z with M(z) = x, continued from :math:`z \approx m_1/x` along the line from 0 to x.
+
+        Statuses as of :meth:`inverse_stieltjes`; UNDEFINED where the mean is 0: then
+        :math:`z \approx \pm\sqrt{m_2 / x}` has two branches.
+        """
+        return self._at(transforms.inverse_moment_function, "x", x)
+
+    def r_transform(self, g: Any) -> Estimate:
+        r"""R(g), :math:`G^{-1}(g) - 1/g`; at 0 the mean.
+
+        The branch is that of :meth:`inverse_stieltjes`; laws with a closed form (semicircle, free
+        Poisson, arcsine, point mass, shifted and dilated) are continued beyond it.
+        """
+        return self._at(transforms.r_transform, "g", g)
+
+    def s_transform(self, x: Any) -> Estimate:
+        r"""S(x), :math:`(1 + x) / (x M^{-1}(x))`; at 0 one over the mean, UNDEFINED for mean 0."""
+        return self._at(transforms.s_transform, "x", x)
+
     # ---- operators ---------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Measure:
@@ -236,6 +292,35 @@ class Measure:
     def __truediv__(self, other: Any) -> Measure:
         return self.scale(1.0 / checks.finite("divisor", other))
 
+    def __xor__(self, t: Any) -> Measure:
+        return self.free_power(t)
+
+    def __pow__(self, t: Any) -> Measure:
+        return self.free_multiplicative_power(t)
+
+    def free_power(self, t: float) -> Measure:
+        r"""Free additive power, of :math:`R = t R_\mu`, for real t >= 1.
+
+        Semicircles, free Poisson laws and constants have every power t > 0.
+        """
+        t = checks.positive("t", t)
+        name = f"{bracketed(self, Rank.NAME)} ^ {t:g}"
+        return Measure(convolution.FreePower(self.law, t).answer, name, Rank.POWER)
+
+    def free_multiplicative_power(self, t: float) -> Measure:
+        r"""Free multiplicative power, of :math:`S = S_\mu^t`, for real t >= 1 on [0, inf)."""
+        t = checks.positive("t", t)
+        name = f"{bracketed(self, Rank.NAME)} ** {t:g}"
+        return Measure(convolution.FreeMultiplicativePower(self.law, t).answer, name, Rank.POWER)
+
+    def compress(self, alpha: float) -> Measure:
+        r"""Law of the corner that keeps a share alpha of rows and columns, :math:`R_\mu(\alpha g)`.
+
+        See :class:`~chione.freeprob.convolution.FreeCompression`.
+        """
+        law = convolution.FreeCompression(self.law, checks.positive("alpha", alpha)).answer
+        return Measure(law, f"compress({self.name}, {alpha:g})", Rank.NAME)
+
     def shift(self, offset: float) -> Measure:
         """The law of t + offset."""
         b = checks.finite("offset", offset)
@@ -266,6 +351,14 @@ class Measure:
         return self.name
 
     # ---- inside ------------------------------------------------------------------------------
+
+    def _at(
+        self, f: Callable[[AbstractMeasure, Complex], transforms.Transform], name: str, t: Any
+    ) -> Estimate:
+        t = _complex(name, t)
+        found = f(self.law, np.atleast_1d(t).ravel())
+        parts = (found.value, found.error, found.status)
+        return _estimate(*(a.reshape(t.shape) for a in parts))
 
     @cached_property
     def _segments(self) -> quantiles.Segments:
