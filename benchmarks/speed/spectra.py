@@ -120,7 +120,7 @@ def _curve(name: str, depth: int, quick: bool) -> list[Way]:
         return law, _singular_values(name, law.sigma_w, depth, 60 if quick else 500, k)
 
     def error(curve: Any) -> float:
-        at = slice(20, None, 15)
+        at = np.flatnonzero(curve.log_lambda > curve.log_lambda[-1] - 6.0)[2::15]
         lam, t, p = np.exp(curve.log_lambda[at]), *_law(name, _Q)
         exact = hand.master_density(t, p, float(p @ t) ** -0.5, depth, lam, 400, 1e-14)
         return hand.far(curve.density[at], exact * lam)
