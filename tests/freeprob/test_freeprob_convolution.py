@@ -3,17 +3,21 @@
 import numpy as np
 import pytest
 
-from chione.freeprob import (
-    Arcsine,
-    FreePoisson,
-    PointMasses,
-    Semicircle,
-    bernoulli,
-    free_product,
-    free_sum,
-    marchenko_pastur,
-    point_mass,
-)
+from chione import freeprob
+from chione.freeprob import Arcsine, FreePoisson, PointMasses, Semicircle
+from chione.freeprob.convolution import free_product, free_sum
+
+
+def bernoulli(p):
+    return freeprob.bernoulli(p).law
+
+
+def marchenko_pastur(ratio):
+    return freeprob.marchenko_pastur(ratio).law
+
+
+def point_mass(place):
+    return freeprob.point_mass(place).law
 
 
 def test_two_free_signs_add_up_to_the_arcsine_law():

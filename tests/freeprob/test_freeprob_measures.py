@@ -76,7 +76,7 @@ def test_s_coefficients_are_the_taylor_coefficients_of_s(mu):
 
 
 def test_marchenko_pastur_has_its_textbook_density_and_moments():
-    mu = marchenko_pastur(0.3, variance=2.0)
+    mu = marchenko_pastur(0.3, variance=2.0).law
     a, b = 2 * (1 - 0.3**0.5) ** 2, 2 * (1 + 0.3**0.5) ** 2
     x = np.linspace(a + 0.01, b - 0.01, 7)
     textbook = np.sqrt((b - x) * (x - a)) / (2 * np.pi * 2 * 0.3 * x)
@@ -87,7 +87,7 @@ def test_marchenko_pastur_has_its_textbook_density_and_moments():
 
 def test_s_transforms_of_the_two_weight_laws_are_those_of_the_literature():
     x = np.array([0.3, -0.4])
-    assert np.allclose(haar_orthogonal(1.5).s_transform(x), 1 / 2.25, rtol=1e-12)
+    assert np.allclose(haar_orthogonal(1.5).law.s_transform(x), 1 / 2.25, rtol=1e-12)
     assert np.allclose(FreePoisson(1.0, 2.25).s_transform(x), 1 / (2.25 * (1 + x)), rtol=1e-14)
 
 
@@ -108,9 +108,9 @@ def test_series_round_trips_between_moments_and_coefficients():
 
 def test_an_argument_outside_the_range_of_the_inverse_is_refused():
     with pytest.raises(ConvergenceError, match="does not exist"):
-        bernoulli(0.5).inverse_moment_function(np.array([-0.9 + 0j]))
+        bernoulli(0.5).law.inverse_moment_function(np.array([-0.9 + 0j]))
     with pytest.raises(ValueError, match="infinite"):
-        point_mass().inverse_stieltjes(0.0)
+        point_mass().law.inverse_stieltjes(0.0)
     with pytest.raises(ValueError, match="masses"):
         PointMasses((0.0, 1.0), (0.5, 0.6))
     with pytest.raises(ValueError, match="ratio must be above 0"):

@@ -125,6 +125,9 @@ class Affine(AbstractActivation):
     def value(self, z: Array) -> Array:
         return self.scale * self.activation.value(z + self.shift) + self.offset
 
+    def as_written(self, z: Array) -> Array:
+        return self.scale * self.activation.as_written(z + self.shift) + self.offset
+
     def derivative(self, z: Array) -> Array:
         return self.scale * self.activation.derivative(z + self.shift)
 

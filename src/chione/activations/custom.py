@@ -140,6 +140,11 @@ class Custom(AbstractActivation):
     def value(self, z: Array) -> Array:
         return self._scaled(0, z)
 
+    def as_written(self, z: Array) -> Array:
+        with np.errstate(all="ignore"):
+            flat = np.array(z, dtype=np.float64).ravel() / self.units.argument
+            return np.asarray(self.f(flat) * self.units.value).reshape(np.shape(z))
+
     def derivative(self, z: Array) -> Array:
         return self._scaled(1, z)
 

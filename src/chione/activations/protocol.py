@@ -132,6 +132,10 @@ class AbstractActivation(ABC):
         """
         return np.zeros(np.shape(q))
 
+    def as_written(self, z: Array) -> Array:
+        """The value as its formula gives it, with the rounding of terms that cancel there."""
+        return self.value(z)
+
     def one_sided(self, order: int, at: float) -> tuple[float, float]:
         """Limits of the value (`order` 0), or of a derivative (1, 2), left and right of `at`."""
         f = (self.value, self.derivative, self.second_derivative)[order]

@@ -85,6 +85,9 @@ class Recorded(AbstractActivation):
     def value(self, z: Array) -> Array:
         return self.made.value(z)
 
+    def as_written(self, z: Array) -> Array:
+        return self.made.as_written(z)
+
     def derivative(self, z: Array) -> Array:
         return self.made.derivative(z)
 

@@ -22,7 +22,7 @@ _TINY = 5e-324  # what the rounding of a denormal can be
 
 def _has_nan(x: Any) -> bool:
     a = np.asarray(x)
-    return a.dtype.kind == "f" and bool(np.isnan(a).any())
+    return a.dtype.kind in "fc" and bool(np.isnan(a).any())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,9 +31,10 @@ class Estimate:
 
     Parameters
     ----------
-    value : float or ndarray
-        The computed quantity. Where it does not exist the entry is NaN and the status says why;
-        a NaN that comes with status ``OK`` gets ``NOT_COMPUTED``.
+    value : float, complex or ndarray
+        The computed quantity; complex where it is a transform of a law. Where it does not exist
+        the entry is NaN and the status says why; a NaN that comes with status ``OK`` gets
+        ``NOT_COMPUTED``.
     error : float or ndarray
         Bound on the absolute error, of the shape of `value`.
     status : Status or ndarray of int
@@ -95,15 +96,15 @@ class Estimate:
     def exact(x: Any) -> Estimate:
         """A number, or an array of them, that is known exactly."""
         if np.ndim(x) == 0:
-            return Estimate(float(x), 0.0)
-        x = np.asarray(x, dtype=np.float64)
-        return Estimate(x, np.zeros_like(x), np.zeros(x.shape, dtype=np.int8))
+            return Estimate(_number(x), 0.0)
+        x = _numbers(x)
+        return Estimate(x, np.zeros(x.shape), np.zeros(x.shape, dtype=np.int8))
 
     @staticmethod
     def stack(parts: Sequence[Estimate]) -> Estimate:
         """Estimates of one shape along a new first axis."""
         return Estimate(
-            np.array([p.value for p in parts], dtype=np.float64),
+            _numbers([p.value for p in parts]),
             np.array([p.error for p in parts], dtype=np.float64),
             np.array([np.broadcast_to(np.asarray(p.status), p.shape) for p in parts], np.int8),
         )
@@ -129,7 +130,10 @@ class Estimate:
         return bool(np.all(np.asarray(self.status) == Status.OK))
 
     def to_dict(self) -> dict[str, Any]:
-        """The estimate as plain JSON types: ``value`` and ``error`` are null where not finite."""
+        """The estimate as plain JSON types: ``value`` and ``error`` are null where not finite.
+
+        A complex value is a pair ``[real, imaginary]``.
+        """
         if np.ndim(self.value):
             status = np.broadcast_to(np.asarray(self.status), np.shape(self.value))
             return {
@@ -140,7 +144,7 @@ class Estimate:
             }
         word = Status(int(self.status)).word
         return {
-            "value": plain(float(self.value)),
+            "value": plain(_number(self.value)),
             "error": plain(float(self.error)),
             "status": word,
         }
@@ -156,7 +160,7 @@ class Estimate:
 
     def _key(self) -> tuple[Any, ...]:
         # adding 0 turns -0 into 0, so that numbers that compare equal have equal bytes
-        value, error = (np.asarray(a, dtype=np.float64) + 0.0 for a in (self.value, self.error))
+        value, error = (_numbers(a) + 0.0 for a in (self.value, self.error))
         value, error = (np.where(np.isnan(a), np.nan, a) for a in (value, error))
         status = np.broadcast_to(np.asarray(self.status, dtype=np.int64), value.shape)
         return value.shape, value.tobytes(), error.tobytes(), status.tobytes()
@@ -165,7 +169,7 @@ class Estimate:
         if np.ndim(self.value) == 0:
             status = Status(int(self.status))
             word = "" if status == Status.OK else f", {status.word}"
-            return f"Estimate({float(self.value)!r}, error={float(self.error):.1e}{word})"
+            return f"Estimate({_number(self.value)!r}, error={float(self.error):.1e}{word})"
         error = np.asarray(self.error)
         known = error[np.isfinite(error)]
         largest = f"{known.max():.1e}" if known.size else "unknown"
@@ -180,8 +184,8 @@ class Estimate:
         """The value with as many digits as are known and its error; `spec` formats the value."""
         if np.ndim(self.value):
             return repr(self)
-        value, error = float(self.value), float(self.error)
-        if math.isnan(value):
+        value, error = _number(self.value), float(self.error)
+        if value != value:
             return Status(int(self.status)).word.replace("_", " ")
         if spec:
             return format(value, spec)
@@ -189,6 +193,9 @@ class Estimate:
         if error > 0.0 and math.isfinite(error) and value != 0.0:
             known = math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 1
             digits = min(17, max(known, 1))
+        if isinstance(value, complex):
+            text = f"{value:.{digits if error else 17}g}"
+            return f"{text} +- {error:.0e}" if error else f"{text} (exact)"
         return f"{value:.{digits}g} +- {error:.0e}" if error else f"{value:.17g} (exact)"
 
     # ---- arithmetic --------------------------------------------------------------------------
@@ -217,6 +224,7 @@ class Estimate:
 
     def __pow__(self, power: float) -> Estimate:
         """A power with an exact exponent; of a value that may be negative only whole ones."""
+        _real_only(self, "powers")
         p = float(power)
         if p == 0.0:
             return self * 0.0 + 1.0
@@ -246,6 +254,7 @@ class Estimate:
 
     def sqrt(self) -> Estimate:
         """The root of a value that is not negative."""
+        _real_only(self, "sqrt")
         with np.errstate(all="ignore"):
             value = np.sqrt(self.value)
             # (x - r^2) / (sqrt x + r) with the lower end of the interval for r
@@ -255,6 +264,7 @@ class Estimate:
 
     def log(self) -> Estimate:
         """The natural logarithm of a positive value."""
+        _real_only(self, "log")
         with np.errstate(all="ignore"):
             value = np.log(self.value)
             room = np.asarray(self.value) - self.error
@@ -263,6 +273,7 @@ class Estimate:
 
     def exp(self) -> Estimate:
         """The exponential."""
+        _real_only(self, "exp")
         with np.errstate(all="ignore"):
             value = np.exp(self.value)
             return _combined(self, self, value, value * np.expm1(self.error) + EPS * value)
@@ -277,13 +288,32 @@ def missing(status: Status) -> Estimate:
     return Estimate(float("nan"), float("nan"), status)
 
 
+def _number(x: Any) -> float | complex:
+    """One number as Python's own, complex where it is."""
+    return complex(x) if np.iscomplexobj(x) else float(x)
+
+
+def _numbers(x: Any) -> NDArray[Any]:
+    a = np.asarray(x)
+    return a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
+
+
+def _real_only(x: Estimate, operation: str) -> None:
+    if np.iscomplexobj(x.value):
+        raise TypeError(
+            f"{operation} of an Estimate needs real values, but they are complex; "
+            "take .value.real or .value.imag first."
+        )
+
+
 def _estimate(x: Any) -> Estimate:
     return x if isinstance(x, Estimate) else Estimate.exact(x)
 
 
 def _combined(a: Estimate, b: Estimate, value: Any, error: Any) -> Estimate:
     """Result of an operation on `a` and `b`: its rounding joins the error, the statuses meet."""
-    rounding = EPS * np.abs(value) + np.where(np.equal(value, 0.0), 0.0, _TINY)
+    unit = 4.0 * EPS if np.iscomplexobj(value) else EPS  # a complex product has several roundings
+    rounding = unit * np.abs(value) + np.where(np.equal(value, 0.0), 0.0, _TINY)
     error = np.where(np.isnan(error) & np.isfinite(value), np.inf, error)  # 0 times an infinite one
     error = (1.0 + 8.0 * EPS) * error + rounding  # the bound is computed with rounding, too
     return _made(value, error, np.maximum(a.status, b.status))
@@ -292,6 +322,6 @@ def _combined(a: Estimate, b: Estimate, value: Any, error: Any) -> Estimate:
 def _made(value: Any, error: Any, status: Any) -> Estimate:
     """Plain numbers where nothing has an axis, arrays where something has."""
     if np.ndim(value) == 0:
-        return Estimate(float(value), float(error), Status(int(status)))
+        return Estimate(_number(value), float(error), Status(int(status)))
     status = np.broadcast_to(np.asarray(status, dtype=np.int8), np.shape(value))
     return Estimate(value, np.broadcast_to(error, np.shape(value)), status)

@@ -44,6 +44,7 @@ _RESULTS = {
     "simulation.NetworkHessian": "simulation.hessian",
     "simulation.SimulatedRow": "simulation.network_result",
     "simulation.SimulatedSpectrum": "simulation.spectra",
+    "simulation.SpectrumComparison": "simulation.spectrum_comparison",
     "simulation.SimulationResult": "simulation.result",
     "sweeps.BoundaryResult": "sweeps.boundary_result",
     "sweeps.DepthConstant": "sweeps.boundary_constant",

@@ -55,7 +55,7 @@ def command(
     if out is not None:
         save(out, _curve(spectrum, points) if out.suffix.lower() == ".csv" else spectrum)
     if figure is not None:
-        from chione.plotting.spectra import hessian_figure
+        from chione.plotting.hessian import hessian_figure
 
         draw(figure, hessian_figure(spectrum, sampled))
     result: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from chione.plotting.spectra import Scale
     from chione.simulation.spectra import SimulatedSpectrum
     from chione.theory.spectra.jacobian import JacobianSpectrum
+
+_SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @click.command()
@@ -137,7 +140,11 @@ def _sample(
 
 
 def _summary(spectrum: JacobianSpectrum) -> dict[str, Any]:
+    import numpy as np
+
     moments = spectrum.moments(4)
+    share = spectrum.rank_fraction
+    quantiles = spectrum.log_quantile(1.0 - share + share * np.array(_SHARES))
     return {
         "sigma_w": spectrum.sigma_w,
         "sigma_b": spectrum.sigma_b,
@@ -145,28 +152,37 @@ def _summary(spectrum: JacobianSpectrum) -> dict[str, Any]:
         "chi": spectrum.chi,
         "support": spectrum.support,
         "log_support": spectrum.log_support,
+        "bands": _bands(spectrum),
         "atoms": spectrum.atoms,
+        "rank_fraction": share,
         "moments": moments.to_dict(),
         "variance": spectrum.variance,
         "condition": spectrum.condition,
         "spread": spectrum.spread(0.9),
+        "quantiles": {"share_of_the_rank": _SHARES, "log_lambda": quantiles.to_dict()},
         "outliers": [o.eigenvalue for o in spectrum.outliers],
         "status": spectrum.status.word,
         "sentence": spectrum.sentence,
     }
 
 
-def _compare(spectrum: JacobianSpectrum, sampled: SimulatedSpectrum) -> dict[str, Any]:
+def _bands(spectrum: JacobianSpectrum) -> list[dict[str, float]]:
+    """The intervals of the continuous part with their mass, without point masses at their ends."""
     import numpy as np
 
-    own = sampled.log_eigenvalues
-    own = own[np.isfinite(own)]
-    count = sampled.log_singular_values.shape[0]
-    if own.size == 0:  # units that are all off: only zeros were drawn
-        return {"networks": count, "ks_distance": spectrum.rank_fraction}
-    y = np.linspace(float(np.quantile(own, 0.01)), float(own[-1]) + 0.1, 400)
-    distance = sampled.ks_distance(y, spectrum.solver.values(y).cdf)
-    return {"networks": count, "ks_distance": distance}
+    out = []
+    for low, high in spectrum.solver.support:
+        f = spectrum.solver.values(np.array([low, high])).cdf
+        inside = sum(m for a, m in spectrum.solver.atoms if low < a <= high)
+        out.append(
+            {"log_low": low, "log_high": high, "mass": max(0.0, float(f[1] - f[0]) - inside)}
+        )
+    return out
+
+
+def _compare(spectrum: JacobianSpectrum, sampled: SimulatedSpectrum) -> dict[str, Any]:
+    found = sampled.compare(spectrum)
+    return {**found.to_dict(), "ks_distance": found.distance, "sentence": found.sentence}
 
 
 def _curve(spectrum: JacobianSpectrum, points: int) -> Table:
@@ -180,14 +196,64 @@ def _curve(spectrum: JacobianSpectrum, points: int) -> Table:
 
 
 def _print(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> None:
-    click.echo(f"{spectrum.activation.name}: {spectrum.weights}, L = {spectrum.depth}")
+    laws = {"gaussian": "Gaussian", "orthogonal": "orthogonal"}
+    click.echo(
+        f"{spectrum.activation.name}: {laws[spectrum.weights]} weights, L = {spectrum.depth}"
+    )
     say(spectrum.sentence)
-    for key in ("sigma_w", "sigma_b", "q_star", "chi", "variance", "condition", "spread"):
-        click.echo(f"  {key:<10} {summary[key]:.10g}")
-    click.echo("  moments    " + "  ".join(f"{m:.8g}" for m in spectrum.moments(4).value))
+    bands = summary["bands"]
+    if len(bands) > 1:
+        parts = "; ".join(
+            f"({_root(b['log_low'])}, {_root(b['log_high'])}) with {b['mass']:.4g} of the mass"
+            for b in bands
+        )
+        say(f"Singular values lie in {len(bands)} bands: {parts}.")
+    if summary["rank_fraction"] < 1.0:
+        say(f"Rank: {summary['rank_fraction']:.6g} of the singular values are not 0.")
+    for key in ("sigma_w", "sigma_b", "q_star", "chi", "variance", "condition"):
+        click.echo(f"  {key:<10} {_words(key, summary[key])}")
+    click.echo("  moments    " + "  ".join(_finite(m, ".8g") for m in spectrum.moments(4).value))
+    _print_quantiles(spectrum, summary)
     for outlier in spectrum.outliers:
         click.echo(f"  outlier of finite networks near {outlier.eigenvalue:.6g}")
     if "simulation" in summary:
-        click.echo(f"  distance to sampled networks {summary['simulation']['ks_distance']:.4f}")
+        say(summary["simulation"]["sentence"])
     if "initialization" in summary:
         say(summary["initialization"]["sentence"])
+
+
+def _print_quantiles(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> None:
+    """Singular values below which shares of the rank lie, and how far they are spread."""
+    import numpy as np
+
+    log = np.asarray(summary["quantiles"]["log_lambda"]["value"], dtype=np.float64)
+    rank = "" if summary["rank_fraction"] == 1.0 else " that are not 0"
+    click.echo(f"  singular values{rank} below which a share lies:")
+    click.echo("  " + "".join(f"{f'{p:.0%}':>14}" for p in _SHARES))
+    click.echo("  " + "".join(f"{_root(x, 5):>14}" for x in log))
+    if not np.isnan(log[-1] - log[0]):
+        ratio = _root(float(log[-1] - log[0]), 4)
+        click.echo(f"  the middle 90 % of them spread by a factor of {ratio}")
+
+
+def _words(key: str, value: float) -> str:
+    if key == "sigma_b" and math.isnan(value):
+        return "none: no bias makes this q_star a fixed point"
+    return "infinite: the law reaches 0" if key == "condition" and value == math.inf else (
+        _finite(value, ".10g")
+    )  # fmt: skip
+
+
+def _finite(value: float, form: str) -> str:
+    """A number, or that there is none."""
+    return "not computed" if math.isnan(value) else format(value, form)
+
+
+def _root(log_lambda: float, digits: int = 6) -> str:
+    """The singular value in digits, where it leaves the range of float64 too."""
+    if math.isnan(log_lambda):
+        return "not computed"
+    if math.isinf(log_lambda) or abs(log_lambda) < 1400.0:
+        return format(math.exp(0.5 * log_lambda), f".{digits}g")
+    ten = 0.5 * log_lambda / math.log(10.0)
+    return f"{10.0 ** (ten - math.floor(ten)):.{max(1, digits - 2)}g}e{math.floor(ten):+d}"

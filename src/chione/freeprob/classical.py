@@ -1,4 +1,4 @@
-"""Measures with closed-form transforms: point masses, semicircle, free Poisson, arcsine."""
+"""Measures with closed-form transforms: semicircle, free Poisson, arcsine."""
 
 # ruff: noqa: D102  (the methods are documented once, in AbstractMeasure)
 
@@ -10,88 +10,8 @@ from typing import Any
 import numpy as np
 
 from chione.base import Array, checks
-from chione.freeprob.measures import AbstractMeasure, Complex
+from chione.freeprob.measures import AbstractMeasure, Complex, by_halves, upper_log
 from chione.freeprob.series import moments_from_free_cumulants
-
-_MASS_SLACK = 1e-12  # how far the masses of a discrete law may add up from 1
-
-
-@dataclass(frozen=True)
-class PointMasses(AbstractMeasure):
-    r"""Finitely many atoms.
-
-    .. math:: G(z) = \sum_k \frac{m_k}{z - a_k}
-
-    Parameters
-    ----------
-    places : tuple of float
-        The atoms :math:`a_k`, distinct.
-    masses : tuple of float
-        Their masses :math:`m_k > 0`, of sum 1.
-    """
-
-    places: tuple[float, ...]
-    masses: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        a = checks.real_array("places", self.places)
-        m = checks.real_array("masses", self.masses)
-        if a.ndim != 1 or a.shape != m.shape or a.size == 0:
-            raise ValueError(
-                f"places and masses must be two lists of one length, but their shapes are "
-                f"{a.shape} and {m.shape}."
-            )
-        if np.unique(a).size != a.size or np.any(m <= 0.0) or abs(m.sum() - 1.0) > _MASS_SLACK:
-            raise ValueError(
-                "places must be distinct and masses above 0 with sum 1, but the masses add up to "
-                f"{m.sum()!r}; merge equal places and divide the masses by their sum."
-            )
-        order = np.argsort(a)
-        object.__setattr__(self, "places", tuple(float(x) for x in a[order]))
-        object.__setattr__(self, "masses", tuple(float(x) for x in m[order]))
-
-    @property
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        return tuple(zip(self.places, self.masses, strict=True))
-
-    @property
-    def support(self) -> tuple[tuple[float, float], ...]:
-        return tuple((a, a) for a in self.places)
-
-    def stieltjes(self, z: Any) -> Complex:
-        d = np.asarray(z, dtype=complex)[..., None] - np.array(self.places)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.sum(np.array(self.masses) / d, axis=-1))
-
-    def stieltjes_derivative(self, z: Any) -> Complex:
-        d = np.asarray(z, dtype=complex)[..., None] - np.array(self.places)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(-np.sum(np.array(self.masses) / d**2, axis=-1))
-
-    def moments(self, n: int) -> Array:
-        k = np.arange(1, n + 1)[:, None]
-        return np.asarray(np.array(self.places) ** k @ np.array(self.masses))
-
-
-def point_mass(place: float = 1.0) -> PointMasses:
-    """The law of a constant; the unit of both free convolutions at 0 and 1."""
-    return PointMasses((place,), (1.0,))
-
-
-def haar_orthogonal(sigma_w: float = 1.0) -> PointMasses:
-    r"""Law of the eigenvalues of :math:`W^T W`, W orthogonal times `sigma_w`: one atom.
-
-    .. math:: S(x) = \sigma_w^{-2}
-    """
-    return point_mass(checks.positive("sigma_w", sigma_w) ** 2)
-
-
-def bernoulli(p: float, *, low: float = 0.0, high: float = 1.0) -> PointMasses:
-    """Two values: `high` with probability `p`, `low` with probability 1 - p."""
-    p = checks.finite("p", p)
-    if not 0.0 < p < 1.0:
-        raise ValueError(f"p must lie strictly between 0 and 1, but it is {p!r}.")
-    return PointMasses((low, high), (1.0 - p, p))
 
 
 @dataclass(frozen=True)
@@ -130,8 +50,17 @@ class Semicircle(AbstractMeasure):
 
     def stieltjes_derivative(self, z: Any) -> Complex:
         y, root = self._root(z)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(-2.0 / ((y + root) * root))
+
+    def mean_log(self, z: Any) -> Complex:
+        # z G - int z dG with z = mu + v G + 1/G
+        def upper(z: Complex) -> Complex:
+            y, root = self._root(z)
+            w = 0.5 * (y + root)  # 1 / G
+            return np.asarray(upper_log(w) + 0.5 * self.variance_ / w**2)
+
+        return by_halves(upper, z)
 
     def inverse_stieltjes(self, g: Any) -> Complex:
         g = np.asarray(g, dtype=complex)
@@ -179,24 +108,41 @@ class FreePoisson(AbstractMeasure):
     @property
     def edges(self) -> tuple[float, float]:
         """Ends of the continuous part, a (1 -+ sqrt c)^2."""
-        root = np.sqrt(self.rate)
-        return float(self.jump * (1.0 - root) ** 2), float(self.jump * (1.0 + root) ** 2)
+        root = 1.0 + np.sqrt(self.rate)
+        return float(self.jump * ((1.0 - self.rate) / root) ** 2), float(self.jump * root**2)
 
     @property
     def support(self) -> tuple[tuple[float, float], ...]:
         return ((0.0, 0.0), self.edges) if self.rate < 1.0 else (self.edges,)
 
     def stieltjes(self, z: Any) -> Complex:
-        z, half, root = self._root(z)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(2.0 / (half + root))
+        return self._transform(z)[0]
 
     def stieltjes_derivative(self, z: Any) -> Complex:
         # Differentiate a z g^2 - (z + a - c a) g + 1 = 0.
-        z, half, root = self._root(z)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            g = 2.0 / (half + root)
+        g, root = self._transform(z)
+        with np.errstate(all="ignore"):
             return np.asarray(g * (self.jump * g - 1.0) / root)
+
+    def mean_log(self, z: Any) -> Complex:
+        # g R(g) - int_0^g R + log(1/g) with R = c a / (1 - a g)
+        def upper(z: Complex) -> Complex:
+            with np.errstate(all="ignore"):
+                g, _ = self._transform(z)
+                w = 1.0 - self.jump * g
+                value = self.rate * (self.jump * g / w + upper_log(w)) - np.conj(
+                    upper_log(g.conj())
+                )
+            at = ~np.isfinite(value)
+            if self.rate > 1.0 or not at.any():
+                return np.asarray(value)
+            # at the atom, and at the hard edge of rate 1, where g is infinite
+            log = np.log(self.jump) - 1.0 if self.rate == 1.0 else -np.inf
+            angle = np.where(z.real < 0.0, 1.0, self.rate)
+            value[at] = log + 1j * np.pi * angle[at]
+            return np.asarray(value)
+
+        return by_halves(upper, z)
 
     def inverse_stieltjes(self, g: Any) -> Complex:
         g = np.asarray(g, dtype=complex)
@@ -216,11 +162,18 @@ class FreePoisson(AbstractMeasure):
     def moments(self, n: int) -> Array:
         return moments_from_free_cumulants(self.rate * self.jump ** np.arange(1.0, n + 1))
 
-    def _root(self, z: Any) -> tuple[Complex, Complex, Complex]:
-        z = np.asarray(z, dtype=complex)
+    def _transform(self, z: Any) -> tuple[Complex, Complex]:
+        """G, and the root it is made of: 2 / (half + root) = (half - root) / (2 a z)."""
+        z = np.asarray(z, dtype=complex) + 0j
         lo, hi = self.edges
         half = z + self.jump * (1.0 - self.rate)
-        return z, half, np.sqrt(z - lo + 0j) * np.sqrt(z - hi + 0j)
+        root = np.sqrt(z - lo) * np.sqrt(z - hi)
+        with np.errstate(all="ignore"):
+            plus, minus = half + root, half - root
+            g = np.where(
+                abs(plus) >= abs(minus), 2.0 / plus, minus / (2.0 * self.jump * z)
+            )  # of the two the one in which nothing cancels
+        return np.asarray(g), np.asarray(root)
 
 
 def marchenko_pastur(ratio: float = 1.0, *, variance: float = 1.0) -> FreePoisson:
@@ -258,12 +211,15 @@ class Arcsine(AbstractMeasure):
         return ((-self.radius, self.radius),)
 
     def stieltjes(self, z: Any) -> Complex:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(1.0 / self._root(z))
 
     def stieltjes_derivative(self, z: Any) -> Complex:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.asarray(-np.asarray(z, dtype=complex) / self._root(z) ** 3)
+
+    def mean_log(self, z: Any) -> Complex:
+        return by_halves(lambda z: upper_log(0.5 * (z + self._root(z))), z)
 
     def inverse_stieltjes(self, g: Any) -> Complex:
         g = np.asarray(g, dtype=complex)

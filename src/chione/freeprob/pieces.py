@@ -20,7 +20,10 @@ _RELATIVE = 2e-15  # size of a dead coefficient, relative to the piece
 _GLOBAL = 1e-16  # and relative to the whole function: derivatives are rounded on that scale
 _FLAT = 1e-13  # a piece that varies by less, relative to its size, counts as constant
 _MAX_PIECES = 4000  # beyond this the function is not piecewise smooth at any useful scale
-_MIN_WIDTH = 1e-13  # of the whole range; narrower pieces are accepted as they are
+_MIN_WIDTH = 1e-13  # of the distance from 0; narrower pieces are accepted as they are
+_MISSED = 1e3  # times the noise: what lies between two nodes of a resolved piece agrees to that
+
+_SAME = 1e-12  # of the values: what a series and its function differ by at an end
 
 _X, _W = legendre.leggauss(NODES)
 _TO_SERIES = np.linalg.inv(chebyshev.chebvander(_X, NODES - 1))  # values at nodes -> coefficients
@@ -40,6 +43,8 @@ class Pieces:
         Chebyshev coefficients of v in s = (h - center) / half.
     flat : ndarray of bool, shape (K,)
         Pieces on which v is constant to rounding.
+    ends : ndarray, shape (K, 2)
+        v at both ends of each piece, from the inside.
     """
 
     center: Array
@@ -49,18 +54,19 @@ class Pieces:
     value: Array
     series: Array
     flat: NDArray[np.bool_]
-
-    @property
-    def ends(self) -> Array:
-        """Values of the series at both ends of each piece, shape (K, 2)."""
-        sign = (-1.0) ** np.arange(NODES)
-        return np.stack([self.series @ sign, self.series.sum(axis=1)], axis=1)
+    ends: Array
 
 
 def cut(
-    f: Callable[[Array], Array], breakpoints: tuple[float, ...], *, first_width: float
+    f: Callable[[Array], Array],
+    breakpoints: tuple[float, ...],
+    *,
+    first_width: float,
+    probes: Array | None = None,
 ) -> Pieces:
     """Cut the range of `breakpoints` until f is resolved and monotone on each piece.
+
+    The series of a piece has to meet f at the `probes` in it as well as it dies out.
 
     Raises
     ------
@@ -68,7 +74,9 @@ def cut(
         Where more than 4000 pieces would be needed.
     """
     edges = _grid(np.unique(np.asarray(breakpoints, dtype=np.float64)), first_width)
-    lo, hi = _resolve(f, edges[:-1], edges[1:])
+    looked = np.empty(0) if probes is None else probes
+    looked = looked[(looked > edges[0]) & (looked < edges[-1])]
+    lo, hi = _resolve(f, edges[:-1], edges[1:], looked)
     lo, hi = _split_turning_points(f, lo, hi)
     return _build(f, lo, hi)
 
@@ -93,22 +101,30 @@ def _nodes(lo: Array, hi: Array) -> Array:
     return np.asarray(0.5 * (lo + hi)[:, None] + 0.5 * (hi - lo)[:, None] * _X)
 
 
-def _resolve(f: Callable[[Array], Array], lo: Array, hi: Array) -> tuple[Array, Array]:
+def _resolve(
+    f: Callable[[Array], Array], lo: Array, hi: Array, probes: Array
+) -> tuple[Array, Array]:
     span = hi[-1] - lo[0]
+    # Next to 0 a function may be narrow beside a wide Gaussian: there pieces go on shrinking.
+    least = _MIN_WIDTH * min(span, 1.0)
+    at_probes = f(probes) if probes.size else probes
     done: list[tuple[Array, Array]] = []
-    scale, count = 0.0, 0
+    scale, count = float(np.max(abs(at_probes), initial=0.0)), 0
     while lo.size:
-        v = f(_nodes(lo, hi))
+        h = _nodes(lo, hi)
+        v = f(h)
         if not np.all(np.isfinite(v)):
             raise ConvergenceError("the derivative of the activation is not finite everywhere.")
         size = np.max(abs(v), axis=1)
         scale = max(scale, float(size.max()))
-        tail = np.max(abs(v @ _TO_SERIES.T)[:, -_TAIL:], axis=1)
+        series = v @ _TO_SERIES.T
+        tail = np.max(abs(series)[:, -_TAIL:], axis=1)
         # A rounded h moves v by eps |h v'|: a series cannot be cleaner than that.
-        h = _nodes(lo, hi)
         slope = np.max(abs(np.diff(v, axis=1) / np.diff(h, axis=1)), axis=1)
         noise = _RELATIVE * size + _GLOBAL * scale + EPS * abs(h).max(axis=1) * slope
-        fine = (tail <= noise) | (hi - lo <= _MIN_WIDTH * span)
+        off = _off_probes(lo, hi, series, probes, at_probes) > _MISSED * (noise + _GLOBAL * scale)
+        smallest = hi - lo <= np.maximum(_MIN_WIDTH * np.maximum(abs(lo), abs(hi)), least)
+        fine = ((tail <= noise) & ~off) | smallest
         done.append((lo[fine], hi[fine]))
         count += int(fine.sum())
         lo, hi = lo[~fine], hi[~fine]
@@ -122,6 +138,21 @@ def _resolve(f: Callable[[Array], Array], lo: Array, hi: Array) -> tuple[Array, 
     lo, hi = (np.concatenate([d[i] for d in done]) for i in (0, 1))
     order = np.argsort(lo)
     return lo[order], hi[order]
+
+
+def _off_probes(lo: Array, hi: Array, series: Array, probes: Array, at_probes: Array) -> Array:
+    """How far each series is from f at the probes inside its piece."""
+    off = np.zeros(lo.size)
+    if not probes.size:
+        return off
+    order = np.argsort(lo)
+    k = order[np.clip(np.searchsorted(lo[order], probes) - 1, 0, None)]
+    hit = (probes > lo[k]) & (probes < hi[k])
+    k, h = k[hit], probes[hit]
+    s = (2.0 * h - lo[k] - hi[k]) / (hi[k] - lo[k])
+    value = np.sum(series[k] * chebyshev.chebvander(s, NODES - 1), axis=1)
+    np.maximum.at(off, k, abs(value - at_probes[hit]))
+    return off
 
 
 def _split_turning_points(f: Callable[[Array], Array], lo: Array, hi: Array) -> tuple[Array, Array]:
@@ -155,7 +186,19 @@ def _build(f: Callable[[Array], Array], lo: Array, hi: Array) -> Pieces:
     size = np.max(abs(v), axis=1)
     flat = np.ptp(v, axis=1) <= _FLAT * size
     half = 0.5 * (hi - lo)
-    return Pieces(0.5 * (lo + hi), half, h, half[:, None] * _W, v, series, flat)
+    return Pieces(
+        0.5 * (lo + hi), half, h, half[:, None] * _W, v, series, flat, _ends(f, lo, hi, series)
+    )
+
+
+def _ends(f: Callable[[Array], Array], lo: Array, hi: Array, series: Array) -> Array:
+    """Values at the ends: of f itself, unless the end lies on the wrong side of a jump."""
+    sign = (-1.0) ** np.arange(NODES)
+    fitted = np.stack([series @ sign, series.sum(axis=1)], axis=1)
+    h = np.stack([np.nextafter(lo, hi), np.nextafter(hi, lo)], axis=1)
+    own = np.asarray(f(h.ravel()), dtype=np.float64).reshape(h.shape)
+    size = np.max(abs(fitted), axis=1, keepdims=True)
+    return np.where(abs(own - fitted) <= _SAME * size, own, fitted)
 
 
 def powers(s: NDArray[Any], n: int) -> NDArray[Any]:

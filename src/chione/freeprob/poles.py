@@ -25,6 +25,7 @@ from chione.freeprob.pieces import _W, _X, NODES, Pieces, powers, to_powers
 _NEAR = 3.0  # sum of the semi-axes of the ellipse within which a pole matters: 3^-32 = 5e-16
 _LOST = 12.0  # a root that leaves this ellipse is no root of the function
 _REACH = 6.0  # v on that ellipse stays within so many ranges of v; exp(2.2 s) needs 5
+_ROUNDED = 1.2e-16  # of s: what is nearer to an end of a piece is at it, and just outside
 _STEPS = 12  # of Newton's method for the roots
 
 
@@ -174,7 +175,10 @@ def _first_of_equals(
 def rule_error(s: Complex) -> tuple[Complex, Complex]:
     """Exact minus Gauss-Legendre integral of 1/(s0 - s) over [-1, 1], and its derivative."""
     d = s[:, None] - _X
+    # A root that rounds to an end stands as far off as rounding can tell.
+    above = np.where(abs(s - 1.0) < _ROUNDED, _ROUNDED, s - 1.0)
+    below = np.where(abs(s + 1.0) < _ROUNDED, -_ROUNDED, s + 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.log((s + 1.0) / (s - 1.0)) - (_W / d).sum(axis=1)
-        slope = -2.0 / ((s - 1.0) * (s + 1.0)) + (_W / d**2).sum(axis=1)
+        value = np.log(below / above) - (_W / d).sum(axis=1)
+        slope = -2.0 / (above * below) + (_W / d**2).sum(axis=1)
     return np.asarray(value), np.asarray(slope)

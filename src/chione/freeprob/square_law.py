@@ -9,15 +9,24 @@ import numpy as np
 
 from chione.base import Array, checks
 from chione.freeprob.pieces import Pieces, cut
-from chione.freeprob.squares import GaussianSquare, assemble, interval
+from chione.freeprob.squares import Function, GaussianSquare, assemble, interval
 
 _TINY_WEIGHT = -46.0  # log of 1e-20: where the fourth moment no longer notices the tail
 _FLAT = 1e-14  # a stretch between kinks that varies by less is an atom
 _FAR = 1e6  # how far out, in units of the range, the limits of v^2 are looked for
+_OCTAVES = 40.0  # below the standard deviation, or below 1, at which v is looked at
+_NEARLY = 1e-9  # of the largest value: stretches that vary by more need no look at their noise
+_SCATTER = 32.0  # times the measured scatter of rounding: below that a value is 0
 
 
 def gaussian_square(
-    v: Callable[[Array], Array], q: float, *, breakpoints: tuple[float, ...] = ()
+    v: Function,
+    q: float,
+    *,
+    breakpoints: tuple[float, ...] = (),
+    slope: Function | None = None,
+    features: Array | None = None,
+    noise: Callable[[float, float], float] | None = None,
 ) -> GaussianSquare:
     r"""Law of :math:`v(h)^2` with :math:`h \sim N(0, q)`.
 
@@ -29,6 +38,13 @@ def gaussian_square(
         Variance of h, above 0.
     breakpoints : tuple of float
         Places where v or one of its derivatives jumps.
+    slope : callable, optional
+        The derivative of v between the break points; density and spread are sharper with it.
+    features : ndarray, optional
+        Places at which v has to be looked at, because something narrow may sit there.
+    noise : callable, optional
+        (a, b) -> rounding error of v between a and b, where v is computed from terms that may
+        cancel: what is smaller there is 0. Without it v is taken at its word.
 
     Raises
     ------
@@ -36,34 +52,90 @@ def gaussian_square(
         If q is not above 0.
     ConvergenceError
         If v is not piecewise smooth.
+
+    Notes
+    -----
+    Whatever the width of the Gaussian, v is looked at on the scale of each power of 2 around 0
+    and around each break point: where the pieces do not meet it they are cut further.
     """
     q = checks.positive("q", q)
     left, right = _range(v, q)
     cuts = sorted({b for b in breakpoints if left < b < right})
-    even = _is_even(v, right, left, cuts)
+    probes = _probes(cuts, left, right, np.sqrt(q), features)
+    even = _is_even(v, right, left, cuts, probes)
     if even:
-        left, cuts = 0.0, [b for b in cuts if b > 0.0]
-    points = [left, *cuts, right]
-    factor = 2.0 if even else 1.0
-    atoms: dict[float, float] = {}
+        left, cuts, probes = 0.0, [b for b in cuts if b > 0.0], probes[probes > 0.0]
+    atoms = _Atoms(2.0 if even else 1.0, np.sqrt(q))
     stretches: list[tuple[float, float]] = []
-    for i, (a, b) in enumerate(pairwise(points)):
-        value = v(a + (b - a) * (0.5 - 0.5 * np.cos(np.linspace(0.02, np.pi - 0.02, 201))))
-        if np.ptp(value) <= _FLAT * np.max(abs(value)) or not np.any(value):
+    spans = list(pairwise([left, *cuts, right]))
+    values = [_sampled(v, a, b, probes) for a, b in spans]
+    largest = max(float(np.max(abs(x))) for x in values)
+    for i, ((a, b), value) in enumerate(zip(spans, values, strict=True)):
+        error = 0.0
+        if noise is not None and np.ptp(value) <= _NEARLY * largest:
+            error = _SCATTER * noise(a, b)
+        if not np.any(abs(value) > error):
+            value = np.zeros(1)
+        if np.ptp(value) <= max(_FLAT * np.max(abs(value)), error):
             lo = -np.inf if i == 0 and not even else a
-            hi = np.inf if i == len(points) - 2 else b
-            place = float(np.square(np.median(value)))
-            key = next((p for p in atoms if abs(p - place) <= _FLAT * place), place)
-            mass = factor * interval(lo / np.sqrt(q), hi / np.sqrt(q))
-            atoms[key] = atoms.get(key, 0.0) + mass
+            hi = np.inf if i == len(spans) - 1 else b
+            atoms.add(float(np.median(value)), error, lo, hi)
         else:
             stretches.append((a, b))
-    pieces = _join([cut(v, s, first_width=1.25 * np.sqrt(q)) for s in stretches])
-    return _assemble(v, q, atoms, pieces, factor, (left, right))
+    pieces = _join([cut(v, s, first_width=1.25 * np.sqrt(q), probes=probes) for s in stretches])
+    return _assemble((v, slope), q, atoms.merged(), pieces, atoms.factor, (left, right))
+
+
+class _Atoms:
+    """Stretches of constant v, gathered by their value up to its error."""
+
+    def __init__(self, factor: float, sigma: float) -> None:
+        self.factor, self._sigma = factor, sigma
+        self._found: list[tuple[float, float, float]] = []  # |v|, its error, mass
+
+    def add(self, value: float, error: float, low: float, high: float) -> None:
+        """One stretch (low, high)."""
+        mass = self.factor * interval(low / self._sigma, high / self._sigma)
+        self._found.append((abs(value), error, mass))
+
+    def merged(self) -> dict[float, float]:
+        """Mass of each place v^2; of values that are equal up to rounding the surest is taken."""
+        out: dict[float, float] = {}
+        kept: list[tuple[float, float]] = []
+        for value, error, mass in sorted(self._found, key=lambda x: (x[1], -x[2])):
+            same = (k for k, e in kept if abs(k - value) <= max(0.5 * _FLAT * k, error + e))
+            key = next(same, None)
+            if key is None:
+                kept.append((value, error))
+                key = value
+            out[key * key] = out.get(key * key, 0.0) + mass
+        return out
+
+
+def _probes(
+    cuts: list[float], left: float, right: float, sigma: float, features: Array | None
+) -> Array:
+    """Places at powers of 2 from 0 and from each break point, and those that were handed in."""
+    steps = sigma * 2.0 ** np.arange(-_OCTAVES, 5.0)
+    if sigma > 1.0:  # down to the scale on which functions are written, however wide the Gaussian
+        steps = np.concatenate([2.0 ** np.arange(-_OCTAVES, np.log2(sigma) - _OCTAVES), steps])
+    # a break point that was found is known to about 1e-12: nearer to it the wrong side is met
+    near = [(c, steps[steps >= 1e-9 * abs(c)]) for c in {0.0, *cuts}]
+    around = [c + side * x for c, x in near for side in (-1.0, 1.0)]
+    extra = [np.empty(0)] if features is None else [features]
+    h = np.unique(np.concatenate(around + extra))
+    return np.asarray(h[(h > left) & (h < right)])
+
+
+def _sampled(v: Function, a: float, b: float, probes: Array) -> Array:
+    """Values between a and b."""
+    h = a + (b - a) * (0.5 - 0.5 * np.cos(np.linspace(0.02, np.pi - 0.02, 201)))
+    inside = probes[(probes > a + 0.5e-9 * abs(a)) & (probes < b - 0.5e-9 * abs(b))]
+    return np.asarray(v(np.concatenate([h, inside])), dtype=np.float64)
 
 
 def _assemble(
-    v: Callable[[Array], Array],
+    functions: tuple[Function, Function | None],
     q: float,
     atoms: dict[float, float],
     pieces: Pieces | None,
@@ -74,11 +146,12 @@ def _assemble(
     mass = np.array([atoms[a] for a in place], dtype=np.float64)
     if pieces is None:
         limits = (float(place.min()), float(place.max()))
-        return GaussianSquare(q, place, mass, None, factor, limits, v, place, mass, None)
-    return assemble(v, q, (place, mass), pieces, factor, _limits(v, pieces, place, span))
+        return GaussianSquare(q, place, mass, None, factor, limits, *functions, place, mass, None)
+    limits = _limits(functions[0], pieces, place, span)
+    return assemble(functions, q, (place, mass), pieces, factor, limits)
 
 
-def _range(v: Callable[[Array], Array], q: float) -> tuple[float, float]:
+def _range(v: Function, q: float) -> tuple[float, float]:
     """Where p(h) max(1, t^4 / E t^4-scale) is above 1e-20 of its largest value."""
     z = np.linspace(0.0, 60.0, 601)
     out = []
@@ -94,16 +167,16 @@ def _range(v: Callable[[Array], Array], q: float) -> tuple[float, float]:
     return float(out[0]), float(out[1])
 
 
-def _is_even(v: Callable[[Array], Array], right: float, left: float, cuts: list[float]) -> bool:
+def _is_even(v: Function, right: float, left: float, cuts: list[float], probes: Array) -> bool:
     if right != -left or any(-b not in cuts for b in cuts):
         return False
-    h = right * np.linspace(1e-3, 1.0, 257)
+    h = np.concatenate([right * np.linspace(1e-3, 1.0, 257), probes])
     a, b = v(h) ** 2, v(-h) ** 2
     return bool(np.all(abs(a - b) <= 1e-15 * np.maximum(a, b)))
 
 
 def _limits(
-    v: Callable[[Array], Array], pieces: Pieces, place: Array, span: tuple[float, float]
+    v: Function, pieces: Pieces, place: Array, span: tuple[float, float]
 ) -> tuple[float, float]:
     e = np.sort(pieces.ends, axis=1)
     low = np.min(e**2, axis=1)
@@ -128,5 +201,5 @@ def _limits(
 def _join(parts: list[Pieces]) -> Pieces | None:
     if not parts:
         return None
-    names = ("center", "half", "h", "weight", "value", "series", "flat")
+    names = ("center", "half", "h", "weight", "value", "series", "flat", "ends")
     return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import ndtr
 
-from chione.base import Array, checks
+from chione.base import EPS, Array, checks
+from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers
 from chione.freeprob.pieces import NODES, Pieces, halved, powers, to_powers
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 
+Function = Callable[[Array], Array]
 _BLOCK = 2_000_000  # entries of one matrix of points times nodes
 
 
@@ -52,6 +54,8 @@ class GaussianSquare(AbstractMeasure):
         2 where v^2 is even and only h > 0 is stored, else 1.
     limits : tuple of float
         Infimum and supremum of t over the whole line.
+    v, slope : callable
+        The function, and its derivative where that is known.
     """
 
     q: float
@@ -61,6 +65,7 @@ class GaussianSquare(AbstractMeasure):
     factor: float
     limits: tuple[float, float]
     v: Callable[[Array], Array] = field(repr=False, compare=False)
+    slope: Callable[[Array], Array] | None = field(repr=False, compare=False)
     t: Array = field(repr=False)
     weight: Array = field(repr=False)
     finder: Finder | None = field(repr=False)
@@ -135,17 +140,32 @@ class GaussianSquare(AbstractMeasure):
     def density(self, x: Any) -> Array:
         """Density of the continuous part at real x: the sum over the roots of v^2 = x."""
         x = checks.real_array("x", x)
-        out = np.zeros(x.size)
-        for i, value in enumerate(x.ravel()):
-            h, slope = self._roots(float(value))
-            out[i] = float(np.sum(self._gauss(h) / abs(slope)))
-        return out.reshape(x.shape)
+        return self.density_law(x.ravel()).value.reshape(x.shape)
 
     def cdf(self, x: Any) -> Array:
         """P(t <= x)."""
         x = checks.real_array("x", x)
-        out = np.array([self._cdf(float(v)) for v in x.ravel()])
-        return out.reshape(x.shape)
+        return self.cdf_law(x.ravel()).value.reshape(x.shape)
+
+    def density_law(self, x: Array, relative: Array | float = 0.0) -> Law:
+        """Density with its error at x (n,), where x is known to a relative error only."""
+        if self.pieces is None:
+            return Law(np.zeros(x.size), np.zeros(x.size))
+        return self.branches.density(x, relative)
+
+    def cdf_law(self, x: Array, relative: Array | float = 0.0) -> Law:
+        """P(t <= x) with its error."""
+        at = (self.place <= (x * (1.0 + 1e-14))[:, None]) @ self.mass
+        if self.pieces is None:
+            return Law(at, np.full(x.size, 4.0 * EPS))
+        rest = self.branches.cdf(x, relative)
+        return Law(at + rest.value, rest.error)
+
+    @cached_property
+    def branches(self) -> Branches:
+        """The inverse branches."""
+        assert self.pieces is not None
+        return Branches(self.pieces, self.q, self.factor, self.v, self.slope)
 
     def refined(self) -> GaussianSquare:
         """The same law with every piece cut in two, to see what the quadrature misses."""
@@ -153,7 +173,7 @@ class GaussianSquare(AbstractMeasure):
             return self
         pieces = halved(self.v, self.pieces)
         atoms = (self.place, self.mass)
-        return assemble(self.v, self.q, atoms, pieces, self.factor, self.limits)
+        return assemble((self.v, self.slope), self.q, atoms, pieces, self.factor, self.limits)
 
     # -------------------------------------------------------------------------------- inside
 
@@ -267,48 +287,9 @@ class GaussianSquare(AbstractMeasure):
         series = weight @ np.linalg.inv(vander).T
         return np.asarray(chebyshev.chebint(series.T, lbnd=0).T)
 
-    def _roots(self, x: float) -> tuple[Array, Array]:
-        """Real h with v(h)^2 = x, and the slopes of v^2 there."""
-        if self.finder is None or x < 0.0:
-            return np.empty(0), np.empty(0)
-        assert self.pieces is not None
-        f = self.finder
-        ends = np.sort(self.pieces.ends[f.index], axis=1)
-        h, slope = [], []
-        for y in {np.sqrt(x), -np.sqrt(x)}:
-            for k in np.nonzero((ends[:, 0] <= y) & (y < ends[:, 1]))[0]:
-                s = _real_root(f.series[k], f.first[k], y)
-                half = self.pieces.half[f.index[k]]
-                h.append(self.pieces.center[f.index[k]] + half * s)
-                slope.append(2.0 * y * chebyshev.chebval(s, f.first[k]) / half)
-        return np.array(h), np.array(slope)
-
-    def _cdf(self, x: float) -> float:
-        below = float(self.mass[self.place <= x * (1.0 + 1e-14)].sum())
-        if self.pieces is None or x < 0.0:
-            return below
-        root_q = np.sqrt(self.q)
-        lo, hi = self.pieces.center - self.pieces.half, self.pieces.center + self.pieces.half
-        for k in range(lo.size):
-            marks = [lo[k], hi[k]]
-            if not self.pieces.flat[k]:
-                row = int(np.searchsorted(self.finder.index, k)) if self.finder else 0
-                for y in (np.sqrt(x), -np.sqrt(x)):
-                    e = np.sort(self.pieces.ends[k])
-                    if e[0] < y < e[1]:
-                        assert self.finder is not None
-                        s = _real_root(self.finder.series[row], self.finder.first[row], y)
-                        marks.insert(-1, self.pieces.center[k] + self.pieces.half[k] * s)
-            marks = sorted(marks)
-            for a, b in pairwise(marks):
-                mid = (0.5 * (a + b) - self.pieces.center[k]) / self.pieces.half[k]
-                if chebyshev.chebval(mid, self.pieces.series[k]) ** 2 <= x:
-                    below += self.factor * interval(a / root_q, b / root_q)
-        return below
-
 
 def assemble(
-    v: Callable[[Array], Array],
+    functions: tuple[Function, Function | None],
     q: float,
     atoms: tuple[Array, Array],
     pieces: Pieces,
@@ -320,7 +301,7 @@ def assemble(
     t = np.concatenate([(pieces.value**2).ravel(), atoms[0]])
     weight = np.concatenate([p.ravel(), atoms[1]])
     finder = make_finder(pieces)
-    return GaussianSquare(q, *atoms, pieces, factor, limits, v, t, weight, finder)
+    return GaussianSquare(q, *atoms, pieces, factor, limits, *functions, t, weight, finder)
 
 
 def interval(a: float, b: float) -> float:
@@ -331,26 +312,6 @@ def interval(a: float, b: float) -> float:
 def _scatter(index: Integers, value: Complex, size: int) -> Complex:
     out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
     return np.asarray(out)
-
-
-def _real_root(series: Array, slope: Array, y: float) -> float:
-    """Root of a monotone series in [-1, 1] by Newton inside a bracket."""
-    a, b = -1.0, 1.0
-    rising = float(chebyshev.chebval(1.0, series)) > float(chebyshev.chebval(-1.0, series))
-    s = 0.0
-    for _ in range(80):
-        r = float(chebyshev.chebval(s, series)) - y
-        if r == 0.0:
-            break
-        a, b = (a, s) if (r > 0.0) == rising else (s, b)
-        d = float(chebyshev.chebval(s, slope))
-        new = s - r / d if d != 0.0 else np.inf
-        if not a < new < b:
-            new = 0.5 * (a + b)
-        if abs(new - s) < 1e-16:
-            break
-        s = new
-    return float(s)
 
 
 def _union(spans: list[tuple[float, float]], slack: float) -> tuple[tuple[float, float], ...]:

@@ -22,15 +22,14 @@ from chione.plotting.geometry import (
     draw_quantity,
     geometry_figure,
 )
+from chione.plotting.hessian import draw_hessian, draw_network_hessian
 from chione.plotting.network import network_picture
 from chione.plotting.panels import Panel, Picture, assemble
 from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope
 from chione.plotting.simulation import draw_observable, simulation_figure
 from chione.plotting.spectra import (
     draw_curve_of_spectrum,
-    draw_hessian,
     draw_limit_law,
-    draw_network_hessian,
     draw_simulated,
     draw_spectrum,
 )

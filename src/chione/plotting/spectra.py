@@ -1,4 +1,4 @@
-"""Pictures of spectra: of Jacobians and of Hessians, theory as a line, networks as histograms."""
+"""Pictures of the spectra of Jacobians, theory as a line, networks as histograms."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 
 from chione.base import Array
 from chione.plotting.style import BLACK, BLUE, SKY, VERMILLION, one_axes, style
-from chione.simulation.hessian import NetworkHessian
 from chione.simulation.spectra import SimulatedSpectrum
-from chione.theory.spectra.hessian import HessianSpectrum
 from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
 from chione.theory.spectra.jacobian_limits import LimitLaw
 
@@ -86,33 +84,6 @@ def draw_spectrum(
         ax.legend()
 
 
-def hessian_figure(spectrum: HessianSpectrum, samples: Array | None = None) -> Figure:
-    """Density of the model Hessian's eigenvalues, sampled matrices as a histogram."""
-    with style():
-        figure, ax = one_axes(5.2, 3.6)
-        draw_hessian(ax, spectrum, samples)
-    return figure
-
-
-def draw_hessian(ax: Axes, spectrum: HessianSpectrum, samples: Array | None = None) -> None:
-    """Draw what :func:`hessian_figure` shows."""
-    if samples is not None:
-        ax.hist(samples, bins=_BINS, density=True, color=SKY, alpha=0.6, label="sampled matrix")
-    for a, b in spectrum.support:
-        x = a + (b - a) * np.sin(np.linspace(0.0, np.pi / 2, 400)) ** 2
-        ax.plot(x, spectrum.density(x).value, color=BLUE, label="theory")
-    for place, mass in spectrum.atoms:
-        ax.annotate(f"{mass:.3g}", (place, 0.0), color=VERMILLION, ha="center", va="bottom")
-    ax.axvline(0.0, color=BLACK, lw=0.7, ls=":")
-    ax.set_xlabel("eigenvalue of the Hessian")
-    ax.set_ylabel("density")
-    share = float(spectrum.negative_fraction.value)
-    ax.set_title(f"ratio {spectrum.ratio:g}, energy {spectrum.energy:g}: {share:.3g} negative")
-    ax.set_ylim(bottom=0.0)
-    handles = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
-    ax.legend(handles.values(), handles.keys())
-
-
 def draw_curve_of_spectrum(ax: Axes, curve: SpectrumCurve, field: str = "density_of_log") -> None:
     """The continuous part of a spectrum from its stored points, shaded by its errors."""
     s = np.exp(0.5 * np.clip(curve.log_lambda, -600.0, 600.0))
@@ -165,16 +136,6 @@ def draw_simulated(ax: Axes, simulated: SimulatedSpectrum) -> None:
     ax.set_ylabel("density of log s")
     count, k = simulated.log_singular_values.shape
     ax.set_title(f"{count} networks, {k} values each")
-
-
-def draw_network_hessian(ax: Axes, hessian: NetworkHessian) -> None:
-    """Histogram of the eigenvalues of a network's Hessian."""
-    values = hessian.eigenvalues
-    ax.hist(values, bins=min(_BINS, max(8, values.size // 4)), color=SKY, alpha=0.6)
-    ax.axvline(0.0, color=BLACK, lw=0.7, ls=":")
-    ax.set_xlabel("eigenvalue of the Hessian")
-    ax.set_ylabel("number of eigenvalues")
-    ax.set_title(f"loss {hessian.loss:.3g}: {np.mean(values < 0.0):.3g} negative")
 
 
 def _highest(log_s: Array, density: Array, scale: Scale) -> float:

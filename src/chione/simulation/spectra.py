@@ -15,6 +15,12 @@ from chione.networks import MLP, as_network
 from chione.simulation.costs import check_spectrum
 from chione.simulation.graded_product import alive_rows, graded_product
 from chione.simulation.side_by_side import one_by_one, runner_of
+from chione.simulation.spectrum_comparison import (
+    LawInLogs,
+    SpectrumComparison,
+    compare_spectrum,
+    lost,
+)
 from chione.simulation.streams import Purpose, entropy, stream
 from chione.simulation.weights import dense_weights
 
@@ -42,6 +48,9 @@ class SimulatedSpectrum(AbstractResult):
         How the product was formed.
     seed : int
         The seed used.
+    q_star : float or None
+        The mean square of the pre-activations whose quantiles made the diagonals D; None where a
+        forward pass made them.
     """
 
     axes = along("network rank", "log_singular_values", "errors", "resolved")
@@ -52,10 +61,14 @@ class SimulatedSpectrum(AbstractResult):
     resolved: NDArray[np.bool_]
     method: Method
     seed: int
+    q_star: float | None = None
 
     @property
     def log_eigenvalues(self) -> Array:
-        """Logarithms of all eigenvalues of J J^T, pooled and rising, -inf for zeros."""
+        """Logarithms of all eigenvalues of J J^T, pooled and rising, -inf for zeros.
+
+        Values that are not `resolved` are in it as they were found, as rounding.
+        """
         log = 2.0 * self.log_singular_values
         missing = self.output_width - log.shape[1]
         zeros = np.full((log.shape[0], missing), -np.inf)
@@ -67,12 +80,52 @@ class SimulatedSpectrum(AbstractResult):
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(self.log_singular_values))
 
+    @property
+    def lost(self) -> NDArray[np.bool_]:
+        """Which values are rounding: not zeros that are exact, and not known to one half of a log.
+
+        Shape (n_networks, k).
+        """
+        return lost(self.log_singular_values, self.errors, self.resolved)
+
+    @property
+    def log_floor(self) -> float:
+        """Largest log eigenvalue that is rounding; -inf where all values are known."""
+        return float(np.max(2.0 * self.log_singular_values[self.lost], initial=-np.inf))
+
+    def compare(self, spectrum: LawInLogs) -> SpectrumComparison:
+        """These networks beside a law of infinite width, above their rounding.
+
+        Parameters
+        ----------
+        spectrum : JacobianSpectrum
+            The law, of the same depth and parameters.
+
+        Returns
+        -------
+        SpectrumComparison
+            Distance of the distribution functions, the distance to expect at this width, shares
+            at point masses and below rounding, and a sentence.
+        """
+        return compare_spectrum(
+            self.log_singular_values, self.errors, self.resolved, self.output_width, spectrum,
+            forward=self.q_star is None,
+        )  # fmt: skip
+
+    def distance(self, spectrum: LawInLogs) -> float:
+        """Largest distance of the distribution functions above rounding, see :meth:`compare`."""
+        return self.compare(spectrum).distance
+
     def ks_distance(self, log_lambda: Array, cdf: Array) -> float:
-        """Largest distance to a distribution function given at points log lambda."""
+        """Largest distance to a distribution function given at points log lambda.
+
+        Points below the rounding of the networks are left out; NaN if none is above it.
+        """
         own = self.log_eigenvalues
-        x = np.asarray(log_lambda, dtype=np.float64)
+        x, cdf = np.asarray(log_lambda, dtype=np.float64), np.asarray(cdf)
         right = np.searchsorted(own, x, side="right") / own.size
-        return float(np.max(abs(right - np.asarray(cdf))))
+        away = abs(right - cdf)[x >= self.log_floor]
+        return float(np.max(away)) if away.size else float("nan")
 
 
 def simulate_spectrum(
@@ -145,7 +198,7 @@ def simulate_spectrum(
             if progress is not None:
                 progress(len(values), n)
     return SimulatedSpectrum(
-        np.array(values), network.widths[-1], np.array(errors), np.array(resolved), how, seed
+        np.array(values), network.widths[-1], np.array(errors), np.array(resolved), how, seed, q
     )
 
 

@@ -41,13 +41,11 @@ class OneOrthogonalLayer(AbstractSolver):
     def values(self, log_lambda: Array) -> Values:
         x = np.asarray(log_lambda, dtype=np.float64)
         t = np.exp(x - self.log_gain)
-        density, cdf = t * self.law.density(t), self.law.cdf(t)
-        # The place is known to rounding; how much that moves the density is measured.
-        h = 1e-6
-        moved = abs(self.law.density(t * (1 + h)) - self.law.density(t * (1 - h))) * t / (2 * h)
-        loose = 16.0 * EPS * (1.0 + abs(x)) + self.slack
-        error = (moved + density) * loose + 100.0 * EPS * density
-        return Values(density, cdf, error, density * loose + 100.0 * EPS)
+        # The difference and the exponential are rounded, and so is log sigma_w^2.
+        loose = EPS * (2.0 + abs(x) + 2.0 * abs(self.log_gain)) + self.slack
+        density, cdf = self.law.density_law(t, loose), self.law.cdf_law(t, loose)
+        error = t * density.error + 2.0 * EPS * t * density.value
+        return Values(t * density.value, cdf.value, error, cdf.error)
 
     def resolvent(self, log_z: Complex) -> Transform:
         w = np.exp(np.asarray(log_z, dtype=complex) - self.log_gain)

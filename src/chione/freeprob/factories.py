@@ -1,0 +1,90 @@
+"""Named measures: what the public door of the room makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chione.base import checks
+from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
+from chione.freeprob.measure import Measure
+from chione.freeprob.naming import Rank
+from chione.freeprob.point_masses import PointMasses
+
+
+def empirical(eigenvalues: Any, weights: Any = None) -> Measure:
+    r"""Atoms at given eigenvalues.
+
+    .. math:: \mu = \sum_k w_k\, \delta_{\lambda_k}
+
+    Parameters
+    ----------
+    eigenvalues : array_like of float, shape (n,)
+        Real numbers; equal ones are merged and their masses added.
+    weights : array_like of float, shape (n,), optional
+        Masses, zero or above, divided by their sum; equal ones by default.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the eigenvalues are none, not finite, complex or not in one list, or the weights do not
+        go with them.
+    """
+    return Measure.empirical(eigenvalues, weights)
+
+
+def semicircle(variance: float = 1.0, center: float = 0.0) -> Measure:
+    """Wigner's semicircle, :class:`~chione.freeprob.Semicircle`."""
+    return Measure(
+        Semicircle(checks.positive("variance", variance), checks.finite("center", center))
+    )
+
+
+def marchenko_pastur(ratio: float = 1.0, *, variance: float = 1.0) -> Measure:
+    r"""Limit law of the eigenvalues of :math:`X X^T / n`, X of shape (p, n), `ratio` = p/n.
+
+    .. math:: c = 1 / \mathrm{ratio}, \qquad a = \mathrm{variance} \cdot \mathrm{ratio}
+
+    A :class:`~chione.freeprob.FreePoisson` of rate c and jump a.
+    """
+    ratio, variance = checks.positive("ratio", ratio), checks.positive("variance", variance)
+    more = "" if variance == 1.0 else f", variance={variance:g}"
+    law = FreePoisson(1.0 / ratio, variance * ratio)
+    return Measure(law, f"marchenko_pastur({ratio:g}{more})", Rank.NAME)
+
+
+def free_poisson(rate: float = 1.0, jump: float = 1.0) -> Measure:
+    """Free Poisson law, :class:`~chione.freeprob.FreePoisson`; `jump` may be below 0."""
+    rate, jump = checks.positive("rate", rate), checks.finite("jump", jump)
+    if jump == 0.0:
+        raise ValueError("jump must not be 0; the law would be a point mass at 0.")
+    base = Measure(FreePoisson(rate, abs(jump)))
+    name = f"free_poisson({rate:g}, {jump:g})"
+    return Measure((base if jump > 0.0 else -base).law, name, Rank.NAME)
+
+
+def arcsine(radius: float = 2.0) -> Measure:
+    """Arcsine law on [-radius, radius], :class:`~chione.freeprob.Arcsine`."""
+    return Measure(Arcsine(checks.positive("radius", radius)))
+
+
+def point_mass(place: float = 1.0) -> Measure:
+    """The law of a constant; the unit of the free sum at 0, of the free product at 1."""
+    return Measure(PointMasses((checks.finite("place", place),), (1.0,)))
+
+
+def haar_orthogonal(sigma_w: float = 1.0) -> Measure:
+    r"""Law of the eigenvalues of :math:`W^T W`, W orthogonal times `sigma_w`: one atom.
+
+    .. math:: S(x) = \sigma_w^{-2}
+    """
+    return point_mass(checks.positive("sigma_w", sigma_w) ** 2)
+
+
+def bernoulli(p: float, *, low: float = 0.0, high: float = 1.0) -> Measure:
+    """Two values: `high` with probability `p`, `low` with probability 1 - p."""
+    p = checks.finite("p", p)
+    if not 0.0 < p < 1.0:
+        raise ValueError(f"p must lie strictly between 0 and 1, but it is {p!r}.")
+    low, high = checks.finite("low", low), checks.finite("high", high)
+    more = "" if (low, high) == (0.0, 1.0) else f", low={low:g}, high={high:g}"
+    return Measure(PointMasses((low, high), (1.0 - p, p)), f"bernoulli({p:g}{more})", Rank.NAME)

@@ -1,0 +1,399 @@
+"""The public face of a law: every number with its error and its status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chione.base import EPS, Array, Estimate, SpecError, Status, checks
+from chione.freeprob import convolution, quantiles, series
+from chione.freeprob.dilation import dilated
+from chione.freeprob.measures import AbstractMeasure, Complex
+from chione.freeprob.naming import Rank, bracketed, name_of
+from chione.freeprob.point_masses import PointMasses
+
+
+@runtime_checkable
+class HasMeasure(Protocol):
+    """Anything that knows its own law, such as a spectrum."""
+
+    def to_measure(self) -> Any:
+        """The law, or a :class:`Measure`."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measure:
+    r"""A probability measure on the line as free probability sees it.
+
+    .. math::
+        \mu \boxplus \nu:\ R = R_\mu + R_\nu, \qquad \mu \boxtimes \nu:\ S = S_\mu S_\nu, \qquad
+        R(g) = G^{-1}(g) - \frac1g, \qquad S(x) = \frac{1 + x}{x\, M^{-1}(x)}
+
+    ``mu + nu`` is the free sum, ``mu * nu`` the free product, ``mu ^ t`` and ``mu ** t`` their
+    powers; with a number, ``mu + 3.0`` shifts and ``2.0 * mu`` dilates. In place of a measure each
+    of them takes a law, an array of eigenvalues or anything with ``to_measure()``.
+
+    Parameters
+    ----------
+    law : AbstractMeasure
+        The law that answers.
+    name : str
+        What it is in words; made from the law by default, composed by the operators.
+
+    Notes
+    -----
+    Values are :class:`~chione.Estimate`: `error` is a bound on the true error, `status` says why
+    there is no value where there is none.
+
+    References
+    ----------
+    .. [1] J. A. Mingo, R. Speicher, Free Probability and Random Matrices, Springer 2017.
+    .. [2] A. Nica, R. Speicher, Lectures on the Combinatorics of Free Probability, Cambridge 2006.
+    .. [3] D. Voiculescu, Addition of certain non-commuting random variables, J. Funct. Anal. 66,
+       1986; Multiplication of certain non-commuting random variables, J. Operator Theory 18, 1987.
+    """
+
+    law: AbstractMeasure
+    name: str = ""
+    rank: Rank = Rank.NAME
+
+    __array_ufunc__: ClassVar[None] = None  # array + measure is ours to answer
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.law, AbstractMeasure):
+            raise SpecError(
+                f"a Measure wraps a law of chione.freeprob, but it is a {type(self.law).__name__}; "
+                "use Measure.empirical for eigenvalues."
+            )
+        if not self.name:
+            name, rank = name_of(self.law)
+            object.__setattr__(self, "name", name)
+            object.__setattr__(self, "rank", rank)
+
+    # ---- making ------------------------------------------------------------------------------
+
+    @classmethod
+    def empirical(cls, eigenvalues: Any, weights: Any = None) -> Measure:
+        """Atoms at the eigenvalues; see :func:`~chione.freeprob.empirical`."""
+        return cls(PointMasses.empirical(eigenvalues, weights))
+
+    def to_measure(self) -> Measure:
+        """The measure itself."""
+        return self
+
+    # ---- what is known exactly ---------------------------------------------------------------
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Point masses as pairs (place, mass), sorted by place."""
+        return self.law.atoms
+
+    @property
+    def support(self) -> tuple[tuple[float, float], ...]:
+        """Sorted disjoint intervals that carry the measure; an isolated atom is (a, a)."""
+        return self.law.support
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Ends of the continuous bands, sorted."""
+        return tuple(x for a, b in self.support if b > a for x in (a, b))
+
+    @property
+    def mean(self) -> Estimate:
+        """First moment."""
+        return self.moments(1)[0]
+
+    @property
+    def variance(self) -> Estimate:
+        """Second central moment, the second free cumulant."""
+        return self.free_cumulants(2)[1]
+
+    # ---- the distribution --------------------------------------------------------------------
+
+    def density(self, x: Any) -> Estimate:
+        r"""Density of the continuous part, :math:`-\mathrm{Im}\, G(x + i0) / \pi`.
+
+        Where it is infinite the value is inf and the status DIVERGENT. At an atom the measure has
+        no density: there stands that of the continuous part, with the status UNDEFINED.
+        """
+        x = checks.real_array("x", x)
+        at_atom = np.isin(x, [a for a, _ in self.atoms])
+        if not self.edges:
+            return _estimate(np.zeros(x.shape), np.zeros(x.shape), _flags(x, UNDEFINED=at_atom))
+        with np.errstate(all="ignore"):
+            value, error = self.law.density(x), self.law.density_error(x)
+        outside = ~_within(x, self.support)
+        infinite = ~np.isfinite(value) & ~outside & ~at_atom
+        value = np.where(infinite, np.inf, np.where(outside | ~np.isfinite(value), 0.0, value))
+        error = np.where(outside & ~at_atom, 0.0, np.where(np.isfinite(error), error, np.inf))
+        return _estimate(value, error, _flags(x, DIVERGENT=infinite, UNDEFINED=at_atom))
+
+    def cdf(self, x: Any) -> Estimate:
+        r"""Mass of (-inf, x], :math:`1 - \mathrm{Im}\, U(x + i0) / \pi`; x may be infinite."""
+        x = _extended("x", x)
+        inner = np.where(np.isfinite(x), x, 0.0)
+        value = np.where(np.isfinite(x), self.law.cdf(inner), np.where(x > 0.0, 1.0, 0.0))
+        error = np.where(np.isfinite(x), self.law.cdf_error(inner), 0.0)
+        return _estimate(value, np.minimum(error, 1.0), _flags(x))
+
+    def quantile(self, p: Any) -> Estimate:
+        """Smallest x with cdf(x) >= p, for p in [0, 1]; at p = 0 the lower end of the support.
+
+        A p that is the value of the distribution function in a gap, to rounding, gives the lower
+        end of the gap. An infinite end has the status DIVERGENT.
+        """
+        p = checks.real_array("p", p)
+        if np.any((p < 0.0) | (p > 1.0)):
+            bad = p[(p < 0.0) | (p > 1.0)].ravel()[0]
+            raise ValueError(f"p must lie in [0, 1], but it holds {bad}.")
+        x, error, status = quantiles.quantile(self.law, self._segments, p.ravel())
+        return _estimate(x.reshape(p.shape), error.reshape(p.shape), status.reshape(p.shape))
+
+    def sample(self, n: int, *, seed: Any = None) -> Array:
+        """`n` independent draws, shape (n,), by the quantiles of uniform numbers.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int, Generator or None
+            Whatever :func:`numpy.random.default_rng` accepts.
+        """
+        n = checks.integer("n", n, minimum=0)
+        p = np.random.default_rng(seed).random(n)
+        return quantiles.draw(self.law, self._segments, p)
+
+    # ---- moments and cumulants ---------------------------------------------------------------
+
+    def moments(self, n: int) -> Estimate:
+        """The moments m_1 .. m_n, shape (n,)."""
+        n = checks.integer("n", n)
+        return _estimate(self.law.moments(n), self.law.moments_error(n))
+
+    def free_cumulants(self, n: int) -> Estimate:
+        r"""Free cumulants, of :math:`R(g) = \sum_k \kappa_k g^{k-1}`, shape (n,)."""
+        m = self.moments(n)
+        return _estimate(*series.free_cumulants_with_error(m.value, m.error))
+
+    def cumulants(self, n: int) -> Estimate:
+        r"""Classical cumulants, of :math:`\log E e^{s t} = \sum_k c_k s^k / k!`, shape (n,)."""
+        m = self.moments(n)
+        return _estimate(*series.cumulants_with_error(m.value, m.error))
+
+    # ---- transforms --------------------------------------------------------------------------
+
+    def stieltjes(self, z: Any) -> Estimate:
+        r"""G(z), :math:`\int d\mu(t) / (z - t)`; on the real axis the limit from above."""
+        z = _complex("z", z)
+        with np.errstate(all="ignore"):
+            g, error = self.law.stieltjes(z), self.law.stieltjes_error(z)
+        return _transform(g, error, z)
+
+    def stieltjes_derivative(self, z: Any) -> Estimate:
+        """dG/dz."""
+        z = _complex("z", z)
+        with np.errstate(all="ignore"):
+            slope = self.law.stieltjes_derivative(z)
+            # through the circle on which G is still analytic: |G''| is at most 2 |G'| / distance
+            error = 64.0 * EPS * (abs(slope) * (1.0 + abs(z) / self._distance(z)))
+        return _transform(slope, error, z)
+
+    # ---- operators ---------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Measure:
+        if _is_number(other):
+            return self.shift(other)
+        return free_sum(self, other)
+
+    def __radd__(self, other: Any) -> Measure:
+        return self.shift(other) if _is_number(other) else free_sum(other, self)
+
+    def __sub__(self, other: Any) -> Measure:
+        if _is_number(other):
+            return self.shift(-other)
+        other = as_measure(other)
+        name = f"{self.name} - {bracketed(other, Rank.PRODUCT)}"
+        return Measure(free_sum(self, -other).law, name, Rank.SUM)
+
+    def __rsub__(self, other: Any) -> Measure:
+        return (-self).shift(other) if _is_number(other) else as_measure(other) - self
+
+    def __neg__(self) -> Measure:
+        return self.reflect()
+
+    def __mul__(self, other: Any) -> Measure:
+        return self.scale(other) if _is_number(other) else free_product(self, other)
+
+    def __rmul__(self, other: Any) -> Measure:
+        return self.scale(other) if _is_number(other) else free_product(other, self)
+
+    def __truediv__(self, other: Any) -> Measure:
+        return self.scale(1.0 / checks.finite("divisor", other))
+
+    def shift(self, offset: float) -> Measure:
+        """The law of t + offset."""
+        b = checks.finite("offset", offset)
+        sign = "-" if b < 0.0 else "+"
+        return Measure(dilated(self.law, 1.0, b), f"{self.name} {sign} {abs(b):g}", Rank.SUM)
+
+    def scale(self, factor: float) -> Measure:
+        """The law of factor * t; below 0 it reflects, 0 gives the point mass at 0."""
+        a = checks.finite("factor", factor)
+        if a == 0.0:
+            return Measure(PointMasses((0.0,), (1.0,)))
+        return Measure(
+            dilated(self.law, a, 0.0), f"{a:g} * {bracketed(self, Rank.PRODUCT)}", Rank.PRODUCT
+        )
+
+    def reflect(self) -> Measure:
+        """The law of -t."""
+        return Measure(
+            dilated(self.law, -1.0, 0.0), f"-{bracketed(self, Rank.PRODUCT)}", Rank.PRODUCT
+        )
+
+    # ---- words -------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"<Measure {self.name}>"
+
+    def __str__(self) -> str:
+        return self.name
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    @cached_property
+    def _segments(self) -> quantiles.Segments:
+        return quantiles.segments(self.law)
+
+    def _distance(self, z: Complex) -> Array:
+        """Distance to the hull of the support, on the axis inside of it a thousandth of |z|."""
+        low, high = self.support[0][0], self.support[-1][1]
+        nearest = np.clip(z.real, low, high)
+        return np.asarray(np.maximum(abs(z - nearest), 1e-3 * abs(z) + 1e-300))
+
+
+def as_measure(x: Any) -> Measure:
+    """A Measure of a Measure, a law, anything with ``to_measure()``, or eigenvalues.
+
+    Raises
+    ------
+    SpecError
+        If it is none of these.
+    """
+    if isinstance(x, Measure):
+        return x
+    if isinstance(x, AbstractMeasure):
+        return Measure(x)
+    if isinstance(x, HasMeasure):
+        return as_measure(x.to_measure())
+    if isinstance(x, list | tuple | np.ndarray):
+        return Measure.empirical(x)
+    raise SpecError(
+        f"a measure, a law or an array of eigenvalues is needed, but it is {x!r:.60}; "
+        "make one by chione.freeprob.empirical, semicircle, marchenko_pastur and their like."
+    )
+
+
+def free_sum(*measures: Any) -> Measure:
+    r"""Law of the sum of free variables, :math:`\mu_1 \boxplus \dots \boxplus \mu_n`.
+
+    Parameters
+    ----------
+    *measures : Measure, law, array of eigenvalues, or with ``to_measure()``
+        One or more.
+    """
+    return _joined(measures, convolution.free_sum, " + ", Rank.SUM, "free_sum")
+
+
+def free_product(*measures: Any) -> Measure:
+    r"""Law of the product of free variables, :math:`\mu_1 \boxtimes \dots \boxtimes \mu_n`.
+
+    In symmetric form, :math:`A^{1/2} B A^{1/2}`; see :func:`free_sum` for what is accepted.
+
+    Raises
+    ------
+    ValueError
+        If a measure reaches below 0.
+    """
+    return _joined(measures, convolution.free_product, " * ", Rank.PRODUCT, "free_product")
+
+
+def _joined(
+    measures: tuple[Any, ...],
+    join: Callable[..., AbstractMeasure],
+    sign: str,
+    rank: Rank,
+    name: str,
+) -> Measure:
+    if not measures:
+        raise SpecError(f"{name} needs at least one measure, but it got none.")
+    parts = [as_measure(m) for m in measures]
+    if len(parts) == 1:
+        return parts[0]
+    law = parts[0].law
+    for part in parts[1:]:
+        law = join(law, part.law)
+    return Measure(law, sign.join(bracketed(m, rank) for m in parts), rank)
+
+
+# -------------------------------------------------------------------------------------- inside
+
+
+def _is_number(x: Any) -> bool:
+    if isinstance(x, np.ndarray):
+        return x.ndim == 0
+    return isinstance(x, Real | np.number) and not isinstance(x, bool)
+
+
+def _estimate(value: Any, error: Any, status: Any = None) -> Estimate:
+    value, error = np.asarray(value), np.asarray(error, dtype=np.float64)
+    status = np.zeros(value.shape, np.int8) if status is None else np.asarray(status, dtype=np.int8)
+    if value.ndim:
+        return Estimate(value, error, status)
+    return Estimate(value.item(), float(error), Status(int(status)))
+
+
+def _flags(x: Any, **where: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """A status per element: OK, or what `where` says by name, later ones first."""
+    status = np.zeros(np.shape(x), dtype=np.int8)
+    for name, mask in where.items():
+        status[mask] = Status[name]
+    return status
+
+
+def _transform(value: Complex, error: Array, z: Complex) -> Estimate:
+    """A transform; where it is infinite (at atoms, at some ends) it is DIVERGENT."""
+    lost = ~np.isfinite(value)
+    value = np.where(lost, np.nan, value)
+    return _estimate(value, np.where(lost, np.nan, error), _flags(z, DIVERGENT=lost))
+
+
+def _within(x: Array, support: tuple[tuple[float, float], ...]) -> NDArray[np.bool_]:
+    inside = np.zeros(x.shape, dtype=bool)
+    for a, b in support:
+        if b > a:
+            inside |= (x >= a) & (x <= b)
+    return inside
+
+
+def _complex(name: str, z: Any) -> Complex:
+    a = np.asarray(z)
+    if a.dtype.kind != "c":
+        return np.asarray(checks.real_array(name, z), dtype=complex)
+    if not np.all(np.isfinite(a)):
+        raise ValueError(f"{name} must be finite, but it holds {a[~np.isfinite(a)].ravel()[0]}.")
+    return np.asarray(a, dtype=complex)
+
+
+def _extended(name: str, x: Any) -> Array:
+    """Real numbers, infinite ones among them."""
+    a = np.asarray(x)
+    if a.dtype.kind == "f" and not np.isnan(a).any():
+        return a.astype(np.float64)
+    return checks.real_array(name, x)

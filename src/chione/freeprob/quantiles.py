@@ -1,0 +1,176 @@
+r"""Inverse of a distribution function: bands, gaps and atoms.
+
+On a band [a, b] the angle, :math:`x = a + (b - a) \sin^2(\theta/2)`, takes square roots and inverse
+square roots at the ends away, and resolves the ends at every scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from chione.base import EPS, Array, Status
+from chione.base.newton import bracketed_newton
+from chione.freeprob.measures import AbstractMeasure, Integers
+
+_TIE = 8.0  # units of rounding within which p counts as the value of F in a gap, or on an atom
+_ONE_BY_ONE = 1000  # draws; beyond, a table costs less
+_TABLE = 1000  # quantiles in it
+_WIDEN = 60  # doublings by which the stated error of a quantile is widened until it holds
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Stretches on which F rises continuously, in order, and atoms between them.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (K,)
+        Ends; equal for an atom.
+    below, upto : ndarray, shape (K,)
+        F just before and at the end of the stretch.
+    """
+
+    low: Array
+    high: Array
+    below: Array
+    upto: Array
+
+
+def segments(law: AbstractMeasure) -> Segments:
+    """The bands of the law, cut at its atoms, and the atoms."""
+    atoms = np.array(law.atoms, dtype=np.float64).reshape(-1, 2)
+    rows: list[tuple[float, float]] = [(a, a) for a in atoms[:, 0]]
+    for a, b in law.support:
+        if b > a:
+            inside = atoms[(atoms[:, 0] > a) & (atoms[:, 0] < b), 0]
+            ends = [a, *inside, b]
+            rows += list(pairwise(ends))
+    low, high = np.array(sorted(set(rows))).T
+    finite = np.where(np.isfinite(low), low, 0.0)
+    below = np.where(np.isfinite(low), law.cdf(finite), 0.0)
+    upto = np.where(np.isfinite(high), law.cdf(np.where(np.isfinite(high), high, 0.0)), 1.0)
+    place = low == high
+    mass = np.zeros(low.size)
+    mass[place] = atoms[np.searchsorted(atoms[:, 0], low[place]), 1]
+    below = np.where(place, upto - mass, below)
+    # an atom at the right end of a band is a stretch of its own
+    ends_in_atom = ~place & np.isin(high, atoms[:, 0])
+    upto[ends_in_atom] -= atoms[np.searchsorted(atoms[:, 0], high[ends_in_atom]), 1]
+    upto = np.maximum.accumulate(np.maximum(upto, below))
+    upto[-1] = 1.0
+    return Segments(low, high, below, upto)
+
+
+def quantile(law: AbstractMeasure, parts: Segments, p: Array) -> tuple[Array, Array, Integers]:
+    """Smallest x with F(x) >= p, its error, its status; p of shape (n,) in [0, 1].
+
+    At p = 0 the lower end of the support. A p that meets the value of F in a gap, to rounding,
+    gives the lower end of the gap.
+    """
+    k = np.searchsorted(parts.upto + _TIE * EPS, p)  # the first stretch that reaches p
+    k = np.minimum(k, p.size * 0 + parts.low.size - 1)
+    low, high = parts.low[k], parts.high[k]
+    x = np.where(p <= parts.below[k], low, high)
+    error = EPS * abs(x)
+    status = np.where(np.isfinite(x), np.int8(Status.OK), np.int8(Status.DIVERGENT))
+    inner = np.nonzero(
+        (p > parts.below[k]) & (p < parts.upto[k] - _TIE * EPS) & (high > low) & (p > 0.0)
+    )[0]
+    if inner.size:
+        x[inner] = _solve(law, p[inner], low[inner], high[inner], parts, k[inner])
+        error[inner] = _error(law, p[inner], x[inner], low[inner], high[inner])
+        status[inner] = Status.OK
+    # a continuous end is known as well as F tells it
+    return x, np.where(np.isfinite(x), error, np.inf), status.astype(np.intp)
+
+
+def _solve(
+    law: AbstractMeasure, p: Array, low: Array, high: Array, parts: Segments, k: Integers
+) -> Array:
+    low, high = _finite_ends(law, p, low, high)
+    width = high - low
+
+    def place(angle: Array, i: Integers) -> Array:
+        # from the nearer end, so that nothing is lost there
+        left = low[i] + width[i] * np.sin(0.5 * angle) ** 2
+        right = high[i] - width[i] * np.cos(0.5 * angle) ** 2
+        return np.asarray(np.where(angle < 0.5 * np.pi, left, right))
+
+    def f(angle: Array, i: Integers) -> tuple[Array, Array, Array]:
+        x = place(angle, i)
+        with np.errstate(all="ignore"):
+            slope = -law.density(x) * 0.5 * width[i] * np.sin(angle)
+        slope = np.where(np.isfinite(slope) & (slope < 0.0), slope, np.nan)
+        return p[i] - law.cdf(x), slope, np.full(i.shape, 2.0 * EPS)
+
+    share = (p - parts.below[k]) / (parts.upto[k] - parts.below[k])
+    start = np.pi * np.clip(share, 1e-3, 1.0 - 1e-3)
+    angle = bracketed_newton(f, np.zeros(p.size), np.full(p.size, np.pi), start)
+    return place(angle, np.arange(p.size))
+
+
+def _finite_ends(law: AbstractMeasure, p: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """Infinite ends brought to where F has passed p."""
+    for sign, end, other in ((1.0, high, low), (-1.0, low, high)):
+        open_ = ~np.isfinite(end)
+        if not open_.any():
+            continue
+        base = np.where(np.isfinite(other), other, 0.0)
+        reach = np.maximum(abs(base), 1.0)
+        end = np.where(open_, base + sign * reach, end)
+        for _ in range(1000):
+            short = open_ & (sign * (law.cdf(end) - p) < 0.0)
+            if not short.any():
+                break
+            reach = np.where(short, 2.0 * reach, reach)
+            end = np.where(short, base + sign * reach, end)
+        low, high = (low, end) if sign > 0.0 else (end, high)
+    return low, high
+
+
+def _error(law: AbstractMeasure, p: Array, x: Array, low: Array, high: Array) -> Array:
+    """A distance at which F is past p on both sides by more than its own error."""
+    doubt = law.cdf_error(x)
+    with np.errstate(all="ignore"):
+        rho = law.density(x)
+        first = (abs(law.cdf(x) - p) + doubt) / rho
+    error = np.where(np.isfinite(first), first, 0.0) + 4.0 * EPS * abs(x) + 1e-300
+    open_ = np.ones(p.size, dtype=bool)
+    for _ in range(_WIDEN):
+        i = np.nonzero(open_)[0]
+        if i.size == 0:
+            break
+        left, right = np.maximum(x[i] - error[i], low[i]), np.minimum(x[i] + error[i], high[i])
+        good = (law.cdf(left) + doubt[i] <= p[i]) | (left <= low[i])
+        good &= (law.cdf(right) - doubt[i] >= p[i]) | (right >= high[i])
+        open_[i[good]] = False
+        error[i[~good]] *= 2.0
+    return np.asarray(error)
+
+
+def draw(law: AbstractMeasure, parts: Segments, p: Array) -> Array:
+    """Quantiles of uniform numbers p, shape (n,): one by one where they are few, else by a table.
+
+    The table holds quantiles at places that crowd at the ends of each band; between them stands a
+    cubic, right to about 1e-8 of the band.
+    """
+    if p.size <= _ONE_BY_ONE:
+        return quantile(law, parts, p)[0]
+    out = np.empty(p.size)
+    k = np.minimum(np.searchsorted(parts.upto, p), parts.low.size - 1)
+    for j in np.unique(k):
+        mine = k == j
+        if parts.low[j] == parts.high[j]:
+            out[mine] = parts.low[j]
+            continue
+        s = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, _TABLE))
+        table = parts.below[j] + (parts.upto[j] - parts.below[j]) * s[1:-1]
+        lo, hi = min(p[mine].min(), table[0]), max(p[mine].max(), table[-1])
+        table = np.unique(np.concatenate([[lo], table, [hi]]))
+        place = np.maximum.accumulate(quantile(law, parts, table)[0])
+        out[mine] = PchipInterpolator(table, place)(p[mine])
+    return out

@@ -1,0 +1,88 @@
+"""The public face: values against closed forms, errors above the true ones, words."""
+
+import numpy as np
+import pytest
+
+from chione import freeprob
+from chione.freeprob import AbstractMeasure, Semicircle, as_measure, empirical
+from chione.freeprob.dilation import Dilated
+
+CLOSED = [
+    freeprob.semicircle(1.7, 0.4),
+    freeprob.marchenko_pastur(0.5),
+    freeprob.marchenko_pastur(1.0),
+    freeprob.marchenko_pastur(3.0),
+    freeprob.free_poisson(0.7, -1.3),
+    freeprob.arcsine(1.5) * -0.7 + 0.2,
+    freeprob.bernoulli(0.3),
+    empirical([-1.0, 0.5, 0.5, 4.0]),
+]
+
+
+@pytest.mark.parametrize("mu", CLOSED, ids=str)
+def test_the_logarithmic_potential_is_the_integral_of_the_transform(mu):
+    z = np.array([0.3 + 0.4j, -1.0 + 1e-2j, 2.0 + 3.0j, 1e3 + 1j])
+    assert np.allclose(mu.law.mean_log(z), AbstractMeasure.mean_log(mu.law, z), rtol=1e-9)
+    assert np.allclose(mu.law.mean_log(np.conj(z)), np.conj(mu.law.mean_log(z)), rtol=1e-15)
+
+
+@pytest.mark.parametrize("mu", CLOSED, ids=str)
+def test_quantiles_invert_the_distribution_function_alone_and_together(mu):
+    p = np.array([0.0, 1e-9, 0.05, 0.2, 0.5, 0.81, 1.0 - 1e-9, 1.0])
+    q = mu.quantile(p)
+    assert q.ok
+    one = np.array([mu.quantile(x).value for x in p])
+    assert np.all(abs(q.value - one) <= q.error)
+    assert q.value[0] == mu.support[0][0]
+    assert q.value[-1] == mu.support[-1][1]
+    above, below = mu.law.cdf(q.value + q.error), mu.law.cdf(np.nextafter(q.value - q.error, -9.0))
+    assert np.all(above >= p - 1e-15)
+    assert np.all((below <= p + 1e-15) | (q.value == mu.support[0][0]))
+
+
+def test_operators_compose_laws_and_names():
+    mu = freeprob.marchenko_pastur(0.5) + freeprob.semicircle(1.0)
+    assert str(mu) == "marchenko_pastur(0.5) + semicircle(1)"
+    assert str(2.0 * mu - 1.0) == "2 * (marchenko_pastur(0.5) + semicircle(1)) - 1"
+    product = freeprob.marchenko_pastur(2.0) * np.array([1.0, 2.0])
+    assert str(product) == "marchenko_pastur(2) * empirical([1, 2])"
+    assert np.allclose(product.moments(1).value, 1.5)
+    assert np.allclose((np.array([1.0, 2.0]) + Semicircle(1.0)).moments(2).value, [1.5, 3.5])
+    assert np.allclose((Semicircle(1.0) * 2.0).moments(2).value, [0.0, 4.0])
+
+
+def test_equal_eigenvalues_are_merged_and_weights_divided_by_their_sum():
+    mu = empirical([2.0, -1.0, 2.0, 5.0], [1.0, 2.0, 3.0, 0.0])
+    assert mu.atoms == ((-1.0, pytest.approx(1 / 3)), (2.0, pytest.approx(2 / 3)))
+    x = np.array([-1.1, -1.0, 1.999, 2.0, 7.0])
+    assert np.allclose(mu.cdf(x).value, [0, 1 / 3, 1 / 3, 1, 1], rtol=1e-15)
+
+
+def test_dilated_laws_are_those_of_their_families():
+    x = np.array([-0.3, 0.1, 0.77, 1.4])
+    moved = Dilated(Semicircle(1.0, 0.5), -2.0, 0.3)
+    assert np.allclose(moved.cdf(x), Semicircle(4.0, -0.7).cdf(x), rtol=1e-14)
+    assert np.allclose(moved.density(x), Semicircle(4.0, -0.7).density(x), rtol=1e-14)
+    assert np.allclose(moved.moments(5), Semicircle(4.0, -0.7).moments(5), rtol=1e-13)
+    coin = Dilated(freeprob.bernoulli(0.3).law, -1.0)
+    assert np.allclose(coin.cdf([-1.0, -0.5, 0.0]), [0.3, 0.3, 1.0], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: empirical([]), "at least|a number in it"),
+        (lambda: empirical([1.0, np.nan]), "must be finite, but it holds nan"),
+        (lambda: empirical([1.0 + 1j]), "dtype is complex"),
+        (lambda: empirical(np.eye(2)), "eigvalsh"),
+        (lambda: empirical([1.0, 2.0], [1.0, -1.0]), "weights must be 0 or above"),
+        (lambda: empirical([1.0, 2.0], [1.0]), "weights must go with"),
+        (lambda: as_measure("mp"), "a measure, a law or an array"),
+        (lambda: freeprob.semicircle() * freeprob.semicircle(), "needs measures on"),
+        (lambda: freeprob.semicircle().quantile(1.5), r"p must lie in \[0, 1\]"),
+        (lambda: freeprob.free_sum(), "at least one measure"),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        call()
