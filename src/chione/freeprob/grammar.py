@@ -78,7 +78,6 @@ NAMES: dict[str, Named] = {
         factories.free_poisson, "free_poisson(2, jump=1)", "free Poisson of this rate"
     ),
     "arcsine": Named(factories.arcsine, "arcsine(2)", "arcsine law on (-2, 2)"),
-    "uniform": Named(factories.uniform, "uniform(0, 1)", "uniform law"),
     "bernoulli": Named(
         factories.bernoulli, "bernoulli(0.3, low=0, high=1)", "two values, high with mass 0.3"
     ),
@@ -90,10 +89,17 @@ NAMES: dict[str, Named] = {
     ),
     "point": Named(factories.point_mass, "point(1)", "a constant"),
     "compress": Named(
-        lambda mu, share: mu.compress(share), "compress(coin, 0.5)", "the corner of this share"
+        lambda mu, share: _measure(mu).compress(share),
+        "compress(coin, 0.5)",
+        "the corner of this share",
     ),
-    "reflect": Named(lambda mu: mu.reflect(), "reflect(mp(1))", "the law of -x"),
 }
+
+
+def _measure(x: Value) -> Measure:
+    if not isinstance(x, Measure):
+        raise TypeError(f"a measure is needed where {x:g} stands")
+    return x
 
 
 class _Token(NamedTuple):
@@ -322,10 +328,10 @@ class _Reader:
                     given.append(self.sum())
         try:
             return known.make(*given, **keywords)
-        except (TypeError, AttributeError) as error:
+        except TypeError as error:
             raise SpecError(
                 f"{name} is written {known.example} ({known.summary}), but here it has "
-                f"{len(given) + len(keywords)} arguments that do not fit: {error}."
+                f"{len(given) + len(keywords)} arguments that do not fit: {str(error).rstrip('.')}."
             ) from None
 
     def keyword(self) -> str | None:

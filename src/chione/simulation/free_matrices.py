@@ -10,16 +10,12 @@ which are free of each other as the size grows.
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
 from chione.base import Array, SpecError, checks, cost
 from chione.freeprob import Measure, as_measure
-from chione.freeprob.convolution import FreeProduct, FreeSum
-from chione.freeprob.dilation import Dilated
-from chione.freeprob.free_power import FreeCompression, FreeMultiplicativePower, FreePower
 from chione.freeprob.measures import AbstractMeasure
 from chione.simulation.costs import number
 from chione.simulation.streams import Purpose, entropy, stream
