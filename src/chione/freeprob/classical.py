@@ -9,8 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array, checks
-from chione.freeprob.measures import AbstractMeasure, Complex, by_halves, upper_log
+from chione.base import EPS, Array, checks
+from chione.freeprob.measures import (
+    AbstractMeasure,
+    Complex,
+    by_halves,
+    rounding,
+    rounding_of_cdf,
+    upper_log,
+)
 from chione.freeprob.series import moments_from_free_cumulants
 
 
@@ -53,6 +60,31 @@ class Semicircle(AbstractMeasure):
         with np.errstate(all="ignore"):
             return np.asarray(-2.0 / ((y + root) * root))
 
+    def stieltjes_error(self, z: Any) -> Array:
+        f = self.stieltjes_with_derivative
+        return rounding(f, np.asarray(z, dtype=complex), self._size(z))
+
+    def moment_function(self, z: Any) -> Complex:
+        g = self.stieltjes(z)  # y G - 1 = v G^2
+        return np.asarray(g * (self.center + self.variance_ * g))
+
+    def moment_function_derivative(self, z: Any) -> Complex:
+        g, slope = self.stieltjes_with_derivative(z)
+        with np.errstate(all="ignore"):
+            return np.asarray(slope * (self.center + 2.0 * self.variance_ * g))
+
+    def moment_function_error(self, z: Any) -> Array:
+        def f(z: Complex) -> tuple[Complex, Complex]:
+            g = self.stieltjes(z)  # with the sum of the sizes of the terms in place of M
+            terms = abs(g) * (abs(self.center) + self.variance_ * abs(g))
+            return terms + 0j, self.moment_function_derivative(z)
+
+        return rounding(f, np.asarray(z, dtype=complex), self._size(z))
+
+    def cdf_error(self, x: Any) -> Array:
+        x = checks.real_array("x", x)
+        return rounding_of_cdf(self, x, 4.0 * EPS * self._size(x))
+
     def mean_log(self, z: Any) -> Complex:
         # z G - int z dG with z = mu + v G + 1/G
         def upper(z: Complex) -> Complex:
@@ -73,6 +105,10 @@ class Semicircle(AbstractMeasure):
         kappa = np.zeros(n)
         kappa[:2] = (self.center, self.variance_)[:n]
         return moments_from_free_cumulants(kappa)
+
+    def _size(self, z: Any) -> Array:
+        """Numbers that are rounded when z is compared with the ends of the support."""
+        return np.asarray(abs(np.asarray(z)) + abs(self.center) + 2.0 * np.sqrt(self.variance_))
 
     def _root(self, z: Any) -> tuple[Complex, Complex]:
         y = np.asarray(z, dtype=complex) - self.center
@@ -120,9 +156,41 @@ class FreePoisson(AbstractMeasure):
 
     def stieltjes_derivative(self, z: Any) -> Complex:
         # Differentiate a z g^2 - (z + a - c a) g + 1 = 0.
+        return self.stieltjes_with_derivative(z)[1]
+
+    def stieltjes_with_derivative(self, z: Any) -> tuple[Complex, Complex]:
         g, root = self._transform(z)
         with np.errstate(all="ignore"):
-            return np.asarray(g * (self.jump * g - 1.0) / root)
+            return g, np.asarray(g * (self.jump * g - 1.0) / root)
+
+    def stieltjes_error(self, z: Any) -> Array:
+        # the rate is rounded, too: dG/dc = a G / root, by so much more than slope moves the ends
+        z = np.asarray(z, dtype=complex)
+        lo, hi = self.edges
+        nearer = np.where(abs(z - lo) < abs(z - hi), np.sqrt(lo), np.sqrt(hi))
+        ends = 0.25 * np.sqrt(self.jump * self.rate) * nearer
+        return rounding(self.stieltjes_with_derivative, z, abs(z) + ends)
+
+    def moment_function(self, z: Any) -> Complex:
+        with np.errstate(all="ignore"):  # G R(G)
+            ag = self.jump * self.stieltjes(z)
+            return np.asarray(self.rate * ag / (1.0 - ag))
+
+    def moment_function_derivative(self, z: Any) -> Complex:
+        g, slope = self.stieltjes_with_derivative(z)
+        with np.errstate(all="ignore"):
+            return np.asarray(self.rate * self.jump * slope / (1.0 - self.jump * g) ** 2)
+
+    def moment_function_error(self, z: Any) -> Array:
+        with np.errstate(all="ignore"):
+            w = 1.0 - self.jump * self.stieltjes(z)
+            error = self.rate * self.jump * self.stieltjes_error(z) / abs(w) ** 2
+            return np.asarray(error + 8.0 * EPS * abs(self.moment_function(z)))
+
+    def cdf_error(self, x: Any) -> Array:
+        # dU/dc = log(1 - a G), of imaginary part at most pi
+        x = checks.real_array("x", x)
+        return rounding_of_cdf(self, x, 4.0 * EPS * abs(x)) + 4.0 * EPS * self.rate
 
     def mean_log(self, z: Any) -> Complex:
         # g R(g) - int_0^g R + log(1/g) with R = c a / (1 - a g)
@@ -130,17 +198,16 @@ class FreePoisson(AbstractMeasure):
             with np.errstate(all="ignore"):
                 g, _ = self._transform(z)
                 w = 1.0 - self.jump * g
-                value = self.rate * (self.jump * g / w + upper_log(w)) - np.conj(
-                    upper_log(g.conj())
-                )
+                value = self.rate * (self.jump * g / w + upper_log(w)) - upper_log(g.conj()).conj()
+            value = np.array(value)
             at = ~np.isfinite(value)
             if self.rate > 1.0 or not at.any():
-                return np.asarray(value)
+                return value
             # at the atom, and at the hard edge of rate 1, where g is infinite
             log = np.log(self.jump) - 1.0 if self.rate == 1.0 else -np.inf
             angle = np.where(z.real < 0.0, 1.0, self.rate)
             value[at] = log + 1j * np.pi * angle[at]
-            return np.asarray(value)
+            return value
 
         return by_halves(upper, z)
 
@@ -176,15 +243,6 @@ class FreePoisson(AbstractMeasure):
         return np.asarray(g), np.asarray(root)
 
 
-def marchenko_pastur(ratio: float = 1.0, *, variance: float = 1.0) -> FreePoisson:
-    r"""Limit law of the eigenvalues of :math:`X X^T / n`, X of shape (p, n), `ratio` = p/n.
-
-    .. math:: c = 1 / \mathrm{ratio}, \qquad a = \mathrm{variance} \cdot \mathrm{ratio}
-    """
-    ratio = checks.positive("ratio", ratio)
-    return FreePoisson(1.0 / ratio, checks.positive("variance", variance) * ratio)
-
-
 @dataclass(frozen=True)
 class Arcsine(AbstractMeasure):
     r"""Law of :math:`(O + O^T) r / 2` for a Haar orthogonal O, and of two free signs added.
@@ -216,7 +274,24 @@ class Arcsine(AbstractMeasure):
 
     def stieltjes_derivative(self, z: Any) -> Complex:
         with np.errstate(all="ignore"):
-            return np.asarray(-np.asarray(z, dtype=complex) / self._root(z) ** 3)
+            root = self._root(z)
+            return np.asarray(-(np.asarray(z, dtype=complex) / root) / root**2)
+
+    def moment_function(self, z: Any) -> Complex:
+        root = self._root(z)
+        with np.errstate(all="ignore"):
+            return np.asarray(self.radius**2 / ((np.asarray(z) + root) * root))
+
+    def moment_function_derivative(self, z: Any) -> Complex:
+        with np.errstate(all="ignore"):
+            return np.asarray(-(self.radius**2) / self._root(z) ** 3)
+
+    def moment_function_error(self, z: Any) -> Array:
+        def f(z: Complex) -> tuple[Complex, Complex]:
+            return self.moment_function(z), self.moment_function_derivative(z)
+
+        z = np.asarray(z, dtype=complex)
+        return rounding(f, z, abs(z))
 
     def mean_log(self, z: Any) -> Complex:
         return by_halves(lambda z: upper_log(0.5 * (z + self._root(z))), z)

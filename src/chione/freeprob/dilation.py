@@ -70,6 +70,28 @@ class Dilated(AbstractMeasure):
         error = (self.base.stieltjes_error(w) + 4.0 * moved) / abs(self.factor)
         return np.asarray(np.where(np.isnan(error), np.inf, error))
 
+    def moment_function(self, z: Any) -> Complex:
+        def both(w: Complex) -> Complex:
+            return self.base.moment_function(w) + self._ratio * self.base.stieltjes(w)
+
+        return by_halves(lambda z: self._up(both, z), z)
+
+    def moment_function_derivative(self, z: Any) -> Complex:
+        def both(w: Complex) -> Complex:
+            slope = self._ratio * self.base.stieltjes_derivative(w)
+            return self.base.moment_function_derivative(w) + slope
+
+        return by_halves(lambda z: self._up(both, z) / self.factor, z)
+
+    def moment_function_error(self, z: Any) -> Array:
+        z = np.asarray(z, dtype=complex)
+        error = self.base.moment_function_error(self._back(z))
+        with np.errstate(all="ignore"):
+            size = abs(self._back(z)) + abs(self._ratio)
+            moved = 8.0 * EPS * size * abs(self.moment_function_derivative(z) * self.factor)
+            error = error + abs(self.offset) * self.stieltjes_error(z) + moved
+        return np.asarray(np.where(np.isnan(error), np.inf, error))
+
     def mean_log(self, z: Any) -> Complex:
         # a < 0: z - a s - b = -|a| (w - s) with w below the axis, where log(-u) = log u + i pi
         turn = 0.0 if self.factor > 0.0 else 1j * np.pi
@@ -112,6 +134,10 @@ class Dilated(AbstractMeasure):
     def r_transform(self, g: Any) -> Complex:
         g = np.asarray(g, dtype=complex)
         return np.asarray(self.factor * self.base.r_transform(self.factor * g) + self.offset)
+
+    @property
+    def _ratio(self) -> float:
+        return self.offset / self.factor
 
     @staticmethod
     def _binomial(a: float, b: float, m: Array) -> Array:

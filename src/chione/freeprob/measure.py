@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Estimate, SpecError, Status, checks
-from chione.freeprob import convolution, quantiles, series
+from chione.freeprob import convolution, quantiles, series, transforms
 from chione.freeprob.dilation import dilated
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.naming import Rank, bracketed, name_of
@@ -204,6 +204,42 @@ class Measure:
             error = 64.0 * EPS * (abs(slope) * (1.0 + abs(z) / self._distance(z)))
         return _transform(slope, error, z)
 
+    def moment_function(self, z: Any) -> Estimate:
+        r"""M(z), :math:`\int t\, d\mu(t) / (z - t) = z G(z) - 1`."""
+        z = _complex("z", z)
+        with np.errstate(all="ignore"):
+            m, error = self.law.moment_function(z), self.law.moment_function_error(z)
+        return _transform(m, error, z)
+
+    def inverse_stieltjes(self, g: Any) -> Estimate:
+        r"""The z with G(z) = g, continued from :math:`z \approx 1/g` along the line from 0 to g.
+
+        At g = 0 DIVERGENT. On the real axis g reaches up to the values of G at the ends of the
+        support, positive ones on the right of it, negative ones on its left; beyond, and where the
+        line meets a branch point or the support, the status is NONE.
+        """
+        return self._at(transforms.inverse_stieltjes, "g", g)
+
+    def inverse_moment_function(self, x: Any) -> Estimate:
+        r"""The z with M(z) = x, continued from :math:`z \approx m_1/x` along the line from 0 to x.
+
+        Statuses as of :meth:`inverse_stieltjes`; UNDEFINED where the mean is 0: then
+        :math:`z \approx \pm\sqrt{m_2 / x}` has two branches.
+        """
+        return self._at(transforms.inverse_moment_function, "x", x)
+
+    def r_transform(self, g: Any) -> Estimate:
+        r"""R(g), :math:`G^{-1}(g) - 1/g`; at 0 the mean.
+
+        The branch is that of :meth:`inverse_stieltjes`; laws with a closed form (semicircle, free
+        Poisson, arcsine, point mass, shifted and dilated) are continued beyond it.
+        """
+        return self._at(transforms.r_transform, "g", g)
+
+    def s_transform(self, x: Any) -> Estimate:
+        r"""S(x), :math:`(1 + x) / (x M^{-1}(x))`; at 0 one over the mean, UNDEFINED for mean 0."""
+        return self._at(transforms.s_transform, "x", x)
+
     # ---- operators ---------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Measure:
@@ -266,6 +302,14 @@ class Measure:
         return self.name
 
     # ---- inside ------------------------------------------------------------------------------
+
+    def _at(
+        self, f: Callable[[AbstractMeasure, Complex], transforms.Transform], name: str, t: Any
+    ) -> Estimate:
+        t = _complex(name, t)
+        found = f(self.law, np.atleast_1d(t).ravel())
+        parts = (found.value, found.error, found.status)
+        return _estimate(*(a.reshape(t.shape) for a in parts))
 
     @cached_property
     def _segments(self) -> quantiles.Segments:
@@ -336,9 +380,7 @@ def _joined(
     parts = [as_measure(m) for m in measures]
     if len(parts) == 1:
         return parts[0]
-    law = parts[0].law
-    for part in parts[1:]:
-        law = join(law, part.law)
+    law = join(*(part.law for part in parts))
     return Measure(law, sign.join(bracketed(m, rank) for m in parts), rank)
 
 

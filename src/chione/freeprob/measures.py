@@ -75,8 +75,7 @@ class AbstractMeasure(ABC):
         what they miss besides.
         """
         z = np.asarray(z, dtype=complex)
-        g, slope = self.stieltjes_with_derivative(z)
-        return rounding_of_stieltjes(z, g, slope)
+        return rounding(self.stieltjes_with_derivative, z, abs(z))
 
     def mean_log(self, z: Any) -> Complex:
         r"""The logarithmic potential, on the principal branch.
@@ -143,6 +142,11 @@ class AbstractMeasure(ABC):
         """dM/dz."""
         z = np.asarray(z, dtype=complex)
         return np.asarray(self.stieltjes(z) + z * self.stieltjes_derivative(z))
+
+    def moment_function_error(self, z: Any) -> Array:
+        """Bound on the absolute error of :meth:`moment_function`."""
+        z = np.asarray(z, dtype=complex)
+        return np.asarray(abs(z) * self.stieltjes_error(z) + 2.0 * EPS)
 
     def inverse_stieltjes(self, g: Any) -> Complex:
         """The z outside the support with G(z) = g, on the branch with z ~ 1/g at small g.
@@ -221,10 +225,21 @@ class AbstractMeasure(ABC):
         return np.asarray(np.log(z + 1j * s) - 1j * s * np.sum(gap * du, axis=-1))
 
 
-def rounding_of_stieltjes(z: Complex, g: Complex, slope: Complex) -> Array:
-    """16 eps (|G| + |z G'|), infinite where G is."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = 16.0 * EPS * (abs(g) + abs(z * slope))
+def rounding(f: Callable[[Complex], tuple[Complex, Complex]], z: Complex, size: Array) -> Array:
+    """16 eps (|f| + size |f'|), where numbers of that size are rounded on the way to f.
+
+    Next to a singular point of f that is a square root, where the slope stands for less than the
+    rounding moves, the difference of f over that distance.
+    """
+    with np.errstate(all="ignore"):
+        value, slope = f(z)
+        h = 16.0 * EPS * size
+        moved = np.array(h * abs(slope))
+        near = ~(moved <= 1e-9 * abs(value))
+        if near.any():
+            aside = 4.0 * h[near] * abs(f(z[near] + 1j * h[near])[1])
+            moved[near] = np.fmin(moved[near], aside)
+        error = 16.0 * EPS * abs(value) + moved
     return np.asarray(np.where(np.isfinite(error), error, np.inf))
 
 

@@ -96,9 +96,22 @@ def _(law: Dilated) -> tuple[str, Rank]:
 
 @name_of.register
 def _(law: FreeSum) -> tuple[str, Rank]:
-    return join([name_of(law.left), name_of(law.right)], " + ", Rank.SUM)
+    return join(_counted(law.parts, law.times, "^"), " + ", Rank.SUM)
 
 
 @name_of.register
 def _(law: FreeProduct) -> tuple[str, Rank]:
-    return join([name_of(law.left), name_of(law.right)], " * ", Rank.PRODUCT)
+    return join(_counted(law.parts, law.times, "**"), " * ", Rank.PRODUCT)
+
+
+def _counted(
+    parts: tuple[AbstractMeasure, ...], times: tuple[float, ...], sign: str
+) -> list[tuple[str, Rank]]:
+    """Names of the parts, with the power sign where one occurs more or less than once."""
+    out = []
+    for law, n in zip(parts, times, strict=True):
+        name, rank = name_of(law)
+        if n != 1.0:
+            name, rank = f"{name if rank == Rank.NAME else f'({name})'} {sign} {n:g}", Rank.POWER
+        out.append((name, rank))
+    return out

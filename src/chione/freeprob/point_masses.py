@@ -17,7 +17,7 @@ from chione.freeprob.measures import AbstractMeasure, Complex, by_halves
 
 _MASS_SLACK = 1e-12  # how far the masses of a discrete law may add up from 1
 _BLOCK = 1_000_000  # entries of one matrix of points times atoms
-_TINY = 1e-140  # below this a squared distance could underflow: the complex division is safe
+_TINY = 1e-140  # below this, and above its inverse, squares leave the range of float64
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,18 @@ class PointMasses(AbstractMeasure):
         return out[0], out[1]
 
     def stieltjes_error(self, z: Any) -> Array:
-        # z - a is right to half a unit: each term is right to a few, whatever cancels among them
-        def size(d: Array, y: Array) -> Complex:
-            with np.errstate(divide="ignore"):
-                return np.array([(1.0 / np.hypot(d, y)) @ self.mass + 0j])
+        return self._rounding(self.mass, z)
 
-        return np.asarray(16.0 * EPS * self._blocks(size, z)[0].real)
+    def moment_function(self, z: Any) -> Complex:
+        weight = self.mass * self.place
+        return np.asarray(self._blocks(lambda d, y: _sums(d, y, weight, slope=False), z)[0])
+
+    def moment_function_derivative(self, z: Any) -> Complex:
+        weight = self.mass * self.place
+        return np.asarray(self._blocks(lambda d, y: _sums(d, y, weight, slope=True), z)[1])
+
+    def moment_function_error(self, z: Any) -> Array:
+        return self._rounding(self.mass * abs(self.place), z)
 
     def mean_log(self, z: Any) -> Complex:
         def logs(d: Array, y: Array) -> Complex:
@@ -156,6 +162,14 @@ class PointMasses(AbstractMeasure):
         scaled = np.array([float((self.place / size) ** j @ self.mass) for j in k])
         return np.asarray(scaled * size**k)
 
+    def _rounding(self, weight: Array, z: Any) -> Array:
+        # z - a is right to half a unit: each term is right to a few, whatever cancels among them
+        def size(d: Array, y: Array) -> Complex:
+            with np.errstate(divide="ignore"):
+                return np.array([(1.0 / np.hypot(d, y)) @ weight + 0j])
+
+        return np.asarray(16.0 * EPS * self._blocks(size, z)[0].real)
+
     def _blocks(self, f: Callable[[Array, Array], Complex], z: Any) -> Complex:
         """Rows f(Re z - a, Im z), shape (R, m), over blocks of points; shape (R, *z.shape)."""
         z = np.asarray(z, dtype=complex)
@@ -171,7 +185,8 @@ class PointMasses(AbstractMeasure):
 
 def _sums(d: Array, y: Array, mass: Array, *, slope: bool) -> Complex:
     """Sum of m/(d + iy), and of -m/(d + iy)^2, in real arithmetic: half the price of complex."""
-    near = np.minimum(abs(d).min(axis=1, initial=np.inf), np.inf) + abs(y[:, 0]) < _TINY
+    size = abs(d).min(axis=1) + abs(y[:, 0])
+    odd = (size < _TINY) | (abs(d).max(axis=1) + abs(y[:, 0]) > 1.0 / _TINY)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         inverse = 1.0 / (d * d + y * y)
         real, imag = d * inverse, y * inverse
@@ -179,9 +194,9 @@ def _sums(d: Array, y: Array, mass: Array, *, slope: bool) -> Complex:
         if slope:
             rows.append((imag * imag - real * real) @ mass + 2j * ((real * imag) @ mass))
         out = np.stack(rows)
-        if near.any():
-            w = d[near] + 1j * y[near]
-            out[0, near] = (1.0 / w) @ mass
+        if odd.any():
+            w = d[odd] + 1j * y[odd]
+            out[0, odd] = (1.0 / w) @ mass
             if slope:
-                out[1, near] = -(1.0 / w**2) @ mass
+                out[1, odd] = -((1.0 / w) ** 2) @ mass
     return np.asarray(out)

@@ -1,0 +1,309 @@
+"""Subordination for any number of free summands or factors at once, followed along the axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from chione.base import EPS, Array
+from chione.freeprob.charts import AbstractChart
+from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, Integers
+
+_STEPS = 16  # of Newton's method from a near start; quadratic convergence needs four to six
+_COARSE = 24  # points that are followed down from far out; the others start from neighbours
+_ROUNDS = 8  # times that points start from their nearest solved neighbours
+_FIXED = 40  # steps of the contraction where Newton's method fails
+_DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's method stops
+_ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
+_EDGE = 1e-5  # |d zeta / d f| below which the two solutions at an edge are one
+_NEAR_AXIS = 1e-13  # imaginary parts below this are rounding
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Subordination functions u, shape (k, N), the common f, df/dzeta and the residual in zeta."""
+
+    u: Complex
+    f: Complex
+    slope: Complex
+    residual: Array
+    ok: Booleans
+
+    def put(self, index: Integers, other: Solved) -> None:
+        """Overwrite the columns `index`."""
+        self.u[:, index], self.f[index], self.slope[index] = other.u, other.f, other.slope
+        self.residual[index], self.ok[index] = other.residual, other.ok
+
+    def take(self, index: Integers | Booleans) -> Solved:
+        """The columns `index`."""
+        return Solved(
+            self.u[:, index],
+            self.f[index],
+            self.slope[index],
+            self.residual[index],
+            self.ok[index],
+        )
+
+
+@dataclass(frozen=True)
+class Subordination:
+    r"""The system :math:`f_i(u_i) = f`, :math:`\sum_i n_i u_i = \zeta + (n - 1) f`.
+
+    Parameters
+    ----------
+    laws : tuple of AbstractMeasure
+        Distinct laws, none of them a point mass.
+    times : tuple of float
+        Their multiplicities :math:`n_i \ge 1`, real; n is their sum.
+    chart : AbstractChart
+        Sum or product.
+
+    Notes
+    -----
+    The solution is the fixed point of
+    :math:`u_i \leftarrow \zeta + \sum_j n_j h_j(u_j) - h_i(u_i)`, :math:`h_i = f_i - u_i`, which
+    maps the strip above Im zeta into itself. So a solution inside the strip is the only one, and
+    on the edge of the strip the right one is that whose :math:`d\zeta/df` has the sign it has far
+    out [1]_. Each solution is checked for this, and hence may be looked for from anywhere: a few
+    points from far out, the others from their solved neighbours. What fails the check is NaN.
+
+    One step of Newton's method costs one evaluation of each law: its matrix is a diagonal and a
+    row.
+
+    References
+    ----------
+    .. [1] S. T. Belinschi, H. Bercovici, A new approach to subordination results in free
+       probability, J. Anal. Math. 101, 2007.
+    """
+
+    laws: tuple[AbstractMeasure, ...]
+    times: tuple[float, ...]
+    chart: AbstractChart
+
+    @cached_property
+    def total(self) -> float:
+        """n, the number of summands."""
+        return float(sum(self.times))
+
+    def solve(self, zeta: Complex) -> Solved:
+        """Solve at points zeta of the closed strip, shape (N,), in any order."""
+        if self.total <= 1.0:
+            return self._alone(zeta)
+        order = np.lexsort((zeta.imag, zeta.real))
+        z = zeta[order]
+        with np.errstate(all="ignore"):
+            out = self._blank(z.size)
+            count = min(_COARSE, z.size)
+            coarse = np.unique(np.linspace(0.0, z.size - 1.0, count).round().astype(np.intp))
+            out.put(coarse, self._descend(z[coarse]))
+            for _ in range(_ROUNDS):
+                todo = np.nonzero(~out.ok)[0]
+                known = np.nonzero(out.ok)[0]
+                if todo.size == 0 or known.size == 0:
+                    break
+                found = self._attempt(z[todo], self._guess(z, out, known, todo))
+                if not found.ok.any():
+                    break
+                out.put(todo[found.ok], found.take(found.ok))
+            todo = np.nonzero(~out.ok)[0]
+            if todo.size and not np.isin(todo, coarse).all():
+                out.put(todo, self._descend(z[todo]))
+        back = np.empty_like(order)
+        back[order] = np.arange(order.size)
+        out = out.take(back)
+        out.u[:, ~out.ok], out.f[~out.ok], out.slope[~out.ok] = np.nan, np.nan, np.nan
+        out.residual[~out.ok] = np.inf
+        return out
+
+    def sum_of(self, f: Callable[[AbstractMeasure, Complex], Complex], s: Solved) -> Complex:
+        r""":math:`\sum_i n_i f(\mu_i, \omega_i)`."""
+        out = np.zeros(s.f.shape, dtype=complex)
+        for law, n, u in zip(self.laws, self.times, s.u, strict=True):
+            out += n * f(law, self.chart.point(u))
+        return out
+
+    def error(self, zeta: Complex, s: Solved) -> Array:
+        """The error of zeta that residual, rounding and the errors of the laws stand for."""
+        n = np.array(self.times)[:, None]
+        scale = abs(zeta) + np.sum(n * abs(s.u), axis=0) + abs(self.total - 1.0) * abs(s.f)
+        out = (s.residual + 16.0 * EPS) * scale
+        for law, times, u in zip(self.laws, self.times, s.u, strict=True):
+            out = out + times * self.chart.error(law, u)
+        return np.asarray(out)
+
+    def _alone(self, zeta: Complex) -> Solved:
+        """No equation: one law, or none but constants."""
+        if not self.laws:
+            u = np.empty((0, zeta.size), dtype=complex)
+            f, slope = zeta, np.ones(zeta.size, dtype=complex)
+        else:
+            u = zeta[None]
+            with np.errstate(all="ignore"):
+                f, slope = self.chart.pair(self.laws[0], zeta)
+        return Solved(u, f, slope, np.zeros(zeta.size), np.isfinite(f))
+
+    # ---------------------------------------------------------------------------- starting points
+
+    def _blank(self, size: int) -> Solved:
+        u = np.zeros((len(self.laws), size), dtype=complex)
+        f, slope = np.zeros(size, dtype=complex), np.zeros(size, dtype=complex)
+        return Solved(u, f, slope, np.full(size, np.inf), np.zeros(size, dtype=bool))
+
+    def _guess(self, z: Complex, out: Solved, known: Integers, todo: Integers) -> Complex:
+        """First order from the solved neighbours on both sides, blended."""
+        at = np.searchsorted(known, todo)
+        left, right = known[np.maximum(at - 1, 0)], known[np.minimum(at, known.size - 1)]
+        low, high = self._predict(z, out, left, todo), self._predict(z, out, right, todo)
+        span = abs(z[right] - z[left])
+        weight = np.where(span > 0.0, abs(z[todo] - z[left]) / np.where(span > 0.0, span, 1.0), 0.0)
+        blend = (1.0 - weight) * low + weight * high
+        # across an edge the two sides have nothing to do with each other: take the nearer one
+        flat = [np.all(out.u[:, s].imag == z[s].imag, axis=0) for s in (left, right)]
+        nearer = np.where(weight < 0.5, low, high)
+        start = np.where(flat[0] == flat[1], blend, nearer)
+        return np.where(np.isfinite(start), start, nearer)
+
+    def _predict(self, z: Complex, out: Solved, source: Integers, todo: Integers) -> Complex:
+        u, f, slope = out.u[:, source], out.f[source], out.slope[source]
+        rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, u, strict=True)]
+        move = slope / np.array(rows) * (z[todo] - z[source])
+        bound = 0.5 * (abs(u - f) + u.imag) + EPS  # beyond, the tangent says little
+        move = np.where(np.isfinite(move), move, 0.0)
+        size = abs(move) / bound
+        return np.asarray(u + move / np.maximum(size, 1.0))
+
+    def _descend(self, z: Complex) -> Solved:
+        """From far out, where u = zeta + const, down through the strip to zeta."""
+        n = np.array(self.times)
+        centers, sizes = np.array([self.chart.start(law) for law in self.laws]).T
+        size = float(np.sqrt(np.sum(n * sizes**2)))
+        middle = float(np.sum(n * centers))
+        heights = self.chart.heights(z - middle, size) + middle
+        out, index = self._blank(z.size), np.arange(z.size)
+        level = heights[0]
+        u = level - (middle - centers)[:, None]
+        for _ in range(3):
+            u = self._contract(level, u)
+        for k, level in enumerate(heights):
+            level = level[index]
+            at = self._attempt(level, u)
+            if not at.ok.all():
+                at = self._repair(level, u, at)
+            rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, at.u, strict=True)]
+            rate = at.slope / np.array(rows)
+            direct = self._attempt(z[index], at.u + rate * (z[index] - level))
+            out.put(index[direct.ok], direct.take(direct.ok))
+            keep = ~direct.ok
+            if not keep.any() or k + 1 == len(heights):
+                break
+            index, u = index[keep], at.u[:, keep]
+            u = u + rate[:, keep] * (heights[k + 1][index] - level[keep])
+        return out
+
+    def _repair(self, z: Complex, u: Complex, at: Solved) -> Solved:
+        """The contraction, slow and sure, then Newton's method once more."""
+        bad = np.nonzero(~at.ok)[0]
+        start = np.where(np.isfinite(u[:, bad]), u[:, bad], z[bad] + 1j)
+        for _ in range(_FIXED):
+            start = self._contract(z[bad], start)
+        at.put(bad, self._attempt(z[bad], start))
+        stuck = np.nonzero(~at.ok)[0]
+        at.u[:, stuck] = start[:, ~at.ok[bad]]
+        return at
+
+    def _contract(self, z: Complex, u: Complex) -> Complex:
+        n = np.array(self.times)[:, None]
+        rows = []
+        for law, row in zip(self.laws, u, strict=True):
+            over = row.imag > self.chart.top  # the second half of the strip is a mirror image
+            inside = np.where(over, row.real + 1j * (2.0 * self._top() - row.imag), row)
+            h = self.chart.pair(law, inside)[0] - inside
+            rows.append(np.where(over, np.conj(h), h))
+        h = np.array(rows)
+        return np.asarray(z + np.sum(n * h, axis=0) - h)
+
+    def _top(self) -> float:
+        return self.chart.top if np.isfinite(self.chart.top) else 0.0
+
+    # ----------------------------------------------------------------------------- Newton's method
+
+    def _attempt(self, z: Complex, start: Complex) -> Solved:
+        """Newton's method from `start`, checked; on the axis also as a real problem."""
+        found = self._newton(z, start)
+        flat = (z.imag == 0.0) | (z.imag == self.chart.top)
+        todo = np.nonzero(~found.ok & flat)[0]
+        if todo.size:
+            u = np.where(np.isfinite(found.u[:, todo]), found.u[:, todo], start[:, todo])
+            again = self._newton(z[todo], self._flattened(u))
+            found.put(todo[again.ok], again.take(again.ok))
+        return found
+
+    def _flattened(self, u: Complex) -> Complex:
+        top = self._top()
+        edge = np.where(u.imag > 0.5 * top, top, 0.0) if top else 0.0
+        return np.asarray(u.real + 1j * edge)
+
+    def _newton(self, z: Complex, start: Complex) -> Solved:
+        out = self._blank(z.size)
+        index, u, last = np.arange(z.size), np.array(start), np.full(z.size, np.inf)
+        for step in range(_STEPS):
+            f, slope, move, residual = self._system(z[index], u)
+            stop = (residual <= _DONE) | ((residual >= 0.5 * last) & (residual <= _ACCEPT))
+            stop |= ~np.isfinite(residual)
+            if step + 1 == _STEPS:
+                stop[:] = True
+            done = Solved(self._moved(z[index], u, move), f, slope, residual, stop)
+            if stop.any():
+                here = done.take(stop)
+                here = self._checked(z[index[stop]], here)
+                out.put(index[stop], here)
+            keep = ~stop
+            if not keep.any():
+                break
+            index, u, last = index[keep], done.u[:, keep], residual[keep]
+        return out
+
+    def _system(self, z: Complex, u: Complex) -> tuple[Complex, Complex, Complex, Array]:
+        """The next f, df/dzeta, the step in u and the residual relative to the terms."""
+        n = np.array(self.times)[:, None]
+        pairs = [self.chart.pair(law, row) for law, row in zip(self.laws, u, strict=True)]
+        f, d = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+        inverse = 1.0 / d
+        det = 1.0 - self.total + np.sum(n * inverse, axis=0)
+        goal = (z + np.sum(n * (f * inverse - u), axis=0)) / det
+        gap = goal - f
+        scale = abs(z) + np.sum(n * abs(u), axis=0) + (self.total - 1.0) * abs(goal)
+        residual = abs(det) * np.max(abs(gap), axis=0) / scale
+        return goal, 1.0 / det, gap * inverse, residual
+
+    def _moved(self, z: Complex, u: Complex, move: Complex) -> Complex:
+        """One step, shortened so that it stays in the strip and near."""
+        room = u.imag - z.imag
+        with np.errstate(all="ignore"):
+            bound = np.where((move.imag < 0.0) & (room > 0.0), -0.9 * room / move.imag, np.inf)
+        share = np.minimum(1.0, np.min(bound, axis=0))
+        new = u + share * move
+        imag = np.clip(new.imag, z.imag, self.chart.top)
+        return np.asarray(new.real + 1j * imag)
+
+    def _checked(self, z: Complex, s: Solved) -> Solved:
+        """Mark what is the right solution."""
+        rise = s.u.imag - z.imag
+        tiny = _NEAR_AXIS * (1.0 + abs(s.u))
+        axis = z.imag == 0.0
+        inside = np.all(rise > tiny, axis=0) & (s.f.imag > 0.0)
+        above = (
+            ~axis & np.all(rise >= -tiny, axis=0) & (s.f.imag >= z.imag * (1.0 - 1e-12) - 1e-300)
+        )
+        det = 1.0 / s.slope
+        flat = np.all((s.u.imag == 0.0) | (s.u.imag == self.chart.top), axis=0)
+        flat &= (s.f.imag == 0.0) | (s.f.imag == self.chart.top)
+        sign = np.where(axis & (s.f.imag == self.chart.top), -1.0, 1.0)
+        outside = axis & flat & (sign * det.real > 0.0)
+        edge = abs(det) <= _EDGE
+        ok = (s.residual <= _ACCEPT) & (inside | above | outside | edge)
+        ok &= np.isfinite(s.f) & np.all(np.isfinite(s.u), axis=0)
+        return Solved(s.u, s.f, s.slope, s.residual, ok)

@@ -1,0 +1,199 @@
+"""What a free convolution is made of, and what all of them answer alike."""
+
+# ruff: noqa: D102  (the methods are documented once, in AbstractMeasure)
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Hashable
+from functools import singledispatch
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from chione.base import Array
+from chione.freeprob.dilation import Dilated, dilated
+from chione.freeprob.measures import AbstractMeasure, Complex, by_halves
+from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.subordination import Solved, Subordination
+
+_ATOM = 1e-12  # mass below which an atom is rounding
+_KEPT = 100_000  # points of the last solution that are kept: value, slope, error ask for the same
+_BESIDE = 1e-12  # how far above an atom its distribution function is read
+
+Factors = list[tuple[AbstractMeasure, float]]
+Choice = tuple[tuple[float, float], ...]
+
+
+class AbstractConvolution(AbstractMeasure):
+    """A law given by a subordination system."""
+
+    @property
+    @abstractmethod
+    def system(self) -> Subordination:
+        """The equations of the subordination functions."""
+
+    @abstractmethod
+    def zeta(self, z: Complex) -> Complex:
+        """The variable of the system at points z of the closed upper half plane."""
+
+    @abstractmethod
+    def transforms(self, z: Complex, s: Solved) -> tuple[Complex, Complex]:
+        """G and dG/dz from the solution."""
+
+    @abstractmethod
+    def potential(self, s: Solved) -> Complex:
+        """The mean logarithm from the solution."""
+
+    @abstractmethod
+    def sensitivity(self, z: Complex, s: Solved) -> Array:
+        """|dG / dzeta|."""
+
+    @property
+    @abstractmethod
+    def kept(self) -> dict[bytes, Solved]:
+        """The last solution: value, slope and error are asked for one after another."""
+
+    def solved(self, z: Complex) -> Solved:
+        """The solution at points z, shape (N,), of the closed upper half plane."""
+        zeta = self.zeta(z)
+        if zeta.size > _KEPT:
+            return self.system.solve(zeta)
+        key = zeta.tobytes()
+        found = self.kept.get(key)
+        if found is None:
+            found = self.system.solve(zeta)
+            self.kept.clear()
+            self.kept[key] = found
+        return found
+
+    def stieltjes(self, z: Any) -> Complex:
+        return _flat(lambda z: self._both(z)[0], z)
+
+    def stieltjes_derivative(self, z: Any) -> Complex:
+        return _flat(lambda z: self._both(z)[1], z)
+
+    def stieltjes_error(self, z: Any) -> Array:
+        r"""The error of z that the residual stands for, times the slope of G; and rounding.
+
+        .. math:: |\delta G| \le |G'(z)| \Big(r + \sum_i n_i \frac{\delta G_i}{|G_i'|}\Big)
+        """
+
+        def upper(z: Complex) -> Complex:
+            s = self.solved(z)
+            with np.errstate(all="ignore"):
+                moved = self.sensitivity(z, s) * self.system.error(self.zeta(z), s)
+                error = moved + 1e-15 * abs(self._both(z)[0])
+            return np.asarray(np.where(np.isfinite(error), error, np.inf) + 0j)
+
+        return np.asarray(_flat(upper, z).real)
+
+    def mean_log(self, z: Any) -> Complex:
+        return _flat(lambda z: self.potential(self.solved(self._beside_atoms(z))), z)
+
+    def _both(self, z: Complex) -> tuple[Complex, Complex]:
+        with np.errstate(all="ignore"):
+            g, slope = self.transforms(z, self.solved(z))
+        at = np.isin(z, [a for a, _ in self.atoms])
+        return np.where(at, np.inf, g), np.where(at, -np.inf, slope)
+
+    def _beside_atoms(self, z: Complex) -> Complex:
+        """At an atom U is infinite, but its imaginary part is that just above the atom."""
+        places = [a for a, _ in self.atoms]
+        if not places:
+            return z
+        size = max(abs(a) for a in places)
+        return np.asarray(np.where(np.isin(z, places), z + _BESIDE * (size or 1.0), z))
+
+
+def _flat(f: Callable[[Complex], Complex], z: Any) -> Complex:
+    """F of flat arrays of the closed upper half plane, at z of any shape."""
+    return by_halves(lambda w: f(w.ravel()).reshape(w.shape), z)
+
+
+def multiplicities(
+    parts: tuple[AbstractMeasure, ...], times: tuple[float, ...]
+) -> tuple[float, ...]:
+    """One multiplicity of at least 1 for each part; once each by default."""
+    if len(parts) == 0:
+        raise ValueError("a free convolution needs at least one measure, but it got none.")
+    times = tuple(float(t) for t in times) or (1.0,) * len(parts)
+    if len(times) != len(parts) or not all(1.0 <= t < np.inf for t in times):
+        raise ValueError(
+            f"times must hold one multiplicity of at least 1 for each of {len(parts)} measures, "
+            f"but it is {times}."
+        )
+    return times
+
+
+def is_constant(law: AbstractMeasure) -> bool:
+    """Whether the law is a single point mass."""
+    return isinstance(law, PointMasses) and len(law.places) == 1
+
+
+def grouped(pairs: Factors) -> tuple[tuple[AbstractMeasure, ...], tuple[float, ...]]:
+    """Distinct laws but constants, and their multiplicities.
+
+    Laws that hold arrays, and have no value to compare, are told apart by identity.
+    """
+    laws: dict[Hashable, AbstractMeasure] = {}
+    times: dict[Hashable, float] = {}
+    for law, n in pairs:
+        if is_constant(law):
+            continue
+        key: Hashable = law
+        try:
+            hash(law)
+        except TypeError:
+            key = id(law)
+        laws.setdefault(key, law)
+        times[key] = times.get(key, 0.0) + n
+    return tuple(laws.values()), tuple(times.values())
+
+
+def remaining_atoms(system: Subordination) -> list[tuple[Choice, float]]:
+    r"""Choices of one atom of each law that stay: mass :math:`1 - \sum_i n_i (1 - p_i) > 0`."""
+    choices: list[tuple[Choice, float]] = [((), 1.0)]
+    for law, n in zip(system.laws, system.times, strict=True):
+        heavy = [(a, p) for a, p in law.atoms if n * (1.0 - p) < 1.0 - _ATOM]
+        choices = [
+            ((*choice, (a, p)), mass - n * (1.0 - p))
+            for (choice, mass), (a, p) in product(choices, heavy)
+            if mass - n * (1.0 - p) > _ATOM
+        ]
+    return choices
+
+
+def hull(law: AbstractMeasure) -> tuple[float, float]:
+    """Lowest and highest point of the support."""
+    points = [x for s in law.support for x in s] + [a for a, _ in law.atoms]
+    return min(points), max(points)
+
+
+@singledispatch
+def summands_of(law: AbstractMeasure) -> Factors:
+    """Laws whose free sum, with these multiplicities, the law is."""
+    return [(law, 1.0)]
+
+
+@singledispatch
+def factors_of(law: AbstractMeasure) -> Factors:
+    """Laws whose free product, with these multiplicities, the law is."""
+    return [(law, 1.0)]
+
+
+@summands_of.register
+def _(law: Dilated) -> Factors:
+    parts = summands_of(law.base)
+    if len(parts) == 1 and parts[0][1] == 1.0:
+        return [(law, 1.0)]
+    inner: Factors = [(dilated(part, law.factor, 0.0), n) for part, n in parts]
+    return [*inner, (PointMasses((law.offset,), (1.0,)), 1.0)]
+
+
+@factors_of.register
+def _(law: Dilated) -> Factors:
+    if law.offset != 0.0 or law.factor < 0.0:
+        return [(law, 1.0)]
+    return [*factors_of(law.base), (PointMasses((law.factor,), (1.0,)), 1.0)]

@@ -1,0 +1,197 @@
+r"""R and S transforms of any law, with errors and statuses.
+
+.. math:: R(g) = G^{-1}(g) - \frac1g = \frac{M(z)}{g}, \quad z = G^{-1}(g), \qquad
+   S(x) = \frac{1 + x}{x z} = \frac{G(z)}{x}, \quad z = M^{-1}(x)
+
+In the second forms nothing cancels, neither at small arguments, where z is large, nor at
+:math:`x \to -1`. Laws with a closed form have it everywhere, beyond the ends of the range of G too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+
+from chione.base import EPS, Array, Status
+from chione.freeprob import inverses
+from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
+from chione.freeprob.dilation import Dilated
+from chione.freeprob.measures import AbstractMeasure, Complex, Integers
+from chione.freeprob.point_masses import PointMasses
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Values, bounds on their errors, statuses; all of shape (n,)."""
+
+    value: Complex
+    error: Array
+    status: Integers
+
+
+def exact(value: Complex, size: Array) -> Transform:
+    """A closed form, right to eight units of rounding of terms of that size; infinite at poles."""
+    pole = ~np.isfinite(value)
+    return Transform(
+        np.where(pole, np.nan, value),
+        np.where(pole, np.nan, 8.0 * EPS * size),
+        np.where(pole, Status.DIVERGENT, Status.OK).astype(np.intp),
+    )
+
+
+# ------------------------------------------------------------------------------------ inverses
+
+
+def inverse_stieltjes(law: AbstractMeasure, g: Complex) -> Transform:
+    """Z with G(z) = g; DIVERGENT at g = 0, NONE where there is none on the outer branch."""
+    return _inverse(inverses.inverse_stieltjes, law, g)
+
+
+def inverse_moment_function(law: AbstractMeasure, x: Complex) -> Transform:
+    """Z with M(z) = x; UNDEFINED for a mean of 0, where two branches meet at infinity."""
+    if _no_mean(law):
+        return _blank(x, Status.UNDEFINED)
+    return _inverse(inverses.inverse_moment_function, law, x)
+
+
+def _inverse(
+    invert: Callable[[AbstractMeasure, Complex], inverses.Inverse], law: AbstractMeasure, t: Complex
+) -> Transform:
+    out = _blank(t, Status.NONE)
+    some = t != 0.0
+    found = invert(law, t[some])
+    out.value[some], out.error[some] = found.z, found.error
+    out.status[some] = np.where(found.ok, Status.OK, Status.NONE)
+    out.status[~some] = Status.DIVERGENT
+    return out
+
+
+def _no_mean(law: AbstractMeasure) -> bool:
+    return bool(abs(law.mean) <= law.moments_error(1)[0])
+
+
+def _blank(t: Complex, status: Status) -> Transform:
+    return Transform(
+        np.full(t.shape, np.nan, dtype=complex), np.full(t.shape, np.nan), np.full(t.shape, status)
+    )
+
+
+# ----------------------------------------------------------------------------------------- R
+
+
+@singledispatch
+def r_transform(law: AbstractMeasure, g: Complex) -> Transform:
+    """R at g of shape (n,); at 0 the mean."""
+    out = inverse_stieltjes(law, g)
+    zero = g == 0.0
+    with np.errstate(all="ignore"):
+        z = np.where(zero, np.nan, out.value)
+        value = law.moment_function(z) / g
+        moved = abs(law.moment_function_derivative(z)) * out.error
+        error = (moved + law.moment_function_error(z)) / abs(g) + 4.0 * EPS * abs(value)
+    # z - 1/g is as good where M is not known well, as next to an end of the support
+    with np.errstate(all="ignore"):
+        plain = z - 1.0 / g
+        doubt = out.error + EPS * (abs(z) + 1.0 / abs(g))
+    better = ~(error <= doubt)
+    value, error = np.where(better, plain, value), np.where(better, doubt, error)
+    value[zero], error[zero] = law.mean, law.moments_error(1)[0]
+    status = np.where(zero, Status.OK, out.status)
+    return Transform(value, error, status.astype(np.intp))
+
+
+@r_transform.register
+def _(law: Semicircle, g: Complex) -> Transform:
+    v = law.variance_
+    return exact(law.center + v * g, np.asarray(abs(law.center) + v * abs(g)))
+
+
+@r_transform.register
+def _(law: FreePoisson, g: Complex) -> Transform:
+    with np.errstate(all="ignore"):
+        room = 1.0 - law.jump * g
+        value = law.rate * law.jump / room
+        return exact(value, abs(value) * (1.0 + abs(law.jump * g / room)))
+
+
+@r_transform.register
+def _(law: Arcsine, g: Complex) -> Transform:
+    # cut on the imaginary axis beyond +-i / r, where R has its branch points
+    y = law.radius * g
+    with np.errstate(all="ignore"):
+        root = np.sqrt(1.0 + 1j * y) * np.sqrt(1.0 - 1j * y)
+        value = law.radius * y / (1.0 + root)
+        return exact(value, abs(value) * (1.0 + abs(y) / abs(root)) + 1e-300)
+
+
+@r_transform.register
+def _(law: PointMasses, g: Complex) -> Transform:
+    if law.place.size > 1:
+        return r_transform.dispatch(AbstractMeasure)(law, g)
+    return exact(np.full(g.shape, law.places[0] + 0j), np.full(g.shape, 0.0))
+
+
+@r_transform.register
+def _(law: Dilated, g: Complex) -> Transform:
+    inner = r_transform(law.base, law.factor * g)
+    value = law.factor * inner.value + law.offset
+    rounding = 4.0 * EPS * (abs(law.factor * inner.value) + abs(law.offset))
+    # of the argument a g half a unit is lost: small beside the error of R as stated
+    return Transform(value, abs(law.factor) * inner.error + rounding, inner.status)
+
+
+# ----------------------------------------------------------------------------------------- S
+
+
+@singledispatch
+def s_transform(law: AbstractMeasure, x: Complex) -> Transform:
+    """S at x of shape (n,); at 0 one over the mean."""
+    out = inverse_moment_function(law, x)
+    if _no_mean(law):
+        return out
+    zero = x == 0.0
+    with np.errstate(all="ignore"):
+        z = np.where(zero, np.nan, out.value)
+        value = law.stieltjes(z) / x
+        # d(1 / z) at fixed x, and G for z near 0
+        plain = (1.0 + x) / (x * z)
+        error = abs(plain) * (out.error / abs(z) + 4.0 * EPS)
+        moved = abs(law.stieltjes_derivative(z)) * out.error + law.stieltjes_error(z)
+        other = moved / abs(x) + 4.0 * EPS * abs(value)
+    better = ~(other <= error) & (abs(1.0 + x) > 0.5)
+    value, error = np.where(better, plain, value), np.where(better, error, other)
+    value[zero] = 1.0 / law.mean
+    error[zero] = 2.0 * law.moments_error(1)[0] / law.mean**2 + EPS / abs(law.mean)
+    lost = (out.status == Status.OK) & ~np.isfinite(value)
+    status = np.where(zero, Status.OK, np.where(lost, Status.DIVERGENT, out.status))
+    return Transform(value, error, status.astype(np.intp))
+
+
+@s_transform.register
+def _(law: FreePoisson, x: Complex) -> Transform:
+    with np.errstate(all="ignore"):
+        value = 1.0 / (law.jump * (law.rate + x))
+        return exact(value, abs(value) * (1.0 + (law.rate + abs(x)) / abs(law.rate + x)))
+
+
+@s_transform.register
+def _(law: PointMasses, x: Complex) -> Transform:
+    if law.place.size > 1:
+        return s_transform.dispatch(AbstractMeasure)(law, x)
+    if law.places[0] == 0.0:
+        return _blank(x, Status.UNDEFINED)
+    return exact(
+        np.full(x.shape, 1.0 / law.places[0] + 0j), np.full(x.shape, abs(1 / law.places[0]))
+    )
+
+
+@s_transform.register
+def _(law: Dilated, x: Complex) -> Transform:
+    if law.offset != 0.0:
+        return s_transform.dispatch(AbstractMeasure)(law, x)
+    inner = s_transform(law.base, x)
+    value = inner.value / law.factor
+    return Transform(value, inner.error / abs(law.factor) + 2.0 * EPS * abs(value), inner.status)
