@@ -108,7 +108,7 @@ class Semicircle(AbstractMeasure):
 
     def _size(self, z: Any) -> Array:
         """Numbers that are rounded when z is compared with the ends of the support."""
-        return np.asarray(abs(np.asarray(z)) + abs(self.center) + 2.0 * np.sqrt(self.variance_))
+        return np.asarray(abs(np.asarray(z) - self.center) + 2.0 * np.sqrt(self.variance_))
 
     def _root(self, z: Any) -> tuple[Complex, Complex]:
         y = np.asarray(z, dtype=complex) - self.center

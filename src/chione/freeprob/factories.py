@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from chione.base import checks
+from chione.base import Array, checks
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.measure import Measure
 from chione.freeprob.naming import Rank
 from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.uniform import Uniform
 
 
 def empirical(eigenvalues: Any, weights: Any = None) -> Measure:
@@ -30,6 +32,61 @@ def empirical(eigenvalues: Any, weights: Any = None) -> Measure:
         go with them.
     """
     return Measure.empirical(eigenvalues, weights)
+
+
+def from_density(
+    f: Callable[[Array], Any], support: Any, atoms: Any = (), *, normalize: bool = False
+) -> Measure:
+    r"""The measure with density f on some intervals, and atoms.
+
+    .. math:: \mu(dx) = f(x)\,dx + \sum_j m_j \delta_{a_j}(dx)
+
+    Parameters
+    ----------
+    f : callable
+        Density, of one array; zero or above. At the ends of the intervals it may have roots, be
+        infinite as a power above -1, or have a logarithm; inside, jumps and kinks are found, at a
+        price.
+    support : pair of float, or list of pairs
+        Intervals, finite and disjoint.
+    atoms : list of pairs (place, mass)
+        Point masses besides.
+    normalize : bool
+        Whether to divide by the mass where it is not 1.
+
+    Returns
+    -------
+    Measure
+        With all transforms right up to the real axis: the density is cut into pieces on which it
+        is a power times a polynomial, and these are integrated in closed form.
+
+    Raises
+    ------
+    SpecError
+        If f is negative, not finite inside its intervals, or too rough, or the mass is not 1.
+
+    Notes
+    -----
+    Next to an end a, x is known to :math:`\epsilon |a|` only. Of an inverse square root at a place
+    other than 0 this leaves :math:`\sqrt{\epsilon}`, unless the power fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chione.freeprob import from_density
+    >>> mu = from_density(lambda x: 1.5 * np.sqrt(x), (0.0, 1.0))
+    >>> print(mu.mean)
+    0.6 +- 2e-14
+    """
+    return Measure.from_density(f, support, atoms, normalize=normalize)
+
+
+def uniform(low: float = 0.0, high: float = 1.0) -> Measure:
+    """Uniform law on [low, high], :class:`~chione.freeprob.Uniform`."""
+    low, high = checks.finite("low", low), checks.finite("high", high)
+    if not low < high:
+        raise ValueError(f"low must be below high, but they are {low!r} and {high!r}.")
+    return Measure(Uniform(low, high))
 
 
 def semicircle(variance: float = 1.0, center: float = 0.0) -> Measure:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Estimate, SpecError, Status, checks
 from chione.freeprob import convolution, quantiles, series, transforms
+from chione.freeprob.curve import MeasureCurve, curve
+from chione.freeprob.density_build import density_law
 from chione.freeprob.dilation import dilated
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.naming import Rank, bracketed, name_of
@@ -82,6 +84,20 @@ class Measure:
     def empirical(cls, eigenvalues: Any, weights: Any = None) -> Measure:
         """Atoms at the eigenvalues; see :func:`~chione.freeprob.empirical`."""
         return cls(PointMasses.empirical(eigenvalues, weights))
+
+    @classmethod
+    def from_density(
+        cls,
+        f: Callable[[Array], Any],
+        support: Any,
+        atoms: Any = (),
+        *,
+        normalize: bool = False,
+    ) -> Measure:
+        """The measure with density f; see :func:`~chione.freeprob.from_density`."""
+        law = density_law(f, support, atoms, normalize=normalize)
+        ends = ", ".join(f"[{a:g}, {b:g}]" for a, b in law.intervals)
+        return cls(law, f"from_density(on {ends})", Rank.NAME)
 
     def to_measure(self) -> Measure:
         """The measure itself."""
@@ -168,6 +184,10 @@ class Measure:
         n = checks.integer("n", n, minimum=0)
         p = np.random.default_rng(seed).random(n)
         return quantiles.draw(self.law, self._segments, p)
+
+    def curve(self, n: int = 200) -> MeasureCurve:
+        """Density and distribution function at about n points that crowd at the edges."""
+        return curve(self.law, self._segments, self.name, checks.integer("n", n))
 
     # ---- moments and cumulants ---------------------------------------------------------------
 
@@ -271,6 +291,35 @@ class Measure:
 
     def __truediv__(self, other: Any) -> Measure:
         return self.scale(1.0 / checks.finite("divisor", other))
+
+    def __xor__(self, t: Any) -> Measure:
+        return self.free_power(t)
+
+    def __pow__(self, t: Any) -> Measure:
+        return self.free_multiplicative_power(t)
+
+    def free_power(self, t: float) -> Measure:
+        r"""Free additive power, of :math:`R = t R_\mu`, for real t >= 1.
+
+        Semicircles, free Poisson laws and constants have every power t > 0.
+        """
+        t = checks.positive("t", t)
+        name = f"{bracketed(self, Rank.NAME)} ^ {t:g}"
+        return Measure(convolution.FreePower(self.law, t).answer, name, Rank.POWER)
+
+    def free_multiplicative_power(self, t: float) -> Measure:
+        r"""Free multiplicative power, of :math:`S = S_\mu^t`, for real t >= 1 on [0, inf)."""
+        t = checks.positive("t", t)
+        name = f"{bracketed(self, Rank.NAME)} ** {t:g}"
+        return Measure(convolution.FreeMultiplicativePower(self.law, t).answer, name, Rank.POWER)
+
+    def compress(self, alpha: float) -> Measure:
+        r"""Law of the corner that keeps a share alpha of rows and columns, :math:`R_\mu(\alpha g)`.
+
+        See :class:`~chione.freeprob.convolution.FreeCompression`.
+        """
+        law = convolution.FreeCompression(self.law, checks.positive("alpha", alpha)).answer
+        return Measure(law, f"compress({self.name}, {alpha:g})", Rank.NAME)
 
     def shift(self, offset: float) -> Measure:
         """The law of t + offset."""

@@ -13,6 +13,7 @@ from chione.freeprob.convolution import FreeProduct, FreeSum
 from chione.freeprob.dilation import Dilated
 from chione.freeprob.measures import AbstractMeasure
 from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.uniform import Uniform
 
 _FEW = 4  # atoms that are named one by one
 
@@ -68,6 +69,11 @@ def _(law: FreePoisson) -> tuple[str, Rank]:
 @name_of.register
 def _(law: Arcsine) -> tuple[str, Rank]:
     return f"arcsine({law.radius:g})", Rank.NAME
+
+
+@name_of.register
+def _(law: Uniform) -> tuple[str, Rank]:
+    return f"uniform({law.low:g}, {law.high:g})", Rank.NAME
 
 
 @name_of.register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -26,6 +26,7 @@ _MISSED = 1e3  # times the noise: what lies between two nodes of a resolved piec
 _SAME = 1e-12  # of the values: what a series and its function differ by at an end
 
 _X, _W = legendre.leggauss(NODES)
+_VANDER = chebyshev.chebvander(_X, NODES - 1)
 _TO_SERIES = np.linalg.inv(chebyshev.chebvander(_X, NODES - 1))  # values at nodes -> coefficients
 
 
@@ -63,10 +64,13 @@ def cut(
     *,
     first_width: float,
     probes: Array | None = None,
+    slope: Callable[[Array], Array] | None = None,
 ) -> Pieces:
     """Cut the range of `breakpoints` until f is resolved and monotone on each piece.
 
-    The series of a piece has to meet f at the `probes` in it as well as it dies out.
+    The series of a piece has to meet f at the `probes` in it as well as it dies out. With the
+    `slope` of f at hand they are integrals of its series, so that their own derivatives keep all
+    digits.
 
     Raises
     ------
@@ -78,15 +82,32 @@ def cut(
     looked = looked[(looked > edges[0]) & (looked < edges[-1])]
     lo, hi = _resolve(f, edges[:-1], edges[1:], looked)
     lo, hi = _split_turning_points(f, lo, hi)
-    return _build(f, lo, hi)
+    return _build(f, lo, hi, slope)
 
 
-def halved(f: Callable[[Array], Array], pieces: Pieces) -> Pieces:
+def joined(parts: list[Pieces]) -> Pieces:
+    """All pieces in one."""
+    names = [f.name for f in fields(Pieces)]
+    return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def taken(pieces: Pieces, which: NDArray[np.bool_]) -> Pieces | None:
+    """Some of the pieces; None where that is none of them."""
+    if not which.any():
+        return None
+    return Pieces(*(getattr(pieces, f.name)[which] for f in fields(Pieces)))
+
+
+def halved(
+    f: Callable[[Array], Array],
+    pieces: Pieces,
+    slope: Callable[[Array], Array] | None = None,
+) -> Pieces:
     """Every piece cut in two."""
     c, half = pieces.center, pieces.half
     lo = np.stack([c - half, c], axis=1).ravel()
     hi = np.stack([c, c + half], axis=1).ravel()
-    return _build(f, lo, hi)
+    return _build(f, lo, hi, slope)
 
 
 def _grid(points: Array, width: float) -> Array:
@@ -179,16 +200,33 @@ def _bisect(series: NDArray[Any], a: float, b: float) -> float:
     return 0.5 * (a + b)
 
 
-def _build(f: Callable[[Array], Array], lo: Array, hi: Array) -> Pieces:
+def _build(
+    f: Callable[[Array], Array],
+    lo: Array,
+    hi: Array,
+    slope: Callable[[Array], Array] | None = None,
+) -> Pieces:
     h = _nodes(lo, hi)
     v = f(h)
+    half = 0.5 * (hi - lo)
     series = v @ _TO_SERIES.T
+    if slope is not None:
+        series = _integrated(slope(h) * half[:, None], v, series)
     size = np.max(abs(v), axis=1)
     flat = np.ptp(v, axis=1) <= _FLAT * size
-    half = 0.5 * (hi - lo)
-    return Pieces(
-        0.5 * (lo + hi), half, h, half[:, None] * _W, v, series, flat, _ends(f, lo, hi, series)
-    )
+    weight, ends = half[:, None] * _W, _ends(f, lo, hi, series)
+    return Pieces(0.5 * (lo + hi), half, h, weight, v, series, flat, ends)
+
+
+def _integrated(slope: Array, value: Array, series: Array) -> Array:
+    """Series of f from values of its slope at the nodes; where that is no better, as it was."""
+    first = slope @ _TO_SERIES.T
+    out = chebyshev.chebint(first[:, : NODES - 1].T).T
+    out[:, 0] += np.mean(value - out @ _VANDER.T, axis=1)
+    # A slope with a tail of its own, or one of another function, is left alone.
+    off = np.max(abs(value - out @ _VANDER.T), axis=1)
+    fine = off <= 2.0 * _RELATIVE * np.max(abs(value), axis=1)
+    return np.where(fine[:, None], out, series)
 
 
 def _ends(f: Callable[[Array], Array], lo: Array, hi: Array, series: Array) -> Array:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from chione.base import Array, checks
-from chione.freeprob.pieces import Pieces, cut
+from chione.freeprob.pieces import Pieces, cut, joined
 from chione.freeprob.squares import Function, GaussianSquare, assemble, interval
 
 _TINY_WEIGHT = -46.0  # log of 1e-20: where the fourth moment no longer notices the tail
 _FLAT = 1e-14  # a stretch between kinks that varies by less is an atom
 _FAR = 1e6  # how far out, in units of the range, the limits of v^2 are looked for
+_FARTHEST = 38.5  # standard deviations: beyond, the density is below the smallest float64
 _OCTAVES = 40.0  # below the standard deviation, or below 1, at which v is looked at
 _NEARLY = 1e-9  # of the largest value: stretches that vary by more need no look at their noise
 _SCATTER = 32.0  # times the measured scatter of rounding: below that a value is 0
@@ -82,8 +84,17 @@ def gaussian_square(
             atoms.add(float(np.median(value)), error, lo, hi)
         else:
             stretches.append((a, b))
-    pieces = _join([cut(v, s, first_width=1.25 * np.sqrt(q), probes=probes) for s in stretches])
-    return _assemble((v, slope), q, atoms.merged(), pieces, atoms.factor, (left, right))
+    width = 1.25 * np.sqrt(q)
+    found = [cut(v, s, first_width=width, probes=probes, slope=slope) for s in stretches]
+    pieces = joined(found) if found else None
+    law = _assemble((v, slope), q, atoms.merged(), pieces, atoms.factor, (left, right))
+    reach = _FARTHEST * np.sqrt(q)
+    far = [(right, *sorted(b for b in breakpoints if right < b < reach), reach)]
+    if not even:
+        far.append((-reach, *sorted(b for b in breakpoints if -reach < b < left), left))
+    # A constant stretch at the end of the range has been counted to infinity.
+    far = [s for s in far if right < reach and {*s} & {x for y in stretches for x in y}]
+    return replace(law, far=tuple(far))
 
 
 class _Atoms:
@@ -196,10 +207,3 @@ def _limits(
             top = np.inf
         top, bottom = max(top, float(tail.max())), min(bottom, float(tail.min()))
     return (0.0 if bottom < 1e-9 * min(top, 1.0) else bottom), top
-
-
-def _join(parts: list[Pieces]) -> Pieces | None:
-    if not parts:
-        return None
-    names = ("center", "half", "h", "weight", "value", "series", "flat", "ends")
-    return Pieces(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))

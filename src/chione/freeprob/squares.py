@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import ndtr
 
-from chione.base import EPS, Array, checks
+from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
-from chione.freeprob.measures import AbstractMeasure, Complex, Integers
-from chione.freeprob.pieces import NODES, Pieces, halved, powers, to_powers
+from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves
+from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
+from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
 _BLOCK = 2_000_000  # entries of one matrix of points times nodes
@@ -56,6 +58,12 @@ class GaussianSquare(AbstractMeasure):
         Infimum and supremum of t over the whole line.
     v, slope : callable
         The function, and its derivative where that is known.
+    far : tuple of tuples of float
+        Stretches beyond the stored range, with their break points, that hold less than 1e-20.
+    waves : tuple of Wave
+        Branches between turning points that have closed transforms.
+    rest : Pieces or None
+        The other pieces.
     """
 
     q: float
@@ -69,6 +77,9 @@ class GaussianSquare(AbstractMeasure):
     t: Array = field(repr=False)
     weight: Array = field(repr=False)
     finder: Finder | None = field(repr=False)
+    far: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    waves: tuple[Wave, ...] = field(default=(), repr=False)
+    rest: Pieces | None = field(default=None, repr=False)
 
     @property
     def atoms(self) -> tuple[tuple[float, float], ...]:
@@ -104,10 +115,10 @@ class GaussianSquare(AbstractMeasure):
 
     def resolvent(self, w: Any) -> Resolvent:
         """P, M and Q at points w of any shape, without cancellation at small or large w."""
-        w = np.asarray(w, dtype=complex)
+        w = np.asarray(w, dtype=complex) + 0.0  # -0j is the axis from above, too
         flat = w.ravel()
         p, m, q = (np.empty(flat.size, dtype=complex) for _ in range(3))
-        step = max(1, _BLOCK // self.t.size)
+        step = max(1, _BLOCK // max(1, self._plain[0].size))
         for i in range(0, flat.size, step):
             p[i : i + step], m[i : i + step], q[i : i + step] = self._block(flat[i : i + step])
         return Resolvent(p.reshape(w.shape), m.reshape(w.shape), q.reshape(w.shape))
@@ -117,9 +128,12 @@ class GaussianSquare(AbstractMeasure):
         return np.asarray(self.resolvent(z).p / z)
 
     def stieltjes_derivative(self, z: Any) -> Complex:
+        return self.stieltjes_with_derivative(z)[1]
+
+    def stieltjes_with_derivative(self, z: Any) -> tuple[Complex, Complex]:
         z = np.asarray(z, dtype=complex)
         r = self.resolvent(z)
-        return np.asarray((r.q - r.p) / z**2)
+        return np.asarray(r.p / z), np.asarray((r.q - r.p) / z / z)
 
     def moment_function(self, z: Any) -> Complex:
         return self.resolvent(z).m
@@ -127,15 +141,8 @@ class GaussianSquare(AbstractMeasure):
     def moment_function_derivative(self, z: Any) -> Complex:
         return np.asarray(self.resolvent(z).q / np.asarray(z, dtype=complex))
 
-    def mean_log(self, w: Any) -> Complex:
-        """E log(w - t), principal branch, for w in the closed upper half plane."""
-        w = np.asarray(w, dtype=complex)
-        flat = w.ravel()
-        out = np.empty(flat.size, dtype=complex)
-        step = max(1, _BLOCK // self.t.size)
-        for i in range(0, flat.size, step):
-            out[i : i + step] = self._log_block(flat[i : i + step])
-        return out.reshape(w.shape)
+    def mean_log(self, z: Any) -> Complex:
+        return by_halves(self._mean_log, z)
 
     def density(self, x: Any) -> Array:
         """Density of the continuous part at real x: the sum over the roots of v^2 = x."""
@@ -147,43 +154,77 @@ class GaussianSquare(AbstractMeasure):
         x = checks.real_array("x", x)
         return self.cdf_law(x.ravel()).value.reshape(x.shape)
 
+    def density_error(self, x: Any) -> Array:
+        x = checks.real_array("x", x)
+        return self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+
+    def cdf_error(self, x: Any) -> Array:
+        x = checks.real_array("x", x)
+        return self.cdf_law(x.ravel(), EPS).error.reshape(x.shape)
+
     def density_law(self, x: Array, relative: Array | float = 0.0) -> Law:
         """Density with its error at x (n,), where x is known to a relative error only."""
-        if self.pieces is None:
-            return Law(np.zeros(x.size), np.zeros(x.size))
-        return self.branches.density(x, relative)
+        value, error = np.zeros(x.size), np.zeros(x.size)
+        if self.branches is not None:
+            rest = self.branches.density(x, relative)
+            value, error = rest.value, rest.error
+        for wave in self.waves:
+            own = wave.density(x, np.broadcast_to(relative, x.shape))
+            value, error = value + own[0], error + own[1]
+        return Law(value, error)
 
     def cdf_law(self, x: Array, relative: Array | float = 0.0) -> Law:
         """P(t <= x) with its error."""
-        at = (self.place <= (x * (1.0 + 1e-14))[:, None]) @ self.mass
-        if self.pieces is None:
-            return Law(at, np.full(x.size, 4.0 * EPS))
-        rest = self.branches.cdf(x, relative)
-        return Law(at + rest.value, rest.error)
+        value = (self.place <= (x * (1.0 + 1e-14))[:, None]) @ self.mass
+        error = np.full(x.size, 4.0 * EPS)
+        if self.branches is not None:
+            rest = self.branches.cdf(x, relative)
+            value, error = value + rest.value, error + rest.error
+        for wave in self.waves:
+            own = wave.cdf(x, np.broadcast_to(relative, x.shape))
+            value, error = value + own[0], error + own[1]
+        return Law(value, error)
 
     @cached_property
-    def branches(self) -> Branches:
-        """The inverse branches."""
-        assert self.pieces is not None
-        return Branches(self.pieces, self.q, self.factor, self.v, self.slope)
+    def branches(self) -> Branches | None:
+        """The inverse branches without the waves, out to where the Gaussian leaves float64."""
+        parts = [] if self.rest is None else [self.rest]
+        for span in () if self.waves else self.far:
+            # What does not follow v there knows the law within 1e-20 only.
+            with np.errstate(all="ignore"), suppress(ConvergenceError):
+                parts.append(cut(self.v, span, first_width=1.25 * np.sqrt(self.q)))
+        if not parts:
+            return None
+        return Branches(joined(parts), self.q, self.factor, self.v, self.slope)
 
     def refined(self) -> GaussianSquare:
         """The same law with every piece cut in two, to see what the quadrature misses."""
         if self.pieces is None:
             return self
-        pieces = halved(self.v, self.pieces)
+        pieces = halved(self.v, self.pieces, self.slope)
         atoms = (self.place, self.mass)
-        return assemble((self.v, self.slope), self.q, atoms, pieces, self.factor, self.limits)
+        functions = (self.v, self.slope)
+        law = assemble(functions, self.q, atoms, pieces, self.factor, self.limits)
+        return replace(law, far=self.far)
 
     # -------------------------------------------------------------------------------- inside
 
     def _gauss(self, h: Any) -> Any:
         return self.factor * np.exp(-h * h / (2.0 * self.q)) / np.sqrt(2.0 * np.pi * self.q)
 
+    def _mean_log(self, w: Complex) -> Complex:
+        flat = w.ravel()
+        out = np.empty(flat.size, dtype=complex)
+        step = max(1, _BLOCK // max(1, self._plain[0].size))
+        for i in range(0, flat.size, step):
+            out[i : i + step] = self._log_block(flat[i : i + step])
+        return out.reshape(w.shape)
+
     def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:
         # 1 / (w - t) in real arithmetic: a complex division costs several times as much.
-        d, y = w.real[:, None] - self.t, w.imag
-        weights = np.stack([self.weight, self.weight * self.t], axis=1)
+        t, mass = self._plain
+        d, y = w.real[:, None] - t, w.imag
+        weights = np.stack([mass, mass * t], axis=1)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             inv = 1.0 / (d * d + (y * y)[:, None])
             d *= inv
@@ -191,16 +232,27 @@ class GaussianSquare(AbstractMeasure):
             g = re[:, 0] - 1j * y * im[:, 0]
             m = re[:, 1] - 1j * y * im[:, 1]
             # Of 1/(w-t)^2: the real part is 2 d^2 - inv, the imaginary part -2 y d inv.
-            wt = weights[:, 1]
-            square = 2.0 * ((d * d) @ wt) - im[:, 1]
-            q = -w * (square - 2j * y * ((d * inv) @ wt))
+            square = 2.0 * ((d * d) @ weights[:, 1]) - im[:, 1]
+            q = -w * (square - 2j * y * ((d * inv) @ weights[:, 1]))
         if self.finder is not None and self.finder.index.size:
             with np.errstate(all="ignore"):
                 dg, dg1 = self._pole_terms(w)
             g = g + dg
             m = m + w * dg
             q = q + w * (dg + w * dg1)
-        return w * g, m, q
+        p = w * g
+        for wave in self.waves:
+            own = wave.transforms(w)
+            p, m, q = p + own[0], m + own[1], q + own[2]
+        return p, m, q
+
+    @cached_property
+    def _plain(self) -> tuple[Array, Array]:
+        """The nodes of the rest and the atoms, without what stands for the waves."""
+        n = 0 if self.rest is None else self.rest.value.size
+        atoms = self.t.size - self.place.size
+        keep = np.r_[0:n, atoms : self.t.size]
+        return self.t[keep], self.weight[keep]
 
     def _pole_terms(self, w: Complex) -> tuple[Complex, Complex]:
         """What the plain rule misses in G and dG/dw."""
@@ -211,7 +263,7 @@ class GaussianSquare(AbstractMeasure):
         t1 = 2.0 * poles.target * v1
         t2 = 2.0 * (v1 * v1 + poles.target * v2)
         density = self._gauss(h) * half
-        error, slope = rule_error(poles.s)
+        error, slope = rule_error(poles)
         r = density / t1
         dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
         return (
@@ -220,17 +272,24 @@ class GaussianSquare(AbstractMeasure):
         )
 
     def _at(self, poles: Poles) -> tuple[Complex, Complex, Complex, Array]:
-        assert self.finder is not None and self.pieces is not None
+        assert self.finder is not None and self.rest is not None
         f, k = self.finder, poles.row
-        half = self.pieces.half[f.index[k]]
-        h = self.pieces.center[f.index[k]] + half * poles.s
+        half = self.rest.half[f.index[k]]
+        h = self.rest.center[f.index[k]] + half * poles.s
         basis = powers(poles.s, NODES)
         first, second = (np.sum(f.powers[i, k] * basis, axis=1) for i in (1, 2))
         return first, second, h, half
 
     def _log_block(self, w: Complex) -> Complex:
+        out = self._plain_log(w)
+        for wave in self.waves:
+            out = out + wave.mean_log(w)
+        return out
+
+    def _plain_log(self, w: Complex) -> Complex:
         # Logarithm and angle apart: the complex logarithm costs twice as much.
-        d, y = w.real[:, None] - self.t, w.imag[:, None]
+        t, weight = self._plain
+        d, y = w.real[:, None] - t, w.imag[:, None]
         logs = np.empty(d.shape, dtype=complex)
         logs.imag = np.arctan2(y, d)
         d *= d
@@ -238,7 +297,7 @@ class GaussianSquare(AbstractMeasure):
         with np.errstate(divide="ignore"):
             np.log(d, out=d)
         logs.real = 0.5 * d
-        out = logs @ self.weight
+        out = logs @ weight
         if self.finder is None or not self.finder.index.size:
             return np.asarray(out)
         poles = find(self.finder, w)
@@ -252,8 +311,8 @@ class GaussianSquare(AbstractMeasure):
 
         Phi is zero at the end that is nearer to the poles: there both terms could be large.
         """
-        assert self.finder is not None and self.pieces is not None
-        f, pieces = self.finder, self.pieces
+        assert self.finder is not None and self.rest is not None
+        f, pieces = self.finder, self.rest
         j, k = pairs
         # Number of the pair of each pole, and on which side its poles are.
         width = f.index.size
@@ -275,14 +334,14 @@ class GaussianSquare(AbstractMeasure):
         inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / (w[j][:, None] - self.t[cols])
         out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
         value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
-        at_root = value * rule_error(poles.s)[0]
+        at_root = value * rule_error(poles)[0]
         return np.asarray(out + _scatter(poles.point, at_root, w.size))
 
     def _primitive(self) -> Array:
-        assert self.pieces is not None
-        weight = self._gauss(self.pieces.h) * self.pieces.half[:, None]
+        assert self.rest is not None
+        weight = self._gauss(self.rest.h) * self.rest.half[:, None]
         vander = chebyshev.chebvander(
-            (self.pieces.h - self.pieces.center[:, None])[0] / self.pieces.half[0], NODES - 1
+            (self.rest.h - self.rest.center[:, None])[0] / self.rest.half[0], NODES - 1
         )
         series = weight @ np.linalg.inv(vander).T
         return np.asarray(chebyshev.chebint(series.T, lbnd=0).T)
@@ -297,11 +356,18 @@ def assemble(
     limits: tuple[float, float],
 ) -> GaussianSquare:
     """The law with its tables of nodes and poles."""
-    p = factor * np.exp(-(pieces.h**2) / (2 * q)) / np.sqrt(2 * np.pi * q) * pieces.weight
-    t = np.concatenate([(pieces.value**2).ravel(), atoms[0]])
-    weight = np.concatenate([p.ravel(), atoms[1]])
-    finder = make_finder(pieces)
-    return GaussianSquare(q, *atoms, pieces, factor, limits, *functions, t, weight, finder)
+    waves, rest = fold(functions[0], pieces, q, factor)
+    nodes = []
+    if rest is not None:
+        p = factor * np.exp(-(rest.h**2) / (2 * q)) / np.sqrt(2 * np.pi * q) * rest.weight
+        nodes = [((rest.value**2).ravel(), p.ravel())]
+    # What stands for the waves in plain sums; their transforms are closed forms.
+    nodes += [*(wave.nodes for wave in waves), atoms]
+    t, weight = (np.concatenate([x[i] for x in nodes]) for i in (0, 1))
+    finder = None if rest is None else make_finder(rest)
+    return GaussianSquare(
+        q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), waves, rest
+    )
 
 
 def interval(a: float, b: float) -> float:

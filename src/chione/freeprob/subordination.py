@@ -19,6 +19,9 @@ _FIXED = 40  # steps of the contraction where Newton's method fails
 _DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's method stops
 _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
 _EDGE = 1e-5  # |d zeta / d f| below which the two solutions at an edge are one
+_TURN = 1e-9  # how far the arguments of a real problem may be from adding up
+_STRIDE = 8.0  # e-folds between points of help
+_REAL = 1e-4  # imaginary parts below which a real solution is looked for as well
 _NEAR_AXIS = 1e-13  # imaginary parts below this are rounding
 
 
@@ -92,6 +95,8 @@ class Subordination:
         """Solve at points zeta of the closed strip, shape (N,), in any order."""
         if self.total <= 1.0:
             return self._alone(zeta)
+        wanted = zeta.size
+        zeta = np.concatenate([zeta, self._between(zeta)])
         order = np.lexsort((zeta.imag, zeta.real))
         z = zeta[order]
         with np.errstate(all="ignore"):
@@ -113,7 +118,7 @@ class Subordination:
                 out.put(todo, self._descend(z[todo]))
         back = np.empty_like(order)
         back[order] = np.arange(order.size)
-        out = out.take(back)
+        out = out.take(back[:wanted])
         out.u[:, ~out.ok], out.f[~out.ok], out.slope[~out.ok] = np.nan, np.nan, np.nan
         out.residual[~out.ok] = np.inf
         return out
@@ -129,7 +134,7 @@ class Subordination:
         """The error of zeta that residual, rounding and the errors of the laws stand for."""
         n = np.array(self.times)[:, None]
         scale = abs(zeta) + np.sum(n * abs(s.u), axis=0) + abs(self.total - 1.0) * abs(s.f)
-        out = (s.residual + 16.0 * EPS) * scale
+        out = (4.0 * s.residual + 32.0 * EPS) * scale
         for law, times, u in zip(self.laws, self.times, s.u, strict=True):
             out = out + times * self.chart.error(law, u)
         return np.asarray(out)
@@ -146,6 +151,20 @@ class Subordination:
         return Solved(u, f, slope, np.zeros(zeta.size), np.isfinite(f))
 
     # ---------------------------------------------------------------------------- starting points
+
+    def _between(self, zeta: Complex) -> Complex:
+        """Points of help on the way to logarithms far out."""
+        if not np.isfinite(self.chart.top) or zeta.size == 0:
+            return zeta[:0]
+        middle = sum(
+            n * self.chart.start(law)[0] for law, n in zip(self.laws, self.times, strict=True)
+        )
+        rungs = []
+        for end in (zeta[np.argmin(zeta.real)], zeta[np.argmax(zeta.real)]):
+            count = int(min(abs(end.real - middle) / _STRIDE, 1000.0)) if np.isfinite(end) else 0
+            if count:
+                rungs.append(np.linspace(middle, end.real, count + 1)[:-1] + 1j * end.imag)
+        return np.concatenate(rungs) if rungs else zeta[:0]
 
     def _blank(self, size: int) -> Solved:
         u = np.zeros((len(self.laws), size), dtype=complex)
@@ -171,6 +190,8 @@ class Subordination:
         rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, u, strict=True)]
         move = slope / np.array(rows) * (z[todo] - z[source])
         bound = 0.5 * (abs(u - f) + u.imag) + EPS  # beyond, the tangent says little
+        if np.isfinite(self.chart.top):  # but far out logarithms are straight lines
+            bound = bound + abs(z[todo] - z[source])
         move = np.where(np.isfinite(move), move, 0.0)
         size = abs(move) / bound
         return np.asarray(u + move / np.maximum(size, 1.0))
@@ -233,8 +254,9 @@ class Subordination:
     def _attempt(self, z: Complex, start: Complex) -> Solved:
         """Newton's method from `start`, checked; on the axis also as a real problem."""
         found = self._newton(z, start)
-        flat = (z.imag == 0.0) | (z.imag == self.chart.top)
-        todo = np.nonzero(~found.ok & flat)[0]
+        rise = np.min((found.u.imag - z.imag) / (1.0 + abs(found.u)), axis=0)
+        near = ~found.ok | ((rise < _REAL) & (rise != 0.0))
+        todo = np.nonzero(near & self._on_edge(z))[0]
         if todo.size:
             u = np.where(np.isfinite(found.u[:, todo]), found.u[:, todo], start[:, todo])
             again = self._newton(z[todo], self._flattened(u))
@@ -273,11 +295,31 @@ class Subordination:
         f, d = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
         inverse = 1.0 / d
         det = 1.0 - self.total + np.sum(n * inverse, axis=0)
-        goal = (z + np.sum(n * (f * inverse - u), axis=0)) / det
-        gap = goal - f
+        # All relative to the law that feels u least: next to an atom at 0, f is constant to the
+        # last digit while u falls, and u follows from the sum alone.
+        point = np.arange(z.size)
+        least = np.argmin(np.where(np.isnan(d), np.inf, abs(d)), axis=0)
+        base = f[least, point]
+        lack = z - np.sum(n * u, axis=0) + (self.total - 1.0) * base
+        apart = (f - base) * inverse
+        apart[least, point] = 0.0
+        goal = base + (lack + np.sum(n * apart, axis=0)) / det
+        # a real problem stays one: rounding must not lift it off the edge of the strip
+        flat = np.all(self._on_edge(u) & (f.imag == base.imag), axis=0) & self._on_edge(base)
+        turn = np.sum(n * u.imag, axis=0) - (self.total - 1.0) * base.imag - z.imag
+        flat &= abs(turn) < _TURN
+        goal.imag = np.where(flat, base.imag, goal.imag)
+        move = (goal - f) * inverse
+        move[least, point] = 0.0
+        rest = lack + (self.total - 1.0) * (goal - base) - np.sum(n * move, axis=0)
+        move[least, point] = rest / n[least, 0]
+        move.imag = np.where(flat, 0.0, move.imag)
         scale = abs(z) + np.sum(n * abs(u), axis=0) + (self.total - 1.0) * abs(goal)
-        residual = abs(det) * np.max(abs(gap), axis=0) / scale
-        return goal, 1.0 / det, gap * inverse, residual
+        residual = (abs(lack) + np.sum(n * abs(apart), axis=0)) / scale
+        return goal, 1.0 / det, move, residual
+
+    def _on_edge(self, u: Complex) -> Booleans:
+        return np.asarray((u.imag == 0.0) | (u.imag == self.chart.top))
 
     def _moved(self, z: Complex, u: Complex, move: Complex) -> Complex:
         """One step, shortened so that it stays in the strip and near."""
@@ -299,8 +341,7 @@ class Subordination:
             ~axis & np.all(rise >= -tiny, axis=0) & (s.f.imag >= z.imag * (1.0 - 1e-12) - 1e-300)
         )
         det = 1.0 / s.slope
-        flat = np.all((s.u.imag == 0.0) | (s.u.imag == self.chart.top), axis=0)
-        flat &= (s.f.imag == 0.0) | (s.f.imag == self.chart.top)
+        flat = np.all(self._on_edge(s.u), axis=0) & self._on_edge(s.f)
         sign = np.where(axis & (s.f.imag == self.chart.top), -1.0, 1.0)
         outside = axis & flat & (sign * det.real > 0.0)
         edge = abs(det) <= _EDGE
