@@ -78,6 +78,7 @@ NAMES: dict[str, Named] = {
         factories.free_poisson, "free_poisson(2, jump=1)", "free Poisson of this rate"
     ),
     "arcsine": Named(factories.arcsine, "arcsine(2)", "arcsine law on (-2, 2)"),
+    "uniform": Named(factories.uniform, "uniform(0, 1)", "uniform law"),
     "bernoulli": Named(
         factories.bernoulli, "bernoulli(0.3, low=0, high=1)", "two values, high with mass 0.3"
     ),
