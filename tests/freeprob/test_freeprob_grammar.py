@@ -97,7 +97,7 @@ def test_a_file_is_read_by_the_caller(tmp_path):
         ("mp(0.5)/mp(0.5)", "divided by a number only"),
         ("mp(0.5)/0", "divides by 0"),
         ("mp(0.5)^mp(0.5)", "exponent must be a number"),
-        ("mp(0.5)^(-1)", "power"),
+        ("mp(0.5)^(-1)", "t must be above 0"),
         ("0^(-1)*mp(1)", "no finite number"),
         ("(-8)^0.5*mp(1)", "no finite number"),
         ("1e999*mp(1)", "beyond the range"),
@@ -134,9 +134,9 @@ def test_the_example_of_every_name_is_a_measure(name):
 
 def test_random_text_ends_in_a_measure_or_a_sentence():
     rng = np.random.default_rng(5)
-    words = ["mp(0.5)", "coin", "semicircle", "(", ")", "+", "-", "*", "/", "^", "**", "2", ".5", ",",
-             "=", "pi", "point(1)", "x", "'", "e", " "]  # fmt: skip
-    for _ in range(3000):
+    words = ["mp(0.5)", "coin", "semicircle", "point(1)", "pi", "x", "e", "2", ".5"]
+    words += [*"()+-*/^,='", "**"]
+    for _ in range(1000):
         text = "".join(rng.choice(words, size=int(rng.integers(1, 9))))
         try:
             assert isinstance(parse(text), fp.Measure)

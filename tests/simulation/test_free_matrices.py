@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_matrix():
 def test_what_no_matrix_has_is_refused():
     with pytest.raises(SpecError, match="free multiplicative power"):
         sample_free(fp.marchenko_pastur(1.0).free_multiplicative_power(1.5), size=20)
-    with pytest.raises(CostError, match="a size of"):
+    with pytest.raises(CostError, match="A size of"):
         sample_free(COIN + COIN, size=100_000)
     with pytest.raises(SpecError, match="rotated parts"):
         sample_free(COIN.free_power(1e6), size=2)

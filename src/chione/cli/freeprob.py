@@ -179,15 +179,25 @@ def _laws_of_networks() -> dict[str, Named]:
     """Names that stand for laws of networks, beside those of free probability."""
     from chione.freeprob import as_measure
     from chione.freeprob.grammar import Named
-    from chione.theory import derivative_law, jacobian_spectrum
+    from chione.theory.spectra import derivative_law, jacobian_spectrum
 
     def slope(phi: str, q: float) -> Measure:
         return as_measure(derivative_law(phi, q))
 
-    def jacobian(phi: str, depth: float, **options: float) -> Measure:
+    def jacobian(
+        phi: str,
+        depth: float,
+        sigma_w: float | None = None,
+        sigma_b: float | None = None,
+        q_star: float | None = None,
+    ) -> Measure:
         if depth != int(depth):
             raise ValueError(f"depth must be a whole number, but it is {depth:g}.")
-        return as_measure(jacobian_spectrum(phi, depth=int(depth), **options))
+        return as_measure(
+            jacobian_spectrum(
+                phi, depth=int(depth), sigma_w=sigma_w, sigma_b=sigma_b, q_star=q_star
+            )
+        )
 
     return {
         "slope": Named(

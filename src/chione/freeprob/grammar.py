@@ -20,7 +20,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from chione.base import SpecError
 from chione.freeprob import factories
@@ -167,7 +167,7 @@ def _tokens(text: str) -> list[_Token]:
     return [*found, _Token("end", "", len(text))]
 
 
-def _refuse(text: str, at: int, why: str) -> None:
+def _refuse(text: str, at: int, why: str) -> NoReturn:
     near = text[max(0, at - 12) : at + 12].strip()
     place = f"at character {at + 1}, near {near!r}" if at < len(text) else "at the end"
     raise SpecError(
@@ -201,8 +201,8 @@ class _Reader:
             return token.text
         return None
 
-    def refuse(self, why: str, token: _Token | None = None) -> Any:
-        return _refuse(self.text, (token or self.next).at, why)
+    def refuse(self, why: str, token: _Token | None = None) -> NoReturn:
+        _refuse(self.text, (token or self.next).at, why)
 
     def expect(self, sign: str, why: str) -> None:
         if self.take(sign) is None:
@@ -239,7 +239,6 @@ class _Reader:
                 self.refuse("a measure can be divided by a number only", token)
             if right == 0.0:
                 self.refuse("it divides by 0", token)
-            assert isinstance(right, float)
             value = value / right if isinstance(value, float) else value * (1.0 / right)
         return value
 
@@ -263,7 +262,6 @@ class _Reader:
         self.depth -= 1
         if isinstance(exponent, Measure):
             self.refuse("an exponent must be a number", token)
-        assert isinstance(exponent, float)
         if isinstance(base, float):
             return self.number(base, exponent, token)
         free = base.free_power if sign == "^" else base.free_multiplicative_power
@@ -282,10 +280,10 @@ class _Reader:
         token = self.next
         self.place += 1
         if token.kind == "number":
-            value = float(token.text)
-            if not math.isfinite(value):
+            number = float(token.text)
+            if not math.isfinite(number):
                 self.refuse(f"{token.text} is beyond the range of numbers", token)
-            return value
+            return number
         if token.kind in ("file", "text"):
             return self.file(token)
         if token.kind == "name":
@@ -296,13 +294,12 @@ class _Reader:
             return value
         self.place -= 1
         what = "it breaks off" if token.kind == "end" else f"{token.text!r} is no measure"
-        return self.refuse(what, token)  # type: ignore[no-any-return]
+        self.refuse(what, token)
 
     def file(self, token: _Token) -> Measure:
         path = token.text.strip("'\"")
         if self.read is None:
             self.refuse(f"{path!r} is a file, and files are not read here", token)
-        assert self.read is not None
         return self.read(path)
 
     def named(self, token: _Token) -> Value:

@@ -118,7 +118,7 @@ def rotations(law: AbstractMeasure) -> float:
 @rotations.register
 def _(law: FreeSum) -> float:
     # a power between 1 and 2 is the corner of a matrix of up to twice the size
-    own = sum(np.floor(t) + 8.0 * (t % 1.0 > 0.0) for t in law.times)
+    own = float(sum(np.floor(t) + 8.0 * (t % 1.0 > 0.0) for t in law.times))
     return own + sum(rotations(part) * t for part, t in _pairs(law))
 
 
