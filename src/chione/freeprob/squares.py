@@ -19,6 +19,7 @@ from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves
 from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
+from chione.freeprob.spread import relative_spread
 from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
@@ -60,6 +61,8 @@ class GaussianSquare(AbstractMeasure):
         The function, and its derivative where that is known.
     far : tuple of tuples of float
         Stretches beyond the stored range, with their break points, that hold less than 1e-20.
+    breakpoints : tuple of float
+        Places where v may break.
     waves : tuple of Wave
         Branches between turning points that have closed transforms.
     rest : Pieces or None
@@ -78,6 +81,7 @@ class GaussianSquare(AbstractMeasure):
     weight: Array = field(repr=False)
     finder: Finder | None = field(repr=False)
     far: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    breakpoints: tuple[float, ...] = field(default=(), repr=False)
     waves: tuple[Wave, ...] = field(default=(), repr=False)
     rest: Pieces | None = field(default=None, repr=False)
 
@@ -108,6 +112,16 @@ class GaussianSquare(AbstractMeasure):
 
     def moments(self, n: int) -> Array:
         return np.array([float(np.sum(self.weight * self.t**k)) for k in range(1, n + 1)])
+
+    @cached_property
+    def spread(self) -> float:
+        r"""Relative variance :math:`E t^2 / (E t)^2 - 1`, however small."""
+        if self.slope is not None:
+            found = relative_spread(self.v, self.slope, self.q, self.breakpoints)
+            if found is not None:
+                return found
+        u = self.t / np.sum(self.weight * self.t) - 1.0
+        return self.mean_of(u * u)
 
     def mean_of(self, g: Array) -> float:
         """Mean of a function given by its values at the nodes."""
@@ -205,7 +219,7 @@ class GaussianSquare(AbstractMeasure):
         atoms = (self.place, self.mass)
         functions = (self.v, self.slope)
         law = assemble(functions, self.q, atoms, pieces, self.factor, self.limits)
-        return replace(law, far=self.far)
+        return replace(law, far=self.far, breakpoints=self.breakpoints)
 
     # -------------------------------------------------------------------------------- inside
 
@@ -366,7 +380,7 @@ def assemble(
     t, weight = (np.concatenate([x[i] for x in nodes]) for i in (0, 1))
     finder = None if rest is None else make_finder(rest)
     return GaussianSquare(
-        q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), waves, rest
+        q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), (), waves, rest
     )
 
 
