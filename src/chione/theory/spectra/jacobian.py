@@ -54,8 +54,9 @@ def jacobian_spectrum(
     weights : {"gaussian", "orthogonal"}
         Law of the weights.
     widths : sequence of float, optional
-        Relative widths of the input and of the L layers (L + 1 numbers), Gaussian weights only.
-        The law is that of :math:`J J^T`, as large as the last layer.
+        Relative widths of the input and of the L layers (L + 1 numbers). The law is that of
+        :math:`J J^T`, as large as the last layer. Orthogonal weights between different widths are
+        isometries or co-isometries with :math:`E W_{ij}^2 = \sigma_w^2 / N_{l-1}`.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def jacobian_spectrum(
         else "orthogonal"
     )
     sw, sb, q = _parameters(phi, sigma_w, sigma_b, q_star)
-    ratios = _ratios(widths, L, ensemble)
+    ratios = _ratios(widths, L)
     return JacobianSpectrum(phi, sw, sb, q, L, ensemble, ratios)
 
 
@@ -145,9 +146,7 @@ def _fixed_point(phi: AbstractActivation, sigma_w: float, sigma_b: float) -> flo
     return q
 
 
-def _ratios(
-    widths: Sequence[float] | None, depth: int, weights: Ensemble
-) -> tuple[float, ...] | None:
+def _ratios(widths: Sequence[float] | None, depth: int) -> tuple[float, ...] | None:
     if widths is None:
         return None
     w = checks.real_array("widths", widths)
@@ -160,9 +159,4 @@ def _ratios(
         raise ValueError(f"widths must be above 0, but they hold {w.min():g}.")
     if np.all(w == w[0]):
         return None
-    if weights != "gaussian":
-        raise ValueError(
-            "different widths are supported for Gaussian weights only; use weights='gaussian' or "
-            "equal widths."
-        )
     return tuple(float(x / w[-1]) for x in w)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
 
-from chione.base import Array
+from chione.base import EPS, Array
 from chione.theory.spectra.jacobian_equation import MasterEquation
 
 _SCAN = 241  # points of a gap at which the sign of dlog z / dlog w is looked at
-_CLOSE = 1e-15  # how near, relative, to an end of a gap the scan begins
+_CLOSE = 2e-14  # how near, relative, to an end of a gap the scan begins: nearer, sums are noise
+_TOUCH = 1e-12  # distance in log w of bands that are one, cut by rounding
 _LOWEST = -225.0  # of log |w|: below 1e-98 the cubes in the sums leave the range of float64
 _TINY = 1e-15  # mass below which a soft tail is not followed
 
@@ -70,7 +71,34 @@ def bands(eq: MasterEquation) -> tuple[Band, ...]:
     merged = _merge(spans)
     for place, _ in product_atoms(eq):  # an atom inside a band touches it: no root at its radius
         merged = _split(merged, float(np.exp(place / eq.depth - eq.log_gain)))
-    return tuple(_band(eq, *m) for m in merged)
+    return _ordered([_band(eq, *m) for m in merged])
+
+
+def _ordered(found: list[Band]) -> tuple[Band, ...]:
+    """Bands from below, disjoint in log lambda up to common ends.
+
+    Log z rises between two bands, so what overlaps does so by rounding: bands that touch in w
+    become one, of others the common end is the middle.
+    """
+    out: list[Band] = []
+    for band in found:
+        low, high = band.log_lambda
+        if out and low < out[-1].log_lambda[1]:
+            last = out[-1]
+            if band.log_r[0] - last.log_r[1] <= _TOUCH * max(1.0, abs(band.log_r[0])):
+                out[-1] = _joined(last, band)
+                continue
+            low = min(0.5 * (low + last.log_lambda[1]), high)
+            out[-1] = replace(last, log_lambda=(min(last.log_lambda[0], low), low))
+        least = low + 4.0 * EPS * max(1.0, abs(low)) if np.isfinite(low) else high
+        out.append(replace(band, log_lambda=(low, max(high, least))))
+    return tuple(out)
+
+
+def _joined(a: Band, b: Band) -> Band:
+    ends = (a.log_lambda[0], max(a.log_lambda[1], b.log_lambda[1]))
+    log_r, reach = (a.log_r[0], b.log_r[1]), (a.reach[0], b.reach[1])
+    return Band(log_r, (a.hard[0], b.hard[1]), ends, reach)
 
 
 def _exists(eq: MasterEquation, r: Array) -> Array:

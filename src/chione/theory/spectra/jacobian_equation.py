@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array
-from chione.freeprob.measures import Booleans, Complex
+from chione.base import EPS, Array
+from chione.freeprob.measures import Booleans, Complex, Integers
 from chione.freeprob.squares import GaussianSquare
 
 _ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection would need fifty
@@ -34,6 +34,13 @@ class Point:
     p: Complex
     m: Complex
     p_slope: Complex
+
+    def moved(self, d: Complex) -> Point:
+        """The values at log w + d, to first order."""
+        dp = self.p_slope * d
+        return Point(
+            self.log_z + self.slope * d, self.slope, self.p + dp, self.m + dp, self.p_slope
+        )
 
 
 @dataclass(frozen=True)
@@ -78,11 +85,20 @@ class MasterEquation:
 
     def angle(self, log_r: Array, start: Array | None = None) -> Array:
         """The angle in (0, pi) with Im log z = 0 at each radius |w|; NaN where there is none."""
+        return np.asarray(self.on_curve(log_r, start)[0].imag)
+
+    def on_curve(self, log_r: Array, start: Array | None = None) -> tuple[Complex, Point]:
+        """Roots at the radii |w|, angle NaN where there is none, and the values there.
+
+        Quadratic convergence: the values of the last step but one, moved by a step below 1e-8 of
+        the distance to the axis, are right to rounding.
+        """
         log_r = np.asarray(log_r, dtype=np.float64)
         low, high = np.zeros(log_r.size), np.full(log_r.size, np.pi)
         theta = np.full(log_r.size, 0.9) if start is None else np.array(start)
         active = np.arange(log_r.size)
         done = np.zeros(log_r.size, dtype=bool)
+        last, moved = _points(log_r.size), np.zeros(log_r.size)
         for k in range(_ANGLE_STEPS):
             y = self.at(log_r[active] + 1j * theta[active])
             g, dg = y.log_z.imag, y.slope.real
@@ -97,19 +113,21 @@ class MasterEquation:
             # Arithmetic bisection first, geometric once the bracket spans orders of magnitude.
             middle = np.where(lo > 0.0, np.sqrt(np.maximum(lo, 1e-300) * hi), hi * 0.125)
             new = np.where(inside, new, np.where(hi > 8.0 * lo, middle, 0.5 * (lo + hi)))
-            # Quadratic convergence: a step of 1e-8 leaves an error of rounding.
             small = abs(newton - t) <= _STEP * np.minimum(t, np.pi - t)
             new = np.where(small, newton, new)
             ended = small & (dg > 0.0)
             if k >= _PATIENCE:  # in tails below rounding the sign of g is noise
-                ended |= abs(g) <= _NOISE * self.depth
-            theta[active] = new
+                noise = (abs(g) <= _NOISE * self.depth) & ~ended
+                new = np.where(noise, np.where(abs(newton - t) <= 1e-3 * t, newton, t), new)
+                ended |= noise
+            theta[active], moved[active] = new, new - t
+            store(last, active, y)
             done[active[ended]] = True
             active = active[~(ended | (new < 1e-200))]
             if active.size == 0:
                 break
         theta[~done & (theta < 1e-100)] = np.nan
-        return theta
+        return log_r + 1j * theta, last.moved(np.where(done, 1j * moved, 0.0))
 
     def above(self, log_w: Complex, m: Complex | None = None) -> Array:
         r"""Mass above z(w): 1 - cdf = Im U / pi, from dU = P dlog z.
@@ -129,11 +147,16 @@ class MasterEquation:
         u = self.depth * self.law.mean_log(w) + (self.depth - 1) * lower_log(m)
         return np.asarray(u + self.depth * m if self.gaussian else u)
 
-    def solve(self, log_z: Array, log_w: Complex) -> tuple[Complex, Booleans]:
-        """Newton in log w for given real log z; returns log w and whether it converged."""
+    def noise(self, log_w: Complex) -> Array:
+        """Rounding of log z."""
+        return np.asarray(8.0 * EPS * self.depth * (1.0 + abs(log_w) + abs(self.log_gain)))
+
+    def solve(self, log_z: Array, log_w: Complex) -> tuple[Complex, Point, Booleans]:
+        """Newton in log w for given real log z: log w, the values there, whether it converged."""
         log_w = np.array(log_w, dtype=complex)
         good = np.zeros(log_w.size, dtype=bool)
         active = np.arange(log_w.size)
+        last, moved = _points(log_w.size), np.zeros(log_w.size, dtype=complex)
         for _ in range(30):
             y = self.at(log_w[active])
             with np.errstate(all="ignore"):
@@ -146,12 +169,60 @@ class MasterEquation:
             hold = np.minimum(hold, 0.5 / np.maximum(size, 1e-300))
             log_w[active] = log_w[active] - step * hold
             bad = ~np.isfinite(step) | (log_w[active].imag > np.pi)
-            ended = (size <= 1e-13 * np.minimum(1.0, im)) & (hold == 1.0)
+            # No further than the rounding of log z, which can be wider than the half plane.
+            with np.errstate(divide="ignore"):
+                noise = self.noise(log_w[active]) / abs(y.slope)
+            small = np.maximum(_STEP * np.minimum(1.0, im), noise)
+            ended = (size <= small) & (hold == 1.0)
+            store(last, active, y)
+            moved[active] = np.where(ended, -step, 0.0)
             good[active[ended & ~bad]] = True
             active = active[~(ended | bad)]
             if active.size == 0:
                 break
-        return log_w, good
+        return log_w, last.moved(moved), good
+
+
+def by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Complex, Booleans]:
+    r"""Roots at log lambda = x between two values of log |w|: sure, and slower than `solve`.
+
+    Newton in the radius inside its bracket, with the angle solved at each one. Along the curve
+
+    .. math:: \frac{d \log \lambda}{d \log |w|} = \frac{|S|^2}{\mathrm{Re}\, S},
+        \qquad S = \frac{d \log z}{d \log w}
+    """
+    low, high, r = low.copy(), high.copy(), 0.5 * (low + high)
+    log_w = r + 0.5j
+    active = np.arange(x.size)
+    for _ in range(_ANGLE_STEPS):
+        root, y = eq.on_curve(r[active])
+        log_w[active] = root
+        real = eq.at(r[active] + 0j).log_z.real  # without a root the axis says on which side
+        with np.errstate(all="ignore"):
+            miss = np.where(np.isfinite(root.imag), y.log_z.real, real) - x[active]
+            newton = r[active] - miss * y.slope.real / abs(y.slope) ** 2
+        low[active] = np.where(miss < 0.0, r[active], low[active])
+        high[active] = np.where(miss < 0.0, high[active], r[active])
+        inside = (newton > low[active]) & (newton < high[active])
+        new = np.where(inside, newton, 0.5 * (low[active] + high[active]))
+        step = abs(new - r[active])
+        tiny = 2.0 * EPS * np.maximum(1.0, abs(new))
+        r[active] = new
+        active = active[(step > tiny) & (high[active] - low[active] > tiny)]
+        if active.size == 0:
+            break
+    good = np.isfinite(log_w.imag)
+    return np.where(good, log_w, log_w.real + 1e-12j), good
+
+
+def _points(n: int) -> Point:
+    return Point(*(np.zeros(n, dtype=complex) for _ in range(5)))
+
+
+def store(into: Point, at: Integers, y: Point) -> None:
+    """Write the values of some points among others."""
+    for name, value in vars(y).items():
+        getattr(into, name)[at] = value
 
 
 def lower_log(m: Complex) -> Complex:

@@ -9,18 +9,22 @@ import numpy as np
 
 from chione.activations.protocol import AbstractActivation
 from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.freeprob.measure import Measure
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.spectra.jacobian_equation import MasterEquation
 from chione.theory.spectra.jacobian_law import derivative_law
+from chione.theory.spectra.jacobian_measure import JacobianLaw, density_at_zero
 from chione.theory.spectra.jacobian_one_layer import OneOrthogonalLayer
 from chione.theory.spectra.jacobian_outlier import Outlier, outliers
+from chione.theory.spectra.jacobian_quantiles import draw, log_quantiles
 from chione.theory.spectra.jacobian_solvers import AbstractSolver, WFormSolver
 from chione.theory.spectra.jacobian_widths import WidthsSolver
 
 Ensemble = Literal["gaussian", "orthogonal"]
+_ATOMS_ALONE = (
+    "All singular values are equal (or zero): the law consists of atoms, without density."
+)
 _MAX_LOG = 709.0  # beyond this exp overflows
-_QUANTILE_STEPS = 60
-_LOST_MASS = 1e-6  # miss in the distribution function at which a quantile counts as not found
 
 
 @result
@@ -54,6 +58,19 @@ class SpectrumCurve(AbstractResult):
     cdf: Array
     density_error: Array
     cdf_error: Array
+
+    @property
+    def status(self) -> Status:
+        """UNDEFINED where there is no point because the law is made of atoms alone, else OK."""
+        return Status.OK if self.log_lambda.size else Status.UNDEFINED
+
+    @property
+    def sentence(self) -> str:
+        """What the curve holds, for a reader."""
+        if not self.log_lambda.size:
+            return f"No curve: {_ATOMS_ALONE[0].lower()}{_ATOMS_ALONE[1:]}"
+        mass = float(self.cdf[-1] - self.cdf[0])
+        return f"{self.log_lambda.size} points over {mass:.6g} of the mass."
 
     @property
     def eigenvalue(self) -> Array:
@@ -120,11 +137,12 @@ class JacobianSpectrum(AbstractResult):
         """The master equation, in the form that fits weights and widths."""
         gain = 2.0 * float(np.log(self.sigma_w))
         slack = 2.0 * self.activation.derivative_error
-        if self.widths is not None:
-            return WidthsSolver(self.law, gain, self.widths, slack)
-        if self.depth == 1 and self.weights == "orthogonal":
-            return OneOrthogonalLayer(self.law, gain, slack)
         gaussian = self.weights == "gaussian"
+        narrowing = self.widths is None or self.widths[0] >= self.widths[1]  # W W^T is sigma_w^2
+        if self.depth == 1 and not gaussian and narrowing:
+            return OneOrthogonalLayer(self.law, gain, slack)
+        if self.widths is not None:
+            return WidthsSolver(self.law, gain, self.widths, slack, gaussian)
         return WFormSolver(MasterEquation(self.law, gain, self.depth, gaussian, slack))
 
     # ------------------------------------------------------------------------- whole numbers
@@ -212,7 +230,7 @@ class JacobianSpectrum(AbstractResult):
     def sentence(self) -> str:
         """What the law looks like, for a reader."""
         if not self.solver.support:
-            return "All singular values are equal (or zero): the law consists of atoms."
+            return _ATOMS_ALONE
         low = "0" if np.isinf(self.solver.support[0][0]) else f"{self.edges[0]:.6g}"
         text = f"Squared singular values fill ({low}, {self.support[-1][1]:.6g})"
         masses = ", ".join(f"{m:.4g} at {a:.6g}" for a, m in self.atoms)
@@ -228,26 +246,30 @@ class JacobianSpectrum(AbstractResult):
     # ------------------------------------------------------------------------------ functions
 
     def density(self, eigenvalue: Any) -> Estimate:
-        r"""Density :math:`\rho(\lambda)` of the continuous part; 0 off the support."""
+        r"""Density :math:`\rho(\lambda)` of the continuous part; 0 off the support.
+
+        At 0 the limit from above; infinite, with the status DIVERGENT, where there is none. A law
+        of atoms alone has no density: 0 with the status UNDEFINED.
+        """
         x = checks.real_array("eigenvalue", eigenvalue)
         safe, v = self._values(x)
         with np.errstate(over="ignore"):
             value = np.where(x.ravel() > 0.0, v[0] / safe, 0.0)
             error = np.where(x.ravel() > 0.0, v[2] / safe, 0.0)
-        return _estimate(value.reshape(x.shape), error.reshape(x.shape))
+        return self._density(x, value, error, 1.0)
 
     def density_of_log(self, log_lambda: Any) -> Estimate:
         r"""Density with respect to log lambda, :math:`\lambda \rho(\lambda)`, at any size."""
         x = checks.real_array("log_lambda", log_lambda)
         v = self.solver.values(x.ravel())
-        return _estimate(v.density.reshape(x.shape), v.density_error.reshape(x.shape))
+        return self._density(x, v.density, v.density_error, None)
 
     def singular_value_density(self, s: Any) -> Estimate:
-        r"""Density of the singular values, :math:`2 s \rho(s^2)`."""
+        r"""Density of the singular values, :math:`2 s \rho(s^2)`; at 0 as in `density`."""
         s = checks.real_array("s", s)
         safe, v = self._values(np.where(s > 0.0, s * s, 0.0))
         scale = np.where(s.ravel() > 0.0, 2.0 / np.sqrt(safe), 0.0)
-        return _estimate((v[0] * scale).reshape(s.shape), (v[2] * scale).reshape(s.shape))
+        return self._density(s, v[0] * scale, v[2] * scale, 0.5)
 
     def cdf(self, eigenvalue: Any) -> Estimate:
         r"""Mass at or below lambda, atoms included."""
@@ -259,17 +281,62 @@ class JacobianSpectrum(AbstractResult):
         error = np.where(flat > 0.0, v[3], 0.0)
         return _estimate(value.reshape(x.shape), error.reshape(x.shape))
 
+    def cdf_of_log(self, log_lambda: Any) -> Estimate:
+        """Mass at or below log lambda, atoms included, at any size; -inf stands for 0."""
+        x = np.asarray(log_lambda, dtype=np.float64)
+        if np.isnan(x).any():
+            raise ValueError("log_lambda must hold numbers, but it holds NaN; -inf stands for 0.")
+        inner = np.isfinite(x.ravel())
+        v = self.solver.values(np.where(inner, x.ravel(), 0.0))
+        ends = np.where(x.ravel() > 0.0, 1.0, 1.0 - self.rank_fraction)
+        value, error = np.where(inner, v.cdf, ends), np.where(inner, v.cdf_error, 8.0 * EPS)
+        return _estimate(value.reshape(x.shape), error.reshape(x.shape))
+
+    def stieltjes(self, z: Any) -> Estimate:
+        r"""Stieltjes transform :math:`G(z) = E\, 1/(z - \lambda)` at complex z.
+
+        On the real axis the limit from above; below it the conjugate of the value above. At 0 it
+        is infinite (status DIVERGENT) where the law reaches 0.
+        """
+        z = np.asarray(z, dtype=complex)
+        if not np.all(np.isfinite(z)):
+            raise ValueError(f"z must be finite, but it holds {z[~np.isfinite(z)].ravel()[0]}.")
+        law = JacobianLaw(self.solver)
+        safe = np.where(z == 0.0, -1.0, z)
+        value, error = law.stieltjes(safe), law.stieltjes_error(safe)
+        if not np.any(z == 0.0):
+            return _estimate(value, error)
+        limit, limit_error = law.at_zero
+        value, error = np.where(z == 0.0, limit, value), np.where(z == 0.0, limit_error, error)
+        return _estimate(value, error, np.isinf(value))
+
+    def to_measure(self) -> Measure:
+        """The law as a :class:`chione.freeprob.Measure`: sums, products, all transforms."""
+        return Measure(JacobianLaw(self.solver), self._name)
+
+    def sample(self, n: int, *, seed: Any = None) -> Array:
+        """`n` independent squared singular values, shape (n,), atoms included.
+
+        0 or inf where one leaves the range of float64; see `sample_log`.
+        """
+        return _exp(self.sample_log(n, seed=seed))
+
+    def sample_log(self, n: int, *, seed: Any = None) -> Array:
+        """Logarithms of `n` independent squared singular values; -inf for the atom at 0.
+
+        Quantiles of uniform numbers, interpolated on a fine curve.
+        """
+        n = checks.integer("n", n, minimum=0)
+        return draw(self.solver, np.random.default_rng(seed).random(n))
+
     def log_quantile(self, p: Any) -> Estimate:
         """Log lambda below which a share p of the law lies; -inf inside the atom at zero."""
         p = checks.real_array("p", p)
         if np.any((p < 0.0) | (p > 1.0)):
-            raise ValueError(f"p must lie in [0, 1], but it holds {p.ravel()[0]!r}.")
-        flat = p.ravel()
-        value = np.array([self._atom_quantile(x) for x in flat])
-        todo = np.nonzero(np.isnan(value))[0]
-        error = np.zeros(flat.size)
-        if todo.size:
-            value[todo], error[todo] = self._invert(flat[todo])
+            raise ValueError(
+                f"p must lie in [0, 1], but it holds {float(p[(p < 0.0) | (p > 1.0)][0])!r}."
+            )
+        value, error = log_quantiles(self.solver, p.ravel())
         return _estimate(value.reshape(p.shape), error.reshape(p.shape))
 
     def quantile(self, p: Any) -> Estimate:
@@ -294,50 +361,37 @@ class JacobianSpectrum(AbstractResult):
         v = self.solver.values(np.log(safe))
         return safe, (v.density, v.cdf, v.density_error, v.cdf_error)
 
-    def _atom_quantile(self, p: float) -> float:
-        """The atom in whose jump p falls, or NaN."""
-        for place, mass in self.solver.atoms:
-            upper = mass if np.isinf(place) else float(self.solver.values(np.array([place])).cdf[0])
-            if upper - mass < p <= upper or (p == 0.0 and np.isinf(place)):
-                return place
-        if p == 0.0:
-            return min(s[0] for s in self.solver.support)
-        return float("nan") if p < 1.0 else max(s[1] for s in self.solver.support)
+    @property
+    def _name(self) -> str:
+        weights = "" if self.weights == "gaussian" else ", orthogonal"
+        return f"jacobian({self.activation.name}, depth {self.depth}{weights})"
 
-    def _invert(self, p: Array) -> tuple[Array, Array]:
-        """Newton for cdf(x) = p in x = log lambda, inside a bracket from the curve."""
-        grid, v = self.solver.curve(200)
-        low_end, high_end = self.solver.support[0][0], self.solver.support[-1][1]
-        low = np.full(p.size, low_end if np.isfinite(low_end) else grid[0] - 600.0)
-        high = np.full(p.size, high_end if np.isfinite(high_end) else grid[-1] + 600.0)
-        x = np.interp(p, v.cdf, grid)
-        error = np.zeros(p.size)
-        active = np.arange(p.size)
-        for _ in range(_QUANTILE_STEPS):
-            y = self.solver.values(x[active])
-            miss = y.cdf - p[active]
-            low[active] = np.where(miss < 0.0, np.maximum(low[active], x[active]), low[active])
-            high[active] = np.where(miss < 0.0, high[active], np.minimum(high[active], x[active]))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                new = x[active] - miss / y.density
-                error[active] = y.cdf_error / y.density
-            inside = (new > low[active]) & (new < high[active])
-            new = np.where(inside, new, 0.5 * (low[active] + high[active]))
-            step = abs(new - x[active])
-            x[active] = new
-            active = active[(step > 4.0 * EPS * np.maximum(1.0, abs(new)))]
-            if active.size == 0 or bool(np.all(step <= error[active].max(initial=0.0) * 1e-3)):
-                break
-        # Beyond the range that the sums can follow there is no answer, rather than a wrong one.
-        x = np.where(abs(self.solver.values(x).cdf - p) <= _LOST_MASS, x, np.nan)
-        return x, np.nan_to_num(error, nan=0.0) + 8.0 * EPS * np.maximum(1.0, abs(x))
+    def _density(self, x: Array, value: Array, error: Array, power: float | None) -> Estimate:
+        """Values off 0, the limit of density_of_log / lambda^power at it, and what is undefined."""
+        value, error = value.reshape(x.shape), error.reshape(x.shape)
+        out = _estimate(value, error)
+        if not self.solver.support:
+            status = np.full(x.shape, int(Status.UNDEFINED))
+            return (
+                Estimate(value, error, status) if x.ndim else Estimate(0.0, 0.0, Status.UNDEFINED)
+            )
+        if power is None or not np.any(x == 0.0):
+            return out
+        limit, limit_error = density_at_zero(self.solver, power)
+        at = x == 0.0
+        value, error = np.where(at, limit, value), np.where(at, limit_error, error)
+        if power == 0.5:
+            value, error = np.where(at, 2.0 * value, value), np.where(at, 2.0 * error, error)
+        return _estimate(value, error, at & np.isinf(value))
 
 
-def _estimate(value: Any, error: Any) -> Estimate:
+def _estimate(value: Any, error: Any, infinite: Any = False) -> Estimate:
     value, error = np.asarray(value), np.asarray(error)
     status = np.where(np.isnan(value), int(Status.NOT_COMPUTED), int(Status.OK))
+    status = np.where(infinite, int(Status.DIVERGENT), status)
     if value.ndim == 0:
-        return Estimate(float(value), float(error), Status(int(status)))
+        number = complex(value) if np.iscomplexobj(value) else float(value)
+        return Estimate(number, float(error), Status(int(status)))
     return Estimate(value, error, status)
 
 

@@ -14,8 +14,15 @@ from chione.base import EPS, Array
 from chione.freeprob import series
 from chione.freeprob.measures import Booleans, Complex, Integers
 from chione.theory.spectra.jacobian_bands import Band, bands, product_atoms
-from chione.theory.spectra.jacobian_curve import Curve, curve_at, curve_errors, errors, trace
-from chione.theory.spectra.jacobian_equation import MasterEquation
+from chione.theory.spectra.jacobian_curve import (
+    Curve,
+    curve_at,
+    curve_errors,
+    errors,
+    levels,
+    trace,
+)
+from chione.theory.spectra.jacobian_equation import MasterEquation, Point, by_radius, store
 from chione.theory.spectra.jacobian_resolvent import HalfPlane, half_plane, off_bands
 
 _FAR = 690.0  # of log |w|: the range of float64
@@ -128,11 +135,14 @@ class WFormSolver(AbstractSolver):
         parts = (
             self.curves if same else tuple(trace(self.equation, b, per_band) for b in self.bands)
         )
-        found = [curve_errors(self.equation, self.check, c) for c in parts]
+        found = [
+            curve_errors(self.equation, self.check, c, b)
+            for c, b in zip(parts, self.bands, strict=True)
+        ]
         return np.concatenate([c.log_lambda for c in parts]), Values(
             np.concatenate([c.density for c in parts]),
             np.concatenate([c.cdf for c in parts]),
-            np.concatenate([c.density * e[0] for c, e in zip(parts, found, strict=True)]),
+            np.concatenate([e[0] for e in found]),
             np.concatenate([e[1] for e in found]),
         )
 
@@ -151,7 +161,7 @@ class WFormSolver(AbstractSolver):
         u = self.equation.mean_log(log_w, y.m)
         with np.errstate(all="ignore"):
             slope = y.p_slope / y.slope
-        error = errors(self.equation, self.check, log_w, y)[0]
+        error = errors(self.equation, self.check, log_w, y).p
         nan = complex(np.nan, np.nan)
         p, m, slope, u = (np.where(good, v, nan) for v in (y.p, y.m, slope, u))
         return Transform(p, m, slope, u, np.where(good, error, np.inf))
@@ -165,7 +175,7 @@ class WFormSolver(AbstractSolver):
             off = np.nonzero(~good & (x <= a))[0]
             log_w[off] = self._off(x[off], below, band.log_r[0])
             inside = np.nonzero(~good & (x > a) & (x < b))[0]
-            log_w[inside], good[inside] = self._roots(x[inside], curve, band)
+            log_w[inside], _, good[inside] = self._roots(x[inside], curve, band)
             good[off] = True
             below = band.log_r[1]
         off = np.nonzero(~good & (x >= (self.bands[-1].log_lambda[1] if self.bands else -np.inf)))[
@@ -203,53 +213,39 @@ class WFormSolver(AbstractSolver):
         return out
 
     def _fill(self, out: Values, at: Integers, x: Array, curve: Curve, band: Band) -> None:
-        log_w, good = self._roots(x, curve, band)
-        c = curve_at(self.equation, log_w)
-        relative, d_cdf = curve_errors(self.equation, self.check, c)
+        log_w, y, good = self._roots(x, curve, band)
+        c = curve_at(self.equation, log_w, y)
+        d_density, d_cdf = curve_errors(self.equation, self.check, c, band)
         out.density[at] = np.where(good, c.density, np.nan)
         out.cdf[at] = np.where(good, c.cdf, np.nan)
         # What is left of log z at a root that was not driven to rounding.
         miss = abs(c.log_lambda - x)
-        out.density_error[at] = c.density * relative + miss * c.density
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steep = abs((c.point.p_slope / c.point.slope).imag) / np.pi
+        out.density_error[at] = d_density + miss * np.maximum(c.density, steep)
         out.cdf_error[at] = d_cdf + miss * c.density
 
-    def _roots(self, x: Array, curve: Curve, band: Band) -> tuple[Complex, Booleans]:
-        j = np.clip(np.searchsorted(curve.log_lambda, x), 1, curve.log_lambda.size - 1)
-        x0, x1 = curve.log_lambda[j - 1], curve.log_lambda[j]
-        share = np.clip((x - x0) / (x1 - x0), 0.0, 1.0)
-        w0, w1 = curve.log_w[j - 1], curve.log_w[j]
-        angle = np.exp((1.0 - share) * np.log(w0.imag) + share * np.log(w1.imag))
-        start = (1.0 - share) * w0.real + share * w1.real + 1j * angle
-        log_w, good = self.equation.solve(x, start)
-        low = np.where(x < curve.log_lambda[0], band.log_r[0], w0.real)
-        high = np.where(x > curve.log_lambda[-1], band.log_r[1], w1.real)
-        low = np.where(x > curve.log_lambda[-1], w1.real, low)
-        high = np.where(x < curve.log_lambda[0], w0.real, high)
-        slack = 1e-9
+    def _roots(self, x: Array, curve: Curve, band: Band) -> tuple[Complex, Point, Booleans]:
+        """Newton from the curve, and where it leaves its bracket of radii, bisection of that."""
+        start, low, high = curve.start(x, band)
+        log_w, y, good = self.equation.solve(x, start)
+        slack = 1e-9 * np.minimum(1.0, log_w.imag) + self.equation.noise(log_w) / abs(y.slope)
         good &= (log_w.real >= low - slack) & (log_w.real <= high + slack) & (log_w.imag > 0.0)
         bad = np.nonzero(~good)[0]
         if bad.size:
             low = np.where(np.isfinite(low), low, np.minimum(curve.log_w[0].real, -220.0))
             high = np.where(np.isfinite(high), high, curve.log_w[-1].real + 600.0)
-            log_w[bad], good[bad] = _by_radius(self.equation, x[bad], low[bad], high[bad])
-        return log_w, good
+            log_w[bad], good[bad] = by_radius(self.equation, x[bad], low[bad], high[bad])
+            store(y, bad, self.equation.at(log_w[bad]))
+        return log_w, y, good
 
     def _band_mass(self, band: Band) -> float:
         """Mass of a band, from the distribution function in the middle and its two ends."""
         total = 1.0 - sum(m for _, m in self.atoms)
         if len(self.bands) == 1:
             return total
-        ends = []
-        for log_r, side in zip(band.log_r, (1.0, -1.0), strict=True):
-            if np.isinf(log_r):
-                ends.append(1.0 - self._atom_at_zero() if log_r < 0.0 else 0.0)
-            else:
-                just_in = np.array([log_r + side * 1e-13 + 1e-13j])
-                ends.append(float(self.equation.above(just_in)[0]))
-        return ends[0] - ends[1]
-
-    def _atom_at_zero(self) -> float:
-        return sum(m for place, m in self.atoms if np.isinf(place))
+        low, high = levels(self.equation, band)
+        return high - low
 
     def scaled_moments(self, n: int) -> tuple[Array, float]:
         e = self.equation
@@ -261,21 +257,3 @@ class WFormSolver(AbstractSolver):
             s = series.multiply(s, series.reciprocal(one_plus_x))
         moments = series.moments_from_s(series.power(s, float(e.depth)))
         return moments, e.depth * float(e.log_gain + np.log(mu[0]))
-
-
-def _by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Complex, Booleans]:
-    """Bisection in log |w|, with the angle solved at each: slow, and sure."""
-    theta = np.full(x.size, np.nan)
-    for _ in range(70):
-        mid = 0.5 * (low + high)
-        theta = eq.angle(mid)
-        y = eq.at(mid + 1j * np.nan_to_num(theta, nan=0.0))
-        # Without a root the radius lies off the band: then the real axis says on which side.
-        up = y.log_z.real < x
-        low, high = np.where(up, mid, low), np.where(up, high, mid)
-        if np.all(high - low <= 4e-16 * np.maximum(abs(mid), 1.0)):
-            break
-    mid = 0.5 * (low + high)
-    theta = eq.angle(mid)
-    good = np.isfinite(theta)
-    return mid + 1j * np.where(good, theta, 1e-12), good
