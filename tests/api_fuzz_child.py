@@ -110,7 +110,8 @@ KINDS = {
     **dict.fromkeys(("breakpoints_f", "breakpoints_g"), "breakpoints"),
     **dict.fromkeys(("x1", "x2", "inputs", "gram"), "x"),
     **dict.fromkeys(("scheme", "kind", "observe", "sampler", "dtype", "backend"), "method"),
-    **dict.fromkeys(("start", "field", "device"), "method"),
+    **dict.fromkeys(("start", "field", "device", "structure"), "method"),
+    **dict.fromkeys(("index",), "number"),
     **dict.fromkeys(("targets", "bracket"), "pair"),
     **dict.fromkeys(("steps", "seeds"), "count"),
     **dict.fromkeys(("optimizer", "engine", "data"), "method"),
@@ -133,6 +134,19 @@ SPECIAL: dict[tuple[str, str], list[Any]] = {
     ("simulate_spectrum", "engine"): [None, "here"],
     ("critical_energy", "ratio"): [0.3, 0.6],
     ("hessian_spectrum", "ratio"): [0.3, 0.6],
+    ("critical_amplitude", "ratio"): [0.3, 0.6],
+    ("energy_at_index", "index"): [0.3, [0.1, 0.4]],
+    **{
+        (name, "structure"): ["wigner", "relu", "linear", "product"]
+        for name in (
+            "critical_energy",
+            "critical_amplitude",
+            "hessian_spectrum",
+            "hessian_index",
+            "energy_at_index",
+            "index_onset",
+        )
+    },
     ("normalizing_parameter", "bracket"): [(0.1, 1.0)],
     ("sweep", "plan"): ["tanh", "relu", ["tanh", "gelu"], ("softsign",)],
     **{

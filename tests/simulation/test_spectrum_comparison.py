@@ -27,6 +27,8 @@ class Uniform:
 
     atoms: tuple = ((-np.inf, 0.3), (1.0, 0.1))
     depth: int = 2
+    q_star: float = 1.0
+    activation: object = activation("tanh")
     law: object = field(default_factory=lambda: type("Law", (), {"atoms": ()}))
 
     @property

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from chione.base import checks
+from chione.base import Array, checks
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.measure import Measure
 from chione.freeprob.naming import Rank
 from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.uniform import Uniform
 
 
 def empirical(eigenvalues: Any, weights: Any = None) -> Measure:
@@ -30,6 +32,105 @@ def empirical(eigenvalues: Any, weights: Any = None) -> Measure:
         go with them.
     """
     return Measure.empirical(eigenvalues, weights)
+
+
+def from_density(
+    f: Callable[[Array], Any], support: Any, atoms: Any = (), *, normalize: bool = False
+) -> Measure:
+    r"""The measure with density f on some intervals, and atoms.
+
+    .. math:: \mu(dx) = f(x)\,dx + \sum_j m_j \delta_{a_j}(dx)
+
+    Parameters
+    ----------
+    f : callable
+        Density, of one array; zero or above. At the ends of the intervals it may have roots, be
+        infinite as a power above -1, or have a logarithm; inside, jumps and kinks are found, at a
+        price.
+    support : pair of float, or list of pairs
+        Intervals, finite and disjoint.
+    atoms : list of pairs (place, mass)
+        Point masses besides.
+    normalize : bool
+        Whether to divide by the mass where it is not 1.
+
+    Returns
+    -------
+    Measure
+        With all transforms right up to the real axis: the density is cut into pieces on which it
+        is a power times a polynomial, and these are integrated in closed form.
+
+    Raises
+    ------
+    SpecError
+        If f is negative, not finite inside its intervals, or too rough, or the mass is not 1.
+
+    Notes
+    -----
+    Next to an end a, x is known to :math:`\epsilon |a|` only. Of an inverse square root at a place
+    other than 0 this leaves :math:`\sqrt{\epsilon}`, unless the power fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from chione.freeprob import from_density
+    >>> mu = from_density(lambda x: 1.5 * np.sqrt(x), (0.0, 1.0))
+    >>> round(float(mu.mean), 12)
+    0.6
+    """
+    return Measure.from_density(f, support, atoms, normalize=normalize)
+
+
+def from_moments(moments: Any, support: Any = None) -> Measure:
+    r"""A measure of which the moments :math:`m_1 .. m_n` are known, and no more.
+
+    Parameters
+    ----------
+    moments : array_like of float, shape (n,)
+        The mean first; n up to 60. They are taken as right to rounding.
+    support : pair of float, optional
+        Interval that is known to carry the measure.
+
+    Returns
+    -------
+    Measure
+        Moments, free and classical cumulants, and sums, products and powers by moments are exact
+        up to order n. Of G there is a disc outside of the support (or off the real axis, if that is
+        not given): its centre is the value, its radius the error. The distribution function is
+        between Chebyshev-Markov-Stieltjes bounds. Density, quantiles and samples are not
+        determined: NOT_COMPUTED, or a SpecError. Moments that only a few atoms can have give these
+        atoms.
+
+    Raises
+    ------
+    SpecError
+        If no measure, or none on that support, has these moments.
+
+    Notes
+    -----
+    Where a rounding of the moments changes the sign of a Hankel determinant, the bounds use the
+    moments below it alone.
+
+    Examples
+    --------
+    >>> from chione.freeprob import from_moments
+    >>> mu = from_moments([0, 1, 0, 2, 0, 5, 0, 14], support=(-2, 2))
+    >>> mu.free_cumulants(4).value.tolist()
+    [0.0, 1.0, 0.0, 0.0]
+    >>> abs(mu.stieltjes(3.0).value - (3 - 5**0.5) / 2) < mu.stieltjes(3.0).error < 1e-4
+    True
+    >>> mu.density(0.0).status
+    <Status.NOT_COMPUTED: 10>
+    """
+    return Measure.from_moments(moments, support)
+
+
+def uniform(low: float = 0.0, high: float = 1.0) -> Measure:
+    """Uniform law on [low, high], :class:`~chione.freeprob.Uniform`."""
+    low, high = checks.finite("low", low), checks.finite("high", high)
+    if not low < high:
+        raise ValueError(f"low must be below high, but they are {low!r} and {high!r}.")
+    return Measure(Uniform(low, high))
 
 
 def semicircle(variance: float = 1.0, center: float = 0.0) -> Measure:

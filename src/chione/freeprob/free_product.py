@@ -6,19 +6,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from chione.base import Array
 from chione.freeprob import series
+from chione.freeprob.arcs import Arcs, ProductLine
 from chione.freeprob.charts import ProductChart, upper_log
-from chione.freeprob.gaps import scanned_bands
+from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.subordination import Solved, Subordination
 from chione.freeprob.summands import (
     AbstractConvolution,
+    Choice,
     Factors,
+    angle_of,
     factors_of,
     grouped,
     hull,
@@ -95,22 +97,36 @@ class FreeProduct(AbstractConvolution):
 
     @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
-        laws, times = self.system.laws, self.system.times
-        found = [
-            (float(np.exp(self.log_constant) * np.prod([a**n for n, a in places])), mass)
-            for choice, mass in remaining_atoms(self.system)
-            if all(a > 0.0 for a, _ in choice)
-            for places in [list(zip(times, (a for a, _ in choice), strict=True))]
-        ]
-        zero = max((m for law in laws for a, m in law.atoms if a == 0.0), default=0.0)
-        if zero > _ATOM:
-            found.append((0.0, zero))
-        return tuple(sorted(found))
+        found = [(self._atom(choice), mass) for choice, mass in self._positive]
+        # the zero of one factor is that of the product, and zeros do not add up
+        zero = max((m for law in self.system.laws for a, m in law.atoms if a == 0.0), default=0.0)
+        return tuple(sorted(found + ([(0.0, zero)] if zero > _ATOM else [])))
+
+    @cached_property
+    def atom_angles(self) -> tuple[tuple[float, float], ...]:
+        return tuple((self._atom(c), angle_of(self.system, c)) for c, _ in self._positive)
+
+    @cached_property
+    def _positive(self) -> list[tuple[Choice, float]]:
+        found = remaining_atoms(self.system)
+        return [(c, m) for c, m in found if all(a > 0.0 for a, _ in c)]
+
+    def _atom(self, choice: Choice) -> float:
+        pairs = zip(self.system.times, choice, strict=True)
+        return float(np.exp(self.log_constant + sum(n * np.log(a) for n, (a, _) in pairs)))
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        """Where there is no mass, with the values of M at the ends."""
+        parts = tuple(Arcs(law, ProductLine()) for law in self.system.laws)
+        found = find_gaps(parts, self.system.times, ProductLine())
+        return [g.moved(0.0, float(np.exp(self.log_constant))) for g in found]
 
     @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:
-        tops = [hull(law)[1] ** n for law, n in zip(*self._factors, strict=True)]
-        return scanned_bands(self.density, 0.0, float(np.prod(tops)), self.atoms)
+        if not self.system.laws:
+            return ((self.atoms[0][0],) * 2,)
+        return tuple((max(a, 0.0), b) for a, b in bands(self.gaps, self.atoms))
 
     def moments(self, n: int) -> Array:
         s = np.zeros(n)
@@ -119,18 +135,7 @@ class FreeProduct(AbstractConvolution):
             s = series.multiply(s, series.power(law.s_coefficients(n), times))
         return series.moments_from_s(s)
 
-    def s_transform(self, x: Any) -> Complex:
-        x = np.asarray(x, dtype=complex)
-        pairs = zip(self.system.laws, self.system.times, strict=True)
-        logs = sum((n * np.log(law.s_transform(x)) for law, n in pairs), 0j * x)
-        return np.asarray(np.exp(logs - self.log_constant))
-
     # --------------------------------------------------------------------------------- inside
-
-    @property
-    def _factors(self) -> tuple[list[AbstractMeasure], list[float]]:
-        pairs = self.expand()
-        return [law for law, _ in pairs], [n for _, n in pairs]
 
     @cached_property
     def kept(self) -> dict[bytes, Solved]:
@@ -142,6 +147,7 @@ class FreeProduct(AbstractConvolution):
     def transforms(self, z: Complex, s: Solved) -> tuple[Complex, Complex]:
         w = _no_zero(z)
         p = -1.0 / np.expm1(-s.f)
+        p.imag = np.where((s.f.imag == 0.0) | (s.f.imag == np.pi), 0.0, p.imag)
         g = p / w
         far = abs(g) > _FAR
         g = np.where(far, np.sign(g.real) * np.inf + 0j, g)
@@ -163,7 +169,7 @@ def _slope(s: Solved) -> Complex:
 
 
 def _no_zero(z: Complex) -> Complex:
-    return np.asarray(np.where(z == 0.0, _ZERO, z))
+    return np.asarray(np.where(abs(z) < _ZERO, _ZERO, z))
 
 
 @factors_of.register

@@ -6,21 +6,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from chione.base import Array
 from chione.freeprob import series
+from chione.freeprob.arcs import Arcs, SumLine
 from chione.freeprob.charts import SumChart, upper_log
-from chione.freeprob.gaps import scanned_bands
+from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.subordination import Solved, Subordination
 from chione.freeprob.summands import (
     AbstractConvolution,
+    Choice,
     Factors,
+    angle_of,
     grouped,
-    hull,
     is_constant,
     multiplicities,
     remaining_atoms,
@@ -82,21 +83,29 @@ class FreeSum(AbstractConvolution):
 
     @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
-        times = self.system.times
-        found = [
-            (self.constant + sum(n * a for n, (a, _) in zip(times, choice, strict=True)), mass)
-            for choice, mass in remaining_atoms(self.system)
-        ]
+        found = [(self._atom(choice), mass) for choice, mass in remaining_atoms(self.system)]
         return tuple(sorted(found))
 
     @cached_property
+    def atom_angles(self) -> tuple[tuple[float, float], ...]:
+        choices = remaining_atoms(self.system)
+        return tuple((self._atom(c), angle_of(self.system, c)) for c, _ in choices)
+
+    def _atom(self, choice: Choice) -> float:
+        pairs = zip(self.system.times, choice, strict=True)
+        return self.constant + float(sum(n * a for n, (a, _) in pairs))
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        """Where there is no mass, with the values of G at the ends."""
+        parts = tuple(Arcs(law, SumLine()) for law in self.system.laws)
+        return [g.moved(self.constant, 1.0) for g in find_gaps(parts, self.system.times, SumLine())]
+
+    @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:
-        hulls = [hull(law) for law in self.system.laws]
-        low, high = (
-            self.constant + sum(n * h[i] for n, h in zip(self.system.times, hulls, strict=True))
-            for i in (0, 1)
-        )
-        return scanned_bands(self.density, low, high, self.atoms)
+        if not self.system.laws:
+            return ((self.constant, self.constant),)
+        return bands(self.gaps, self.atoms)
 
     def moments(self, n: int) -> Array:
         kappa = np.zeros(n)
@@ -104,11 +113,6 @@ class FreeSum(AbstractConvolution):
         for law, times in zip(self.system.laws, self.system.times, strict=True):
             kappa += times * law.free_cumulants(n)
         return series.moments_from_free_cumulants(kappa)
-
-    def r_transform(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        pairs = zip(self.system.laws, self.system.times, strict=True)
-        return np.asarray(sum((n * law.r_transform(g) for law, n in pairs), self.constant + 0j * g))
 
     # --------------------------------------------------------------------------------- inside
 

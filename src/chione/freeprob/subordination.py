@@ -15,10 +15,16 @@ from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, Integer
 _STEPS = 16  # of Newton's method from a near start; quadratic convergence needs four to six
 _COARSE = 24  # points that are followed down from far out; the others start from neighbours
 _ROUNDS = 8  # times that points start from their nearest solved neighbours
+_FALL = 0.3  # factor by which a point comes down at a time, where that goes well
+_CREEP = 0.995  # factor at which it is given up
+_LEVELS = 60
 _FIXED = 40  # steps of the contraction where Newton's method fails
 _DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's method stops
 _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
-_EDGE = 1e-5  # |d zeta / d f| below which the two solutions at an edge are one
+_EDGE = 1e-6  # |d zeta / d f| below which the two solutions at an edge are one
+_TURN = 1e-9  # how far the arguments of a real problem may be from adding up
+_STRIDE = 8.0  # e-folds between points of help
+_REAL = 1e-4  # imaginary parts below which a real solution is looked for as well
 _NEAR_AXIS = 1e-13  # imaginary parts below this are rounding
 
 
@@ -92,6 +98,8 @@ class Subordination:
         """Solve at points zeta of the closed strip, shape (N,), in any order."""
         if self.total <= 1.0:
             return self._alone(zeta)
+        wanted = zeta.size
+        zeta = np.concatenate([zeta, self._between(zeta)])
         order = np.lexsort((zeta.imag, zeta.real))
         z = zeta[order]
         with np.errstate(all="ignore"):
@@ -111,9 +119,10 @@ class Subordination:
             todo = np.nonzero(~out.ok)[0]
             if todo.size and not np.isin(todo, coarse).all():
                 out.put(todo, self._descend(z[todo]))
+            self._settle(z, out)
         back = np.empty_like(order)
         back[order] = np.arange(order.size)
-        out = out.take(back)
+        out = out.take(back[:wanted])
         out.u[:, ~out.ok], out.f[~out.ok], out.slope[~out.ok] = np.nan, np.nan, np.nan
         out.residual[~out.ok] = np.inf
         return out
@@ -129,7 +138,7 @@ class Subordination:
         """The error of zeta that residual, rounding and the errors of the laws stand for."""
         n = np.array(self.times)[:, None]
         scale = abs(zeta) + np.sum(n * abs(s.u), axis=0) + abs(self.total - 1.0) * abs(s.f)
-        out = (s.residual + 16.0 * EPS) * scale
+        out = (4.0 * s.residual + 32.0 * EPS) * scale
         for law, times, u in zip(self.laws, self.times, s.u, strict=True):
             out = out + times * self.chart.error(law, u)
         return np.asarray(out)
@@ -145,7 +154,34 @@ class Subordination:
                 f, slope = self.chart.pair(self.laws[0], zeta)
         return Solved(u, f, slope, np.zeros(zeta.size), np.isfinite(f))
 
+    def _settle(self, z: Complex, out: Solved) -> None:
+        """What is left lies within rounding of an edge, where the two solutions are one."""
+        todo, known = np.nonzero(~out.ok)[0], np.nonzero(out.ok)[0]
+        if todo.size and known.size:
+            found = self._newton(z[todo], self._guess(z, out, known, todo))
+            flat = self._newton(z[todo], self._flattened(found.u))
+            for s in (found, flat):
+                rise = np.max((s.u.imag - z[todo].imag) / (1.0 + abs(s.u)), axis=0)
+                edge = (abs(1.0 / s.slope) <= _EDGE) & (rise <= _EDGE) & (s.residual <= _ACCEPT)
+                edge &= ~out.ok[todo]
+                s.ok[:] = edge
+                out.put(todo[edge], s.take(edge))
+
     # ---------------------------------------------------------------------------- starting points
+
+    def _between(self, zeta: Complex) -> Complex:
+        """Points of help on the way to logarithms far out."""
+        if not np.isfinite(self.chart.top) or zeta.size == 0:
+            return zeta[:0]
+        middle = sum(
+            n * self.chart.start(law)[0] for law, n in zip(self.laws, self.times, strict=True)
+        )
+        rungs = []
+        for end in (zeta[np.argmin(zeta.real)], zeta[np.argmax(zeta.real)]):
+            count = int(min(abs(end.real - middle) / _STRIDE, 1000.0)) if np.isfinite(end) else 0
+            if count:
+                rungs.append(np.linspace(middle, end.real, count + 1)[:-1] + 1j * end.imag)
+        return np.concatenate(rungs) if rungs else zeta[:0]
 
     def _blank(self, size: int) -> Solved:
         u = np.zeros((len(self.laws), size), dtype=complex)
@@ -167,10 +203,12 @@ class Subordination:
         return np.where(np.isfinite(start), start, nearer)
 
     def _predict(self, z: Complex, out: Solved, source: Integers, todo: Integers) -> Complex:
-        u, f, slope = out.u[:, source], out.f[source], out.slope[source]
-        rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, u, strict=True)]
-        move = slope / np.array(rows) * (z[todo] - z[source])
+        here = out.take(source)
+        u, f = here.u, here.f
+        move = self._rate(here) * (z[todo] - z[source])
         bound = 0.5 * (abs(u - f) + u.imag) + EPS  # beyond, the tangent says little
+        if np.isfinite(self.chart.top):  # but far out logarithms are straight lines
+            bound = bound + abs(z[todo] - z[source])
         move = np.where(np.isfinite(move), move, 0.0)
         size = abs(move) / bound
         return np.asarray(u + move / np.maximum(size, 1.0))
@@ -179,29 +217,45 @@ class Subordination:
         """From far out, where u = zeta + const, down through the strip to zeta."""
         n = np.array(self.times)
         centers, sizes = np.array([self.chart.start(law) for law in self.laws]).T
-        size = float(np.sqrt(np.sum(n * sizes**2)))
-        middle = float(np.sum(n * centers))
-        heights = self.chart.heights(z - middle, size) + middle
+        middle, size = float(np.sum(n * centers)), float(np.sqrt(np.sum(n * sizes**2)))
         out, index = self._blank(z.size), np.arange(z.size)
-        level = heights[0]
-        u = level - (middle - centers)[:, None]
+        full = self.chart.height(z - middle, size)
+        at = z + 1j * full
+        u = at - (middle - centers)[:, None]
         for _ in range(3):
-            u = self._contract(level, u)
-        for k, level in enumerate(heights):
-            level = level[index]
-            at = self._attempt(level, u)
-            if not at.ok.all():
-                at = self._repair(level, u, at)
-            rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, at.u, strict=True)]
-            rate = at.slope / np.array(rows)
-            direct = self._attempt(z[index], at.u + rate * (z[index] - level))
+            u = self._contract(at, u)
+        now = self._attempt(at, u)
+        if not now.ok.all():
+            now = self._repair(at, u, now)
+        share, fall = np.ones(z.size), np.full(z.size, _FALL)
+        rate = self._rate(now)
+        for _ in range(_LEVELS):
+            direct = self._attempt(z[index], now.u + rate * (z[index] - at))
             out.put(index[direct.ok], direct.take(direct.ok))
-            keep = ~direct.ok
-            if not keep.any() or k + 1 == len(heights):
+            keep = ~direct.ok & (fall < _CREEP)
+            if not keep.any():
                 break
-            index, u = index[keep], at.u[:, keep]
-            u = u + rate[:, keep] * (heights[k + 1][index] - level[keep])
+            index, at, share, fall, rate = (
+                index[keep],
+                at[keep],
+                share[keep],
+                fall[keep],
+                rate[:, keep],
+            )
+            now = now.take(keep)
+            lower = z[index] + 1j * full[index] * share * fall
+            found = self._attempt(lower, now.u + rate * (lower - at))
+            good = found.ok
+            now.put(np.nonzero(good)[0], found.take(good))
+            at, share = np.where(good, lower, at), np.where(good, share * fall, share)
+            fall = np.where(good, np.maximum(fall**2, _FALL), np.sqrt(fall))
+            rate = self._rate(now)
         return out
+
+    def _rate(self, s: Solved) -> Complex:
+        """Du / dzeta."""
+        rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, s.u, strict=True)]
+        return np.asarray(s.slope / np.array(rows))
 
     def _repair(self, z: Complex, u: Complex, at: Solved) -> Solved:
         """The contraction, slow and sure, then Newton's method once more."""
@@ -233,8 +287,9 @@ class Subordination:
     def _attempt(self, z: Complex, start: Complex) -> Solved:
         """Newton's method from `start`, checked; on the axis also as a real problem."""
         found = self._newton(z, start)
-        flat = (z.imag == 0.0) | (z.imag == self.chart.top)
-        todo = np.nonzero(~found.ok & flat)[0]
+        rise = np.min((found.u.imag - z.imag) / (1.0 + abs(found.u)), axis=0)
+        near = ~found.ok | ((rise < _REAL) & (rise != 0.0))
+        todo = np.nonzero(near & self._on_edge(z))[0]
         if todo.size:
             u = np.where(np.isfinite(found.u[:, todo]), found.u[:, todo], start[:, todo])
             again = self._newton(z[todo], self._flattened(u))
@@ -257,8 +312,7 @@ class Subordination:
                 stop[:] = True
             done = Solved(self._moved(z[index], u, move), f, slope, residual, stop)
             if stop.any():
-                here = done.take(stop)
-                here = self._checked(z[index[stop]], here)
+                here = self._checked(z[index[stop]], done.take(stop))
                 out.put(index[stop], here)
             keep = ~stop
             if not keep.any():
@@ -273,11 +327,31 @@ class Subordination:
         f, d = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
         inverse = 1.0 / d
         det = 1.0 - self.total + np.sum(n * inverse, axis=0)
-        goal = (z + np.sum(n * (f * inverse - u), axis=0)) / det
-        gap = goal - f
+        # All relative to the law that feels u least: next to an atom at 0, f is constant to the
+        # last digit while u falls, and u follows from the sum alone.
+        point = np.arange(z.size)
+        least = np.argmin(np.where(np.isnan(d), np.inf, abs(d)), axis=0)
+        base = f[least, point]
+        lack = z - np.sum(n * u, axis=0) + (self.total - 1.0) * base
+        apart = (f - base) * inverse
+        apart[least, point] = 0.0
+        goal = base + (lack + np.sum(n * apart, axis=0)) / det
+        # a real problem stays one: rounding must not lift it off the edge of the strip
+        flat = np.all(self._on_edge(u) & (f.imag == base.imag), axis=0) & self._on_edge(base)
+        turn = np.sum(n * u.imag, axis=0) - (self.total - 1.0) * base.imag - z.imag
+        flat &= abs(turn) < _TURN
+        goal.imag = np.where(flat, base.imag, goal.imag)
+        move = (goal - f) * inverse
+        move[least, point] = 0.0
+        rest = lack + (self.total - 1.0) * (goal - base) - np.sum(n * move, axis=0)
+        move[least, point] = rest / n[least, 0]
+        move.imag = np.where(flat, 0.0, move.imag)
         scale = abs(z) + np.sum(n * abs(u), axis=0) + (self.total - 1.0) * abs(goal)
-        residual = abs(det) * np.max(abs(gap), axis=0) / scale
-        return goal, 1.0 / det, gap * inverse, residual
+        residual = (abs(lack) + np.sum(n * abs(apart), axis=0)) / scale
+        return goal, 1.0 / det, move, residual
+
+    def _on_edge(self, u: Complex) -> Booleans:
+        return np.asarray((u.imag == 0.0) | (u.imag == self.chart.top))
 
     def _moved(self, z: Complex, u: Complex, move: Complex) -> Complex:
         """One step, shortened so that it stays in the strip and near."""
@@ -299,11 +373,9 @@ class Subordination:
             ~axis & np.all(rise >= -tiny, axis=0) & (s.f.imag >= z.imag * (1.0 - 1e-12) - 1e-300)
         )
         det = 1.0 / s.slope
-        flat = np.all((s.u.imag == 0.0) | (s.u.imag == self.chart.top), axis=0)
-        flat &= (s.f.imag == 0.0) | (s.f.imag == self.chart.top)
+        flat = np.all(self._on_edge(s.u), axis=0) & self._on_edge(s.f)
         sign = np.where(axis & (s.f.imag == self.chart.top), -1.0, 1.0)
         outside = axis & flat & (sign * det.real > 0.0)
-        edge = abs(det) <= _EDGE
-        ok = (s.residual <= _ACCEPT) & (inside | above | outside | edge)
+        ok = (s.residual <= _ACCEPT) & (inside | above | outside)
         ok &= np.isfinite(s.f) & np.all(np.isfinite(s.u), axis=0)
         return Solved(s.u, s.f, s.slope, s.residual, ok)

@@ -20,7 +20,7 @@ from chione.freeprob.subordination import Solved, Subordination
 
 _ATOM = 1e-12  # mass below which an atom is rounding
 _KEPT = 100_000  # points of the last solution that are kept: value, slope, error ask for the same
-_BESIDE = 1e-12  # how far above an atom its distribution function is read
+_BESIDE = 1e-9  # how far from an atom the system is solved, to no avail, where it has no solution
 
 Factors = list[tuple[AbstractMeasure, float]]
 Choice = tuple[tuple[float, float], ...]
@@ -45,6 +45,11 @@ class AbstractConvolution(AbstractMeasure):
     @abstractmethod
     def potential(self, s: Solved) -> Complex:
         """The mean logarithm from the solution."""
+
+    @property
+    @abstractmethod
+    def atom_angles(self) -> tuple[tuple[float, float], ...]:
+        """Atoms but zero of products, with Im U just above them: that of the parts at theirs."""
 
     @abstractmethod
     def sensitivity(self, z: Complex, s: Solved) -> Array:
@@ -90,21 +95,23 @@ class AbstractConvolution(AbstractMeasure):
         return np.asarray(_flat(upper, z).real)
 
     def mean_log(self, z: Any) -> Complex:
-        return _flat(lambda z: self.potential(self.solved(self._beside_atoms(z))), z)
+        return _flat(self._log, z)
+
+    def _log(self, z: Complex) -> Complex:
+        """At an atom that stays -inf, with the sum of the angles of the parts."""
+        places = np.array([a for a, _ in self.atom_angles])
+        at = np.isin(z, places)
+        size = float(np.max(abs(places), initial=0.0)) or 1.0
+        out = self.potential(self.solved(np.where(at, z + _BESIDE * size, z)))
+        for a, angle in self.atom_angles:
+            out[z == a] = complex(-np.inf, angle)
+        return out
 
     def _both(self, z: Complex) -> tuple[Complex, Complex]:
         with np.errstate(all="ignore"):
             g, slope = self.transforms(z, self.solved(z))
         at = np.isin(z, [a for a, _ in self.atoms])
         return np.where(at, np.inf, g), np.where(at, -np.inf, slope)
-
-    def _beside_atoms(self, z: Complex) -> Complex:
-        """At an atom U is infinite, but its imaginary part is that just above the atom."""
-        places = [a for a, _ in self.atoms]
-        if not places:
-            return z
-        size = max(abs(a) for a in places)
-        return np.asarray(np.where(np.isin(z, places), z + _BESIDE * (size or 1.0), z))
 
 
 def _flat(f: Callable[[Complex], Complex], z: Any) -> Complex:
@@ -163,6 +170,12 @@ def remaining_atoms(system: Subordination) -> list[tuple[Choice, float]]:
             if mass - n * (1.0 - p) > _ATOM
         ]
     return choices
+
+
+def angle_of(system: Subordination, choice: Choice) -> float:
+    """Im U just above an atom, from the atoms of the parts."""
+    pairs = zip(system.laws, system.times, choice, strict=True)
+    return float(sum(n * law.mean_log(complex(a)).imag for law, n, (a, _) in pairs))
 
 
 def hull(law: AbstractMeasure) -> tuple[float, float]:

@@ -19,6 +19,9 @@ from chione.base import EPS, Array, Status
 from chione.freeprob import inverses
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.dilation import Dilated
+from chione.freeprob.free_power import AbstractNamedLaw
+from chione.freeprob.free_product import FreeProduct
+from chione.freeprob.free_sum import FreeSum
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers
 from chione.freeprob.point_masses import PointMasses
 
@@ -143,6 +146,23 @@ def _(law: Dilated, g: Complex) -> Transform:
     return Transform(value, abs(law.factor) * inner.error + rounding, inner.status)
 
 
+@r_transform.register
+def _(law: AbstractNamedLaw, g: Complex) -> Transform:
+    return r_transform(law.answer, g)
+
+
+@r_transform.register
+def _(law: FreeSum, g: Complex) -> Transform:
+    start = exact(np.full(g.shape, law.constant + 0j), np.full(g.shape, abs(law.constant)))
+    value, error, status = start.value, start.error, start.status
+    for part, times in zip(law.system.laws, law.system.times, strict=True):
+        one = r_transform(part, g)
+        value = value + times * one.value
+        error = error + times * one.error + EPS * (abs(times * one.value) + abs(value))
+        status = np.maximum(status, one.status)
+    return Transform(value, error, status)
+
+
 # ----------------------------------------------------------------------------------------- S
 
 
@@ -195,3 +215,26 @@ def _(law: Dilated, x: Complex) -> Transform:
     inner = s_transform(law.base, x)
     value = inner.value / law.factor
     return Transform(value, inner.error / abs(law.factor) + 2.0 * EPS * abs(value), inner.status)
+
+
+@s_transform.register
+def _(law: AbstractNamedLaw, x: Complex) -> Transform:
+    return s_transform(law.answer, x)
+
+
+@s_transform.register
+def _(law: FreeProduct, x: Complex) -> Transform:
+    scale = np.exp(-law.log_constant)
+    bound = 4.0 * EPS * (1.0 + abs(law.log_constant)) * scale
+    value, error = np.full(x.shape, scale + 0j), np.full(x.shape, bound)
+    status = np.zeros(x.shape, dtype=np.intp)
+    for part, times in zip(law.system.laws, law.system.times, strict=True):
+        one = s_transform(part, x)
+        # on the branch that is real and positive at 0; |log S| is small for what is allowed there
+        with np.errstate(all="ignore"):
+            powered = one.value**times
+            relative = times * one.error / abs(one.value) + 4.0 * EPS * (1.0 + times)
+            value = value * powered
+            error = error * abs(powered) + abs(value) * relative * (1.0 + relative)
+        status = np.maximum(status, one.status)
+    return Transform(value, error, status)

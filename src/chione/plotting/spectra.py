@@ -1,25 +1,41 @@
-"""Pictures of the spectra of Jacobians, theory as a line, networks as histograms."""
+"""Pictures of the spectra of Jacobians: theory as a line, networks as histograms, atoms as bars."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chione.base import Array
-from chione.plotting.style import BLACK, BLUE, SKY, VERMILLION, one_axes, style
+from chione.plotting.spectrum_axis import Scale, SpectrumAxis, spectrum_axis
+from chione.plotting.spectrum_bins import clusters, histogram
+from chione.plotting.spectrum_parts import (
+    Curve,
+    Window,
+    bands_of,
+    closed,
+    cut,
+    edges_of,
+    mass_along,
+    padded,
+    split,
+    window,
+)
+from chione.plotting.spectrum_picture import Bar, SpectrumPicture, paint
+from chione.plotting.style import BLUE, one_axes, style
 from chione.simulation.spectra import SimulatedSpectrum
+from chione.simulation.spectrum_comparison import snapped
 from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
 from chione.theory.spectra.jacobian_limits import LimitLaw
 
-Scale = Literal["log", "linear"]
-_BINS = 60
-_DECADES = 12.0  # logarithms below the edge that a linear axis draws
+_POINTS = 400
+_MORE = 200  # where the axis is, a linear one above all
 _FAR = 1.5  # how far beyond the edge an outlier may stretch a linear axis
-_LARGEST_LOG = 650.0  # exp(700) overflows; the axis needs some room
-_SHOWN = 1e-3  # share of the mass at the lower end that a picture leaves out
+
+__all__ = ["Scale", "draw_curve_of_spectrum", "draw_limit_law", "draw_simulated", "draw_spectrum",
+           "limit_picture", "simulated_picture", "spectrum_figure", "spectrum_picture"]  # fmt: skip
 
 
 def spectrum_figure(
@@ -33,20 +49,18 @@ def spectrum_figure(
     Parameters
     ----------
     spectrum : JacobianSpectrum
-        The theory, drawn as a line.
+        The theory, drawn as a line; its point masses are bars on an axis of their own.
     simulated : SimulatedSpectrum, optional
-        Finite networks, drawn as a histogram.
+        Finite networks, drawn as a histogram of the values that are neither zeros nor rounding nor
+        at a point mass; what is left out is counted in words.
     scale : {"log", "linear"}
         Density by log s over a logarithmic axis, or by s over a linear one, which ends at the
-        edge of the law: outliers beyond it are named at its end.
-
-    Raises
-    ------
-    ValueError
-        Where the singular values leave the range of float64.
+        edge of the law: outliers beyond it are named at its end. Where singular values leave the
+        range of float64 the axis is one of decades; where they lie within 0.2 %, one of the
+        distance from their middle.
     """
     with style():
-        figure, ax = one_axes(5.6, 3.8)
+        figure, ax = one_axes(5.8, 3.8)
         draw_spectrum(ax, spectrum, simulated, scale=scale)
     return figure
 
@@ -59,187 +73,253 @@ def draw_spectrum(
     scale: Scale = "log",
 ) -> None:
     """Draw what :func:`spectrum_figure` shows."""
-    c = spectrum.curve()
-    _check_range(spectrum, c.log_lambda, c.cdf)
+    paint(ax, spectrum_picture(spectrum, simulated, scale=scale))
+
+
+def spectrum_picture(
+    spectrum: JacobianSpectrum,
+    simulated: SimulatedSpectrum | None = None,
+    *,
+    scale: Scale = "log",
+) -> SpectrumPicture:
+    """What :func:`spectrum_figure` shows, as data."""
+    linear = scale == "linear"
+    support = [(0.5 * a, 0.5 * b) for a, b in spectrum.solver.support]
+    atoms = [(0.5 * a, m) for a, m in spectrum.solver.atoms]
+    log_s, density, mass = _continuous(spectrum, atoms)
+    points = split(log_s, density, support)
+    places = [0.5 * o.log_lambda for o in spectrum.outliers]
+    edge = support[-1][1] if support else np.inf
+    near = [p for p in places if not linear or p <= edge + np.log(_FAR)]
+    w = window(
+        log_s, mass, support, also=[a for a, _ in atoms] + near, linear=linear, density=density,
+    )  # fmt: skip
+    w = padded(w, points, [a for a, _ in atoms], linear=linear) if support else w
+    axis = spectrum_axis(
+        scale, w.low, w.high, zero=any(np.isinf(a) for a, _ in atoms) or _has_zeros(simulated)
+    )
+    points = [
+        _finer(spectrum, axis, p, b) for p, b in zip(points, _of(points, support), strict=True)
+    ]
+    curves = [closed(p, b) for p, b in zip(points, _of(points, support), strict=True)]
+    curves = [cut(p, axis.low) for p in curves]
+    notes = _beyond(w) + _crowded(axis, log_s, mass)
+    if not support:
+        notes.append("all singular values are equal or 0: the law has no density")
+    notes += [
+        f"outlier along the input at s = {np.exp(p):.3g}, right of the axis"
+        for p in places if p not in near
+    ]  # fmt: skip
+    bins, floor, seen = None, -np.inf, [np.nan] * len(atoms)
     if simulated is not None:
-        _histogram(ax, spectrum, simulated, scale)
-    if c.log_lambda.size:
-        y = 0.5 * c.log_lambda
-        density = 2.0 * c.density_of_log
-        if scale == "linear":
-            near = y > y[-1] - _DECADES  # what is closer to zero lies on the axis
-            y, density = y[near], density[near] * np.exp(-y[near])
-        ax.plot(np.exp(y), density, color=BLUE, zorder=3, label="infinite width")
-    _marks(ax, spectrum, scale)
-    name = "log s" if scale == "log" else "s"
-    ax.set_xlabel("singular value s of the Jacobian")
-    ax.set_ylabel(f"density of {name}")
-    ax.set_title(_title(spectrum))
-    if scale == "log":
-        ax.set_xscale("log")
-    if c.log_lambda.size:
-        ax.set_ylim(0.0, 1.15 * _highest(y, density, scale))
-    _limits(ax, spectrum, c.log_lambda, c.cdf)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend()
+        if _has_zeros(simulated) and not any(np.isinf(a) for a, _ in atoms):
+            atoms = [(-np.inf, np.nan), *atoms]  # the networks alone have zeros
+        total = simulated.log_singular_values.shape[0] * simulated.output_width
+        own, floor, seen = _sampled(simulated, atoms, spectrum.depth)
+        bins = histogram(axis, own, total, support, floor)
+        notes += _lost(simulated, axis)
+    return SpectrumPicture(
+        axis, tuple(curves), tuple(Bar(a, m, s) for (a, m), s in zip(atoms, seen, strict=True)),
+        bins, floor, tuple(near), _title(spectrum), tuple(notes),
+    )  # fmt: skip
 
 
 def draw_curve_of_spectrum(ax: Axes, curve: SpectrumCurve, field: str = "density_of_log") -> None:
     """The continuous part of a spectrum from its stored points, shaded by its errors."""
-    s = np.exp(0.5 * np.clip(curve.log_lambda, -600.0, 600.0))
-    value, error = {
-        "density_of_log": (2.0 * curve.density_of_log, 2.0 * curve.density_error),
-        "cdf": (curve.cdf, curve.cdf_error),
-    }[field]
-    ax.plot(s, value, color=BLUE)
-    ax.fill_between(s, value - error, value + error, color=BLUE, alpha=0.2, lw=0)
-    low = curve.cdf[0] + _SHOWN * (1.0 - curve.cdf[0]) if curve.cdf.size else 0.0
-    shown = s[(curve.cdf > low) & (curve.cdf < 1.0 - 1e-6)]
-    ax.set_xscale("log")
-    if shown.size:
-        ax.set_xlim(0.95 * shown[0], 1.05 * shown[-1])
-    ax.set_ylim(bottom=0.0)
-    ax.set_xlabel("singular value s of the Jacobian")
-    ax.set_ylabel("density of log s" if field == "density_of_log" else "share below s")
+    x = 0.5 * curve.log_lambda
+    density, error = 2.0 * curve.density_of_log, 2.0 * curve.density_error
+    bands = bands_of(x, density, curve.cdf)
+    points = [
+        Curve(x[(x >= a) & (x <= b)], density[(x >= a) & (x <= b)]) for a, b in bands
+    ]  # fmt: skip
+    if not points:
+        spectrum_axis("log", -1.0, 1.0, zero=False).apply(ax)
+        ax.text(0.5, 0.5, "point masses alone: there is no density", ha="center",
+                transform=ax.transAxes)  # fmt: skip
+        return
+    log_v, mass = mass_along(points)
+    w = padded(window(log_v, mass, bands), points, linear=False)
+    axis = spectrum_axis("log", w.low, w.high, zero=False)
+    whole = [cut(closed(p, edges_of(p)), axis.low) for p in points]
+    paint(ax, SpectrumPicture(axis, tuple(whole), notes=tuple(_beyond(w))))
+    if field == "cdf":
+        for line in list(ax.lines):
+            line.remove()
+        ax.plot(axis.place(x), curve.cdf, color=BLUE)
+        density, error = curve.cdf, curve.cdf_error
+        ax.set_ylim(0.0, 1.02)
+        ax.set_ylabel("share at or below $s$")
+    shape = axis.density(x, density) if field != "cdf" else density
+    spread = axis.density(x, error) if field != "cdf" else error
+    for a, b in bands:
+        own = (x >= a) & (x <= b)
+        ax.fill_between(axis.place(x[own]), (shape - spread)[own], (shape + spread)[own],
+                        color=BLUE, alpha=0.2, lw=0)  # fmt: skip
 
 
 def draw_limit_law(ax: Axes, law: LimitLaw) -> None:
     """Density of a limit law with its point masses."""
+    paint(ax, limit_picture(law))
+
+
+def limit_picture(law: LimitLaw) -> SpectrumPicture:
+    """What :func:`draw_limit_law` shows, as data."""
     low, high = law.support
-    x = low + (high - low) * np.sin(np.linspace(0.0, np.pi / 2, 402)[1:-1]) ** 2
-    ax.plot(x, law.density(x).value, color=BLUE)
-    for place, mass in law.atoms:
-        ax.axvline(place, color=VERMILLION, lw=1.2)
-        ax.annotate(f" mass {mass:.3g}", (place, 0.9), xycoords=("data", "axes fraction"),
-                    color=VERMILLION, fontsize=8)  # fmt: skip
-    top = float(np.quantile(law.density(x).value, 0.98))
-    ax.set_ylim(0.0, 1.2 * top)
-    ax.set_xlabel(r"squared singular value $\lambda$")
-    ax.set_ylabel("density")
-    ax.set_title(f"{law.kind} limit, variance {law.variance:g}")
+    t = np.linspace(0.0, np.pi, 602)[1:-1]
+    x = low + (high - low) * np.sin(0.5 * t) ** 2
+    band = (float(np.log(low)) if low > 0.0 else -np.inf, float(np.log(high)))
+    with np.errstate(divide="ignore"):
+        points = Curve(np.log(x), x * law.density(x).value)
+    atoms = [(float(np.log(a)), m) for a, m in law.atoms]
+    log_v, mass = mass_along([points])
+    w = padded(
+        window(log_v, mass, [band], also=[a for a, _ in atoms], linear=True), [points], linear=True
+    )
+    axis = spectrum_axis(
+        "linear", w.low, w.high, zero=False, symbol=r"\lambda",
+        words=r"squared singular value $\lambda$",
+    )  # fmt: skip
+    return SpectrumPicture(
+        axis, (closed(points, band),), tuple(Bar(a, m) for a, m in atoms),
+        title=f"{law.kind} limit, variance {law.variance:g}", line="limit law",
+    )  # fmt: skip
 
 
 def draw_simulated(ax: Axes, simulated: SimulatedSpectrum) -> None:
     """Histogram of the singular values of sampled networks by their logarithm."""
-    log = simulated.log_singular_values[simulated.resolved & (simulated.log_singular_values > -700)]
-    if not log.size:
-        ax.text(0.5, 0.5, "all singular values are 0", ha="center", transform=ax.transAxes)
-        return
-    low = float(np.quantile(log, _SHOWN))
-    log = np.clip(log, -300.0, 300.0)
-    edges = np.linspace(low, log.max(), _BINS + 1)
-    counts, _ = np.histogram(log, edges)
-    total = simulated.log_singular_values.size * (edges[1] - edges[0])
-    ax.stairs(counts / total, np.exp(edges), fill=True, color=SKY, alpha=0.6)
-    ax.set_xscale("log")
-    ax.set_xlabel("singular value s of the Jacobian")
-    ax.set_ylabel("density of log s")
+    paint(ax, simulated_picture(simulated))
+
+
+def simulated_picture(simulated: SimulatedSpectrum) -> SpectrumPicture:
+    """What :func:`draw_simulated` shows, as data: values that come again and again are bars."""
     count, k = simulated.log_singular_values.shape
-    ax.set_title(f"{count} networks, {k} values each")
+    total = count * simulated.output_width
+    log, known = simulated.log_singular_values, ~simulated.lost
+    zeros = np.count_nonzero(np.isneginf(log) & known) + total - log.size
+    real = known & np.isfinite(log)
+    own, slack = log[real], simulated.errors[real]
+    equal = clusters(own, slack)
+    for place, _ in equal:
+        far = abs(own - place) > np.clip(4.0 * slack, 1e-12, 1e-6)
+        own, slack = own[far], slack[far]
+    bars = [Bar(p, np.nan, n / total) for p, n in equal]
+    if zeros:
+        bars.insert(0, Bar(-np.inf, np.nan, zeros / total))
+    own = np.sort(own)
+    support = [(float(own[0]), float(own[-1]))] if own.size > 1 else []
+    mass = (np.arange(own.size) + 1.0) / total
+    w = window(own, mass, support, also=[p for p, _ in equal] or [*own[:1]])
+    w = padded(w, [Curve(own, own)], linear=False) if support else w
+    axis = spectrum_axis("log", w.low, w.high, zero=bool(zeros))
+    floor = 0.5 * simulated.log_floor
+    notes = _beyond(w) + _lost(simulated, axis)
+    if not own.size:
+        notes.append(
+            "all singular values are equal or 0" if equal else "all singular values are 0"
+        )  # fmt: skip
+    return SpectrumPicture(
+        axis, (), tuple(bars), histogram(axis, own, total, support, floor), floor,
+        title=f"{count} network{'s' * (count > 1)}, {k} singular value{'s' * (k > 1)} each",
+        notes=tuple(notes),
+    )  # fmt: skip
 
 
-def _highest(log_s: Array, density: Array, scale: Scale) -> float:
-    """Top of the axis: a density by s can rise without end towards s = 0."""
-    shown = density if scale == "log" else density[log_s > log_s[-1] - 3.5]
-    return float(np.max(shown))
+# ---- parts ---------------------------------------------------------------------------------------
 
 
-def _histogram(
-    ax: Axes, spectrum: JacobianSpectrum, simulated: SimulatedSpectrum, scale: Scale
-) -> None:
-    log = simulated.log_eigenvalues
-    total = log.size
-    low = float(spectrum.log_quantile(np.array([_low_share(spectrum)])).value[0])
-    log = 0.5 * log[log > low - 1.0]
-    if log.size == 0:
-        return
-    values = np.exp(log)
-    edges = (
-        np.exp(np.linspace(log.min(), log.max(), _BINS + 1))
-        if scale == "log"
-        else np.linspace(0.0, values.max(), _BINS + 1)
-    )
-    counts, _ = np.histogram(values, edges)
-    width = np.diff(np.log(edges)) if scale == "log" else np.diff(edges)
-    ax.stairs(
-        counts / (total * width), edges, fill=True, color=SKY, alpha=0.6, label="sampled networks"
-    )
+def _continuous(
+    spectrum: JacobianSpectrum, atoms: Sequence[tuple[float, float]]
+) -> tuple[Array, Array, Array]:
+    """Log s, density by log s, and mass up to there without point masses."""
+    c = spectrum.curve(_POINTS)
+    good = np.isfinite(c.density_of_log) & np.isfinite(c.cdf)
+    log_s, below = 0.5 * c.log_lambda[good], c.cdf[good]
+    below = below - sum(m * (log_s >= a) for a, m in atoms)
+    mass = np.maximum.accumulate(np.clip(below, 0.0, 1.0)) if below.size else below
+    return log_s, 2.0 * c.density_of_log[good], mass
 
 
-def _marks(ax: Axes, spectrum: JacobianSpectrum, scale: Scale) -> None:
-    for place, mass in spectrum.atoms:
-        if place > 0.0:
-            ax.axvline(np.sqrt(place), color=VERMILLION, lw=1.2)
-            ax.annotate(
-                f" mass {mass:.3g}",
-                (np.sqrt(place), 0.95),
-                color=VERMILLION,
-                xycoords=("data", "axes fraction"),
-                fontsize=8,
-                va="top",
-            )
-        else:
-            ax.annotate(
-                f"mass {mass:.3g} at 0",
-                (0.02, 0.95),
-                xycoords="axes fraction",
-                color=VERMILLION,
-                fontsize=8,
-                va="top",
-            )
-    places = [o.singular_value for o in spectrum.outliers]
-    far = [x for x in places if scale == "linear" and x > _FAR * spectrum.edges[1] ** 0.5]
-    places = [x for x in places if x not in far]
-    if far:
-        ax.annotate(
-            f"outlier along the input at {far[-1]:.3g} →",
-            (0.99, 0.02),
-            xycoords="axes fraction",
-            fontsize=8,
-            ha="right",
-        )
-    if places:
-        ax.plot(
-            places,
-            [0.0] * len(places),
-            marker="v",
-            ls="none",
-            color=BLACK,
-            clip_on=False,
-            zorder=5,
-            label="outlier along the input",
-        )
+def _finer(
+    spectrum: JacobianSpectrum, axis: SpectrumAxis, curve: Curve, band: tuple[float, float]
+) -> Curve:
+    """A curve with more points where the axis shows it, dense at both ends."""
+    low, high = (float(axis.position(np.array(e))) for e in (max(band[0], axis.low), band[1]))
+    u = np.linspace(0.0, np.pi, _MORE + 2)[1:-1]
+    at = axis.log_v(low + (high - low) * np.sin(0.5 * u) ** 2)
+    at = at[(at > band[0]) & (at < band[1]) & np.isfinite(at)]
+    density = 2.0 * spectrum.solver.values(2.0 * at).density
+    x, y = np.concatenate([curve.log_v, at]), np.concatenate([curve.density, density])
+    x, first = np.unique(x, return_index=True)
+    good = np.isfinite(y[first]) & (y[first] > 0.0)
+    return Curve(x[good], y[first][good])
 
 
-def _check_range(spectrum: JacobianSpectrum, log_lambda: Array, cdf: Array) -> None:
-    """Refuse a picture whose axis would leave the range of float64."""
-    shown = log_lambda[cdf > _low_share(spectrum)]
-    ends = [*shown[:1], *shown[-1:], *(o.log_lambda for o in spectrum.outliers)]
-    if ends and (0.5 * min(ends) < -_LARGEST_LOG or 0.5 * max(ends) > _LARGEST_LOG):
-        raise ValueError(
-            f"singular values between e^{0.5 * min(ends):.4g} and e^{0.5 * max(ends):.4g} leave "
-            "the range of an axis; draw a smaller depth, or take the data with --out or curve()."
-        )
+def _of(
+    points: Sequence[Curve], support: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """The band in which each curve lies."""
+    return [next(b for b in support if b[0] < p.log_v[0] < b[1]) for p in points]
 
 
-def _low_share(spectrum: JacobianSpectrum) -> float:
-    return 1.0 - spectrum.rank_fraction * (1.0 - _SHOWN)
+def _has_zeros(simulated: SimulatedSpectrum | None) -> bool:
+    if simulated is None:
+        return False
+    log = simulated.log_singular_values
+    short = simulated.output_width > log.shape[1]
+    return bool(short or np.any(np.isneginf(log) & ~simulated.lost))
 
 
-def _limits(ax: Axes, spectrum: JacobianSpectrum, log_lambda: Array, cdf: Array) -> None:
-    """Leave out the far tails, which a logarithmic axis would stretch without end."""
-    shown = log_lambda[(cdf > _low_share(spectrum)) & (cdf < 1.0 - 1e-6)]
-    places = [np.log(a) for a, _ in spectrum.atoms if a > 0.0]
-    linear = ax.get_xscale() != "log"
-    edge = float(log_lambda[-1]) if log_lambda.size else np.inf
-    reach = edge + 2.0 * np.log(_FAR) if linear else np.inf
-    places += [o.log_lambda for o in spectrum.outliers if o.log_lambda <= reach]
-    places += [*shown[:1], *shown[-1:]]
-    if places:
-        low, high = 0.5 * min(places), 0.5 * max(places)
-        pad = 0.05 if linear else 0.03 * (high - low) + 0.05
-        left = 0.0 if linear else np.exp(low - pad)
-        ax.set_xlim(left, np.exp(high + pad))
+def _sampled(
+    simulated: SimulatedSpectrum, atoms: Sequence[tuple[float, float]], depth: int
+) -> tuple[Array, float, list[float]]:
+    """Values of the histogram, the floor of rounding, and the shares at point masses."""
+    total = simulated.log_singular_values.shape[0] * simulated.output_width
+    places = np.array([2.0 * a for a, _ in atoms])
+    log = snapped(2.0 * simulated.log_singular_values, simulated.errors, places, depth)
+    own = log[~simulated.lost]
+    zeros = np.count_nonzero(np.isneginf(own)) + total - log.size
+    seen = [
+        (zeros if np.isinf(a) else float(np.count_nonzero(own == 2.0 * a))) / total
+        for a, _ in atoms
+    ]  # fmt: skip
+    continuous = own[np.isfinite(own) & ~np.isin(own, places)]
+    floor = 0.5 * simulated.log_floor
+    return 0.5 * continuous[continuous > 2.0 * floor], floor, seen
+
+
+def _lost(simulated: SimulatedSpectrum, axis: SpectrumAxis) -> list[str]:
+    """How many values are rounding, in words."""
+    n, all_of_them = int(simulated.lost.sum()), simulated.log_singular_values.size
+    if n == 0:
+        return []
+    left, right = axis.ends
+    floor = float(axis.position(np.array(0.5 * simulated.log_floor)))
+    shaded = " (shaded)" if floor - left > 5e-3 * (right - left) else ""
+    return [f"networks: {n} of {all_of_them} values are rounding{shaded} and are left out"]
+
+
+def _beyond(w: Window) -> list[str]:
+    """The shares of the mass that the axis leaves out, in words."""
+    return [
+        f"{_percent(share)} of the mass lies {side} of the axis"
+        for share, side in ((w.left, "left"), (w.right, "right"))
+        if share > 5e-4
+    ]
+
+
+def _crowded(axis: SpectrumAxis, log_v: Array, mass: Array) -> list[str]:
+    """What a linear axis cannot show, in words."""
+    if axis.kind != "linear" or not mass.size:
+        return []
+    near = float(axis.log_v(np.array(0.01 * axis.ends[1])))
+    share = float(np.interp(near, log_v, mass, left=float(mass[0])))
+    if share < 0.3 * mass[-1]:
+        return []
+    return [f"{_percent(share)} of the mass lies in the first 1 % of the axis: see it by log s"]
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.0f} %" if share > 0.1 else f"{100.0 * share:.2g} %"
 
 
 def _title(spectrum: JacobianSpectrum) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,11 @@ from matplotlib.figure import Figure
 
 from chione.base import Array
 from chione.plotting.panels import Panel, Picture
-from chione.plotting.style import BLUE, GREY, VERMILLION, new_figure, one_axes, save, style
+from chione.plotting.spectrum_axis import spectrum_axis
+from chione.plotting.spectrum_parts import window
+from chione.plotting.style import BLUE, GREY, VERMILLION, new_figure, save, style
+
+_KNOWN = 0.5  # error of a logarithm from which on a value counts as rounding
 
 # Key of a layer, what the axis says, whether it is drawn on a logarithmic scale.
 _PANELS = (
@@ -104,48 +109,87 @@ def _name_layers(axes: Axes, layers: Any, *, last: bool) -> None:
     axes.set_xlabel("layer, in order of execution")
 
 
-def plot_spectrum(
-    nodes: Array,
-    weights: Array,
-    theory: tuple[Array, Array] | None,
-    *,
-    path: str | None = None,
-) -> Figure:
-    r"""Distribution function of the eigenvalues of :math:`J J^T`.
+@dataclass(frozen=True)
+class Staircase:
+    """The distribution function of measured eigenvalues, above rounding.
 
     Parameters
     ----------
-    nodes, weights : ndarray, shape (probes, k)
-        Spectral measures; their mean is drawn as a staircase.
-    theory : (ndarray, ndarray) or None
-        Log eigenvalue and distribution function at infinite width.
-    path : str, optional
-        Where to write the figure as well.
+    log_lambda, cdf : ndarray, shape (k,)
+        Log eigenvalues, rising, and the fraction at or below each.
+    floor : float
+        Log eigenvalue up to which there is rounding alone; -inf if there is none.
+    lost, total : int
+        Singular values that are rounding, and all of them.
     """
-    with style():
-        figure, axes = one_axes()
-        draw_distribution(axes, nodes, weights, theory)
-    if path is not None:
-        save(figure, path)
-    return figure
+
+    log_lambda: Array
+    cdf: Array
+    floor: float = float("-inf")
+    lost: int = 0
+    total: int = 0
 
 
-def draw_distribution(
-    axes: Axes, nodes: Array, weights: Array, theory: tuple[Array, Array] | None
-) -> None:
-    """Draw what :func:`plot_spectrum` shows."""
+def staircase_of_measures(nodes: Array, weights: Array) -> Staircase:
+    """From spectral measures, shape (probes, k): their mean, without what rounding makes of 0."""
     order = np.argsort(nodes, axis=None)
     values = np.ravel(nodes)[order]
     cdf = np.cumsum(np.ravel(weights)[order]) / nodes.shape[0]
-    positive = values > max(float(values[-1]), 1e-300) * 1e-16
-    axes.step(values[positive], cdf[positive], where="post", color=BLUE, label="measured")
+    floor = max(float(values[-1]), 1e-300) * 1e-16
+    kept = values > floor
+    return Staircase(np.log(values[kept]), cdf[kept], float(np.log(floor)))
+
+
+def staircase_of_values(log_s: Array, errors: Array, outputs: int) -> Staircase:
+    """From all singular values, those left out that are not known to one half of a logarithm."""
+    exact_zero = np.isneginf(log_s) & (errors == 0.0)
+    known = (errors < _KNOWN) & ~exact_zero
+    lost = ~known & ~exact_zero
+    floor = 2.0 * float(np.max(log_s[lost], initial=-np.inf))
+    log = np.sort(2.0 * log_s[known])
+    cdf = 1.0 - np.arange(log.size)[::-1] / outputs
+    return Staircase(log, cdf, floor, int(lost.sum()), log_s.size)
+
+
+def draw_distribution(axes: Axes, measured: Staircase, theory: tuple[Array, Array] | None) -> None:
+    r"""Distribution function of the eigenvalues of :math:`J J^T` over the decades that have mass.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    measured : Staircase
+        Drawn as such.
+    theory : (ndarray, ndarray) or None
+        Log eigenvalue and distribution function at infinite width.
+    """
+    x, cdf = measured.log_lambda, measured.cdf
+    support = [(float(x[0]), float(x[-1]))] if x.size > 1 else []
+    w = window(x, cdf - (cdf[0] if x.size else 0.0), support, also=[*x[:1]])
+    # without theory all values are shown; beside it, those where its mass is
+    low = min(w.low, float(x[0]) if x.size and theory is None else w.low)
+    pad = 0.03 * (w.high - low) + 0.1
+    axis = spectrum_axis(
+        "log", low - pad, w.high + pad, zero=False, symbol=r"\lambda",
+        words=r"eigenvalue $\lambda$ of $J J^\top$",
+    )  # fmt: skip
+    axis.apply(axes)
+    if measured.floor > axis.low and measured.lost:
+        left = float(axis.x(np.array(axis.ends[0])))
+        axes.axvspan(left, float(axis.place(np.array(measured.floor))), color=GREY, alpha=0.13,
+                     lw=0)  # fmt: skip
+    axes.step(axis.place(x), cdf, where="post", color=BLUE, label="measured")
     if theory is not None:
-        axes.plot(np.exp(theory[0]), theory[1], color=VERMILLION, label="infinite width")
-    axes.set_xscale("log")
-    if np.any(positive):
-        axes.set_xlim(float(values[positive][0]) / 2.0, float(values[-1]) * 2.0)
+        shown = (theory[0] > axis.low) & np.isfinite(theory[1])
+        axes.plot(axis.place(theory[0][shown]), theory[1][shown], color=VERMILLION,
+                  label="infinite width")  # fmt: skip
+    if measured.lost:
+        axes.annotate(
+            f"{measured.lost} of {measured.total} singular values are rounding and are left out",
+            (0.0, 1.0), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
+            va="bottom", fontsize=7.2, color="#555555",
+        )  # fmt: skip
     axes.set_ylim(0.0, 1.02)
-    axes.set_xlabel(r"eigenvalue $\lambda$ of $J J^\top$")
     axes.set_ylabel("fraction at or below")
     axes.legend(loc="best")
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from chione.base import EPS, AbstractResult, Array, along, result
 
@@ -21,6 +22,14 @@ class LawInLogs(Protocol):
     @property
     def depth(self) -> int:
         """Layers of the network whose law it is."""
+
+    @property
+    def activation(self) -> Any:
+        """The activation, with a `derivative`."""
+
+    @property
+    def q_star(self) -> float:
+        """Mean square of the pre-activations."""
 
     @property
     def law(self) -> Any:
@@ -69,9 +78,9 @@ class SpectrumComparison(AbstractResult):
 
     .. math:: (0.3 + 0.85 \sqrt{\log(N) / n}) / N
 
-    for n networks, at any depth. A share p of slopes with one value can only be a multiple of
-    1/N: what that leaves, :math:`\min(L, 1/(1-p))` times, is added; and where lengths come from a
-    forward pass, their noise, :math:`\sqrt{L/(N n)}`.
+    for n networks, at any depth. A share p of slopes that have one value is a multiple of 1/N on
+    these quantiles: what it misses p by, :math:`\min(L, 1/(1-p))` times, is added; and where
+    lengths come from a forward pass, their noise, :math:`\sqrt{L/(N n)}`.
     """
 
     axes = along("atom", "log_atoms", "atom_masses", "atom_shares", "atom_errors")
@@ -212,7 +221,9 @@ def _share(own: Array, below: int, total: int, floor: float, place: float) -> fl
 def _expected(width: int, networks: int, law: LawInLogs, *, forward: bool) -> float:
     """The formula of the notes."""
     size = (0.3 + 0.85 * np.sqrt(np.log(max(width, 2)) / networks)) / width
-    for _, mass in law.law.atoms:
-        missed = abs(mass - round(mass * width) / width)
+    h = np.sqrt(law.q_star) * ndtri((np.arange(width) + 0.5) / width)
+    t = np.asarray(law.activation.derivative(h)) ** 2
+    for place, mass in law.law.atoms:
+        missed = abs(mass - np.mean(abs(t - place) <= 1e-9 * place))
         size += missed * min(law.depth, 1.0 / max(1.0 - mass, 1e-16))
     return float(size + np.sqrt(law.depth / (width * networks)) * forward)

@@ -117,13 +117,23 @@ class ModelJacobian(AbstractResult):
         """Distribution function of log eigenvalues, measured and by theory."""
         from chione.plotting.panels import Panel, Picture, assemble  # matplotlib is slow to load
         from chione.plotting.style import save
-        from chione.plotting.torch_report import draw_distribution
+        from chione.plotting.torch_report import (
+            draw_distribution,
+            staircase_of_measures,
+            staircase_of_values,
+        )
 
         theory = None
         if self.theory is not None and self.theory.support:
             curve = self.theory.curve()
             theory = (np.asarray(curve.log_lambda), np.asarray(curve.cdf))
-        panel = Panel(lambda axes: draw_distribution(axes, self.nodes, self.weights, theory))
+        measured = staircase_of_measures(self.nodes, self.weights)
+        if self.log_singular_values is not None:
+            log = self.log_singular_values
+            measured = staircase_of_values(
+                np.asarray(log.value), np.asarray(log.error), self.outputs
+            )
+        panel = Panel(lambda axes: draw_distribution(axes, measured, theory))
         figure = assemble(Picture({"cdf": panel}), ax=ax, field=field)
         if path is not None:
             save(figure, path)
