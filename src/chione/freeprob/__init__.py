@@ -23,6 +23,12 @@ from chione.freeprob.measure import Measure, as_measure, free_product, free_sum
 from chione.freeprob.measures import AbstractMeasure
 from chione.freeprob.outliers import Outlier, Outliers, Threshold, outliers
 from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.rectangular import (
+    rectangular_cumulants,
+    rectangular_product,
+    rectangular_sum,
+)
+from chione.freeprob.rectangular_law import RectangularSum
 from chione.freeprob.square_law import gaussian_square
 from chione.freeprob.squares import GaussianSquare
 from chione.freeprob.tracy_widom import TracyWidom
@@ -43,6 +49,7 @@ __all__ = [
     "Outlier",
     "Outliers",
     "PointMasses",
+    "RectangularSum",
     "Semicircle",
     "Threshold",
     "TracyWidom",
@@ -62,6 +69,9 @@ __all__ = [
     "marchenko_pastur",
     "outliers",
     "point_mass",
+    "rectangular_cumulants",
+    "rectangular_product",
+    "rectangular_sum",
     "semicircle",
     "uniform",
 ]

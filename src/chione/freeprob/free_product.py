@@ -169,7 +169,7 @@ def _slope(s: Solved) -> Complex:
 
 
 def _no_zero(z: Complex) -> Complex:
-    return np.asarray(np.where(z == 0.0, _ZERO, z))
+    return np.asarray(np.where(abs(z) < _ZERO, _ZERO, z))
 
 
 @factors_of.register
