@@ -134,7 +134,7 @@ class FreeSum(AbstractConvolution):
         return g, -s.slope * g * g
 
     def sensitivity(self, z: Complex, s: Solved) -> Array:
-        return np.asarray(abs(s.slope / s.f**2))
+        return np.asarray(1.0 / abs(s.f) ** 2)
 
     def potential(self, s: Solved) -> Complex:
         logs = self.system.sum_of(lambda law, w: law.mean_log(w), s)

@@ -53,7 +53,7 @@ class AbstractConvolution(AbstractMeasure):
 
     @abstractmethod
     def sensitivity(self, z: Complex, s: Solved) -> Array:
-        """|dG / dzeta|."""
+        """|dG / df|."""
 
     @property
     @abstractmethod
@@ -80,9 +80,11 @@ class AbstractConvolution(AbstractMeasure):
         return _flat(lambda z: self._both(z)[1], z)
 
     def stieltjes_error(self, z: Any) -> Array:
-        r"""The error of z that the residual stands for, times the slope of G; and rounding.
+        r"""The errors of the parts and the residual, through the equations; and rounding.
 
-        .. math:: |\delta G| \le |G'(z)| \Big(r + \sum_i n_i \frac{\delta G_i}{|G_i'|}\Big)
+        .. math::
+            |\delta G| \le \Big|\frac{dG}{df}\Big| \Big(\Big|\frac{df}{d\zeta}\Big| r
+            + \sum_i n_i \Big|\frac{df}{d\zeta} \frac{du_i}{df_i}\Big| \delta f_i\Big)
         """
 
         def upper(z: Complex) -> Complex:
