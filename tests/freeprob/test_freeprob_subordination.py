@@ -11,6 +11,7 @@ from chione.freeprob.charts import ProductChart, SumChart
 from chione.freeprob.convolution import FreeProduct, FreeSum
 from chione.freeprob.subordination import Subordination
 
+SLOW = pytest.mark.slow
 COIN = PointMasses((-1.0, 1.0), (0.5, 0.5))
 BIT = PointMasses((0.0, 1.0), (0.5, 0.5))
 
@@ -155,7 +156,7 @@ def polished(laws, times, product, z, start):
 def test_stated_errors_hold_up_to_the_edges_and_in_gaps(product):
     rng = np.random.default_rng(7)
     checked = 0
-    for _ in range(6):
+    for _ in range(2):
         places = tuple(np.abs(rng.normal(size=3)))
         laws = (
             PointMasses(places, tuple(rng.dirichlet(np.ones(3)))),
@@ -179,7 +180,7 @@ def test_stated_errors_hold_up_to_the_edges_and_in_gaps(product):
                 g = polished(laws, times, product, mp.mpc(complex(x)), omega[:, i])
                 assert float(abs(g - mp.mpc(complex(value[i])))) <= error[i]
                 checked += 1
-    assert checked > 60
+    assert checked >= 16
 
 
 def random_law(rng, positive):
@@ -197,7 +198,7 @@ def random_law(rng, positive):
     return empirical(a**2 if positive else a).law
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(s, marks=SLOW) for s in range(6, 40))])
 def test_density_distribution_and_support_of_random_convolutions_agree(seed):
     rng = np.random.default_rng(seed)
     product = bool(seed % 2)

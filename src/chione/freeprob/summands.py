@@ -20,6 +20,7 @@ from chione.freeprob.subordination import Solved, Subordination
 
 _ATOM = 1e-12  # mass below which an atom is rounding
 _KEPT = 100_000  # points of the last solution that are kept: value, slope, error ask for the same
+_HEAL = 1e-6  # distance of these neighbours: the fourth power of it is lost, and 1e-10 of digits
 _BESIDE = 1e-9  # how far from an atom the system is solved, to no avail, where it has no solution
 
 Factors = list[tuple[AbstractMeasure, float]]
@@ -104,16 +105,30 @@ class AbstractConvolution(AbstractMeasure):
         places = np.array([a for a, _ in self.atom_angles])
         at = np.isin(z, places)
         size = float(np.max(abs(places), initial=0.0)) or 1.0
-        out = self.potential(self.solved(np.where(at, z + _BESIDE * size, z)))
+        z0 = np.where(at, z + _BESIDE * size, z)
+        out = _healed(lambda w: self.potential(self.solved(w)), z0, size)
         for a, angle in self.atom_angles:
             out[z == a] = complex(-np.inf, angle)
         return out
 
     def _both(self, z: Complex) -> tuple[Complex, Complex]:
         with np.errstate(all="ignore"):
-            g, slope = self.transforms(z, self.solved(z))
+            size = float(np.max(abs(z[np.isfinite(z)]), initial=0.0))
+            g = _healed(lambda w: self.transforms(w, self.solved(w))[0], z, size)
+            slope = _healed(lambda w: self.transforms(w, self.solved(w))[1], z, size)
         at = np.isin(z, [a for a, _ in self.atoms])
         return np.where(at, np.inf, g), np.where(at, -np.inf, slope)
+
+
+def _healed(f: Callable[[Complex], Complex], z: Complex, size: float) -> Complex:
+    """F at z; next to a zero of G on the axis, where an omega is infinite, between neighbours."""
+    out = np.array(f(z))
+    bad = np.nonzero(~np.isfinite(out) & (z.imag == 0.0) & np.isfinite(z))[0]
+    if bad.size:
+        h = _HEAL * np.maximum(abs(z[bad]), size or 1.0)
+        near, far = (0.5 * (f(z[bad] + k * h) + f(z[bad] - k * h)) for k in (1.0, 2.0))
+        out[bad] = (4.0 * near - far) / 3.0
+    return out
 
 
 def _flat(f: Callable[[Complex], Complex], z: Any) -> Complex:
