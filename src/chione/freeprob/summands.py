@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
+from chione.freeprob.contour import contour_moments
 from chione.freeprob.dilation import Dilated, dilated
-from chione.freeprob.measures import AbstractMeasure, Complex, by_halves
+from chione.freeprob.measures import AbstractMeasure, Complex, absolute_moments, by_halves
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.subordination import Solved, Subordination
 
 _ATOM = 1e-12  # mass below which an atom is rounding
 _KEPT = 100_000  # points of the last solution that are kept: value, slope, error ask for the same
+_LOW = 6  # moments up to which series of cumulants lose nothing to speak of
 _HEAL = 1e-6  # distance of these neighbours: the fourth power of it is lost, and 1e-10 of digits
 _BESIDE = 1e-9  # how far from an atom the system is solved, to no avail, where it has no solution
 
@@ -96,6 +98,18 @@ class AbstractConvolution(AbstractMeasure):
             return np.asarray(np.where(np.isfinite(error), error, np.inf) + 0j)
 
         return np.asarray(_flat(upper, z).real)
+
+    def moments_error(self, n: int) -> Array:
+        """Rounding; of high moments also how far series and contour are apart."""
+        value = self.moments(n + 1)
+        error = 16.0 * EPS * np.arange(1, n + 1) * absolute_moments(value)[:n]
+        if n <= _LOW:
+            return np.asarray(error)
+        apart = abs(contour_moments(self, n) - value[:n])
+        apart[:_LOW] = 0.0
+        return np.asarray(
+            error + np.where(np.isnan(apart), error * 2.0 ** np.arange(n), 2.0 * apart)
+        )
 
     def mean_log(self, z: Any) -> Complex:
         return _flat(self._log, z)
