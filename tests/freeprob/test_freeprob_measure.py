@@ -86,3 +86,46 @@ def test_dilated_laws_are_those_of_their_families():
 def test_bad_input_gets_one_sentence(call, match):
     with pytest.raises((ValueError, TypeError), match=match):
         call()
+
+
+def test_a_curve_crowds_at_the_edges_and_shares_its_points_by_mass():
+    mu = empirical([0.0, 0.0, 0.0, 30.0]) + freeprob.semicircle()
+    curve = mu.curve(100)
+    assert curve.x.size == 100
+    assert len(curve.bands) == 2
+    assert np.sum(curve.x < 10.0) == 75
+    found = mu.density(curve.x)
+    assert np.array_equal(curve.density, found.value)
+    assert np.array_equal(curve.density_error, found.error)
+    assert np.all(np.diff(curve.cdf) > 0.0)
+    low = curve.bands[0][0]
+    assert 0.0 < curve.x[0] - low < 1e-3
+    assert "100 points on 2 bands of empirical([0, 30]" in curve.sentence
+
+
+def test_a_curve_of_atoms_alone_says_so():
+    curve = freeprob.bernoulli(0.3).curve()
+    assert curve.x.size == 0
+    assert curve.sentence == ("No curve: bernoulli(0.3) is made of atoms alone (2), no density.")
+    assert np.array_equal(freeprob.bernoulli(0.3).density([0.5, 1.0]).value, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("mu", CLOSED[:6], ids=str)
+def test_the_density_integrates_to_the_distribution_function(mu):
+    curve = mu.curve(4001)
+    area = np.concatenate(
+        [[0.0], np.cumsum(np.diff(curve.x) * 0.5 * (curve.density[1:] + curve.density[:-1]))]
+    )
+    assert np.max(abs(curve.cdf - curve.cdf[0] - area)) < 2e-3
+
+
+@pytest.mark.parametrize("mu", CLOSED, ids=str)
+def test_samples_follow_the_law_and_the_seed(mu):
+    x = mu.sample(20_000, seed=5)
+    assert np.array_equal(x, mu.sample(20_000, seed=np.random.default_rng(5)))
+    m, error = mu.moments(4).value, mu.moments(8).value
+    spread = np.sqrt((error[3] - m[1] ** 2) / x.size)
+    assert abs(np.mean(x**2) - m[1]) < 4.5 * spread
+    assert abs(x.mean() - m[0]) < 4.5 * np.sqrt((m[1] - m[0] ** 2) / x.size)
+    few = mu.sample(500, seed=1)  # one by one, the same numbers as by the table
+    assert np.allclose(few, mu.sample(2000, seed=1)[:500], atol=1e-7)

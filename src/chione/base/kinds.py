@@ -37,6 +37,7 @@ _RESULTS = {
     "diagnosis.Slopes": "diagnosis.measure",
     "diagnosis.Verdict": "diagnosis.verdict",
     "diagnosis.WidthComparison": "diagnosis.finite_width",
+    "freeprob.MeasureCurve": "freeprob.curve",
     "freeprob.Edge": "freeprob.edges",
     "freeprob.Outlier": "freeprob.outliers",
     "freeprob.Outliers": "freeprob.outliers",

@@ -15,6 +15,8 @@ from chione.freeprob.density_pieces import DensityPieces, cut
 
 _MASS = 1e-8  # how far from 1 the mass of a density may be that is not asked to be divided by it
 
+_LOST = 1e-3  # part of the mass that may hide in what no piece resolves
+
 
 def density_law(
     f: Callable[[Array], Array], support: Any, atoms: Any = (), *, normalize: bool = False
@@ -34,6 +36,11 @@ def density_law(
     total = continuous + math.fsum(mass)
     if continuous <= 0.0:
         raise SpecError("the density is 0 on all of its intervals; use atoms alone instead.")
+    if error > _LOST * total:
+        raise SpecError(
+            f"the mass of the density is known to {error:.1g} of {total:.3g} only: it may not be "
+            "integrable; give intervals that end where it is infinite."
+        )
     if not normalize and abs(total - 1.0) > _MASS + 4.0 * error:
         raise SpecError(
             f"the mass of a measure is 1, but density and atoms have {total:.10g}; pass "

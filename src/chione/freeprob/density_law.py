@@ -111,7 +111,7 @@ class DensityLaw(AbstractMeasure):
             # a piece that z touches: half a turn, and the logarithm of the distance to its ends
             edge = np.minimum(abs(w - low), abs(w - high)) / width
             with np.errstate(divide="ignore"):
-                touch = (2.0 * np.pi - 2.0 * np.log(np.minimum(edge + 1e-300, 1.0))) / width
+                touch = (2.0 * np.pi - 2.0 * np.log(np.clip(edge, EPS, 1.0))) / width
                 size = np.minimum(touch, 1.0 / away)
             out[i : i + step] = size @ (self.pieces.doubt * power)
         with np.errstate(all="ignore"):

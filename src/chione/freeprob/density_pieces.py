@@ -126,9 +126,10 @@ def cut(f: Callable[[Array], Array], a: float, b: float) -> DensityPieces:
     origin, far, series, doubt = (np.concatenate([d[i] for d in done]) for i in (0, 1, 3, 4))
     kind = np.concatenate([d[2] for d in done]).astype(np.intp)
     order = np.argsort(np.minimum(origin, far))
-    origin, far, kind, series, doubt = (x[order] for x in (origin, far, kind, series, doubt))
-    width = abs(far - origin)
-    return DensityPieces(origin, far, kind, series * width[:, None], doubt * width)
+    origin, far, width = origin[order], far[order], abs(far - origin)[order]
+    return DensityPieces(
+        origin, far, kind[order], series[order] * width[:, None], doubt[order] * width
+    )
 
 
 def _exponent(f: Callable[[Array], Array], end: float, width: float) -> int:

@@ -65,8 +65,8 @@ class Dilated(AbstractMeasure):
         z = np.asarray(z, dtype=complex)
         w = self._back(z)
         slope = abs(self.base.stieltjes_derivative(w))
-        # of z - b half a unit of the larger one is lost, seen through the slope of G
-        moved = EPS * (abs(z) + abs(self.offset) + abs(self.factor * w)) / abs(self.factor) * slope
+        # z - b is right to half a unit of itself
+        moved = EPS * abs(w) * slope
         error = (self.base.stieltjes_error(w) + 4.0 * moved) / abs(self.factor)
         return np.asarray(np.where(np.isnan(error), np.inf, error))
 
@@ -87,8 +87,12 @@ class Dilated(AbstractMeasure):
         z = np.asarray(z, dtype=complex)
         error = self.base.moment_function_error(self._back(z))
         with np.errstate(all="ignore"):
-            size = abs(self._back(z)) + abs(self._ratio)
-            moved = 8.0 * EPS * size * abs(self.moment_function_derivative(z) * self.factor)
+            moved = (
+                8.0
+                * EPS
+                * abs(self._back(z))
+                * abs(self.moment_function_derivative(z) * self.factor)
+            )
             error = error + abs(self.offset) * self.stieltjes_error(z) + moved
         return np.asarray(np.where(np.isnan(error), np.inf, error))
 
@@ -109,7 +113,7 @@ class Dilated(AbstractMeasure):
 
     def cdf_error(self, x: Any) -> Array:
         x = checks.real_array("x", x)
-        lost = rounding_of_cdf(self, x, 4.0 * EPS * (abs(x) + abs(self.offset)))
+        lost = rounding_of_cdf(self, x, 4.0 * EPS * abs(x - self.offset))
         return np.asarray(self.base.cdf_error(self._back(x + 0j).real) + lost)
 
     def density(self, x: Any) -> Array:
@@ -130,10 +134,6 @@ class Dilated(AbstractMeasure):
         a, b = abs(self.factor), abs(self.offset)
         rounding = 8.0 * np.arange(1, n + 1) * EPS * self._binomial(a, b, size)
         return np.asarray(self._binomial(a, b, np.concatenate([[0.0], error])) + rounding)
-
-    def r_transform(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        return np.asarray(self.factor * self.base.r_transform(self.factor * g) + self.offset)
 
     @property
     def _ratio(self) -> float:

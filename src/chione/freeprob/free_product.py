@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -135,12 +134,6 @@ class FreeProduct(AbstractConvolution):
         for law, times in zip(self.system.laws, self.system.times, strict=True):
             s = series.multiply(s, series.power(law.s_coefficients(n), times))
         return series.moments_from_s(s)
-
-    def s_transform(self, x: Any) -> Complex:
-        x = np.asarray(x, dtype=complex)
-        pairs = zip(self.system.laws, self.system.times, strict=True)
-        logs = sum((n * np.log(law.s_transform(x)) for law, n in pairs), 0j * x)
-        return np.asarray(np.exp(logs - self.log_constant))
 
     # --------------------------------------------------------------------------------- inside
 

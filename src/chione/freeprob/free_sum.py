@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.special import comb
@@ -121,11 +120,6 @@ class FreeSum(AbstractConvolution):
         k = np.arange(n + 1)
         terms = [comb(j, k[: j + 1]) * mean ** (j - k[: j + 1]) * central[: j + 1] for j in k[1:]]
         return np.array([float(np.sum(t)) for t in terms])
-
-    def r_transform(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        pairs = zip(self.system.laws, self.system.times, strict=True)
-        return np.asarray(sum((n * law.r_transform(g) for law, n in pairs), self.constant + 0j * g))
 
     # --------------------------------------------------------------------------------- inside
 

@@ -21,11 +21,14 @@ _GLOBAL = 1e-16  # and relative to the whole function: derivatives are rounded o
 _FLAT = 1e-13  # a piece that varies by less, relative to its size, counts as constant
 _MAX_PIECES = 4000  # beyond this the function is not piecewise smooth at any useful scale
 _MIN_WIDTH = 1e-13  # of the distance from 0; narrower pieces are accepted as they are
+_STUCK = 0.05  # of the coefficients before: the end of a series of noise
+_RARE = 6.0  # first widths, of 1.25 standard deviations: 6e-14 of the mass lies beyond
 _MISSED = 1e3  # times the noise: what lies between two nodes of a resolved piece agrees to that
 
 _SAME = 1e-12  # of the values: what a series and its function differ by at an end
 
 _X, _W = legendre.leggauss(NODES)
+_VANDER = chebyshev.chebvander(_X, NODES - 1)
 _TO_SERIES = np.linalg.inv(chebyshev.chebvander(_X, NODES - 1))  # values at nodes -> coefficients
 
 
@@ -63,10 +66,13 @@ def cut(
     *,
     first_width: float,
     probes: Array | None = None,
+    slope: Callable[[Array], Array] | None = None,
 ) -> Pieces:
     """Cut the range of `breakpoints` until f is resolved and monotone on each piece.
 
-    The series of a piece has to meet f at the `probes` in it as well as it dies out.
+    The series of a piece has to meet f at the `probes` in it as well as it dies out. With the
+    `slope` of f at hand they are integrals of its series, so that their own derivatives keep all
+    digits.
 
     Raises
     ------
@@ -76,9 +82,9 @@ def cut(
     edges = _grid(np.unique(np.asarray(breakpoints, dtype=np.float64)), first_width)
     looked = np.empty(0) if probes is None else probes
     looked = looked[(looked > edges[0]) & (looked < edges[-1])]
-    lo, hi = _resolve(f, edges[:-1], edges[1:], looked)
+    lo, hi = _resolve(f, edges[:-1], edges[1:], looked, first_width)
     lo, hi = _split_turning_points(f, lo, hi)
-    return _build(f, lo, hi)
+    return _build(f, lo, hi, slope)
 
 
 def joined(parts: list[Pieces]) -> Pieces:
@@ -94,12 +100,16 @@ def taken(pieces: Pieces, which: NDArray[np.bool_]) -> Pieces | None:
     return Pieces(*(getattr(pieces, f.name)[which] for f in fields(Pieces)))
 
 
-def halved(f: Callable[[Array], Array], pieces: Pieces) -> Pieces:
+def halved(
+    f: Callable[[Array], Array],
+    pieces: Pieces,
+    slope: Callable[[Array], Array] | None = None,
+) -> Pieces:
     """Every piece cut in two."""
     c, half = pieces.center, pieces.half
     lo = np.stack([c - half, c], axis=1).ravel()
     hi = np.stack([c, c + half], axis=1).ravel()
-    return _build(f, lo, hi)
+    return _build(f, lo, hi, slope)
 
 
 def _grid(points: Array, width: float) -> Array:
@@ -115,7 +125,7 @@ def _nodes(lo: Array, hi: Array) -> Array:
 
 
 def _resolve(
-    f: Callable[[Array], Array], lo: Array, hi: Array, probes: Array
+    f: Callable[[Array], Array], lo: Array, hi: Array, probes: Array, sigma: float
 ) -> tuple[Array, Array]:
     span = hi[-1] - lo[0]
     # Next to 0 a function may be narrow beside a wide Gaussian: there pieces go on shrinking.
@@ -134,7 +144,11 @@ def _resolve(
         tail = np.max(abs(series)[:, -_TAIL:], axis=1)
         # A rounded h moves v by eps |h v'|: a series cannot be cleaner than that.
         slope = np.max(abs(np.diff(v, axis=1) / np.diff(h, axis=1)), axis=1)
-        noise = _RELATIVE * size + _GLOBAL * scale + EPS * abs(h).max(axis=1) * slope
+        noise = _RELATIVE * size + EPS * abs(h).max(axis=1) * slope
+        # Of the whole, where the coefficients have stopped to fall, or no mass is left to matter.
+        stuck = tail > _STUCK * np.median(abs(series)[:, -2 * _TAIL : -_TAIL], axis=1)
+        rare = np.minimum(abs(lo), abs(hi)) > _RARE * sigma
+        noise = noise + np.where(stuck | rare, _GLOBAL * scale, 0.0)
         off = _off_probes(lo, hi, series, probes, at_probes) > _MISSED * (noise + _GLOBAL * scale)
         smallest = hi - lo <= np.maximum(_MIN_WIDTH * np.maximum(abs(lo), abs(hi)), least)
         fine = ((tail <= noise) & ~off) | smallest
@@ -192,16 +206,33 @@ def _bisect(series: NDArray[Any], a: float, b: float) -> float:
     return 0.5 * (a + b)
 
 
-def _build(f: Callable[[Array], Array], lo: Array, hi: Array) -> Pieces:
+def _build(
+    f: Callable[[Array], Array],
+    lo: Array,
+    hi: Array,
+    slope: Callable[[Array], Array] | None = None,
+) -> Pieces:
     h = _nodes(lo, hi)
     v = f(h)
+    half = 0.5 * (hi - lo)
     series = v @ _TO_SERIES.T
+    if slope is not None:
+        series = _integrated(slope(h) * half[:, None], v, series)
     size = np.max(abs(v), axis=1)
     flat = np.ptp(v, axis=1) <= _FLAT * size
-    half = 0.5 * (hi - lo)
-    return Pieces(
-        0.5 * (lo + hi), half, h, half[:, None] * _W, v, series, flat, _ends(f, lo, hi, series)
-    )
+    weight, ends = half[:, None] * _W, _ends(f, lo, hi, series)
+    return Pieces(0.5 * (lo + hi), half, h, weight, v, series, flat, ends)
+
+
+def _integrated(slope: Array, value: Array, series: Array) -> Array:
+    """Series of f from values of its slope at the nodes; where that is no better, as it was."""
+    first = slope @ _TO_SERIES.T
+    out = chebyshev.chebint(first[:, : NODES - 1].T).T
+    out[:, 0] += np.mean(value - out @ _VANDER.T, axis=1)
+    # A slope with a tail of its own, or one of another function, is left alone.
+    off = np.max(abs(value - out @ _VANDER.T), axis=1)
+    fine = off <= 2.0 * _RELATIVE * np.max(abs(value), axis=1)
+    return np.where(fine[:, None], out, series)
 
 
 def _ends(f: Callable[[Array], Array], lo: Array, hi: Array, series: Array) -> Array:

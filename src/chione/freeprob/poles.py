@@ -8,7 +8,9 @@ series in hand, the error of the rule is known, because the rule's error for 1/(
     \int_{-1}^{1} \frac{ds}{s_0 - s} - \sum_i \frac{w_i}{s_0 - s_i}
     = \log\frac{s_0 + 1}{s_0 - 1} - \sum_i \frac{w_i}{s_0 - s_i}
 
-so the transform is right to rounding at every distance from the support, on it included.
+so the transform is right to rounding at every distance from the support, on it included. A root
+beside a node s_i makes large terms of the plain sum and of the correction cancel: there the
+distance s0 - s_i is found from w - t_i itself, so that both are made of the same number.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from chione.freeprob.pieces import _W, _X, NODES, Pieces, powers, to_powers
 _NEAR = 3.0  # sum of the semi-axes of the ellipse within which a pole matters: 3^-32 = 5e-16
 _LOST = 12.0  # a root that leaves this ellipse is no root of the function
 _REACH = 6.0  # v on that ellipse stays within so many ranges of v; exp(2.2 s) needs 5
-_ROUNDED = 1.2e-16  # of s: what is nearer to an end of a piece is at it, and just outside
-_STEPS = 12  # of Newton's method for the roots
+_AGREE = 1e-4  # the two ways to the distance from a node
+_ROUNDED = 1e-300  # of s: what is nearer to an end of a piece is at it, and just outside
+_STEP = 1e-12  # of s
+_STEPS = 14  # of Newton's method for the roots
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class Finder:
         v, v', v'' at those places, turned so that v increases.
     turn : ndarray, shape (K,)
         +1, or -1 where v decreases (then s runs backwards in `table`).
+    value : ndarray, shape (K, n + 2)
+        v at `nodes`, as the plain sum has it.
+    quotient : ndarray, shape (K, n + 2, n - 1)
+        (v(s) - v(s_i)) / (s - s_i) for each of `nodes`, by powers of s.
     """
 
     index: Integers
@@ -56,16 +64,23 @@ class Finder:
     nodes: Array
     table: Array
     turn: Array
+    value: Array
+    quotient: Array
 
 
 @dataclass(frozen=True)
 class Poles:
-    """Roots found: the point j, the piece k, the place s0, and the sign of v = +-sqrt(w)."""
+    """Roots found: the point j, the piece k, the place s0, and the sign of v = +-sqrt(w).
+
+    Besides the nearest of the finder's nodes, and s0 less that node.
+    """
 
     point: Integers
     row: Integers
     s: Complex
     target: Complex
+    near: Integers
+    delta: Complex
 
 
 def make_finder(pieces: Pieces) -> Finder:
@@ -84,7 +99,20 @@ def make_finder(pieces: Pieces) -> Finder:
     down = turn < 0.0
     table[:, down] = table[:, down, ::-1]  # increasing v
     by_powers = np.stack([to_powers(c) for c in (series, first, second)])
-    return Finder(index, series, first, by_powers, nodes, table, turn)
+    ends = pieces.ends[index]
+    value = np.concatenate([ends[:, :1], pieces.value[index], ends[:, 1:]], axis=1)
+    quotient = _quotients(by_powers[0], nodes)
+    return Finder(index, series, first, by_powers, nodes, table, turn, value, quotient)
+
+
+def _quotients(by_powers: Array, nodes: Array) -> Array:
+    """Synthetic division of each polynomial by s - s_i."""
+    n = by_powers.shape[1]
+    out = np.empty((by_powers.shape[0], nodes.size, n - 1))
+    out[:, :, n - 2] = by_powers[:, None, n - 1]
+    for k in range(n - 2, 0, -1):
+        out[:, :, k - 1] = by_powers[:, None, k] + nodes * out[:, :, k]
+    return out
 
 
 def find(finder: Finder, w: Complex) -> Poles:
@@ -94,13 +122,31 @@ def find(finder: Finder, w: Complex) -> Poles:
     point = np.tile(np.arange(w.size), 2)
     which, rows = _candidates(finder, targets)
     guesses = _guesses(finder, targets[which], rows)
-    near = [np.nonzero(np.isfinite(z) & (_axes(z) < 1.25 * _NEAR))[0] for z in guesses]
-    s0 = np.concatenate([z[i] for z, i in zip(guesses, near, strict=True)])
-    pick = np.concatenate(near)
+    close = [np.nonzero(np.isfinite(z) & (_axes(z) < 1.25 * _NEAR))[0] for z in guesses]
+    s0 = np.concatenate([z[i] for z, i in zip(guesses, close, strict=True)])
+    pick = np.concatenate(close)
     target, row, point = targets[which[pick]], rows[pick], point[which[pick]]
     s0, good = _polish(finder, row, s0, target)
     first = _first_of_equals(point, row, s0, target, good)
-    return Poles(point[first], row[first], s0[first], target[first])
+    point, row = point[first], row[first]
+    s0, target = s0[first], target[first]
+    near, delta = _from_node(finder, row, s0, target, w[point])
+    return Poles(point, row, s0, target, near, delta)
+
+
+def _from_node(
+    finder: Finder, row: Integers, s: Complex, target: Complex, w: Complex
+) -> tuple[Integers, Complex]:
+    """The nearest node of each root, and s0 less it to its own precision."""
+    near = np.argmin(abs(s[:, None] - finder.nodes), axis=1)
+    v = finder.value[row, near]
+    steep = np.sum(finder.quotient[row, near] * powers(s, NODES - 1), axis=1)
+    with np.errstate(all="ignore"):
+        delta = (w - v * v) / (target + v) / steep
+    plain = s - finder.nodes[near]
+    # Where v turns next to the node, the quotient is lost and the plain distance is as good.
+    good = abs(delta - plain) <= _AGREE * (abs(plain) + _AGREE)
+    return near, np.where(good, delta, plain)
 
 
 def _candidates(finder: Finder, targets: Complex) -> tuple[Integers, Integers]:
@@ -145,7 +191,9 @@ def _polish(finder: Finder, row: Integers, s: Complex, target: Complex) -> tuple
             step = (value - target[active]) / np.sum(finder.powers[1, row[active]] * basis, axis=1)
             s[active] = z - step
             lost = ~np.isfinite(step) | (_axes(s[active]) > _LOST)
-            done = abs(step) < 1e-9  # the next step would be below rounding
+            # Then the next step is below rounding; beside a turning point, where the two roots
+            # that meet there slow it down, it is at least below that of the ends of the piece.
+            done = abs(step) < _STEP
             good[active[done & ~lost]] = True
             active = active[~(done | lost)]
             if active.size == 0:
@@ -172,12 +220,15 @@ def _first_of_equals(
     return np.asarray(k[np.concatenate([[True], ~same])])
 
 
-def rule_error(s: Complex) -> tuple[Complex, Complex]:
+def rule_error(poles: Poles) -> tuple[Complex, Complex]:
     """Exact minus Gauss-Legendre integral of 1/(s0 - s) over [-1, 1], and its derivative."""
-    d = s[:, None] - _X
+    s, line = poles.s, np.arange(poles.s.size)
+    d = np.concatenate([(s + 1.0)[:, None], s[:, None] - _X, (s - 1.0)[:, None]], axis=1)
+    d[line, poles.near] = poles.delta
+    below, above, d = d[:, 0], d[:, -1], d[:, 1:-1]
     # A root that rounds to an end stands as far off as rounding can tell.
-    above = np.where(abs(s - 1.0) < _ROUNDED, _ROUNDED, s - 1.0)
-    below = np.where(abs(s + 1.0) < _ROUNDED, -_ROUNDED, s + 1.0)
+    above = np.where(abs(above) < _ROUNDED, _ROUNDED, above)
+    below = np.where(abs(below) < _ROUNDED, -_ROUNDED, below)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.log(below / above) - (_W / d).sum(axis=1)
         slope = -2.0 / (above * below) + (_W / d**2).sum(axis=1)

@@ -84,7 +84,8 @@ def gaussian_square(
             atoms.add(float(np.median(value)), error, lo, hi)
         else:
             stretches.append((a, b))
-    found = [cut(v, s, first_width=1.25 * np.sqrt(q), probes=probes) for s in stretches]
+    width = 1.25 * np.sqrt(q)
+    found = [cut(v, s, first_width=width, probes=probes, slope=slope) for s in stretches]
     pieces = joined(found) if found else None
     law = _assemble((v, slope), q, atoms.merged(), pieces, atoms.factor, (left, right))
     reach = _FARTHEST * np.sqrt(q)

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
-from chione.freeprob.measures import AbstractMeasure, Complex, Integers
+from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves
 from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 from chione.freeprob.waves import Wave, fold
@@ -115,7 +115,7 @@ class GaussianSquare(AbstractMeasure):
 
     def resolvent(self, w: Any) -> Resolvent:
         """P, M and Q at points w of any shape, without cancellation at small or large w."""
-        w = np.asarray(w, dtype=complex)
+        w = np.asarray(w, dtype=complex) + 0.0  # -0j is the axis from above, too
         flat = w.ravel()
         p, m, q = (np.empty(flat.size, dtype=complex) for _ in range(3))
         step = max(1, _BLOCK // max(1, self._plain[0].size))
@@ -128,9 +128,12 @@ class GaussianSquare(AbstractMeasure):
         return np.asarray(self.resolvent(z).p / z)
 
     def stieltjes_derivative(self, z: Any) -> Complex:
+        return self.stieltjes_with_derivative(z)[1]
+
+    def stieltjes_with_derivative(self, z: Any) -> tuple[Complex, Complex]:
         z = np.asarray(z, dtype=complex)
         r = self.resolvent(z)
-        return np.asarray((r.q - r.p) / z**2)
+        return np.asarray(r.p / z), np.asarray((r.q - r.p) / z / z)
 
     def moment_function(self, z: Any) -> Complex:
         return self.resolvent(z).m
@@ -138,15 +141,8 @@ class GaussianSquare(AbstractMeasure):
     def moment_function_derivative(self, z: Any) -> Complex:
         return np.asarray(self.resolvent(z).q / np.asarray(z, dtype=complex))
 
-    def mean_log(self, w: Any) -> Complex:
-        """E log(w - t), principal branch, for w in the closed upper half plane."""
-        w = np.asarray(w, dtype=complex)
-        flat = w.ravel()
-        out = np.empty(flat.size, dtype=complex)
-        step = max(1, _BLOCK // max(1, self._plain[0].size))
-        for i in range(0, flat.size, step):
-            out[i : i + step] = self._log_block(flat[i : i + step])
-        return out.reshape(w.shape)
+    def mean_log(self, z: Any) -> Complex:
+        return by_halves(self._mean_log, z)
 
     def density(self, x: Any) -> Array:
         """Density of the continuous part at real x: the sum over the roots of v^2 = x."""
@@ -157,6 +153,14 @@ class GaussianSquare(AbstractMeasure):
         """P(t <= x)."""
         x = checks.real_array("x", x)
         return self.cdf_law(x.ravel()).value.reshape(x.shape)
+
+    def density_error(self, x: Any) -> Array:
+        x = checks.real_array("x", x)
+        return self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+
+    def cdf_error(self, x: Any) -> Array:
+        x = checks.real_array("x", x)
+        return self.cdf_law(x.ravel(), EPS).error.reshape(x.shape)
 
     def density_law(self, x: Array, relative: Array | float = 0.0) -> Law:
         """Density with its error at x (n,), where x is known to a relative error only."""
@@ -197,7 +201,7 @@ class GaussianSquare(AbstractMeasure):
         """The same law with every piece cut in two, to see what the quadrature misses."""
         if self.pieces is None:
             return self
-        pieces = halved(self.v, self.pieces)
+        pieces = halved(self.v, self.pieces, self.slope)
         atoms = (self.place, self.mass)
         functions = (self.v, self.slope)
         law = assemble(functions, self.q, atoms, pieces, self.factor, self.limits)
@@ -207,6 +211,14 @@ class GaussianSquare(AbstractMeasure):
 
     def _gauss(self, h: Any) -> Any:
         return self.factor * np.exp(-h * h / (2.0 * self.q)) / np.sqrt(2.0 * np.pi * self.q)
+
+    def _mean_log(self, w: Complex) -> Complex:
+        flat = w.ravel()
+        out = np.empty(flat.size, dtype=complex)
+        step = max(1, _BLOCK // max(1, self._plain[0].size))
+        for i in range(0, flat.size, step):
+            out[i : i + step] = self._log_block(flat[i : i + step])
+        return out.reshape(w.shape)
 
     def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:
         # 1 / (w - t) in real arithmetic: a complex division costs several times as much.
@@ -251,7 +263,7 @@ class GaussianSquare(AbstractMeasure):
         t1 = 2.0 * poles.target * v1
         t2 = 2.0 * (v1 * v1 + poles.target * v2)
         density = self._gauss(h) * half
-        error, slope = rule_error(poles.s)
+        error, slope = rule_error(poles)
         r = density / t1
         dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
         return (
@@ -322,7 +334,7 @@ class GaussianSquare(AbstractMeasure):
         inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / (w[j][:, None] - self.t[cols])
         out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
         value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
-        at_root = value * rule_error(poles.s)[0]
+        at_root = value * rule_error(poles)[0]
         return np.asarray(out + _scatter(poles.point, at_root, w.size))
 
     def _primitive(self) -> Array:

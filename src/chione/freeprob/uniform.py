@@ -14,7 +14,6 @@ from chione.freeprob.measures import (
     AbstractMeasure,
     Complex,
     by_halves,
-    rounding,
     rounding_of_cdf,
     upper_log,
 )
@@ -68,9 +67,13 @@ class Uniform(AbstractMeasure):
 
     def stieltjes_error(self, z: Any) -> Array:
         z = np.asarray(z, dtype=complex)
-        # near an end the logarithm of a small distance is known as well as that; far out all cancel
-        size = abs(z) + np.where(abs(z - self._center) > 4.0 * self._half, abs(self._center), 0.0)
-        return rounding(self.stieltjes_with_derivative, z, size) + 8.0 * EPS / self._half
+        # distances from the ends are right to half a unit, that from the centre as the centre is
+        with np.errstate(all="ignore"):
+            y = z - self._center
+            logs = abs(np.log(z - self.low)) + abs(np.log(z - self.high)) + 1.0
+            far = 8.0 * EPS * (abs(self.stieltjes(z)) + abs(self._center / y / y))
+            near = abs(self._half / y) >= 0.5
+            return np.asarray(np.where(near, 4.0 * EPS * logs / self._width, far))
 
     def moment_function(self, z: Any) -> Complex:
         z = np.asarray(z, dtype=complex) + 0.0
@@ -85,12 +88,10 @@ class Uniform(AbstractMeasure):
     def moment_function_error(self, z: Any) -> Array:
         z = np.asarray(z, dtype=complex)
         with np.errstate(all="ignore"):
-            w = abs(self._half / (z - self._center))
-            own = np.where(w < _SERIES, 8.0 * EPS * w**2, 8.0 * EPS * (2.0 + 1.0 / w))
-            error = abs(z) * self.stieltjes_error(z) if abs(self._center) > 0.0 else 0.0
-            far = 16.0 * EPS * abs(self._center * self.stieltjes(z)) + own
-            near = error + own + abs(z - self._center) * self.stieltjes_error(z)
-            return np.asarray(np.where(w < _SERIES, far, near))
+            y, c = abs(z - self._center), abs(self._center)
+            w, error = self._half / y, self.stieltjes_error(z)
+            rest = np.where(w < _SERIES, 8.0 * EPS * w**2 * (1.0 + c / y), y * error + 4.0 * EPS)
+            return np.asarray(c * error + 4.0 * EPS * c * abs(self.stieltjes(z)) + rest)
 
     def mean_log(self, z: Any) -> Complex:
         def upper(z: Complex) -> Complex:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import copysign, exp, log
 
 import numpy as np
 from scipy.optimize import brentq
@@ -45,15 +46,22 @@ def bands(parts: Sequence[AbstractPart]) -> tuple[tuple[float, float], ...]:
 def _sum(parts: Sequence[AbstractPart], at: float, d: float, power: int) -> float:
     """Integral of (at + d - t)^-power: the distance d keeps its digits beside a pole at `at`."""
     out = 0.0
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        for p in parts:
-            poles = [c for c in p.carrier if c[0] == c[1]]
-            for place, _, weight in poles:
-                out += weight / np.float64((at - place) + d) ** power
-            if not poles:
-                term = np.real(-p.slope(at + d) if power == 2 else 0.5 * p.bend(at + d))
-                out += float(np.nan_to_num(term, nan=np.inf))  # the upper end of a spread carrier
+    for p in parts:
+        spread = False
+        for low, high, weight in p.carrier:
+            spread = low != high
+            size = ((at - low) + d) ** power
+            out += weight / size if size != 0.0 else copysign(np.inf, size)
+        if spread:  # instead of the poles that it does not have
+            f = at + d
+            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+                term = float(np.real(-p.slope(f) if power == 2 else 0.5 * p.bend(f)))
+            return np.inf if np.isnan(term) else term + _sum(_others(parts, p), at, d, power)
     return out
+
+
+def _others(parts: Sequence[AbstractPart], part: AbstractPart) -> list[AbstractPart]:
+    return [p for p in parts if p is not part]
 
 
 def _share(parts: Sequence[AbstractPart], at: float, d: float) -> float:
@@ -66,7 +74,7 @@ def _crossing(
     """The distance from `at` at which S = 1; 0 where S lies below 1 up to a spread carrier."""
 
     def f(log_d: float) -> float:
-        return float(np.log(_share(parts, at, side * np.exp(log_d))))
+        return log(_share(parts, at, side * exp(log_d)))
 
     a, b = float(np.log(low)), float(np.log(high))
     if f(a) <= 0.0:
