@@ -67,6 +67,8 @@ OPTIONS = {
                  "--width": COUNTS, "--scale": ["log", "linear", ""], "--out": FILES,
                  "--figure": FILES},
     "hessian": {"--ratio": NUMBERS, "--energy": NUMBERS, "--points": COUNTS, "--sample": COUNTS,
+                "--structure": ["wigner", "relu", "linear", "product", "tanh"],
+                "--picture": ["density", "index", "critical_energy"],
                 "--out": FILES, "--figure": FILES},
     "sweep": {"--sigma-w": VALUES, "--sigma-b": VALUES, "--depth": VALUES, "--width": VALUES,
               "--scheme": WORDS, "--weights": [*LAWS, "gaussian,orthogonal"], "--optimizer": WORDS,

@@ -96,9 +96,35 @@ def test_hessian_tells_the_negative_share(tmp_path):
     assert figure.stat().st_size > 5000
 
 
+def test_hessian_of_a_relu_layer_tells_its_atom_and_counts_no_rounding_as_negative(tmp_path):
+    curve = tmp_path / "h.csv"
+    result = run("hessian", "--ratio", "3.5", "--energy", "0.6", "--structure", "relu",
+                 "--sample", "200", "--json", "--out", str(curve), "--points", "60")  # fmt: skip
+    answer = json.loads(result.stdout)
+    assert np.allclose(answer["atoms"], [[0.0, 3 / 7]])
+    assert np.isclose(answer["negative_fraction"]["value"], 1 / 7)
+    assert abs(answer["sampled_negative_fraction"] - 1 / 7) < 0.015
+    assert answer["onset"]["base"] == answer["negative_fraction"]["value"]
+    rows = list(csv.DictReader(curve.read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 60
+    assert float(rows[-1]["cdf"]) == 1.0
+    assert float(rows[0]["density"]) == float(rows[-1]["density"]) == 0.0
+
+
+@pytest.mark.parametrize("picture", ["density", "index", "critical_energy"])
+def test_hessian_draws_density_index_and_critical_energy(picture, tmp_path):
+    figure = tmp_path / "h.png"
+    result = run("hessian", "--ratio", "0.5", "--energy", "0.1", "--picture", picture,
+                 "--figure", str(figure))  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "critical energy  0.011271243 (energy = 8.872 times it)" in result.output
+    assert figure.stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("hessian", "--ratio", "1", "--energy", "1", "--structure", "gelu"),
         ("spectrum", "step", "--depth", "2", "--q-star", "1"),
         ("spectrum", "tanh", "--depth", "2", "--q-star", "0"),
         ("spectrum", "tanh", "--depth", "2"),

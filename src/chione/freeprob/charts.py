@@ -46,8 +46,8 @@ class AbstractChart(ABC):
         """(c, s): f is about u - c far out, and s is the size of the law around c."""
 
     @abstractmethod
-    def heights(self, zeta: Complex, size: float) -> Complex:
-        """Shape (levels, points): from far out down to (not including) zeta, above it."""
+    def height(self, zeta: Complex, size: float) -> Array:
+        """How far above zeta to begin."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,8 @@ class SumChart(AbstractChart):
     def start(self, law: AbstractMeasure) -> tuple[float, float]:
         return law.mean, float(np.sqrt(law.variance))
 
-    def heights(self, zeta: Complex, size: float) -> Complex:
-        height = _START * (size + abs(zeta.real))
-        fall = np.concatenate([[1.0], 0.3 ** np.arange(2, 30)])
-        return np.asarray(zeta + 1j * fall[:, None] * height)
+    def height(self, zeta: Complex, size: float) -> Array:
+        return np.asarray(_START * (size + abs(zeta.real)))
 
 
 @dataclass(frozen=True)
@@ -99,9 +97,8 @@ class ProductChart(AbstractChart):
         m = law.moments(2)
         return float(np.log(m[0])), float(np.sqrt(np.log(max(m[1] / m[0] ** 2, 1.0))))
 
-    def heights(self, zeta: Complex, size: float) -> Complex:
-        fall = np.concatenate([[1.0], 0.3 ** np.arange(1, 29)])
-        return np.asarray(zeta + 1j * fall[:, None] * (np.pi - zeta.imag))
+    def height(self, zeta: Complex, size: float) -> Array:
+        return np.asarray(np.pi - zeta.imag)
 
 
 def upper_exp(u: Complex) -> Complex:

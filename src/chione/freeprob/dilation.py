@@ -135,10 +135,6 @@ class Dilated(AbstractMeasure):
         rounding = 8.0 * np.arange(1, n + 1) * EPS * self._binomial(a, b, size)
         return np.asarray(self._binomial(a, b, np.concatenate([[0.0], error])) + rounding)
 
-    def r_transform(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        return np.asarray(self.factor * self.base.r_transform(self.factor * g) + self.offset)
-
     @property
     def _ratio(self) -> float:
         return self.offset / self.factor

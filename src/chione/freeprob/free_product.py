@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -136,12 +135,6 @@ class FreeProduct(AbstractConvolution):
             s = series.multiply(s, series.power(law.s_coefficients(n), times))
         return series.moments_from_s(s)
 
-    def s_transform(self, x: Any) -> Complex:
-        x = np.asarray(x, dtype=complex)
-        pairs = zip(self.system.laws, self.system.times, strict=True)
-        logs = sum((n * np.log(law.s_transform(x)) for law, n in pairs), 0j * x)
-        return np.asarray(np.exp(logs - self.log_constant))
-
     # --------------------------------------------------------------------------------- inside
 
     @cached_property
@@ -176,7 +169,7 @@ def _slope(s: Solved) -> Complex:
 
 
 def _no_zero(z: Complex) -> Complex:
-    return np.asarray(np.where(z == 0.0, _ZERO, z))
+    return np.asarray(np.where(abs(z) < _ZERO, _ZERO, z))
 
 
 @factors_of.register

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -114,11 +113,6 @@ class FreeSum(AbstractConvolution):
         for law, times in zip(self.system.laws, self.system.times, strict=True):
             kappa += times * law.free_cumulants(n)
         return series.moments_from_free_cumulants(kappa)
-
-    def r_transform(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        pairs = zip(self.system.laws, self.system.times, strict=True)
-        return np.asarray(sum((n * law.r_transform(g) for law, n in pairs), self.constant + 0j * g))
 
     # --------------------------------------------------------------------------------- inside
 

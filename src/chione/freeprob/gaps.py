@@ -27,6 +27,7 @@ _GOLDEN = 40  # steps of the search for an extremum: to 1e-8 of the bracket
 _FAR_OUT = 1e-6  # |v| below which z is at infinity
 _SNAP = 1e-6  # how near an atom a gap without an edge ends, relative to the support
 _TINY = 1e-14  # width of a gap that is rounding, relative to the support
+_TOUCH = 1e-11  # how near to 1 the ratio comes where two bands just meet
 _HEAVY = 0.2  # w / rho above which an arc ends at an atom that its short table may not resolve
 _MANY = 24  # rows up to which the others' tables are gone through as well
 _ROOT = 60  # steps of the search for an edge
@@ -152,9 +153,9 @@ def bands(
     )
     for gap in gaps:
         a, b = (_snapped(x, k, size, places) for x, k in zip(gap.ends, gap.kinds, strict=True))
-        if abs(gap.high - gap.low) <= _TINY * size:
-            continue  # where two bands only just meet
-        if gap.low > gap.high:  # the way around through infinity
+        if abs(gap.high - gap.low) <= _TINY * size:  # where two bands only just meet
+            a = b = 0.5 * (a + b)
+        if a > b:  # the way around through infinity
             low, high = b, a
         elif gap.kinds[0] == "end" and abs(gap.v[0]) < _FAR_OUT:
             low = b
@@ -257,6 +258,7 @@ def _with_extrema(c: Choices, s: Array, q: Array) -> tuple[Array, Array]:
         x0, x1 = np.where(left, new, x1), np.where(left, x0, new)
         q0, q1 = np.where(left, value, q1), np.where(left, q0, value)
     best, at = np.minimum(q0, q1) * sign, np.where(q0 < q1, x0, x1)
+    best = np.where((sign > 0.0) & (best >= 1.0) & (best < 1.0 + _TOUCH), 1.0 - EPS, best)
     new_s, new_q = np.full(s.shape, np.nan), np.full(s.shape, np.nan)
     new_s[row, k], new_q[row, k] = at, best
     s, q = np.concatenate([s, new_s], axis=1), np.concatenate([q, new_q], axis=1)

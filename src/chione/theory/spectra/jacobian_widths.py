@@ -20,6 +20,7 @@ from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 from chione.theory.spectra.jacobian_widths_path import UNSEEN, AxisTable, axis_table, turn
 
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
+_RARE = 1e-11  # mass of a band below which its rounding may hide it
 _FEWEST = 40  # per band
 
 
@@ -143,6 +144,11 @@ class WidthsSolver(AbstractSolver):
         cdf = np.clip(1.0 - u.imag / np.pi, *band.cdf)
         bad = ~found.good
         density[bad], cdf[bad] = np.nan, np.nan
+        mass = band.cdf[1] - band.cdf[0]
+        if mass < _RARE:  # what was not found there is bounded by the whole
+            density[bad], cdf[bad] = 0.0, band.cdf[0]
+            d_x[bad] = 4.0 * np.pi * mass / (band.log_lambda[1] - band.log_lambda[0])
+            d_cdf[bad] = mass
         return Values(density, cdf, d_x / np.pi, d_cdf)
 
     def resolvent(self, log_z: Complex) -> Transform:
