@@ -79,6 +79,9 @@ def test_spectrum_tells_the_mass_of_its_bands():
     bands = _bands(s)
     assert [b["log_low"] for b in bands] == [a for a, _ in s.log_support]
     assert np.allclose([b["mass"] for b in bands], 0.25, atol=1e-6)
+    # half of the slopes are lambda, a point mass inside of the band of the others
+    (band,) = _bands(jacobian_spectrum("selu", depth=1, q_star=0.5, weights="orthogonal"))
+    assert abs(band["mass"] - 0.5) < 1e-9
 
 
 def test_spectrum_finds_the_critical_point_with_a_variance():
