@@ -30,6 +30,7 @@ from chione.freeprob.squares import GaussianSquare
 from chione.theory.spectra.jacobian_equation import MasterEquation
 
 _POINTS = 2000  # of each side's table
+_LITTLE = 1e-9  # mass in the tail that is worth a table, and known well enough to check it
 _USUAL = 6.0  # standard deviations within which the table is dense
 _REACH = 38.0  # standard deviations: the range of Gaussian probabilities in float64
 _SEEN = 1e-290  # |phi'| below which it is continued instead of computed
@@ -61,7 +62,7 @@ class SlowTail:
 def slow_tail(eq: MasterEquation, log_r: float, log_lambda: float, cdf: float) -> SlowTail | None:
     """The tail below the radius and the known point (log lambda, cdf) of the curve, if slow."""
     law, sides = eq.law, []
-    if law.pieces is None or any(a == 0.0 for a, _ in law.atoms):
+    if law.pieces is None or any(a == 0.0 for a, _ in law.atoms) or cdf < _LITTLE:
         return None
     low = float(np.min(law.pieces.center - law.pieces.half))
     high = float(np.max(law.pieces.center + law.pieces.half))
