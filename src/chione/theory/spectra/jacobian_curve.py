@@ -140,7 +140,7 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
         first = int(np.argmax(seen))
         if first > 0 and curve.log_lambda[first] - curve.log_lambda[first - 1] < 1.0:
             seen[first - 1] = True  # of a narrow bulk the point before it bounds it from below
-        curve = curve.pick(seen)
+        curve = curve.pick(seen) if seen.any() else curve
     return curve
 
 

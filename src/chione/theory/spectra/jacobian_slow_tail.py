@@ -132,16 +132,14 @@ def _continued(z: Array, log_t: Array) -> Callable[[Array], Array] | None:
     """Log t beyond the range of phi', fitted on the far half and checked on the near one."""
     size = float(z[-1])
 
-    def basis(y: Array, n: int) -> Array:
+    def basis(y: Array) -> Array:
         u = y / size
-        return np.stack(
-            [np.ones_like(u), u, u * u, np.log(u), 1.0 / u, u**-2.0, u**-4.0][:n], axis=1
-        )
+        powers = [np.log(u), *(u**k for k in (0.0, 1.0, 2.0, 3.0, -1.0, -2.0, -4.0))]
+        return np.stack(powers, axis=1)
 
-    far = z > 0.5 * (z[0] + z[-1])
-    fits = [np.linalg.lstsq(basis(z[far], n), log_t[far], rcond=None)[0] for n in (7, 5)]
-    near = z > z[0] + 0.25 * (z[-1] - z[0])
-    misfit = np.max(abs(basis(z[near], 7) @ fits[0] - log_t[near]))
+    far, near = z > 0.5 * (z[0] + size), z > z[0] + 0.25 * (size - z[0])
+    fit = np.linalg.lstsq(basis(z[far]), log_t[far], rcond=None)[0]
+    misfit = np.max(abs(basis(z[near]) @ fit - log_t[near]))
     if misfit > _FIT * float(abs(log_t).max()):
         return None
-    return lambda y: np.asarray(basis(y, 7) @ fits[0])
+    return lambda y: np.asarray(basis(y) @ fit)

@@ -105,8 +105,9 @@ class WFormSolver(AbstractSolver):
 
     @cached_property
     def bands(self) -> tuple[Band, ...]:
-        """The bands from below."""
-        return bands(self.equation)
+        """The bands from below; none where rounding leaves no mass beside the atoms."""
+        rest = 1.0 - sum(m for _, m in self.atoms)
+        return bands(self.equation) if rest > 4.0 * EPS else ()
 
     @cached_property
     def check(self) -> MasterEquation:

@@ -58,7 +58,8 @@ class Tail:
             return self.slow.values(x)
         d = x - self.log_lambda
         factor = np.exp(self.power * d)
-        return self.density * factor, self.cdf * factor, self.error - self.drift * d
+        rounding = 32.0 * EPS * (1.0 + abs(x))
+        return self.density * factor, self.cdf * factor, self.error - self.drift * d + rounding
 
 
 def begin(eq: MasterEquation, curve: Curve) -> int:
