@@ -16,9 +16,9 @@ from scipy.special import ndtr
 
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
-from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves
+from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves, rounding
 from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
-from chione.freeprob.plain_sums import plain_logs, plain_sums
+from chione.freeprob.plain_sums import plain_logs, plain_sizes, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 from chione.freeprob.spread import relative_spread
 from chione.freeprob.waves import Wave, fold
@@ -149,6 +149,24 @@ class GaussianSquare(AbstractMeasure):
         z = np.asarray(z, dtype=complex)
         r = self.resolvent(z)
         return np.asarray(r.p / z), np.asarray((r.q - r.p) / z / z)
+
+    def stieltjes_error(self, z: Any) -> Array:
+        """Rounding, the noise of the waves, and twice what a rule with every piece halved changes.
+
+        Beside a node the terms of the plain sum are large, and are rounded as they are.
+        """
+        z = np.asarray(z, dtype=complex)
+        out = rounding(self.stieltjes_with_derivative, z, abs(z))
+        for wave in self.waves:
+            out = out + wave.stieltjes_error(z)
+        if self.rest is not None:
+            out = out + 2.0 * abs(self.stieltjes(z) - self._finer.stieltjes(z))
+            out = out + 8.0 * EPS * plain_sizes(z.ravel(), *self._plain).reshape(z.shape)
+        return np.asarray(out)
+
+    @cached_property
+    def _finer(self) -> GaussianSquare:
+        return self.refined()
 
     def moment_function(self, z: Any) -> Complex:
         return self.resolvent(z).m
