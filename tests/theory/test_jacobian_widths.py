@@ -124,6 +124,48 @@ def test_free_projections_leave_atoms_at_both_ends():
 
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_moments_are_those_of_the_law(weights):
+    s = jacobian_spectrum("gelu", depth=3, q_star=0.8, widths=(4, 3, 5, 2), weights=weights)
+    (low, high), (_, top) = s.log_support[0], s.log_support[-1]
+    low = low if np.isfinite(low) else high - 60.0
+    u, w = np.polynomial.legendre.leggauss(600)
+    u = 0.5 * (u + 1.0)
+    y = low + (high - low) * np.sin(0.5 * np.pi * u) ** 2
+    rho = s.density_of_log(y).value * (high - low) * 0.5 * np.pi * np.sin(np.pi * u)
+    own = [0.5 * w @ (rho * np.exp(k * y)) for k in (1, 2, 3, 4)]
+    assert np.allclose(own, s.moments(4).value, rtol=1e-9)
+
+
+def test_fifty_different_widths_with_isometries_keep_their_lowest_gap():
+    s = jacobian_spectrum(
+        "leaky_relu(0.5)", depth=50, q_star=0.5, widths=np.linspace(1, 2, 51), weights="orthogonal"
+    )
+    # Below the band x lies below -1/2 and passes -1/a of one layer after the other: rounding of
+    # the choices of branches cut the gap short at -18.83 once.
+    assert np.allclose(s.log_support, [(-18.75012578, 4.25644130)], atol=1e-7)
+    assert s.solver.bands[0].cdf == (0.5, 1.0)
+    assert np.all(s.density_of_log(np.array([-18.76, 4.26])).value == 0.0)
+
+
+def test_a_band_of_rare_units_is_found_between_the_others():
+    # A share 5e-4 of the units has t = 25 in each layer: a band for every layer's rare units.
+    kinks = (0.8, 1.1)
+
+    def phi(x):
+        return 0.05 * x + 0.45 * np.maximum(x - kinks[0], 0) + 4.5 * np.maximum(x - kinks[1], 0)
+
+    widths = (0.9, 0.36, 3.3, 1.15, 0.97)
+    s = jacobian_spectrum(phi, depth=4, q_star=0.1, widths=widths)
+    bands = s.solver.bands
+    assert len(bands) >= 4
+    for below, above in zip(bands[:-1], bands[1:], strict=True):
+        assert below.log_lambda[1] < above.log_lambda[0]
+        assert below.cdf[1] == pytest.approx(above.cdf[0], abs=1e-12)
+    masses = [b.cdf[1] - b.cdf[0] for b in bands]
+    assert sum(masses) == pytest.approx(s.rank_fraction, abs=1e-12)
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_the_resolvent_is_the_mean_over_the_law(weights):
     s = jacobian_spectrum("tanh", depth=2, q_star=0.5, widths=(5, 3, 4), weights=weights)
     y, v = s.solver.curve(2000)
