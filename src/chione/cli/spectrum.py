@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chione.simulation.spectra import SimulatedSpectrum
     from chione.theory.spectra.jacobian import JacobianSpectrum
 
+_KNOWN = 0.5  # error of a logarithm beyond which a quantile says nothing
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -239,7 +240,9 @@ def _print_quantiles(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> Non
     """Singular values below which shares of the rank lie, and how far they are spread."""
     import numpy as np
 
-    log = np.asarray(summary["quantiles"]["log_lambda"]["value"], dtype=np.float64)
+    found = summary["quantiles"]["log_lambda"]
+    log = np.array(found["value"], dtype=np.float64)  # None where there is no number
+    log[np.array(found["error"], dtype=np.float64) > _KNOWN] = np.nan
     rank = "" if summary["rank_fraction"] == 1.0 else " that are not 0"
     click.echo(f"  singular values{rank} below which a share lies:")
     click.echo("  " + "".join(f"{f'{p:.0%}':>14}" for p in _SHARES))
