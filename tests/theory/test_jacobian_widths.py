@@ -126,6 +126,30 @@ def test_free_projections_leave_atoms_at_both_ends():
     assert np.allclose(s.moments(1).value, 1.0)
 
 
+def test_an_atom_inside_a_band_is_a_jump_and_the_density_goes_on_through_it():
+    def phi(x):  # slope 1 for |x| < 1.5, growing to 3/2 above and falling to 1/2 below
+        beyond = np.maximum(abs(x) - 1.5, 0.0)
+        return x + 0.5 * beyond**2 / (1.0 + beyond)
+
+    s = jacobian_spectrum(phi, depth=2, q_star=1.0, widths=(5, 5, 6), weights="orthogonal")
+    # Lost: 1/6 of the rank, and the 13.4 % of the units whose slope is not 1, twice.
+    p = dict(s.law.atoms)[max(s.law.atoms, key=lambda a: a[1])[0]]
+    assert p == pytest.approx(0.8663855974622838, abs=1e-12)
+    place, mass = s.solver.atoms[1]
+    assert mass == pytest.approx(5 / 6 - (1 - p) * (5 / 6 + 1), abs=1e-12)
+    ((low, high),) = s.log_support
+    assert low < place < high
+    v = s.solver.values(place + np.array([-1e-3, -1e-7, 0.0, 1e-7, 1e-3]))
+    assert v.cdf[2] - v.cdf[1] == pytest.approx(mass, abs=1e-4)
+    assert np.allclose(v.density, v.density[0], rtol=5e-3)
+    u, w = np.polynomial.legendre.leggauss(400)
+    own = 0.0
+    for a, b in ((low, place), (place, high)):
+        y = 0.5 * (a + b) + 0.5 * (b - a) * np.sin(0.5 * np.pi * u)
+        own += w @ (s.solver.values(y).density * 0.25 * np.pi * (b - a) * np.cos(0.5 * np.pi * u))
+    assert own + mass + 1 / 6 == pytest.approx(1.0, abs=1e-8)
+
+
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 def test_moments_are_those_of_the_law(weights):
     s = jacobian_spectrum("gelu", depth=3, q_star=0.8, widths=(4, 3, 5, 2), weights=weights)
