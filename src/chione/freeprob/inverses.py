@@ -101,6 +101,55 @@ def inverse_moment_function(law: AbstractMeasure, x: Complex) -> Inverse:
     return _judged(f, z, x)
 
 
+def inverse_r(
+    law: AbstractMeasure, r: Complex, kappa: tuple[float, float], doubt: float
+) -> Inverse:
+    r"""The z at which :math:`R(G(z)) = z - 1/G(z)` is r, other than the mean kappa_1.
+
+    Followed from infinity, where :math:`R(G(z)) - \kappa_1 \approx \kappa_2 / z`.
+    """
+
+    def slope(z: Complex) -> Complex:
+        g, g1 = law.stieltjes_with_derivative(z)
+        return np.asarray(1.0 + g1 / g**2)
+
+    def error(z: Complex) -> Array:
+        g = law.stieltjes(z)
+        value = abs(law.moment_function(z) / g)
+        relative = law.moment_function_error(z) + value * law.stieltjes_error(z)
+        return np.asarray(relative / abs(g) + 4.0 * EPS * (value + abs(kappa[0])) + doubt)
+
+    f = _Function(
+        lambda z: law.moment_function(z) / law.stieltjes(z) - kappa[0], slope, error, kappa[1]
+    )
+    t = r - kappa[0]
+    return _judged(f, _follow(f, t, law.support), t)
+
+
+def inverse_s(law: AbstractMeasure, s: Complex, mean: float, second: float) -> Inverse:
+    r"""The z at which :math:`S(M(z)) = G(z) / M(z)` is s, other than one over the mean.
+
+    Followed from infinity, where :math:`S(M(z)) - 1/m_1 \approx (m_1^2 - m_2) / (m_1^2 z)`.
+    """
+
+    def slope(z: Complex) -> Complex:
+        (g, g1), m = law.stieltjes_with_derivative(z), law.moment_function(z)
+        return np.asarray((g1 - g * law.moment_function_derivative(z) / m) / m)
+
+    def error(z: Complex) -> Array:
+        g, m = law.stieltjes(z), law.moment_function(z)
+        value = abs(g / m)
+        relative = law.stieltjes_error(z) + value * law.moment_function_error(z)
+        return np.asarray(relative / abs(m) + 8.0 * EPS * (value + 1.0 / abs(mean)))
+
+    residue = 1.0 - second / mean**2
+    f = _Function(
+        lambda z: law.stieltjes(z) / law.moment_function(z) - 1.0 / mean, slope, error, residue
+    )
+    t = s - 1.0 / mean
+    return _judged(f, _follow(f, t, law.support), t)
+
+
 def _outside(
     f: _Function, target: Array, end: float, side: float, near: Array, far: Array
 ) -> Complex:
