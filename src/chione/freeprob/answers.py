@@ -83,11 +83,11 @@ def stieltjes_derivative(law: AbstractMeasure, z: Complex) -> Estimate:
 
 def shares(p: Any) -> Array:
     """Probabilities, in [0, 1]."""
-    p = checks.real_array("p", p)
-    if np.any((p < 0.0) | (p > 1.0)):
-        bad = p[(p < 0.0) | (p > 1.0)].ravel()[0]
+    a = checks.real_array("p", p)
+    if np.any((a < 0.0) | (a > 1.0)):
+        bad = a[(a < 0.0) | (a > 1.0)].ravel()[0]
         raise ValueError(f"p must lie in [0, 1], but it holds {bad}.")
-    return p
+    return a
 
 
 def transform(value: Complex, error: Array, z: Complex) -> Estimate:
