@@ -254,3 +254,23 @@ def test_inverses_of_closed_r_and_s():
         assert np.all(abs(back.value - 0.3 * t) <= back.error + 1e-14)
     assert freeprob.point_mass(2.0).inverse_r_transform(2.0).status == Status.UNDEFINED
     assert freeprob.semicircle().inverse_s_transform(2.0).status == Status.UNDEFINED
+
+
+def test_sums_and_products_are_inverted_by_their_parts():
+    g = np.array([0.1, -0.1, 0.05 + 0.1j, 3.0])
+    total = freeprob.semicircle() + freeprob.bernoulli(0.4)
+    z = total.inverse_stieltjes(g)
+    assert list(z.status) == [0, 0, 0, Status.NONE]
+    # R of a coin of 0 and 1: (g - 1 + sqrt((g - 1)^2 + 4 p g)) / (2 g)
+    exact = g + (g - 1 + np.sqrt((g - 1) ** 2 + 1.6 * g)) / (2 * g) + 1 / g
+    assert np.all(abs(z.value - exact)[:3] <= z.error[:3])
+    back = total.stieltjes(z.value[:3])
+    assert np.all(abs(back.value - g[:3]) <= back.error + abs(g[:3]) * 1e-13)
+    product = freeprob.marchenko_pastur(0.5) * freeprob.bernoulli(0.4)
+    x = np.array([0.1, -0.1, 0.05 + 0.1j])
+    found = product.inverse_moment_function(x)
+    exact = (1 + x) / x * 0.5 * (2.0 + x) * (0.4 + x) / (1 + x)
+    assert found.ok
+    assert np.all(abs(found.value - exact) <= found.error)
+    s = product.s_transform(x)
+    assert np.all(abs(s.value - 2.0 * (1 + x) / ((2.0 + x) * (0.4 + x))) <= s.error)

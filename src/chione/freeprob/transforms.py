@@ -49,11 +49,13 @@ def exact(value: Complex, size: Array) -> Transform:
 # ------------------------------------------------------------------------------------ inverses
 
 
+@singledispatch
 def inverse_stieltjes(law: AbstractMeasure, g: Complex) -> Transform:
     """Z with G(z) = g; DIVERGENT at g = 0, NONE where there is none on the outer branch."""
     return _inverse(inverses.inverse_stieltjes, law, g)
 
 
+@singledispatch
 def inverse_moment_function(law: AbstractMeasure, x: Complex) -> Transform:
     """Z with M(z) = x; UNDEFINED for a mean of 0, where two branches meet at infinity."""
     if _no_mean(law):
@@ -71,6 +73,17 @@ def _inverse(
     out.status[some] = np.where(found.ok, Status.OK, Status.NONE)
     out.status[~some] = Status.DIVERGENT
     return out
+
+
+def _checked(
+    f: inverses.Function, z: Complex, error: Array, t: Complex, found: Transform
+) -> Transform:
+    """A z from the parts of a law, where it is on the branch: there f(z) is t."""
+    with np.errstate(all="ignore"):
+        back = inverses.judged(f, np.where(found.status == Status.OK, z, np.nan), t)
+    status = np.where(t == 0.0, Status.DIVERGENT, np.where(back.ok, Status.OK, Status.NONE))
+    value = np.where(back.ok, z, np.nan)
+    return Transform(value, np.where(back.ok, error, np.nan), status.astype(np.intp))
 
 
 def _no_mean(law: AbstractMeasure) -> bool:
@@ -211,6 +224,21 @@ def _(law: AbstractNamedLaw, r: Complex) -> Transform:
     return inverse_r_transform(law.answer, r)
 
 
+@inverse_stieltjes.register
+def _(law: FreeSum, g: Complex) -> Transform:
+    """R + 1/g from the parts: their inverses are the subordination functions."""
+    r = r_transform(law, g)
+    with np.errstate(all="ignore"):
+        z = r.value + 1.0 / g
+        error = r.error + 4.0 * EPS * (abs(z) + abs(1.0 / g))
+    return _checked(inverses.function_g(law), z, error, g, r)
+
+
+@inverse_stieltjes.register
+def _(law: AbstractNamedLaw, g: Complex) -> Transform:
+    return inverse_stieltjes(law.answer, g)
+
+
 # ----------------------------------------------------------------------------------------- S
 
 
@@ -286,6 +314,21 @@ def _(law: FreeProduct, x: Complex) -> Transform:
             error = error * abs(powered) + abs(value) * relative * (1.0 + relative)
         status = np.maximum(status, one.status)
     return Transform(value, error, status)
+
+
+@inverse_moment_function.register
+def _(law: FreeProduct, x: Complex) -> Transform:
+    """(1 + x) / (x S) from the parts: their inverses are the subordination functions."""
+    found = s_transform(law, x)
+    with np.errstate(all="ignore"):
+        z = (1.0 + x) / (x * found.value)
+        error = abs(z) * (found.error / abs(found.value) + 8.0 * EPS)
+    return _checked(inverses.function_m(law), z, error, x, found)
+
+
+@inverse_moment_function.register
+def _(law: AbstractNamedLaw, x: Complex) -> Transform:
+    return inverse_moment_function(law.answer, x)
 
 
 @singledispatch
