@@ -18,7 +18,7 @@ from chione.freeprob.measures import AbstractMeasure, Integers
 
 _FEW = 24  # arcs up to which each has a long table
 _LONG = np.concatenate(
-    [[0.42], 3.0 ** -np.arange(1.0, 30.0)]
+    [[0.42], 3.0 ** -np.arange(1.0, 21.0)]
 )  # distances from the ends of an arc, in units of its length
 _SHORT = np.array([0.4, 0.3, 0.2, 0.12, 0.06, 0.03, 0.01, 0.002])
 _BETWEEN = np.array([1e-9, 1e-6, 1e-3, 0.03, 0.2])

@@ -169,7 +169,8 @@ def bands(
         else:
             spans.append((a, b))
     out, reach = [], low
-    for a, b in sorted(spans):
+    inner = ((a, b) for a, b in sorted(spans) if b > a or low < a < high)
+    for a, b in inner:
         out.append((reach, a))
         reach = max(reach, b)
     out.append((reach, high))
