@@ -28,7 +28,7 @@ _ASIDE = 1e-12  # |v|, by the scale of the law, that stands for 0: series take o
 _ASIDE_ONE = 1e-6  # |1 + v| that stands for 0: what is missing of a constant has 4 digits there
 _INFINITE = 1e-9  # angle that stands for an infinite omega
 _SERIES = 1e-2  # |v| times the size of the law below which R' is summed
-_LOST = 1e-6  # relative distance from v that tells that the arc ends before it
+_LOST = 1e-2  # relative distance from v that tells that the arc ends before it
 _TERMS = 12  # cumulants in that sum
 
 
