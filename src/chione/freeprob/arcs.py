@@ -185,6 +185,11 @@ class Arcs:
         outer = (-np.arctan2(r, c - low), np.arctan2(r, high - c))
         return np.array([outer, *rows]), c, r
 
+    @property
+    def ends(self) -> Array:
+        """Ends of the arcs in s, shape (A, 2)."""
+        return self._ends[0]
+
     @cached_property
     def s(self) -> Array:
         """Nodes, shape (A, K), rising."""
