@@ -12,7 +12,7 @@ from chione.base import EPS, Array
 from chione.freeprob.charts import moment_resolvent
 from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, Integers
 
-_STEPS = 20  # of Newton's method; from a near start it takes four to six
+_STEPS = 40  # of Newton's method: four to six from a near start, more where it halves at an edge
 _LEVELS = 0.3 ** np.arange(72.0)  # heights on the way down, which ends where z is reached
 _START = 8.0  # height of the first guess, in units of the largest singular value
 _CONTRACT = 3  # steps of the contraction that begin there, and
@@ -317,18 +317,19 @@ class RectangularSystem:
         c, total = self.ratio, np.sum(self.counts * s.x, axis=0)
         dx = s.q * s.du
         dtotal = np.sum(self.counts * dx, axis=0)
-        axis, above, flat, rising = z.imag == 0.0, True, True, True
+        axis = z.imag == 0.0
+        above, flat, rising = (np.ones(z.shape, dtype=bool) for _ in range(3))
         for factor in (1.0, c):
             w = z * (1.0 + factor * s.x) / (1.0 + factor * total)
             slope = 0.5 + factor * (dx / (1.0 + factor * s.x) - dtotal / (1.0 + factor * total))
             tiny = _REAL * (abs(w) + abs(z))
-            above = above & np.all(w.imag >= z.imag - np.where(axis, -tiny, tiny), axis=0)
-            flat = flat & np.all(abs(w.imag) <= tiny, axis=0)
-            rising = rising & np.all((2.0 * w * slope / z).real > 0.5, axis=0)
-        scale = self._outer(s.x, s.q)[2]
-        edge = abs(s.det) <= _FLAT * scale
+            above &= np.all(w.imag >= z.imag - tiny, axis=0)
+            flat &= np.all(abs(w.imag) <= tiny, axis=0)
+            rising &= np.all((2.0 * w * slope / z).real > 0.5, axis=0)
+        # det = d T(X) / d eta - y h: small against y h where the two solutions at an edge meet
+        edge = abs(s.det) <= _FLAT * abs(np.exp(2.0 * _log(z) + s.eta))
         ok = s.ok & (s.residual <= _ACCEPT)
-        ok &= above | (axis & flat & (rising | edge))
+        ok &= above & (~axis | ~flat | rising | edge)
         ok &= np.isfinite(s.eta) & np.all(np.isfinite(s.u), axis=0)
         return RectangularSolved(s.u, s.eta, s.x, s.q, s.du, s.deta, s.det, s.residual, ok)
 
