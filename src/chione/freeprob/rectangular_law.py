@@ -133,13 +133,18 @@ class RectangularSum(AbstractMeasure):
 
     def _looked_at(self, s: Array) -> tuple[Array, Array]:
         """Density and distribution function at singular values, both 0 below the first."""
-        y = s**2 + 0j
-        inside = s > 0.0
         with np.errstate(all="ignore"):
-            rho = np.where(inside, -self.stieltjes(y).imag / np.pi, 0.0)
-            f = 1.0 - self.mean_log(y).imag / np.pi
+            f = 1.0 - self.mean_log(s**2 + 0j).imag / np.pi
         zero = sum(m for a, m in self.atoms if a == 0.0)
-        return np.nan_to_num(rho, posinf=np.inf), np.where(inside, f, zero)
+        return self._sure_density(s), np.where(s > 0.0, f, zero)
+
+    def _sure_density(self, s: Array) -> Array:
+        """The density where it is above its error, 0 elsewhere: close to an atom G is rough."""
+        y = s**2 + 0j
+        with np.errstate(all="ignore"):
+            rho = -self.stieltjes(y).imag / np.pi
+            sure = (s > 0.0) & (rho > self.stieltjes_error(y) / np.pi)
+        return np.where(sure, rho, 0.0)
 
     def _narrowed(
         self, outer: Array, inner: Array, level: float, times: int
@@ -148,7 +153,7 @@ class RectangularSum(AbstractMeasure):
         part = np.linspace(0.0, 1.0, 10)[1:-1]
         for _ in range(times):
             x = outer[:, None] + (inner - outer)[:, None] * part
-            dense = self.density(x.ravel() ** 2).reshape(x.shape) > level
+            dense = self._sure_density(x.ravel()).reshape(x.shape) > level
             # the first dense point seen from outside, and the one before it
             first = np.where(dense.any(axis=1), np.argmax(dense, axis=1), part.size)
             every = np.concatenate([outer[:, None], x, inner[:, None]], axis=1)
