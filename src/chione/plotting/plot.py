@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chione.base import AbstractResult, NoPictureError
+from chione.freeprob.curve import MeasureCurve
 from chione.gaussian import HermiteExpansion
 from chione.networks import Network
 from chione.plotting import points, series
@@ -22,7 +23,14 @@ from chione.plotting.geometry import (
     draw_quantity,
     geometry_figure,
 )
-from chione.plotting.hessian import draw_hessian, draw_network_hessian
+from chione.plotting.hessian import (
+    draw_critical,
+    draw_hessian,
+    draw_hessian_curve,
+    draw_index,
+    draw_network_hessian,
+)
+from chione.plotting.measures import draw_measure
 from chione.plotting.network import network_picture
 from chione.plotting.panels import Panel, Picture, assemble
 from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope
@@ -55,7 +63,7 @@ from chione.theory import (
 from chione.theory.depth.transformer_phase import FIELDS as TRANSFORMER_FIELDS
 from chione.theory.depth.transformer_phase import TransformerPhase
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
-from chione.theory.spectra.hessian import HessianSpectrum
+from chione.theory.spectra.hessian import HessianCurve, HessianSpectrum
 from chione.theory.spectra.jacobian import JacobianSpectrum, SpectrumCurve
 from chione.theory.spectra.jacobian_limits import LimitLaw
 
@@ -295,13 +303,43 @@ def _(curve: SpectrumCurve) -> Picture:
 
 
 @picture_of.register
+def _(curve: MeasureCurve) -> Picture:
+    return Picture({"density": Panel(partial(draw_measure, curve=curve), (5.6, 3.8))})
+
+
+@picture_of.register
 def _(law: LimitLaw) -> Picture:
     return Picture({"density": Panel(lambda ax: draw_limit_law(ax, law), (5.0, 3.6))})
 
 
 @picture_of.register
 def _(spectrum: HessianSpectrum) -> Picture:
-    return Picture({"density": Panel(lambda ax: draw_hessian(ax, spectrum), (5.2, 3.6))})
+    ratio, energy, structure = spectrum.ratio, spectrum.energy, spectrum.structure
+    share = float(spectrum.negative_fraction.value)
+    return Picture(
+        {
+            "density": Panel(lambda ax: draw_hessian(ax, spectrum), (5.8, 3.8)),
+            "index": Panel(
+                lambda ax: draw_index(ax, (ratio,), structure=structure, at=(energy, share)),
+                (5.6, 3.8),
+            ),
+            "critical_energy": Panel(
+                lambda ax: draw_critical(ax, (structure,), at=(ratio, energy)), (5.4, 3.8)
+            ),
+        },
+        shown=("density",),
+    )
+
+
+@picture_of.register
+def _(curve: HessianCurve) -> Picture:
+    return Picture(
+        {
+            name: Panel(partial(draw_hessian_curve, curve=curve, field=name), (5.0, 3.6))
+            for name in ("density", "cdf")
+        },
+        shown=("density",),
+    )
 
 
 @picture_of.register

@@ -205,12 +205,14 @@ def check_spectrum(network: MLP, *, networks: int, stabilised: bool) -> None:
     _refuse(what, one, count, held, s)
 
 
-def check_matrix(size: int, columns: float) -> None:
+def check_matrix(size: int, columns: float, structure: str = "wigner") -> None:
     """Refuse a sampled model Hessian of that size, made of `columns` data."""
     n, m = number(size), min(columns, 1e60)
     allowed = cost.allowed()
-    seconds = _DRAW["gaussian"] * n * (n + m) + _FLOP * n * n * m + _EIGENVALUES * n**3
-    gigabytes = _BYTES * n * (m + 5.0 * n) / _GIGA
+    inner = m * m if structure == "product" else n * m if structure in ("relu", "linear") else 0.0
+    seconds = _DRAW["gaussian"] * (n * (n + m) + inner) + _EIGENVALUES * n**3
+    seconds += _FLOP * n * (n * m + inner)
+    gigabytes = _BYTES * (n * (m + 5.0 * n) + inner) / _GIGA
     share = max(seconds / cost.SECONDS, gigabytes / cost.GIGABYTES) / allowed
     fit = n * share ** (-1.0 / 3.0) if share > 0.0 else n
     cost.check(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from chione.activations.protocol import AbstractActivation
@@ -9,11 +11,14 @@ from chione.base import AbstractResult, Array, along, checks, cost, result
 from chione.simulation.costs import check_hessian, check_matrix, number
 from chione.simulation.streams import Purpose, entropy, stream
 
+Structure = Literal["wigner", "relu", "linear", "product"]
+
 
 def sample_model_hessian(
     *,
     ratio: float,
     energy: float,
+    structure: Structure = "wigner",
     size: int = 1000,
     seed: int | None = 0,
     effort: float = 1.0,
@@ -23,12 +28,21 @@ def sample_model_hessian(
     .. math:: H_0 = X X^T / m, \quad X \in R^{n \times m}, \quad n / m = \phi, \qquad
               H_1 \text{ Wigner of variance } 2 \epsilon
 
+    or, with the blocks of a hidden layer, active at the share p of the data,
+
+    .. math:: H_1 = \begin{pmatrix} 0 & H_{12} \\ H_{12}^T & 0 \end{pmatrix}, \qquad
+              H_{12} = \frac{\sqrt{2 \epsilon}}{m} E Y^T, \quad
+              E, Y \in R^{\frac n2 \times p m}
+
     Parameters
     ----------
     ratio : float
         Parameters per datum, above 0.
     energy : float
         Mean loss, 0 or above.
+    structure : {"wigner", "relu", "linear", "product"}
+        H1 as above, p = 1/2 (relu) and 1 (linear); or X a product A B / sqrt(m) of Gaussian
+        matrices, B square, and H1 Wigner.
     size : int
         Number n of parameters.
     seed : int or None
@@ -43,16 +57,27 @@ def sample_model_hessian(
     """
     ratio = checks.positive("ratio", ratio)
     energy = checks.non_negative("energy", energy)
+    checks.one_of("structure", structure, ("wigner", "relu", "linear", "product"))
     n = checks.integer("size", size)
     columns = number(n) / ratio if number(n) < 1e300 * min(ratio, 1.0) else np.inf
     with cost.allowing(effort):
-        check_matrix(n, columns)
+        check_matrix(n, columns, structure)
     rng = stream(entropy(seed), 0, 0, Purpose.WEIGHTS)
     m = max(1, round(columns))
     x = rng.standard_normal((n, m))
-    a = rng.standard_normal((n, n))
-    wigner = (a + a.T) * np.sqrt(energy / n)  # off the diagonal of variance 2 energy / n
-    return np.asarray(np.linalg.eigvalsh(x @ x.T / m + wigner), dtype=np.float64)
+    if structure == "product":
+        x = x @ rng.standard_normal((m, m)) / np.sqrt(m)
+    h = x @ x.T / m
+    if structure in ("relu", "linear"):
+        half, count = n // 2, max(1, round(columns * (0.5 if structure == "relu" else 1.0)))
+        e, y = rng.standard_normal((half, count)), rng.standard_normal((n - half, count))
+        block = np.sqrt(2.0 * energy) / m * (e @ y.T)
+        h[:half, half:] += block
+        h[half:, :half] += block.T
+    else:
+        a = rng.standard_normal((n, n))
+        h += (a + a.T) * np.sqrt(energy / n)  # off the diagonal of variance 2 energy / n
+    return np.asarray(np.linalg.eigvalsh(h), dtype=np.float64)
 
 
 @result

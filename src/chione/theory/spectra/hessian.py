@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.base import AbstractResult, Array, Estimate, Status, along, checks, result
+from chione.freeprob.measure import Measure
 from chione.freeprob.series import moments_from_free_cumulants
 from chione.theory.spectra.hessian_critical import (
     IndexOnset,
@@ -37,7 +38,6 @@ __all__ = [
 # of the roots of the polynomials of G at 45 digits, for each structure.
 RATIOS = (1e-8, 1e4)
 ENERGIES = (1e-30, 1e12)
-_NEAR = 16.0 * EPS  # how well an edge is known, relative to the terms of z there
 
 
 @result
@@ -135,18 +135,9 @@ class HessianSpectrum(AbstractResult):
     def density(self, x: Any) -> Estimate:
         """Density of the continuous part; infinite where it grows without end, at 0."""
         x = checks.real_array("x", x)
-        flat = x.ravel()
-        value, error = np.zeros(flat.shape), np.zeros(flat.shape)
-        inside = np.any([(flat > a) & (flat < b) for a, b in self.support], axis=0)
-        value[inside], error[inside] = _density(self.law, self.law.at(flat[inside]))
-        status = np.full(flat.shape, int(Status.OK), dtype=np.int8)
-        for f, edge, room, reach in self._edges():
-            near = abs(flat - edge) <= room
-            error[near] = np.maximum(error[near], reach)
-            if f == 0.0:
-                value[flat == edge], error[flat == edge] = np.inf, 0.0
-                status[flat == edge] = Status.DIVERGENT
-        return estimate(value.reshape(x.shape), error.reshape(x.shape), status.reshape(x.shape))
+        value, error = self.law.density_with_error(x.ravel())
+        status = np.where(np.isinf(value), np.int8(Status.DIVERGENT), np.int8(Status.OK))
+        return estimate(*(a.reshape(x.shape) for a in (value, error, status)))
 
     def cdf(self, x: Any) -> Estimate:
         r"""Mass at or below x, in closed form, atoms included.
@@ -156,18 +147,7 @@ class HessianSpectrum(AbstractResult):
             U = z G - \int_0^G (R_0 + R_1) - \log G - 1
         """
         x = checks.real_array("x", x)
-        flat = x.ravel()
-        value, error = (flat >= self.edges[1]).astype(float), np.zeros(flat.shape)
-        between = (flat >= self.edges[0]) & (flat < self.edges[1])
-        f = self.law.at(flat[between])
-        atom = sum(m for _, m in self.atoms)
-        zero = (flat[between] == 0.0) & (atom > 0.0)  # the mass below, and that of the atom
-        f = np.where(zero, -1e-200, f)
-        value[between], error[between] = self.law.mass_below(flat[between], f)
-        value[between] += np.where(zero, atom, 0.0)
-        for place, mass in self.atoms:
-            if place < self.edges[0]:
-                value[(flat >= place) & (flat < self.edges[0])] = mass
+        value, error = self.law.cdf_with_error(x.ravel())
         return estimate(value.reshape(x.shape), error.reshape(x.shape))
 
     def quantile(self, p: Any) -> Estimate:
@@ -215,7 +195,7 @@ class HessianSpectrum(AbstractResult):
         place, at = np.concatenate(x), np.concatenate(f)
         inside = np.concatenate(inner)
         density, error = np.zeros(at.size), np.zeros(at.size)
-        density[inside], error[inside] = _density(self.law, at[inside])
+        density[inside], error[inside] = self.law.density_at(at[inside])
         density[~inside & (at == 0.0)] = np.inf
         share, share_error = np.empty(at.size), np.zeros(at.size)
         share[~inside] = np.ravel(self.law.levels())
@@ -227,26 +207,14 @@ class HessianSpectrum(AbstractResult):
         """Share of negative eigenvalues, see :func:`hessian_index`."""
         return hessian_index(self.ratio, self.energy, structure=self.structure)
 
+    def to_measure(self) -> Measure:
+        """The law as a :class:`chione.freeprob.Measure`, to add, multiply and transform."""
+        blocks = "" if self.structure == "wigner" else f", {self.structure}"
+        return Measure(self.law, f"hessian({self.ratio:g}, {self.energy:g}{blocks})")
+
     def moments(self, n: int) -> Array:
         """Moments m_1 .. m_n from the free cumulants, added over H0 and H1."""
         return moments_from_free_cumulants(self.law.free_cumulants(checks.integer("n", n)))
-
-    def _edges(self) -> list[tuple[float, float, float, float]]:
-        """F, place, rounding of the place, and the density that far inside, of every edge."""
-        out = []
-        for f, x in zip(np.ravel(self.law.bands), np.ravel(self.support), strict=True):
-            size = abs(f) + abs(x) + sum(abs(p.value(f)) for p in self.law.parts) if f else 0.0
-            bend = abs(sum(p.bend(f) for p in self.law.parts)) if f else np.inf
-            room = _NEAR * float(size)
-            reach = np.sqrt(4.0 * room / bend) / (np.pi * f * f) if f else 0.0
-            out.append((float(f), float(x), room, float(reach)))
-        return out
-
-
-def _density(law: HessianLaw, f: Any) -> tuple[Array, Array]:
-    """-Im G / pi, and its error: the rounding of z(F) over its slope."""
-    square = abs(f) ** 2 * np.pi
-    return np.asarray(f.imag / square), np.asarray(law.rounding(f) / square)
 
 
 def _within(name: str, x: float, low: float, high: float, also: str = "") -> None:

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import EPS, Array
-from chione.freeprob.measures import AbstractMeasure, Booleans, Complex
+from chione.base import EPS, Array, checks
+from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, by_halves
 from chione.freeprob.series import moments_from_free_cumulants
 from chione.theory.spectra import hessian_edges
 from chione.theory.spectra.hessian_parts import AbstractPart, Wishart
@@ -103,7 +103,9 @@ class HessianLaw(AbstractMeasure):
 
         .. math:: U = z G - \log G - \sum_i \int_0^G R_i(g)\, dg - 1
         """
-        z = np.asarray(z, dtype=complex)
+        return by_halves(self._mean_log, z)
+
+    def _mean_log(self, z: Complex) -> Complex:
         g = _reciprocal(self.reciprocal(z))
         terms = (z - self.center) * g - 1.0 - _log(g)
         return np.asarray(terms - sum(p.potential(g) for p in self.parts))
@@ -122,7 +124,57 @@ class HessianLaw(AbstractMeasure):
         out[~real] = self._above(flat[~real])
         return np.where(z.imag < 0.0, out.reshape(z.shape).conj(), out.reshape(z.shape))
 
-    # --------------------------------------------------------------------- distribution function
+    # --------------------------------------------------------------------- along the real line
+
+    def density(self, x: Any) -> Array:
+        return self.density_with_error(checks.real_array("x", x))[0]
+
+    def density_error(self, x: Any) -> Array:
+        return self.density_with_error(checks.real_array("x", x))[1]
+
+    def density_with_error(self, x: Array) -> tuple[Array, Array]:
+        """Density of the continuous part, inf at a pole of G at an edge, and its error."""
+        value, error = np.zeros(x.shape), np.zeros(x.shape)
+        inside = np.zeros(x.shape, dtype=bool)
+        for a, b in self.intervals:
+            inside |= (x > a) & (x < b)
+        value[inside], error[inside] = self.density_at(self.at(x[inside]))
+        for f, edge in zip(np.ravel(self.bands), np.ravel(self.intervals), strict=True):
+            if f == 0.0:
+                value[x == edge], error[x == edge] = np.inf, 0.0
+                continue
+            # what is rounding of the place is the root of it for the density
+            room = 16.0 * EPS * float(self.size(np.array(f)) + abs(edge))
+            bend = abs(sum(p.bend(f) for p in self.parts))
+            near = abs(x - edge) <= room
+            reach = np.sqrt(4.0 * room / float(np.real(bend))) / (np.pi * f * f)
+            error[near] = np.maximum(error[near], reach)
+        return value, error
+
+    def density_at(self, f: Complex) -> tuple[Array, Array]:
+        """-Im G / pi, and its error: the rounding of z(F) over its slope."""
+        square = abs(f) ** 2 * np.pi
+        return np.asarray(f.imag / square), np.asarray(self.rounding(f) / square)
+
+    def cdf(self, x: Any) -> Array:
+        return self.cdf_with_error(checks.real_array("x", x))[0]
+
+    def cdf_error(self, x: Any) -> Array:
+        return self.cdf_with_error(checks.real_array("x", x))[1]
+
+    def cdf_with_error(self, x: Array) -> tuple[Array, Array]:
+        """Mass at or below x, that of an atom at x included, and a bound on its error."""
+        low, high = self.intervals[0][0], self.intervals[-1][1]
+        value, error = (x >= high).astype(float), np.zeros(x.shape)
+        for place, mass in self.atoms:
+            value[(x >= place) & (x < low)] = mass
+        between = (x >= low) & (x < high)
+        f, at = self.at(x[between]), x[between]
+        atom = sum(m for _, m in self.atoms)
+        zero = (at == 0.0) & (atom > 0.0)  # the mass below, and that of the atom
+        share, error[between] = self.mass_below(at, np.where(zero, -1e-200, f))
+        value[between] = share + np.where(zero, atom, 0.0)
+        return value, error
 
     def mass_below(self, x: Any, f: Complex) -> tuple[Array, Array]:
         r"""Mass at or below x, where F(x) = f, and a bound on its error.
@@ -162,11 +214,14 @@ class HessianLaw(AbstractMeasure):
         """dz/dF."""
         return 1.0 + sum(p.slope(f) for p in self.parts)
 
+    def size(self, f: Any) -> Any:
+        """Size of the terms of z(F), whose rounding is that of z."""
+        return abs(f) + sum(abs(p.value(f)) for p in self.parts)
+
     def rounding(self, f: Any) -> Array:
         """How far F may be off at its z: the rounding of z(F) over dz/dF, and its own."""
-        size = abs(f) + sum(abs(p.value(f)) for p in self.parts)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(4.0 * EPS * (size / abs(self.slope(f)) + abs(f)))
+            return np.asarray(4.0 * EPS * (self.size(f) / abs(self.slope(f)) + abs(f)))
 
     def lift(self, re: Array) -> Complex:
         """F over the points Re F of bands: Im F solves S = 1.
@@ -287,7 +342,7 @@ class HessianLaw(AbstractMeasure):
         return np.asarray(f)
 
     def _solved(self, f: Complex, x: Array) -> Booleans:
-        size = abs(f) + abs(x) + sum(abs(p.value(f)) for p in self.parts)
+        size = abs(x) + self.size(f)
         return np.asarray((f.imag > 0.0) & (abs(self.z(f) - x) <= _ACCEPT * size))
 
     def _edge(self, f: float) -> float:

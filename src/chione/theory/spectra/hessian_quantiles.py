@@ -66,10 +66,9 @@ def _in_band(
             break
     f, value, error, density = _point(law, at)
     share = abs(value - p) + error
-    size = abs(f) + sum(abs(part.value(f)) for part in law.parts)
     with np.errstate(all="ignore"):
         moved = np.minimum(2.0 * share / density, _at_most(law, band, share))
-    return np.real(law.z(f)), np.asarray(moved + 8.0 * EPS * size)
+    return np.real(law.z(f)), np.asarray(moved + 8.0 * EPS * law.size(f))
 
 
 def _point(law: HessianLaw, re: Array) -> tuple[Complex, Array, Array, Array]:
