@@ -19,6 +19,8 @@ _CONTRACT = 3  # steps of the contraction that begin there, and
 _REPAIR = 60  # those that mend where Newton's method fails
 _COARSE = 24  # points that are followed down; the others start from solved neighbours
 _ROUNDS = 10
+_TRY = 8  # steps of an attempt to go straight down from a level that is not yet
+_NEAR = 1e-4  # this low
 _LONGEST = 0.5  # step in a logarithm
 _DONE = 4.0 * EPS  # residual at which Newton's method stops
 _ACCEPT = 4096.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
@@ -200,9 +202,8 @@ class RectangularSystem:
                 w1, w2 = self._omegas(level[bad], start[0][:, bad], start[1][bad])
                 again = self._contracted(level[bad], w1, w2, _REPAIR)
                 at.put(bad, self._newton(level[bad], *again))
-            direct = self._newton(
-                z[index], *self._ahead(at, np.asarray(2.0 * np.log(z[index] / level)))
-            )
+            ahead = self._ahead(at, 2.0 * np.log(z[index] / level))
+            direct = self._newton(z[index], *ahead, _STEPS if fall < _NEAR else _TRY)
             out.put(index[direct.ok], direct.take(direct.ok))
             keep = ~direct.ok
             if not keep.any() or k + 1 == _LEVELS.size:
@@ -250,16 +251,18 @@ class RectangularSystem:
         """Arguments of y_i lie in [0, 2 pi]."""
         return np.asarray(u.real + 1j * np.clip(u.imag, 0.0, 2.0 * np.pi))
 
-    def _newton(self, z: Complex, u: Complex, eta: Complex) -> RectangularSolved:
+    def _newton(
+        self, z: Complex, u: Complex, eta: Complex, steps: int = _STEPS
+    ) -> RectangularSolved:
         out = self._blank(z.size)
         zeta = 2.0 * _log(z)
         index, last = np.arange(z.size), np.full(z.size, np.inf)
         u, eta = self._kept(u), np.array(eta)
-        for step in range(_STEPS):
+        for step in range(steps):
             found, move, turn = self._system(zeta[index], u, eta)
             r = found.residual
             stop = (r <= _DONE) | ((r >= 0.5 * last) & (r <= _ACCEPT)) | ~np.isfinite(r)
-            if step + 1 == _STEPS:
+            if step + 1 == steps:
                 stop[:] = True
             if stop.any():
                 out.put(index[stop], self._checked(z[index[stop]], found.take(stop)))
