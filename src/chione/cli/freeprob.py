@@ -41,7 +41,7 @@ def _names(ctx: click.Context, _: click.Parameter, value: bool) -> None:
               help="Of the curve in a file.")  # fmt: skip
 @click.option("--matrix", type=click.IntRange(min=2), help="Draw one matrix of this size, too.")
 @click.option("--spike", "spikes", type=FiniteFloat(), multiple=True,
-              help="An eigenvalue of the first part beside its law: is there an outlier?")  # fmt: skip
+              help="Eigenvalue of the first part beside its law: an outlier?")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--names", is_flag=True, is_eager=True, expose_value=False, callback=_names,
               help="List the measures that have a name, and leave.")  # fmt: skip
