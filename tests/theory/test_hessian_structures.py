@@ -80,6 +80,7 @@ def test_density_and_distribution_function_lie_within_their_errors_of_many_digit
                 assert abs(float(rho - mp.mpf(density.value[k]))) <= density.error[k]
                 assert abs(float(share - mp.mpf(cdf.value[k]))) <= cdf.error[k]
                 assert density.error[k] < 1e-3 * density.value[k] + 1e-12
+                assert cdf.error[k] < 1e-13
     assert checked >= 28
 
 
@@ -328,3 +329,35 @@ def test_bad_structures_are_refused():
         hessian_spectrum(ratio=0.5, energy=0.1, structure="tanh")
     with pytest.raises(ValueError, match="structure must be one of"):
         critical_energy(0.5, structure="tanh")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "energy", "structure"),
+    [
+        (1e4, 1e-30, "product"),  # nearly all mass on 1e-15, in a band up to 4e4
+        (1.0, 1e-24, "wigner"),
+        (3.0, 2.0, "relu"),  # the two largest jumps are one
+        (1e4, 1e12, "linear"),
+        (2.0 - 1e-12, 0.3, "relu"),  # zero has no atom any more, but nearly
+    ],
+)
+def test_bands_of_many_scales_keep_their_mass(ratio, energy, structure):
+    s = hessian_spectrum(ratio=ratio, energy=energy, structure=structure)
+    p = np.linspace(0.01, 0.99, 21)
+    q = s.quantile(p)
+    assert np.all(np.diff(q.value) >= 0.0)
+    free = q.value != 0.0
+    found = s.cdf(q.value[free])
+    assert np.all(abs(found.value - p[free]) < 1e-9)
+    c = s.curve(300)
+    # the points of the curve see the mass: none of its steps holds much of it
+    jumps = np.diff(c.cdf)
+    assert np.sort(jumps)[-1 - len(s.atoms)] < 0.1
+
+
+def test_transform_close_to_the_axis_far_inside_of_a_gap_keeps_its_imaginary_part():
+    s = hessian_spectrum(ratio=1e4, energy=1e12, structure="relu")
+    z = 1.0 + 1e-12j
+    f = 1.0 / s.stieltjes(z)
+    assert abs(f.imag / 1.00020006e-12 - 1.0) < 1e-6  # many digits: polynomial at 60 of them
+    assert s.stieltjes_error(z) < 1e-14
