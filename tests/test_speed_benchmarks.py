@@ -26,6 +26,7 @@ from benchmarks.speed import (
     page,
     references,
     rooms,
+    spectra_by_hand,
     table,
     worker,
 )
@@ -226,3 +227,25 @@ def test_the_page_is_written_from_samples_alone(tmp_path):
     known["cases"] = [row([{"name": "chione", "first": [[0.001, 0.002]]}], what="a new case")]
     page.write(known, copy)
     assert "| a new case | chione | 1 ms |  | 2 ms |  |  |  |" in copy.read_text(encoding="utf-8")
+
+
+def test_spectra_by_hand_agree_with_closed_forms():
+    x = np.linspace(-3.3, 3.3, 12)
+    arc = 2.0 * np.cos(np.pi * (np.arange(4000) + 0.5) / 4000)  # two coins: the arcsine law
+    two = spectra_by_hand.cauchy(arc)
+    # away from the axis the masses at Chebyshev's places are the law to rounding
+    z = x + 0.3j
+    direct = 1.0 / np.sqrt(z * z - 4.0)
+    direct *= np.sign((direct * z).real)
+    assert np.allclose(two(z)[0], direct, rtol=1e-12)
+    four = spectra_by_hand.sum_by_newton(two, two, x)
+    assert np.allclose(four, spectra_by_hand.coins(4, x), rtol=1e-9)
+    fixed = spectra_by_hand.sum_by_fixed_point(two, two, x, 1e-6, 20_000)
+    assert np.allclose(fixed, four, rtol=1e-4)
+    lam = np.linspace(0.1, 3.9, 9)
+    one = spectra_by_hand.master_density(np.array([1.0]), np.array([1.0]), 1.0, 1, lam, 60, 1e-13)
+    assert np.allclose(one, np.sqrt(lam * (4.0 - lam)) / (2.0 * np.pi * lam), rtol=1e-10)
+    two_layers = spectra_by_hand.master_density(
+        np.array([1.0]), np.array([1.0]), 1.0, 2, lam, 60, 1e-13
+    )
+    assert np.allclose(two_layers, spectra_by_hand.product_of_wisharts(1.0, lam), rtol=1e-10)

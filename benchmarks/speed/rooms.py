@@ -6,6 +6,7 @@ from benchmarks.speed import (
     commands,
     diagrams,
     expectations,
+    free,
     kernels,
     maps,
     moments,
@@ -22,6 +23,7 @@ ROOMS: dict[str, tuple[str, list[Case]]] = {
     "diagrams": ("Fixed points and phase diagrams", diagrams.CASES),
     "commands": ("The command line, whole processes", commands.CASES),
     "spectra": ("Jacobian spectra", spectra.CASES),
+    "free": ("Free sums and products", free.CASES),
     "simulation": ("Simulated networks", simulation.CASES),
 }
 """Name -> title and cases."""

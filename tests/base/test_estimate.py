@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 
@@ -103,3 +104,40 @@ def test_printing_shows_the_digits_that_are_known(estimate, text):
 def test_the_representation_is_short():
     assert repr(Estimate(0.5, 1e-16)) == "Estimate(0.5, error=1.0e-16)"
     assert len(repr(Estimate(np.ones((300, 300)), np.ones((300, 300))))) < 80
+
+
+def test_complex_values_travel_and_print_as_pairs():
+    z = Estimate(1.5 - 2.25j, 1e-6)
+    assert repr(z) == "Estimate((1.5-2.25j), error=1.0e-06)"
+    assert format(z) == "1.5-2.25j +- 1e-06"
+    assert z.to_dict() == {"value": [1.5, -2.25], "error": 1e-6, "status": "ok"}
+    many = Estimate(np.array([1j, np.nan]), np.array([0.0, 0.0]), np.zeros(2, np.int8))
+    assert list(many.status) == [Status.OK, Status.NOT_COMPUTED]
+    assert many.to_dict()["value"][0] == [0.0, 1.0]
+    assert json.dumps(many.to_dict(), allow_nan=False)
+    assert many == many[[0, 1]]
+    assert many[0] != Estimate(2j, 0.0)
+    assert hash(z) == hash(Estimate(1.5 - 2.25j, 1e-6))
+    assert z != Estimate(1.5, 1e-6)
+
+
+def test_errors_of_complex_arithmetic_are_bounds():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(2, 200)) + 1j * rng.normal(size=(2, 200))
+    da, db = 1e-7 * np.exp(2j * np.pi * rng.random((2, 200)))
+    x, y = Estimate(a, 1.0001 * abs(da)), Estimate(b, 1.0001 * abs(db))
+    true_x, true_y = a + da, b + db
+    for found, exact in (
+        (x + y, true_x + true_y),
+        (x - y, true_x - true_y),
+        (x * y, true_x * true_y),
+        (x / y, true_x / true_y),
+        (-x, -true_x),
+        (x.abs(), abs(true_x)),
+        (2.0 * x + 1j, 2.0 * true_x + 1j),
+    ):
+        assert np.all(abs(found.value - exact) <= found.error)
+        assert np.all(found.error < 1e-3)
+    assert np.iscomplexobj((x * 2.0)[0].value)
+    with pytest.raises(TypeError, match=r"sqrt of an Estimate needs real values"):
+        x.sqrt()

@@ -21,6 +21,7 @@ _CHEBYSHEV = (1.0 - 2.0 * (_K % 2))[:, None] * np.cos(np.pi * _TURNS / (2 * N))
 NODES = _CHEBYSHEV[1]  # first kind, ascending, no node on an edge
 _TO_COEFFICIENTS = (2.0 - (_K == 0)[:, None]) / N * _CHEBYSHEV
 _GAPS = np.diff(NODES)
+_MOST_TERMS = 30.0  # slopes of lines that cancel; more than that is noise, not rounding
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Subject:
     f : callable
         (n,) -> (n,), float64.
     radii, sizes : ndarray
-        Largest absolute value seen within each radius.
+        Largest absolute value seen within each radius, or the size of the terms that cancel.
     """
 
     f: Callable[[Array], Array]
@@ -84,8 +85,8 @@ class Subject:
 
     def floor(self, reach: Array) -> Array:
         """Size below which rounding may hide what the function does, at most about `reach`."""
-        seen = self.sizes[np.minimum(np.searchsorted(self.radii, reach), len(self.radii) - 1)]
-        return np.minimum(seen, np.maximum(reach, 1.0))
+        index = np.minimum(np.searchsorted(self.radii, reach), len(self.radii) - 1)
+        return np.asarray(self.sizes[index])
 
 
 def subject(f: Callable[[Array], Array]) -> Subject:
@@ -96,7 +97,27 @@ def subject(f: Callable[[Array], Array]) -> Subject:
         sizes = np.maximum(np.abs(f(radii)), np.abs(f(-radii)))
         first = np.nanmax(np.where(np.isfinite(f(inner)), np.abs(f(inner)), 0.0))
     sizes = np.where(np.isfinite(sizes), sizes, 0.0)
-    return Subject(f, radii, np.maximum.accumulate(np.maximum(sizes, first)))
+    seen = np.minimum(np.maximum(sizes, first), np.maximum(radii, 1.0))
+    return Subject(f, radii, np.maximum.accumulate(np.maximum(seen, _scatter(f, radii))))
+
+
+def _scatter(f: Callable[[Array], Array], radii: Array) -> Array:
+    """Size of the terms that cancel in f, at +-radii, from how far neighbours are off a line.
+
+    A plateau that is a sum of steep lines is rounded as they are, however small it is itself.
+    """
+    k = np.arange(12.0)
+    near = 1e-9 * (k + 0.1 + 0.8 * np.mod(k * 0.6180339887498949, 1.0))
+    x = np.concatenate([radii, -radii])[:, None] * (1.0 + near)
+    u = near - near.mean()
+    with np.errstate(all="ignore"):
+        y = np.asarray(f(x.ravel()), dtype=np.float64).reshape(x.shape)
+        y = y - y.mean(axis=1, keepdims=True)
+        y = y - (y @ u)[:, None] / (u @ u) * u
+        size = np.max(np.abs(y), axis=1) / EPS
+    size = np.where(np.isfinite(size), size, 0.0)
+    size = np.maximum(size[: len(radii)], size[len(radii) :])
+    return np.asarray(np.minimum(size, _MOST_TERMS * np.maximum(radii, 1.0)))
 
 
 def fit(f: Subject, low: Array, high: Array) -> Panels:

@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": "Draw finite random networks and put the theory beside them.",
     "network": "Any network, layer by layer: theory, a simulated twin, a verdict.",
     "spectrum": "Spectrum of a deep network's Jacobian: density, edges, moments.",
+    "freeprob": "Eigenvalues of sums and products of large free matrices.",
     "hessian": "The random matrix model of a loss surface's Hessian.",
     "sweep": "Train many small networks and map which of them learn, beside the theory.",
     "boundary": "Find the largest depth that trains, and the constant a in depth = a xi.",

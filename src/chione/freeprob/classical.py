@@ -94,13 +94,6 @@ class Semicircle(AbstractMeasure):
 
         return by_halves(upper, z)
 
-    def inverse_stieltjes(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        return np.asarray(self.center + self.variance_ * g + 1.0 / g)
-
-    def r_transform(self, g: Any) -> Complex:
-        return np.asarray(self.center + self.variance_ * np.asarray(g, dtype=complex))
-
     def moments(self, n: int) -> Array:
         kappa = np.zeros(n)
         kappa[:2] = (self.center, self.variance_)[:n]
@@ -211,21 +204,6 @@ class FreePoisson(AbstractMeasure):
 
         return by_halves(upper, z)
 
-    def inverse_stieltjes(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        return np.asarray(self.r_transform(g) + 1.0 / g)
-
-    def r_transform(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        return np.asarray(self.rate * self.jump / (1.0 - self.jump * g))
-
-    def inverse_moment_function(self, x: Any) -> Complex:
-        x = np.asarray(x, dtype=complex)
-        return np.asarray((1.0 + x) * self.jump * (self.rate + x) / x)
-
-    def s_transform(self, x: Any) -> Complex:
-        return np.asarray(1.0 / (self.jump * (self.rate + np.asarray(x, dtype=complex))))
-
     def moments(self, n: int) -> Array:
         return moments_from_free_cumulants(self.rate * self.jump ** np.arange(1.0, n + 1))
 
@@ -295,10 +273,6 @@ class Arcsine(AbstractMeasure):
 
     def mean_log(self, z: Any) -> Complex:
         return by_halves(lambda z: upper_log(0.5 * (z + self._root(z))), z)
-
-    def inverse_stieltjes(self, g: Any) -> Complex:
-        g = np.asarray(g, dtype=complex)
-        return np.asarray(np.sqrt(1.0 + (self.radius * g) ** 2) / g)
 
     def moments(self, n: int) -> Array:
         m = np.zeros(n)

@@ -75,10 +75,54 @@ def from_density(
     >>> import numpy as np
     >>> from chione.freeprob import from_density
     >>> mu = from_density(lambda x: 1.5 * np.sqrt(x), (0.0, 1.0))
-    >>> print(mu.mean)
-    0.6 +- 2e-14
+    >>> round(float(mu.mean), 12)
+    0.6
     """
     return Measure.from_density(f, support, atoms, normalize=normalize)
+
+
+def from_moments(moments: Any, support: Any = None) -> Measure:
+    r"""A measure of which the moments :math:`m_1 .. m_n` are known, and no more.
+
+    Parameters
+    ----------
+    moments : array_like of float, shape (n,)
+        The mean first; n up to 60. They are taken as right to rounding.
+    support : pair of float, optional
+        Interval that is known to carry the measure.
+
+    Returns
+    -------
+    Measure
+        Moments, free and classical cumulants, and sums, products and powers by moments are exact
+        up to order n. Of G there is a disc outside of the support (or off the real axis, if that is
+        not given): its centre is the value, its radius the error. The distribution function is
+        between Chebyshev-Markov-Stieltjes bounds. Density, quantiles and samples are not
+        determined: NOT_COMPUTED, or a SpecError. Moments that only a few atoms can have give these
+        atoms.
+
+    Raises
+    ------
+    SpecError
+        If no measure, or none on that support, has these moments.
+
+    Notes
+    -----
+    Where a rounding of the moments changes the sign of a Hankel determinant, the bounds use the
+    moments below it alone.
+
+    Examples
+    --------
+    >>> from chione.freeprob import from_moments
+    >>> mu = from_moments([0, 1, 0, 2, 0, 5, 0, 14], support=(-2, 2))
+    >>> mu.free_cumulants(4).value.tolist()
+    [0.0, 1.0, 0.0, 0.0]
+    >>> abs(mu.stieltjes(3.0).value - (3 - 5**0.5) / 2) < mu.stieltjes(3.0).error < 1e-4
+    True
+    >>> mu.density(0.0).status
+    <Status.NOT_COMPUTED: 10>
+    """
+    return Measure.from_moments(moments, support)
 
 
 def uniform(low: float = 0.0, high: float = 1.0) -> Measure:

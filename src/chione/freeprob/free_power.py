@@ -68,12 +68,6 @@ class AbstractNamedLaw(AbstractMeasure):
     def moments_error(self, n: int) -> Array:
         return self.answer.moments_error(n)
 
-    def r_transform(self, g: Any) -> Complex:
-        return self.answer.r_transform(g)
-
-    def s_transform(self, x: Any) -> Complex:
-        return self.answer.s_transform(x)
-
 
 @dataclass(frozen=True)
 class FreePower(AbstractNamedLaw):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -136,12 +135,6 @@ class FreeProduct(AbstractConvolution):
             s = series.multiply(s, series.power(law.s_coefficients(n), times))
         return series.moments_from_s(s)
 
-    def s_transform(self, x: Any) -> Complex:
-        x = np.asarray(x, dtype=complex)
-        pairs = zip(self.system.laws, self.system.times, strict=True)
-        logs = sum((n * np.log(law.s_transform(x)) for law, n in pairs), 0j * x)
-        return np.asarray(np.exp(logs - self.log_constant))
-
     # --------------------------------------------------------------------------------- inside
 
     @cached_property
@@ -156,13 +149,13 @@ class FreeProduct(AbstractConvolution):
         p = -1.0 / np.expm1(-s.f)
         p.imag = np.where((s.f.imag == 0.0) | (s.f.imag == np.pi), 0.0, p.imag)
         g = p / w
-        far = abs(g) > _FAR
+        far = (abs(z) < _ZERO) & (abs(g) > _FAR)
         g = np.where(far, np.sign(g.real) * np.inf + 0j, g)
         g.imag = np.where(far, np.sign(p.imag) * np.inf, g.imag)
         return g, (_slope(s) - p) / (w * w)
 
     def sensitivity(self, z: Complex, s: Solved) -> Array:
-        return np.asarray(abs(_slope(s) / _no_zero(z)))
+        return np.asarray(1.0 / abs(4.0 * np.sinh(0.5 * s.f) ** 2 * _no_zero(z)))
 
     def potential(self, s: Solved) -> Complex:
         logs = self.system.sum_of(lambda law, w: law.mean_log(w), s)
@@ -176,7 +169,7 @@ def _slope(s: Solved) -> Complex:
 
 
 def _no_zero(z: Complex) -> Complex:
-    return np.asarray(np.where(z == 0.0, _ZERO, z))
+    return np.asarray(np.where(abs(z) < _ZERO, _ZERO, z))
 
 
 @factors_of.register

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Estimate, SpecError, Status, checks
-from chione.freeprob import convolution, quantiles, series, transforms
+from chione.freeprob import convolution, cumulants, quantiles, transforms
 from chione.freeprob.curve import MeasureCurve, curve
 from chione.freeprob.density_build import density_law
 from chione.freeprob.dilation import dilated
 from chione.freeprob.measures import AbstractMeasure, Complex
+from chione.freeprob.moment_law import moment_law, product_of_moments, sum_of_moments
 from chione.freeprob.naming import Rank, bracketed, name_of
 from chione.freeprob.point_masses import PointMasses
 
@@ -99,6 +100,12 @@ class Measure:
         ends = ", ".join(f"[{a:g}, {b:g}]" for a, b in law.intervals)
         return cls(law, f"from_density(on {ends})", Rank.NAME)
 
+    @classmethod
+    def from_moments(cls, moments: Any, support: Any = None) -> Measure:
+        """A measure with these moments; see :func:`~chione.freeprob.from_moments`."""
+        law = moment_law(moments, support)
+        return cls(law) if law.is_determined else cls(law, _of_moments(law))
+
     def to_measure(self) -> Measure:
         """The measure itself."""
         return self
@@ -145,6 +152,8 @@ class Measure:
         with np.errstate(all="ignore"):
             value, error = self.law.density(x), self.law.density_error(x)
         outside = ~_within(x, self.support)
+        if not self.law.is_determined:
+            return _estimate(np.where(outside, 0.0, np.nan), np.where(outside, 0.0, np.nan))
         infinite = ~np.isfinite(value) & ~outside & ~at_atom
         value = np.where(infinite, np.inf, np.where(outside | ~np.isfinite(value), 0.0, value))
         error = np.where(outside & ~at_atom, 0.0, np.where(np.isfinite(error), error, np.inf))
@@ -168,6 +177,8 @@ class Measure:
         if np.any((p < 0.0) | (p > 1.0)):
             bad = p[(p < 0.0) | (p > 1.0)].ravel()[0]
             raise ValueError(f"p must lie in [0, 1], but it holds {bad}.")
+        if not self.law.is_determined:
+            return _estimate(np.full(p.shape, np.nan), np.full(p.shape, np.nan))
         x, error, status = quantiles.quantile(self.law, self._segments, p.ravel())
         return _estimate(x.reshape(p.shape), error.reshape(p.shape), status.reshape(p.shape))
 
@@ -182,11 +193,13 @@ class Measure:
             Whatever :func:`numpy.random.default_rng` accepts.
         """
         n = checks.integer("n", n, minimum=0)
+        self._determined("a sample")
         p = np.random.default_rng(seed).random(n)
         return quantiles.draw(self.law, self._segments, p)
 
     def curve(self, n: int = 200) -> MeasureCurve:
         """Density and distribution function at about n points that crowd at the edges."""
+        self._determined("a curve")
         return curve(self.law, self._segments, self.name, checks.integer("n", n))
 
     # ---- moments and cumulants ---------------------------------------------------------------
@@ -198,13 +211,11 @@ class Measure:
 
     def free_cumulants(self, n: int) -> Estimate:
         r"""Free cumulants, of :math:`R(g) = \sum_k \kappa_k g^{k-1}`, shape (n,)."""
-        m = self.moments(n)
-        return _estimate(*series.free_cumulants_with_error(m.value, m.error))
+        return _estimate(*cumulants.free_cumulants(self.law, checks.integer("n", n)))
 
     def cumulants(self, n: int) -> Estimate:
         r"""Classical cumulants, of :math:`\log E e^{s t} = \sum_k c_k s^k / k!`, shape (n,)."""
-        m = self.moments(n)
-        return _estimate(*series.cumulants_with_error(m.value, m.error))
+        return _estimate(*cumulants.cumulants(self.law, checks.integer("n", n)))
 
     # ---- transforms --------------------------------------------------------------------------
 
@@ -290,7 +301,10 @@ class Measure:
         return self.scale(other) if _is_number(other) else free_product(other, self)
 
     def __truediv__(self, other: Any) -> Measure:
-        return self.scale(1.0 / checks.finite("divisor", other))
+        divisor = checks.finite("divisor", other)
+        if divisor == 0.0:
+            raise SpecError(f"{self.name} cannot be divided by 0; give another number.")
+        return self.scale(1.0 / divisor)
 
     def __xor__(self, t: Any) -> Measure:
         return self.free_power(t)
@@ -305,12 +319,16 @@ class Measure:
         """
         t = checks.positive("t", t)
         name = f"{bracketed(self, Rank.NAME)} ^ {t:g}"
+        if not self.law.is_determined:
+            return Measure(sum_of_moments((self.law,), (t,)), name, Rank.POWER)
         return Measure(convolution.FreePower(self.law, t).answer, name, Rank.POWER)
 
     def free_multiplicative_power(self, t: float) -> Measure:
         r"""Free multiplicative power, of :math:`S = S_\mu^t`, for real t >= 1 on [0, inf)."""
         t = checks.positive("t", t)
         name = f"{bracketed(self, Rank.NAME)} ** {t:g}"
+        if not self.law.is_determined:
+            return Measure(product_of_moments((self.law,), (t,)), name, Rank.POWER)
         return Measure(convolution.FreeMultiplicativePower(self.law, t).answer, name, Rank.POWER)
 
     def compress(self, alpha: float) -> Measure:
@@ -318,6 +336,9 @@ class Measure:
 
         See :class:`~chione.freeprob.convolution.FreeCompression`.
         """
+        if not self.law.is_determined:
+            power = sum_of_moments((self.law,), (1.0 / checks.positive("alpha", alpha),))
+            return Measure(dilated(power, alpha, 0.0), f"compress({self.name}, {alpha:g})")
         law = convolution.FreeCompression(self.law, checks.positive("alpha", alpha)).answer
         return Measure(law, f"compress({self.name}, {alpha:g})", Rank.NAME)
 
@@ -360,6 +381,11 @@ class Measure:
         parts = (found.value, found.error, found.status)
         return _estimate(*(a.reshape(t.shape) for a in parts))
 
+    def _determined(self, what: str) -> None:
+        if not self.law.is_determined:
+            raise SpecError(f"there is no {what[2:]} of {self.name}: finitely many moments do not "
+                            "determine the measure.")  # fmt: skip
+
     @cached_property
     def _segments(self) -> quantiles.Segments:
         return quantiles.segments(self.law)
@@ -401,7 +427,7 @@ def free_sum(*measures: Any) -> Measure:
     *measures : Measure, law, array of eigenvalues, or with ``to_measure()``
         One or more.
     """
-    return _joined(measures, convolution.free_sum, " + ", Rank.SUM, "free_sum")
+    return _joined(measures, convolution.free_sum, sum_of_moments, " + ", Rank.SUM, "free_sum")
 
 
 def free_product(*measures: Any) -> Measure:
@@ -414,12 +440,15 @@ def free_product(*measures: Any) -> Measure:
     ValueError
         If a measure reaches below 0.
     """
-    return _joined(measures, convolution.free_product, " * ", Rank.PRODUCT, "free_product")
+    return _joined(
+        measures, convolution.free_product, product_of_moments, " * ", Rank.PRODUCT, "free_product"
+    )
 
 
 def _joined(
     measures: tuple[Any, ...],
     join: Callable[..., AbstractMeasure],
+    by_moments: Callable[..., AbstractMeasure],
     sign: str,
     rank: Rank,
     name: str,
@@ -429,11 +458,19 @@ def _joined(
     parts = [as_measure(m) for m in measures]
     if len(parts) == 1:
         return parts[0]
-    law = join(*(part.law for part in parts))
+    laws = tuple(part.law for part in parts)
+    known = all(law.is_determined for law in laws)
+    law = join(*laws) if known else by_moments(laws, (1.0,) * len(laws))
     return Measure(law, sign.join(bracketed(m, rank) for m in parts), rank)
 
 
 # -------------------------------------------------------------------------------------- inside
+
+
+def _of_moments(law: AbstractMeasure) -> str:
+    (low, high), n = law.support[0], int(np.sum(np.isfinite(law.moments(64))))
+    where = f" on [{low:g}, {high:g}]" if np.isfinite([low, high]).all() else ""
+    return f"from_moments({n} moments{where})"
 
 
 def _is_number(x: Any) -> bool:

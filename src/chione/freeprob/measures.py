@@ -11,15 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from chione.base import EPS, Array, ConvergenceError, checks
+from chione.base import EPS, Array, ConvergenceError, Status, checks
 from chione.freeprob import series
 
 Complex = NDArray[np.complex128]
 Integers = NDArray[np.intp]
 Booleans = NDArray[np.bool_]
-
-_NEWTON_STEPS = 60  # quadratic convergence needs about six; the rest is for damping
-_HOMOTOPY = 24  # stages by which the argument of an inverse transform is brought from zero
 
 
 class AbstractMeasure(ABC):
@@ -39,6 +36,11 @@ class AbstractMeasure(ABC):
     """
 
     __array_ufunc__: ClassVar[None] = None  # array + law is ours to answer
+
+    @property
+    def is_determined(self) -> bool:
+        """Whether the law is known, and not only some of its moments."""
+        return True
 
     @property
     @abstractmethod
@@ -156,8 +158,7 @@ class AbstractMeasure(ABC):
         ConvergenceError
             Where g is outside the range of G on that branch.
         """
-        g = np.asarray(g, dtype=complex)
-        return _follow(lambda z: (self.stieltjes(z), self.stieltjes_derivative(z)), g, 1.0, "G")
+        return _asked("inverse_stieltjes", "the inverse of G", self, g)
 
     def inverse_moment_function(self, x: Any) -> Complex:
         """The z with M(z) = x, on the branch with z ~ m_1/x at small x.
@@ -167,23 +168,15 @@ class AbstractMeasure(ABC):
         ConvergenceError
             Where x is outside the range of M on that branch.
         """
-        x = np.asarray(x, dtype=complex)
-        return _follow(
-            lambda z: (self.moment_function(z), self.moment_function_derivative(z)),
-            x,
-            self.mean,
-            "M",
-        )
+        return _asked("inverse_moment_function", "the inverse of M", self, x)
 
     def r_transform(self, g: Any) -> Complex:
         """R(g) = G^{-1}(g) - 1/g."""
-        g = np.asarray(g, dtype=complex)
-        return np.asarray(self.inverse_stieltjes(g) - 1.0 / g)
+        return _asked("r_transform", "R", self, g)
 
     def s_transform(self, x: Any) -> Complex:
         """S(x) = (1 + x) / (x M^{-1}(x)); needs a mean that is not zero."""
-        x = np.asarray(x, dtype=complex)
-        return np.asarray((1.0 + x) / (x * self.inverse_moment_function(x)))
+        return _asked("s_transform", "S", self, x)
 
     def free_cumulants(self, n: int) -> Array:
         """Coefficients kappa_1 .. kappa_n of R(g) = sum kappa_k g^(k-1), shape (n,)."""
@@ -281,37 +274,20 @@ def _rays() -> tuple[Array, Array]:
     return u, 0.05 * 0.5 * np.pi * np.cosh(k) * u
 
 
-def _follow(f: Any, target: Complex, residue: float, name: str) -> Complex:
-    """Newton for f(z) = target, brought in stages from small targets, where z ~ residue/target."""
-    shape = target.shape
-    t = np.atleast_1d(target).ravel()
-    if np.any(t == 0.0):
-        raise ValueError(f"the inverse of {name} at 0 is infinite; hand in values other than 0.")
-    if residue == 0.0:
+def _asked(name: str, words: str, law: AbstractMeasure, t: Any) -> Complex:
+    """A transform of :mod:`chione.freeprob.transforms`, where it has values everywhere."""
+    t = np.asarray(t, dtype=complex)
+    # closed forms are kept there, by law, above the laws
+    found = getattr(import_module("chione.freeprob.transforms"), name)(law, t.ravel())
+    bad = found.status != Status.OK
+    if np.any(bad & (found.status == Status.UNDEFINED)):
         raise ValueError("the S-transform needs a mean other than 0, but the mean is 0.")
-    stages = 2.0 ** np.arange(-_HOMOTOPY, 1.0)
-    fine = np.concatenate([stages, 1.0 - 2.0 ** -np.arange(2.0, 12.0), [1.0]])
-    z = residue / (t * stages[0])
-    for s in np.unique(fine):
-        z = _newton(f, z, s * t)
-    bad = ~np.isfinite(z) | (abs(f(z)[0] - t) > 1e-9 * (abs(t) + 1e-300))
+    if np.any(bad & (found.status == Status.DIVERGENT)):
+        at = t.ravel()[found.status == Status.DIVERGENT][0]
+        raise ValueError(f"{words} at {at:.6g} is infinite; hand in other values.")
     if bad.any():
         raise ConvergenceError(
-            f"the inverse of {name} does not exist at {t[bad][0]:.6g} on the outer branch; "
-            "choose a value nearer to zero."
+            f"{words} does not exist at {t.ravel()[bad][0]:.6g} on the outer branch; choose a "
+            "value nearer to zero."
         )
-    return np.asarray(z.reshape(shape))
-
-
-def _newton(f: Any, z: Complex, target: Complex) -> Complex:
-    """Plain Newton with the step held below half of |z|, so that it cannot jump over a branch."""
-    with np.errstate(all="ignore"):
-        for _ in range(_NEWTON_STEPS):
-            value, slope = f(z)
-            step = (value - target) / slope
-            size = abs(step) / (0.5 * abs(z) + 1e-300)
-            step = np.where(size > 1.0, step / np.maximum(size, 1e-300), step)
-            z = z - step
-            if not np.any(abs(step) > 1e-15 * abs(z)):
-                break
-    return z
+    return np.asarray(found.value.reshape(t.shape))

@@ -13,6 +13,7 @@ from chione.freeprob.convolution import FreeProduct, FreeSum
 from chione.freeprob.dilation import Dilated
 from chione.freeprob.measures import AbstractMeasure
 from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.squares import GaussianSquare
 from chione.freeprob.uniform import Uniform
 
 _FEW = 4  # atoms that are named one by one
@@ -74,6 +75,11 @@ def _(law: Arcsine) -> tuple[str, Rank]:
 @name_of.register
 def _(law: Uniform) -> tuple[str, Rank]:
     return f"uniform({law.low:g}, {law.high:g})", Rank.NAME
+
+
+@name_of.register
+def _(law: GaussianSquare) -> tuple[str, Rank]:
+    return f"gaussian_square(q = {law.q:g})", Rank.NAME
 
 
 @name_of.register

@@ -21,6 +21,8 @@ _GLOBAL = 1e-16  # and relative to the whole function: derivatives are rounded o
 _FLAT = 1e-13  # a piece that varies by less, relative to its size, counts as constant
 _MAX_PIECES = 4000  # beyond this the function is not piecewise smooth at any useful scale
 _MIN_WIDTH = 1e-13  # of the distance from 0; narrower pieces are accepted as they are
+_STUCK = 0.05  # of the coefficients before: the end of a series of noise
+_RARE = 6.0  # first widths, of 1.25 standard deviations: 6e-14 of the mass lies beyond
 _MISSED = 1e3  # times the noise: what lies between two nodes of a resolved piece agrees to that
 
 _SAME = 1e-12  # of the values: what a series and its function differ by at an end
@@ -80,7 +82,7 @@ def cut(
     edges = _grid(np.unique(np.asarray(breakpoints, dtype=np.float64)), first_width)
     looked = np.empty(0) if probes is None else probes
     looked = looked[(looked > edges[0]) & (looked < edges[-1])]
-    lo, hi = _resolve(f, edges[:-1], edges[1:], looked)
+    lo, hi = _resolve(f, edges[:-1], edges[1:], looked, first_width)
     lo, hi = _split_turning_points(f, lo, hi)
     return _build(f, lo, hi, slope)
 
@@ -123,7 +125,7 @@ def _nodes(lo: Array, hi: Array) -> Array:
 
 
 def _resolve(
-    f: Callable[[Array], Array], lo: Array, hi: Array, probes: Array
+    f: Callable[[Array], Array], lo: Array, hi: Array, probes: Array, sigma: float
 ) -> tuple[Array, Array]:
     span = hi[-1] - lo[0]
     # Next to 0 a function may be narrow beside a wide Gaussian: there pieces go on shrinking.
@@ -142,7 +144,11 @@ def _resolve(
         tail = np.max(abs(series)[:, -_TAIL:], axis=1)
         # A rounded h moves v by eps |h v'|: a series cannot be cleaner than that.
         slope = np.max(abs(np.diff(v, axis=1) / np.diff(h, axis=1)), axis=1)
-        noise = _RELATIVE * size + _GLOBAL * scale + EPS * abs(h).max(axis=1) * slope
+        noise = _RELATIVE * size + EPS * abs(h).max(axis=1) * slope
+        # Of the whole, where the coefficients have stopped to fall, or no mass is left to matter.
+        stuck = tail > _STUCK * np.median(abs(series)[:, -2 * _TAIL : -_TAIL], axis=1)
+        rare = np.minimum(abs(lo), abs(hi)) > _RARE * sigma
+        noise = noise + np.where(stuck | rare, _GLOBAL * scale, 0.0)
         off = _off_probes(lo, hi, series, probes, at_probes) > _MISSED * (noise + _GLOBAL * scale)
         smallest = hi - lo <= np.maximum(_MIN_WIDTH * np.maximum(abs(lo), abs(hi)), least)
         fine = ((tail <= noise) & ~off) | smallest

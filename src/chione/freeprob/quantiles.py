@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from chione.base import EPS, Array, Status
 from chione.base.newton import bracketed_newton
@@ -18,7 +17,8 @@ from chione.freeprob.measures import AbstractMeasure, Integers
 
 _TIE = 8.0  # units of rounding within which p counts as the value of F in a gap, or on an atom
 _ONE_BY_ONE = 1000  # draws; beyond, a table costs less
-_TABLE = 1000  # quantiles in it
+_TABLE = 1025  # places in it
+_HALVINGS = 40
 _WIDEN = 60  # doublings by which the stated error of a quantile is widened until it holds
 
 
@@ -155,22 +155,51 @@ def _error(law: AbstractMeasure, p: Array, x: Array, low: Array, high: Array) ->
 def draw(law: AbstractMeasure, parts: Segments, p: Array) -> Array:
     """Quantiles of uniform numbers p, shape (n,): one by one where they are few, else by a table.
 
-    The table holds quantiles at places that crowd at the ends of each band; between them stands a
-    cubic, right to about 1e-8 of the band.
+    The table holds F and its slope at angles of each stretch; between them F is a cubic, right to
+    the fourth power of the step: 1e-10 where F is smooth in the angle.
     """
     if p.size <= _ONE_BY_ONE:
         return quantile(law, parts, p)[0]
-    out = np.empty(p.size)
     k = np.minimum(np.searchsorted(parts.upto, p), parts.low.size - 1)
-    for j in np.unique(k):
+    out = parts.low[k]  # where it is an atom
+    for j in np.unique(k[parts.high[k] > parts.low[k]]):
         mine = k == j
-        if parts.low[j] == parts.high[j]:
-            out[mine] = parts.low[j]
-            continue
-        s = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, _TABLE))
-        table = parts.below[j] + (parts.upto[j] - parts.below[j]) * s[1:-1]
-        lo, hi = min(p[mine].min(), table[0]), max(p[mine].max(), table[-1])
-        table = np.unique(np.concatenate([[lo], table, [hi]]))
-        place = np.maximum.accumulate(quantile(law, parts, table)[0])
-        out[mine] = PchipInterpolator(table, place)(p[mine])
+        ends = p[mine].min(keepdims=True), p[mine].max(keepdims=True)
+        low, _ = _finite_ends(law, ends[0], parts.low[[j]], parts.high[[j]])
+        _, high = _finite_ends(law, ends[1], parts.low[[j]], parts.high[[j]])
+        out[mine] = _from_table(law, float(low[0]), float(high[0]), p[mine])
     return out
+
+
+def _from_table(law: AbstractMeasure, low: float, high: float, p: Array) -> Array:
+    angle = np.linspace(0.0, np.pi, _TABLE)
+    step, width = angle[1], high - low
+    x = _place(low, high, angle)
+    with np.errstate(all="ignore"):
+        slope = law.density(x) * 0.5 * width * np.sin(angle) * step  # of F by cells
+    below = np.maximum.accumulate(law.cdf(x))
+    below[0] -= _mass_at(law, low)
+    # the cubic rises where no slope is above three times the chord's; infinite ends have none
+    chord = np.diff(below)
+    left, right = (np.where(np.isfinite(v), v, 0.0) for v in (slope[:-1], slope[1:]))
+    left[0], right[-1] = min(left[0], 3.0 * chord[0]), min(right[-1], 3.0 * chord[-1])
+    left, right = np.minimum(left, 3.0 * chord), np.minimum(right, 3.0 * chord)
+    cell = np.clip(np.searchsorted(below, p, side="right") - 1, 0, chord.size - 1)
+    a, b, c, start = left[cell], right[cell], chord[cell], below[cell]
+    lo, hi = np.zeros(p.size), np.ones(p.size)
+    for _ in range(_HALVINGS):
+        t = 0.5 * (lo + hi)
+        f = start + t * (a + t * (3.0 * c - 2.0 * a - b + t * (a + b - 2.0 * c)))
+        lo, hi = np.where(f < p, t, lo), np.where(f < p, hi, t)
+    return _place(low, high, (cell + 0.5 * (lo + hi)) * step)
+
+
+def _place(low: float, high: float, angle: Array) -> Array:
+    """Places at angles, each from the nearer end, so that nothing is lost there."""
+    left = low + (high - low) * np.sin(0.5 * angle) ** 2
+    right = high - (high - low) * np.cos(0.5 * angle) ** 2
+    return np.asarray(np.where(angle < 0.5 * np.pi, left, right))
+
+
+def _mass_at(law: AbstractMeasure, x: float) -> float:
+    return sum(m for a, m in law.atoms if a == x)

@@ -146,3 +146,11 @@ def cumulants_with_error(m: Array, error: Array) -> tuple[Array, Array]:
         lost = float(np.sum(weight * (abs(before) * doubt + moved * (abs(rest) + doubt))))
         bound[k - 1] = error[k - 1] + lost + 4.0 * k * EPS * size
     return c, bound
+
+
+def moments_with_error(kappa: Array, error: Array) -> tuple[Array, Array]:
+    """The moments from the free cumulants, and bounds on their errors."""
+    size, n = moments_from_free_cumulants(abs(kappa)), np.arange(1, len(kappa) + 1)
+    wide = moments_from_free_cumulants(abs(kappa) + error)
+    bound = np.asarray(wide - size + 8.0 * n * EPS * wide)
+    return moments_from_free_cumulants(kappa), bound

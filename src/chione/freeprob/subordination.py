@@ -15,12 +15,16 @@ from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, Integer
 _STEPS = 16  # of Newton's method from a near start; quadratic convergence needs four to six
 _COARSE = 24  # points that are followed down from far out; the others start from neighbours
 _ROUNDS = 8  # times that points start from their nearest solved neighbours
+_FALL = 0.3  # factor by which a point comes down at a time, where that goes well
+_CREEP = 0.995  # factor at which it is given up
+_LEVELS = 60
 _FIXED = 40  # steps of the contraction where Newton's method fails
 _DONE = 4.0 * EPS  # residual, in units of the numbers added, at which Newton's method stops
 _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
-_EDGE = 1e-5  # |d zeta / d f| below which the two solutions at an edge are one
+_EDGE = 1e-6  # |d zeta / d f| below which the two solutions at an edge are one
 _TURN = 1e-9  # how far the arguments of a real problem may be from adding up
 _STRIDE = 8.0  # e-folds between points of help
+_FLAT = 1e-10  # slope of f below which 1/slope is kept finite
 _REAL = 1e-4  # imaginary parts below which a real solution is looked for as well
 _NEAR_AXIS = 1e-13  # imaginary parts below this are rounding
 
@@ -116,6 +120,7 @@ class Subordination:
             todo = np.nonzero(~out.ok)[0]
             if todo.size and not np.isin(todo, coarse).all():
                 out.put(todo, self._descend(z[todo]))
+            self._settle(z, out)
         back = np.empty_like(order)
         back[order] = np.arange(order.size)
         out = out.take(back[:wanted])
@@ -127,16 +132,23 @@ class Subordination:
         r""":math:`\sum_i n_i f(\mu_i, \omega_i)`."""
         out = np.zeros(s.f.shape, dtype=complex)
         for law, n, u in zip(self.laws, self.times, s.u, strict=True):
-            out += n * f(law, self.chart.point(u))
+            value = f(law, self.chart.point(u))
+            out.real += n * value.real  # apart: one of them may be infinite
+            out.imag += n * value.imag
         return out
 
     def error(self, zeta: Complex, s: Solved) -> Array:
-        """The error of zeta that residual, rounding and the errors of the laws stand for."""
+        """The error of f that residual, rounding and the errors of the laws stand for."""
         n = np.array(self.times)[:, None]
         scale = abs(zeta) + np.sum(n * abs(s.u), axis=0) + abs(self.total - 1.0) * abs(s.f)
-        out = (4.0 * s.residual + 32.0 * EPS) * scale
-        for law, times, u in zip(self.laws, self.times, s.u, strict=True):
-            out = out + times * self.chart.error(law, u)
+        if not self.laws:
+            return np.asarray(32.0 * EPS * scale)
+        d = np.array([self.chart.pair(law, u)[1] for law, u in zip(self.laws, s.u, strict=True)])
+        d = np.where(abs(d) < _FLAT, _FLAT, d)  # where f has no slope its error is the law's own
+        det = abs(1.0 - self.total + np.sum(n / d, axis=0)) if self.total > 1.0 else abs(1.0 / d[0])
+        out = (4.0 * s.residual + 32.0 * EPS) * scale / det
+        for law, times, u, slope in zip(self.laws, self.times, s.u, d, strict=True):
+            out = out + times * self.chart.error(law, u) / abs(slope * det)
         return np.asarray(out)
 
     def _alone(self, zeta: Complex) -> Solved:
@@ -149,6 +161,19 @@ class Subordination:
             with np.errstate(all="ignore"):
                 f, slope = self.chart.pair(self.laws[0], zeta)
         return Solved(u, f, slope, np.zeros(zeta.size), np.isfinite(f))
+
+    def _settle(self, z: Complex, out: Solved) -> None:
+        """What is left lies within rounding of an edge, where the two solutions are one."""
+        todo, known = np.nonzero(~out.ok)[0], np.nonzero(out.ok)[0]
+        if todo.size and known.size:
+            found = self._newton(z[todo], self._guess(z, out, known, todo))
+            flat = self._newton(z[todo], self._flattened(found.u))
+            for s in (found, flat):
+                rise = np.max((s.u.imag - z[todo].imag) / (1.0 + abs(s.u)), axis=0)
+                edge = (abs(1.0 / s.slope) <= _EDGE) & (rise <= _EDGE) & (s.residual <= _ACCEPT)
+                edge &= ~out.ok[todo]
+                s.ok[:] = edge
+                out.put(todo[edge], s.take(edge))
 
     # ---------------------------------------------------------------------------- starting points
 
@@ -186,9 +211,9 @@ class Subordination:
         return np.where(np.isfinite(start), start, nearer)
 
     def _predict(self, z: Complex, out: Solved, source: Integers, todo: Integers) -> Complex:
-        u, f, slope = out.u[:, source], out.f[source], out.slope[source]
-        rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, u, strict=True)]
-        move = slope / np.array(rows) * (z[todo] - z[source])
+        here = out.take(source)
+        u, f = here.u, here.f
+        move = self._rate(here) * (z[todo] - z[source])
         bound = 0.5 * (abs(u - f) + u.imag) + EPS  # beyond, the tangent says little
         if np.isfinite(self.chart.top):  # but far out logarithms are straight lines
             bound = bound + abs(z[todo] - z[source])
@@ -200,29 +225,45 @@ class Subordination:
         """From far out, where u = zeta + const, down through the strip to zeta."""
         n = np.array(self.times)
         centers, sizes = np.array([self.chart.start(law) for law in self.laws]).T
-        size = float(np.sqrt(np.sum(n * sizes**2)))
-        middle = float(np.sum(n * centers))
-        heights = self.chart.heights(z - middle, size) + middle
+        middle, size = float(np.sum(n * centers)), float(np.sqrt(np.sum(n * sizes**2)))
         out, index = self._blank(z.size), np.arange(z.size)
-        level = heights[0]
-        u = level - (middle - centers)[:, None]
+        full = self.chart.height(z - middle, size)
+        at = z + 1j * full
+        u = at - (middle - centers)[:, None]
         for _ in range(3):
-            u = self._contract(level, u)
-        for k, level in enumerate(heights):
-            level = level[index]
-            at = self._attempt(level, u)
-            if not at.ok.all():
-                at = self._repair(level, u, at)
-            rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, at.u, strict=True)]
-            rate = at.slope / np.array(rows)
-            direct = self._attempt(z[index], at.u + rate * (z[index] - level))
+            u = self._contract(at, u)
+        now = self._attempt(at, u)
+        if not now.ok.all():
+            now = self._repair(at, u, now)
+        share, fall = np.ones(z.size), np.full(z.size, _FALL)
+        rate = self._rate(now)
+        for _ in range(_LEVELS):
+            direct = self._attempt(z[index], now.u + rate * (z[index] - at))
             out.put(index[direct.ok], direct.take(direct.ok))
-            keep = ~direct.ok
-            if not keep.any() or k + 1 == len(heights):
+            keep = ~direct.ok & (fall < _CREEP)
+            if not keep.any():
                 break
-            index, u = index[keep], at.u[:, keep]
-            u = u + rate[:, keep] * (heights[k + 1][index] - level[keep])
+            index, at, share, fall, rate = (
+                index[keep],
+                at[keep],
+                share[keep],
+                fall[keep],
+                rate[:, keep],
+            )
+            now = now.take(keep)
+            lower = z[index] + 1j * full[index] * share * fall
+            found = self._attempt(lower, now.u + rate * (lower - at))
+            good = found.ok
+            now.put(np.nonzero(good)[0], found.take(good))
+            at, share = np.where(good, lower, at), np.where(good, share * fall, share)
+            fall = np.where(good, np.maximum(fall**2, _FALL), np.sqrt(fall))
+            rate = self._rate(now)
         return out
+
+    def _rate(self, s: Solved) -> Complex:
+        """Du / dzeta."""
+        rows = [self.chart.pair(law, row)[1] for law, row in zip(self.laws, s.u, strict=True)]
+        return np.asarray(s.slope / np.array(rows))
 
     def _repair(self, z: Complex, u: Complex, at: Solved) -> Solved:
         """The contraction, slow and sure, then Newton's method once more."""
@@ -279,8 +320,7 @@ class Subordination:
                 stop[:] = True
             done = Solved(self._moved(z[index], u, move), f, slope, residual, stop)
             if stop.any():
-                here = done.take(stop)
-                here = self._checked(z[index[stop]], here)
+                here = self._checked(z[index[stop]], done.take(stop))
                 out.put(index[stop], here)
             keep = ~stop
             if not keep.any():
@@ -344,7 +384,6 @@ class Subordination:
         flat = np.all(self._on_edge(s.u), axis=0) & self._on_edge(s.f)
         sign = np.where(axis & (s.f.imag == self.chart.top), -1.0, 1.0)
         outside = axis & flat & (sign * det.real > 0.0)
-        edge = abs(det) <= _EDGE
-        ok = (s.residual <= _ACCEPT) & (inside | above | outside | edge)
+        ok = (s.residual <= _ACCEPT) & (inside | above | outside)
         ok &= np.isfinite(s.f) & np.all(np.isfinite(s.u), axis=0)
         return Solved(s.u, s.f, s.slope, s.residual, ok)

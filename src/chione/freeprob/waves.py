@@ -236,7 +236,7 @@ def fold(
         if odd:
             m[1::2] = 0.0  # as those of the other half of the line say
         # Dead coefficients are the rounding of h, once per turn; smaller ones say nothing.
-        noise = 2.0 * float(np.max(abs(m[-_LAST:]))) + 0.25 * EPS * m[0]
+        noise = _noise_of(m)
         if noise > _DEAD * m[0]:
             continue
         last = int(np.nonzero(abs(m) > noise)[0][-1])
@@ -247,6 +247,17 @@ def fold(
     # The last turns are cut where the Gaussian ends, and hold nothing.
     reach = np.minimum(abs(lo), abs(hi)) / np.sqrt(q)
     return tuple(waves), taken(pieces, keep & (reach < _EMPTY))
+
+
+def _noise_of(m: Array) -> float:
+    """Level of the coefficients that have died out, over as many of them as there are."""
+    noise = 2.0 * float(np.max(abs(m[-_LAST:]))) + 0.25 * EPS * m[0]
+    for count in range(2 * _LAST, m.size, _LAST):
+        level = float(np.max(abs(m[-count:])))
+        if level > 2.0 * noise:
+            break
+        noise = max(noise, level)
+    return float(noise)
 
 
 def _turning(pieces: Pieces, lo: Array, hi: Array, factor: float) -> Array:

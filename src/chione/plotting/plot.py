@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chione.base import AbstractResult, NoPictureError
+from chione.freeprob.curve import MeasureCurve
 from chione.gaussian import HermiteExpansion
 from chione.networks import Network
 from chione.plotting import points, series
@@ -29,6 +30,7 @@ from chione.plotting.hessian import (
     draw_index,
     draw_network_hessian,
 )
+from chione.plotting.measures import draw_measure
 from chione.plotting.network import network_picture
 from chione.plotting.panels import Panel, Picture, assemble
 from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope
@@ -298,6 +300,11 @@ def _(curve: SpectrumCurve) -> Picture:
         },
         shown=("density_of_log",),
     )
+
+
+@picture_of.register
+def _(curve: MeasureCurve) -> Picture:
+    return Picture({"density": Panel(partial(draw_measure, curve=curve), (5.6, 3.8))})
 
 
 @picture_of.register

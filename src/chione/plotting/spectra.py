@@ -243,7 +243,8 @@ def _finer(
     spectrum: JacobianSpectrum, axis: SpectrumAxis, curve: Curve, band: tuple[float, float]
 ) -> Curve:
     """A curve with more points where the axis shows it, dense at both ends."""
-    low, high = (float(axis.position(np.array(e))) for e in (max(band[0], axis.low), band[1]))
+    ends = max(band[0], axis.low), min(band[1], axis.high)
+    low, high = (float(axis.position(np.array(e))) for e in ends)
     u = np.linspace(0.0, np.pi, _MORE + 2)[1:-1]
     at = axis.log_v(low + (high - low) * np.sin(0.5 * u) ** 2)
     at = at[(at > band[0]) & (at < band[1]) & np.isfinite(at)]

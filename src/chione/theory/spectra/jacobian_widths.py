@@ -20,6 +20,7 @@ from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 from chione.theory.spectra.jacobian_widths_path import UNSEEN, AxisTable, axis_table, turn
 
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
+_RARE = 1e-11  # mass of a band below which its rounding may hide it
 _FEWEST = 40  # per band
 
 
@@ -141,8 +142,17 @@ class WidthsSolver(AbstractSolver):
             d_cdf = d_cdf + abs((other - u).imag) / np.pi
         # At the very ends of a band the angle of w is lost in rounding; its mass is known.
         cdf = np.clip(1.0 - u.imag / np.pi, *band.cdf)
+        order = np.argsort(found.log_lambda.real)
+        risen = np.empty(cdf.size)
+        risen[order] = np.fmax.accumulate(cdf[order])  # equal values may fall by their rounding
+        cdf = np.where(risen - cdf <= d_cdf, risen, cdf)
         bad = ~found.good
         density[bad], cdf[bad] = np.nan, np.nan
+        mass = band.cdf[1] - band.cdf[0]
+        if mass < _RARE:  # what was not found there is bounded by the whole
+            density[bad], cdf[bad] = 0.0, band.cdf[0]
+            d_x[bad] = 4.0 * np.pi * mass / (band.log_lambda[1] - band.log_lambda[0])
+            d_cdf[bad] = mass
         return Values(density, cdf, d_x / np.pi, d_cdf)
 
     def resolvent(self, log_z: Complex) -> Transform:

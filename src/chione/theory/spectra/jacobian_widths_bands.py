@@ -20,10 +20,11 @@ from chione.base import Array
 from chione.freeprob.measures import Complex
 from chione.theory.spectra.jacobian_widths_branches import branches
 from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
-from chione.theory.spectra.jacobian_widths_real import LARGEST, NEAR, RealSolutions
+from chione.theory.spectra.jacobian_widths_real import NEAR, RealSolutions
 
 _TOUCH = 1e-6  # in log lambda: stretches that meet at x = 0, w = 0 or infinity are one
 _BOTTOM = 1e-7  # of 1 + x / rank: a stretch that ends there, at no critical point, begins at z = 0
+_LARGE = 1e5  # x at which z lies within about 1e-5 of an atom, if it goes to one
 _NARROW = 1e-13  # a band narrower than that is rounding
 _SAME = 1e-9  # masses that differ by less are equal
 
@@ -173,10 +174,10 @@ def _gaps_of(real: RealSolutions, runs: list[_Run]) -> list[Gap]:
 
 def _snapped(eq: WidthsEquation, log_z: float, x: float, hard: bool) -> float:
     """Log z at the end of a stretch; where x grows without end, the place of an atom."""
-    if hard or abs(x) < 0.01 * LARGEST:
+    if hard or abs(x) * eq.groups[0][-1] < _LARGE:
         return float(log_z)
     places = [eq.atom_place(a) for a, _ in eq.law.atoms if a > 0.0]
-    near = [p for p in places if abs(p - log_z) < 1e-6]
+    near = [p for p in places if abs(p - log_z) < 10.0 / _LARGE]
     return near[0] if near else float(log_z)
 
 

@@ -45,7 +45,7 @@ class NegativeAxis:
 
     def log_w(self, log_minus_m: Array, log_rest: Array, eq: WidthsEquation, a: float) -> Array:
         """Log |w| at given -M = a |x|; for the narrowest layer from the complement of -M."""
-        narrowest = a == eq.groups[0][-1] and eq.ratios[0] >= eq.alive / a
+        narrowest = a == eq.groups[0][-1] and eq.narrowest_layer
         if narrowest:
             own = log_rest + np.log(a) - log_minus_m
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -15,6 +15,8 @@ from chione.theory.spectra.jacobian_widths_equation import Point, WidthsEquation
 from chione.theory.spectra.jacobian_widths_path import AxisTable, turn
 
 _COARSE = 24  # points of a band that are turned from the negative axis; the rest starts from them
+_REAL = 1e-6  # Im x over |dx/dlog z| below which a solution may be a real one
+_WALK = 8  # steps from a known solution to one that was lost
 _FLOOR = 0.05  # share of the neighbours' angle below which no start goes
 
 
@@ -133,6 +135,11 @@ def trace(eq: WidthsEquation, table: AxisTable, band: Band, n: int) -> tuple[Tra
     place = np.linspace(0.0, 1.0, _COARSE + 2)[1:-1]
     y = log_lambda_of(band, reach, place)
     log_w, good = turn(eq, table, y)
+    good &= _physical(log_w, eq.at(log_w))
+    if not np.all(good):  # narrow bands, of rare units, are a hair in the whole
+        arch = _arch(band, place[~good])
+        log_w[~good], good[~good] = eq.solve(y[~good].astype(np.complex128), arch)
+        good &= _physical(log_w, eq.at(log_w))
     y, log_w, place = y[good], log_w[good], place[good]
     first = Track(band, reach, y, log_w)
     cdf = 1.0 - eq.mean_log(y.astype(np.complex128), log_w, eq.at(log_w)).imag / np.pi
@@ -152,11 +159,57 @@ def trace(eq: WidthsEquation, table: AxisTable, band: Band, n: int) -> tuple[Tra
 def solve_in(eq: WidthsEquation, table: AxisTable, track: Track, y: Array) -> Solution:
     """Solutions at log lambda inside the band of a track."""
     log_w, good = eq.solve(y.astype(np.complex128), track.start(y))
-    good &= np.all((log_w.imag > 0.0) & (log_w.imag < np.pi), axis=1)
-    bad = np.nonzero(~good)[0]
-    if bad.size:
-        log_w[bad], good[bad] = turn(eq, table, y[bad])
-    return Solution(y, log_w, eq.at(log_w), good)
+    point = eq.at(log_w)
+    good &= _physical(log_w, point)
+    for again in (partial(_walked, eq, track), partial(turn, eq, table)):
+        bad = np.nonzero(~good)[0]
+        if bad.size:
+            log_w[bad], good[bad] = again(y[bad])
+            point = eq.at(log_w)
+            good &= _physical(log_w, point)
+    return Solution(y, log_w, point, good)
+
+
+def _physical(log_w: Complex, y: Point) -> Booleans:
+    """Whether solutions are of the upper half plane.
+
+    Inside a band there are real ones, too, at which x would rise with z; no real one is physical.
+    """
+    strip = np.all((log_w.imag > 0.0) & (log_w.imag <= np.pi), axis=1)
+    with np.errstate(all="ignore"):
+        rate = 1.0 / y.slope
+        real = abs(y.x.imag) < _REAL * abs(rate)
+    return np.asarray(strip & ~(real & (rate.real > 0.5 * abs(rate))))
+
+
+def _arch(band: Band, place: Array) -> Complex:
+    """A guess of log w in a narrow band: half circles over the ends, or lines from side to side."""
+    a, b = band.log_w
+    if a is None or b is None:
+        size = next(w.size for w in (a, b) if w is not None) if (a, b) != (None, None) else 0
+        return np.full((place.size, max(size, 1)), np.nan + 0j)
+    angle = np.pi * place[:, None]
+    middle, half = 0.5 * (a + b), 0.5 * (b - a)
+    same = a.imag == b.imag
+    up = np.where(a.imag > 0.0, -1.0, 1.0)  # into the strip
+    circle = middle - half * np.cos(angle) + 1j * up * abs(half) * np.sin(angle)
+    return np.asarray(np.where(same, circle, a + (b - a) * place[:, None]))
+
+
+def _walked(eq: WidthsEquation, track: Track, y: Array) -> tuple[Complex, Booleans]:
+    """From the nearest known solution in short steps along the band."""
+    log_w = np.full((y.size, eq.groups[0].size), np.nan + 0j)
+    good = np.zeros(y.size, dtype=bool)
+    if track.log_lambda.size == 0:
+        return log_w, good
+    place, known = track.place(y), track.place(track.log_lambda)
+    near = np.argmin(abs(place[:, None] - known), axis=1)
+    log_w, good = track.log_w[near], np.ones(y.size, dtype=bool)
+    for share in np.linspace(0.0, 1.0, _WALK + 1)[1:]:
+        at = log_lambda_of(track.band, track.reach, known[near] + share * (place - known[near]))
+        log_w, ok = eq.solve((at if share < 1.0 else y).astype(np.complex128), log_w)
+        good &= ok & np.all((log_w.imag > 0.0) & (log_w.imag <= np.pi), axis=1)
+    return log_w, good
 
 
 def errors(eq: WidthsEquation, check: WidthsEquation, found: Solution) -> tuple[Array, Array]:
@@ -171,7 +224,8 @@ def errors(eq: WidthsEquation, check: WidthsEquation, found: Solution) -> tuple[
         size = np.tile(abs(x)[:, None], a.size)
         size[:, -1] = np.minimum(size[:, -1], abs(x + eq.rank))
         rounding = 8.0 * EPS * (y.terms + (abs(y.rate) * size) @ n)
-        rounding = rounding + eq.slack * eq.depth
+        left = abs(found.log_lambda - y.log_z)
+        rounding = rounding + left + abs(y.residual) @ n + eq.slack * eq.depth
         d_x = 8.0 * EPS * np.minimum(abs(x), abs(x + eq.rank)) + abs(rounding / y.slope)
         if check.law is not eq.law:
             c = check.at(found.log_w)

@@ -27,7 +27,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,7 +39,11 @@ from chione.freeprob.squares import GaussianSquare
 
 _STEPS = 30  # of Newton's method; from the starts in use it takes two or three
 _SMALL = 1e-8  # step, relative to the angle, after which the next one is below rounding
+_HAIR = 1e-5  # of an angle
+_PATIENCE = 7  # steps after which a residual that rounding keeps up is taken as it is
+_LOOSE = 1e-5  # and shown in the error
 _NOISE = 16.0 * EPS  # residual of log z, per unit of its terms, that is rounding
+_TIE = 1e-14  # relative difference of widths that are equal but for the rounding of ratios
 _FAR = 1e3  # |w| in units of the largest t from which the plain sum needs no poles
 
 
@@ -136,6 +140,16 @@ class WidthsEquation:
         return 1.0 - sum(m for a, m in self.law.atoms if a == 0.0)
 
     @cached_property
+    def _living(self) -> GaussianSquare:
+        """The law without the mass of its atom at zero: E_{t>0} w/(w - t) is right at small w."""
+        zero = self.law.place == 0.0
+        if not np.any(zero):
+            return self.law
+        weight = self.law.weight.copy()
+        weight[weight.size - zero.size :][zero] = 0.0  # atoms stand last
+        return replace(self.law, mass=np.where(zero, 0.0, self.law.mass), weight=weight)
+
+    @cached_property
     def rank(self) -> float:
         """Share of eigenvalues that are not zero."""
         return min(1.0, self.ratios[0], self.alive * min(self.ratios[1:]))
@@ -156,12 +170,19 @@ class WidthsEquation:
         out = [(-np.inf, 1.0 - self.rank)] if self.rank < 1.0 else []
         if not self.gaussian:
             r = np.array(self.ratios)
-            common = r[0] - float(np.maximum(r[:-1] - r[1:], 0.0).sum())
+            k, steps = int(np.argmin(r)), np.diff(r)  # seen from the narrowest layer: no rounding
+            lost = float(np.maximum(steps[:k], 0.0).sum() - np.minimum(steps[k:], 0.0).sum())
             for a, p in self.law.atoms:
-                mass = common - (1.0 - p) * float(r[1:].sum())
-                if a > 0.0 and mass > 4.0 * EPS * float(r.sum()):
-                    out.append((self.atom_place(a), float(mass)))
+                flat = (1.0 - p) * float(r[1:].sum())
+                mass = float(r[k]) - lost - flat
+                if a > 0.0 and mass > 8.0 * EPS * (float(r[k]) + lost + flat):
+                    out.append((self.atom_place(a), mass))
         return tuple(sorted(out))
+
+    @property
+    def narrowest_layer(self) -> bool:
+        """Whether a layer, and not the input alone, bounds the rank."""
+        return self.alive * min(self.ratios[1:]) <= self.ratios[0] * (1.0 + _TIE)
 
     # ---------------------------------------------------------------------------- evaluation
 
@@ -169,11 +190,13 @@ class WidthsEquation:
         """Log z and its slope at log w, shape (m, G), of the distinct widths."""
         a, n = self.groups
         b, e = self.factors
-        r = self.law.resolvent(np.exp(log_w))
+        r = self._living.resolvent(np.exp(log_w))
         x = r.m[:, -1] / a[-1]
         one = 1.0 + x[:, None] * b
-        one[:, b == a[-1]] = r.p[:, -1:]
-        p = r.p[:, -1] if a[-1] == 1.0 else 1.0 + x
+        if self.narrowest_layer:  # there 1 + x / rank vanishes with w, and this sum is right
+            one[:, abs(b * self.rank - 1.0) < _TIE] = r.p[:, -1:] / self.alive
+        tied = self.narrowest_layer and abs(self.rank - 1.0) < _TIE
+        p = r.p[:, -1] / self.alive if tied else 1.0 + x
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = a / r.q
             residual = (a * x[:, None] - r.m) / r.q
@@ -209,29 +232,34 @@ class WidthsEquation:
         u = log_z + (self.depth - 1) * y.x + logs @ (n / a)
         return np.asarray(u + (y.x[:, None] - y.log_one / b) @ e)
 
-    def solve(self, log_z: Complex, log_w: Complex) -> tuple[Complex, Booleans]:
-        """Newton's method in all log w at once, and where it converged."""
+    def solve(
+        self, log_z: Complex, log_w: Complex, *, rough: float = 0.0
+    ) -> tuple[Complex, Booleans]:
+        """Newton's method in all log w at once, and where it converged: to steps of `rough`."""
         log_w = np.array(log_w, dtype=complex)
         target = np.asarray(log_z, dtype=complex)
         good = np.zeros(log_w.shape[0], dtype=bool)
         active = np.arange(log_w.shape[0])
         with np.errstate(all="ignore"):
-            for _ in range(_STEPS):
+            for k in range(_STEPS):
                 here = log_w[active]
                 y = self.at(here)
                 miss = target[active] - y.log_z
                 step = y.residual + y.rate * (miss / y.slope)[:, None]
                 size = abs(step).max(axis=1)
                 hold = np.minimum(1.0, 0.7 / size)
-                # Steps stay inside the strip 0 < Im log w < pi.
-                low = (-0.8 * here.imag / np.minimum(step.imag, -1e-300)).min(axis=1)
-                high = (0.8 * (np.pi - here.imag) / np.maximum(step.imag, 1e-300)).min(axis=1)
-                crossing = np.minimum(low, np.maximum(high, 0.0) + (high < 1e-9))
-                hold = np.minimum(hold, np.where(crossing > 0.0, crossing, 1.0))
-                log_w[active] = here + step * hold[:, None]
-                angle = np.minimum(1.0, here[:, -1].imag)
+                # Steps stay inside the strip 0 < Im log w < pi; by hairs they are cut at its sides.
+                room = np.where(step.imag < 0.0, here.imag, np.pi - here.imag)
+                long = abs(step.imag) > _HAIR
+                share = np.where(long, 0.8 * room / abs(step.imag), 1.0).min(axis=1)
+                hold = np.minimum(hold, share)
+                new = here + step * hold[:, None]
+                new.imag = np.clip(new.imag, 0.2 * here.imag, np.pi)
+                log_w[active] = new
+                angle = np.clip(here[:, -1].imag, _HAIR, 1.0)
                 noise = (abs(miss) <= _NOISE * y.terms) & (abs(y.residual).max(axis=1) < _SMALL)
-                ended = ((size <= _SMALL * angle) & (hold == 1.0)) | noise
+                small = _SMALL if k < _PATIENCE else _LOOSE  # rounding may keep steps above
+                ended = ((size <= np.maximum(small * angle, rough)) & (hold == 1.0)) | noise
                 bad = ~np.isfinite(size)
                 good[active[ended & ~bad]] = True
                 active = active[~(ended | bad)]

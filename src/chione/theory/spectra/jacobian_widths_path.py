@@ -17,6 +17,7 @@ from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 
 # Angles of z on its way down; tangents are followed, so steps may grow away from the axis.
 _ANGLES = (2.6, 1.9, 1.3, 0.85, 0.5, 0.25, 0.1, 0.0)
+_ROUGH = 1e-2  # step of Newton's method that ends it on the way
 _HALVINGS = 5  # of the way, for those that lost their branch
 _LOWEST = -225.0  # of log |w|: below 1e-98 the cubes in the sums leave the range of float64
 UNSEEN = 1e-15  # share of the rank beyond which soft tails are not followed
@@ -75,7 +76,7 @@ def _tabulate(eq: WidthsEquation, axis: NegativeAxis) -> AxisTable:
     a, n = eq.groups
     b, e = eq.factors
     with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-        if eq.ratios[0] < eq.alive / a[-1]:  # the input is the bottleneck: x_0 = -1 / (1 + e^u)
+        if not eq.narrowest_layer:  # the input is the bottleneck: x_0 = -1 / (1 + e^u)
             log_minus_x = np.log(eq.ratios[0]) - np.logaddexp(0.0, axis.u)
             log_rest = np.log(eq.ratios[0]) - np.logaddexp(0.0, -axis.u)
         else:
@@ -130,7 +131,8 @@ def _down(
             guess.imag = np.where(guess.imag > new[:, None], guess.imag, floor)
             guess.imag = np.minimum(guess.imag, np.pi - 1e-14)
             guess = np.where(np.isfinite(guess), guess, log_w)
-        log_w, ok = eq.solve(y + 1j * new, guess)
+        rough = 0.0 if np.all(new <= end) else _ROUGH
+        log_w, ok = eq.solve(y + 1j * new, guess, rough=rough)
         good &= ok & np.all(log_w.imag > 0.0, axis=1)
         theta = new
         if np.all(theta <= end):
