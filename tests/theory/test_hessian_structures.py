@@ -4,6 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from chione.base import Status
 from chione.theory.spectra.hessian import (
     critical_amplitude,
     critical_energy,
@@ -361,3 +362,12 @@ def test_transform_close_to_the_axis_far_inside_of_a_gap_keeps_its_imaginary_par
     f = 1.0 / s.stieltjes(z)
     assert abs(f.imag / 1.00020006e-12 - 1.0) < 1e-6  # many digits: polynomial at 60 of them
     assert s.stieltjes_error(z) < 1e-14
+
+
+def test_a_critical_energy_beyond_all_floats_says_so():
+    found = critical_energy([5e-324, 0.5], structure="linear")
+    assert np.isinf(found.value[0])
+    assert found.status.tolist() == [Status.OVERFLOW, Status.OK]
+    assert critical_energy(5e-324).value == 0.125
+    with pytest.raises(ValueError, match="ratio must be 1e-290 or more"):
+        critical_amplitude(5e-324, structure="relu")
