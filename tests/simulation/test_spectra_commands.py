@@ -90,6 +90,36 @@ def test_spectrum_finds_the_critical_point_with_a_variance():
     assert np.isclose(json.loads(result.stdout)["variance"], 0.25)
 
 
+def test_spectrum_of_different_widths_samples_networks_of_those_widths(tmp_path):
+    figure = tmp_path / "s.png"
+    result = run(
+        "spectrum", "leaky_relu(0.1)", "--depth", "2", "--q-star", "1", "--weights", "orthogonal",
+        "--widths", "200,200,400", "--networks", "1", "--figure", str(figure), "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer["atoms"] == [[0.0, 0.5]]
+    assert answer["parameters"]["widths"] == [200.0, 200.0, 400.0]
+    assert [round(b["mass"], 12) for b in answer["bands"]] == [0.25, 0.25]
+    assert answer["simulation"]["ks_distance"] < 0.02
+    assert figure.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("widths", "more", "message"),
+    [
+        ("5,3", (), "widths must hold 3 numbers"),
+        ("5,x,3", (), "is not a list such as 500,300,500"),
+        ("5,0,3", (), "above 0"),
+        ("5,2.5,3", ("--networks", "1"), "needs whole numbers in --widths"),
+    ],
+)
+def test_widths_that_cannot_be_are_refused_in_one_sentence(widths, more, message):
+    result = run("spectrum", "tanh", "--depth", "2", "--q-star", "1", "--widths", widths, *more)
+    assert result.exit_code != 0
+    assert message in result.output
+
+
 def test_hessian_tells_the_negative_share(tmp_path):
     figure = tmp_path / "h.png"
     result = run("hessian", "--ratio", "0.25", "--energy", "0.3", "--sample", "200",

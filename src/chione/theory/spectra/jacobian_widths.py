@@ -142,6 +142,10 @@ class WidthsSolver(AbstractSolver):
             d_cdf = d_cdf + abs((other - u).imag) / np.pi
         # At the very ends of a band the angle of w is lost in rounding; its mass is known.
         cdf = np.clip(1.0 - u.imag / np.pi, *band.cdf)
+        order = np.argsort(found.log_lambda.real)
+        risen = np.empty(cdf.size)
+        risen[order] = np.fmax.accumulate(cdf[order])  # equal values may fall by their rounding
+        cdf = np.where(risen - cdf <= d_cdf, risen, cdf)
         bad = ~found.good
         density[bad], cdf[bad] = np.nan, np.nan
         mass = band.cdf[1] - band.cdf[0]
