@@ -80,6 +80,7 @@ def test_dilated_laws_are_those_of_their_families():
         (lambda: as_measure("mp"), "a measure, a law or an array"),
         (lambda: freeprob.semicircle() * freeprob.semicircle(), "needs measures on"),
         (lambda: freeprob.semicircle().quantile(1.5), r"p must lie in \[0, 1\]"),
+        (lambda: freeprob.semicircle() / 0.0, "divided by 0"),
         (lambda: freeprob.free_sum(), "at least one measure"),
     ],
 )

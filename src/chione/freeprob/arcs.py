@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,16 +17,19 @@ from chione.freeprob.charts import moment_resolvent
 from chione.freeprob.measures import AbstractMeasure, Integers
 
 _FEW = 24  # arcs up to which each has a long table
-_LONG = 3.0 ** -np.arange(1.0, 30.0)  # distances from the ends of an arc, in units of its length
+_LONG = np.concatenate(
+    [[0.42], 3.0 ** -np.arange(1.0, 30.0)]
+)  # distances from the ends of an arc, in units of its length
 _SHORT = np.array([0.4, 0.3, 0.2, 0.12, 0.06, 0.03, 0.01, 0.002])
+_BETWEEN = np.array([1e-9, 1e-6, 1e-3, 0.03, 0.2])
 _BOTH_SIDES = np.array([-1e-2, -1e-5, 1e-5, 1e-2])
 _WHOLE = 1e-9  # multiplicities are real numbers: how far an argument may be from 0 or pi
 _ASIDE = 1e-12  # |v|, by the scale of the law, that stands for 0: series take over far above
 _ASIDE_ONE = 1e-6  # |1 + v| that stands for 0: what is missing of a constant has 4 digits there
 _INFINITE = 1e-9  # angle that stands for an infinite omega
-_SERIES = 1e-3  # |v| times the size of the law below which R' is summed
+_SERIES = 1e-2  # |v| times the size of the law below which R' is summed
 _LOST = 1e-6  # relative distance from v that tells that the arc ends before it
-_TERMS = 8  # cumulants in that sum
+_TERMS = 12  # cumulants in that sum
 
 
 class AbstractLine(ABC):
@@ -49,8 +54,8 @@ class AbstractLine(ABC):
         """v, moved a hair where the others would be at infinity or at zero."""
 
     @abstractmethod
-    def special(self, scale: float) -> Array:
-        """Values of v next to which what is missing of a constant may be infinite."""
+    def special(self, scale: float, laws: Sequence[AbstractMeasure]) -> Array:
+        """Values of v next to which a gap may begin or end without an edge."""
 
     @abstractmethod
     def slope(self, at: Array, w: Array) -> Array:
@@ -84,8 +89,8 @@ class SumLine(AbstractLine):
         """Away from 0."""
         return np.where(abs(v) < _ASIDE * scale, _ASIDE * scale, v)
 
-    def special(self, scale: float) -> Array:
-        """Around 0."""
+    def special(self, scale: float, laws: Sequence[AbstractMeasure]) -> Array:
+        """Around 0, where what is missing of a constant may be infinite."""
         return scale * _BOTH_SIDES
 
     def slope(self, at: Array, w: Array) -> Array:
@@ -123,9 +128,16 @@ class ProductLine(AbstractLine):
         v = np.where(abs(v) < _ASIDE, _ASIDE, v)
         return np.where(abs(1.0 + v) < _ASIDE_ONE, _ASIDE_ONE - 1.0, v)
 
-    def special(self, scale: float) -> Array:
-        """Around 0 and -1."""
-        return np.concatenate([_BOTH_SIDES, _BOTH_SIDES - 1.0])
+    def special(self, scale: float, laws: Sequence[AbstractMeasure]) -> Array:
+        """Around 0 and -1, and around and between the values of M at omega = 0."""
+        zeros = sorted({-1.0, *(sum(m for a, m in law.atoms if a == 0.0) - 1.0 for law in laws)})
+        between = [
+            a
+            + (b - a)
+            * np.array([1e-9, 1e-6, 1e-3, 0.03, 0.2, 0.5, 0.8, 0.97, 1.0 - 1e-3, 1 - 1e-6])
+            for a, b in pairwise([*zeros, 0.0])
+        ]
+        return np.concatenate([_BOTH_SIDES, -1.0 - abs(_BOTH_SIDES[:2]), *between])
 
     def slope(self, at: Array, w: Array) -> Array:
         """1 / |w omega|."""

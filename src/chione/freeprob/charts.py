@@ -39,7 +39,7 @@ class AbstractChart(ABC):
 
     @abstractmethod
     def error(self, law: AbstractMeasure, u: Complex) -> Array:
-        """The error of u that the error of the law at u stands for."""
+        """The error of f that the error of the law at u stands for."""
 
     @abstractmethod
     def start(self, law: AbstractMeasure) -> tuple[float, float]:
@@ -65,7 +65,7 @@ class SumChart(AbstractChart):
         return u
 
     def error(self, law: AbstractMeasure, u: Complex) -> Array:
-        return np.asarray(law.stieltjes_error(u) / abs(law.stieltjes_derivative(u)))
+        return np.asarray(law.stieltjes_error(u) / abs(law.stieltjes(u)) ** 2)
 
     def start(self, law: AbstractMeasure) -> tuple[float, float]:
         return law.mean, float(np.sqrt(law.variance))
@@ -90,8 +90,8 @@ class ProductChart(AbstractChart):
 
     def error(self, law: AbstractMeasure, u: Complex) -> Array:
         w = upper_exp(u)
-        q = moment_resolvent(law, w)[2]
-        return np.asarray(law.stieltjes_error(w) * abs(w) / abs(q))
+        p, m, _ = moment_resolvent(law, w)
+        return np.asarray(law.stieltjes_error(w) * abs(w) / abs(p * m))
 
     def start(self, law: AbstractMeasure) -> tuple[float, float]:
         m = law.moments(2)
@@ -132,9 +132,13 @@ def _(law: GaussianSquare, z: Any) -> tuple[Complex, Complex, Complex]:
 @moment_resolvent.register
 def _(law: PointMasses, z: Any) -> tuple[Complex, Complex, Complex]:
     z = np.asarray(z, dtype=complex)
-    a, m = law.place, law.mass
+    # an atom at 0 adds its mass to P and nothing to M; its own inverse could overflow
+    keep = law.place != 0.0
+    a, m = law.place[keep], law.mass[keep]
     inverse = 1.0 / (z[..., None] - a)
-    return z * (inverse @ m), inverse @ (m * a), -z * ((inverse * inverse) @ (m * a))
+    zero = float(np.sum(law.mass[~keep]))
+    square = (inverse * inverse) @ (m * a)
+    return zero + z * (inverse @ m), inverse @ (m * a), -z * square
 
 
 @moment_resolvent.register

@@ -149,13 +149,13 @@ class FreeProduct(AbstractConvolution):
         p = -1.0 / np.expm1(-s.f)
         p.imag = np.where((s.f.imag == 0.0) | (s.f.imag == np.pi), 0.0, p.imag)
         g = p / w
-        far = abs(g) > _FAR
+        far = (abs(z) < _ZERO) & (abs(g) > _FAR)
         g = np.where(far, np.sign(g.real) * np.inf + 0j, g)
         g.imag = np.where(far, np.sign(p.imag) * np.inf, g.imag)
         return g, (_slope(s) - p) / (w * w)
 
     def sensitivity(self, z: Complex, s: Solved) -> Array:
-        return np.asarray(abs(_slope(s) / _no_zero(z)))
+        return np.asarray(1.0 / abs(4.0 * np.sinh(0.5 * s.f) ** 2 * _no_zero(z)))
 
     def potential(self, s: Solved) -> Complex:
         logs = self.system.sum_of(lambda law, w: law.mean_log(w), s)

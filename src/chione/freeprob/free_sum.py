@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.special import comb
 
 from chione.base import Array
 from chione.freeprob import series
 from chione.freeprob.arcs import Arcs, SumLine
 from chione.freeprob.charts import SumChart, upper_log
+from chione.freeprob.dilation import dilated
 from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.subordination import Solved, Subordination
@@ -108,11 +110,16 @@ class FreeSum(AbstractConvolution):
         return bands(self.gaps, self.atoms)
 
     def moments(self, n: int) -> Array:
-        kappa = np.zeros(n)
-        kappa[0] = self.constant
+        # around the mean: cumulants of laws far from 0 cancel
+        mean, kappa = self.constant, np.zeros(n)
         for law, times in zip(self.system.laws, self.system.times, strict=True):
-            kappa += times * law.free_cumulants(n)
-        return series.moments_from_free_cumulants(kappa)
+            mean += times * law.mean
+            kappa += times * dilated(law, 1.0, -law.mean).free_cumulants(n)
+        kappa[0] = 0.0
+        central = np.concatenate([[1.0], series.moments_from_free_cumulants(kappa)])
+        k = np.arange(n + 1)
+        terms = [comb(j, k[: j + 1]) * mean ** (j - k[: j + 1]) * central[: j + 1] for j in k[1:]]
+        return np.array([float(np.sum(t)) for t in terms])
 
     # --------------------------------------------------------------------------------- inside
 
@@ -128,7 +135,7 @@ class FreeSum(AbstractConvolution):
         return g, -s.slope * g * g
 
     def sensitivity(self, z: Complex, s: Solved) -> Array:
-        return np.asarray(abs(s.slope / s.f**2))
+        return np.asarray(1.0 / abs(s.f) ** 2)
 
     def potential(self, s: Solved) -> Complex:
         logs = self.system.sum_of(lambda law, w: law.mean_log(w), s)

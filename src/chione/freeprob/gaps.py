@@ -29,6 +29,7 @@ _SNAP = 1e-6  # how near an atom a gap without an edge ends, relative to the sup
 _TINY = 1e-14  # width of a gap that is rounding, relative to the support
 _TOUCH = 1e-11  # how near to 1 the ratio comes where two bands just meet
 _HEAVY = 0.2  # w / rho above which an arc ends at an atom that its short table may not resolve
+_SOME = 9  # nodes of the others that are gone through where there are more
 _MANY = 24  # rows up to which the others' tables are gone through as well
 _ROOT = 60  # steps of the search for an edge
 
@@ -117,12 +118,14 @@ class Choices:
         """Where to look along each row, shape (rows, K): the table, and the ends of the others."""
         arcs = self.parts[self.main]
         out = [arcs.s[self.rows]]
-        special = self.line.special(arcs.scale)
+        special = self.line.special(arcs.scale, [p.law for p in self.parts])
         row, value = np.repeat(self.rows, special.size), np.tile(special, self.rows.size)
         out.append(arcs.inverse(row, value).reshape(self.rows.size, special.size))
         for k, g in self.others:
             table = self.parts[k].v[g]
-            v = table if self.rows.size <= _MANY else table[:: table.size // 8]
+            v = table
+            if self.rows.size > _MANY:
+                v = table[np.linspace(0, table.size - 1, _SOME).astype(np.intp)]
             # a hair inside, so that the others still have an inverse there
             v = np.concatenate([[v[0] + 1e-12 * abs(v[0])], v[1:-1], [v[-1] - 1e-12 * abs(v[-1])]])
             row, value = np.repeat(self.rows, v.size), np.tile(v, self.rows.size)
@@ -155,6 +158,8 @@ def bands(
         a, b = (_snapped(x, k, size, places) for x, k in zip(gap.ends, gap.kinds, strict=True))
         if abs(gap.high - gap.low) <= _TINY * size:  # where two bands only just meet
             a = b = 0.5 * (a + b)
+            if any(abs(x - a) <= 10.0 * _TINY * size for x, _ in spans):
+                continue  # met already
         if a > b:  # the way around through infinity
             low, high = b, a
         elif gap.kinds[0] == "end" and abs(gap.v[0]) < _FAR_OUT:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chione.base import EPS, Array, Estimate, SpecError, Status, checks
-from chione.freeprob import convolution, quantiles, series, transforms
+from chione.freeprob import convolution, cumulants, quantiles, transforms
 from chione.freeprob.curve import MeasureCurve, curve
 from chione.freeprob.density_build import density_law
 from chione.freeprob.dilation import dilated
@@ -211,13 +211,11 @@ class Measure:
 
     def free_cumulants(self, n: int) -> Estimate:
         r"""Free cumulants, of :math:`R(g) = \sum_k \kappa_k g^{k-1}`, shape (n,)."""
-        m = self.moments(n)
-        return _estimate(*series.free_cumulants_with_error(m.value, m.error))
+        return _estimate(*cumulants.free_cumulants(self.law, checks.integer("n", n)))
 
     def cumulants(self, n: int) -> Estimate:
         r"""Classical cumulants, of :math:`\log E e^{s t} = \sum_k c_k s^k / k!`, shape (n,)."""
-        m = self.moments(n)
-        return _estimate(*series.cumulants_with_error(m.value, m.error))
+        return _estimate(*cumulants.cumulants(self.law, checks.integer("n", n)))
 
     # ---- transforms --------------------------------------------------------------------------
 
@@ -303,7 +301,10 @@ class Measure:
         return self.scale(other) if _is_number(other) else free_product(other, self)
 
     def __truediv__(self, other: Any) -> Measure:
-        return self.scale(1.0 / checks.finite("divisor", other))
+        divisor = checks.finite("divisor", other)
+        if divisor == 0.0:
+            raise SpecError(f"{self.name} cannot be divided by 0; give another number.")
+        return self.scale(1.0 / divisor)
 
     def __xor__(self, t: Any) -> Measure:
         return self.free_power(t)

@@ -18,7 +18,9 @@ from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves
 from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
+from chione.freeprob.plain_sums import plain_logs, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
+from chione.freeprob.spread import relative_spread
 from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
@@ -60,6 +62,8 @@ class GaussianSquare(AbstractMeasure):
         The function, and its derivative where that is known.
     far : tuple of tuples of float
         Stretches beyond the stored range, with their break points, that hold less than 1e-20.
+    breakpoints : tuple of float
+        Places where v may break.
     waves : tuple of Wave
         Branches between turning points that have closed transforms.
     rest : Pieces or None
@@ -78,6 +82,7 @@ class GaussianSquare(AbstractMeasure):
     weight: Array = field(repr=False)
     finder: Finder | None = field(repr=False)
     far: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    breakpoints: tuple[float, ...] = field(default=(), repr=False)
     waves: tuple[Wave, ...] = field(default=(), repr=False)
     rest: Pieces | None = field(default=None, repr=False)
 
@@ -108,6 +113,16 @@ class GaussianSquare(AbstractMeasure):
 
     def moments(self, n: int) -> Array:
         return np.array([float(np.sum(self.weight * self.t**k)) for k in range(1, n + 1)])
+
+    @cached_property
+    def spread(self) -> float:
+        r"""Relative variance :math:`E t^2 / (E t)^2 - 1`, however small."""
+        if self.slope is not None:
+            found = relative_spread(self.v, self.slope, self.q, self.breakpoints)
+            if found is not None:
+                return found
+        u = self.t / np.sum(self.weight * self.t) - 1.0
+        return self.mean_of(u * u)
 
     def mean_of(self, g: Array) -> float:
         """Mean of a function given by its values at the nodes."""
@@ -205,7 +220,7 @@ class GaussianSquare(AbstractMeasure):
         atoms = (self.place, self.mass)
         functions = (self.v, self.slope)
         law = assemble(functions, self.q, atoms, pieces, self.factor, self.limits)
-        return replace(law, far=self.far)
+        return replace(law, far=self.far, breakpoints=self.breakpoints)
 
     # -------------------------------------------------------------------------------- inside
 
@@ -221,19 +236,8 @@ class GaussianSquare(AbstractMeasure):
         return out.reshape(w.shape)
 
     def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:
-        # 1 / (w - t) in real arithmetic: a complex division costs several times as much.
-        t, mass = self._plain
-        d, y = w.real[:, None] - t, w.imag
-        weights = np.stack([mass, mass * t], axis=1)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            inv = 1.0 / (d * d + (y * y)[:, None])
-            d *= inv
-            re, im = d @ weights, inv @ weights
-            g = re[:, 0] - 1j * y * im[:, 0]
-            m = re[:, 1] - 1j * y * im[:, 1]
-            # Of 1/(w-t)^2: the real part is 2 d^2 - inv, the imaginary part -2 y d inv.
-            square = 2.0 * ((d * d) @ weights[:, 1]) - im[:, 1]
-            q = -w * (square - 2j * y * ((d * inv) @ weights[:, 1]))
+        g, m, square = plain_sums(w, *self._plain)
+        q = -w * square
         if self.finder is not None and self.finder.index.size:
             with np.errstate(all="ignore"):
                 dg, dg1 = self._pole_terms(w)
@@ -287,26 +291,16 @@ class GaussianSquare(AbstractMeasure):
         return out
 
     def _plain_log(self, w: Complex) -> Complex:
-        # Logarithm and angle apart: the complex logarithm costs twice as much.
-        t, weight = self._plain
-        d, y = w.real[:, None] - t, w.imag[:, None]
-        logs = np.empty(d.shape, dtype=complex)
-        logs.imag = np.arctan2(y, d)
-        d *= d
-        d += y * y
-        with np.errstate(divide="ignore"):
-            np.log(d, out=d)
-        logs.real = 0.5 * d
-        out = logs @ weight
+        out = plain_logs(w, *self._plain)
         if self.finder is None or not self.finder.index.size:
-            return np.asarray(out)
+            return out
         poles = find(self.finder, w)
         pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
         if pairs.shape[1] == 0:
-            return np.asarray(out)
-        return np.asarray(out + self._log_terms(w, logs, poles, pairs))
+            return out
+        return np.asarray(out + self._log_terms(w, poles, pairs))
 
-    def _log_terms(self, w: Complex, logs: Complex, poles: Poles, pairs: Integers) -> Complex:
+    def _log_terms(self, w: Complex, poles: Poles, pairs: Integers) -> Complex:
         """By parts on near pieces: int p log(w-t) = [Phi log(w-t)] + int Phi t'/(w-t).
 
         Phi is zero at the end that is nearer to the poles: there both terms could be large.
@@ -323,7 +317,8 @@ class GaussianSquare(AbstractMeasure):
         sign = (-1.0) ** np.arange(phi.shape[1])
         phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
         cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
-        plain = np.sum(logs[j[:, None], cols] * self.weight[cols], axis=1)
+        apart = w[j][:, None] - self.t[cols]
+        plain = np.sum(np.log(apart) * self.weight[cols], axis=1)
         mass = np.where(right, -(phi @ sign), phi.sum(axis=1))
         far_end = np.where(right, pieces.ends[full, 0], pieces.ends[full, 1])
         edge = mass * np.log(w[j] - far_end**2)
@@ -331,7 +326,7 @@ class GaussianSquare(AbstractMeasure):
         phi_nodes = phi @ chebyshev.chebvander(nodes, phi.shape[1] - 1).T
         slope = f.first[k] @ chebyshev.chebvander(nodes, NODES - 1).T
         gl = pieces.weight[full] / pieces.half[full][:, None]
-        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / (w[j][:, None] - self.t[cols])
+        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / apart
         out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
         value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
         at_root = value * rule_error(poles)[0]
@@ -366,7 +361,7 @@ def assemble(
     t, weight = (np.concatenate([x[i] for x in nodes]) for i in (0, 1))
     finder = None if rest is None else make_finder(rest)
     return GaussianSquare(
-        q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), waves, rest
+        q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), (), waves, rest
     )
 
 

@@ -24,6 +24,7 @@ _ACCEPT = 1024.0 * EPS  # residual up to which a stalled solution is accepted; i
 _EDGE = 1e-6  # |d zeta / d f| below which the two solutions at an edge are one
 _TURN = 1e-9  # how far the arguments of a real problem may be from adding up
 _STRIDE = 8.0  # e-folds between points of help
+_FLAT = 1e-10  # slope of f below which 1/slope is kept finite
 _REAL = 1e-4  # imaginary parts below which a real solution is looked for as well
 _NEAR_AXIS = 1e-13  # imaginary parts below this are rounding
 
@@ -131,16 +132,23 @@ class Subordination:
         r""":math:`\sum_i n_i f(\mu_i, \omega_i)`."""
         out = np.zeros(s.f.shape, dtype=complex)
         for law, n, u in zip(self.laws, self.times, s.u, strict=True):
-            out += n * f(law, self.chart.point(u))
+            value = f(law, self.chart.point(u))
+            out.real += n * value.real  # apart: one of them may be infinite
+            out.imag += n * value.imag
         return out
 
     def error(self, zeta: Complex, s: Solved) -> Array:
-        """The error of zeta that residual, rounding and the errors of the laws stand for."""
+        """The error of f that residual, rounding and the errors of the laws stand for."""
         n = np.array(self.times)[:, None]
         scale = abs(zeta) + np.sum(n * abs(s.u), axis=0) + abs(self.total - 1.0) * abs(s.f)
-        out = (4.0 * s.residual + 32.0 * EPS) * scale
-        for law, times, u in zip(self.laws, self.times, s.u, strict=True):
-            out = out + times * self.chart.error(law, u)
+        if not self.laws:
+            return np.asarray(32.0 * EPS * scale)
+        d = np.array([self.chart.pair(law, u)[1] for law, u in zip(self.laws, s.u, strict=True)])
+        d = np.where(abs(d) < _FLAT, _FLAT, d)  # where f has no slope its error is the law's own
+        det = abs(1.0 - self.total + np.sum(n / d, axis=0)) if self.total > 1.0 else abs(1.0 / d[0])
+        out = (4.0 * s.residual + 32.0 * EPS) * scale / det
+        for law, times, u, slope in zip(self.laws, self.times, s.u, d, strict=True):
+            out = out + times * self.chart.error(law, u) / abs(slope * det)
         return np.asarray(out)
 
     def _alone(self, zeta: Complex) -> Solved:

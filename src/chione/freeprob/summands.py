@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import Array
+from chione.base import EPS, Array
+from chione.freeprob.contour import contour_moments
 from chione.freeprob.dilation import Dilated, dilated
-from chione.freeprob.measures import AbstractMeasure, Complex, by_halves
+from chione.freeprob.measures import AbstractMeasure, Complex, absolute_moments, by_halves
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.subordination import Solved, Subordination
 
 _ATOM = 1e-12  # mass below which an atom is rounding
 _KEPT = 100_000  # points of the last solution that are kept: value, slope, error ask for the same
+_LOW = 6  # moments up to which series of cumulants lose nothing to speak of
+_HEAL = 1e-6  # distance of these neighbours: the fourth power of it is lost, and 1e-10 of digits
 _BESIDE = 1e-9  # how far from an atom the system is solved, to no avail, where it has no solution
 
 Factors = list[tuple[AbstractMeasure, float]]
@@ -53,7 +56,7 @@ class AbstractConvolution(AbstractMeasure):
 
     @abstractmethod
     def sensitivity(self, z: Complex, s: Solved) -> Array:
-        """|dG / dzeta|."""
+        """|dG / df|."""
 
     @property
     @abstractmethod
@@ -80,9 +83,11 @@ class AbstractConvolution(AbstractMeasure):
         return _flat(lambda z: self._both(z)[1], z)
 
     def stieltjes_error(self, z: Any) -> Array:
-        r"""The error of z that the residual stands for, times the slope of G; and rounding.
+        r"""The errors of the parts and the residual, through the equations; and rounding.
 
-        .. math:: |\delta G| \le |G'(z)| \Big(r + \sum_i n_i \frac{\delta G_i}{|G_i'|}\Big)
+        .. math::
+            |\delta G| \le \Big|\frac{dG}{df}\Big| \Big(\Big|\frac{df}{d\zeta}\Big| r
+            + \sum_i n_i \Big|\frac{df}{d\zeta} \frac{du_i}{df_i}\Big| \delta f_i\Big)
         """
 
         def upper(z: Complex) -> Complex:
@@ -94,6 +99,18 @@ class AbstractConvolution(AbstractMeasure):
 
         return np.asarray(_flat(upper, z).real)
 
+    def moments_error(self, n: int) -> Array:
+        """Rounding; of high moments also how far series and contour are apart."""
+        value = self.moments(n + 1)
+        error = 16.0 * EPS * np.arange(1, n + 1) * absolute_moments(value)[:n]
+        if n <= _LOW:
+            return np.asarray(error)
+        apart = abs(contour_moments(self, n) - value[:n])
+        apart[:_LOW] = 0.0
+        return np.asarray(
+            error + np.where(np.isnan(apart), error * 2.0 ** np.arange(n), 2.0 * apart)
+        )
+
     def mean_log(self, z: Any) -> Complex:
         return _flat(self._log, z)
 
@@ -102,16 +119,30 @@ class AbstractConvolution(AbstractMeasure):
         places = np.array([a for a, _ in self.atom_angles])
         at = np.isin(z, places)
         size = float(np.max(abs(places), initial=0.0)) or 1.0
-        out = self.potential(self.solved(np.where(at, z + _BESIDE * size, z)))
+        z0 = np.where(at, z + _BESIDE * size, z)
+        out = _healed(lambda w: self.potential(self.solved(w)), z0, size)
         for a, angle in self.atom_angles:
             out[z == a] = complex(-np.inf, angle)
         return out
 
     def _both(self, z: Complex) -> tuple[Complex, Complex]:
         with np.errstate(all="ignore"):
-            g, slope = self.transforms(z, self.solved(z))
+            size = float(np.max(abs(z[np.isfinite(z)]), initial=0.0))
+            g = _healed(lambda w: self.transforms(w, self.solved(w))[0], z, size)
+            slope = _healed(lambda w: self.transforms(w, self.solved(w))[1], z, size)
         at = np.isin(z, [a for a, _ in self.atoms])
         return np.where(at, np.inf, g), np.where(at, -np.inf, slope)
+
+
+def _healed(f: Callable[[Complex], Complex], z: Complex, size: float) -> Complex:
+    """F at z; next to a zero of G on the axis, where an omega is infinite, between neighbours."""
+    out = np.array(f(z))
+    bad = np.nonzero(~np.isfinite(out) & (z.imag == 0.0) & np.isfinite(z))[0]
+    if bad.size:
+        h = _HEAL * np.maximum(abs(z[bad]), size or 1.0)
+        near, far = (0.5 * (f(z[bad] + k * h) + f(z[bad] - k * h)) for k in (1.0, 2.0))
+        out[bad] = (4.0 * near - far) / 3.0
+    return out
 
 
 def _flat(f: Callable[[Complex], Complex], z: Any) -> Complex:

@@ -24,6 +24,7 @@ from chione.theory.spectra.jacobian_curve import (
 )
 from chione.theory.spectra.jacobian_equation import MasterEquation, Point, by_radius, store
 from chione.theory.spectra.jacobian_resolvent import HalfPlane, half_plane, off_bands
+from chione.theory.spectra.jacobian_tail import Tail, begin, tail
 
 _FAR = 690.0  # of log |w|: the range of float64
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
@@ -199,6 +200,12 @@ class WFormSolver(AbstractSolver):
             above = x >= b
             below[above] += self._band_mass(band)
             inside = np.nonzero((x > a) & (x < b))[0]
+            tail_at = curve.log_lambda[begin(self.equation, curve)] if np.isinf(a) else a
+            if np.any(x[inside] < tail_at):
+                deep = inside[x[inside] < self.tail.log_lambda]
+                inside = inside[x[inside] >= self.tail.log_lambda]
+                self._fill_tail(out, deep, x[deep])
+                below[deep] = 0.0
             if inside.size:
                 floor = below[inside] + out.cdf[inside]
                 self._fill(out, inside, x[inside], curve, band)
@@ -206,11 +213,25 @@ class WFormSolver(AbstractSolver):
                 top = floor + self._band_mass(band)
                 out.cdf[inside] = np.clip(out.cdf[inside], floor, np.maximum(top, floor))
                 below[inside] = 0.0
-        outside = out.density == 0.0
+        outside = (out.density == 0.0) & (out.cdf_error == 0.0)
         out.cdf[outside] += below[outside]
         out.cdf_error[outside] = 8.0 * EPS * self.equation.depth
         np.clip(out.cdf, 0.0, 1.0, out=out.cdf)
         return out
+
+    @cached_property
+    def tail(self) -> Tail:
+        """What lies below the lowest trusted radius of a law that reaches 0."""
+        return tail(self.equation, self.check, self.bands[0], self.curves[0])
+
+    def _fill_tail(self, out: Values, at: Integers, x: Array) -> None:
+        """Cdf of the tail; without a power law it is only known to lie below the floor's."""
+        if at.size == 0:
+            return
+        density, cdf, relative = self.tail.values(x)
+        out.density[at], out.cdf[at] = density, out.cdf[at] + cdf
+        out.density_error[at] = density * relative
+        out.cdf_error[at] = np.where(np.isnan(cdf), np.inf, cdf * relative + 2.0 * EPS)
 
     def _fill(self, out: Values, at: Integers, x: Array, curve: Curve, band: Band) -> None:
         log_w, y, good = self._roots(x, curve, band)
