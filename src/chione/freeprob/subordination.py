@@ -307,8 +307,13 @@ class Subordination:
         todo = np.nonzero(near & self._on_edge(z))[0]
         if todo.size:
             u = np.where(np.isfinite(found.u[:, todo]), found.u[:, todo], start[:, todo])
-            again = self._newton(z[todo], self._flattened(u), real=True)
-            found.put(todo[again.ok], again.take(again.ok))
+            for _ in range(2):  # a step across a band leaves the axis, and comes back a hair off it
+                again = self._newton(z[todo], self._flattened(u), real=True)
+                found.put(todo[again.ok], again.take(again.ok))
+                off = again.ok & ~np.all(self._on_edge(again.u), axis=0)
+                todo, u = todo[off], again.u[:, off]
+                if not todo.size:
+                    break
         return found
 
     def _flattened(self, u: Complex) -> Complex:
