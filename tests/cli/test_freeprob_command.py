@@ -108,3 +108,25 @@ def test_a_file_of_another_shape_is_refused(tmp_path):
     assert "eigvalsh" in out.stderr
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert run(f"{path}").exit_code == 2
+
+
+def test_spikes_give_outliers_or_stay():
+    out = run("point(1) * mp(0.5)", "--spike", "4", "--spike", "1.5", "--json")
+    assert out.exit_code == 0, out.stderr
+    above, none = json.loads(out.stdout)["outliers"]
+    assert above["place"]["value"] == pytest.approx(14.0 / 3.0, rel=1e-12)
+    assert above["side"] == "above"
+    assert none["side"] == "none"
+    text = run("point(1) * mp(0.5)", "--spike", "4", "--spike", "1.5").stdout
+    assert "an outlier at 4.6666667" in text
+    assert "A spike at 1.5 gives no outlier" in text
+    assert "spikes above 1.7071068 come out above the edge at 2.9142136" in text
+
+
+def test_edges_have_exponents_and_a_tracy_widom_scale():
+    edges = json.loads(run("semicircle(1)", "--json").stdout)["edges"]
+    assert [e["side"] for e in edges] == ["lower", "upper"]
+    for edge in edges:
+        assert edge["exponent"]["value"] == pytest.approx(0.5, abs=1e-6)
+        assert edge["scale"]["value"] == pytest.approx(1.0, rel=1e-6)
+    assert "density ~ |x - a|^-0.5" in run("mp(1)").stdout

@@ -42,11 +42,12 @@ def test_a_narrow_step_far_out_is_in_the_law():
     """E (0.1 + 50 sech(50 (h - 37))^2)^2 under N(0, 1e4), 30 digits."""
     law = chione.derivative_law(lambda x: 0.1 * x + np.tanh(50.0 * (x - 37.0)), 1e4)
     with mp.workdps(30):
-        f = lambda u: (
-            ((mp.mpf("0.1") + 50 * mp.sech(50 * u) ** 2) ** 2 - mp.mpf("0.01"))
-            * mp.npdf(u + 37, 0, 100)
-        )
-        exact = float(mp.mpf("0.01") + mp.quad(f, [-3, -0.2, -0.05, 0, 0.05, 0.2, 3]))
+
+        def excess(u):
+            v = mp.mpf("0.1") + 50 * mp.sech(50 * u) ** 2
+            return (v * v - mp.mpf("0.01")) * mp.npdf(u + 37, 0, 100)
+
+        exact = float(mp.mpf("0.01") + mp.quad(excess, [-3, -0.2, -0.05, 0, 0.05, 0.2, 3]))
     assert exact == pytest.approx(0.26, abs=5e-4)
     assert law.moments(1)[0] == pytest.approx(exact, rel=1e-11)
     assert law.limits[1] == pytest.approx(50.1**2, rel=1e-12)
@@ -162,3 +163,40 @@ def test_limits_bound_every_value_and_the_support_is_sorted(name, q):
     assert (law.support[0][0], law.support[-1][1]) == law.limits
     sup = {"sigmoid": 1 / 16}.get(name, 1.0)
     assert law.limits == (0.0, pytest.approx(sup, rel=1e-15))
+
+
+# Var t / (E t)^2 to first order in q, from phi' = phi'(0) (1 + a h + b h^2): 4 a^2 q or 8 b^2 q^2
+FIRST_ORDER = {
+    "tanh": (0.0, 8.0),  # 1 - h^2
+    "sin": (0.0, 2.0),  # 1 - h^2 / 2
+    "softplus": (1.0, 0.0),  # (1 + h / 2) / 2
+    "silu": (4.0, 0.0),  # (1 + h) / 2
+    "gelu": (32.0 / np.pi, 0.0),  # 1/2 + 2 h p(0)
+}
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+@pytest.mark.parametrize("q", [1e-100, 1e-40, 1e-16, 1e-12, 1e-9])
+def test_the_spread_of_a_narrow_law_keeps_its_digits(name, q):
+    linear, square = FIRST_ORDER[name]
+    law = chione.derivative_law(name, q)
+    assert law.spread == pytest.approx(linear * q + square * q * q, rel=1e-12 + 40 * q)
+    variance = chione.jacobian_spectrum(name, depth=3, q_star=q, weights="orthogonal").variance
+    assert variance == pytest.approx(3 * law.spread, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tanh", "softplus", "selu", "relu", "quadratic", "tanhshrink"])
+def test_the_spread_of_a_wide_law_is_that_of_its_moments(name):
+    law = chione.derivative_law(name, 0.3)
+    m = law.moments(2)
+    assert law.spread == pytest.approx(m[1] / m[0] ** 2 - 1, rel=1e-12)
+
+
+def test_what_more_than_half_of_the_mass_rounds_to_is_an_atom():
+    """phi' of x - tanh x is 1 in float64 beyond 19; P(|h| > 18.7) at q = 1e4 is 0.85."""
+    law = chione.derivative_law("tanhshrink", 1e4)
+    ((place, mass),) = law.atoms
+    assert place == 1.0
+    assert mass == pytest.approx(2 * float(ndtr(-0.19)), abs=0.02)
+    s = chione.jacobian_spectrum("tanhshrink", depth=3, q_star=1e4, weights="orthogonal")
+    assert s.log_support[-1][1] == pytest.approx(6 * np.log(s.sigma_w), rel=1e-9)

@@ -12,7 +12,8 @@ from chione.gallery.entry import worst
 
 QUICK = ("order-chaos", "edge-of-chaos-curves", "length-map-fixed-points", "problem-set",
          "critical-correlation-functions", "glorot-figure-6", "glorot-figure-7", "jacobian-table-1",
-         "hessian-densities", "hessian-index", "length-decay", "poole-figure-1",
+         "hessian-densities", "hessian-index", "hessian-structures", "length-decay",
+         "poole-figure-1",
          "selu-stability", "forward-backward-balance", "universality-classes",
          "jacobian-figure-3", "which-initialisation")  # fmt: skip
 

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from chione.cli.app import main
+from chione.cli.spectrum import _bands
+from chione.theory.spectra.jacobian import jacobian_spectrum
 
 
 def run(*arguments):
@@ -31,10 +33,94 @@ def test_spectrum_writes_json_a_curve_and_a_figure(tmp_path):
     assert abs(np.sum(0.5 * (density[1:] + density[:-1]) * np.diff(y)) - 1.0) < 0.01
 
 
+def test_rounding_of_networks_is_no_distance():
+    result = run("spectrum", "tanh", "--q-star", "1", "--depth", "64", "--networks", "2",
+                 "--width", "300", "--json")  # fmt: skip
+    told = json.loads(result.stdout)["simulation"]
+    assert told["ks_distance"] == told["distance"] < 3.0 * told["expected"] < 0.02
+    assert told["unresolved"] > 300
+    assert told["sentence"].startswith("372 of 600 singular values lie below rounding")
+    relu = run("spectrum", "relu", "--q-star", "1", "--depth", "4", "--weights", "orthogonal",
+               "--networks", "2", "--width", "300")  # fmt: skip
+    assert "300 of 600 singular values are exactly 0: 0.5000 of the mass" in relu.output
+    assert "they agree." in relu.output
+    assert "Rank: 0.5 of the singular values are not 0." in relu.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("linear", "--depth", "3", "--q-star", "1", "--weights", "orthogonal"),
+     ("gelu", "--depth", "3", "--q-star", "1e3"), ("softplus", "--depth", "2", "--q-star", "0.1"),
+     ("tanh", "--depth", "6400", "--sigma-w", "3", "--sigma-b", "0.1")],
+)  # fmt: skip
+def test_spectrum_prints_sentences_and_never_nan(arguments):
+    result = run("spectrum", *arguments)
+    assert result.exit_code == 0, result.output
+    assert not {"nan", "NaN", "None"} & set(result.output.replace(",", " ").split())
+    lines = result.output.splitlines()
+    at = next(i for i, line in enumerate(lines) if "below which a share lies" in line)
+    assert lines[at + 1].split() == ["5%", "25%", "50%", "75%", "95%"]
+    if arguments[0] == "linear":
+        assert lines[at + 2].split() == ["1"] * 5
+    if arguments[0] == "tanh":  # beyond float64
+        s = jacobian_spectrum("tanh", depth=6400, sigma_w=3.0, sigma_b=0.1)
+        ten = 0.5 * s.log_quantile(0.05).value / np.log(10.0)
+        mantissa, power = lines[at + 2].split()[0].split("e")
+        assert int(power) < -1000
+        assert abs(int(power) + np.log10(float(mantissa)) - ten) < 0.01
+    if arguments[0] == "gelu":  # a fifth of the mass lies where the derivative leaves float64
+        s = jacobian_spectrum("gelu", depth=3, q_star=1e3)
+        five = 0.5 * s.log_quantile(0.05).value / np.log(10.0)
+        mantissa, power = lines[at + 2].split()[0].split("e")
+        assert abs(int(power) + np.log10(float(mantissa)) - five) < 0.01
+    if arguments[0] == "softplus":
+        assert "none: no bias makes this q_star a fixed point" in result.output
+
+
+def test_spectrum_tells_the_mass_of_its_bands():
+    s = jacobian_spectrum("leaky_relu(0.1)", depth=2, q_star=1.0, widths=[800, 800, 1600])
+    bands = _bands(s)
+    assert [b["log_low"] for b in bands] == [a for a, _ in s.log_support]
+    assert np.allclose([b["mass"] for b in bands], 0.25, atol=1e-6)
+    # half of the slopes are lambda, a point mass inside of the band of the others
+    (band,) = _bands(jacobian_spectrum("selu", depth=1, q_star=0.5, weights="orthogonal"))
+    assert abs(band["mass"] - 0.5) < 1e-9
+
+
 def test_spectrum_finds_the_critical_point_with_a_variance():
     result = run("spectrum", "erf_scaled", "--depth", "100", "--variance", "0.25",
                  "--weights", "orthogonal", "--json")  # fmt: skip
     assert np.isclose(json.loads(result.stdout)["variance"], 0.25)
+
+
+def test_spectrum_of_different_widths_samples_networks_of_those_widths(tmp_path):
+    figure = tmp_path / "s.png"
+    result = run(
+        "spectrum", "leaky_relu(0.1)", "--depth", "2", "--q-star", "1", "--weights", "orthogonal",
+        "--widths", "200,200,400", "--networks", "1", "--figure", str(figure), "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer["atoms"] == [[0.0, 0.5]]
+    assert answer["parameters"]["widths"] == [200.0, 200.0, 400.0]
+    assert [round(b["mass"], 12) for b in answer["bands"]] == [0.25, 0.25]
+    assert answer["simulation"]["ks_distance"] < 0.02
+    assert figure.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("widths", "more", "message"),
+    [
+        ("5,3", (), "widths must hold 3 numbers"),
+        ("5,x,3", (), "is not a list such as 500,300,500"),
+        ("5,0,3", (), "above 0"),
+        ("5,2.5,3", ("--networks", "1"), "needs whole numbers in --widths"),
+    ],
+)
+def test_widths_that_cannot_be_are_refused_in_one_sentence(widths, more, message):
+    result = run("spectrum", "tanh", "--depth", "2", "--q-star", "1", "--widths", widths, *more)
+    assert result.exit_code != 0
+    assert message in result.output
 
 
 def test_hessian_tells_the_negative_share(tmp_path):

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chione.cli.output import draw, echo_json, save, say
-from chione.cli.parameters import FIGURE, data_option, with_effort
+from chione.cli.parameters import FIGURE, FiniteFloat, data_option, with_effort
 from chione.cli.progress import running
 
 if TYPE_CHECKING:
-    from chione.base import Array, Estimate
-    from chione.freeprob import Measure
+    from chione.base import Estimate
+    from chione.freeprob import Measure, Outliers
     from chione.freeprob.grammar import Named
 
 _SHARES = (0.01, 0.1, 0.5, 0.9, 0.99)
 _MOMENTS = 4
+_EDGES = 12  # bands and atoms beyond which edges are not told one by one
 _LARGEST_FILE = 10_000_000  # eigenvalues
 
 
@@ -39,6 +40,8 @@ def _names(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("--points", type=click.IntRange(8, 100_000), default=200, show_default=True,
               help="Of the curve in a file.")  # fmt: skip
 @click.option("--matrix", type=click.IntRange(min=2), help="Draw one matrix of this size, too.")
+@click.option("--spike", "spikes", type=FiniteFloat(), multiple=True,
+              help="Eigenvalue of the first part beside its law: an outlier?")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--names", is_flag=True, is_eager=True, expose_value=False, callback=_names,
               help="List the measures that have a name, and leave.")  # fmt: skip
@@ -50,6 +53,7 @@ def command(
     formula: str,
     points: int,
     matrix: int | None,
+    spikes: tuple[float, ...],
     seed: int,
     out: Path | None,
     figure: Path | None,
@@ -65,12 +69,20 @@ def command(
     Example: chione freeprob "mp(0.5) + semicircle(1)" --figure f.png
              chione freeprob "coin^4"
              chione freeprob "eigenvalues.npy * mp(0.2)" --matrix 1000
+             chione freeprob "point(1) * mp(0.5)" --spike 4
     """
     from chione.freeprob.grammar import parse
 
     measure = parse(formula, read=_read, names=_laws_of_networks())
     with running(f"the law of {measure.name}"):
         result = _facts(measure)
+    found = None
+    if spikes:
+        from chione.freeprob import outliers
+
+        found = outliers(measure, spikes)
+        result["outliers"] = [o.to_dict() for o in found.found]
+        result["thresholds"] = [t.to_dict() for t in found.thresholds]
     eigenvalues = None
     if matrix is not None:
         from chione.simulation.free_matrices import compare_free, sample_free
@@ -85,19 +97,32 @@ def command(
 
         draw(figure, measure_figure(measure, eigenvalues))
     if as_json:
-        echo_json("freeprob", {"formula": formula, "matrix": matrix, "seed": seed}, result)
+        parameters = {"formula": formula, "matrix": matrix, "spikes": spikes, "seed": seed}
+        echo_json("freeprob", parameters, result)
         return
-    _print(measure, result, eigenvalues)
+    _print(measure, result)
+    if found is not None:
+        _print_outliers(found)
+    if eigenvalues is not None:
+        distance, size = result["matrix"]["distance"], eigenvalues.size
+        say(
+            f"One matrix of size {size}, its parts rotated independently: the distribution "
+            f"functions are {distance:.3g} apart at most; 1/n is {1.0 / size:.2g}."
+        )
 
 
 def _facts(measure: Measure) -> dict[str, Any]:
     import numpy as np
 
+    from chione.freeprob import edges
+
     shares = np.array(_SHARES)
+    few = len(measure.support) <= _EDGES
     return {
         "name": measure.name,
         "support": measure.support,
         "atoms": measure.atoms,
+        "edges": [e.to_dict() for e in edges(measure) if e.side != "atom"] if few else None,
         "moments": measure.moments(_MOMENTS).to_dict(),
         "free_cumulants": measure.free_cumulants(_MOMENTS).to_dict(),
         "shares": _SHARES,
@@ -105,22 +130,41 @@ def _facts(measure: Measure) -> dict[str, Any]:
     }
 
 
-def _print(measure: Measure, result: dict[str, Any], eigenvalues: Array | None) -> None:
+def _print(measure: Measure, result: dict[str, Any]) -> None:
     say(f"{measure.name}: {_where(measure)}")
     for name, estimate in (
         ("moments", measure.moments(_MOMENTS)),
         ("free cumulants", measure.free_cumulants(_MOMENTS)),
     ):
         click.echo(f"  {name:<15} {_row(estimate)}")
-    quantiles = result["quantiles"]["value"]
-    pairs = zip(_SHARES, quantiles, strict=True)
-    click.echo("  quantiles       " + ", ".join(f"{100 * p:g} %: {_number(x)}" for p, x in pairs))
-    if eigenvalues is not None:
-        distance = result["matrix"]["distance"]
-        say(
-            f"One matrix of size {eigenvalues.size}, its parts rotated independently: the "
-            f"distribution functions are {distance:.3g} apart at most; 1/n is "
-            f"{1.0 / eigenvalues.size:.2g}."
+    found = result["quantiles"]
+    rows = zip(_SHARES, found["value"], found["error"], strict=True)
+    told = ", ".join(f"{100 * p:g} %: {_number(x, error)}" for p, x, error in rows)
+    click.echo(f"  quantiles       {told}")
+    for edge in result["edges"] or ():
+        place, exponent = edge["place"]["value"], edge["exponent"]["value"]
+        scale = edge["scale"]["value"]
+        text = f"  {edge['side']} edge      {_number(place)}, density ~ |x - a|^{_number(exponent)}"
+        if scale is not None:
+            text += f", Tracy-Widom scale {scale:.4g} n^(-2/3)"
+        click.echo(text)
+
+
+def _print_outliers(found: Outliers) -> None:
+    for outlier in found.found:
+        if outlier.side == "none":
+            say(f"A spike at {outlier.spike:g} gives no outlier: it stays in the bulk.")
+        else:
+            say(
+                f"A spike at {outlier.spike:g} gives an outlier at {outlier.place.value:.8g} "
+                f"({outlier.side}), squared overlap with its direction "
+                f"{outlier.overlap.value:.6g}."
+            )
+    for critical in found.thresholds:
+        way = "above" if critical.side == "upper" else "below"
+        click.echo(
+            f"  spikes {way} {critical.spike.value:.8g} come out {way} the edge at "
+            f"{critical.edge.value:.8g}"
         )
 
 
@@ -136,11 +180,15 @@ def _where(measure: Measure) -> str:
 
 
 def _row(estimate: Estimate) -> str:
-    return ", ".join(_number(x) for x in estimate.to_dict()["value"])
+    told = estimate.to_dict()
+    return ", ".join(_number(x, e) for x, e in zip(told["value"], told["error"], strict=True))
 
 
-def _number(x: float | None) -> str:
-    return "none" if x is None else f"{x:.8g}"
+def _number(x: float | None, error: float | None = 0.0) -> str:
+    """Eight digits; 0 where nothing but rounding is left."""
+    if x is None:
+        return "none"
+    return "0" if error is not None and abs(x) <= error else f"{x:.8g}"
 
 
 def _read(path: str) -> Measure:

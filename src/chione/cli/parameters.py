@@ -75,6 +75,26 @@ class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
         return low, high, count
 
 
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
+    """Positive numbers with commas between them."""
+
+    name = "n,n,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The numbers, or a click error that says what is accepted."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            found = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list such as 500,300,500.", param, ctx)
+        if not all(math.isfinite(x) and x > 0.0 for x in found):
+            self.fail(f"{value!r}: all numbers must be finite and above 0.", param, ctx)
+        return found
+
+
 class OutputFile(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
     """A file to write, whose ending is one of a few; its folder must exist.
 

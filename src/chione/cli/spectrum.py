@@ -15,6 +15,7 @@ from chione.cli.parameters import (
     FIGURE,
     NON_NEGATIVE,
     SIGMA,
+    Numbers,
     data_option,
     with_effort,
 )
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chione.simulation.spectra import SimulatedSpectrum
     from chione.theory.spectra.jacobian import JacobianSpectrum
 
+_KNOWN = 0.5  # error of a logarithm beyond which a quantile says nothing
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -49,6 +51,8 @@ _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 @click.option("--networks", type=click.IntRange(min=0), default=0, show_default=True,
               help="Networks to sample beside the theory.")  # fmt: skip
 @click.option("--width", type=COUNT, default=500, show_default=True, help="Units of a layer.")
+@click.option("--widths", type=Numbers(), help="Of the input and of each layer; relative ones, or "
+              "with --networks the units (whole numbers) in place of --width.")  # fmt: skip
 @click.option("--stabilised", is_flag=True, help="Sample small singular values right, too.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--scale", type=click.Choice(("log", "linear")), default="log", show_default=True)
@@ -67,6 +71,7 @@ def command(
     points: int,
     networks: int,
     width: int,
+    widths: tuple[float, ...] | None,
     stabilised: bool,
     seed: int,
     scale: str,
@@ -83,19 +88,25 @@ def command(
     from chione.theory.spectra.jacobian_isometry import q_star_for_variance
 
     found = None
+    if widths is not None and variance is not None:
+        raise click.UsageError("--variance is for equal widths; leave out --widths.")
+    if widths is not None and networks and not all(n == int(n) for n in widths):
+        raise click.UsageError("--networks needs whole numbers in --widths, the units.")
     if variance is not None:
         if q_star is not None or sigma_w is not None:
             raise click.UsageError("--variance finds q_star itself; leave out the other options.")
         found = q_star_for_variance(activation, depth, variance, weights=weights)
         q_star = found.q_star
     spectrum = jacobian_spectrum(
-        activation, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, q_star=q_star, weights=weights
-    )
+        activation, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, q_star=q_star, weights=weights,
+        widths=widths,
+    )  # fmt: skip
     sampled = None
     if networks:
         method = "stabilised" if stabilised else "plain"
         with counting("networks", networks) as advance:
-            sampled = _sample(spectrum, networks, width, seed, method, advance)
+            units = (width,) * (depth + 1) if widths is None else tuple(int(n) for n in widths)
+            sampled = _sample(spectrum, networks, units, seed, method, advance)
     if out is not None:
         save(out, _curve(spectrum, points) if out.suffix.lower() == ".csv" else spectrum)
     if figure is not None:
@@ -109,7 +120,9 @@ def command(
     if sampled is not None:
         summary["simulation"] = _compare(spectrum, sampled)
     if as_json:
-        parameters = {"activation": activation, "depth": depth, "weights": weights}
+        parameters: dict[str, Any] = {"activation": activation, "depth": depth, "weights": weights}
+        if widths is not None:
+            parameters["widths"] = widths
         echo_json("spectrum", parameters, summary)
     else:
         _print(spectrum, summary)
@@ -118,7 +131,7 @@ def command(
 def _sample(
     spectrum: JacobianSpectrum,
     networks: int,
-    width: int,
+    units: tuple[int, ...],
     seed: int,
     method: str,
     progress: Advance | None,
@@ -127,8 +140,9 @@ def _sample(
     from chione.simulation.spectra import simulate_spectrum
 
     network = MLP(
-        spectrum.activation, spectrum.sigma_w, 0.0, spectrum.depth, width, spectrum.weights
-    )
+        spectrum.activation, spectrum.sigma_w, 0.0, spectrum.depth, units[1:], spectrum.weights,
+        input_width=units[0],
+    )  # fmt: skip
     return simulate_spectrum(
         network,
         q_star=spectrum.q_star,
@@ -226,7 +240,9 @@ def _print_quantiles(spectrum: JacobianSpectrum, summary: dict[str, Any]) -> Non
     """Singular values below which shares of the rank lie, and how far they are spread."""
     import numpy as np
 
-    log = np.asarray(summary["quantiles"]["log_lambda"]["value"], dtype=np.float64)
+    found = summary["quantiles"]["log_lambda"]
+    log = np.array(found["value"], dtype=np.float64)  # None where there is no number
+    log[np.array(found["error"], dtype=np.float64) > _KNOWN] = np.nan
     rank = "" if summary["rank_fraction"] == 1.0 else " that are not 0"
     click.echo(f"  singular values{rank} below which a share lies:")
     click.echo("  " + "".join(f"{f'{p:.0%}':>14}" for p in _SHARES))

@@ -21,6 +21,7 @@ from chione.freeprob.measures import (
     rounding_of_cdf,
 )
 from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.uniform import Uniform
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,12 @@ def _(law: Semicircle, factor: float, offset: float) -> AbstractMeasure:
 @dilated.register
 def _(law: Arcsine, factor: float, offset: float) -> AbstractMeasure:
     return Arcsine(abs(factor) * law.radius) if offset == 0.0 else Dilated(law, factor, offset)
+
+
+@dilated.register
+def _(law: Uniform, factor: float, offset: float) -> AbstractMeasure:
+    ends = sorted((factor * law.low + offset, factor * law.high + offset))
+    return Uniform(*ends) if ends[0] < ends[1] else Dilated(law, factor, offset)
 
 
 @dilated.register

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, NoReturn
 from chione.base import SpecError
 from chione.freeprob import factories
 from chione.freeprob.measure import Measure
+from chione.freeprob.rectangular import rectangular_sum
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 40
@@ -93,6 +94,11 @@ NAMES: dict[str, Named] = {
         lambda mu, share: _measure(mu).compress(share),
         "compress(coin, 0.5)",
         "the corner of this share",
+    ),
+    "rectangular": Named(
+        lambda mu, nu, ratio: rectangular_sum(_measure(mu), _measure(nu), ratio=ratio),
+        "rectangular(mp(0.5), point(1), 0.5)",
+        "squared singular values of A + U B V, A and B of shape (0.5 m, m)",
     ),
 }
 

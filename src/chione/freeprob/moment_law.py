@@ -13,6 +13,7 @@ from scipy.special import comb
 
 from chione.base import EPS, Array, SpecError, checks
 from chione.freeprob import jacobi, series
+from chione.freeprob.cumulants import free_cumulants
 from chione.freeprob.dilation import dilated
 from chione.freeprob.jacobi import Jacobi
 from chione.freeprob.measures import AbstractMeasure, Complex, absolute_moments, by_halves
@@ -287,7 +288,7 @@ def sum_of_moments(laws: tuple[AbstractMeasure, ...], times: tuple[float, ...]) 
     n = _common(laws)
     kappa, error = np.zeros(n), np.zeros(n)
     for law, t in zip(laws, times, strict=True):
-        one, bound = series.free_cumulants_with_error(law.moments(n), law.moments_error(n))
+        one, bound = free_cumulants(law, n)
         kappa, error = kappa + t * one, error + t * bound + 2.0 * EPS * abs(t * one)
     m, bound = series.moments_with_error(kappa, error)
     ends = [_ends(law) for law in laws]

@@ -17,7 +17,6 @@ from chione.freeprob.measures import AbstractMeasure, Complex, by_halves
 
 _MASS_SLACK = 1e-12  # how far the masses of a discrete law may add up from 1
 _BLOCK = 1_000_000  # entries of one matrix of points times atoms
-_TINY = 1e-140  # below this, and above its inverse, squares leave the range of float64
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class PointMasses(AbstractMeasure):
                 )
             if np.any(w < 0.0) or not np.any(w > 0.0):
                 raise ValueError(
-                    f"weights must be 0 or above and not all 0, but the smallest is {w.min()!r}."
+                    f"weights must be 0 or above and not all 0, but the smallest is {w.min():g}."
                 )
         place, index = np.unique(a + 0.0, return_inverse=True)  # -0 is 0
         mass: Array = np.bincount(index, w / w.max()).astype(np.float64)
@@ -184,18 +183,28 @@ class PointMasses(AbstractMeasure):
 
 
 def _sums(d: Array, y: Array, mass: Array, *, slope: bool) -> Complex:
-    """Sum of m/(d + iy), and of -m/(d + iy)^2, in real arithmetic: half the price of complex."""
-    size = abs(d).min(axis=1) + abs(y[:, 0])
-    odd = (size < _TINY) | (abs(d).max(axis=1) + abs(y[:, 0]) > 1.0 / _TINY)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        inverse = 1.0 / (d * d + y * y)
-        real, imag = d * inverse, y * inverse
-        rows = [real @ mass - 1j * (imag @ mass)]
+    r"""Sums of m/(d + iy) and of -m/(d + iy)^2 in real arithmetic, by few passes.
+
+    With :math:`v = 1 / (d^2 + y^2)` they are :math:`\sum m (d - iy) v` and
+    :math:`\sum m (2 y^2 v^2 - v + 2 i d y v^2)`.
+    """
+    y = y[:, 0]
+    with np.errstate(all="ignore"):
+        v = d * d
+        v += (y * y)[:, None]
+        np.reciprocal(v, out=v)
+        sum_v = v @ mass
+        part = d * v
+        rows = [part @ mass - 1j * (y * sum_v)]
         if slope:
-            rows.append((imag * imag - real * real) @ mass + 2j * ((real * imag) @ mass))
+            part *= v
+            v *= v
+            rows.append(2.0 * (y * y) * (v @ mass) - sum_v + 2j * (y * (part @ mass)))
         out = np.stack(rows)
+        # at an atom, and where squares leave the range of float64
+        odd = ~np.isfinite(out).all(axis=0) | (out[0] == 0.0)
         if odd.any():
-            w = d[odd] + 1j * y[odd]
+            w = d[odd] + 1j * y[odd, None]
             out[0, odd] = (1.0 / w) @ mass
             if slope:
                 out[1, odd] = -((1.0 / w) ** 2) @ mass

@@ -20,16 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from chione.base import Array
+from chione.base import EPS, Array
 from chione.freeprob.measures import Booleans, Complex, Integers
 from chione.freeprob.pieces import _W, _X, NODES, Pieces, powers, to_powers
 
 _NEAR = 3.0  # sum of the semi-axes of the ellipse within which a pole matters: 3^-32 = 5e-16
 _LOST = 12.0  # a root that leaves this ellipse is no root of the function
-_REACH = 6.0  # v on that ellipse stays within so many ranges of v; exp(2.2 s) needs 5
+_AROUND = 24  # points of that ellipse at which v is looked at
 _AGREE = 1e-4  # the two ways to the distance from a node
 _ROUNDED = 1e-300  # of s: what is nearer to an end of a piece is at it, and just outside
-_STEP = 1e-12  # of s
+_STEP = 1e-16  # of s, for the next step
 _STEPS = 14  # of Newton's method for the roots
 
 
@@ -55,6 +55,8 @@ class Finder:
         v at `nodes`, as the plain sum has it.
     quotient : ndarray, shape (K, n + 2, n - 1)
         (v(s) - v(s_i)) / (s - s_i) for each of `nodes`, by powers of s.
+    reach : ndarray, shape (K,)
+        How far v gets from its values on the piece within the near ellipse.
     """
 
     index: Integers
@@ -66,6 +68,7 @@ class Finder:
     turn: Array
     value: Array
     quotient: Array
+    reach: Array
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,20 @@ def make_finder(pieces: Pieces) -> Finder:
     ends = pieces.ends[index]
     value = np.concatenate([ends[:, :1], pieces.value[index], ends[:, 1:]], axis=1)
     quotient = _quotients(by_powers[0], nodes)
-    return Finder(index, series, first, by_powers, nodes, table, turn, value, quotient)
+    reach = _reach(by_powers[0], table)
+    return Finder(index, series, first, by_powers, nodes, table, turn, value, quotient, reach)
+
+
+def _reach(by_powers: Array, table: Array) -> Array:
+    """Largest distance on the ellipse itself: inside, it is smaller."""
+    turn = _NEAR * np.exp(1j * np.linspace(0.0, np.pi, _AROUND))
+    v = by_powers @ powers(0.5 * (turn + 1.0 / turn), NODES).T  # (K, points)
+    return np.asarray(1.1 * np.max(_outside(v, table[0, :, :1], table[0, :, -1:]), axis=1))
+
+
+def _outside(v: Complex, low: Array, high: Array) -> Array:
+    """How far complex values are from the interval [low, high], in the larger direction."""
+    return np.maximum(np.maximum(low - v.real, v.real - high), abs(v.imag))
 
 
 def _quotients(by_powers: Array, nodes: Array) -> Array:
@@ -138,7 +154,7 @@ def _from_node(
     finder: Finder, row: Integers, s: Complex, target: Complex, w: Complex
 ) -> tuple[Integers, Complex]:
     """The nearest node of each root, and s0 less it to its own precision."""
-    near = np.argmin(abs(s[:, None] - finder.nodes), axis=1)
+    near = np.searchsorted(0.5 * (finder.nodes[1:] + finder.nodes[:-1]), s.real)
     v = finder.value[row, near]
     steep = np.sum(finder.quotient[row, near] * powers(s, NODES - 1), axis=1)
     with np.errstate(all="ignore"):
@@ -152,9 +168,7 @@ def _from_node(
 def _candidates(finder: Finder, targets: Complex) -> tuple[Integers, Integers]:
     """Pairs (target, piece) close enough in value; few are, which is what makes this cheap."""
     low, high = finder.table[0, :, 0], finder.table[0, :, -1]
-    re = targets.real[:, None]
-    out = np.maximum(np.maximum(low - re, re - high), abs(targets.imag)[:, None])
-    point, row = np.nonzero(out < _REACH * (high - low))
+    point, row = np.nonzero(_outside(targets[:, None], low, high) < finder.reach)
     return point, row
 
 
@@ -183,21 +197,28 @@ def _axes(s: Complex) -> Array:
 def _polish(finder: Finder, row: Integers, s: Complex, target: Complex) -> tuple[Complex, Booleans]:
     active = np.arange(s.size)
     good = np.zeros(s.size, dtype=bool)
+    v, first = finder.powers[0, row], finder.powers[1, row]
+    before = np.zeros(s.size)
     with np.errstate(all="ignore"):
         for _ in range(_STEPS):
             z = s[active]
             basis = powers(z, NODES)
-            value = np.sum(finder.powers[0, row[active]] * basis, axis=1)
-            step = (value - target[active]) / np.sum(finder.powers[1, row[active]] * basis, axis=1)
-            s[active] = z - step
-            lost = ~np.isfinite(step) | (_axes(s[active]) > _LOST)
-            # Then the next step is below rounding; beside a turning point, where the two roots
-            # that meet there slow it down, it is at least below that of the ends of the piece.
-            done = abs(step) < _STEP
+            rest = np.einsum("ij,ij->i", v, basis) - target[active]
+            step = rest / np.einsum("ij,ij->i", first, basis)
+            new = z - step
+            s[active] = new
+            size = abs(step)
+            lost = ~np.isfinite(size) | (_axes(new) > _LOST)
+            # Steps fall quadratically: what the next one will be. Beside a turning point, where
+            # two roots slow each other down, they do not, and this tells.
+            rounding = 4.0 * EPS * (abs(target[active]) + abs(v[:, 0]))
+            done = (size**3 < _STEP * before**2) | (abs(rest) < rounding)
             good[active[done & ~lost]] = True
-            active = active[~(done | lost)]
-            if active.size == 0:
+            keep = ~(done | lost)
+            if not keep.any():
                 break
+            active, before = active[keep], size[keep]
+            v, first = v[keep], first[keep]
     return s, good
 
 

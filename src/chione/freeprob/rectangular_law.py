@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chione.base import EPS, Array, checks
 from chione.freeprob import rectangular_series
@@ -24,6 +25,8 @@ _ZERO = 1e-60  # the argument that stands for 0, in units of the mean
 _FAR = 1e20  # |G|, in inverse ones, that stands for infinite
 _SMALL = 0.01  # |y G|, relative to what it is summed from, below which it is solved for
 _SCAN = 400  # singular values at which bands are looked for
+_ROUNDS = 6  # of looking closer where a band or a gap hides between two of them
+_HIDDEN = 1e-7  # mass between two points of density zero that gives a band away
 _DENSE = 1e-7  # density, in units of 1 / support, that tells a band from a gap
 _FIRST = 4  # times that a bracket of an edge is cut in nine parts before its form is fitted,
 _HALVINGS = 10  # and further ones where no form fits
@@ -83,10 +86,8 @@ class RectangularSum(AbstractMeasure):
     def support(self) -> tuple[tuple[float, float], ...]:
         tops = [np.sqrt(hull(law)[1]) for law in self.parts]
         top = float(np.dot(tops, self.times)) * (1.0 + 1e-3)
-        s = top * (0.5 - 0.5 * np.cos(np.pi * np.arange(_SCAN + 1) / _SCAN))
         level = _DENSE / top**2
-        on = self.density(s[1:] ** 2) > level
-        on = np.concatenate([[False], on])
+        s, on = self._scanned(top, level)
         change = np.nonzero(on[1:] != on[:-1])[0]
         inner = np.where(on[change], s[change], s[change + 1])
         outer = np.where(on[change], s[change + 1], s[change])
@@ -102,6 +103,49 @@ class RectangularSum(AbstractMeasure):
         bands = zip(refined[0::2].tolist(), refined[1::2].tolist(), strict=True)
         return tuple(sorted([*bands, *((a, a) for a, _ in self.atoms)]))
 
+    def _scanned(self, top: float, level: float) -> tuple[Array, NDArray[np.bool_]]:
+        """Singular values and whether they lie in a band, with one in each band and gap.
+
+        A band between two points is told by the mass between them, a gap by a dip of the density.
+        """
+        s = top * (0.5 - 0.5 * np.cos(np.pi * np.arange(_SCAN + 1) / _SCAN))
+        rho, f = self._looked_at(s)
+        for _ in range(_ROUNDS):
+            off = rho <= level
+            atoms = np.zeros(s.size - 1)
+            for a, m in self.atoms:
+                atoms += np.where((s[:-1] ** 2 < a) & (a <= s[1:] ** 2), m, 0.0)
+            split = off[1:] & off[:-1] & (np.diff(f) - atoms > _HIDDEN)
+            dip = (rho[1:-1] < 0.5 * np.minimum(rho[:-2], rho[2:])) & ~off[1:-1]
+            split[:-1] |= dip
+            split[1:] |= dip
+            k = np.nonzero(split)[0]
+            if k.size == 0:
+                break
+            part = np.linspace(0.0, 1.0, 8)[1:-1]
+            new = (s[k][:, None] + np.diff(s)[k][:, None] * part).ravel()
+            rho_new, f_new = self._looked_at(new)
+            order = np.argsort(np.concatenate([s, new]))
+            s, rho, f = (
+                np.concatenate(pair)[order] for pair in ((s, new), (rho, rho_new), (f, f_new))
+            )
+        return s, rho > level
+
+    def _looked_at(self, s: Array) -> tuple[Array, Array]:
+        """Density and distribution function at singular values, both 0 below the first."""
+        with np.errstate(all="ignore"):
+            f = 1.0 - self.mean_log(s**2 + 0j).imag / np.pi
+        zero = sum(m for a, m in self.atoms if a == 0.0)
+        return self._sure_density(s), np.where(s > 0.0, f, zero)
+
+    def _sure_density(self, s: Array) -> Array:
+        """The density where it is above its error, 0 elsewhere: close to an atom G is rough."""
+        y = s**2 + 0j
+        with np.errstate(all="ignore"):
+            rho = -self.stieltjes(y).imag / np.pi
+            sure = (s > 0.0) & (rho > self.stieltjes_error(y) / np.pi)
+        return np.where(sure, rho, 0.0)
+
     def _narrowed(
         self, outer: Array, inner: Array, level: float, times: int
     ) -> tuple[Array, Array]:
@@ -109,7 +153,7 @@ class RectangularSum(AbstractMeasure):
         part = np.linspace(0.0, 1.0, 10)[1:-1]
         for _ in range(times):
             x = outer[:, None] + (inner - outer)[:, None] * part
-            dense = self.density(x.ravel() ** 2).reshape(x.shape) > level
+            dense = self._sure_density(x.ravel()).reshape(x.shape) > level
             # the first dense point seen from outside, and the one before it
             first = np.where(dense.any(axis=1), np.argmax(dense, axis=1), part.size)
             every = np.concatenate([outer[:, None], x, inner[:, None]], axis=1)
@@ -252,7 +296,8 @@ def _mean_log(law: AbstractMeasure, u: Complex) -> Complex:
     """E log(y - t) at y = exp(u), 0 <= Im u <= 2 pi, log continued from the upper half plane."""
     y = np.exp(u)
     low = u.imag > np.pi
-    value = law.mean_log(y.real + 1j * abs(y.imag))
+    with np.errstate(all="ignore"):  # points without a solution are NaN
+        value = law.mean_log(y.real + 1j * abs(y.imag))
     return np.asarray(np.where(low, np.conj(value) + 2j * np.pi, value))
 
 

@@ -12,13 +12,15 @@ from chione.base import EPS, Array
 from chione.freeprob.charts import moment_resolvent
 from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, Integers
 
-_STEPS = 20  # of Newton's method; from a near start it takes four to six
+_STEPS = 40  # of Newton's method: four to six from a near start, more where it halves at an edge
 _LEVELS = 0.3 ** np.arange(72.0)  # heights on the way down, which ends where z is reached
 _START = 8.0  # height of the first guess, in units of the largest singular value
 _CONTRACT = 3  # steps of the contraction that begin there, and
 _REPAIR = 60  # those that mend where Newton's method fails
 _COARSE = 24  # points that are followed down; the others start from solved neighbours
 _ROUNDS = 10
+_TRY = 8  # steps of an attempt to go straight down from a level that is not yet
+_NEAR = 1e-4  # this low
 _LONGEST = 0.5  # step in a logarithm
 _DONE = 4.0 * EPS  # residual at which Newton's method stops
 _ACCEPT = 4096.0 * EPS  # residual up to which a stalled solution is accepted; it is stated
@@ -200,9 +202,8 @@ class RectangularSystem:
                 w1, w2 = self._omegas(level[bad], start[0][:, bad], start[1][bad])
                 again = self._contracted(level[bad], w1, w2, _REPAIR)
                 at.put(bad, self._newton(level[bad], *again))
-            direct = self._newton(
-                z[index], *self._ahead(at, np.asarray(2.0 * np.log(z[index] / level)))
-            )
+            ahead = self._ahead(at, 2.0 * np.log(z[index] / level))
+            direct = self._newton(z[index], *ahead, _STEPS if fall < _NEAR else _TRY)
             out.put(index[direct.ok], direct.take(direct.ok))
             keep = ~direct.ok
             if not keep.any() or k + 1 == _LEVELS.size:
@@ -250,16 +251,18 @@ class RectangularSystem:
         """Arguments of y_i lie in [0, 2 pi]."""
         return np.asarray(u.real + 1j * np.clip(u.imag, 0.0, 2.0 * np.pi))
 
-    def _newton(self, z: Complex, u: Complex, eta: Complex) -> RectangularSolved:
+    def _newton(
+        self, z: Complex, u: Complex, eta: Complex, steps: int = _STEPS
+    ) -> RectangularSolved:
         out = self._blank(z.size)
         zeta = 2.0 * _log(z)
         index, last = np.arange(z.size), np.full(z.size, np.inf)
         u, eta = self._kept(u), np.array(eta)
-        for step in range(_STEPS):
+        for step in range(steps):
             found, move, turn = self._system(zeta[index], u, eta)
             r = found.residual
             stop = (r <= _DONE) | ((r >= 0.5 * last) & (r <= _ACCEPT)) | ~np.isfinite(r)
-            if step + 1 == _STEPS:
+            if step + 1 == steps:
                 stop[:] = True
             if stop.any():
                 out.put(index[stop], self._checked(z[index[stop]], found.take(stop)))
@@ -317,18 +320,19 @@ class RectangularSystem:
         c, total = self.ratio, np.sum(self.counts * s.x, axis=0)
         dx = s.q * s.du
         dtotal = np.sum(self.counts * dx, axis=0)
-        axis, above, flat, rising = z.imag == 0.0, True, True, True
+        axis = z.imag == 0.0
+        above, flat, rising = (np.ones(z.shape, dtype=bool) for _ in range(3))
         for factor in (1.0, c):
             w = z * (1.0 + factor * s.x) / (1.0 + factor * total)
             slope = 0.5 + factor * (dx / (1.0 + factor * s.x) - dtotal / (1.0 + factor * total))
             tiny = _REAL * (abs(w) + abs(z))
-            above = above & np.all(w.imag >= z.imag - np.where(axis, -tiny, tiny), axis=0)
-            flat = flat & np.all(abs(w.imag) <= tiny, axis=0)
-            rising = rising & np.all((2.0 * w * slope / z).real > 0.5, axis=0)
-        scale = self._outer(s.x, s.q)[2]
-        edge = abs(s.det) <= _FLAT * scale
+            above &= np.all(w.imag >= z.imag - tiny, axis=0)
+            flat &= np.all(abs(w.imag) <= tiny, axis=0)
+            rising &= np.all((2.0 * w * slope / z).real > 0.5, axis=0)
+        # det = d T(X) / d eta - y h: small against y h where the two solutions at an edge meet
+        edge = abs(s.det) <= _FLAT * abs(np.exp(2.0 * _log(z) + s.eta))
         ok = s.ok & (s.residual <= _ACCEPT)
-        ok &= above | (axis & flat & (rising | edge))
+        ok &= above & (~axis | ~flat | rising | edge)
         ok &= np.isfinite(s.eta) & np.all(np.isfinite(s.u), axis=0)
         return RectangularSolved(s.u, s.eta, s.x, s.q, s.du, s.deta, s.det, s.residual, ok)
 

@@ -20,6 +20,7 @@ from chione.freeprob.summands import hull, is_constant
 
 _SAME = 1e-9  # part of a gap below which two places are one
 _POINTS = 96  # of a gap, crowded at its ends, at which the subordination function is looked at
+_FITS = 4  # of z as a function of omega, each around the place that the last one gave
 _STEPS = 60  # of Newton's method inside of a bracket, or halvings of it
 _SHRINK = (0.5, 0.1, 0.02)  # distances from an end, of which those fits are taken that agree best
 _GOOD = 1e-6  # misfit, in units of the distance, up to which a critical spike is believed
@@ -217,7 +218,27 @@ class SpikedPart:
         return hull(self.part)[1]
 
     def _polished(self, a: float, b: float, theta: float, gap: Gap) -> tuple[Estimate, Estimate]:
-        """Newton's method for omega = theta inside of the bracket (a, b)."""
+        """Where omega = theta inside of the bracket (a, b), by fits around guesses, then Newton."""
+        ends = [float(e.value) for e in (gap.low, gap.high) if e is not None]
+        z = 0.5 * (a + b)
+        for _ in range(_FITS):
+            room = min(abs(z - e) for e in ends)
+            found = self._fitted(z, theta, room)
+            new = float(found[0].value)
+            if not a <= new <= b:
+                break
+            z = new
+            if float(found[0].error) <= _FINE * room:
+                exact = self._answer(z, theta, room)
+                better = float(exact[0].error) <= float(found[0].error)
+                return exact if better else found
+        z = self._stepped(a, b, theta)
+        room = min(abs(z - e) for e in ends)
+        exact = self._answer(z, theta, room)
+        return exact if float(exact[0].error) <= _FINE * room else self._fitted(z, theta, room)
+
+    def _stepped(self, a: float, b: float, theta: float) -> float:
+        """Newton's method inside of a bracket."""
         z = 0.5 * (a + b)
         for _ in range(_STEPS):
             w, slope = (float(x[0].real) for x in self.omega(_complex([z]))[:2])
@@ -230,12 +251,7 @@ class SpikedPart:
             z = new
             if done:
                 break
-        ends = [float(e.value) for e in (gap.low, gap.high) if e is not None]
-        room = min(abs(z - e) for e in ends)
-        found = self._answer(z, theta, room)
-        if not float(found[0].error) <= _FINE * room:
-            found = self._fitted(z, theta, room)
-        return found
+        return z
 
     def _answer(self, z: float, theta: float, room: float) -> tuple[Estimate, Estimate]:
         """Place and overlap at a solved z."""

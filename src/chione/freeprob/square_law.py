@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from chione.base import Array, checks
-from chione.freeprob.pieces import Pieces, cut, joined
-from chione.freeprob.squares import Function, GaussianSquare, assemble, interval
+from chione.freeprob.pieces import Pieces, cut, joined, taken
+from chione.freeprob.squares import Function, GaussianSquare, assemble
+from chione.freeprob.stretches import interval
 
 _TINY_WEIGHT = -46.0  # log of 1e-20: where the fourth moment no longer notices the tail
 _FLAT = 1e-14  # a stretch between kinks that varies by less is an atom
@@ -86,15 +87,61 @@ def gaussian_square(
             stretches.append((a, b))
     width = 1.25 * np.sqrt(q)
     found = [cut(v, s, first_width=width, probes=probes, slope=slope) for s in stretches]
-    pieces = joined(found) if found else None
+    pieces = _without_limits(joined(found), atoms, even, (left, right)) if found else None
     law = _assemble((v, slope), q, atoms.merged(), pieces, atoms.factor, (left, right))
-    reach = _FARTHEST * np.sqrt(q)
-    far = [(right, *sorted(b for b in breakpoints if right < b < reach), reach)]
-    if not even:
+    far = _beyond(q, breakpoints, pieces, even, (left, right))
+    return replace(law, far=far, breakpoints=breakpoints)
+
+
+def _beyond(
+    q: float,
+    breakpoints: tuple[float, ...],
+    pieces: Pieces | None,
+    even: bool,
+    span: tuple[float, float],
+) -> tuple[tuple[float, ...], ...]:
+    """Stretches beyond the stored range; a constant one at its end was counted to infinity."""
+    if pieces is None:
+        return ()
+    (left, right), reach = span, _FARTHEST * np.sqrt(q)
+    ends = np.concatenate([pieces.center - pieces.half, pieces.center + pieces.half])
+    far: list[tuple[float, ...]] = []
+    if right < reach and np.isclose(ends.max(), right, rtol=1e-9):
+        far.append((right, *sorted(b for b in breakpoints if right < b < reach), reach))
+    if not even and -reach < left and np.isclose(ends.min(), left, rtol=1e-9):
         far.append((-reach, *sorted(b for b in breakpoints if -reach < b < left), left))
-    # A constant stretch at the end of the range has been counted to infinity.
-    far = [s for s in far if right < reach and {*s} & {x for y in stretches for x in y}]
-    return replace(law, far=tuple(far))
+    return tuple(far)
+
+
+def _without_limits(
+    pieces: Pieces, atoms: _Atoms, even: bool, span: tuple[float, float]
+) -> Pieces | None:
+    """Outermost pieces on which v has its limit to the last digit are an atom, if most of it is.
+
+    Beside a value that more than half of the mass rounds to, the rest cannot be told from an atom
+    there in float64, and what is made of the law has to know.
+    """
+    keep = np.ones(pieces.half.size, dtype=bool)
+    found = []
+    for side in (1,) if even else (-1, 1):
+        outermost = -1 if side > 0 else 0
+        last = float(pieces.value[outermost, outermost])
+        there = np.all(pieces.value == last, axis=1)[::-side]
+        run = int(np.argmin(there)) if not there.all() else there.size
+        if not run or last == 0.0:
+            continue
+        k = np.arange(keep.size)[::-side][run - 1]
+        edge = pieces.center[k] - side * pieces.half[k]
+        if side > 0 and np.isclose(pieces.center[-1] + pieces.half[-1], span[1], rtol=1e-9):
+            found.append((last, float(edge), np.inf, np.arange(keep.size)[::-side][:run]))
+        if side < 0 and np.isclose(pieces.center[0] - pieces.half[0], span[0], rtol=1e-9):
+            found.append((last, -np.inf, float(edge), np.arange(keep.size)[::-side][:run]))
+    if sum(atoms.mass(a, b) for _, a, b, _ in found) <= 0.5:
+        return pieces
+    for value, a, b, rows in found:
+        atoms.add(value, 0.0, a, b)
+        keep[rows] = False
+    return taken(pieces, keep)
 
 
 class _Atoms:
@@ -106,8 +153,11 @@ class _Atoms:
 
     def add(self, value: float, error: float, low: float, high: float) -> None:
         """One stretch (low, high)."""
-        mass = self.factor * interval(low / self._sigma, high / self._sigma)
-        self._found.append((abs(value), error, mass))
+        self._found.append((abs(value), error, self.mass(low, high)))
+
+    def mass(self, low: float, high: float) -> float:
+        """Mass of h in (low, high)."""
+        return self.factor * interval(low / self._sigma, high / self._sigma)
 
     def merged(self) -> dict[float, float]:
         """Mass of each place v^2; of values that are equal up to rounding the surest is taken."""

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from scipy.special import ndtr
 
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
-from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves
+from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves, rounding
 from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
+from chione.freeprob.plain_sums import plain_logs, plain_sizes, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
+from chione.freeprob.spread import relative_spread
+from chione.freeprob.stretches import union
 from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
@@ -60,6 +62,8 @@ class GaussianSquare(AbstractMeasure):
         The function, and its derivative where that is known.
     far : tuple of tuples of float
         Stretches beyond the stored range, with their break points, that hold less than 1e-20.
+    breakpoints : tuple of float
+        Places where v may break.
     waves : tuple of Wave
         Branches between turning points that have closed transforms.
     rest : Pieces or None
@@ -78,6 +82,7 @@ class GaussianSquare(AbstractMeasure):
     weight: Array = field(repr=False)
     finder: Finder | None = field(repr=False)
     far: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    breakpoints: tuple[float, ...] = field(default=(), repr=False)
     waves: tuple[Wave, ...] = field(default=(), repr=False)
     rest: Pieces | None = field(default=None, repr=False)
 
@@ -104,10 +109,20 @@ class GaussianSquare(AbstractMeasure):
                 spans.append((top, self.limits[1]))
             if self.limits[0] < bottom:
                 spans.append((self.limits[0], bottom))
-        return _union(spans, 1e-16 * (spans[-1][1] if np.isinf(self.limits[1]) else self.limits[1]))
+        return union(spans, 1e-16 * (spans[-1][1] if np.isinf(self.limits[1]) else self.limits[1]))
 
     def moments(self, n: int) -> Array:
         return np.array([float(np.sum(self.weight * self.t**k)) for k in range(1, n + 1)])
+
+    @cached_property
+    def spread(self) -> float:
+        r"""Relative variance :math:`E t^2 / (E t)^2 - 1`, however small."""
+        if self.slope is not None:
+            found = relative_spread(self.v, self.slope, self.q, self.breakpoints)
+            if found is not None:
+                return found
+        u = self.t / np.sum(self.weight * self.t) - 1.0
+        return self.mean_of(u * u)
 
     def mean_of(self, g: Array) -> float:
         """Mean of a function given by its values at the nodes."""
@@ -134,6 +149,24 @@ class GaussianSquare(AbstractMeasure):
         z = np.asarray(z, dtype=complex)
         r = self.resolvent(z)
         return np.asarray(r.p / z), np.asarray((r.q - r.p) / z / z)
+
+    def stieltjes_error(self, z: Any) -> Array:
+        """Rounding, the noise of the waves, and twice what a rule with every piece halved changes.
+
+        Beside a node the terms of the plain sum are large, and are rounded as they are.
+        """
+        z = np.asarray(z, dtype=complex)
+        out = rounding(self.stieltjes_with_derivative, z, abs(z))
+        for wave in self.waves:
+            out = out + wave.stieltjes_error(z)
+        if self.rest is not None:
+            out = out + 2.0 * abs(self.stieltjes(z) - self._finer.stieltjes(z))
+            out = out + 8.0 * EPS * plain_sizes(z.ravel(), *self._plain).reshape(z.shape)
+        return np.asarray(out)
+
+    @cached_property
+    def _finer(self) -> GaussianSquare:
+        return self.refined()
 
     def moment_function(self, z: Any) -> Complex:
         return self.resolvent(z).m
@@ -205,7 +238,7 @@ class GaussianSquare(AbstractMeasure):
         atoms = (self.place, self.mass)
         functions = (self.v, self.slope)
         law = assemble(functions, self.q, atoms, pieces, self.factor, self.limits)
-        return replace(law, far=self.far)
+        return replace(law, far=self.far, breakpoints=self.breakpoints)
 
     # -------------------------------------------------------------------------------- inside
 
@@ -221,19 +254,8 @@ class GaussianSquare(AbstractMeasure):
         return out.reshape(w.shape)
 
     def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:
-        # 1 / (w - t) in real arithmetic: a complex division costs several times as much.
-        t, mass = self._plain
-        d, y = w.real[:, None] - t, w.imag
-        weights = np.stack([mass, mass * t], axis=1)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            inv = 1.0 / (d * d + (y * y)[:, None])
-            d *= inv
-            re, im = d @ weights, inv @ weights
-            g = re[:, 0] - 1j * y * im[:, 0]
-            m = re[:, 1] - 1j * y * im[:, 1]
-            # Of 1/(w-t)^2: the real part is 2 d^2 - inv, the imaginary part -2 y d inv.
-            square = 2.0 * ((d * d) @ weights[:, 1]) - im[:, 1]
-            q = -w * (square - 2j * y * ((d * inv) @ weights[:, 1]))
+        g, m, square = plain_sums(w, *self._plain)
+        q = -w * square
         if self.finder is not None and self.finder.index.size:
             with np.errstate(all="ignore"):
                 dg, dg1 = self._pole_terms(w)
@@ -287,26 +309,16 @@ class GaussianSquare(AbstractMeasure):
         return out
 
     def _plain_log(self, w: Complex) -> Complex:
-        # Logarithm and angle apart: the complex logarithm costs twice as much.
-        t, weight = self._plain
-        d, y = w.real[:, None] - t, w.imag[:, None]
-        logs = np.empty(d.shape, dtype=complex)
-        logs.imag = np.arctan2(y, d)
-        d *= d
-        d += y * y
-        with np.errstate(divide="ignore"):
-            np.log(d, out=d)
-        logs.real = 0.5 * d
-        out = logs @ weight
+        out = plain_logs(w, *self._plain)
         if self.finder is None or not self.finder.index.size:
-            return np.asarray(out)
+            return out
         poles = find(self.finder, w)
         pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
         if pairs.shape[1] == 0:
-            return np.asarray(out)
-        return np.asarray(out + self._log_terms(w, logs, poles, pairs))
+            return out
+        return np.asarray(out + self._log_terms(w, poles, pairs))
 
-    def _log_terms(self, w: Complex, logs: Complex, poles: Poles, pairs: Integers) -> Complex:
+    def _log_terms(self, w: Complex, poles: Poles, pairs: Integers) -> Complex:
         """By parts on near pieces: int p log(w-t) = [Phi log(w-t)] + int Phi t'/(w-t).
 
         Phi is zero at the end that is nearer to the poles: there both terms could be large.
@@ -323,7 +335,8 @@ class GaussianSquare(AbstractMeasure):
         sign = (-1.0) ** np.arange(phi.shape[1])
         phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
         cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
-        plain = np.sum(logs[j[:, None], cols] * self.weight[cols], axis=1)
+        apart = w[j][:, None] - self.t[cols]
+        plain = np.sum(np.log(apart) * self.weight[cols], axis=1)
         mass = np.where(right, -(phi @ sign), phi.sum(axis=1))
         far_end = np.where(right, pieces.ends[full, 0], pieces.ends[full, 1])
         edge = mass * np.log(w[j] - far_end**2)
@@ -331,7 +344,7 @@ class GaussianSquare(AbstractMeasure):
         phi_nodes = phi @ chebyshev.chebvander(nodes, phi.shape[1] - 1).T
         slope = f.first[k] @ chebyshev.chebvander(nodes, NODES - 1).T
         gl = pieces.weight[full] / pieces.half[full][:, None]
-        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / (w[j][:, None] - self.t[cols])
+        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / apart
         out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
         value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
         at_root = value * rule_error(poles)[0]
@@ -366,26 +379,10 @@ def assemble(
     t, weight = (np.concatenate([x[i] for x in nodes]) for i in (0, 1))
     finder = None if rest is None else make_finder(rest)
     return GaussianSquare(
-        q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), waves, rest
+        q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), (), waves, rest
     )
-
-
-def interval(a: float, b: float) -> float:
-    """P(a < z <= b) for a standard Gaussian z, without loss in the tails."""
-    return float(ndtr(-a) - ndtr(-b)) if a > 0.0 else float(ndtr(b) - ndtr(a))
 
 
 def _scatter(index: Integers, value: Complex, size: int) -> Complex:
     out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
     return np.asarray(out)
-
-
-def _union(spans: list[tuple[float, float]], slack: float) -> tuple[tuple[float, float], ...]:
-    """Merge touching intervals; an atom at the end of an interval belongs to it."""
-    merged: list[list[float]] = []
-    for a, b in sorted((float(a), float(b)) for a, b in spans):
-        if merged and a <= merged[-1][1] * (1.0 + 1e-13) + slack:
-            merged[-1][1] = max(merged[-1][1], b)
-        else:
-            merged.append([a, b])
-    return tuple((a, b) for a, b in merged)

@@ -1,4 +1,4 @@
-"""The Hessian model of Pennington & Bahri 2017: Wishart plus Wigner."""
+"""The Hessian model of Pennington & Bahri 2017: Wishart plus Wigner, or plus blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Entry, Reproduction, Variable, worst
 from chione.plotting import COLOURS, new_figure, style
 from chione.simulation.hessian import sample_model_hessian
-from chione.theory.spectra.hessian import critical_energy, hessian_spectrum
+from chione.theory.spectra.hessian import critical_energy, hessian_index, hessian_spectrum
+from chione.theory.spectra.hessian_structure import STRUCTURES, Structure
 
 
 def densities(quick: bool) -> Reproduction:
@@ -103,13 +104,62 @@ def index(quick: bool) -> Reproduction:
     return Reproduction(figure, data, checks)
 
 
+def structures(quick: bool) -> Reproduction:
+    """The index with the blocks of a ReLU layer, and the critical energies of all structures."""
+    ratios = np.array([0.4, 0.8, 1.5, 3.0])
+    energies = np.linspace(0.0, 9.0, 61 if quick else 241)
+    alpha = np.asarray(hessian_index(ratios[:, None], energies, structure="relu").value)
+    dots = np.array([2.5, 5.0, 8.0])
+    size = 300 if quick else 1500
+    sim = np.array([[_counted(float(r), float(e), size, "relu") for e in dots] for r in ratios])
+    grid = np.linspace(0.01, 0.97, 97)
+    critical = np.array([np.asarray(critical_energy(grid, structure=s).value) for s in STRUCTURES])
+    with style():
+        figure = new_figure(9.0, 4.0)
+        left, right = figure.subplots(1, 2)
+        for i, r in enumerate(ratios):
+            line(left, energies, alpha[i], i, rf"$\phi = {r}$")
+            points(left, dots, sim[i], np.full(dots.size, 1.0 / size), i)
+        finish(left, "Index with the blocks of a ReLU layer", r"energy $\varepsilon$",
+               r"share of negative eigenvalues $\alpha$")  # fmt: skip
+        for i, name in enumerate(STRUCTURES):
+            line(right, grid, critical[i], i, name)
+        right.set_yscale("log")
+        finish(right, r"Energy $\varepsilon_c$ up to which no eigenvalue is negative",
+               r"parameters per datum $\phi$", r"$\varepsilon_c$")  # fmt: skip
+    data = {
+        "ratio": Variable(("ratio",), ratios, "parameters per datum"),
+        "energy": Variable(("energy",), energies, "loss epsilon"),
+        "index": Variable(("ratio", "energy"), alpha, "share of negative eigenvalues, relu"),
+        "sampled_energy": Variable(("dot",), dots, "energies of the sampled matrices"),
+        "simulated": Variable(("ratio", "dot"), sim, "share counted in one matrix"),
+        "grid_ratio": Variable(("grid",), grid, "parameters per datum, right panel"),
+        "critical_energy": Variable(
+            ("structure", "grid"), critical, "epsilon_c for " + ", ".join(STRUCTURES)
+        ),
+    }
+    theory = np.asarray(hessian_index(ratios[:, None], dots, structure="relu").value)
+    chi = 1.0 + 16.0 * grid - 8.0 * grid**2
+    printed = (27.0 - 18.0 * chi - chi**2 + 8.0 * chi**1.5) / (32.0 * grid * (1.0 - grid) ** 3)
+    part = grid < 0.8  # the printed form cancels towards 1
+    checks = (
+        worst("share of negative eigenvalues, counted", sim, theory, 4.0 / size),
+        worst("half of the rank of the blocks, 1 / (2 phi) at ratio 3", alpha[3, 1:], 1 / 6, 1e-12),
+        worst("epsilon_c of a ReLU layer as printed", critical[1][part], printed[part],
+              1e-9 * printed[part]),
+    )  # fmt: skip
+    return Reproduction(figure, data, checks)
+
+
 def _alpha(ratio: float, energy: float) -> float:
     return float(hessian_spectrum(ratio=ratio, energy=energy).negative_fraction.value)
 
 
-def _counted(ratio: float, energy: float, size: int) -> float:
-    values = sample_model_hessian(ratio=ratio, energy=energy, size=size, seed=7)
-    return float(np.mean(values < 0.0))
+def _counted(ratio: float, energy: float, size: int, structure: Structure = "wigner") -> float:
+    values = sample_model_hessian(
+        ratio=ratio, energy=energy, size=size, seed=7, structure=structure
+    )
+    return float(np.mean(values < -1e-10))  # an atom at zero is rounding of either sign
 
 
 def _around(ratios: Array, factor: float) -> Array:
@@ -128,4 +178,10 @@ ENTRIES = (
           "Below epsilon_c every eigenvalue is positive; beyond, the share of negative ones grows "
           "like the power 3/2. epsilon_c is 0 from one parameter per datum on.",
           index),
+    Entry("hessian-structures", "Pennington & Bahri 2017",
+          "Index and critical energy with the structure of a hidden layer",
+          "H1 of a network with one hidden ReLU layer has two off-diagonal blocks. It takes more "
+          "energy to turn eigenvalues negative than with a Wigner matrix; from two parameters per "
+          "datum on zero keeps an atom, and the index is 1 / (2 phi) at every energy.",
+          structures),
 )  # fmt: skip

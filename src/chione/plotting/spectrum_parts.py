@@ -16,7 +16,6 @@ Intervals = Sequence[tuple[float, float]]
 
 _SHARES = (0.0, 1e-6, 1e-3, 1e-2, 5e-2)  # parts of the end bands that a window may leave out
 _LONGER = 1.35  # a window is made so many times longer rather than leave out more
-_LONGER_LINEAR = 4.0  # the same where a law without an edge is on a linear axis
 _SMALL = 1e-3  # mass of a band that is not looked for
 _FLAT = 0.15  # exponent at an edge below which the density ends at a value of its own
 _NEAR_EDGE = np.array([0.5, 0.25, 0.12, 0.05, 0.02, 5e-3, 1e-3])  # of the last point's distance
@@ -171,11 +170,11 @@ def window(
             return high - low
         return float(np.exp(min(high - top, 700.0)) - np.exp(min(low - top, 700.0)))
 
-    most = (_LONGER_LINEAR if linear else _LONGER) * length(lower(_SHARES[-1]), top) + 1e-12
+    most = _LONGER * length(lower(_SHARES[-1]), top) + 1e-12
     low = next((x for x in map(lower, _SHARES) if length(x, top) <= most), lower(_SHARES[-1]))
+    if linear:  # to the edge, unless it lies far beyond all that can be seen
+        most = _LONGER * length(low, upper(_SHARES[1]))
     high = next((x for x in map(upper, _SHARES) if length(low, x) <= most), top)
-    if linear and np.isfinite(b):
-        high = b
     if density is not None and not linear:
         low = _first_seen(log_v, mass, density, low)
     if linear and np.exp(low - high) < 0.6:

@@ -16,6 +16,7 @@ from chione.theory.spectra.jacobian_result import Ensemble, JacobianSpectrum, Sp
 
 _DEEPEST = 10**12  # logarithms of lambda grow with L; at 1e12 they keep four digits of a decade
 _SIGMAS = (1e-100, 1e100)
+_WIDEST = 12.0 * np.log(10.0) + 1e-9  # log ratio of widths: masses are known to 1e-16 of the widest
 _LENGTHS = (1e-100, 1e100)
 
 __all__ = ["JacobianSpectrum", "SpectrumCurve", "jacobian_spectrum"]
@@ -157,6 +158,11 @@ def _ratios(widths: Sequence[float] | None, depth: int) -> tuple[float, ...] | N
         )
     if np.any(w <= 0.0):
         raise ValueError(f"widths must be above 0, but they hold {w.min():g}.")
+    if not np.log(w.max()) - np.log(w.min()) <= _WIDEST:  # infinite ones, too
+        raise ValueError(
+            f"widths must lie within a factor of 1e12 of each other, but they reach from "
+            f"{w.min():g} to {w.max():g}; leave out the layers that are wide beyond all others."
+        )
     if np.all(w == w[0]):
         return None
     return tuple(float(x / w[-1]) for x in w)

@@ -17,11 +17,13 @@ _BOTTOM, _TOP = (1e-3, 1e-2), (1.0 - 1e-2,)  # nearer to an edge the angle is lo
 _SEEDS = np.linspace(-3.0, 3.0, 13)  # in standard deviations of a narrow bulk
 _NARROW = 0.3  # of log lambda: a bulk below this deviation gets seeds
 _JUMP = 0.06  # share of the mass between two points of the first pass that has them parted
-_END = 1e-4  # the same at the ends of the band
+_NOTHING = 1e-13  # mass below which nothing is seen of the lower tail in 1 - (1 - cdf)
+_END = 5e-4  # the same at the ends of the band
 _PARTS = np.array([0.25, 0.5, 0.75])
 _ALL, _EIGHTH = 24, 8  # points up to which all are checked, and the step beyond
 _LINEAR = 1e-3  # relative error up to which the first order is all there is
 _MOST = 400  # points of the first pass
+_ROUGH = 1e-3  # relative step of the angle that is enough for placing
 _PASSES = 40  # of parting in four: 1e-16 of the widest reach takes 27
 
 
@@ -113,17 +115,16 @@ class Curve:
 
     def pick(self, keep: Booleans) -> Curve:
         """The points chosen by a mask."""
-        y = Point(*(v[keep] for v in vars(self.point).values()))
+        y = self.point.pick(keep)
         return Curve(self.log_w[keep], self.log_lambda[keep], self.density[keep], self.cdf[keep], y)
 
 
 def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     """N points along a band, dense where the mass is, near hard ends and in the tails alike."""
-    log_r, theta = _first_pass(eq, band)
+    log_r, theta, cdf = _first_pass(eq, band)
     if log_r.size < 4:
         log_w = log_r + 1j * theta
         return _rising(curve_at(eq, log_w, eq.at(log_w)))
-    cdf = 1.0 - eq.above(log_r + 1j * theta)
     k = np.arange(log_r.size, dtype=np.float64)
     grid = _second_pass(k, cdf, n)
     fine = PchipInterpolator(k, log_r)(grid)
@@ -133,11 +134,18 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
         start = np.exp(PchipInterpolator(k, np.log(theta))(grid))
     log_w, y = eq.on_curve(fine, start)
     ok = np.isfinite(log_w.imag)
-    return _rising(curve_at(eq, log_w[ok], Point(*(v[ok] for v in vars(y).values()))))
+    curve = _rising(curve_at(eq, log_w[ok], y.pick(ok)))
+    if np.isinf(band.log_r[0]):  # points at the level of rounding may be none of the curve
+        seen = curve.cdf - levels(eq, band)[0] > _NOTHING
+        first = int(np.argmax(seen))
+        if first > 0 and curve.log_lambda[first] - curve.log_lambda[first - 1] < 1.0:
+            seen[first - 1] = True  # of a narrow bulk the point before it bounds it from below
+        curve = curve.pick(seen) if seen.any() else curve
+    return curve
 
 
-def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array]:
-    """Radii and angles so near to each other that no step hides more than a share of the mass.
+def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
+    """Radii, angles and cdf so near to each other that no step hides more than a share of the mass.
 
     A bulk of any width is found: its moments say where it lies, and a step in the distribution
     function is parted until it is resolved.
@@ -146,8 +154,7 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array]:
     u = np.concatenate([_BOTTOM, np.linspace(0.0, 1.0, _COARSE + 2)[1:-1], _TOP])
     log_r = np.concatenate([lo + (hi - lo) * _map(u, band.hard), _seeds(eq)])
     log_r = np.unique(log_r[(log_r > lo) & (log_r < hi)])
-    theta = eq.angle(log_r)
-    cdf = 1.0 - eq.above(log_r + 1j * theta)
+    theta, cdf = _rough(eq, log_r, None)
     bottom, top = levels(eq, band)
     for _ in range(_PASSES):
         ok = np.isfinite(theta)
@@ -156,19 +163,27 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array]:
         gap = np.diff(ends)
         step = np.diff(np.concatenate([[bottom], cdf, [top]])) / max(top - bottom, 1e-6)
         wide = step > _JUMP
-        wide[[0, -1]] = step[[0, -1]] > _END
+        edge = np.concatenate([[True], cdf - bottom <= _NOTHING])
+        edge[-1] = True
+        wide |= edge & (step > _END)
         wide[0] &= np.isfinite(band.log_r[0])  # below a reach that was cut nothing can be followed
         at = np.nonzero(wide & (gap > 64.0 * EPS * np.maximum(1.0, abs(ends[1:]))))[0]
         if at.size == 0 or log_r.size > _MOST:
             break
         new = (ends[at, None] + gap[at, None] * _PARTS).ravel()
         start = np.interp(new, ends, np.concatenate([[0.5], theta, [0.0]]))
-        angle = eq.angle(new, np.maximum(start, 1e-12))
+        angle, more = _rough(eq, new, np.maximum(start, 1e-12))
         log_r = np.concatenate([log_r, new])
         order = np.argsort(log_r)
         log_r, theta = log_r[order], np.concatenate([theta, angle])[order]
-        cdf = np.concatenate([cdf, 1.0 - eq.above(new + 1j * angle)])[order]
-    return log_r, theta
+        cdf = np.concatenate([cdf, more])[order]
+    return log_r, theta, cdf
+
+
+def _rough(eq: MasterEquation, log_r: Array, start: Array | None) -> tuple[Array, Array]:
+    """Angle and cdf at radii, right to a few digits."""
+    log_w, y = eq.on_curve(log_r, start, _ROUGH)
+    return log_w.imag, 1.0 - eq.above(log_w, y.m)
 
 
 def levels(eq: MasterEquation, band: Band) -> tuple[float, float]:
@@ -254,7 +269,7 @@ def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) 
         zero = sum(m for a, m in eq.law.atoms if a == 0.0)
         rounding = 8.0 * EPS * eq.depth * terms
         d_log_z = found[0] + rounding + eq.slack * eq.depth
-        p = found[1] + 8.0 * EPS * abs(y.p - zero) + abs(y.p_slope / y.slope) * d_log_z
+        p = found[1] + 8.0 * EPS * abs(y.p - zero) + EPS * zero + abs(y.p_slope / y.slope) * d_log_z
     cdf = found[2] + d_log_z * abs(y.p) / np.pi + 8.0 * EPS * eq.depth
     return Errors(d_log_z, p, cdf)
 

@@ -22,6 +22,7 @@ from chione.freeprob.squares import GaussianSquare
 _ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection would need fifty
 _STEP = 1e-8  # relative step of Newton's method after which no further one is needed
 _PATIENCE = 6  # steps after which a residual at the level of rounding ends the search
+_ROUGH = 1e-3  # largest relative step that ends a search whose steps do not shrink
 _NOISE = 1e-14  # that level, per layer
 
 
@@ -34,6 +35,10 @@ class Point:
     p: Complex
     m: Complex
     p_slope: Complex
+
+    def pick(self, keep: Integers | Booleans) -> Point:
+        """Some of the values."""
+        return Point(*(v[keep] for v in vars(self).values()))
 
     def moved(self, d: Complex) -> Point:
         """The values at log w + d, to first order."""
@@ -71,7 +76,8 @@ class MasterEquation:
         """Log z and P at log w of any shape, 0 <= Im log w <= pi."""
         log_w = np.asarray(log_w, dtype=complex)
         L = self.depth
-        r = self.law.resolvent(np.exp(log_w))
+        with np.errstate(invalid="ignore"):  # a radius without a root has no angle
+            r = self.law.resolvent(np.exp(log_w))
         p, m, q = r.p, r.m, r.q
         with np.errstate(divide="ignore", invalid="ignore"):
             log_m, log_p = lower_log(m), lower_log(p)
@@ -79,7 +85,9 @@ class MasterEquation:
                 log_z = L * (self.log_gain + log_w) + (L - 1) * log_m + log_p
                 slope = L + (L - 1) * q / m + q / p
             else:
-                log_z = L * (self.log_gain + log_w) + (L - 1) * (log_m - log_p)
+                # M / P = 1 - 1 / P: of a narrow bulk both are large, and their logarithms rough.
+                ratio = np.where(abs(p) > 2.0, np.log1p(-1.0 / p), log_m - log_p)
+                log_z = L * (self.log_gain + log_w) + (L - 1) * ratio
                 slope = L + (L - 1) * q / (m * p)  # 1/M - 1/P = 1/(M P)
         return Point(np.asarray(log_z), np.asarray(slope), p, m, q)
 
@@ -87,7 +95,9 @@ class MasterEquation:
         """The angle in (0, pi) with Im log z = 0 at each radius |w|; NaN where there is none."""
         return np.asarray(self.on_curve(log_r, start)[0].imag)
 
-    def on_curve(self, log_r: Array, start: Array | None = None) -> tuple[Complex, Point]:
+    def on_curve(
+        self, log_r: Array, start: Array | None = None, step: float = _STEP
+    ) -> tuple[Complex, Point]:
         """Roots at the radii |w|, angle NaN where there is none, and the values there.
 
         Quadratic convergence: the values of the last step but one, moved by a step below 1e-8 of
@@ -113,12 +123,14 @@ class MasterEquation:
             # Arithmetic bisection first, geometric once the bracket spans orders of magnitude.
             middle = np.where(lo > 0.0, np.sqrt(np.maximum(lo, 1e-300) * hi), hi * 0.125)
             new = np.where(inside, new, np.where(hi > 8.0 * lo, middle, 0.5 * (lo + hi)))
-            small = abs(newton - t) <= _STEP * np.minimum(t, np.pi - t)
+            small = abs(newton - t) <= step * np.minimum(t, np.pi - t)
             new = np.where(small, newton, new)
             ended = small & (dg > 0.0)
             if k >= _PATIENCE:  # in tails below rounding the sign of g is noise
-                noise = (abs(g) <= _NOISE * self.depth) & ~ended
-                new = np.where(noise, np.where(abs(newton - t) <= 1e-3 * t, newton, t), new)
+                noise = abs(g) <= _NOISE * self.depth
+                near = abs(newton - t) <= _enough(k) * t
+                noise = (noise | near) & ~ended
+                new = np.where(noise, np.where(near, newton, t), new)
                 ended |= noise
             theta[active], moved[active] = new, new - t
             store(last, active, y)
@@ -134,7 +146,8 @@ class MasterEquation:
 
         .. math:: U = L E \log(w - t) + (L - 1) \log M \; [+\, L M \text{ Gaussian}]
         """
-        w = np.exp(np.asarray(log_w, dtype=complex))
+        with np.errstate(invalid="ignore"):  # as in `at`
+            w = np.exp(np.asarray(log_w, dtype=complex))
         if m is None:  # known already where the point has been evaluated
             m = self.law.resolvent(w).m
         return np.asarray(self._u(w, m).imag / np.pi)
@@ -157,7 +170,7 @@ class MasterEquation:
         good = np.zeros(log_w.size, dtype=bool)
         active = np.arange(log_w.size)
         last, moved = _points(log_w.size), np.zeros(log_w.size, dtype=complex)
-        for _ in range(30):
+        for k in range(30):
             y = self.at(log_w[active])
             with np.errstate(all="ignore"):
                 step = (y.log_z - log_z[active]) / y.slope
@@ -172,7 +185,7 @@ class MasterEquation:
             # No further than the rounding of log z, which can be wider than the half plane.
             with np.errstate(divide="ignore"):
                 noise = self.noise(log_w[active]) / abs(y.slope)
-            small = np.maximum(_STEP * np.minimum(1.0, im), noise)
+            small = np.maximum(_enough(k) * np.minimum(1.0, im), noise)
             ended = (size <= small) & (hold == 1.0)
             store(last, active, y)
             moved[active] = np.where(ended, -step, 0.0)
@@ -194,9 +207,9 @@ def by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Co
     low, high, r = low.copy(), high.copy(), 0.5 * (low + high)
     log_w = r + 0.5j
     active = np.arange(x.size)
-    for _ in range(_ANGLE_STEPS):
-        root, y = eq.on_curve(r[active])
-        log_w[active] = root
+    for k in range(_ANGLE_STEPS):
+        root, y = eq.on_curve(r[active], np.asarray(log_w[active].imag, dtype=np.float64))
+        log_w[active] = root.real + 1j * np.where(np.isfinite(root.imag), root.imag, 0.5)
         real = eq.at(r[active] + 0j).log_z.real  # without a root the axis says on which side
         with np.errstate(all="ignore"):
             miss = np.where(np.isfinite(root.imag), y.log_z.real, real) - x[active]
@@ -207,12 +220,22 @@ def by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Co
         new = np.where(inside, newton, 0.5 * (low[active] + high[active]))
         step = abs(new - r[active])
         tiny = 2.0 * EPS * np.maximum(1.0, abs(new))
+        tiny = np.where(inside, np.maximum(tiny, _enough(k) * np.minimum(1.0, root.imag)), tiny)
         r[active] = new
         active = active[(step > tiny) & (high[active] - low[active] > tiny)]
         if active.size == 0:
             break
+    log_w = eq.on_curve(r, np.asarray(log_w.imag, dtype=np.float64))[0]
     good = np.isfinite(log_w.imag)
     return np.where(good, log_w, log_w.real + 1e-12j), good
+
+
+def _enough(k: int) -> float:
+    """Relative step that ends the search after k steps: sums of small P are rough in their tails.
+
+    What is left of the residual then is seen by the check of the law, and stated.
+    """
+    return float(min(_STEP * 10.0 ** (0.5 * max(k - _PATIENCE, 0)), _ROUGH))
 
 
 def _points(n: int) -> Point:

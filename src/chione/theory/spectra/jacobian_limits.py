@@ -226,5 +226,4 @@ def _shape(phi: ActivationLike, q: float) -> tuple[float, float]:
 
 def spread_of(phi: ActivationLike, q: float) -> float:
     r""":math:`E t^2 / \mu_1^2 - 1`: variance of the spectrum per orthogonal layer."""
-    law = derivative_law(phi, q)
-    return law.mean_of((law.nodes[0] / law.moments(1)[0] - 1.0) ** 2)
+    return derivative_law(phi, q).spread

@@ -44,7 +44,8 @@ class OneOrthogonalLayer(AbstractSolver):
         # The difference and the exponential are rounded, and so is log sigma_w^2.
         loose = EPS * (2.0 + abs(x) + 2.0 * abs(self.log_gain)) + self.slack
         density, cdf = self.law.density_law(t, loose), self.law.cdf_law(t, loose)
-        error = t * density.error + 2.0 * EPS * t * density.value
+        with np.errstate(invalid="ignore"):  # t = 0 below the range of float64
+            error = np.where(t > 0.0, t * density.error + 2.0 * EPS * t * density.value, 0.0)
         return Values(t * density.value, cdf.value, error, cdf.error)
 
     def resolvent(self, log_z: Complex) -> Transform:

@@ -218,9 +218,7 @@ class JacobianSpectrum(AbstractResult):
         scaled, log_m1 = self.solver.scaled_moments(2)
         excess = scaled[1] - 1.0
         if self.widths is None:  # the variance of t itself does not cancel at small q_star
-            mu = float(self.law.moments(1)[0])
-            spread = self.law.mean_of((self.law.nodes[0] / mu - 1.0) ** 2)
-            excess = self.depth * (spread + (1.0 if self.weights == "gaussian" else 0.0))
+            excess = self.depth * (self.law.spread + (1.0 if self.weights == "gaussian" else 0.0))
         return float(excess * _exp(np.array(2.0 * log_m1)))
 
     @property

@@ -24,8 +24,10 @@ from chione.theory.spectra.jacobian_curve import (
 )
 from chione.theory.spectra.jacobian_equation import MasterEquation, Point, by_radius, store
 from chione.theory.spectra.jacobian_resolvent import HalfPlane, half_plane, off_bands
+from chione.theory.spectra.jacobian_tail import Tail, begin, tail
 
 _FAR = 690.0  # of log |w|: the range of float64
+_SHARE = 1e-3  # mass below a curve that is worth points of its own
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 
 
@@ -103,8 +105,9 @@ class WFormSolver(AbstractSolver):
 
     @cached_property
     def bands(self) -> tuple[Band, ...]:
-        """The bands from below."""
-        return bands(self.equation)
+        """The bands from below; none where rounding leaves no mass beside the atoms."""
+        rest = 1.0 - sum(m for _, m in self.atoms)
+        return bands(self.equation) if rest > 4.0 * EPS else ()
 
     @cached_property
     def check(self) -> MasterEquation:
@@ -139,11 +142,34 @@ class WFormSolver(AbstractSolver):
             curve_errors(self.equation, self.check, c, b)
             for c, b in zip(parts, self.bands, strict=True)
         ]
-        return np.concatenate([c.log_lambda for c in parts]), Values(
-            np.concatenate([c.density for c in parts]),
-            np.concatenate([c.cdf for c in parts]),
-            np.concatenate([e[0] for e in found]),
-            np.concatenate([e[1] for e in found]),
+        x, v = (
+            np.concatenate([c.log_lambda for c in parts]),
+            Values(
+                np.concatenate([c.density for c in parts]),
+                np.concatenate([c.cdf for c in parts]),
+                np.concatenate([e[0] for e in found]),
+                np.concatenate([e[1] for e in found]),
+            ),
+        )
+        return self._with_tail(x, v, per_band)
+
+    def _with_tail(self, x: Array, v: Values, n: int) -> tuple[Array, Values]:
+        """The curve with the points of a tail that holds a share of the mass, from a table."""
+        zero = sum(m for place, m in self.atoms if np.isinf(place))
+        if np.isfinite(self.bands[0].log_lambda[0]) or v.cdf[0] - zero < _SHARE:
+            return x, v
+        if self.tail.slow is None:
+            return x, v
+        deep = self.tail.slow.grid(max(8, n // 4))
+        deep = deep[deep < self.tail.log_lambda]
+        below, keep = self.values(deep), x > self.tail.log_lambda
+        joined = (
+            np.concatenate([a, b[keep]])
+            for a, b in zip(vars(below).values(), vars(v).values(), strict=True)
+        )
+        density, cdf, d_density, d_cdf = joined
+        return np.concatenate([deep, x[keep]]), Values(
+            density, np.maximum.accumulate(cdf), d_density, d_cdf
         )
 
     @cached_property
@@ -199,6 +225,12 @@ class WFormSolver(AbstractSolver):
             above = x >= b
             below[above] += self._band_mass(band)
             inside = np.nonzero((x > a) & (x < b))[0]
+            tail_at = curve.log_lambda[begin(self.equation, curve)] if np.isinf(a) else a
+            if np.any(x[inside] < tail_at):
+                deep = inside[x[inside] < self.tail.log_lambda]
+                inside = inside[x[inside] >= self.tail.log_lambda]
+                self._fill_tail(out, deep, x[deep])
+                below[deep] = 0.0
             if inside.size:
                 floor = below[inside] + out.cdf[inside]
                 self._fill(out, inside, x[inside], curve, band)
@@ -206,11 +238,25 @@ class WFormSolver(AbstractSolver):
                 top = floor + self._band_mass(band)
                 out.cdf[inside] = np.clip(out.cdf[inside], floor, np.maximum(top, floor))
                 below[inside] = 0.0
-        outside = out.density == 0.0
+        outside = (out.density == 0.0) & (out.cdf_error == 0.0)
         out.cdf[outside] += below[outside]
         out.cdf_error[outside] = 8.0 * EPS * self.equation.depth
         np.clip(out.cdf, 0.0, 1.0, out=out.cdf)
         return out
+
+    @cached_property
+    def tail(self) -> Tail:
+        """What lies below the lowest trusted radius of a law that reaches 0."""
+        return tail(self.equation, self.check, self.bands[0], self.curves[0])
+
+    def _fill_tail(self, out: Values, at: Integers, x: Array) -> None:
+        """Cdf of the tail; without a power law it is only known to lie below the floor's."""
+        if at.size == 0:
+            return
+        density, cdf, relative = self.tail.values(x)
+        out.density[at], out.cdf[at] = density, out.cdf[at] + cdf
+        out.density_error[at] = density * relative
+        out.cdf_error[at] = np.where(np.isnan(cdf), np.inf, cdf * relative + 2.0 * EPS)
 
     def _fill(self, out: Values, at: Integers, x: Array, curve: Curve, band: Band) -> None:
         log_w, y, good = self._roots(x, curve, band)

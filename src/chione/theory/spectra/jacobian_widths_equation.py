@@ -141,17 +141,6 @@ class WidthsEquation:
 
     @cached_property
     def _living(self) -> GaussianSquare:
-        """The law without its atom at zero, so that E_{t>0} w/(w - t) is right at small w."""
-        at, keep = self.law.place > 0.0, self.law.t > 0.0
-        if np.all(at):
-            return self.law
-        return replace(
-            self.law, place=self.law.place[at], mass=self.law.mass[at],
-            t=self.law.t[keep], weight=self.law.weight[keep],
-        )  # fmt: skip
-
-    @cached_property
-    def _living(self) -> GaussianSquare:
         """The law without the mass of its atom at zero: E_{t>0} w/(w - t) is right at small w."""
         zero = self.law.place == 0.0
         if not np.any(zero):
@@ -182,13 +171,12 @@ class WidthsEquation:
         if not self.gaussian:
             r = np.array(self.ratios)
             k, steps = int(np.argmin(r)), np.diff(r)  # seen from the narrowest layer: no rounding
-            common = r[k] - float(
-                np.maximum(steps[:k], 0.0).sum() - np.minimum(steps[k:], 0.0).sum()
-            )
+            lost = float(np.maximum(steps[:k], 0.0).sum() - np.minimum(steps[k:], 0.0).sum())
             for a, p in self.law.atoms:
-                mass = common - (1.0 - p) * float(r[1:].sum())
-                if a > 0.0 and mass > 4.0 * EPS * float(r.sum()):
-                    out.append((self.atom_place(a), float(mass)))
+                flat = (1.0 - p) * float(r[1:].sum())
+                mass = float(r[k]) - lost - flat
+                if a > 0.0 and mass > 8.0 * EPS * (float(r[k]) + lost + flat):
+                    out.append((self.atom_place(a), mass))
         return tuple(sorted(out))
 
     @property

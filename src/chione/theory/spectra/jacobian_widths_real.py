@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,8 @@ from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 
 _POINTS = 3000  # of the grid of x, for all widths together
 NEAR = 0.01  # of the margin, ten times the error of the tables
-_CHOICES = 20_000  # partial choices kept at a time; more need thousands of atoms and widths
+_MEMORY = 10_000_000  # entries of the table of what is left to gain
+_CHOICES = 2_000  # partial choices kept at a time; more need thousands of atoms and widths
 _NEWTON = 40
 _FAR = 12.0  # of log |x| from 0, where w is near an atom of t or infinity
 _ROOT = 60  # steps for a critical point
@@ -63,38 +65,60 @@ class RealSolutions:
 
     def candidates(self, sign: float) -> Candidates:
         """Choices with a margin about zero somewhere, from tabulated branches."""
-        eq = self.eq
-        a, n = eq.groups
+        a, n = self.eq.groups
         x = self._grid(sign)
-        need = self._negative_layers(x)
-        large = self._is_large(x)
-        scale = self._scale(x)
+        count = self.eq.depth - self._negative_layers(x)  # of layers with w > 0
+        large, scale = self._is_large(x), self._scale(x)
         base = np.nan_to_num(-sign * scale * self._base(x), nan=-np.inf)
-        parts: list[tuple[tuple[int, ...], Array, Array]] = [((), base, np.zeros(x.size))]
         gain = np.full((a.size, len(self.branches), x.size), -np.inf)
         for g in range(a.size):
             for k, branch in enumerate(self.branches):
                 if branch.positive or sign < 0.0:
                     value = -sign * scale * branch.slope_at(a[g] * x, n[g], self._shared[g], large)
                     gain[g, k] = np.where(np.isfinite(value), value, -np.inf)
-        best = gain.max(axis=1)  # (G, m)
-        rest = np.concatenate([np.cumsum(best[::-1], axis=0)[::-1], np.zeros((1, x.size))])
-        left = np.concatenate([np.cumsum(n[::-1])[::-1], [0.0]])
+        rest = self._best_rest(gain, count)
+        parts: list[tuple[tuple[int, ...], Array, float]] = [((), base, 0.0)]
         for g in range(a.size):
-            new = []
-            for ks, margin, count in parts:
+            new, best = [], []
+            for ks, margin, own in parts:
                 for k, branch in enumerate(self.branches):
                     total = np.where(np.isfinite(margin), margin + gain[g, k], -np.inf)
-                    own = count + (0.0 if branch.positive else n[g])
-                    open_ = (own <= need) & (own + left[g + 1] >= need)
-                    total = np.where(open_, total, -np.inf)
-                    if np.any(total + rest[g + 1] > -NEAR):
-                        new.append(((*ks, k), total, own))
+                    more = own + (n[g] if branch.positive else 0.0)
+                    top = float(np.max(total + rest(g + 1, more)))
+                    if top > -NEAR:
+                        new.append(((*ks, k), total, more))
+                        best.append(top)
             if len(new) > _CHOICES:
-                order = np.argsort([-np.max(p[1] + rest[g + 1]) for p in new])
-                new = [new[i] for i in order[:_CHOICES]]
+                new = [new[i] for i in np.argsort(best)[: -_CHOICES - 1 : -1]]
             parts = new
-        return Candidates(x, [(ks, self._mended(ks, x, margin)) for ks, margin, _ in parts])
+        found = [(ks, np.where(count == own, margin, -np.inf)) for ks, margin, own in parts]
+        return Candidates(x, [(ks, self._mended(ks, x, margin)) for ks, margin in found])
+
+    def _best_rest(self, gain: Array, count: Array) -> Callable[[int, float], Array]:
+        """The most that the widths from number g on can add, with all layers' signs as needed.
+
+        Dynamic programming over the widths and the number of layers with w > 0.
+        """
+        n = self.eq.groups[1].astype(int)
+        negative = np.array([not b.positive for b in self.branches])
+        below, above = gain[:, negative].max(axis=1), gain[:, ~negative].max(axis=1)
+        # A row for every number of such layers that is needed anywhere; 0 or 1 for Gaussian ones.
+        top = int(min(max(count.max(), 0.0), n.sum()))
+        table = np.full((n.size + 1, top + 1, count.size), -np.inf)
+        table[-1, 0] = 0.0
+        for g in range(n.size - 1, -1, -1):
+            table[g] = table[g + 1] + below[g]
+            if n[g] <= top:
+                shifted = table[g + 1, : top + 1 - n[g]] + above[g]
+                table[g, n[g] :] = np.maximum(table[g, n[g] :], shifted)
+        columns = np.arange(count.size)
+
+        def rest(g: int, own: float) -> Array:
+            left = (count - own).astype(int)
+            inside = (left >= 0) & (left <= top)
+            return np.where(inside, table[g, np.clip(left, 0, top), columns], -np.inf)
+
+        return rest
 
     def _mended(self, ks: tuple[int, ...], x: Array, margin: Array) -> Array:
         """The margin with values near zero, where signs are at stake, replaced by exact ones."""
@@ -171,7 +195,8 @@ class RealSolutions:
             for passing in a[(self._shared == -self.eq.groups[1]) & (self.eq.alive == 1.0)]:
                 x = x[abs(1.0 + passing * x) > PASSING]
         x = np.unique(x[(abs(x) * a[-1] > SMALLEST) & (abs(x) < LARGEST)])
-        step = -(-x.size // _POINTS)
+        points = min(_POINTS, _MEMORY // (a.size * (a.size + 10)))
+        step = -(-x.size // max(points, 200))
         return x[::step] if step > 1 else x
 
     # ------------------------------------------------------------------------- exact values
