@@ -85,14 +85,15 @@ def sum_by_fixed_point(a: Transform, b: Transform, x: Array, height: float, most
     ----------
     .. [1] S. Belinschi, H. Bercovici, J. Anal. Math. 101, 2007.
     """
-    z = x + 1j * height
-    omega = z.copy()
+    omega = x + 1j * height
+    active = np.arange(x.size)
     for _ in range(most):
-        second = z + 1.0 / a(omega)[0] - omega
+        z, old = x[active] + 1j * height, omega[active]
+        second = z + 1.0 / a(old)[0] - old
         new = z + 1.0 / b(second)[0] - second
-        done = np.max(abs(new - omega)) < 1e-10
-        omega = new
-        if done:
+        omega[active] = new
+        active = active[abs(new - old) > 1e-8 * (1.0 + abs(old))]
+        if active.size == 0:
             break
     return np.asarray(-a(omega)[0].imag / np.pi)
 

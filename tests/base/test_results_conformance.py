@@ -492,8 +492,9 @@ DRAWN = {
     "mean_field", "no fixed point", "power laws", "fixed_points", "phase_diagram", "critical_line",
     "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
     "backward", "kernel_layers", "norm_stability", "basins", "jacobian", "jacobian curve",
-    "limit law", "hessian", "hermite", "simulate", "great_circle", "gaussian_limit",
-    "simulate_spectrum", "network_hessian", "analyze", "analyze without networks", "compare",
+    "limit law", "hessian", "hessian curve", "hermite", "simulate", "great_circle",
+    "gaussian_limit", "simulate_spectrum", "network_hessian", "analyze",
+    "analyze without networks", "compare",
     "picture", "inspect", "model jacobian",
 }  # fmt: skip
 

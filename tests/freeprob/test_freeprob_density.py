@@ -3,6 +3,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from chione import freeprob
 from chione.base import SpecError, Status
@@ -172,3 +173,27 @@ def test_the_uniform_law_meets_many_digits(ends):
         miss = [float(abs(mp.mpmathify(v) - x)) for v, x in zip(r.value, exact, strict=True)]
     assert r.ok
     assert np.all(np.array(miss) <= r.error)
+
+
+def test_a_density_that_ends_in_a_jump_is_known_there():
+    mu = from_density(lambda x: 1.0 + 0 * x, (0.0, 1.0))
+    found = mu.density([0.0, 1.0, -0.1, 0.5])
+    assert np.array_equal(found.value, [1.0, 1.0, 0.0, 1.0])
+    assert np.all(found.error < 1e-13)
+    assert from_density(CLOSED["arcsine"][0], (-1.5, 1.5)).density(1.5).status == Status.DIVERGENT
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(-0.3, 0.2), (0.7, -0.6), (2.0, -0.9), (7.3, 0.1), (-0.75, 0.0), (-0.2, -0.8)]
+)
+def test_powers_of_one_decimal_at_the_ends_meet_the_beta_law(a, b):
+    mass = special.beta(a + 1, b + 1)
+    mu = from_density(lambda x: x**a * (1 - x) ** b / mass, (0.0, 1.0))
+    x = np.concatenate([np.linspace(0.01, 0.99, 40), 10.0 ** -np.arange(2.0, 13.0)])
+    found = mu.cdf(x)
+    assert np.all(abs(found.value - stats.beta.cdf(x, a + 1, b + 1)) <= found.error + 3e-15)
+    assert np.all(found.error[:40] <= 1e-10)
+    z = np.array([-1.0 + 0j, 2.0, 0.5 + 0.5j, -0.01])
+    g, exact = mu.stieltjes(z), special.hyp2f1(1, a + 1, a + b + 2, 1 / z) / z
+    assert np.all(abs(g.value - exact) <= g.error + 1e-14 * abs(exact))
+    assert np.all(g.error <= 1e-9)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import chione as ch
 from chione import freeprob
+from chione.base import Status
 from chione.freeprob import AbstractMeasure, Semicircle, as_measure, empirical
 from chione.freeprob.dilation import Dilated
 
@@ -130,3 +132,41 @@ def test_samples_follow_the_law_and_the_seed(mu):
     assert abs(x.mean() - m[0]) < 4.5 * np.sqrt((m[1] - m[0] ** 2) / x.size)
     few = mu.sample(500, seed=1)  # one by one, the same numbers as by the table
     assert np.allclose(few, mu.sample(2000, seed=1)[:500], atol=1e-7)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 997])
+def test_a_share_that_meets_a_step_gives_the_lower_end_of_the_gap(n):
+    mu = empirical(np.arange(n))
+    share = np.arange(1, n + 1) / n
+    assert np.array_equal(mu.quantile(share).value, np.arange(n))
+    assert np.array_equal(mu.quantile(share + 1e-12 - 2e-12 * (share == 1.0)).value[:-1],
+                          np.arange(1, n))  # fmt: skip
+    assert np.array_equal(mu.cdf(np.arange(n)).value, mu.law.cumulative)
+
+
+def test_free_signs_on_the_branches_of_a_tree_have_the_law_of_kesten_and_mckay():
+    # the adjacency of the d-regular tree is a sum of d free signs
+    coin = freeprob.bernoulli(0.5, low=-1.0, high=1.0)
+    for d in (3.0, 4.0, 6.5):
+        mu = coin ^ d
+        x = np.linspace(-0.98, 0.98, 21) * 2.0 * np.sqrt(d - 1.0)
+        exact = d * np.sqrt(4.0 * (d - 1.0) - x**2) / (2.0 * np.pi * (d**2 - x**2))
+        found = mu.density(x)
+        assert np.all(abs(found.value - exact) <= found.error + 1e-15)
+        assert np.all(found.error <= 1e-9)
+        assert np.allclose(mu.edges, np.array([-2.0, 2.0]) * np.sqrt(d - 1.0), rtol=1e-11)
+        assert str(mu) == f"bernoulli(0.5, low=-1, high=1) ^ {d:g}"
+
+
+def test_laws_of_networks_are_measures_too():
+    law = ch.derivative_law("tanh", 0.7)
+    mu = law * freeprob.marchenko_pastur(0.5)
+    assert str(mu) == "gaussian_square(q = 0.7) * marchenko_pastur(0.5)"
+    assert mu.mean.value == pytest.approx(law.mean, rel=1e-12)
+    unbounded = as_measure(ch.derivative_law("x**2", 0.7))  # 4 h^2
+    q = unbounded.quantile([0.0, 0.5, 1.0])
+    assert list(q.status) == [Status.OK, Status.OK, Status.DIVERGENT]
+    half = 4.0 * 0.7 * 0.6744897501960817**2
+    assert abs(q.value[1] - half) <= q.error[1] + 1e-15
+    few, many = unbounded.sample(400, seed=3), unbounded.sample(3000, seed=3)
+    assert np.allclose(few, many[:400], rtol=1e-5, atol=1e-7)

@@ -108,6 +108,36 @@ def test_the_estimate_of_the_quadrature_error_is_not_below_the_error():
     assert np.all(change <= 1e-13)
 
 
+@pytest.mark.parametrize("near", [1e-2, 1e-4, 1e-6])
+def test_a_point_beside_a_node_loses_digits_by_its_distance_only_and_says_so(near):
+    """There the plain sum and the correction of the pole cancel: eps / distance, not its square."""
+    law = gaussian_square(sech2, 1.0, slope=lambda h: -2 * np.tanh(h) / np.cosh(h) ** 2)
+    t = law.t[[40, 75, 101]]
+    w = t * (1 + near * np.exp(0.7j))
+    error = [abs(law.stieltjes(x) - contour(x, 1.0, lambda d: 1 / d)) for x in w]
+    assert np.all(error <= law.stieltjes_error(w))
+    assert np.all(error <= 1e-14 / near * abs(law.stieltjes(w)))
+
+
+def test_the_stated_error_of_the_transform_holds_everywhere():
+    law = gaussian_square(sech2, 1.0, slope=lambda h: -2 * np.tanh(h) / np.cosh(h) ** 2)
+    rng = np.random.default_rng(1)
+    w = rng.uniform(0.02, 0.98, 10) * np.exp(1j * 10 ** rng.uniform(-5, 0, 10))
+    error = np.array([abs(law.stieltjes(x) - contour(x, 1.0, lambda d: 1 / d)) for x in w])
+    assert np.all(error <= law.stieltjes_error(w))
+    assert np.all(law.stieltjes_error(w) <= 1e-10 * abs(law.stieltjes(w)))
+
+
+def test_transforms_below_the_axis_are_conjugate_and_minus_zero_is_the_axis_from_above():
+    law = gaussian_square(sech2, 0.8)
+    w = np.array([0.4 + 0.2j, 0.9 + 1e-9j, 2.0 + 0j, -0.3 + 0.1j])
+    assert np.allclose(law.stieltjes(w.conj()), law.stieltjes(w).conj(), rtol=1e-12)
+    upper = w[[0, 1, 3]]
+    assert np.allclose(law.mean_log(upper.conj()), law.mean_log(upper).conj(), rtol=1e-13)
+    assert law.stieltjes(complex(0.5, -0.0)) == law.stieltjes(0.5 + 0j)
+    assert law.mean_log(complex(0.5, -0.0)) == law.mean_log(0.5 + 0j)
+
+
 def test_bad_input_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match="q must be above 0"):
         gaussian_square(sech2, 0.0)

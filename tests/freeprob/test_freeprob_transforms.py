@@ -205,3 +205,72 @@ def closed(mu, w):
             y = z - 100
             g = 1 / (mp.sqrt(y - r) * mp.sqrt(y + r))
         return g, z * g - 1
+
+
+@pytest.mark.parametrize("case", ["mixed", "positive", "negative"])
+def test_inverses_of_r_and_s_meet_many_digits(case):
+    mu = empirical(*ATOMS[case])
+    g = np.array([0.05, -0.1, 1e-6, 0.08 - 0.05j, 0.02 + 0.03j])
+    with mp.workdps(DIGITS):
+        exact = [root("G", *ATOMS[case], t) - 1 / mp.mpmathify(complex(t)) for t in g]
+    r = np.array([complex(v) for v in exact])
+    found = mu.inverse_r_transform(r)
+    assert found.ok
+    # r is rounded: of g as much is lost as R there is steep
+    slope = 4e-16 * (abs(r) + 1) / float(mu.variance)
+    assert np.all(abs(found.value - g) <= found.error + slope)
+    assert np.all(found.error <= 1e-12)
+    assert mu.inverse_r_transform(float(mu.mean)).value == 0.0
+    if case == "mixed":
+        return
+    x = np.array([0.05, -0.1, 1e-6, 0.08 - 0.05j, 0.02 + 0.03j])
+    with mp.workdps(DIGITS):
+        exact = [
+            (1 + mp.mpmathify(complex(t))) / (mp.mpmathify(complex(t)) * root("M", *ATOMS[case], t))
+            for t in x
+        ]
+    s = np.array([complex(v) for v in exact])
+    found = mu.inverse_s_transform(s)
+    assert found.ok
+    assert np.all(abs(found.value - x) <= found.error + 4e-15)
+    assert np.all(found.error <= 1e-11)
+
+
+def test_inverses_of_closed_r_and_s():
+    r = np.array([0.9, -0.3, 2.0 + 1j])
+    semi = freeprob.semicircle(1.7, 0.4).inverse_r_transform(r)
+    assert np.allclose(semi.value, (r - 0.4) / 1.7, rtol=1e-15)
+    for mu in (
+        freeprob.free_poisson(0.6, -1.3),
+        freeprob.arcsine(1.5) + 0.7,
+        freeprob.uniform(1, 3),
+    ):
+        t = np.array([0.1, -0.2, 0.05 + 0.1j])
+        back = mu.inverse_r_transform(mu.r_transform(t).value)
+        assert back.ok
+        assert np.all(abs(back.value - t) <= back.error + 1e-14)
+        back = mu.inverse_s_transform(mu.s_transform(0.3 * t).value)
+        assert back.ok
+        assert np.all(abs(back.value - 0.3 * t) <= back.error + 1e-14)
+    assert freeprob.point_mass(2.0).inverse_r_transform(2.0).status == Status.UNDEFINED
+    assert freeprob.semicircle().inverse_s_transform(2.0).status == Status.UNDEFINED
+
+
+def test_sums_and_products_are_inverted_by_their_parts():
+    g = np.array([0.1, -0.1, 0.05 + 0.1j, 3.0])
+    total = freeprob.semicircle() + freeprob.bernoulli(0.4)
+    z = total.inverse_stieltjes(g)
+    assert list(z.status) == [0, 0, 0, Status.NONE]
+    # R of a coin of 0 and 1: (g - 1 + sqrt((g - 1)^2 + 4 p g)) / (2 g)
+    exact = g + (g - 1 + np.sqrt((g - 1) ** 2 + 1.6 * g)) / (2 * g) + 1 / g
+    assert np.all(abs(z.value - exact)[:3] <= z.error[:3])
+    back = total.stieltjes(z.value[:3])
+    assert np.all(abs(back.value - g[:3]) <= back.error + abs(g[:3]) * 1e-13)
+    product = freeprob.marchenko_pastur(0.5) * freeprob.bernoulli(0.4)
+    x = np.array([0.1, -0.1, 0.05 + 0.1j])
+    found = product.inverse_moment_function(x)
+    exact = (1 + x) / x * 0.5 * (2.0 + x) * (0.4 + x) / (1 + x)
+    assert found.ok
+    assert np.all(abs(found.value - exact) <= found.error)
+    s = product.s_transform(x)
+    assert np.all(abs(s.value - 2.0 * (1 + x) / ((2.0 + x) * (0.4 + x))) <= s.error)

@@ -320,6 +320,20 @@ def test_a_linear_axis_says_what_it_cannot_show():
     assert not spectrum_picture(law("tanh", 2, 0.1), scale="linear").notes
 
 
+def test_outliers_are_marked_where_they_do_not_stretch_the_axis_and_named_beyond():
+    near = law("silu", 4, 0.5)
+    picture = spectrum_picture(near, scale="linear")
+    assert np.allclose(np.exp(picture.outliers), near.outliers[0].singular_value)
+    assert picture.axis.high > picture.outliers[0]
+    far = law("gelu", 42, 0.2)
+    value = far.outliers[0].singular_value
+    assert value > 3.0 * far.edges[1] ** 0.5
+    picture = spectrum_picture(far, scale="linear")
+    assert picture.outliers == ()
+    assert f"outlier along the input at s = ${value:.3g}$, right of the axis" in picture.notes
+    assert spectrum_picture(far).outliers
+
+
 def test_equal_values_of_networks_alone_are_bars():
     run = sampled(law("hardtanh", 4, 0.5, "orthogonal"), 200)
     bars = simulated_picture(run).bars

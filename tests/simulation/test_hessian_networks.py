@@ -6,8 +6,8 @@ import pytest
 from chione.activations import activation
 from chione.simulation.hessian import network_hessian, sample_model_hessian
 from chione.theory.spectra.hessian import hessian_index, hessian_spectrum
+from chione.theory.spectra.hessian_h1 import Blocks
 from chione.theory.spectra.hessian_law import HessianLaw
-from chione.theory.spectra.hessian_parts import Blocks
 
 
 def distance(values, share, zero):

@@ -66,6 +66,20 @@ def test_exactly_zero_directions_stay_zero():
     assert np.allclose(plain.singular_values[0][~dead][:5], sampled.singular_values[0][~dead][:5])
 
 
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_zeros_behind_a_narrow_layer_are_exact_in_both_methods(name):
+    network = MLP(activation(name), 1.4, 0.0, 4, width=(30, 9, 40, 35), input_width=25)
+    runs = [simulate_spectrum(network, seed=3, method=m) for m in ("plain", "stabilised")]
+    zeros = [np.isneginf(r.log_singular_values[0]) for r in runs]
+    assert np.array_equal(*zeros)
+    assert zeros[0].sum() == 25 - 9 if name == "tanh" else zeros[0].sum() >= 25 - 9
+    for run in runs:
+        assert np.all(run.errors[0][zeros[0]] == 0.0)
+        assert not run.lost.any()
+    known = ~zeros[0]
+    assert np.allclose(*[r.log_singular_values[0][known] for r in runs], atol=1e-9)
+
+
 def test_factors_are_the_derivative_of_the_network_at_its_input():
     network = MLP(activation("gelu"), 1.2, 0.3, depth=3, width=(11, 13, 7), input_width=9)
     x = np.random.default_rng(1).standard_normal(9)

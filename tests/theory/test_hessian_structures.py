@@ -4,6 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from chione.base import Status
 from chione.theory.spectra.hessian import (
     critical_amplitude,
     critical_energy,
@@ -31,7 +32,7 @@ def exact(structure, ratio, energy, x, digits=45):
             c = [1, 1 - x - p, x * p - a2 + w, a2 * (x + p) - a2 - w * p, -x * p * a2]
         if x == 0 and structure in ACTIVE:
             c = c[:-1]  # F = 0 solves what F was multiplied with
-        roots = mp.polyroots(c, maxsteps=3000, extraprec=2000, cleanup=False)
+        roots = mp.polyroots(c, maxsteps=3000, extraprec=6 * digits, cleanup=False)
         if structure == "product":
             y = [y for y in roots if abs(y) < 1]
             found = [(p * (1 + y) ** 2 / y, y) for y in y]
@@ -66,7 +67,7 @@ def random_cases(structure, count, seed):
 @pytest.mark.parametrize("structure", NAMES)
 def test_density_and_distribution_function_lie_within_their_errors_of_many_digits(structure):
     checked = 0
-    for ratio, energy, rng in random_cases(structure, 14, seed=NAMES.index(structure)):
+    for ratio, energy, rng in random_cases(structure, 12, seed=NAMES.index(structure)):
         s = hessian_spectrum(ratio=ratio, energy=energy, structure=structure)
         for low, high in s.support:
             u = rng.random(2) ** 3
@@ -80,17 +81,18 @@ def test_density_and_distribution_function_lie_within_their_errors_of_many_digit
                 assert abs(float(rho - mp.mpf(density.value[k]))) <= density.error[k]
                 assert abs(float(share - mp.mpf(cdf.value[k]))) <= cdf.error[k]
                 assert density.error[k] < 1e-3 * density.value[k] + 1e-12
-    assert checked >= 28
+                assert cdf.error[k] < 1e-13
+    assert checked >= 22
 
 
 @pytest.mark.parametrize("structure", NAMES)
 def test_quantiles_lie_within_their_errors_and_do_not_depend_on_the_batch(structure):
     p = np.concatenate([[0.0, 1e-12, 1e-5], np.linspace(0.02, 0.98, 25), [1 - 1e-9, 1.0]])
-    for ratio, energy, _ in random_cases(structure, 8, seed=10 + NAMES.index(structure)):
+    for ratio, energy, _ in random_cases(structure, 5, seed=10 + NAMES.index(structure)):
         s = hessian_spectrum(ratio=ratio, energy=energy, structure=structure)
         q = s.quantile(p)
         assert np.all(np.diff(q.value) >= 0.0)
-        assert [float(s.quantile(x).value) for x in p] == q.value.tolist()
+        assert [float(s.quantile(x).value) for x in p[::4]] == q.value[::4].tolist()
         for k in (1, 5, 12, 20, 26):
             x, error = float(q.value[k]), float(q.error[k])
             if (x, 0.0) in ((a, 0.0) for a, _ in s.atoms) or error == 0.0:
@@ -198,7 +200,7 @@ def test_stieltjes_transform_and_its_integral_agree_with_a_contour(structure):
 def test_index_lies_within_its_error_of_many_digits(structure):
     rng = np.random.default_rng(20 + NAMES.index(structure))
     wide = 8 if structure == "product" else 40
-    for k in range(24):
+    for k in range(18):
         ratio = float(10.0 ** rng.uniform(-wide, wide) if k % 3 == 0 else rng.uniform(0.01, 3.3))
         energy = float(10.0 ** (rng.uniform(-wide, wide) if k % 3 == 0 else rng.uniform(-4, 3)))
         if k % 3 == 2 and ratio < 1.0:
@@ -328,3 +330,44 @@ def test_bad_structures_are_refused():
         hessian_spectrum(ratio=0.5, energy=0.1, structure="tanh")
     with pytest.raises(ValueError, match="structure must be one of"):
         critical_energy(0.5, structure="tanh")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "energy", "structure"),
+    [
+        (1e4, 1e-30, "product"),  # nearly all mass on 1e-15, in a band up to 4e4
+        (1.0, 1e-24, "wigner"),
+        (3.0, 2.0, "relu"),  # the two largest jumps are one
+        (1e4, 1e12, "linear"),
+        (2.0 - 1e-12, 0.3, "relu"),  # zero has no atom any more, but nearly
+    ],
+)
+def test_bands_of_many_scales_keep_their_mass(ratio, energy, structure):
+    s = hessian_spectrum(ratio=ratio, energy=energy, structure=structure)
+    p = np.linspace(0.01, 0.99, 21)
+    q = s.quantile(p)
+    assert np.all(np.diff(q.value) >= 0.0)
+    free = q.value != 0.0
+    found = s.cdf(q.value[free])
+    assert np.all(abs(found.value - p[free]) < 1e-9)
+    c = s.curve(300)
+    # the points of the curve see the mass: none of its steps holds much of it
+    jumps = np.diff(c.cdf)
+    assert np.sort(jumps)[-1 - len(s.atoms)] < 0.1
+
+
+def test_transform_close_to_the_axis_far_inside_of_a_gap_keeps_its_imaginary_part():
+    s = hessian_spectrum(ratio=1e4, energy=1e12, structure="relu")
+    z = 1.0 + 1e-12j
+    f = 1.0 / s.stieltjes(z)
+    assert abs(f.imag / 1.00020006e-12 - 1.0) < 1e-6  # many digits: polynomial at 60 of them
+    assert s.stieltjes_error(z) < 1e-14
+
+
+def test_a_critical_energy_beyond_all_floats_says_so():
+    found = critical_energy([5e-324, 0.5], structure="linear")
+    assert np.isinf(found.value[0])
+    assert found.status.tolist() == [Status.OVERFLOW, Status.OK]
+    assert critical_energy(5e-324).value == 0.125
+    with pytest.raises(ValueError, match="ratio must be 1e-290 or more"):
+        critical_amplitude(5e-324, structure="relu")

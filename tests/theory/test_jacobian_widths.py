@@ -4,6 +4,8 @@ Closed forms: free Poisson laws, Marchenko-Pastur products, and products of free
 law of P Q P of two free projections is the Jacobi law of Mingo and Speicher, example 4.5).
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from chione.networks import MLP
 from chione.simulation.spectra import simulate_spectrum
 from chione.theory.spectra.jacobian import jacobian_spectrum
 from chione.theory.spectra.jacobian_widths import WidthsSolver
+from chione.theory.spectra.jacobian_widths_path import turn
 
 
 def test_at_equal_widths_both_solvers_agree_though_they_share_no_branch_rule():
@@ -121,6 +124,80 @@ def test_free_projections_leave_atoms_at_both_ends():
     edges = 0.375 + np.array([-1.0, 1.0]) * 0.375
     assert np.allclose(s.support, [edges * 4.0 / 3.0], atol=1e-9)
     assert np.allclose(s.moments(1).value, 1.0)
+
+
+def test_an_atom_inside_a_band_is_a_jump_and_the_density_goes_on_through_it():
+    def phi(x):  # slope 1 for |x| < 1.5, growing to 3/2 above and falling to 1/2 below
+        beyond = np.maximum(abs(x) - 1.5, 0.0)
+        return x + 0.5 * beyond**2 / (1.0 + beyond)
+
+    s = jacobian_spectrum(phi, depth=2, q_star=1.0, widths=(5, 5, 6), weights="orthogonal")
+    # Lost: 1/6 of the rank, and the 13.4 % of the units whose slope is not 1, twice.
+    p = dict(s.law.atoms)[max(s.law.atoms, key=lambda a: a[1])[0]]
+    assert p == pytest.approx(0.8663855974622838, abs=1e-12)
+    place, mass = s.solver.atoms[1]
+    assert mass == pytest.approx(5 / 6 - (1 - p) * (5 / 6 + 1), abs=1e-12)
+    ((low, high),) = s.log_support
+    assert low < place < high
+    v = s.solver.values(place + np.array([-1e-3, -1e-7, 0.0, 1e-7, 1e-3]))
+    assert v.cdf[2] - v.cdf[1] == pytest.approx(mass, abs=1e-4)
+    assert np.allclose(v.density, v.density[0], rtol=5e-3)
+    u, w = np.polynomial.legendre.leggauss(400)
+    own = 0.0
+    for a, b in ((low, place), (place, high)):
+        y = 0.5 * (a + b) + 0.5 * (b - a) * np.sin(0.5 * np.pi * u)
+        own += w @ (s.solver.values(y).density * 0.25 * np.pi * (b - a) * np.cos(0.5 * np.pi * u))
+    assert own + mass + 1 / 6 == pytest.approx(1.0, abs=1e-8)
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+def test_moments_are_those_of_the_law(weights):
+    s = jacobian_spectrum("gelu", depth=3, q_star=0.8, widths=(4, 3, 5, 2), weights=weights)
+    ((low, high),) = s.log_support
+    low = low if np.isfinite(low) else high - 60.0
+    u, w = np.polynomial.legendre.leggauss(600)
+    u = 0.5 * (u + 1.0)
+    y = low + (high - low) * np.sin(0.5 * np.pi * u) ** 2
+    rho = s.density_of_log(y).value * (high - low) * 0.5 * np.pi * np.sin(np.pi * u)
+    own = [0.5 * w @ (rho * np.exp(k * y)) for k in (1, 2, 3, 4)]
+    assert np.allclose(own, s.moments(4).value, rtol=1e-9)
+
+
+def test_many_different_widths_with_isometries_keep_their_lowest_gap():
+    # Below the band x passes -1/a of one layer after the other; choices of branches that were cut
+    # short there once moved the edge.
+    widths = np.linspace(1, 2, 25)
+    s = jacobian_spectrum(
+        "leaky_relu(0.5)", depth=24, q_star=0.5, widths=widths, weights="orthogonal"
+    )
+    ((low, _),) = s.log_support
+    # Turned from the negative axis, which knows no bands: nothing below, a square root above.
+    solver = s.solver
+    y = low + np.array([-1e-3, 1e-3, 4e-3])
+    log_w, good = turn(solver.equation, solver.table, y)
+    assert np.all(good)
+    density = -solver.equation.at(log_w).x.imag / np.pi
+    assert abs(density[0]) < 1e-12
+    assert density[2] / density[1] == pytest.approx(2.0, abs=0.02)
+    assert solver.bands[0].cdf == (0.5, 1.0)
+
+
+def test_a_band_of_rare_units_is_found_between_the_others():
+    # A share 5e-4 of the units has t = 25 in each layer: a band for every layer's rare units.
+    kinks = (0.8, 1.1)
+
+    def phi(x):
+        return 0.05 * x + 0.45 * np.maximum(x - kinks[0], 0) + 4.5 * np.maximum(x - kinks[1], 0)
+
+    widths = (0.9, 0.36, 3.3, 1.15, 0.97)
+    s = jacobian_spectrum(phi, depth=4, q_star=0.1, widths=widths)
+    bands = s.solver.bands
+    assert len(bands) >= 4
+    for below, above in pairwise(bands):
+        assert below.log_lambda[1] < above.log_lambda[0]
+        assert below.cdf[1] == pytest.approx(above.cdf[0], abs=1e-12)
+    masses = [b.cdf[1] - b.cdf[0] for b in bands]
+    assert sum(masses) == pytest.approx(s.rank_fraction, abs=1e-12)
 
 
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])

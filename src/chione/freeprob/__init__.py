@@ -11,6 +11,8 @@ from chione.freeprob.factories import (
     bernoulli,
     empirical,
     free_poisson,
+    free_product,
+    free_sum,
     from_density,
     from_moments,
     haar_orthogonal,
@@ -19,7 +21,7 @@ from chione.freeprob.factories import (
     semicircle,
     uniform,
 )
-from chione.freeprob.measure import Measure, as_measure, free_product, free_sum
+from chione.freeprob.measure import Measure, as_measure
 from chione.freeprob.measures import AbstractMeasure
 from chione.freeprob.outliers import Outlier, Outliers, Threshold, outliers
 from chione.freeprob.point_masses import PointMasses

@@ -18,7 +18,7 @@ from chione.freeprob.measures import AbstractMeasure, Integers
 
 _FEW = 24  # arcs up to which each has a long table
 _LONG = np.concatenate(
-    [[0.42], 3.0 ** -np.arange(1.0, 30.0)]
+    [[0.42], 3.0 ** -np.arange(1.0, 21.0)]
 )  # distances from the ends of an arc, in units of its length
 _SHORT = np.array([0.4, 0.3, 0.2, 0.12, 0.06, 0.03, 0.01, 0.002])
 _BETWEEN = np.array([1e-9, 1e-6, 1e-3, 0.03, 0.2])
@@ -28,7 +28,7 @@ _ASIDE = 1e-12  # |v|, by the scale of the law, that stands for 0: series take o
 _ASIDE_ONE = 1e-6  # |1 + v| that stands for 0: what is missing of a constant has 4 digits there
 _INFINITE = 1e-9  # angle that stands for an infinite omega
 _SERIES = 1e-2  # |v| times the size of the law below which R' is summed
-_LOST = 1e-6  # relative distance from v that tells that the arc ends before it
+_LOST = 1e-2  # relative distance from v that tells that the arc ends before it
 _TERMS = 12  # cumulants in that sum
 
 
@@ -184,6 +184,11 @@ class Arcs:
         c, r = _middle(low, high)
         outer = (-np.arctan2(r, c - low), np.arctan2(r, high - c))
         return np.array([outer, *rows]), c, r
+
+    @property
+    def ends(self) -> Array:
+        """Ends of the arcs in s, shape (A, 2)."""
+        return self._ends[0]
 
     @cached_property
     def s(self) -> Array:

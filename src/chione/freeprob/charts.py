@@ -46,6 +46,10 @@ class AbstractChart(ABC):
         """(c, s): f is about u - c far out, and s is the size of the law around c."""
 
     @abstractmethod
+    def grain(self, law: AbstractMeasure) -> float:
+        """Size of u below which its rounding no longer shrinks with it."""
+
+    @abstractmethod
     def height(self, zeta: Complex, size: float) -> Array:
         """How far above zeta to begin."""
 
@@ -69,6 +73,9 @@ class SumChart(AbstractChart):
 
     def start(self, law: AbstractMeasure) -> tuple[float, float]:
         return law.mean, float(np.sqrt(law.variance))
+
+    def grain(self, law: AbstractMeasure) -> float:
+        return self.start(law)[1]
 
     def height(self, zeta: Complex, size: float) -> Array:
         return np.asarray(_START * (size + abs(zeta.real)))
@@ -96,6 +103,9 @@ class ProductChart(AbstractChart):
     def start(self, law: AbstractMeasure) -> tuple[float, float]:
         m = law.moments(2)
         return float(np.log(m[0])), float(np.sqrt(np.log(max(m[1] / m[0] ** 2, 1.0))))
+
+    def grain(self, law: AbstractMeasure) -> float:
+        return 1.0  # the exponential of u is right to a unit
 
     def height(self, zeta: Complex, size: float) -> Array:
         return np.asarray(np.pi - zeta.imag)

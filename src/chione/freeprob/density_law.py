@@ -141,10 +141,12 @@ class DensityLaw(AbstractMeasure):
         h = 4.0 * EPS * abs(x)
         with np.errstate(all="ignore"):
             moved = abs(self.density(x + h) - self.density(x - h))
-        near = np.zeros(x.shape, dtype=bool)  # beyond an end f is not asked
-        for a, b in self.intervals:
-            near |= (abs(x - a) <= h) | (abs(x - b) <= h)
-        moved = np.where(near, np.inf, moved)
+        for a, b in self.intervals:  # beyond an end f is not asked, and may jump
+            room = 8.0 * EPS * max(abs(a), abs(b))
+            near = (x >= a) & (x <= b) & ((x - a <= room) | (b - x <= room))
+            with np.errstate(all="ignore"):
+                step = abs(self.density(np.clip(x, a + room, b - room)) - self.density(x))
+            moved = np.where(near, step, moved)
         return np.asarray((16.0 * EPS + self.doubt) * abs(self.density(x)) + moved)
 
     def cdf(self, x: Any) -> Array:

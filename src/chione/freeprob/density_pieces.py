@@ -1,8 +1,8 @@
 r"""A density cut into pieces on which it is a power times a short polynomial.
 
 On an end piece :math:`f = u^{\alpha} p(u)`, u in [0, 1] the distance from the end of the interval
-in units of the piece, and :math:`\alpha` in (-1, 0] one of a few fractions, which covers square
-roots, their inverses and third and fourth roots of either sign. Inside the interval alpha is 0.
+in units of the piece, and :math:`\alpha` in (-1, 0] one of some fractions, which covers roots,
+their inverses, and powers of one decimal. Inside the interval alpha is 0.
 What no such piece resolves, such as a logarithm, is halved towards the end until its mass is small.
 """
 
@@ -22,7 +22,8 @@ from chione.base import EPS, Array, SpecError
 from chione.freeprob.measures import Integers
 
 NODES = 16  # coefficients a piece has
-EXPONENTS = tuple(Fraction(-k, m) for k, m in ((0, 1), (1, 2), (1, 3), (2, 3), (1, 4), (3, 4)))
+_DENOMINATORS = (1, 2, 3, 4, 5, 6, 10)
+EXPONENTS = tuple(sorted({Fraction(-k, m) for m in _DENOMINATORS for k in range(m)}, reverse=True))
 
 _X = 0.5 - 0.5 * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)  # in [0, 1], rising
 _FIT = np.linalg.inv(chebyshev.chebvander(2.0 * _X - 1.0, NODES - 1))

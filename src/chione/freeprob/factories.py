@@ -1,4 +1,4 @@
-"""Named measures: what the public door of the room makes."""
+"""Named measures, and sums and products of any: what the public door of the room makes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from chione.base import Array, checks
+from chione.freeprob import combine
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
-from chione.freeprob.measure import Measure
+from chione.freeprob.measure import Measure, joined
 from chione.freeprob.naming import Rank
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.uniform import Uniform
@@ -189,3 +190,27 @@ def bernoulli(p: float, *, low: float = 0.0, high: float = 1.0) -> Measure:
     low, high = checks.finite("low", low), checks.finite("high", high)
     more = "" if (low, high) == (0.0, 1.0) else f", low={low:g}, high={high:g}"
     return Measure(PointMasses((low, high), (1.0 - p, p)), f"bernoulli({p:g}{more})", Rank.NAME)
+
+
+def free_sum(*measures: Any) -> Measure:
+    r"""Law of the sum of free variables, :math:`\mu_1 \boxplus \dots \boxplus \mu_n`.
+
+    Parameters
+    ----------
+    *measures : Measure, law, array of eigenvalues, or with ``to_measure()``
+        One or more.
+    """
+    return joined(measures, combine.total, " + ", Rank.SUM, "free_sum")
+
+
+def free_product(*measures: Any) -> Measure:
+    r"""Law of the product of free variables, :math:`\mu_1 \boxtimes \dots \boxtimes \mu_n`.
+
+    In symmetric form, :math:`A^{1/2} B A^{1/2}`; see :func:`free_sum` for what is accepted.
+
+    Raises
+    ------
+    ValueError
+        If a measure reaches below 0.
+    """
+    return joined(measures, combine.product, " * ", Rank.PRODUCT, "free_product")

@@ -31,6 +31,7 @@ _TOUCH = 1e-11  # how near to 1 the ratio comes where two bands just meet
 _HEAVY = 0.2  # w / rho above which an arc ends at an atom that its short table may not resolve
 _SOME = 9  # nodes of the others that are gone through where there are more
 _MANY = 24  # rows up to which the others' tables are gone through as well
+_PLACE = 1e-8  # error of the place of an edge, by its distance from the ends of the arc
 _ROOT = 60  # steps of the search for an edge
 
 
@@ -169,7 +170,8 @@ def bands(
         else:
             spans.append((a, b))
     out, reach = [], low
-    for a, b in sorted(spans):
+    inner = ((a, b) for a, b in sorted(spans) if b > a or low < a < high)
+    for a, b in inner:
         out.append((reach, a))
         reach = max(reach, b)
     out.append((reach, high))
@@ -294,6 +296,7 @@ def _edges(c: Choices, row: Integers, inner: Array, outer: Array) -> Array:
     a, b = inner.copy(), outer.copy()
     fa, fb = (c.evaluate(row, x)[2] - 1.0 for x in (a, b))
     active = np.arange(row.size)
+    ends = c.parts[c.main].ends[c.rows[row]]
     for step in range(_ROOT):
         i = active
         x = (a[i] * fb[i] - b[i] * fa[i]) / (fb[i] - fa[i])
@@ -306,8 +309,10 @@ def _edges(c: Choices, row: Integers, inner: Array, outer: Array) -> Array:
         fa[i] = np.where(same_a, f, 0.5 * fa[i])
         fb[i] = np.where(same_b, f, 0.5 * fb[i])
         a[i], b[i] = np.where(same_a, x, a[i]), np.where(same_b, x, b[i])
-        done = (f == 0.0) | (abs(b[i] - a[i]) <= 4.0 * EPS * np.maximum(low, high))
-        done |= abs(b[i] - a[i]) <= 4.0 * EPS * np.maximum(abs(low), abs(high))
+        done = f == 0.0
+        # z is stationary there: of an error of the place only the square is left
+        room = np.minimum(abs(x - ends[i, 0]), abs(ends[i, 1] - x))
+        done |= abs(b[i] - a[i]) <= np.maximum(_PLACE * room, 4.0 * EPS * abs(x))
         active = i[~done]
         if active.size == 0:
             break

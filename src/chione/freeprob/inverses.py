@@ -25,8 +25,8 @@ _FAR = 1e3  # in sizes of the support: where the line is begun
 _CORRECTIONS = 8  # of Newton's method after a prediction
 _FARTHEST = 1e20  # from there on one term of the series is exact
 _STRAY = 0.3  # a correction larger than this part of the prediction: the step was too long
-_SHORTEST = 1e-9  # relative step at which the line has met a singular point
-_ROUNDS = 600
+_SHORTEST = 1e-7  # relative step at which the line has met a singular point
+_ROUNDS = 150
 _LEAST = 1e-300  # nearest to 0 that a point on the negative axis is looked for
 _TAKEN = 64.0  # stated errors of f up to which a residual is rounding
 
@@ -41,7 +41,7 @@ class Inverse:
 
 
 @dataclass(frozen=True)
-class _Function:
+class Function:
     """f, its derivative, its error, and the residue of z ~ residue / f at infinity."""
 
     value: Callable[[Complex], Complex]
@@ -50,9 +50,24 @@ class _Function:
     residue: float
 
 
+def function_g(law: AbstractMeasure) -> Function:
+    """G as a function to invert."""
+    return Function(law.stieltjes, law.stieltjes_derivative, law.stieltjes_error, 1.0)
+
+
+def function_m(law: AbstractMeasure) -> Function:
+    """M as a function to invert."""
+    return Function(
+        law.moment_function,
+        law.moment_function_derivative,
+        law.moment_function_error,
+        law.mean,
+    )
+
+
 def inverse_stieltjes(law: AbstractMeasure, g: Complex) -> Inverse:
     """Z with G(z) = g, g of shape (n,) without zeros."""
-    f = _Function(law.stieltjes, law.stieltjes_derivative, law.stieltjes_error, 1.0)
+    f = function_g(law)
     low, high = law.support[0][0], law.support[-1][1]
     z = np.full(g.shape, np.nan + 0j)
     real = g.imag == 0.0
@@ -67,7 +82,7 @@ def inverse_stieltjes(law: AbstractMeasure, g: Complex) -> Inverse:
         z[left] = _outside(f, x, low, -1.0, near, -1.0 / x)
     rest = ~real
     z[rest] = _follow(f, g[rest], law.support)
-    return _judged(f, z, g)
+    return judged(f, z, g)
 
 
 def inverse_moment_function(law: AbstractMeasure, x: Complex) -> Inverse:
@@ -76,12 +91,7 @@ def inverse_moment_function(law: AbstractMeasure, x: Complex) -> Inverse:
     if high <= 0.0:  # M of the reflected law at -z
         found = inverse_moment_function(dilated(law, -1.0, 0.0), x)
         return Inverse(-found.z, found.error, found.ok)
-    f = _Function(
-        law.moment_function,
-        law.moment_function_derivative,
-        law.moment_function_error,
-        law.mean,
-    )
+    f = function_m(law)
     z = np.full(x.shape, np.nan + 0j)
     rest = np.ones(x.shape, dtype=bool)
     if low >= 0.0:
@@ -98,11 +108,60 @@ def inverse_moment_function(law: AbstractMeasure, x: Complex) -> Inverse:
             z[left] = _outside(f, at, start, -1.0, near, -f.residue / at)
         rest = ~real
     z[rest] = _follow(f, x[rest], law.support)
-    return _judged(f, z, x)
+    return judged(f, z, x)
+
+
+def inverse_r(
+    law: AbstractMeasure, r: Complex, kappa: tuple[float, float], doubt: float
+) -> Inverse:
+    r"""The z at which :math:`R(G(z)) = z - 1/G(z)` is r, other than the mean kappa_1.
+
+    Followed from infinity, where :math:`R(G(z)) - \kappa_1 \approx \kappa_2 / z`.
+    """
+
+    def slope(z: Complex) -> Complex:
+        g, g1 = law.stieltjes_with_derivative(z)
+        return np.asarray(1.0 + g1 / g**2)
+
+    def error(z: Complex) -> Array:
+        g = law.stieltjes(z)
+        value = abs(law.moment_function(z) / g)
+        relative = law.moment_function_error(z) + value * law.stieltjes_error(z)
+        return np.asarray(relative / abs(g) + 4.0 * EPS * (value + abs(kappa[0])) + doubt)
+
+    f = Function(
+        lambda z: law.moment_function(z) / law.stieltjes(z) - kappa[0], slope, error, kappa[1]
+    )
+    t = r - kappa[0]
+    return judged(f, _follow(f, t, law.support), t)
+
+
+def inverse_s(law: AbstractMeasure, s: Complex, mean: float, second: float) -> Inverse:
+    r"""The z at which :math:`S(M(z)) = G(z) / M(z)` is s, other than one over the mean.
+
+    Followed from infinity, where :math:`S(M(z)) - 1/m_1 \approx (m_1^2 - m_2) / (m_1^2 z)`.
+    """
+
+    def slope(z: Complex) -> Complex:
+        (g, g1), m = law.stieltjes_with_derivative(z), law.moment_function(z)
+        return np.asarray((g1 - g * law.moment_function_derivative(z) / m) / m)
+
+    def error(z: Complex) -> Array:
+        g, m = law.stieltjes(z), law.moment_function(z)
+        value = abs(g / m)
+        relative = law.stieltjes_error(z) + value * law.moment_function_error(z)
+        return np.asarray(relative / abs(m) + 8.0 * EPS * (value + 1.0 / abs(mean)))
+
+    residue = 1.0 - second / mean**2
+    f = Function(
+        lambda z: law.stieltjes(z) / law.moment_function(z) - 1.0 / mean, slope, error, residue
+    )
+    t = s - 1.0 / mean
+    return judged(f, _follow(f, t, law.support), t)
 
 
 def _outside(
-    f: _Function, target: Array, end: float, side: float, near: Array, far: Array
+    f: Function, target: Array, end: float, side: float, near: Array, far: Array
 ) -> Complex:
     """Real points beyond an end of the support, at distances between `near` and `far` from it.
 
@@ -135,7 +194,7 @@ def _outside(
     return z
 
 
-def _follow(f: _Function, target: Complex, support: Bands) -> Complex:
+def _follow(f: Function, target: Complex, support: Bands) -> Complex:
     """Z along the straight line from far out, where z = residue / (s target), to s = 1."""
     ends = [abs(x) for x in (support[0][0], support[-1][1]) if np.isfinite(x)]
     bands = tuple((a, b) for a, b in support if b > a)
@@ -173,7 +232,7 @@ def _follow(f: _Function, target: Complex, support: Bands) -> Complex:
     return z
 
 
-def _corrected(f: _Function, z: Complex, aim: Complex, room: Array) -> tuple[Complex, Booleans]:
+def _corrected(f: Function, z: Complex, aim: Complex, room: Array) -> tuple[Complex, Booleans]:
     """Newton's method for f = aim from z, and whether it stayed within `room` and came to rest."""
     start = z
     size = np.full(z.shape, np.inf)
@@ -199,7 +258,7 @@ def _crosses(a: Complex, b: Complex, bands: Bands) -> Booleans:
     return np.asarray(turned & inside)
 
 
-def _judged(f: _Function, z: Complex, target: Complex) -> Inverse:
+def judged(f: Function, z: Complex, target: Complex) -> Inverse:
     """Errors from what f misses at z, and no z where f is not the target."""
     with np.errstate(all="ignore"):
         miss, doubt, slope = abs(f.value(z) - target), f.error(z), abs(f.slope(z))

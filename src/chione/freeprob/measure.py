@@ -5,29 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from chione.base import EPS, Array, Estimate, SpecError, Status, checks
-from chione.freeprob import convolution, cumulants, quantiles, transforms
+from chione.base import Array, Estimate, SpecError, checks
+from chione.freeprob import combine, cumulants, quantiles, transforms
+from chione.freeprob.answers import (
+    HasMeasure,
+    complex_array,
+    density,
+    distribution,
+    estimate,
+    extended_array,
+    is_number,
+    shares,
+    stieltjes_derivative,
+    transform,
+)
 from chione.freeprob.curve import MeasureCurve, curve
 from chione.freeprob.density_build import density_law
 from chione.freeprob.dilation import dilated
 from chione.freeprob.measures import AbstractMeasure, Complex
-from chione.freeprob.moment_law import moment_law, product_of_moments, sum_of_moments
+from chione.freeprob.moment_law import moment_law
 from chione.freeprob.naming import Rank, bracketed, name_of
 from chione.freeprob.point_masses import PointMasses
-
-
-@runtime_checkable
-class HasMeasure(Protocol):
-    """Anything that knows its own law, such as a spectrum."""
-
-    def to_measure(self) -> Any:
-        """The law, or a :class:`Measure`."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,8 +105,7 @@ class Measure:
     @classmethod
     def from_moments(cls, moments: Any, support: Any = None) -> Measure:
         """A measure with these moments; see :func:`~chione.freeprob.from_moments`."""
-        law = moment_law(moments, support)
-        return cls(law) if law.is_determined else cls(law, _of_moments(law))
+        return cls(moment_law(moments, support))
 
     def to_measure(self) -> Measure:
         """The measure itself."""
@@ -145,27 +146,11 @@ class Measure:
         Where it is infinite the value is inf and the status DIVERGENT. At an atom the measure has
         no density: there stands that of the continuous part, with the status UNDEFINED.
         """
-        x = checks.real_array("x", x)
-        at_atom = np.isin(x, [a for a, _ in self.atoms])
-        if not self.edges:
-            return _estimate(np.zeros(x.shape), np.zeros(x.shape), _flags(x, UNDEFINED=at_atom))
-        with np.errstate(all="ignore"):
-            value, error = self.law.density(x), self.law.density_error(x)
-        outside = ~_within(x, self.support)
-        if not self.law.is_determined:
-            return _estimate(np.where(outside, 0.0, np.nan), np.where(outside, 0.0, np.nan))
-        infinite = ~np.isfinite(value) & ~outside & ~at_atom
-        value = np.where(infinite, np.inf, np.where(outside | ~np.isfinite(value), 0.0, value))
-        error = np.where(outside & ~at_atom, 0.0, np.where(np.isfinite(error), error, np.inf))
-        return _estimate(value, error, _flags(x, DIVERGENT=infinite, UNDEFINED=at_atom))
+        return density(self.law, checks.real_array("x", x))
 
     def cdf(self, x: Any) -> Estimate:
         r"""Mass of (-inf, x], :math:`1 - \mathrm{Im}\, U(x + i0) / \pi`; x may be infinite."""
-        x = _extended("x", x)
-        inner = np.where(np.isfinite(x), x, 0.0)
-        value = np.where(np.isfinite(x), self.law.cdf(inner), np.where(x > 0.0, 1.0, 0.0))
-        error = np.where(np.isfinite(x), self.law.cdf_error(inner), 0.0)
-        return _estimate(value, np.minimum(error, 1.0), _flags(x))
+        return distribution(self.law, extended_array("x", x))
 
     def quantile(self, p: Any) -> Estimate:
         """Smallest x with cdf(x) >= p, for p in [0, 1]; at p = 0 the lower end of the support.
@@ -173,14 +158,11 @@ class Measure:
         A p that is the value of the distribution function in a gap, to rounding, gives the lower
         end of the gap. An infinite end has the status DIVERGENT.
         """
-        p = checks.real_array("p", p)
-        if np.any((p < 0.0) | (p > 1.0)):
-            bad = p[(p < 0.0) | (p > 1.0)].ravel()[0]
-            raise ValueError(f"p must lie in [0, 1], but it holds {bad}.")
+        p = shares(p)
         if not self.law.is_determined:
-            return _estimate(np.full(p.shape, np.nan), np.full(p.shape, np.nan))
+            return estimate(np.full(p.shape, np.nan), np.full(p.shape, np.nan))
         x, error, status = quantiles.quantile(self.law, self._segments, p.ravel())
-        return _estimate(x.reshape(p.shape), error.reshape(p.shape), status.reshape(p.shape))
+        return estimate(x.reshape(p.shape), error.reshape(p.shape), status.reshape(p.shape))
 
     def sample(self, n: int, *, seed: Any = None) -> Array:
         """`n` independent draws, shape (n,), by the quantiles of uniform numbers.
@@ -207,40 +189,35 @@ class Measure:
     def moments(self, n: int) -> Estimate:
         """The moments m_1 .. m_n, shape (n,)."""
         n = checks.integer("n", n)
-        return _estimate(self.law.moments(n), self.law.moments_error(n))
+        return estimate(self.law.moments(n), self.law.moments_error(n))
 
     def free_cumulants(self, n: int) -> Estimate:
         r"""Free cumulants, of :math:`R(g) = \sum_k \kappa_k g^{k-1}`, shape (n,)."""
-        return _estimate(*cumulants.free_cumulants(self.law, checks.integer("n", n)))
+        return estimate(*cumulants.free_cumulants(self.law, checks.integer("n", n)))
 
     def cumulants(self, n: int) -> Estimate:
         r"""Classical cumulants, of :math:`\log E e^{s t} = \sum_k c_k s^k / k!`, shape (n,)."""
-        return _estimate(*cumulants.cumulants(self.law, checks.integer("n", n)))
+        return estimate(*cumulants.cumulants(self.law, checks.integer("n", n)))
 
     # ---- transforms --------------------------------------------------------------------------
 
     def stieltjes(self, z: Any) -> Estimate:
         r"""G(z), :math:`\int d\mu(t) / (z - t)`; on the real axis the limit from above."""
-        z = _complex("z", z)
+        z = complex_array("z", z)
         with np.errstate(all="ignore"):
             g, error = self.law.stieltjes(z), self.law.stieltjes_error(z)
-        return _transform(g, error, z)
+        return transform(g, error, z)
 
     def stieltjes_derivative(self, z: Any) -> Estimate:
         """dG/dz."""
-        z = _complex("z", z)
-        with np.errstate(all="ignore"):
-            slope = self.law.stieltjes_derivative(z)
-            # through the circle on which G is still analytic: |G''| is at most 2 |G'| / distance
-            error = 64.0 * EPS * (abs(slope) * (1.0 + abs(z) / self._distance(z)))
-        return _transform(slope, error, z)
+        return stieltjes_derivative(self.law, complex_array("z", z))
 
     def moment_function(self, z: Any) -> Estimate:
         r"""M(z), :math:`\int t\, d\mu(t) / (z - t) = z G(z) - 1`."""
-        z = _complex("z", z)
+        z = complex_array("z", z)
         with np.errstate(all="ignore"):
             m, error = self.law.moment_function(z), self.law.moment_function_error(z)
-        return _transform(m, error, z)
+        return transform(m, error, z)
 
     def inverse_stieltjes(self, g: Any) -> Estimate:
         r"""The z with G(z) = g, continued from :math:`z \approx 1/g` along the line from 0 to g.
@@ -271,34 +248,48 @@ class Measure:
         r"""S(x), :math:`(1 + x) / (x M^{-1}(x))`; at 0 one over the mean, UNDEFINED for mean 0."""
         return self._at(transforms.s_transform, "x", x)
 
+    def inverse_r_transform(self, r: Any) -> Estimate:
+        r"""The g with R(g) = r, continued from g = 0 at the mean along the line from it to r.
+
+        NONE beyond the branch, UNDEFINED for a constant, whose R does not vary.
+        """
+        return self._at(transforms.inverse_r_transform, "r", r)
+
+    def inverse_s_transform(self, s: Any) -> Estimate:
+        r"""The x with S(x) = s, continued from x = 0 at :math:`1/m_1` along the line from it to s.
+
+        Statuses as of :meth:`inverse_r_transform`; UNDEFINED for a mean of 0.
+        """
+        return self._at(transforms.inverse_s_transform, "s", s)
+
     # ---- operators ---------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Measure:
-        if _is_number(other):
+        if is_number(other):
             return self.shift(other)
-        return free_sum(self, other)
+        return _sum(self, other)
 
     def __radd__(self, other: Any) -> Measure:
-        return self.shift(other) if _is_number(other) else free_sum(other, self)
+        return self.shift(other) if is_number(other) else _sum(other, self)
 
     def __sub__(self, other: Any) -> Measure:
-        if _is_number(other):
+        if is_number(other):
             return self.shift(-other)
         other = as_measure(other)
         name = f"{self.name} - {bracketed(other, Rank.PRODUCT)}"
-        return Measure(free_sum(self, -other).law, name, Rank.SUM)
+        return Measure(_sum(self, -other).law, name, Rank.SUM)
 
     def __rsub__(self, other: Any) -> Measure:
-        return (-self).shift(other) if _is_number(other) else as_measure(other) - self
+        return (-self).shift(other) if is_number(other) else as_measure(other) - self
 
     def __neg__(self) -> Measure:
         return self.reflect()
 
     def __mul__(self, other: Any) -> Measure:
-        return self.scale(other) if _is_number(other) else free_product(self, other)
+        return self.scale(other) if is_number(other) else _product(self, other)
 
     def __rmul__(self, other: Any) -> Measure:
-        return self.scale(other) if _is_number(other) else free_product(other, self)
+        return self.scale(other) if is_number(other) else _product(other, self)
 
     def __truediv__(self, other: Any) -> Measure:
         divisor = checks.finite("divisor", other)
@@ -319,27 +310,20 @@ class Measure:
         """
         t = checks.positive("t", t)
         name = f"{bracketed(self, Rank.NAME)} ^ {t:g}"
-        if not self.law.is_determined:
-            return Measure(sum_of_moments((self.law,), (t,)), name, Rank.POWER)
-        return Measure(convolution.FreePower(self.law, t).answer, name, Rank.POWER)
+        return Measure(combine.additive_power(self.law, t), name, Rank.POWER)
 
     def free_multiplicative_power(self, t: float) -> Measure:
         r"""Free multiplicative power, of :math:`S = S_\mu^t`, for real t >= 1 on [0, inf)."""
         t = checks.positive("t", t)
         name = f"{bracketed(self, Rank.NAME)} ** {t:g}"
-        if not self.law.is_determined:
-            return Measure(product_of_moments((self.law,), (t,)), name, Rank.POWER)
-        return Measure(convolution.FreeMultiplicativePower(self.law, t).answer, name, Rank.POWER)
+        return Measure(combine.multiplicative_power(self.law, t), name, Rank.POWER)
 
     def compress(self, alpha: float) -> Measure:
         r"""Law of the corner that keeps a share alpha of rows and columns, :math:`R_\mu(\alpha g)`.
 
         See :class:`~chione.freeprob.convolution.FreeCompression`.
         """
-        if not self.law.is_determined:
-            power = sum_of_moments((self.law,), (1.0 / checks.positive("alpha", alpha),))
-            return Measure(dilated(power, alpha, 0.0), f"compress({self.name}, {alpha:g})")
-        law = convolution.FreeCompression(self.law, checks.positive("alpha", alpha)).answer
+        law = combine.compression(self.law, checks.positive("alpha", alpha))
         return Measure(law, f"compress({self.name}, {alpha:g})", Rank.NAME)
 
     def shift(self, offset: float) -> Measure:
@@ -376,10 +360,10 @@ class Measure:
     def _at(
         self, f: Callable[[AbstractMeasure, Complex], transforms.Transform], name: str, t: Any
     ) -> Estimate:
-        t = _complex(name, t)
+        t = complex_array(name, t)
         found = f(self.law, np.atleast_1d(t).ravel())
         parts = (found.value, found.error, found.status)
-        return _estimate(*(a.reshape(t.shape) for a in parts))
+        return estimate(*(a.reshape(t.shape) for a in parts))
 
     def _determined(self, what: str) -> None:
         if not self.law.is_determined:
@@ -389,12 +373,6 @@ class Measure:
     @cached_property
     def _segments(self) -> quantiles.Segments:
         return quantiles.segments(self.law)
-
-    def _distance(self, z: Complex) -> Array:
-        """Distance to the hull of the support, on the axis inside of it a thousandth of |z|."""
-        low, high = self.support[0][0], self.support[-1][1]
-        nearest = np.clip(z.real, low, high)
-        return np.asarray(np.maximum(abs(z - nearest), 1e-3 * abs(z) + 1e-300))
 
 
 def as_measure(x: Any) -> Measure:
@@ -419,109 +397,26 @@ def as_measure(x: Any) -> Measure:
     )
 
 
-def free_sum(*measures: Any) -> Measure:
-    r"""Law of the sum of free variables, :math:`\mu_1 \boxplus \dots \boxplus \mu_n`.
-
-    Parameters
-    ----------
-    *measures : Measure, law, array of eigenvalues, or with ``to_measure()``
-        One or more.
-    """
-    return _joined(measures, convolution.free_sum, sum_of_moments, " + ", Rank.SUM, "free_sum")
-
-
-def free_product(*measures: Any) -> Measure:
-    r"""Law of the product of free variables, :math:`\mu_1 \boxtimes \dots \boxtimes \mu_n`.
-
-    In symmetric form, :math:`A^{1/2} B A^{1/2}`; see :func:`free_sum` for what is accepted.
-
-    Raises
-    ------
-    ValueError
-        If a measure reaches below 0.
-    """
-    return _joined(
-        measures, convolution.free_product, product_of_moments, " * ", Rank.PRODUCT, "free_product"
-    )
-
-
-def _joined(
+def joined(
     measures: tuple[Any, ...],
     join: Callable[..., AbstractMeasure],
-    by_moments: Callable[..., AbstractMeasure],
     sign: str,
     rank: Rank,
     name: str,
 ) -> Measure:
+    """Measures joined by a sign, or the only one."""
     if not measures:
         raise SpecError(f"{name} needs at least one measure, but it got none.")
     parts = [as_measure(m) for m in measures]
     if len(parts) == 1:
         return parts[0]
-    laws = tuple(part.law for part in parts)
-    known = all(law.is_determined for law in laws)
-    law = join(*laws) if known else by_moments(laws, (1.0,) * len(laws))
+    law = join(*(part.law for part in parts))
     return Measure(law, sign.join(bracketed(m, rank) for m in parts), rank)
 
 
-# -------------------------------------------------------------------------------------- inside
+def _sum(*measures: Any) -> Measure:
+    return joined(measures, combine.total, " + ", Rank.SUM, "free_sum")
 
 
-def _of_moments(law: AbstractMeasure) -> str:
-    (low, high), n = law.support[0], int(np.sum(np.isfinite(law.moments(64))))
-    where = f" on [{low:g}, {high:g}]" if np.isfinite([low, high]).all() else ""
-    return f"from_moments({n} moments{where})"
-
-
-def _is_number(x: Any) -> bool:
-    if isinstance(x, np.ndarray):
-        return x.ndim == 0
-    return isinstance(x, Real | np.number) and not isinstance(x, bool)
-
-
-def _estimate(value: Any, error: Any, status: Any = None) -> Estimate:
-    value, error = np.asarray(value), np.asarray(error, dtype=np.float64)
-    status = np.zeros(value.shape, np.int8) if status is None else np.asarray(status, dtype=np.int8)
-    if value.ndim:
-        return Estimate(value, error, status)
-    return Estimate(value.item(), float(error), Status(int(status)))
-
-
-def _flags(x: Any, **where: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """A status per element: OK, or what `where` says by name, later ones first."""
-    status = np.zeros(np.shape(x), dtype=np.int8)
-    for name, mask in where.items():
-        status[mask] = Status[name]
-    return status
-
-
-def _transform(value: Complex, error: Array, z: Complex) -> Estimate:
-    """A transform; where it is infinite (at atoms, at some ends) it is DIVERGENT."""
-    lost = ~np.isfinite(value)
-    value = np.where(lost, np.nan, value)
-    return _estimate(value, np.where(lost, np.nan, error), _flags(z, DIVERGENT=lost))
-
-
-def _within(x: Array, support: tuple[tuple[float, float], ...]) -> NDArray[np.bool_]:
-    inside = np.zeros(x.shape, dtype=bool)
-    for a, b in support:
-        if b > a:
-            inside |= (x >= a) & (x <= b)
-    return inside
-
-
-def _complex(name: str, z: Any) -> Complex:
-    a = np.asarray(z)
-    if a.dtype.kind != "c":
-        return np.asarray(checks.real_array(name, z), dtype=complex)
-    if not np.all(np.isfinite(a)):
-        raise ValueError(f"{name} must be finite, but it holds {a[~np.isfinite(a)].ravel()[0]}.")
-    return np.asarray(a, dtype=complex)
-
-
-def _extended(name: str, x: Any) -> Array:
-    """Real numbers, infinite ones among them."""
-    a = np.asarray(x)
-    if a.dtype.kind == "f" and not np.isnan(a).any():
-        return a.astype(np.float64)
-    return checks.real_array(name, x)
+def _product(*measures: Any) -> Measure:
+    return joined(measures, combine.product, " * ", Rank.PRODUCT, "free_product")

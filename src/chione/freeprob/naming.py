@@ -12,6 +12,7 @@ from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
 from chione.freeprob.convolution import FreeProduct, FreeSum
 from chione.freeprob.dilation import Dilated
 from chione.freeprob.measures import AbstractMeasure
+from chione.freeprob.moment_law import MomentLaw
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.squares import GaussianSquare
 from chione.freeprob.uniform import Uniform
@@ -80,6 +81,13 @@ def _(law: Uniform) -> tuple[str, Rank]:
 @name_of.register
 def _(law: GaussianSquare) -> tuple[str, Rank]:
     return f"gaussian_square(q = {law.q:g})", Rank.NAME
+
+
+@name_of.register
+def _(law: MomentLaw) -> tuple[str, Rank]:
+    low, high = law.hull
+    where = f" on [{low:g}, {high:g}]" if np.isfinite([low, high]).all() else ""
+    return f"from_moments({law.known.size} moments{where})", Rank.NAME
 
 
 @name_of.register

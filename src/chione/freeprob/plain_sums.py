@@ -59,3 +59,11 @@ def plain_logs(w: Complex, t: Array, p: Array) -> Complex:
             np.log(a, out=a)
             out[k].real = 0.5 * (a @ p)
     return out
+
+
+def plain_sizes(w: Complex, t: Array, p: Array) -> Array:
+    """The sum of p/|w - t| over t, for each w of shape (n,)."""
+    step = max(1, _BLOCK // max(1, t.size))
+    with np.errstate(divide="ignore"):
+        parts = [(1.0 / abs(w[i : i + step, None] - t)) @ p for i in range(0, w.size, step)]
+    return np.concatenate(parts) if parts else np.empty(0)

@@ -77,7 +77,7 @@ class PointMasses(AbstractMeasure):
                 )
             if np.any(w < 0.0) or not np.any(w > 0.0):
                 raise ValueError(
-                    f"weights must be 0 or above and not all 0, but the smallest is {w.min()!r}."
+                    f"weights must be 0 or above and not all 0, but the smallest is {w.min():g}."
                 )
         place, index = np.unique(a + 0.0, return_inverse=True)  # -0 is 0
         mass: Array = np.bincount(index, w / w.max()).astype(np.float64)

@@ -179,10 +179,12 @@ def _from_table(law: AbstractMeasure, low: float, high: float, p: Array) -> Arra
         slope = law.density(x) * 0.5 * width * np.sin(angle) * step  # of F by cells
     below = np.maximum.accumulate(law.cdf(x))
     below[0] -= _mass_at(law, low)
-    # the cubic rises where no slope is above three times the chord's; infinite ends have none
+    # at the very ends the slope in the angle is that of F = s u + t u^2 or of a higher power alone;
+    # the cubic rises where no slope is above three times the chord's
     chord = np.diff(below)
+    slope[0] = max(2.0 * chord[0] - slope[1], 0.0)
+    slope[-1] = max(2.0 * chord[-1] - slope[-2], 0.0)
     left, right = (np.where(np.isfinite(v), v, 0.0) for v in (slope[:-1], slope[1:]))
-    left[0], right[-1] = min(left[0], 3.0 * chord[0]), min(right[-1], 3.0 * chord[-1])
     left, right = np.minimum(left, 3.0 * chord), np.minimum(right, 3.0 * chord)
     cell = np.clip(np.searchsorted(below, p, side="right") - 1, 0, chord.size - 1)
     a, b, c, start = left[cell], right[cell], chord[cell], below[cell]

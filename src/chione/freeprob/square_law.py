@@ -10,7 +10,8 @@ import numpy as np
 
 from chione.base import Array, checks
 from chione.freeprob.pieces import Pieces, cut, joined, taken
-from chione.freeprob.squares import Function, GaussianSquare, assemble, interval
+from chione.freeprob.squares import Function, GaussianSquare, assemble
+from chione.freeprob.stretches import interval
 
 _TINY_WEIGHT = -46.0  # log of 1e-20: where the fourth moment no longer notices the tail
 _FLAT = 1e-14  # a stretch between kinks that varies by less is an atom

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from scipy.special import ndtr
 
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
-from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves
+from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves, rounding
 from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
-from chione.freeprob.plain_sums import plain_logs, plain_sums
+from chione.freeprob.plain_sums import plain_logs, plain_sizes, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 from chione.freeprob.spread import relative_spread
+from chione.freeprob.stretches import union
 from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
@@ -109,7 +109,7 @@ class GaussianSquare(AbstractMeasure):
                 spans.append((top, self.limits[1]))
             if self.limits[0] < bottom:
                 spans.append((self.limits[0], bottom))
-        return _union(spans, 1e-16 * (spans[-1][1] if np.isinf(self.limits[1]) else self.limits[1]))
+        return union(spans, 1e-16 * (spans[-1][1] if np.isinf(self.limits[1]) else self.limits[1]))
 
     def moments(self, n: int) -> Array:
         return np.array([float(np.sum(self.weight * self.t**k)) for k in range(1, n + 1)])
@@ -149,6 +149,24 @@ class GaussianSquare(AbstractMeasure):
         z = np.asarray(z, dtype=complex)
         r = self.resolvent(z)
         return np.asarray(r.p / z), np.asarray((r.q - r.p) / z / z)
+
+    def stieltjes_error(self, z: Any) -> Array:
+        """Rounding, the noise of the waves, and twice what a rule with every piece halved changes.
+
+        Beside a node the terms of the plain sum are large, and are rounded as they are.
+        """
+        z = np.asarray(z, dtype=complex)
+        out = rounding(self.stieltjes_with_derivative, z, abs(z))
+        for wave in self.waves:
+            out = out + wave.stieltjes_error(z)
+        if self.rest is not None:
+            out = out + 2.0 * abs(self.stieltjes(z) - self._finer.stieltjes(z))
+            out = out + 8.0 * EPS * plain_sizes(z.ravel(), *self._plain).reshape(z.shape)
+        return np.asarray(out)
+
+    @cached_property
+    def _finer(self) -> GaussianSquare:
+        return self.refined()
 
     def moment_function(self, z: Any) -> Complex:
         return self.resolvent(z).m
@@ -365,22 +383,6 @@ def assemble(
     )
 
 
-def interval(a: float, b: float) -> float:
-    """P(a < z <= b) for a standard Gaussian z, without loss in the tails."""
-    return float(ndtr(-a) - ndtr(-b)) if a > 0.0 else float(ndtr(b) - ndtr(a))
-
-
 def _scatter(index: Integers, value: Complex, size: int) -> Complex:
     out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
     return np.asarray(out)
-
-
-def _union(spans: list[tuple[float, float]], slack: float) -> tuple[tuple[float, float], ...]:
-    """Merge touching intervals; an atom at the end of an interval belongs to it."""
-    merged: list[list[float]] = []
-    for a, b in sorted((float(a), float(b)) for a, b in spans):
-        if merged and a <= merged[-1][1] * (1.0 + 1e-13) + slack:
-            merged[-1][1] = max(merged[-1][1], b)
-        else:
-            merged.append([a, b])
-    return tuple((a, b) for a, b in merged)

@@ -95,6 +95,11 @@ class Subordination:
         """n, the number of summands."""
         return float(sum(self.times))
 
+    @cached_property
+    def _grain(self) -> float:
+        pairs = zip(self.laws, self.times, strict=True)
+        return float(sum(n * self.chart.grain(law) for law, n in pairs))
+
     def solve(self, zeta: Complex) -> Solved:
         """Solve at points zeta of the closed strip, shape (N,), in any order."""
         if self.total <= 1.0:
@@ -140,7 +145,8 @@ class Subordination:
     def error(self, zeta: Complex, s: Solved) -> Array:
         """The error of f that residual, rounding and the errors of the laws stand for."""
         n = np.array(self.times)[:, None]
-        scale = abs(zeta) + np.sum(n * abs(s.u), axis=0) + abs(self.total - 1.0) * abs(s.f)
+        scale = self._grain + abs(zeta) + np.sum(n * abs(s.u), axis=0)
+        scale += abs(self.total - 1.0) * abs(s.f)
         if not self.laws:
             return np.asarray(32.0 * EPS * scale)
         d = np.array([self.chart.pair(law, u)[1] for law, u in zip(self.laws, s.u, strict=True)])
@@ -354,7 +360,7 @@ class Subordination:
         rest = lack + (self.total - 1.0) * (goal - base) - np.sum(n * move, axis=0)
         move[least, point] = rest / n[least, 0]
         move.imag = np.where(flat, 0.0, move.imag)
-        scale = abs(z) + np.sum(n * abs(u), axis=0) + (self.total - 1.0) * abs(goal)
+        scale = self._grain + abs(z) + np.sum(n * abs(u), axis=0) + (self.total - 1.0) * abs(goal)
         residual = (abs(lack) + np.sum(n * abs(apart), axis=0)) / scale
         return goal, 1.0 / det, move, residual
 

@@ -18,6 +18,7 @@ import numpy as np
 from chione.base import EPS, Array, Status
 from chione.freeprob import inverses
 from chione.freeprob.classical import Arcsine, FreePoisson, Semicircle
+from chione.freeprob.cumulants import free_cumulants
 from chione.freeprob.dilation import Dilated
 from chione.freeprob.free_power import AbstractNamedLaw
 from chione.freeprob.free_product import FreeProduct
@@ -48,11 +49,13 @@ def exact(value: Complex, size: Array) -> Transform:
 # ------------------------------------------------------------------------------------ inverses
 
 
+@singledispatch
 def inverse_stieltjes(law: AbstractMeasure, g: Complex) -> Transform:
     """Z with G(z) = g; DIVERGENT at g = 0, NONE where there is none on the outer branch."""
     return _inverse(inverses.inverse_stieltjes, law, g)
 
 
+@singledispatch
 def inverse_moment_function(law: AbstractMeasure, x: Complex) -> Transform:
     """Z with M(z) = x; UNDEFINED for a mean of 0, where two branches meet at infinity."""
     if _no_mean(law):
@@ -70,6 +73,17 @@ def _inverse(
     out.status[some] = np.where(found.ok, Status.OK, Status.NONE)
     out.status[~some] = Status.DIVERGENT
     return out
+
+
+def _checked(
+    f: inverses.Function, z: Complex, error: Array, t: Complex, found: Transform
+) -> Transform:
+    """A z from the parts of a law, where it is on the branch: there f(z) is t."""
+    with np.errstate(all="ignore"):
+        back = inverses.judged(f, np.where(found.status == Status.OK, z, np.nan), t)
+    status = np.where(t == 0.0, Status.DIVERGENT, np.where(back.ok, Status.OK, Status.NONE))
+    value = np.where(back.ok, z, np.nan)
+    return Transform(value, np.where(back.ok, error, np.nan), status.astype(np.intp))
 
 
 def _no_mean(law: AbstractMeasure) -> bool:
@@ -163,6 +177,68 @@ def _(law: FreeSum, g: Complex) -> Transform:
     return Transform(value, error, status)
 
 
+@singledispatch
+def inverse_r_transform(law: AbstractMeasure, r: Complex) -> Transform:
+    """The g with R(g) = r, on the branch with g = 0 at the mean; UNDEFINED for a constant."""
+    kappa, error = free_cumulants(law, 2)
+    if kappa[1] <= error[1]:
+        return _blank(r, Status.UNDEFINED)
+    out = _blank(r, Status.NONE)
+    mean = abs(r - kappa[0]) <= error[0]
+    found = inverses.inverse_r(law, r[~mean], (float(kappa[0]), float(kappa[1])), float(error[0]))
+    with np.errstate(all="ignore"):
+        g, g1 = law.stieltjes_with_derivative(found.z)
+        out.value[~mean] = g
+        out.error[~mean] = abs(g1) * found.error + law.stieltjes_error(found.z)
+    out.status[~mean] = np.where(found.ok, Status.OK, Status.NONE)
+    out.value[mean], out.status[mean] = 0.0, Status.OK
+    out.error[mean] = 2.0 * (error[0] + abs(r[mean] - kappa[0])) / kappa[1]
+    return out
+
+
+@inverse_r_transform.register
+def _(law: Semicircle, r: Complex) -> Transform:
+    v = law.variance_
+    return exact((r - law.center) / v, np.asarray(abs(r - law.center) / v))
+
+
+@inverse_r_transform.register
+def _(law: FreePoisson, r: Complex) -> Transform:
+    with np.errstate(all="ignore"):
+        ratio = law.rate * law.jump / r
+        return exact((1.0 - ratio) / law.jump, np.asarray((1.0 + abs(ratio)) / law.jump))
+
+
+@inverse_r_transform.register
+def _(law: Dilated, r: Complex) -> Transform:
+    inner = inverse_r_transform(law.base, (r - law.offset) / law.factor)
+    error = (inner.error + 8.0 * EPS * abs(inner.value)) / abs(law.factor)
+    # (r - b) / a is rounded, and moves g by as much over the slope kappa_2 of R, doubled for safety
+    spread = free_cumulants(law, 2)[0][1]
+    moved = 4.0 * EPS * abs(r - law.offset) / spread if spread > 0.0 else 0.0
+    return Transform(inner.value / law.factor, error + moved, inner.status)
+
+
+@inverse_r_transform.register
+def _(law: AbstractNamedLaw, r: Complex) -> Transform:
+    return inverse_r_transform(law.answer, r)
+
+
+@inverse_stieltjes.register
+def _(law: FreeSum, g: Complex) -> Transform:
+    """R + 1/g from the parts: their inverses are the subordination functions."""
+    r = r_transform(law, g)
+    with np.errstate(all="ignore"):
+        z = r.value + 1.0 / g
+        error = r.error + 4.0 * EPS * (abs(z) + abs(1.0 / g))
+    return _checked(inverses.function_g(law), z, error, g, r)
+
+
+@inverse_stieltjes.register
+def _(law: AbstractNamedLaw, g: Complex) -> Transform:
+    return inverse_stieltjes(law.answer, g)
+
+
 # ----------------------------------------------------------------------------------------- S
 
 
@@ -238,3 +314,55 @@ def _(law: FreeProduct, x: Complex) -> Transform:
             error = error * abs(powered) + abs(value) * relative * (1.0 + relative)
         status = np.maximum(status, one.status)
     return Transform(value, error, status)
+
+
+@inverse_moment_function.register
+def _(law: FreeProduct, x: Complex) -> Transform:
+    """(1 + x) / (x S) from the parts: their inverses are the subordination functions."""
+    found = s_transform(law, x)
+    with np.errstate(all="ignore"):
+        z = (1.0 + x) / (x * found.value)
+        error = abs(z) * (found.error / abs(found.value) + 8.0 * EPS)
+    return _checked(inverses.function_m(law), z, error, x, found)
+
+
+@inverse_moment_function.register
+def _(law: AbstractNamedLaw, x: Complex) -> Transform:
+    return inverse_moment_function(law.answer, x)
+
+
+@singledispatch
+def inverse_s_transform(law: AbstractMeasure, s: Complex) -> Transform:
+    """The x with S(x) = s, on the branch with x = 0 at one over the mean; UNDEFINED where S is not.
+
+    S of a constant has no inverse.
+    """
+    kappa, error = free_cumulants(law, 2)
+    if _no_mean(law) or kappa[1] <= error[1]:
+        return _blank(s, Status.UNDEFINED)
+    mean = float(kappa[0])
+    out = _blank(s, Status.NONE)
+    start = abs(s * mean - 1.0) <= 4.0 * error[0] / abs(mean) + 4.0 * EPS
+    found = inverses.inverse_s(law, s[~start], mean, mean**2 + float(kappa[1]))
+    with np.errstate(all="ignore"):
+        x = law.moment_function(found.z)
+        slope = abs(law.moment_function_derivative(found.z))
+        out.value[~start] = x
+        out.error[~start] = slope * found.error + law.moment_function_error(found.z)
+    out.status[~start] = np.where(found.ok, Status.OK, Status.NONE)
+    out.value[start], out.status[start] = 0.0, Status.OK
+    # S' = -kappa_2 / m_1^3 at 0
+    out.error[start] = 16.0 * (error[0] / abs(mean) + EPS) * mean**2 / kappa[1]
+    return out
+
+
+@inverse_s_transform.register
+def _(law: FreePoisson, s: Complex) -> Transform:
+    with np.errstate(all="ignore"):
+        first = 1.0 / (law.jump * s)
+        return exact(first - law.rate, np.asarray(abs(first) + law.rate))
+
+
+@inverse_s_transform.register
+def _(law: AbstractNamedLaw, s: Complex) -> Transform:
+    return inverse_s_transform(law.answer, s)

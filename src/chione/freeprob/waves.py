@@ -92,6 +92,13 @@ class Wave:
                 p[near], m[near], q[near] = self._beside_zero(w[near])
         return p, m, q
 
+    def stieltjes_error(self, w: Complex) -> Array:
+        """What the noise of the coefficients does to G of v^2."""
+        u = np.sqrt(w)
+        with np.errstate(divide="ignore"):
+            size = sum(1.0 / abs(wave._joukowski(u)[1]) for wave in (self, self._mirror))
+            return np.asarray(self._error / (self.high - self.low) / abs(u) * size)
+
     def mean_log(self, w: Complex) -> Complex:
         """E log(w - v^2) over these branches."""
         u = np.sqrt(w)

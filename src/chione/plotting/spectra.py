@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chione.base import Array
-from chione.plotting.spectrum_axis import Scale, SpectrumAxis, spectrum_axis
+from chione.plotting.spectrum_axis import Scale, SpectrumAxis, scientific, spectrum_axis
 from chione.plotting.spectrum_bins import clusters, histogram
 from chione.plotting.spectrum_parts import (
     Curve,
@@ -32,7 +32,7 @@ from chione.theory.spectra.jacobian_limits import LimitLaw
 
 _POINTS = 400
 _MORE = 200  # where the axis is, a linear one above all
-_FAR = 1.5  # how far beyond the edge an outlier may stretch a linear axis
+_FAR = 1.5  # how many times longer an outlier may make the axis
 
 __all__ = ["Scale", "draw_curve_of_spectrum", "draw_limit_law", "draw_simulated", "draw_spectrum",
            "limit_picture", "simulated_picture", "spectrum_figure", "spectrum_picture"]  # fmt: skip
@@ -88,36 +88,35 @@ def spectrum_picture(
     atoms = [(0.5 * a, m) for a, m in spectrum.solver.atoms]
     log_s, density, mass = _continuous(spectrum, atoms)
     points = split(log_s, density, support)
-    places = [0.5 * o.log_lambda for o in spectrum.outliers]
-    edge = support[-1][1] if support else np.inf
-    near = [p for p in places if not linear or p <= edge + np.log(_FAR)]
-    w = window(
-        log_s, mass, support, also=[a for a, _ in atoms] + near, linear=linear, density=density,
-    )  # fmt: skip
-    w = padded(w, points, [a for a, _ in atoms], linear=linear) if support else w
-    axis = spectrum_axis(
-        scale, w.low, w.high, zero=any(np.isinf(a) for a, _ in atoms) or _has_zeros(simulated)
-    )
-    points = [
-        _finer(spectrum, axis, p, b) for p, b in zip(points, _of(points, support), strict=True)
+    bands = _of(points, support)
+    at = [a for a, _ in atoms]
+    w = window(log_s, mass, support, also=at, linear=linear, density=density)
+    w, near, far = _with_outliers(w, [0.5 * o.log_lambda for o in spectrum.outliers], linear)
+    w = padded(w, points, at, linear=linear) if support else w
+    zero = -np.inf in at or _has_zeros(simulated)
+    axis = spectrum_axis(scale, w.low, w.high, zero=zero)
+    curves = [
+        cut(closed(_finer(spectrum, axis, p, band), band), axis.low)
+        for p, band in zip(points, bands, strict=True)
     ]
-    curves = [closed(p, b) for p, b in zip(points, _of(points, support), strict=True)]
-    curves = [cut(p, axis.low) for p in curves]
     notes = _beyond(w) + _crowded(axis, log_s, mass)
     if not support:
         notes.append("all singular values are equal or 0: the law has no density")
-    notes += [
-        f"outlier along the input at s = {np.exp(p):.3g}, right of the axis"
-        for p in places if p not in near
-    ]  # fmt: skip
+    if far:
+        notes.append(
+            f"outlier along the input at s = ${scientific(far[-1], 3)}$, right of the axis"
+        )
     bins, floor, seen = None, -np.inf, [np.nan] * len(atoms)
     if simulated is not None:
-        if _has_zeros(simulated) and not any(np.isinf(a) for a, _ in atoms):
+        if _has_zeros(simulated) and -np.inf not in at:
             atoms = [(-np.inf, np.nan), *atoms]  # the networks alone have zeros
         total = simulated.log_singular_values.shape[0] * simulated.output_width
         own, floor, seen = _sampled(simulated, atoms, spectrum.depth)
         bins = histogram(axis, own, total, support, floor)
         notes += _lost(simulated, axis)
+        beyond = int(np.count_nonzero(own > axis.high))
+        if beyond:
+            notes.append(f"networks: {beyond} of {total} values lie right of the axis")
     return SpectrumPicture(
         axis, tuple(curves), tuple(Bar(a, m, s) for (a, m), s in zip(atoms, seen, strict=True)),
         bins, floor, tuple(near), _title(spectrum), tuple(notes),
@@ -251,8 +250,17 @@ def _finer(
     density = 2.0 * spectrum.solver.values(2.0 * at).density
     x, y = np.concatenate([curve.log_v, at]), np.concatenate([curve.density, density])
     x, first = np.unique(x, return_index=True)
-    good = np.isfinite(y[first]) & (y[first] > 0.0)
+    good = np.isfinite(y[first])
     return Curve(x[good], y[first][good])
+
+
+def _with_outliers(
+    w: Window, places: Sequence[float], linear: bool
+) -> tuple[Window, list[float], list[float]]:
+    """The window with outliers that do not stretch it much, these, and the others."""
+    reach = w.high + (np.log(_FAR) if linear else (_FAR - 1.0) * (w.high - w.low))
+    near = [p for p in places if p <= reach]
+    return w._replace(high=max([w.high, *near])), near, [p for p in places if p > reach]
 
 
 def _of(

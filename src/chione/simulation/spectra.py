@@ -259,7 +259,7 @@ def log_singular_values(factors: Iterator[Array] | list[Array], *, method: str =
 def _plain(factors: Iterator[Array]) -> tuple[Array, Array, NDArray[np.bool_]]:
     """The product, brought back to size 1 by a power of two at each step, and one SVD."""
     product, log, steps = None, 0.0, 0
-    rows = np.arange(0)
+    rows, rank = np.arange(0), np.iinfo(np.intp).max
     for a in factors:
         steps += 1
         # Rows of zeros, of units that are off, are left out as long as nothing is added to them.
@@ -269,7 +269,7 @@ def _plain(factors: Iterator[Array]) -> tuple[Array, Array, NDArray[np.bool_]]:
             product = (part if rows.size == a.shape[1] else part[:, rows]) @ product
         else:
             product = part
-        rows = kept
+        rows, rank = kept, min(rank, *product.shape)
         outputs, top = a.shape[0], float(np.max(abs(product), initial=0.0))
         if top > 0.0 and not 1e-100 < top < 1e100:
             exponent = int(np.frexp(top)[1])
@@ -278,12 +278,14 @@ def _plain(factors: Iterator[Array]) -> tuple[Array, Array, NDArray[np.bool_]]:
     assert product is not None
     s = np.zeros(min(outputs, product.shape[1]))
     if product.size:
-        found = np.linalg.svd(product, compute_uv=False)
-        s[: found.size] = found
+        found = np.linalg.svd(product, compute_uv=False)[:rank]
+        s[: found.size] = (
+            found  # those beyond the narrowest layer, units that are off left out, are 0
+        )
     rounding = max(product.shape) * EPS * s[0]  # each step adds eps times the norm at random
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(s > rounding, np.sqrt(steps) * rounding / s, np.inf)
-        error[min(product.shape) :] = 0.0
+        error[rank:] = 0.0
         return np.log(s) + log, error, s > rounding
 
 

@@ -186,7 +186,7 @@ class HessianSpectrum(AbstractResult):
         count = len(self.support)
         x, f, inner = [], [], []
         for k, (a, b) in enumerate(self.law.bands):
-            u = np.sin(np.linspace(0.0, np.pi / 2, n // count + (k < n % count))) ** 2
+            u = np.sin(self.law.tables[k].spread(n // count + (k < n % count))) ** 2
             points = self.law.lift(a + (b - a) * u[1:-1])
             lo, hi = self.support[k]
             x.append(np.concatenate([[lo], np.real(self.law.z(points)), [hi]]))

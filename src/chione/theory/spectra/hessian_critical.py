@@ -19,6 +19,8 @@ from chione.theory.spectra.hessian_structure import (
 )
 from chione.theory.spectra.hessian_zero import Below
 
+_SMALLEST = 1e-290  # ratio of which the inverse and its products with numbers of size 1 are floats
+
 
 def critical_energy(
     ratio: Any, *, structure: Structure = "wigner", method: str = "closed"
@@ -67,7 +69,8 @@ def critical_energy(
     value[p < 1.0] = _closed(p[p < 1.0], structure)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(value > 0.0, EPS * (32.0 + 4.0 * abs(np.log(value))) * value, 0.0)
-    return estimate(value, error)
+    large = np.isinf(value)  # blocks at ratios below 1e-308: eps_c is about 0.6 / phi
+    return estimate(value, error, np.where(large, Status.OVERFLOW, Status.OK).astype(np.int8))
 
 
 def _closed(p: Array, structure: Structure) -> Array:
@@ -80,7 +83,8 @@ def _closed(p: Array, structure: Structure) -> Array:
         s = np.sqrt(1.0 + 20.0 * p + 4.0 * p * p)
         w = 8.0 * (1.0 - p) / (7.0 - 2.0 * p + s)  # 1 + y at the critical energy
         return np.asarray((1.0 - p) * w**4 * (s + 1.0 - 2.0 * p) ** 2 / (16.0 * (1 + 4 * p + s)))
-    return np.asarray(np.exp(Below(p, structure).log_critical_energy()))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(Below(p, structure).log_critical_energy()))
 
 
 def _root(p: float, structure: Structure) -> float:
@@ -116,6 +120,8 @@ def critical_amplitude(ratio: float, *, structure: Structure = "wigner") -> Esti
     checks.one_of("structure", structure, STRUCTURES)
     if p >= 1.0:
         raise ValueError(f"ratio must lie between 0 and 1, but it is {p!r}: there eps_c is 0.")
+    if p < _SMALLEST:
+        raise ValueError(f"ratio must be {_SMALLEST:g} or more, but it is {p!r}: floats overflow.")
     e = float(_closed(np.array(p), structure))
     f = _critical_point(p, structure)
     first, second = first_part(p, structure), second_part(p, e, structure)

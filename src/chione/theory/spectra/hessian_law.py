@@ -22,12 +22,14 @@ from chione.base import EPS, Array, checks
 from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, by_halves
 from chione.freeprob.series import moments_from_free_cumulants
 from chione.theory.spectra import hessian_edges
-from chione.theory.spectra.hessian_parts import AbstractPart, Wishart
+from chione.theory.spectra.hessian_h0 import Wishart
+from chione.theory.spectra.hessian_parts import AbstractPart
+from chione.theory.spectra.hessian_tables import BandTable, band_table
 
-_TABLE = 96  # points of a band from which solutions start
 _INNER = 60  # steps of Newton's method for Im F, which converges from one side
 _LEAST = 1e-60  # (Im F)^2 over the variance of the law: 1e-42 at the lowest energy
 _POLISH = 12
+_LANDING = 80  # Im F falls by a factor of 4 at most, from 1e-14 of the size of the law
 _HALVINGS = 110
 _ACCEPT = 64.0 * EPS  # residual, relative to the terms of z(F), of a solution
 _DOWN = np.concatenate([np.geomspace(1e3, 1e-3, 25), np.geomspace(1e-4, 1e-14, 11), [0.0]])
@@ -66,7 +68,7 @@ class HessianLaw(AbstractMeasure):
         if len(self.parts) == 1 and isinstance(self.parts[0], Wishart):
             root = self.parts[0].ratio ** 0.5
             return (((1.0 - root) ** 2, (1.0 + root) ** 2),)
-        return tuple((self._edge(a), self._edge(b)) for a, b in self.bands)
+        return tuple((self.edge(a), self.edge(b)) for a, b in self.bands)
 
     @property
     def support(self) -> tuple[tuple[float, float], ...]:
@@ -107,8 +109,10 @@ class HessianLaw(AbstractMeasure):
 
     def _mean_log(self, z: Complex) -> Complex:
         g = _reciprocal(self.reciprocal(z))
-        terms = (z - self.center) * g - 1.0 - _log(g)
-        return np.asarray(terms - sum(p.potential(g) for p in self.parts))
+        potentials = [p.potential(g) for p in self.parts]
+        center = sum(c for _, c in potentials)
+        terms = (z - center) * g - 1.0 - _log(g)
+        return np.asarray(terms - sum(u for u, _ in potentials))
 
     def r_transform(self, g: Any) -> Complex:
         f = 1.0 / np.asarray(g, dtype=complex)
@@ -180,15 +184,17 @@ class HessianLaw(AbstractMeasure):
         r"""Mass at or below x, where F(x) = f, and a bound on its error.
 
         .. math:: F_{\rm cdf} = \frac1\pi \left[\arg(-G) + \sum_i \mathrm{Im}
-           \int_0^G (R_i - m_i)\, dg - (x - m)\, \mathrm{Im}\,G\right]
+           \int_0^G R_i\, dg - x\, \mathrm{Im}\,G\right]
 
         The bracket is stationary in G, so that an error of f counts in second order; all terms
         vanish with Im G at the lower edge.
         """
         with np.errstate(all="ignore"):
             g = _reciprocal(f)
-            terms = [np.arctan2(-g.imag, -g.real), -(np.asarray(x) - self.center) * g.imag]
-            terms += [p.potential(g).imag for p in self.parts]
+            potentials = [p.potential(g) for p in self.parts]
+            center = sum(c for _, c in potentials)
+            terms = [np.arctan2(-g.imag, -g.real), -(np.asarray(x) - center) * g.imag]
+            terms += [u.imag for u, _ in potentials]
         total = sum(abs(t) for t in terms)
         value = np.clip(sum(terms) / np.pi, 0.0, 1.0)
         return np.asarray(value), np.asarray(4.0 * EPS * total / np.pi)
@@ -247,28 +253,19 @@ class HessianLaw(AbstractMeasure):
         return np.asarray(re + 1j * np.sqrt(q))
 
     @cached_property
-    def _tables(self) -> tuple[tuple[Array, Complex], ...]:
-        """For each band places x and F over them, ends included."""
-        out = []
-        u = np.sin(np.linspace(0.0, np.pi / 2, _TABLE)) ** 2
-        for a, b in self.bands:
-            re = a + (b - a) * u
-            re[-1] = b
-            f = self.lift(re)
-            f[0], f[-1] = a, b
-            x = np.real(self.z(f[1:-1]))
-            x = np.concatenate([[self._edge(a)], x, [self._edge(b)]])
-            out.append((np.maximum.accumulate(x), f))
-        return tuple(out)
+    def tables(self) -> tuple[BandTable, ...]:
+        """A table of each band."""
+        levels = zip(self.bands, self.levels(), strict=True)
+        return tuple(band_table(self, band, level) for band, level in levels)
 
     def at(self, x: Array) -> Complex:
         """F at real places, shape (n,); NaN where an atom or a pole of G stands."""
         out = np.full(x.shape, np.nan + 0j)
         with np.errstate(all="ignore"):
-            for (lo, hi), (places, f) in zip(self.intervals, self._tables, strict=True):
+            for (lo, hi), table in zip(self.intervals, self.tables, strict=True):
                 own = (x > lo) & (x < hi)
                 if own.any():
-                    out[own] = self._in_band(x[own], places, f)
+                    out[own] = self._in_band(x[own], table.x, table.f)
             gaps = [-np.inf, *(v for band in self.intervals for v in band), np.inf]
             ends = [-np.inf, *(v for band in self.bands for v in band), np.inf]
             for k in range(0, len(gaps), 2):
@@ -321,7 +318,7 @@ class HessianLaw(AbstractMeasure):
         f: Complex = z + 1j * size * _DOWN[0]
         with np.errstate(all="ignore"):
             for height in _DOWN:
-                f = self._newton(f, z + 1j * size * height, steps=4 if height else _POLISH)
+                f = self._newton(f, z + 1j * size * height, steps=4 if height else _LANDING)
         return f
 
     def _newton(self, f: Complex, z: Complex, steps: int = _POLISH) -> Complex:
@@ -345,7 +342,8 @@ class HessianLaw(AbstractMeasure):
         size = abs(x) + self.size(f)
         return np.asarray((f.imag > 0.0) & (abs(self.z(f) - x) <= _ACCEPT * size))
 
-    def _edge(self, f: float) -> float:
+    def edge(self, f: float) -> float:
+        """The place of a real F."""
         return float(np.real(self.z(f))) if f != 0.0 else 0.0
 
 

@@ -9,19 +9,18 @@ from chione.freeprob.measures import Complex
 from chione.theory.spectra.hessian_law import HessianLaw
 
 _STEPS = 120  # bisection alone needs 60; Newton's method about six
-_TABLE = 96
 
 
 def quantiles(law: HessianLaw, p: Array) -> tuple[Array, Array]:
     """Smallest x with at least the share p at or below it, and a bound on its error."""
     x, error = np.full(p.shape, np.nan), np.zeros(p.shape)
     levels = law.levels()
-    for k, ((low, high), (a, b)) in enumerate(zip(levels, law.bands, strict=True)):
+    for k, (low, high) in enumerate(levels):
         x_low, x_high = law.intervals[k]
         first = k == 0
         own = (p > low) & (p < high)
         if own.any():
-            x[own], error[own] = _in_band(law, p[own], (a, b), (low, high))
+            x[own], error[own] = _in_band(law, p[own], k)
         x[(p <= low) & np.isnan(x)] = x_low  # p in a gap below, or at 0
         x[(p == low) & (not first)] = law.intervals[k - 1][1]
         x[p >= high] = x_high
@@ -35,18 +34,10 @@ def quantiles(law: HessianLaw, p: Array) -> tuple[Array, Array]:
     return x, error
 
 
-def _in_band(
-    law: HessianLaw, p: Array, band: tuple[float, float], level: tuple[float, float]
-) -> tuple[Array, Array]:
-    a, b = band
-    u = np.linspace(0.0, np.pi / 2, _TABLE)
-    re = a + (b - a) * np.sin(u) ** 2
-    share = np.empty(_TABLE)
-    inner = law.lift(re[1:-1])
-    share[1:-1] = law.mass_below(np.real(law.z(inner)), inner)[0]
-    share[0], share[-1] = level
-    share = np.maximum.accumulate(share)
-    k = np.clip(np.searchsorted(share, p), 1, _TABLE - 1)
+def _in_band(law: HessianLaw, p: Array, band: int) -> tuple[Array, Array]:
+    table = law.tables[band]
+    share, re = table.share, table.f.real
+    k = np.clip(np.searchsorted(share, p), 1, share.size - 1)
     low, high = re[k - 1], re[k]
     at = np.clip(np.interp(p, share, re), low, high)
     done = np.zeros(p.shape, dtype=bool)
@@ -67,7 +58,7 @@ def _in_band(
     f, value, error, density = _point(law, at)
     share = abs(value - p) + error
     with np.errstate(all="ignore"):
-        moved = np.minimum(2.0 * share / density, _at_most(law, band, share))
+        moved = np.minimum(2.0 * share / density, _at_most(law, law.bands[band], share))
     return np.real(law.z(f)), np.asarray(moved + 8.0 * EPS * law.size(f))
 
 

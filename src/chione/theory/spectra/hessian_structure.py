@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from chione.theory.spectra.hessian_parts import (
-    AbstractPart,
-    Blocks,
-    ProductWishart,
-    Wigner,
-    Wishart,
-)
+from chione.theory.spectra.hessian_h0 import ProductWishart, Wishart
+from chione.theory.spectra.hessian_h1 import Blocks, Wigner
+from chione.theory.spectra.hessian_parts import AbstractPart
 
 Structure = Literal["wigner", "relu", "linear", "product"]
 STRUCTURES: tuple[Structure, ...] = ("wigner", "relu", "linear", "product")

@@ -17,6 +17,7 @@ _BOTTOM, _TOP = (1e-3, 1e-2), (1.0 - 1e-2,)  # nearer to an edge the angle is lo
 _SEEDS = np.linspace(-3.0, 3.0, 13)  # in standard deviations of a narrow bulk
 _NARROW = 0.3  # of log lambda: a bulk below this deviation gets seeds
 _JUMP = 0.06  # share of the mass between two points of the first pass that has them parted
+_NOTHING = 1e-13  # mass below which nothing is seen of the lower tail in 1 - (1 - cdf)
 _END = 5e-4  # the same at the ends of the band
 _PARTS = np.array([0.25, 0.5, 0.75])
 _ALL, _EIGHTH = 24, 8  # points up to which all are checked, and the step beyond
@@ -133,7 +134,14 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
         start = np.exp(PchipInterpolator(k, np.log(theta))(grid))
     log_w, y = eq.on_curve(fine, start)
     ok = np.isfinite(log_w.imag)
-    return _rising(curve_at(eq, log_w[ok], y.pick(ok)))
+    curve = _rising(curve_at(eq, log_w[ok], y.pick(ok)))
+    if np.isinf(band.log_r[0]):  # points at the level of rounding may be none of the curve
+        seen = curve.cdf - levels(eq, band)[0] > _NOTHING
+        first = int(np.argmax(seen))
+        if first > 0 and curve.log_lambda[first] - curve.log_lambda[first - 1] < 1.0:
+            seen[first - 1] = True  # of a narrow bulk the point before it bounds it from below
+        curve = curve.pick(seen) if seen.any() else curve
+    return curve
 
 
 def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
@@ -155,7 +163,9 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
         gap = np.diff(ends)
         step = np.diff(np.concatenate([[bottom], cdf, [top]])) / max(top - bottom, 1e-6)
         wide = step > _JUMP
-        wide[[0, -1]] = step[[0, -1]] > _END
+        edge = np.concatenate([[True], cdf - bottom <= _NOTHING])
+        edge[-1] = True
+        wide |= edge & (step > _END)
         wide[0] &= np.isfinite(band.log_r[0])  # below a reach that was cut nothing can be followed
         at = np.nonzero(wide & (gap > 64.0 * EPS * np.maximum(1.0, abs(ends[1:]))))[0]
         if at.size == 0 or log_r.size > _MOST:

@@ -85,7 +85,9 @@ class MasterEquation:
                 log_z = L * (self.log_gain + log_w) + (L - 1) * log_m + log_p
                 slope = L + (L - 1) * q / m + q / p
             else:
-                log_z = L * (self.log_gain + log_w) + (L - 1) * (log_m - log_p)
+                # M / P = 1 - 1 / P: of a narrow bulk both are large, and their logarithms rough.
+                ratio = np.where(abs(p) > 2.0, np.log1p(-1.0 / p), log_m - log_p)
+                log_z = L * (self.log_gain + log_w) + (L - 1) * ratio
                 slope = L + (L - 1) * q / (m * p)  # 1/M - 1/P = 1/(M P)
         return Point(np.asarray(log_z), np.asarray(slope), p, m, q)
 
@@ -206,7 +208,7 @@ def by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Co
     log_w = r + 0.5j
     active = np.arange(x.size)
     for k in range(_ANGLE_STEPS):
-        root, y = eq.on_curve(r[active], log_w[active].imag)
+        root, y = eq.on_curve(r[active], np.asarray(log_w[active].imag, dtype=np.float64))
         log_w[active] = root.real + 1j * np.where(np.isfinite(root.imag), root.imag, 0.5)
         real = eq.at(r[active] + 0j).log_z.real  # without a root the axis says on which side
         with np.errstate(all="ignore"):
@@ -223,7 +225,7 @@ def by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Co
         active = active[(step > tiny) & (high[active] - low[active] > tiny)]
         if active.size == 0:
             break
-    log_w = eq.on_curve(r, log_w.imag)[0]
+    log_w = eq.on_curve(r, np.asarray(log_w.imag, dtype=np.float64))[0]
     good = np.isfinite(log_w.imag)
     return np.where(good, log_w, log_w.real + 1e-12j), good
 

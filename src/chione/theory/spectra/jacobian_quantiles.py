@@ -11,6 +11,7 @@ from chione.theory.spectra.jacobian_solvers import AbstractSolver
 
 _POINTS = 200  # of the curve whose points bracket
 _DRAW_POINTS = 2000  # of the curve that samples are read from
+_DEEP = 1e-3  # mass below a curve that is no longer little
 _STEPS = 100  # Newton needs about five; bisection from a bracket of the curve fifty
 _MARGIN = 2.0  # at a square-root edge the slope falls by half over the stated error
 _LOST = 1e-9  # miss, beyond the stated error of the cdf, of a quantile that was not found
@@ -52,13 +53,25 @@ def log_quantiles(solver: AbstractSolver, p: Array) -> tuple[Array, Array]:
             value[inner], error[inner] = found
         todo &= ~here
     error[np.isinf(value)] = 0.0
-    return value, error
+    return _rising(p, value), error
+
+
+def _rising(p: Array, value: Array) -> Array:
+    """The values in an order that rises with p: rounding, below the stated errors, may turn it."""
+    found = np.nonzero(~np.isnan(value))[0]
+    order = found[np.argsort(p[found], kind="stable")]
+    x, out = value[order], value.copy()
+    if np.any(x[1:] < x[:-1]):
+        up, down = np.maximum.accumulate(x), np.minimum.accumulate(x[::-1])[::-1]
+        out[order] = np.where(up == down, up, 0.5 * (up + down))
+    return out
 
 
 def draw(solver: AbstractSolver, p: Array) -> Array:
     """Quantiles for samples: log lambda at p, interpolated on a fine curve of each band.
 
-    Below the lowest point of a curve the distribution function goes on as a power of lambda.
+    Below the lowest point of a curve the distribution function goes on as a power of lambda where
+    little is left of it, else by the quantiles themselves.
     """
     out = np.full(p.size, np.nan)
     parts, _ = _parts(solver)
@@ -80,7 +93,9 @@ def draw(solver: AbstractSolver, p: Array) -> Array:
         deep = here & (p < cdf[0]) & np.isinf(part.low)
         if tail > 0.0 and np.any(deep):
             share = np.maximum((p[deep] - part.below) / tail, 1e-300)
-            out[deep] = x[0] + np.log(share) * tail / max(density[0], 1e-300)
+            power = x[0] + np.log(share) * tail / max(density[0], 1e-300)
+            exact = log_quantiles(solver, p[deep])[0] if tail > _DEEP else power
+            out[deep] = np.where(np.isnan(exact), power, exact)
     out[np.isnan(out)] = parts[-1].high
     return out
 

@@ -27,6 +27,7 @@ from chione.theory.spectra.jacobian_resolvent import HalfPlane, half_plane, off_
 from chione.theory.spectra.jacobian_tail import Tail, begin, tail
 
 _FAR = 690.0  # of log |w|: the range of float64
+_SHARE = 1e-3  # mass below a curve that is worth points of its own
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 
 
@@ -104,8 +105,9 @@ class WFormSolver(AbstractSolver):
 
     @cached_property
     def bands(self) -> tuple[Band, ...]:
-        """The bands from below."""
-        return bands(self.equation)
+        """The bands from below; none where rounding leaves no mass beside the atoms."""
+        rest = 1.0 - sum(m for _, m in self.atoms)
+        return bands(self.equation) if rest > 4.0 * EPS else ()
 
     @cached_property
     def check(self) -> MasterEquation:
@@ -140,11 +142,34 @@ class WFormSolver(AbstractSolver):
             curve_errors(self.equation, self.check, c, b)
             for c, b in zip(parts, self.bands, strict=True)
         ]
-        return np.concatenate([c.log_lambda for c in parts]), Values(
-            np.concatenate([c.density for c in parts]),
-            np.concatenate([c.cdf for c in parts]),
-            np.concatenate([e[0] for e in found]),
-            np.concatenate([e[1] for e in found]),
+        x, v = (
+            np.concatenate([c.log_lambda for c in parts]),
+            Values(
+                np.concatenate([c.density for c in parts]),
+                np.concatenate([c.cdf for c in parts]),
+                np.concatenate([e[0] for e in found]),
+                np.concatenate([e[1] for e in found]),
+            ),
+        )
+        return self._with_tail(x, v, per_band)
+
+    def _with_tail(self, x: Array, v: Values, n: int) -> tuple[Array, Values]:
+        """The curve with the points of a tail that holds a share of the mass, from a table."""
+        zero = sum(m for place, m in self.atoms if np.isinf(place))
+        if np.isfinite(self.bands[0].log_lambda[0]) or v.cdf[0] - zero < _SHARE:
+            return x, v
+        if self.tail.slow is None:
+            return x, v
+        deep = self.tail.slow.grid(max(8, n // 4))
+        deep = deep[deep < self.tail.log_lambda]
+        below, keep = self.values(deep), x > self.tail.log_lambda
+        joined = (
+            np.concatenate([a, b[keep]])
+            for a, b in zip(vars(below).values(), vars(v).values(), strict=True)
+        )
+        density, cdf, d_density, d_cdf = joined
+        return np.concatenate([deep, x[keep]]), Values(
+            density, np.maximum.accumulate(cdf), d_density, d_cdf
         )
 
     @cached_property

@@ -14,10 +14,14 @@ from chione.base import EPS, Array
 from chione.theory.spectra.jacobian_bands import Band
 from chione.theory.spectra.jacobian_curve import Curve, curve_at, curve_errors
 from chione.theory.spectra.jacobian_equation import MasterEquation
+from chione.theory.spectra.jacobian_slow_tail import SlowTail, slow_tail
 
 _LADDER = 1.0  # steps in log |w| by which the floor is looked for
-_TRUST = 1e-6  # relative difference of P to the finer law up to which the sums are trusted
-_POWER = 1e-3  # relative change of the power between two steps that still counts as none
+_TRUST = 1e-4  # relative difference of P to the finer law up to which the sums are trusted
+_POWER = 1e-4  # relative change of the power between two steps that still counts as none
+_LEAST = 1e-6  # exponent that is none
+_LOOSE = 1e-2  # relative error of the density from which no power is read
+_DEEP = 25.0  # in log |w| below the top
 _BEGIN = 1e-4  # mass below which a tail begins
 _LOWEST = -225.0  # of log |w|: below 1e-98 the cubes in the sums leave the range of float64
 
@@ -36,6 +40,8 @@ class Tail:
         The exponent of both below, NaN where they are no power, and how much it may be off.
     error : float
         Relative error at the floor.
+    slow : SlowTail or None
+        The tail of a law whose log t spreads widely.
     """
 
     log_lambda: float
@@ -44,17 +50,25 @@ class Tail:
     power: float
     drift: float
     error: float
+    slow: SlowTail | None = None
 
     def values(self, x: Array) -> tuple[Array, Array, Array]:
         """Density, cdf without the atom, and their relative error at x below the floor."""
+        if self.slow is not None:
+            return self.slow.values(x)
         d = x - self.log_lambda
         factor = np.exp(self.power * d)
-        return self.density * factor, self.cdf * factor, self.error - self.drift * d
+        rounding = 32.0 * EPS * (1.0 + abs(x))
+        return self.density * factor, self.cdf * factor, self.error - self.drift * d + rounding
 
 
 def begin(eq: MasterEquation, curve: Curve) -> int:
     """Index of the point of the lowest band's curve at which its tail begins."""
-    return int(np.argmax(curve.cdf - _zero(eq) > _BEGIN))
+    first = int(np.argmax(curve.cdf - _zero(eq) > _BEGIN))
+    if first > 0:
+        return first
+    # A tail that holds much of the mass begins where sums over t start to lose digits.
+    return int(np.argmax(curve.log_w.real > curve.log_w.real[-1] - _DEEP))
 
 
 def tail(eq: MasterEquation, check: MasterEquation, band: Band, curve: Curve) -> Tail:
@@ -72,6 +86,12 @@ def tail(eq: MasterEquation, check: MasterEquation, band: Band, curve: Curve) ->
     n = int(np.cumprod((noise <= _TRUST * abs(p)) & (y.p.imag < 0.0)).sum())
     if n < 4:
         return Tail(float(curve.log_lambda[0]), *(np.nan,) * 5)
+    known = y.log_z.real[:n], 1.0 - eq.above(log_w[:n], y.m[:n])
+    for deep in range(n - 1, 0, -8):  # from the deepest point up, until the two descriptions agree
+        place, mass = float(known[0][deep]), float(known[1][deep])
+        slow = slow_tail(eq, float(log_w.real[deep]), place, mass)
+        if slow is not None:
+            return Tail(place, np.nan, mass, np.nan, np.nan, slow.error, slow)
     c = curve_at(eq, log_w[:n], y.pick(np.arange(n)))
     error = curve_errors(eq, check, c, band)[0] / c.density
     k = np.diff(np.log(c.density)) / np.diff(c.log_lambda)
@@ -80,7 +100,9 @@ def tail(eq: MasterEquation, check: MasterEquation, band: Band, curve: Curve) ->
     at = int(np.argmin(change))
     power, drift = float(k[at + 1]), float(2.0 * change[at])
     floor, density = (float(v[at + 2]) for v in (c.log_lambda, c.density))
-    if change[at] > _POWER * abs(power) or power < _POWER:  # no power: the sums as far as they go
+    if (
+        not error[at + 2] < _LOOSE or change[at] > _POWER * abs(power) or power < _LEAST
+    ):  # no power: the sums as far as they go
         floor, density, power, at = float(c.log_lambda[-1]), np.nan, np.nan, n - 3
     return Tail(floor, density, density / power, power, drift, float(error[at + 2]) + drift)
 

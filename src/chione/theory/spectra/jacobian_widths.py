@@ -11,7 +11,7 @@ import numpy as np
 
 from chione.base import EPS, Array
 from chione.freeprob import series
-from chione.freeprob.measures import Complex
+from chione.freeprob.measures import Booleans, Complex
 from chione.freeprob.squares import GaussianSquare
 from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform, Values
 from chione.theory.spectra.jacobian_widths_bands import Band, Gap, bands, gaps
@@ -20,6 +20,8 @@ from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 from chione.theory.spectra.jacobian_widths_path import UNSEEN, AxisTable, axis_table, turn
 
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
+_BESIDE = 1e-5  # in log lambda: nearer to an atom its pole hides the density in rounding
+_BESIDE_ERROR = 1e-3  # relative change of a smooth density over that distance, with room
 _RARE = 1e-11  # mass of a band below which its rounding may hide it
 _FEWEST = 40  # per band
 
@@ -118,7 +120,10 @@ class WidthsSolver(AbstractSolver):
             a, b = band.log_lambda
             inside = np.nonzero((y > a) & (y < b))[0]
             if inside.size:
-                v = self._inside(solve_in(self.equation, self.table, track, y[inside]), band)
+                at, near = self._beside_atoms(y[inside], band)
+                v = self._inside(solve_in(self.equation, self.table, track, at), band)
+                v.density_error[near] += _BESIDE_ERROR * v.density[near]
+                v.cdf_error[near] += 2.0 * _BESIDE * v.density[near]
                 # A soft tail that holds less than can be followed is none.
                 tail = np.isnan(v.density) & (y[inside] < track.reach[0])
                 v.density[tail], v.cdf[tail] = 0.0, band.cdf[0]
@@ -128,6 +133,18 @@ class WidthsSolver(AbstractSolver):
         nan = np.isnan(y)
         out.density[nan], out.cdf[nan] = np.nan, np.nan
         return out
+
+    def _beside_atoms(self, y: Array, band: Band) -> tuple[Array, Booleans]:
+        """Points next to an atom inside a band moved away from it: x has a pole there."""
+        at, near = y.copy(), np.zeros(y.size, dtype=bool)
+        low, high = band.log_lambda
+        for place, _ in self.atoms:
+            if not low + _BESIDE < place < high - _BESIDE:
+                continue
+            close = abs(y - place) < _BESIDE
+            at[close] = place + np.where(y[close] >= place, _BESIDE, -_BESIDE)
+            near |= close
+        return at, near
 
     def _inside(self, found: Solution, band: Band) -> Values:
         """Density and distribution function at solutions inside a band, with errors."""

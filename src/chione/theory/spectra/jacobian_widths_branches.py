@@ -19,7 +19,7 @@ from chione.freeprob.squares import GaussianSquare
 from chione.theory.spectra.jacobian_widths_equation import WidthsEquation
 
 _REACH = 250.0  # in log |w| on the negative axis, both ways
-_STEP = 0.25  # in log |w|
+_STEP = 0.5  # in log |w|
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,8 @@ def branches(law: GaussianSquare) -> tuple[Branch, ...]:
 def _branches(key: _ByIdentity) -> tuple[Branch, ...]:
     law = key.law
     axis = _negative_axis(key)
-    keep = slice(None, None, 2)
     u, log_m, log_q, log_rest = (
-        v[keep][::-1] for v in (axis.u, axis.log_minus_m, axis.log_q, axis.log_rest)
+        v[::-1] for v in (axis.u, axis.log_minus_m, axis.log_q, axis.log_rest)
     )
     zero = sum(m for a, m in law.atoms if a == 0.0)
     p = np.exp(log_rest) + zero

@@ -137,7 +137,7 @@ def trace(eq: WidthsEquation, table: AxisTable, band: Band, n: int) -> tuple[Tra
     log_w, good = turn(eq, table, y)
     good &= _physical(log_w, eq.at(log_w))
     if not np.all(good):  # narrow bands, of rare units, are a hair in the whole
-        arch = _arch(band, place[~good])
+        arch = _arch(band, place[~good], eq.groups[0].size)
         log_w[~good], good[~good] = eq.solve(y[~good].astype(np.complex128), arch)
         good &= _physical(log_w, eq.at(log_w))
     y, log_w, place = y[good], log_w[good], place[good]
@@ -153,7 +153,10 @@ def trace(eq: WidthsEquation, table: AxisTable, band: Band, n: int) -> tuple[Tra
     inside = (y > low) & (y < high)
     found = solve_in(eq, table, first, y[inside])
     ok = found.good
-    return Track(band, reach, y[inside][ok], found.log_w[ok]), found
+    if not np.all(ok):  # where t is lost in its own rounding
+        point = Point(*(v[ok] for v in vars(found.point).values()))
+        found = Solution(y[inside][ok], found.log_w[ok], point, found.good[ok])
+    return Track(band, reach, y[inside][ok], found.log_w), found
 
 
 def solve_in(eq: WidthsEquation, table: AxisTable, track: Track, y: Array) -> Solution:
@@ -182,12 +185,11 @@ def _physical(log_w: Complex, y: Point) -> Booleans:
     return np.asarray(strip & ~(real & (rate.real > 0.5 * abs(rate))))
 
 
-def _arch(band: Band, place: Array) -> Complex:
+def _arch(band: Band, place: Array, size: int) -> Complex:
     """A guess of log w in a narrow band: half circles over the ends, or lines from side to side."""
     a, b = band.log_w
     if a is None or b is None:
-        size = next(w.size for w in (a, b) if w is not None) if (a, b) != (None, None) else 0
-        return np.full((place.size, max(size, 1)), np.nan + 0j)
+        return np.full((place.size, size), np.nan + 0j)
     angle = np.pi * place[:, None]
     middle, half = 0.5 * (a + b), 0.5 * (b - a)
     same = a.imag == b.imag
