@@ -105,7 +105,9 @@ def test_hard_edges_end_the_support_where_they_stand():
     assert FreeProduct((FreePoisson(1.0), FreePoisson(2.0))).support[0][0] == 0.0
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in range(1, 6))]
+)
 def test_no_gap_is_missed_on_a_fine_grid(seed):
     rng = np.random.default_rng(seed)
     a = np.sort(rng.normal(size=25)) * rng.choice([1.0, 3.0])

@@ -15,7 +15,8 @@ from chione.freeprob.arcs import Arcs, ProductLine
 from chione.freeprob.charts import ProductChart, upper_log
 from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
-from chione.freeprob.subordination import Solved, Subordination
+from chione.freeprob.solved import Solved
+from chione.freeprob.subordination import Subordination
 from chione.freeprob.summands import (
     AbstractConvolution,
     Choice,

@@ -17,7 +17,8 @@ from chione.freeprob.charts import SumChart, upper_log
 from chione.freeprob.dilation import dilated
 from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
-from chione.freeprob.subordination import Solved, Subordination
+from chione.freeprob.solved import Solved
+from chione.freeprob.subordination import Subordination
 from chione.freeprob.summands import (
     AbstractConvolution,
     Choice,

@@ -15,7 +15,7 @@ from chione.freeprob.free_product import FreeProduct
 from chione.freeprob.free_sum import FreeSum
 from chione.freeprob.local_form import around, critical_point, value_at
 from chione.freeprob.measures import AbstractMeasure, Complex
-from chione.freeprob.subordination import Solved
+from chione.freeprob.solved import Solved
 from chione.freeprob.summands import hull, is_constant
 
 _SAME = 1e-9  # part of a gap below which two places are one

@@ -11,6 +11,7 @@ import numpy as np
 from chione.base import EPS, Array
 from chione.freeprob.charts import AbstractChart
 from chione.freeprob.measures import AbstractMeasure, Booleans, Complex, Integers
+from chione.freeprob.solved import Solved
 
 _STEPS = 16  # of Newton's method from a near start; quadratic convergence needs four to six
 _COARSE = 24  # points that are followed down from far out; the others start from neighbours
@@ -28,32 +29,6 @@ _THIN = 1e-9  # imaginary parts that are as good as none where d zeta / df says 
 _FLAT = 1e-10  # slope of f below which 1/slope is kept finite
 _REAL = 1e-4  # imaginary parts below which a real solution is looked for as well
 _NEAR_AXIS = 1e-11  # imaginary parts below this are rounding
-
-
-@dataclass(frozen=True)
-class Solved:
-    """Subordination functions u, shape (k, N), the common f, df/dzeta and the residual in zeta."""
-
-    u: Complex
-    f: Complex
-    slope: Complex
-    residual: Array
-    ok: Booleans
-
-    def put(self, index: Integers, other: Solved) -> None:
-        """Overwrite the columns `index`."""
-        self.u[:, index], self.f[index], self.slope[index] = other.u, other.f, other.slope
-        self.residual[index], self.ok[index] = other.residual, other.ok
-
-    def take(self, index: Integers | Booleans) -> Solved:
-        """The columns `index`."""
-        return Solved(
-            self.u[:, index],
-            self.f[index],
-            self.slope[index],
-            self.residual[index],
-            self.ok[index],
-        )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from chione.freeprob.measures import (
     rounding_of_cdf,
 )
 from chione.freeprob.point_masses import PointMasses
-from chione.freeprob.subordination import Solved, Subordination
+from chione.freeprob.solved import Solved
+from chione.freeprob.subordination import Subordination
 
 _ATOM = 1e-12  # mass below which an atom is rounding
 _KEPT = 100_000  # points of the last solution that are kept: value, slope, error ask for the same
