@@ -150,7 +150,7 @@ def outliers(measure: Any, spikes: Any, *, kind: str = "parts") -> Outliers:
 
     >>> from chione.freeprob import free_product, marchenko_pastur, outliers, point_mass
     >>> found = outliers(free_product(point_mass(1.0), marchenko_pastur(0.5)), [4.0, 1.5])
-    >>> print(found.found[0].place.value.round(12), found.found[1].side)
+    >>> print(round(float(found.found[0].place), 12), found.found[1].side)
     4.666666666667 none
     """
     law, by_part = _system(measure, spikes, checks.one_of("kind", kind, _KINDS))

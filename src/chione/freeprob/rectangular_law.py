@@ -215,13 +215,18 @@ class RectangularSum(AbstractMeasure):
     def cdf(self, x: Any) -> Array:
         """P(t <= x); close to an atom that no band touches it is read further away from it."""
         x = np.array(checks.real_array("x", x), dtype=np.float64)
+        zero = sum(m for a, m in self.atoms if a == 0.0)
+        low = np.where(x == 0.0, zero, 0.0)
+        positive = x > 0.0
+        x = np.where(positive, x, 2.0 * hull(self)[1])
         for a, _ in self.atoms:
             ends = [abs(e - a) for band in self.support for e in band if e != a]
             inside = any(low <= a <= high for low, high in self.support if high > low)
             room = _CLOSE * hull(self)[1] if inside else _BESIDE * min(ends, default=1.0)
             near = (x == a) if inside else abs(x - a) < room
             x = np.where(near, np.where(x >= a, a + room, a - room), x)
-        return np.asarray(np.clip(1.0 - self.mean_log(x + 0j).imag / np.pi, 0.0, 1.0))
+        value = np.clip(1.0 - self.mean_log(x + 0j).imag / np.pi, 0.0, 1.0)
+        return np.asarray(np.where(positive, value, low))
 
     def moments(self, n: int) -> Array:
         c = np.zeros(n)

@@ -59,6 +59,7 @@ class TracyWidom:
 
     Examples
     --------
+    >>> from chione.freeprob import TracyWidom
     >>> print(TracyWidom(2).mean)
     -1.771086807412 +- 1e-12
     """
