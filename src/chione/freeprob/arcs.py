@@ -199,7 +199,8 @@ class Arcs:
         width = (ends[:, 1] - ends[:, 0])[:, None]
         left, right = ends[:, :1] + width * share, ends[:, 1:] - width * (1.0 - share)
         s = np.where(share <= 0.5, left, right)
-        s[0] = np.where(abs(s[0]) < _INFINITE, _INFINITE, s[0])
+        aside = _INFINITE if ends[0, 1] > 0.0 else -_INFINITE
+        s[0] = np.where(abs(s[0]) < _INFINITE, aside, s[0])
         return np.asarray(s)
 
     def at(self, row: Integers, s: Array) -> Array:

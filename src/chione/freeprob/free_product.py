@@ -20,11 +20,11 @@ from chione.freeprob.summands import (
     AbstractConvolution,
     Choice,
     Factors,
-    angle_of,
     factors_of,
     grouped,
     hull,
     is_constant,
+    log_at_atom,
     multiplicities,
     remaining_atoms,
 )
@@ -103,8 +103,13 @@ class FreeProduct(AbstractConvolution):
         return tuple(sorted(found + ([(0.0, zero)] if zero > _ATOM else [])))
 
     @cached_property
-    def atom_angles(self) -> tuple[tuple[float, float], ...]:
-        return tuple((self._atom(c), angle_of(self.system, c)) for c, _ in self._positive)
+    def known_logs(self) -> tuple[tuple[float, complex], ...]:
+        # E log t of a free product is the sum of those of the factors
+        pairs = zip(self.system.laws, self.system.times, strict=True)
+        size = self.log_constant + sum(n * float(law.mean_log(0j).real) for law, n in pairs)
+        below = sum(m for a, m in self.atoms if a == 0.0)
+        zero = (0.0, complex(size, np.pi * (1.0 - below)))
+        return zero, *((self._atom(c), log_at_atom(self.system, c)) for c, _ in self._positive)
 
     @cached_property
     def _positive(self) -> list[tuple[Choice, float]]:

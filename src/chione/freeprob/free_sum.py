@@ -22,9 +22,9 @@ from chione.freeprob.summands import (
     AbstractConvolution,
     Choice,
     Factors,
-    angle_of,
     grouped,
     is_constant,
+    log_at_atom,
     multiplicities,
     remaining_atoms,
     summands_of,
@@ -89,9 +89,9 @@ class FreeSum(AbstractConvolution):
         return tuple(sorted(found))
 
     @cached_property
-    def atom_angles(self) -> tuple[tuple[float, float], ...]:
+    def known_logs(self) -> tuple[tuple[float, complex], ...]:
         choices = remaining_atoms(self.system)
-        return tuple((self._atom(c), angle_of(self.system, c)) for c, _ in choices)
+        return tuple((self._atom(c), log_at_atom(self.system, c)) for c, _ in choices)
 
     def _atom(self, choice: Choice) -> float:
         pairs = zip(self.system.times, choice, strict=True)

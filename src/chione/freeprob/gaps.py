@@ -37,7 +37,10 @@ _ROOT = 60  # steps of the search for an edge
 
 @dataclass(frozen=True)
 class Gap:
-    """An open interval without mass; `kind` tells how it ends: "edge", "atom" or "end"."""
+    """An open interval without mass.
+
+    `kinds` tell how it ends: "edge", "end" (of an arc: an atom or a hard edge), "infinity".
+    """
 
     low: float
     high: float
@@ -152,20 +155,19 @@ def bands(
     places = np.array([a for a, _ in atoms])
     spans: list[tuple[float, float]] = []
     low, high = -np.inf, np.inf
-    size = max(
-        (abs(x) for g in gaps for x, v in zip(g.ends, g.v, strict=True) if abs(v) > _FAR_OUT)
-    )
+    ends = ((x, k) for g in gaps for x, k in zip(g.ends, g.kinds, strict=True))
+    size = max((abs(x) for x, kind in ends if kind != "infinity"), default=1.0)
     for gap in gaps:
         a, b = (_snapped(x, k, size, places) for x, k in zip(gap.ends, gap.kinds, strict=True))
         if abs(gap.high - gap.low) <= _TINY * size:  # where two bands only just meet
             a = b = 0.5 * (a + b)
             if any(abs(x - a) <= 10.0 * _TINY * size for x, _ in spans):
                 continue  # met already
-        if a > b:  # the way around through infinity
+        if a > b and "infinity" not in gap.kinds:  # the way around through infinity
             low, high = b, a
-        elif gap.kinds[0] == "end" and abs(gap.v[0]) < _FAR_OUT:
+        elif gap.kinds[0] == "infinity":
             low = b
-        elif gap.kinds[1] == "end" and abs(gap.v[1]) < _FAR_OUT:
+        elif gap.kinds[1] == "infinity":
             high = a
         else:
             spans.append((a, b))
@@ -287,7 +289,8 @@ def _ends(
     if i.size:
         at[i] = _edges(c, row[i], s[row[i], k[i]], s[row[i], beyond[i]])
     z, v, _ = c.evaluate(row, at)
-    kind = np.where(crossed, "edge", "end")
+    far = abs(v) < _FAR_OUT * c.parts[c.main].scale
+    kind = np.where(crossed, "edge", np.where(far, "infinity", "end"))
     return [(float(a), float(b), str(t)) for a, b, t in zip(z, v, kind, strict=True)]
 
 

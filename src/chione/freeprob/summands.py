@@ -23,7 +23,7 @@ _ATOM = 1e-12  # mass below which an atom is rounding
 _KEPT = 100_000  # points of the last solution that are kept: value, slope, error ask for the same
 _LOW = 6  # moments up to which series of cumulants lose nothing to speak of
 _HEAL = 1e-6  # distance of these neighbours: the fourth power of it is lost, and 1e-10 of digits
-_BESIDE = 1e-9  # how far from an atom the system is solved, to no avail, where it has no solution
+_AWAY = 1e3  # where the system is solved instead of at places at which all is known
 
 Factors = list[tuple[AbstractMeasure, float]]
 Choice = tuple[tuple[float, float], ...]
@@ -51,8 +51,8 @@ class AbstractConvolution(AbstractMeasure):
 
     @property
     @abstractmethod
-    def atom_angles(self) -> tuple[tuple[float, float], ...]:
-        """Atoms but zero of products, with Im U just above them: that of the parts at theirs."""
+    def known_logs(self) -> tuple[tuple[float, complex], ...]:
+        """Places at which U is known without solving: atoms, and zero of products."""
 
     @abstractmethod
     def sensitivity(self, z: Complex, s: Solved) -> Array:
@@ -115,14 +115,12 @@ class AbstractConvolution(AbstractMeasure):
         return _flat(self._log, z)
 
     def _log(self, z: Complex) -> Complex:
-        """At an atom that stays -inf, with the sum of the angles of the parts."""
-        places = np.array([a for a, _ in self.atom_angles])
-        at = np.isin(z, places)
-        size = float(np.max(abs(places), initial=0.0)) or 1.0
-        z0 = np.where(at, z + _BESIDE * size, z)
-        out = _healed(lambda w: self.potential(self.solved(w)), z0, size)
-        for a, angle in self.atom_angles:
-            out[z == a] = complex(-np.inf, angle)
+        known = self.known_logs
+        at = np.isin(z, [a for a, _ in known])
+        size = max((abs(a) for a, _ in known), default=0.0) or 1.0
+        out = _healed(lambda w: self.potential(self.solved(w)), np.where(at, _AWAY * size, z), size)
+        for a, value in known:
+            out[z == a] = value
         return out
 
     def _both(self, z: Complex) -> tuple[Complex, Complex]:
@@ -140,8 +138,10 @@ def _healed(f: Callable[[Complex], Complex], z: Complex, size: float) -> Complex
     bad = np.nonzero(~np.isfinite(out) & (z.imag == 0.0) & np.isfinite(z))[0]
     if bad.size:
         h = _HEAL * np.maximum(abs(z[bad]), size or 1.0)
-        near, far = (0.5 * (f(z[bad] + k * h) + f(z[bad] - k * h)) for k in (1.0, 2.0))
-        out[bad] = (4.0 * near - far) / 3.0
+        a, b, c, d = (f(z[bad] + k * h) for k in (1.0, -1.0, 2.0, -2.0))
+        value = (4.0 * (a + b) - (c + d)) / 6.0
+        same = abs(a.imag - b.imag) <= 1e-9 * (abs(a.imag) + abs(b.imag))  # in one gap
+        out[bad] = np.where(same, value, out[bad])
     return out
 
 
@@ -203,10 +203,11 @@ def remaining_atoms(system: Subordination) -> list[tuple[Choice, float]]:
     return choices
 
 
-def angle_of(system: Subordination, choice: Choice) -> float:
-    """Im U just above an atom, from the atoms of the parts."""
+def log_at_atom(system: Subordination, choice: Choice) -> complex:
+    """U just above an atom that stays: -inf, with the angles of the parts at theirs."""
     pairs = zip(system.laws, system.times, choice, strict=True)
-    return float(sum(n * law.mean_log(complex(a)).imag for law, n, (a, _) in pairs))
+    angle = float(sum(n * law.mean_log(complex(a)).imag for law, n, (a, _) in pairs))
+    return complex(-np.inf, angle)
 
 
 def hull(law: AbstractMeasure) -> tuple[float, float]:
