@@ -123,6 +123,8 @@ CALLS = {
     "jacobian curve": lambda: ch.jacobian_spectrum("relu", sigma_w=1.4, depth=2).curve(40),
     "isometry": lambda: dynamical_isometry("tanh", depth=8, variance=0.25)[0],
     "limit law": lambda: LimitLaw("smooth", 0.25),
+    "edge": lambda: ch.freeprob.edges(ch.freeprob.marchenko_pastur(0.5))[0],
+    "outliers": lambda: ch.freeprob.outliers(ch.freeprob.semicircle(), [1.7, 0.4]),
     "measure curve": lambda: (ch.freeprob.marchenko_pastur(3.0) + np.array([0.0, 40.0])).curve(40),
     "universality": lambda: ch.universality_class("relu"),
     "hessian": lambda: ch.hessian_spectrum(ratio=0.5, energy=0.1),
@@ -135,6 +137,8 @@ CALLS = {
         1.5**2,
         chaotic=True,
     ),
+    "edge": lambda: ch.freeprob.edges(ch.freeprob.semicircle(1.0))[1],
+    "outliers": lambda: ch.freeprob.outliers(ch.freeprob.semicircle(1.0), [2.0, 0.5]),
     "hermite": lambda: ch.hermite_expansion(np.tanh, 1.0, 8),
     "simulate": lambda: ch.simulate(
         small_network(), n_networks=3, observe=("lengths", "ntk", "preactivation_histogram")

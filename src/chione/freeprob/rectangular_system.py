@@ -262,7 +262,8 @@ class RectangularSystem:
             found, move, turn = self._system(zeta[index], u, eta)
             r = found.residual
             stop = (r <= _DONE) | ((r >= 0.5 * last) & (r <= _ACCEPT)) | ~np.isfinite(r)
-            if step + 1 == steps:
+            if step + 1 == steps:  # what may still improve is left to a longer run
+                found.ok[~stop] &= (steps == _STEPS) | (r[~stop] <= _DONE)
                 stop[:] = True
             if stop.any():
                 out.put(index[stop], self._checked(z[index[stop]], found.take(stop)))

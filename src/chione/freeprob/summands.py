@@ -12,10 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from chione.base import EPS, Array
+from chione.base import EPS, Array, checks
 from chione.freeprob.contour import contour_moments
 from chione.freeprob.dilation import Dilated, dilated
-from chione.freeprob.measures import AbstractMeasure, Complex, absolute_moments, by_halves
+from chione.freeprob.measures import (
+    AbstractMeasure,
+    Complex,
+    absolute_moments,
+    by_halves,
+    rounding_of_cdf,
+)
 from chione.freeprob.point_masses import PointMasses
 from chione.freeprob.subordination import Solved, Subordination
 
@@ -113,6 +119,17 @@ class AbstractConvolution(AbstractMeasure):
 
     def mean_log(self, z: Any) -> Complex:
         return _flat(self._log, z)
+
+    def cdf_error(self, x: Any) -> Array:
+        """Rounding of x and U, and what the residual moves U by."""
+        x = checks.real_array("x", x)
+        flat = x.ravel() + 0j
+        s = self.solved(flat)
+        with np.errstate(all="ignore"):
+            moved = 16.0 * s.residual * (1.0 + abs(self.zeta(flat)) + np.sum(abs(s.u), axis=0))
+            moved = moved * np.minimum(1.0 + abs(1.0 / np.expm1(-abs(s.f))), 1e3)
+        moved = np.where(np.isfinite(moved), moved, 0.0).reshape(x.shape)
+        return np.asarray(rounding_of_cdf(self, x, 4.0 * EPS * abs(x)) + moved)
 
     def _log(self, z: Complex) -> Complex:
         known = self.known_logs

@@ -19,6 +19,7 @@ _LONGER = 1.35  # a window is made so many times longer rather than leave out mo
 _SMALL = 1e-3  # mass of a band that is not looked for
 _FLAT = 0.15  # exponent at an edge below which the density ends at a value of its own
 _NEAR_EDGE = np.array([0.5, 0.25, 0.12, 0.05, 0.02, 5e-3, 1e-3])  # of the last point's distance
+_UPPER = 2 / 3  # of the mass, at which the density is that of the bulk
 _FAINT = 1 / 200  # of the highest density, below which nothing is seen
 _PAD, _ROOM = 0.03, 0.07  # parts of a window beside an edge, beside a point mass
 
@@ -186,7 +187,8 @@ def window(
 
 def _first_seen(log_v: Array, mass: Array, density: Array, low: float) -> float:
     """Where the density from `low` on can first be seen, if it cannot be seen there."""
-    usual = float(np.interp(0.5 * (mass[0] + mass[-1]), mass, density))
+    # The upper half: a lower tail over hundreds of logarithms can hold the median itself.
+    usual = float(np.interp(mass[0] + _UPPER * (mass[-1] - mass[0]), mass, density))
     highest = min(float(np.max(density, where=np.isfinite(density), initial=0.0)), 8.0 * usual)
     above = log_v >= low
     faint = density[above] < _FAINT * highest

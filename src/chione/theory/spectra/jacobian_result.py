@@ -254,8 +254,7 @@ class JacobianSpectrum(AbstractResult):
         x = checks.real_array("eigenvalue", eigenvalue)
         safe, v = self._values(x)
         with np.errstate(over="ignore"):
-            value = np.where(x.ravel() > 0.0, v[0] / safe, 0.0)
-            error = np.where(x.ravel() > 0.0, v[2] / safe, 0.0)
+            value, error = (np.where(x.ravel() > 0.0, y / safe, 0.0) for y in (v[0], v[2]))
         return self._density(x, value, error, 1.0)
 
     def density_of_log(self, log_lambda: Any) -> Estimate:
@@ -385,14 +384,14 @@ class JacobianSpectrum(AbstractResult):
         return _estimate(value, error, at & np.isinf(value))
 
 
-def _estimate(value: Any, error: Any, infinite: Any = False) -> Estimate:
+def _estimate(value: Any, error: Any, infinite: Any = False, status: Any = Status.OK) -> Estimate:
     value, error = np.asarray(value), np.asarray(error)
-    status = np.where(np.isnan(value), int(Status.NOT_COMPUTED), int(Status.OK))
-    status = np.where(infinite, int(Status.DIVERGENT), status)
+    flags = np.where(np.isnan(value), int(Status.NOT_COMPUTED), int(status))
+    flags = np.where(infinite, int(Status.DIVERGENT), flags)
     if value.ndim == 0:
         number = complex(value) if np.iscomplexobj(value) else float(value)
-        return Estimate(number, float(error), Status(int(status)))
-    return Estimate(value, error, status)
+        return Estimate(number, float(error), Status(int(flags)))
+    return Estimate(value, error, flags)
 
 
 def _exp(x: Any) -> Array:
