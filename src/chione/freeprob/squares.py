@@ -24,6 +24,7 @@ from chione.freeprob.stretches import union
 from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
+_BESIDE = 1e-6  # relative distance to a node at which the plain sum loses its digits
 _BLOCK = 2_000_000  # entries of one matrix of points times nodes
 
 
@@ -131,11 +132,16 @@ class GaussianSquare(AbstractMeasure):
     def resolvent(self, w: Any) -> Resolvent:
         """P, M and Q at points w of any shape, without cancellation at small or large w."""
         w = np.asarray(w, dtype=complex) + 0.0  # -0j is the axis from above, too
-        flat = w.ravel()
+        flat = self._above(w.ravel())
         p, m, q = (np.empty(flat.size, dtype=complex) for _ in range(3))
         step = max(1, _BLOCK // max(1, self._plain[0].size))
         for i in range(0, flat.size, step):
             p[i : i + step], m[i : i + step], q[i : i + step] = self._block(flat[i : i + step])
+        at = self._beside_nodes(w.ravel())
+        if at.size:
+            other = self._finer.resolvent(flat[at])
+            below = -np.pi * flat[at].real * self.density_law(flat[at].real).value
+            p[at], m[at], q[at] = other.p.real + 1j * below, other.m.real + 1j * below, other.q
         return Resolvent(p.reshape(w.shape), m.reshape(w.shape), q.reshape(w.shape))
 
     def stieltjes(self, z: Any) -> Complex:
@@ -245,12 +251,47 @@ class GaussianSquare(AbstractMeasure):
     def _gauss(self, h: Any) -> Any:
         return self.factor * np.exp(-h * h / (2.0 * self.q)) / np.sqrt(2.0 * np.pi * self.q)
 
+    def _above(self, w: Complex) -> Complex:
+        """Places of the pieces on the axis, moved by a rounding error: there a pole has a side."""
+        if self.pieces is None:
+            return w
+        low, high = self._reach
+        on = (w.imag == 0.0) & (w.real >= low) & (w.real <= high)
+        return np.where(on, w.real + 1j * EPS * abs(w.real), w)
+
+    def _beside_nodes(self, w: Complex) -> Integers:
+        """Points on the axis next to a node of the rule: there another rule has to answer."""
+        if self.pieces is None or not np.any(w.imag == 0.0):
+            return np.empty(0, dtype=np.intp)
+        t = self._sorted_nodes
+        k = np.clip(np.searchsorted(t, w.real), 1, t.size - 1)
+        apart = np.minimum(abs(w.real - t[k - 1]), abs(t[k] - w.real))
+        low, high = self._reach
+        on = (w.imag == 0.0) & (w.real >= low) & (w.real <= high)
+        return np.nonzero(on & (apart <= _BESIDE * abs(w.real)))[0]
+
+    @cached_property
+    def _sorted_nodes(self) -> Array:
+        return np.sort(self.t[: self.t.size - self.place.size])
+
+    @cached_property
+    def _reach(self) -> tuple[float, float]:
+        """Smallest and largest value of t on the pieces."""
+        assert self.pieces is not None
+        e = self.pieces.ends
+        low = np.where(e[:, 0] * e[:, 1] < 0.0, 0.0, np.min(e * e, axis=1))
+        return float(low.min()), float(np.max(e * e))
+
     def _mean_log(self, w: Complex) -> Complex:
-        flat = w.ravel()
+        flat = self._above(w.ravel())
         out = np.empty(flat.size, dtype=complex)
         step = max(1, _BLOCK // max(1, self._plain[0].size))
         for i in range(0, flat.size, step):
             out[i : i + step] = self._log_block(flat[i : i + step])
+        at = self._beside_nodes(w.ravel())
+        if at.size:
+            above = np.pi * (1.0 - self.cdf_law(flat[at].real).value)
+            out[at] = self._finer.mean_log(flat[at]).real + 1j * above
         return out.reshape(w.shape)
 
     def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:

@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 
 from chione.base import EPS, Array, checks
+from chione.freeprob.classical import FreePoisson
 from chione.freeprob.measures import AbstractMeasure, Complex
-from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform
+from chione.freeprob.point_masses import PointMasses
+from chione.freeprob.summands import Factors, factors_of
+from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform, WFormSolver
 
+_DEEPEST = 100  # layers whose factors are put one by one into a product with other measures
 _DEEP = np.array([40.0, 50.0, 60.0])  # below the top, in log lambda
 _SAME_POWER = 1e-5  # of k; the powers that occur are L / (L + 1) and the like
 _ROUNDING = 1e-13  # of exp(x) at those depths
@@ -158,3 +162,18 @@ def exp(x: float) -> float:
     """Exponential with 0 and inf for what leaves the range."""
     with np.errstate(over="ignore"):
         return float(np.exp(x))
+
+
+@factors_of.register
+def _(law: JacobianLaw) -> Factors:
+    r"""Equal widths are a free product themselves: :math:`S = S_{D^2}^L S_{W^T W}^L`.
+
+    In a product with other measures all factors are then solved for at once.
+    """
+    solver = law.solver
+    if not isinstance(solver, WFormSolver) or solver.equation.depth > _DEEPEST:
+        return [(law, 1.0)]
+    eq = solver.equation
+    gain = float(np.exp(eq.log_gain))
+    weights = FreePoisson(1.0, gain) if eq.gaussian else PointMasses((gain,), (1.0,))
+    return [(eq.law, float(eq.depth)), (weights, float(eq.depth))]
