@@ -40,9 +40,10 @@ class Measure:
         \mu \boxplus \nu:\ R = R_\mu + R_\nu, \qquad \mu \boxtimes \nu:\ S = S_\mu S_\nu, \qquad
         R(g) = G^{-1}(g) - \frac1g, \qquad S(x) = \frac{1 + x}{x\, M^{-1}(x)}
 
-    ``mu + nu`` is the free sum, ``mu * nu`` the free product, ``mu ^ t`` and ``mu ** t`` their
-    powers; with a number, ``mu + 3.0`` shifts and ``2.0 * mu`` dilates. In place of a measure each
-    of them takes a law, an array of eigenvalues or anything with ``to_measure()``.
+    ``mu + nu`` is the free sum, ``mu * nu`` the free product; their powers are
+    :meth:`free_power` and ``mu ** t``, :meth:`free_multiplicative_power`. With a number,
+    ``mu + 3.0`` shifts and ``2.0 * mu`` dilates. In place of a measure each of them takes a law, an
+    array of eigenvalues or anything with ``to_measure()``.
 
     Parameters
     ----------
@@ -296,9 +297,6 @@ class Measure:
         if divisor == 0.0:
             raise SpecError(f"{self.name} cannot be divided by 0; give another number.")
         return self.scale(1.0 / divisor)
-
-    def __xor__(self, t: Any) -> Measure:
-        return self.free_power(t)
 
     def __pow__(self, t: Any) -> Measure:
         return self.free_multiplicative_power(t)
