@@ -67,3 +67,12 @@ def test_the_distribution_function_answers_everywhere_and_rises(measure, count):
     density = measure.density(x)
     assert not np.isnan(density.value).any()
     assert np.all(density.value >= 0.0)
+
+
+def test_constants_alone_are_one_constant():
+    assert (fp.point_mass(2.0) + fp.point_mass(3.0)).atoms == ((5.0, 1.0),)
+    assert (fp.point_mass(2.0) * fp.point_mass(3.0)).atoms[0] == pytest.approx((6.0, 1.0))
+    law = (fp.point_mass(1.0) + fp.point_mass(1.0)) * fp.marchenko_pastur(0.5)
+    assert law.density(2.0).value == pytest.approx(
+        fp.marchenko_pastur(0.5).density(1.0).value / 2.0, rel=1e-12
+    )

@@ -20,6 +20,7 @@ _JUMP = 0.06  # share of the mass between two points of the first pass that has 
 _NOTHING = 1e-13  # mass below which nothing is seen of the lower tail in 1 - (1 - cdf)
 _END = 5e-4  # the same at the ends of the band
 _PARTS = np.array([0.25, 0.5, 0.75])
+_NEARER = 0.25 ** np.arange(2.0, 6.0)
 _ALL, _EIGHTH = 24, 8  # points up to which all are checked, and the step beyond
 _LINEAR = 1e-3  # relative error up to which the first order is all there is
 _MOST = 400  # points of the first pass
@@ -171,13 +172,30 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
         if at.size == 0 or log_r.size > _MOST:
             break
         new = (ends[at, None] + gap[at, None] * _PARTS).ravel()
+        if at[0] == 0:  # towards an end the mass falls like some power of the distance
+            new = np.concatenate([new, lo + gap[0] * _NEARER])
+        if at[-1] == gap.size - 1:
+            new = np.concatenate([new, hi - gap[-1] * _NEARER])
         start = np.interp(new, ends, np.concatenate([[0.5], theta, [0.0]]))
         angle, more = _rough(eq, new, np.maximum(start, 1e-12))
+        new, angle, more = _needed(new, angle, more, (bottom, top), 3 * at.size)
         log_r = np.concatenate([log_r, new])
         order = np.argsort(log_r)
         log_r, theta = log_r[order], np.concatenate([theta, angle])[order]
         cdf = np.concatenate([cdf, more])[order]
     return log_r, theta, cdf
+
+
+def _needed(
+    new: Array, angle: Array, cdf: Array, level: tuple[float, float], n: int
+) -> tuple[Array, Array, Array]:
+    """Without the points beyond the first n that lie nearer to an end than its mass asks for."""
+    keep = np.ones(new.size, dtype=bool)
+    for first in range(n, new.size, _NEARER.size):
+        part = slice(first, first + _NEARER.size)
+        rest = np.minimum(cdf[part] - level[0], level[1] - cdf[part])
+        keep[first + 1 : part.stop] = rest[:-1] > _END * max(level[1] - level[0], 1e-6)
+    return new[keep], angle[keep], cdf[keep]
 
 
 def _rough(eq: MasterEquation, log_r: Array, start: Array | None) -> tuple[Array, Array]:
