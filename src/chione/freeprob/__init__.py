@@ -13,8 +13,9 @@ Laws from a density or from moments
     density_law, density_build, density_pieces, cauchy (integrals of u^a p(u) / (z - u));
     moment_law and jacobi (what finitely many moments determine).
 The law of v(h)^2 for a Gaussian h
-    squares (G by quadrature with the poles taken out), square_law (how it is built), pieces, poles,
-    branches (density), waves (many turning points), stretches, spread.
+    squares (G by quadrature with the poles taken out), square_law (how it is built), pieces,
+    poles, near_logs (E log beside a pole), branches (density), waves (many turning points),
+    stretches, spread.
 Transforms and series
     transforms (R and S), inverses (of G, M, R, S), series (moments, cumulants, coefficients),
     cumulants, contour (moments by a contour).

@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves, rounding
-from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
+from chione.freeprob.near_logs import log_terms, scatter
+from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers
 from chione.freeprob.plain_sums import plain_logs, plain_sizes, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 from chione.freeprob.spread import relative_spread
@@ -330,8 +330,8 @@ class GaussianSquare(AbstractMeasure):
         r = density / t1
         dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
         return (
-            _scatter(poles.point, r * error, w.size),
-            _scatter(poles.point, dr * error + r * slope / t1, w.size),
+            scatter(poles.point, r * error, w.size),
+            scatter(poles.point, dr * error + r * slope / t1, w.size),
         )
 
     def _at(self, poles: Poles) -> tuple[Complex, Complex, Complex, Array]:
@@ -357,48 +357,10 @@ class GaussianSquare(AbstractMeasure):
         pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
         if pairs.shape[1] == 0:
             return out
-        return np.asarray(out + self._log_terms(w, poles, pairs))
-
-    def _log_terms(self, w: Complex, poles: Poles, pairs: Integers) -> Complex:
-        """By parts on near pieces: int p log(w-t) = [Phi log(w-t)] + int Phi t'/(w-t).
-
-        Phi is zero at the end that is nearer to the poles: there both terms could be large.
-        """
-        assert self.finder is not None and self.rest is not None
-        f, pieces = self.finder, self.rest
-        j, k = pairs
-        # Number of the pair of each pole, and on which side its poles are.
-        width = f.index.size
-        pair = np.searchsorted(j * width + k, poles.point * width + poles.row)
-        right = np.bincount(pair, poles.s.real, j.size) > 0.0
-        full = f.index[k]
-        phi = self._primitive()[full]  # Chebyshev series, (P, n + 1)
-        sign = (-1.0) ** np.arange(phi.shape[1])
-        phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
-        cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
-        apart = w[j][:, None] - self.t[cols]
-        plain = np.sum(np.log(apart) * self.weight[cols], axis=1)
-        mass = np.where(right, -(phi @ sign), phi.sum(axis=1))
-        far_end = np.where(right, pieces.ends[full, 0], pieces.ends[full, 1])
-        edge = mass * np.log(w[j] - far_end**2)
-        nodes = f.nodes[1:-1]
-        phi_nodes = phi @ chebyshev.chebvander(nodes, phi.shape[1] - 1).T
-        slope = f.first[k] @ chebyshev.chebvander(nodes, NODES - 1).T
-        gl = pieces.weight[full] / pieces.half[full][:, None]
-        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / apart
-        out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
-        value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
-        at_root = value * rule_error(poles)[0]
-        return np.asarray(out + _scatter(poles.point, at_root, w.size))
-
-    def _primitive(self) -> Array:
         assert self.rest is not None
         weight = self._gauss(self.rest.h) * self.rest.half[:, None]
-        vander = chebyshev.chebvander(
-            (self.rest.h - self.rest.center[:, None])[0] / self.rest.half[0], NODES - 1
-        )
-        series = weight @ np.linalg.inv(vander).T
-        return np.asarray(chebyshev.chebint(series.T, lbnd=0).T)
+        terms = log_terms(w, poles, pairs, self.finder, self.rest, weight, (self.t, self.weight))
+        return np.asarray(out + terms)
 
 
 def assemble(
@@ -422,8 +384,3 @@ def assemble(
     return GaussianSquare(
         q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), (), waves, rest
     )
-
-
-def _scatter(index: Integers, value: Complex, size: int) -> Complex:
-    out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
-    return np.asarray(out)
