@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import chione as ch
+from chione.freeprob import Measure
+from chione.theory.spectra.jacobian_law import derivative_law
 
 
 def _one_layer(phi, q):
@@ -27,8 +29,16 @@ def test_an_atom_inside_the_continuous_part_parts_it(phi, q):
 
 @pytest.mark.parametrize(
     ("phi", "q"),
-    [("sin", 98.0), ("selu", 1270.0), ("softplus", 100.0), ("swish(3)", 0.4244), ("celu", 1e-5)]
-    + [("x**2", 1.0), ("gelu", 1e-6), ("gelu", 30.0)],
+    [
+        ("sin", 98.0),
+        ("selu", 1270.0),
+        ("softplus", 100.0),
+        ("swish(3)", 0.4244),
+        ("celu", 1e-05),
+        ("x**2", 1.0),
+        ("gelu", 1e-06),
+        ("gelu", 30.0),
+    ],
 )
 def test_the_curve_of_one_orthogonal_layer_holds_the_mass(phi, q):
     s = _one_layer(phi, q)
@@ -50,3 +60,38 @@ def test_one_orthogonal_layer_answers_however_far_out(phi):
     low, high = s.cdf_of_log([-1e5, 1e5]).value
     assert low < 1e-200
     assert high == pytest.approx(1.0, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("phi", "q", "limit"),
+    [
+        ("x**2", 0.7, np.inf),
+        ("sin", 1000.0, np.inf),
+        ("gelu", 0.1, np.inf),
+        ("gelu", 10000.0, np.inf),
+        ("tanh", 0.7, 0.0),
+        ("selu", 100000.0, 0.0),
+        ("elu", 2.0, 0.0),
+        ("relu", 1.0, 0.0),
+    ],
+)
+def test_the_density_of_a_derivative_law_at_0_is_its_limit(phi, q, limit):
+    law = derivative_law(phi, q)
+    assert law.density(0.0) == limit
+    near = law.density(np.array([1e-24, 1e-22]))
+    if np.isinf(limit):  # like t^(-1/2) or faster
+        assert near[0] >= 9.9 * near[1] > 0.0
+    assert float(Measure(law).density(0.0).value) == limit
+
+
+def test_unequal_widths_do_not_state_a_tail_that_was_not_followed_as_empty():
+    s = ch.jacobian_spectrum(
+        "gaussian", depth=3, q_star=2751.0, weights="orthogonal", widths=[500, 500, 700, 400]
+    )
+    c = s.curve()
+    below = s.cdf_of_log(c.log_lambda[0] - 20.0)
+    assert np.isnan(below.value) or abs(below.value - c.cdf[0]) < below.error + 0.2
+    q = s.log_quantile([0.001, 0.9])
+    assert np.isnan(q.value[0]) and np.isinf(q.error[0])
+    met = s.cdf_of_log(q.value[1])
+    assert abs(met.value - 0.9) <= met.error < 1e-5
