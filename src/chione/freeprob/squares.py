@@ -25,6 +25,10 @@ from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
 _BESIDE = 1e-6  # relative distance to a node at which the plain sum loses its digits
+_TOUCHES = 1e-15  # of the largest value on a piece: a zero at its end
+_STEP = 1e-6  # of a piece
+_RESOLVED = 1e-12  # of the largest value
+_SEEN = 7.5  # standard deviations within which every piece is resolved to its own size
 _BLOCK = 2_000_000  # entries of one matrix of points times nodes
 
 
@@ -184,9 +188,13 @@ class GaussianSquare(AbstractMeasure):
         return by_halves(self._mean_log, z)
 
     def density(self, x: Any) -> Array:
-        """Density of the continuous part at real x: the sum over the roots of v^2 = x."""
+        """Density of the continuous part at real x: the sum over the roots of v^2 = x.
+
+        Infinite at 0 where v passes or touches 0, like :math:`t^{-1/2}` or faster.
+        """
         x = checks.real_array("x", x)
-        return self.density_law(x.ravel()).value.reshape(x.shape)
+        value = self.density_law(x.ravel()).value.reshape(x.shape)
+        return np.where((x == 0.0) & self._touches_zero, np.inf, value)
 
     def cdf(self, x: Any) -> Array:
         """P(t <= x)."""
@@ -195,7 +203,8 @@ class GaussianSquare(AbstractMeasure):
 
     def density_error(self, x: Any) -> Array:
         x = checks.real_array("x", x)
-        return self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+        error = self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+        return np.where((x == 0.0) & self._touches_zero, np.inf, error)
 
     def cdf_error(self, x: Any) -> Array:
         x = checks.real_array("x", x)
@@ -269,6 +278,26 @@ class GaussianSquare(AbstractMeasure):
         low, high = self._reach
         on = (w.imag == 0.0) & (w.real >= low) & (w.real <= high)
         return np.nonzero(on & (apart <= _BESIDE * abs(w.real)))[0]
+
+    @cached_property
+    def _touches_zero(self) -> bool:
+        """Whether v is 0 at a point; not where it dies out to infinity, or to underflow."""
+        if self.pieces is None:
+            return False
+        p = self.pieces
+        crosses = p.ends[:, 0] * p.ends[:, 1] < 0.0
+        size = np.max(abs(p.ends), axis=1)
+        touches = np.zeros(size.size, dtype=bool)
+        for side in (-1.0, 1.0):  # it falls to 0 within a step that an exponential does not notice
+            h = p.center + side * p.half
+            beside = np.asarray(self.v(h - side * _STEP * p.half), dtype=np.float64)
+            end = abs(p.ends[:, int(side > 0.0)])
+            touches |= (end <= _TOUCHES * size) & (abs(beside) > 2.0 * end)
+        # Smaller and farther pieces are known on the scale of the largest value.
+        seen = (size > _RESOLVED * np.max(size)) & (
+            abs(p.center) - p.half < _SEEN * np.sqrt(self.q)
+        )
+        return bool(np.any((crosses | touches) & seen & ~p.flat))
 
     @cached_property
     def _sorted_nodes(self) -> Array:
