@@ -261,7 +261,13 @@ def _second_pass(u: Array, cdf: Array, n: int) -> Array:
     return np.asarray(np.interp(np.linspace(0.0, 1.0, n), monitor, u))
 
 
-def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) -> Errors:
+def errors(
+    eq: MasterEquation,
+    check: MasterEquation,
+    log_w: Complex,
+    y: Point,
+    above: Array | None = None,
+) -> Errors:
     r"""Estimated absolute errors at roots.
 
     The roots are put into the equation with every piece of the law cut in two, or every eighth of
@@ -270,12 +276,15 @@ def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) 
     lambda:
 
     .. math:: \delta P + \frac{dP}{d \log w} \frac{-\delta \log z}{d \log z / d \log w}
+
+    Where the equation's own mass above is known, it need not be found again.
     """
     order = np.argsort(log_w.real)
     some = order if order.size <= _ALL else order[::_EIGHTH]
     some = some if order.size == 0 or some[-1] == order[-1] else np.append(some, order[-1])
     c = check.at(log_w[some])
-    d_above = abs(eq.above(log_w[some], y.m[some]) - check.above(log_w[some], c.m))
+    own = eq.above(log_w[some], y.m[some]) if above is None else above[some]
+    d_above = abs(own - check.above(log_w[some], c.m))
     found = np.stack([abs(c.log_z - y.log_z[some]), abs(c.p - y.p[some]), d_above])
     if some.size < log_w.size:
         k = np.clip(np.searchsorted(log_w.real[some], log_w.real), 1, some.size - 1)
@@ -301,7 +310,8 @@ def curve_errors(
     do: a density that falls like a root errs by at most twice that, one that rises like
     :math:`d^{-1/2}` in the distance d by :math:`1 / (1 - 2 r)` of it, r the relative error.
     """
-    y, found = curve.point, errors(eq, check, curve.log_w, curve.point)
+    y = curve.point
+    found = errors(eq, check, curve.log_w, y, 1.0 - curve.cdf)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = found.p / np.pi
         r = error / np.maximum(curve.density, 1e-300)

@@ -113,7 +113,7 @@ class WFormSolver(AbstractSolver):
     def check(self) -> MasterEquation:
         """The same equation on a finer quadrature."""
         e = self.equation
-        return MasterEquation(e.law.refined(), e.log_gain, e.depth, e.gaussian, e.slack)
+        return MasterEquation(e.law.finer, e.log_gain, e.depth, e.gaussian, e.slack)
 
     @cached_property
     def curves(self) -> tuple[Curve, ...]:

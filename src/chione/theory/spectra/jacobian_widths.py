@@ -58,7 +58,7 @@ class WidthsSolver(AbstractSolver):
     @cached_property
     def check(self) -> WidthsEquation:
         """The same equation on a finer quadrature."""
-        law = self.law.refined()
+        law = self.law.finer
         return WidthsEquation(law, self.log_gain, self.ratios, self.gaussian, self.slack)
 
     @cached_property
