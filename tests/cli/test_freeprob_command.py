@@ -61,13 +61,17 @@ def test_a_matrix_is_put_beside_the_measure():
     assert "One matrix of size 200" in run("mp(0.5) + coin", "--matrix", "200").stdout
 
 
-def test_laws_of_networks_have_names():
-    out = run("slope(tanh, 0.5) + jacobian(tanh, 3, q_star=0.5)", "--json")
+@pytest.mark.parametrize(
+    ("phi", "depth"),
+    [("relu", 1), pytest.param("tanh", 3, marks=pytest.mark.slow)],
+)
+def test_laws_of_networks_have_names(phi, depth):
+    out = run(f"slope({phi}, 0.5) + jacobian({phi}, {depth}, q_star=0.5)", "--json")
     assert out.exit_code == 0, out.stderr
     from chione.theory.spectra import derivative_law, jacobian_spectrum
 
-    mean = jacobian_spectrum("tanh", depth=3, q_star=0.5).mean
-    mean += float(derivative_law("tanh", 0.5).moments(1)[0])
+    mean = jacobian_spectrum(phi, depth=depth, q_star=0.5).mean
+    mean += float(derivative_law(phi, 0.5).moments(1)[0])
     assert json.loads(out.stdout)["moments"]["value"][0] == pytest.approx(mean, rel=1e-12)
 
 
