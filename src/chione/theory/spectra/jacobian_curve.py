@@ -122,7 +122,8 @@ class Curve:
 
 def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     """N points along a band, dense where the mass is, near hard ends and in the tails alike."""
-    log_r, theta, cdf = _first_pass(eq, band)
+    level = levels(eq, band)
+    log_r, theta, cdf = _first_pass(eq, band, level)
     if log_r.size < 4:
         log_w = log_r + 1j * theta
         return _rising(curve_at(eq, log_w, eq.at(log_w)))
@@ -137,7 +138,7 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     ok = np.isfinite(log_w.imag)
     curve = _rising(curve_at(eq, log_w[ok], y.pick(ok)))
     if np.isinf(band.log_r[0]):  # points at the level of rounding may be none of the curve
-        seen = curve.cdf - levels(eq, band)[0] > _NOTHING
+        seen = curve.cdf - level[0] > _NOTHING
         first = int(np.argmax(seen))
         if first > 0 and curve.log_lambda[first] - curve.log_lambda[first - 1] < 1.0:
             seen[first - 1] = True  # of a narrow bulk the point before it bounds it from below
@@ -145,7 +146,9 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     return curve
 
 
-def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
+def _first_pass(
+    eq: MasterEquation, band: Band, level: tuple[float, float]
+) -> tuple[Array, Array, Array]:
     """Radii, angles and cdf so near to each other that no step hides more than a share of the mass.
 
     A bulk of any width is found: its moments say where it lies, and a step in the distribution
@@ -156,7 +159,7 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
     log_r = np.concatenate([lo + (hi - lo) * _map(u, band.hard), _seeds(eq)])
     log_r = np.unique(log_r[(log_r > lo) & (log_r < hi)])
     theta, cdf = _rough(eq, log_r, None)
-    bottom, top = levels(eq, band)
+    bottom, top = level
     for _ in range(_PASSES):
         ok = np.isfinite(theta)
         log_r, theta, cdf = log_r[ok], theta[ok], cdf[ok]
