@@ -180,17 +180,16 @@ def _candidates(finder: Finder, targets: Complex) -> tuple[Integers, Integers]:
 
 def _guesses(finder: Finder, targets: Complex, rows: Integers) -> tuple[Complex, Complex]:
     """Both roots of the quadratic fitted at the nearest tabulated place of the piece."""
-    v, dv, ddv = (x[rows] for x in finder.table)
     # Nearest place by value: v increases along the table.
-    at = np.sum(v < targets.real[:, None], axis=1)
-    line = np.arange(rows.size)
-    low, high = np.maximum(at - 1, 0), np.minimum(at, v.shape[1] - 1)
-    pick = np.where(abs(v[line, low] - targets) < abs(v[line, high] - targets), low, high)
+    at = np.sum(finder.table[0, rows] < targets.real[:, None], axis=1)
+    low, high = np.maximum(at - 1, 0), np.minimum(at, finder.table.shape[2] - 1)
+    below, above = finder.table[0, rows, low], finder.table[0, rows, high]
+    pick = np.where(abs(below - targets) < abs(above - targets), low, high)
     s = np.where(finder.turn[rows] > 0.0, finder.nodes[pick], finder.nodes[::-1][pick])
-    c, a, b = targets - v[line, pick], dv[line, pick], ddv[line, pick]
+    near, a, b = finder.table[:, rows, pick]
+    c = targets - near
     disc = np.sqrt(a * a + 2.0 * b * c)
     big = a + np.where((np.conj(disc) * a).real < 0.0, -disc, disc)
-    near = v[line, pick]
     with np.errstate(divide="ignore", invalid="ignore"):
         first = s + 2.0 * c / big
         # In a tail v falls like an exponential, of which a parabola knows nothing.

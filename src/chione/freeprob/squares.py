@@ -382,7 +382,7 @@ class GaussianSquare(AbstractMeasure):
         pair = np.searchsorted(j * width + k, poles.point * width + poles.row)
         right = np.bincount(pair, poles.s.real, j.size) > 0.0
         full = f.index[k]
-        phi = self._primitive()[full]  # Chebyshev series, (P, n + 1)
+        phi = self._primitive[full]  # Chebyshev series, (P, n + 1)
         sign = (-1.0) ** np.arange(phi.shape[1])
         phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
         cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
@@ -401,7 +401,9 @@ class GaussianSquare(AbstractMeasure):
         at_root = value * rule_error(poles)[0]
         return np.asarray(out + _scatter(poles.point, at_root, w.size))
 
+    @cached_property
     def _primitive(self) -> Array:
+        """Integrals from the middle of each piece of the Gaussian's density, Chebyshev series."""
         assert self.rest is not None
         weight = self._gauss(self.rest.h) * self.rest.half[:, None]
         vander = chebyshev.chebvander(
