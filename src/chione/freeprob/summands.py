@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable
-from functools import singledispatch
-from itertools import product
+from functools import cached_property, singledispatch
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from chione.freeprob.contour import contour_moments
 from chione.freeprob.dilation import Dilated, dilated
 from chione.freeprob.measures import (
     AbstractMeasure,
+    Booleans,
     Complex,
     absolute_moments,
     by_halves,
@@ -117,6 +118,65 @@ class AbstractConvolution(AbstractMeasure):
         return np.asarray(
             error + np.where(np.isnan(apart), error * 2.0 ** np.arange(n), 2.0 * apart)
         )
+
+    def density(self, x: Any) -> Array:
+        """Zero off the bands, where no equation has to be solved."""
+        x = checks.real_array("x", x)
+        inside = self._inside(x)
+        out = np.zeros(x.shape)
+        out[inside] = super().density(x[inside])
+        return out
+
+    def density_error(self, x: Any) -> Array:
+        x = checks.real_array("x", x)
+        inside = self._inside(x)
+        out = np.zeros(x.shape)
+        out[inside] = super().density_error(x[inside])
+        return out
+
+    def cdf(self, x: Any) -> Array:
+        """Off the bands the masses of what lies below, each taken in the middle of its gap."""
+        x = checks.real_array("x", x)
+        flat = x.ravel()
+        inside = self._inside(flat)
+        ends, masses = self._below
+        out = masses[np.searchsorted(ends, flat, side="right")]
+        for place, mass in self.lone_atoms:
+            out = out + np.where(flat >= place, mass, 0.0)
+        out[inside] = super().cdf(flat[inside])
+        return np.asarray(np.clip(out, 0.0, 1.0).reshape(x.shape))
+
+    @cached_property
+    def lone_atoms(self) -> list[tuple[float, float]]:
+        """Atoms that lie in no band."""
+        return [(a, m) for a, m in self.atoms if not any(p <= a <= q for p, q in self._bands)]
+
+    @property
+    def _bands(self) -> list[tuple[float, float]]:
+        return [(a, b) for a, b in self.support if b > a]
+
+    def _inside(self, x: Array) -> Booleans:
+        inside = np.zeros(x.shape, dtype=bool)
+        for a, b in self._bands:
+            inside |= (x >= a) & (x <= b)
+        return inside
+
+    @cached_property
+    def _below(self) -> tuple[Array, Array]:
+        """Upper ends of the bands, and the mass of the bands below each gap, shape (k + 1,)."""
+        bands, lone = self._bands, self.lone_atoms
+        gaps = [(p[1], q[0]) for p, q in pairwise(bands)]
+        masses = [0.0]
+        for a, b in gaps:
+            # the widest piece of the gap that no atom parts
+            cuts = [a, *(place for place, _ in lone if a < place < b), b]
+            left, right = max(pairwise(cuts), key=lambda c: c[1] - c[0])
+            middle = 0.5 * (left + right)
+            atoms = sum(m for place, m in lone if place <= middle)
+            masses.append(max(float(super().cdf(np.array([middle]))[0]) - atoms, masses[-1]))
+        if bands:
+            masses.append(1.0 - sum(m for _, m in lone))
+        return np.array([b for _, b in bands]), np.array(masses)
 
     def mean_log(self, z: Any) -> Complex:
         return _flat(self._log, z)
