@@ -15,16 +15,21 @@ import numpy as np
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves, rounding
-from chione.freeprob.near_logs import log_terms, scatter
+from chione.freeprob.near_logs import log_terms, primitive, scatter
 from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers
-from chione.freeprob.plain_sums import plain_logs, plain_sizes, plain_sums
+from chione.freeprob.plain_sums import plain_angles, plain_logs, plain_sizes, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 from chione.freeprob.spread import relative_spread
 from chione.freeprob.stretches import union
 from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
+Sums = Callable[[Complex, Array, Array], Complex]
 _BESIDE = 1e-6  # relative distance to a node at which the plain sum loses its digits
+_TOUCHES = 1e-15  # of the largest value on a piece: a zero at its end
+_STEP = 1e-6  # of a piece
+_RESOLVED = 1e-12  # of the largest value
+_SEEN = 7.5  # standard deviations within which every piece is resolved to its own size
 _BLOCK = 2_000_000  # entries of one matrix of points times nodes
 
 
@@ -139,7 +144,7 @@ class GaussianSquare(AbstractMeasure):
             p[i : i + step], m[i : i + step], q[i : i + step] = self._block(flat[i : i + step])
         at = self._beside_nodes(w.ravel())
         if at.size:
-            other = self._finer.resolvent(flat[at])
+            other = self.finer.resolvent(flat[at])
             below = -np.pi * flat[at].real * self.density_law(flat[at].real).value
             p[at], m[at], q[at] = other.p.real + 1j * below, other.m.real + 1j * below, other.q
         return Resolvent(p.reshape(w.shape), m.reshape(w.shape), q.reshape(w.shape))
@@ -166,12 +171,13 @@ class GaussianSquare(AbstractMeasure):
         for wave in self.waves:
             out = out + wave.stieltjes_error(z)
         if self.rest is not None:
-            out = out + 2.0 * abs(self.stieltjes(z) - self._finer.stieltjes(z))
+            out = out + 2.0 * abs(self.stieltjes(z) - self.finer.stieltjes(z))
             out = out + 8.0 * EPS * plain_sizes(z.ravel(), *self._plain).reshape(z.shape)
         return np.asarray(out)
 
     @cached_property
-    def _finer(self) -> GaussianSquare:
+    def finer(self) -> GaussianSquare:
+        """`refined`, kept with the law."""
         return self.refined()
 
     def moment_function(self, z: Any) -> Complex:
@@ -183,10 +189,22 @@ class GaussianSquare(AbstractMeasure):
     def mean_log(self, z: Any) -> Complex:
         return by_halves(self._mean_log, z)
 
+    def mean_angle(self, z: Any) -> Array:
+        """Im E log(z - t), the imaginary part of `mean_log`, for z of the closed upper half plane.
+
+        At half the cost: pi (1 - cdf) on the axis, and all of it that a distribution needs.
+        """
+        w = np.asarray(np.asarray(z) + 0.0, dtype=complex)  # -0j is the axis from above
+        return np.asarray(self._mean_log(w, plain_angles).imag)
+
     def density(self, x: Any) -> Array:
-        """Density of the continuous part at real x: the sum over the roots of v^2 = x."""
+        """Density of the continuous part at real x: the sum over the roots of v^2 = x.
+
+        Infinite at 0 where v passes or touches 0, like :math:`t^{-1/2}` or faster.
+        """
         x = checks.real_array("x", x)
-        return self.density_law(x.ravel()).value.reshape(x.shape)
+        value = self.density_law(x.ravel()).value.reshape(x.shape)
+        return np.where((x == 0.0) & self._touches_zero, np.inf, value)
 
     def cdf(self, x: Any) -> Array:
         """P(t <= x)."""
@@ -195,7 +213,8 @@ class GaussianSquare(AbstractMeasure):
 
     def density_error(self, x: Any) -> Array:
         x = checks.real_array("x", x)
-        return self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+        error = self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+        return np.where((x == 0.0) & self._touches_zero, np.inf, error)
 
     def cdf_error(self, x: Any) -> Array:
         x = checks.real_array("x", x)
@@ -271,6 +290,26 @@ class GaussianSquare(AbstractMeasure):
         return np.nonzero(on & (apart <= _BESIDE * abs(w.real)))[0]
 
     @cached_property
+    def _touches_zero(self) -> bool:
+        """Whether v is 0 at a point; not where it dies out to infinity, or to underflow."""
+        if self.pieces is None:
+            return False
+        p = self.pieces
+        crosses = p.ends[:, 0] * p.ends[:, 1] < 0.0
+        size = np.max(abs(p.ends), axis=1)
+        touches = np.zeros(size.size, dtype=bool)
+        for side in (-1.0, 1.0):  # it falls to 0 within a step that an exponential does not notice
+            h = p.center + side * p.half
+            beside = np.asarray(self.v(h - side * _STEP * p.half), dtype=np.float64)
+            end = abs(p.ends[:, int(side > 0.0)])
+            touches |= (end <= _TOUCHES * size) & (abs(beside) > 2.0 * end)
+        # Smaller and farther pieces are known on the scale of the largest value.
+        seen = (size > _RESOLVED * np.max(size)) & (
+            abs(p.center) - p.half < _SEEN * np.sqrt(self.q)
+        )
+        return bool(np.any((crosses | touches) & seen & ~p.flat))
+
+    @cached_property
     def _sorted_nodes(self) -> Array:
         return np.sort(self.t[: self.t.size - self.place.size])
 
@@ -282,27 +321,29 @@ class GaussianSquare(AbstractMeasure):
         low = np.where(e[:, 0] * e[:, 1] < 0.0, 0.0, np.min(e * e, axis=1))
         return float(low.min()), float(np.max(e * e))
 
-    def _mean_log(self, w: Complex) -> Complex:
+    def _mean_log(self, w: Complex, sums: Sums = plain_logs) -> Complex:
         flat = self._above(w.ravel())
         out = np.empty(flat.size, dtype=complex)
         step = max(1, _BLOCK // max(1, self._plain[0].size))
         for i in range(0, flat.size, step):
-            out[i : i + step] = self._log_block(flat[i : i + step])
+            out[i : i + step] = self._log_block(flat[i : i + step], sums)
         at = self._beside_nodes(w.ravel())
         if at.size:
             above = np.pi * (1.0 - self.cdf_law(flat[at].real).value)
-            out[at] = self._finer.mean_log(flat[at]).real + 1j * above
+            out[at] = self.finer.mean_log(flat[at]).real + 1j * above
         return out.reshape(w.shape)
 
     def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:
         g, m, square = plain_sums(w, *self._plain)
         q = -w * square
         if self.finder is not None and self.finder.index.size:
-            with np.errstate(all="ignore"):
-                dg, dg1 = self._pole_terms(w)
-            g = g + dg
-            m = m + w * dg
-            q = q + w * (dg + w * dg1)
+            poles = find(self.finder, w)
+            if poles.point.size:
+                with np.errstate(all="ignore"):
+                    dg, dg1 = self._pole_terms(poles, w.size)
+                g = g + dg
+                m = m + w * dg
+                q = q + w * (dg + w * dg1)
         p = w * g
         for wave in self.waves:
             own = wave.transforms(w)
@@ -317,10 +358,8 @@ class GaussianSquare(AbstractMeasure):
         keep = np.r_[0:n, atoms : self.t.size]
         return self.t[keep], self.weight[keep]
 
-    def _pole_terms(self, w: Complex) -> tuple[Complex, Complex]:
+    def _pole_terms(self, poles: Poles, size: int) -> tuple[Complex, Complex]:
         """What the plain rule misses in G and dG/dw."""
-        assert self.finder is not None
-        poles = find(self.finder, w)
         v1, v2, h, half = self._at(poles)
         # t = v^2: t' = 2 v v', t'' = 2 (v'^2 + v v'').
         t1 = 2.0 * poles.target * v1
@@ -330,8 +369,8 @@ class GaussianSquare(AbstractMeasure):
         r = density / t1
         dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
         return (
-            scatter(poles.point, r * error, w.size),
-            scatter(poles.point, dr * error + r * slope / t1, w.size),
+            scatter(poles.point, r * error, size),
+            scatter(poles.point, dr * error + r * slope / t1, size),
         )
 
     def _at(self, poles: Poles) -> tuple[Complex, Complex, Complex, Array]:
@@ -343,24 +382,31 @@ class GaussianSquare(AbstractMeasure):
         first, second = (np.sum(f.powers[i, k] * basis, axis=1) for i in (1, 2))
         return first, second, h, half
 
-    def _log_block(self, w: Complex) -> Complex:
-        out = self._plain_log(w)
+    def _log_block(self, w: Complex, sums: Sums) -> Complex:
+        out = self._plain_log(w, sums)
         for wave in self.waves:
             out = out + wave.mean_log(w)
         return out
 
-    def _plain_log(self, w: Complex) -> Complex:
-        out = plain_logs(w, *self._plain)
+    def _plain_log(self, w: Complex, sums: Sums) -> Complex:
+        out = sums(w, *self._plain)
         if self.finder is None or not self.finder.index.size:
             return out
         poles = find(self.finder, w)
-        pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
-        if pairs.shape[1] == 0:
+        if poles.point.size == 0:
             return out
         assert self.rest is not None
-        weight = self._gauss(self.rest.h) * self.rest.half[:, None]
-        terms = log_terms(w, poles, pairs, self.finder, self.rest, weight, (self.t, self.weight))
-        return np.asarray(out + terms)
+        pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
+        nodes = (self.t, self.weight)
+        return np.asarray(
+            out + log_terms(w, poles, pairs, self.finder, self.rest, self._primitive, nodes)
+        )
+
+    @cached_property
+    def _primitive(self) -> Array:
+        """Integrals from the middle of each piece of the Gaussian's density, Chebyshev series."""
+        assert self.rest is not None
+        return primitive(self.rest, self._gauss(self.rest.h) * self.rest.half[:, None])
 
 
 def assemble(

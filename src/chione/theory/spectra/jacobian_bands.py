@@ -123,6 +123,8 @@ def _exists(eq: MasterEquation, r: Array) -> Array:
 
 def _gap(eq: MasterEquation, a: float, b: float) -> list[tuple[float, float, bool, bool]]:
     """Stretches of the gap (a, b) of the support of t that carry spectrum."""
+    if a == 0.0 and eq.gaussian and eq.depth > 1:
+        return [(a, b, False, False)]  # M < 0 below all t > 0
     if np.isinf(b) or (a == 0.0 and eq.law.support[0][0] > 0.0):
         return _outer_gap(eq, a, b)
     r = _gap_grid(a, b)
@@ -186,12 +188,8 @@ def _root(f: Callable[[Array], Array], a: float, b: float) -> float:
     y = f(np.concatenate([[a], u, [b]]))
     if not y[0] * y[-1] < 0.0:
         return a if abs(y[0]) <= abs(y[-1]) else b
-    x0, y0, x1, y1 = a, y[0], b, y[-1]
     k = int(np.nonzero(y[1:] * y[-1] > 0.0)[0][0])  # the sign has turned
-    if k > 0:
-        x0, y0 = u[k - 1], y[k]
-    if k < u.size:
-        x1, y1 = u[k], y[k + 1]
+    x0, x1 = (u[k - 1] if k > 0 else a), (u[k] if k < u.size else b)
 
     def interpolant(x: float) -> float:
         w = _BARYCENTRIC / (x - u + 1e-300)

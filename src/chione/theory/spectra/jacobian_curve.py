@@ -122,7 +122,8 @@ class Curve:
 
 def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     """N points along a band, dense where the mass is, near hard ends and in the tails alike."""
-    log_r, theta, cdf = _first_pass(eq, band)
+    level = levels(eq, band)
+    log_r, theta, cdf = _first_pass(eq, band, level)
     if log_r.size < 4:
         log_w = log_r + 1j * theta
         return _rising(curve_at(eq, log_w, eq.at(log_w)))
@@ -137,7 +138,7 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     ok = np.isfinite(log_w.imag)
     curve = _rising(curve_at(eq, log_w[ok], y.pick(ok)))
     if np.isinf(band.log_r[0]):  # points at the level of rounding may be none of the curve
-        seen = curve.cdf - levels(eq, band)[0] > _NOTHING
+        seen = curve.cdf - level[0] > _NOTHING
         first = int(np.argmax(seen))
         if first > 0 and curve.log_lambda[first] - curve.log_lambda[first - 1] < 1.0:
             seen[first - 1] = True  # of a narrow bulk the point before it bounds it from below
@@ -145,7 +146,9 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     return curve
 
 
-def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
+def _first_pass(
+    eq: MasterEquation, band: Band, level: tuple[float, float]
+) -> tuple[Array, Array, Array]:
     """Radii, angles and cdf so near to each other that no step hides more than a share of the mass.
 
     A bulk of any width is found: its moments say where it lies, and a step in the distribution
@@ -156,7 +159,7 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
     log_r = np.concatenate([lo + (hi - lo) * _map(u, band.hard), _seeds(eq)])
     log_r = np.unique(log_r[(log_r > lo) & (log_r < hi)])
     theta, cdf = _rough(eq, log_r, None)
-    bottom, top = levels(eq, band)
+    bottom, top = level
     for _ in range(_PASSES):
         ok = np.isfinite(theta)
         log_r, theta, cdf = log_r[ok], theta[ok], cdf[ok]
@@ -261,7 +264,13 @@ def _second_pass(u: Array, cdf: Array, n: int) -> Array:
     return np.asarray(np.interp(np.linspace(0.0, 1.0, n), monitor, u))
 
 
-def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) -> Errors:
+def errors(
+    eq: MasterEquation,
+    check: MasterEquation,
+    log_w: Complex,
+    y: Point,
+    above: Array | None = None,
+) -> Errors:
     r"""Estimated absolute errors at roots.
 
     The roots are put into the equation with every piece of the law cut in two, or every eighth of
@@ -270,12 +279,15 @@ def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) 
     lambda:
 
     .. math:: \delta P + \frac{dP}{d \log w} \frac{-\delta \log z}{d \log z / d \log w}
+
+    Where the equation's own mass above is known, it need not be found again.
     """
     order = np.argsort(log_w.real)
     some = order if order.size <= _ALL else order[::_EIGHTH]
     some = some if order.size == 0 or some[-1] == order[-1] else np.append(some, order[-1])
     c = check.at(log_w[some])
-    d_above = abs(eq.above(log_w[some], y.m[some]) - check.above(log_w[some], c.m))
+    own = eq.above(log_w[some], y.m[some]) if above is None else above[some]
+    d_above = abs(own - check.above(log_w[some], c.m))
     found = np.stack([abs(c.log_z - y.log_z[some]), abs(c.p - y.p[some]), d_above])
     if some.size < log_w.size:
         k = np.clip(np.searchsorted(log_w.real[some], log_w.real), 1, some.size - 1)
@@ -301,7 +313,8 @@ def curve_errors(
     do: a density that falls like a root errs by at most twice that, one that rises like
     :math:`d^{-1/2}` in the distance d by :math:`1 / (1 - 2 r)` of it, r the relative error.
     """
-    y, found = curve.point, errors(eq, check, curve.log_w, curve.point)
+    y = curve.point
+    found = errors(eq, check, curve.log_w, y, 1.0 - curve.cdf)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = found.p / np.pi
         r = error / np.maximum(curve.density, 1e-300)

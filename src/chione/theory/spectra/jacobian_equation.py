@@ -164,14 +164,13 @@ class MasterEquation:
             w = np.exp(np.asarray(log_w, dtype=complex))
         if m is None:  # known already where the point has been evaluated
             m = self.law.resolvent(w).m
-        return np.asarray(self._u(w, m).imag / np.pi)
+        u = self.depth * self.law.mean_angle(w) + (self.depth - 1) * lower_log(m).imag
+        return np.asarray((u + self.depth * m.imag if self.gaussian else u) / np.pi)
 
     def mean_log(self, log_w: Complex, m: Complex) -> Complex:
         r"""U = E log(z - lambda) at the root w, with its constant: U ~ log z at infinity."""
-        return np.asarray(self.depth * self.log_gain + self._u(np.exp(log_w), m))
-
-    def _u(self, w: Complex, m: Complex) -> Complex:
-        u = self.depth * self.law.mean_log(w) + (self.depth - 1) * lower_log(m)
+        u = self.depth * (self.log_gain + self.law.mean_log(np.exp(log_w)))
+        u = u + (self.depth - 1) * lower_log(m)
         return np.asarray(u + self.depth * m if self.gaussian else u)
 
     def noise(self, log_w: Complex) -> Array:

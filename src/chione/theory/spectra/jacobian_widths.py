@@ -22,6 +22,7 @@ from chione.theory.spectra.jacobian_widths_path import UNSEEN, AxisTable, axis_t
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 _BESIDE = 1e-5  # in log lambda: nearer to an atom its pole hides the density in rounding
 _BESIDE_ERROR = 1e-3  # relative change of a smooth density over that distance, with room
+_LITTLE = 1e-9  # mass of a tail that was not followed, below which its place does not matter
 _RARE = 1e-11  # mass of a band below which its rounding may hide it
 _FEWEST = 40  # per band
 
@@ -58,7 +59,7 @@ class WidthsSolver(AbstractSolver):
     @cached_property
     def check(self) -> WidthsEquation:
         """The same equation on a finer quadrature."""
-        law = self.law.refined()
+        law = self.law.finer
         return WidthsEquation(law, self.log_gain, self.ratios, self.gaussian, self.slack)
 
     @cached_property
@@ -116,7 +117,7 @@ class WidthsSolver(AbstractSolver):
         out.cdf[:] = 1.0 - self.equation.rank
         for gap in self.gaps:
             out.cdf[y >= gap.log_lambda[0]] = 1.0 - gap.above
-        for band, (track, _) in zip(self.bands, self.tracks, strict=True):
+        for band, (track, _), below in zip(self.bands, self.tracks, self._unseen, strict=True):
             a, b = band.log_lambda
             inside = np.nonzero((y > a) & (y < b))[0]
             if inside.size:
@@ -126,13 +127,25 @@ class WidthsSolver(AbstractSolver):
                 v.cdf_error[near] += 2.0 * _BESIDE * v.density[near]
                 # A soft tail that holds less than can be followed is none.
                 tail = np.isnan(v.density) & (y[inside] < track.reach[0])
-                v.density[tail], v.cdf[tail] = 0.0, band.cdf[0]
-                v.density_error[tail] = v.cdf_error[tail] = UNSEEN
+                if below <= _LITTLE:
+                    v.density[tail], v.cdf[tail] = 0.0, band.cdf[0]
+                    v.density_error[tail] = v.cdf_error[tail] = max(below, UNSEEN)
+                else:
+                    v.density_error[tail] = v.cdf_error[tail] = np.inf
                 out.density[inside], out.cdf[inside] = v.density, v.cdf
                 out.density_error[inside], out.cdf_error[inside] = v.density_error, v.cdf_error
         nan = np.isnan(y)
         out.density[nan], out.cdf[nan] = np.nan, np.nan
         return out
+
+    @cached_property
+    def _unseen(self) -> tuple[float, ...]:
+        """Mass of each band below the lowest point that was found in it."""
+        out = []
+        for band, (_, found) in zip(self.bands, self.tracks, strict=True):
+            cdf = self._inside(found, band).cdf
+            out.append(float(np.nanmin(np.append(cdf, band.cdf[1])) - band.cdf[0]))
+        return tuple(out)
 
     def _beside_atoms(self, y: Array, band: Band) -> tuple[Array, Booleans]:
         """Points next to an atom inside a band moved away from it: x has a pole there."""
@@ -183,21 +196,29 @@ class WidthsSolver(AbstractSolver):
             if at.size:
                 found = solve_in(eq, self.table, track, log_z.real[at])
                 log_w[at], good[at] = found.log_w, found.good
-        y = eq.at(log_w)
-        u = eq.mean_log(log_z, log_w, y)
+        y, nan = eq.at(log_w), complex(np.nan, np.nan)
         with np.errstate(all="ignore"):
             slope = 1.0 / y.slope
-            error = errors(eq, self.check, Solution(log_z, log_w, y, good))[0]
-        nan = complex(np.nan, np.nan)
-        p, m, slope, u = (np.where(good, v, nan) for v in (y.p, y.x, slope, u))
+        p, m, slope = (np.where(good, v, nan) for v in (y.p, y.x, slope))
         off = real & np.any(
             [(log_z.real >= a) & (log_z.real <= b) for a, b in (g.log_lambda for g in self.gaps)],
             axis=0,
         )
         if np.any(off):
             p.imag[off], m.imag[off], slope.imag[off] = 0.0, 0.0, 0.0
-            u.imag[off] = np.pi * (1.0 - self.values(log_z.real[off]).cdf)
-        return Transform(p, m, slope, u, np.where(good, error, np.inf))
+
+        def mean_log() -> Complex:
+            u = np.where(good, eq.mean_log(log_z, log_w, y), nan)
+            if np.any(off):
+                u.imag[off] = np.pi * (1.0 - self.values(log_z.real[off]).cdf)
+            return u
+
+        def error() -> Array:
+            with np.errstate(all="ignore"):
+                found = errors(eq, self.check, Solution(log_z, log_w, y, good))[0]
+            return np.where(good, found, np.inf)
+
+        return Transform(p, m, slope, mean_log, error)
 
     def scaled_moments(self, n: int) -> tuple[Array, float]:
         mu = self.law.moments(n)
