@@ -95,3 +95,24 @@ def test_unequal_widths_do_not_state_a_tail_that_was_not_followed_as_empty():
     assert np.isnan(q.value[0]) and np.isinf(q.error[0])
     met = s.cdf_of_log(q.value[1])
     assert abs(met.value - 0.9) <= met.error < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("phi", "depth", "q", "widths"),
+    [
+        (
+            lambda x: 2.41 * x / np.sqrt(1.0 + 2.61 * x * x) + 0.2 * np.exp(-x * x),
+            2,
+            1e-11,
+            [10, 7, 7],
+        ),
+        ("silu", 3, 1e-8, [4, 3, 3, 3]),
+    ],
+)
+def test_the_curve_of_unequal_widths_finds_a_narrow_bulk(phi, depth, q, widths):
+    s = ch.jacobian_spectrum(phi, depth=depth, q_star=q, weights="orthogonal", widths=widths)
+    c = s.curve()
+    assert np.all(np.diff(c.log_lambda) > 0.0)
+    assert np.max(np.diff(c.cdf)) < 0.1
+    assert c.cdf[-1] > 0.99
+    assert np.trapezoid(c.density_of_log, c.log_lambda) == pytest.approx(1.0, abs=0.1)
