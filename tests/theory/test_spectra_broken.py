@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 import chione as ch
 from chione.freeprob import Measure
@@ -116,3 +117,13 @@ def test_the_curve_of_unequal_widths_finds_a_narrow_bulk(phi, depth, q, widths):
     assert np.max(np.diff(c.cdf)) < 0.1
     assert c.cdf[-1] > 0.99
     assert np.trapezoid(c.density_of_log, c.log_lambda) == pytest.approx(1.0, abs=0.1)
+
+
+def test_one_orthogonal_layer_states_what_leaves_the_range_of_float64():
+    s = _one_layer("erf", 1.634e6)  # log t reaches down to -1e8: P(log t < -1e5) is 0.78
+    deep = s.cdf_of_log(-1e5)
+    right = 1.0 - 2.0 * (ndtr(np.sqrt(5e4 / 1.634e6)) - 0.5)
+    assert np.isnan(deep.value) or abs(deep.value - right) < deep.error
+    assert np.isinf(deep.error) or np.isfinite(deep.value)
+    c = s.curve()
+    assert np.all(c.density_error <= c.density_of_log)
