@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.special import ndtr
@@ -127,3 +129,19 @@ def test_one_orthogonal_layer_states_what_leaves_the_range_of_float64():
     assert np.isinf(deep.error) or np.isfinite(deep.value)
     c = s.curve()
     assert np.all(c.density_error <= c.density_of_log)
+
+
+@pytest.mark.parametrize(
+    ("phi", "kw"),
+    [
+        ("sin", {"depth": 2, "q_star": 101400.0, "widths": [400, 700, 300]}),
+        ("relu(x)**2", {"depth": 64, "q_star": 3.668}),
+        ("x**3", {"depth": 1, "q_star": 0.01759}),
+    ],
+)
+def test_far_points_give_no_warning(phi, kw):
+    s = ch.jacobian_spectrum(phi, **kw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s.log_quantile([1e-9, 0.5, 1.0 - 1e-8])
+        assert float(s.cdf_of_log(1e5).value) == pytest.approx(1.0, abs=1e-12)

@@ -219,7 +219,7 @@ class WidthsSolver(AbstractSolver):
             density[bad], cdf[bad] = 0.0, band.cdf[0]
             d_x[bad] = 4.0 * np.pi * mass / (band.log_lambda[1] - band.log_lambda[0])
             d_cdf[bad] = mass
-        return Values(density, cdf, d_x / np.pi, d_cdf)
+        return Values(density, cdf, d_x / np.pi, np.minimum(d_cdf, 1.0))
 
     def resolvent(self, log_z: Complex) -> Transform:
         log_z = np.asarray(log_z, dtype=complex)
