@@ -137,8 +137,6 @@ CALLS = {
         1.5**2,
         chaotic=True,
     ),
-    "edge": lambda: ch.freeprob.edges(ch.freeprob.semicircle(1.0))[1],
-    "outliers": lambda: ch.freeprob.outliers(ch.freeprob.semicircle(1.0), [2.0, 0.5]),
     "hermite": lambda: ch.hermite_expansion(np.tanh, 1.0, 8),
     "simulate": lambda: ch.simulate(
         small_network(), n_networks=3, observe=("lengths", "ntk", "preactivation_histogram")

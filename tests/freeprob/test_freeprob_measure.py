@@ -148,7 +148,7 @@ def test_free_signs_on_the_branches_of_a_tree_have_the_law_of_kesten_and_mckay()
     # the adjacency of the d-regular tree is a sum of d free signs
     coin = freeprob.bernoulli(0.5, low=-1.0, high=1.0)
     for d in (3.0, 4.0, 6.5):
-        mu = coin ^ d
+        mu = coin.free_power(d)
         x = np.linspace(-0.98, 0.98, 21) * 2.0 * np.sqrt(d - 1.0)
         exact = d * np.sqrt(4.0 * (d - 1.0) - x**2) / (2.0 * np.pi * (d**2 - x**2))
         found = mu.density(x)
@@ -156,6 +156,13 @@ def test_free_signs_on_the_branches_of_a_tree_have_the_law_of_kesten_and_mckay()
         assert np.all(found.error <= 1e-9)
         assert np.allclose(mu.edges, np.array([-2.0, 2.0]) * np.sqrt(d - 1.0), rtol=1e-11)
         assert str(mu) == f"bernoulli(0.5, low=-1, high=1) ^ {d:g}"
+
+
+def test_the_sign_of_formulas_is_no_operator_of_python_where_it_binds_less_than_a_sum():
+    coin = freeprob.bernoulli(0.5, low=-1.0, high=1.0)
+    with pytest.raises(TypeError):
+        coin + coin ^ 4.0
+    assert str(coin + coin.free_power(4.0)).endswith("high=1) ^ 4")
 
 
 def test_laws_of_networks_are_measures_too():

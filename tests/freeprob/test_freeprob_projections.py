@@ -47,15 +47,18 @@ MEASURES = [
     fp.marchenko_pastur(3.0) * fp.marchenko_pastur(0.2) * fp.bernoulli(0.9),
     fp.bernoulli(0.7) + fp.bernoulli(0.9) + fp.marchenko_pastur(0.01),
 ]
+SLOW = pytest.mark.slow
+FEW_AND_MANY = [*MEASURES[:4], *(pytest.param(m, marks=SLOW) for m in MEASURES[4:])]
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=[str(m) for m in MEASURES])
-def test_the_distribution_function_answers_everywhere_and_rises(measure):
+@pytest.mark.parametrize("count", [8, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("measure", FEW_AND_MANY, ids=str)
+def test_the_distribution_function_answers_everywhere_and_rises(measure, count):
     places = [x for s in measure.support for x in s] + [a for a, _ in measure.atoms]
     low, high = min(places), max(places)
-    beside = np.geomspace(1e-17, 1e-2, 40) * (high - low)
+    beside = np.geomspace(1e-17, 1e-2, count) * (high - low)
     x = np.concatenate([p + s * beside for p in places for s in (-1.0, 1.0)])
-    x = np.sort(np.concatenate([x, places, np.linspace(low - 1.0, high + 1.0, 301)]))
+    x = np.sort(np.concatenate([x, places, np.linspace(low - 1.0, high + 1.0, 8 * count)]))
     got = measure.cdf(x)
     assert not np.isnan(got.value).any()
     assert np.all(np.diff(got.value) >= -(got.error[1:] + got.error[:-1] + 1e-15))
@@ -64,3 +67,12 @@ def test_the_distribution_function_answers_everywhere_and_rises(measure):
     density = measure.density(x)
     assert not np.isnan(density.value).any()
     assert np.all(density.value >= 0.0)
+
+
+def test_constants_alone_are_one_constant():
+    assert (fp.point_mass(2.0) + fp.point_mass(3.0)).atoms == ((5.0, 1.0),)
+    assert (fp.point_mass(2.0) * fp.point_mass(3.0)).atoms[0] == pytest.approx((6.0, 1.0))
+    law = (fp.point_mass(1.0) + fp.point_mass(1.0)) * fp.marchenko_pastur(0.5)
+    assert law.density(2.0).value == pytest.approx(
+        fp.marchenko_pastur(0.5).density(1.0).value / 2.0, rel=1e-12
+    )

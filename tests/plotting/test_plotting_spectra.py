@@ -176,8 +176,14 @@ def test_curves_close_at_their_edges(name, depth, weights, ends, scale):
         assert value == right
 
 
-@pytest.mark.parametrize("name", ["tanh", "leaky_relu(0.2)", "hardtanh", "erf_scaled", "selu"])
-@pytest.mark.parametrize("scale", ["log", "linear"])
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        pytest.param(name, scale, marks=pytest.mark.slow if (i + j) % 2 else ())
+        for i, name in enumerate(["tanh", "leaky_relu(0.2)", "hardtanh", "erf_scaled", "selu"])
+        for j, scale in enumerate(["log", "linear"])
+    ],
+)
 def test_the_area_below_the_curve_is_the_mass_without_points_and_what_is_left_out(name, scale):
     s = law(name, 3, 0.5, "orthogonal")
     picture = spectrum_picture(s, scale=scale)
@@ -382,12 +388,20 @@ def test_limit_laws_close_and_have_their_point_mass_as_a_bar(limit):
     assert picture.axis.kind == ("offset" if limit.variance < 1e-6 else "linear")
 
 
-@pytest.mark.parametrize("scale", ["log", "linear"])
+KINDS = [
+    ("sin", 3, 9.0, "gaussian"), ("erf", 10**6, 1.0, "gaussian"), ("gelu", 3, 1e3, "gaussian"),
+    ("silu", 4, 0.5, "orthogonal"), ("elu", 1, 1.0, "orthogonal"), ("relu6", 2, 1.0, "gaussian"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("name", "depth", "q_star", "weights"),
-    [("sin", 3, 9.0, "gaussian"), ("erf", 10**6, 1.0, "gaussian"), ("gelu", 3, 1e3, "gaussian"),
-     ("silu", 4, 0.5, "orthogonal"), ("elu", 1, 1.0, "orthogonal"), ("relu6", 2, 1.0, "gaussian")],
-)  # fmt: skip
+    ("name", "depth", "q_star", "weights", "scale"),
+    [
+        pytest.param(*kind, scale, marks=pytest.mark.slow if (i + j) % 2 else ())
+        for i, kind in enumerate(KINDS)
+        for j, scale in enumerate(["log", "linear"])
+    ],
+)
 def test_every_kind_of_law_is_drawn_on_both_axes(name, depth, q_star, weights, scale, tmp_path):
     from chione.plotting import save
 

@@ -75,7 +75,9 @@ def test_the_distance_is_the_largest_one_on_a_fine_grid_above_the_floor(floor):
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu(0.1)", "hardtanh", "tanh", "gelu", "selu"])
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
-@pytest.mark.parametrize("depth", [1, 4, 32, 128])
+@pytest.mark.parametrize(
+    "depth", [1, 32, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 128))]
+)
 def test_networks_agree_with_their_own_law_at_every_depth_and_not_with_another(
     name, weights, depth
 ):

@@ -17,7 +17,12 @@ import chione as ch
 from chione.activations import catalogue
 from chione.theory.spectra.jacobian import jacobian_spectrum
 
-DEPTHS = (1, 2, 3, 8, 32, 128, 1024, 8192)
+ALL_DEPTHS = (1, 2, 3, 8, 32, 128, 1024, 8192)
+EVERY_DEPTH = pytest.mark.parametrize(
+    "depths",
+    [(1, 3, 1024), pytest.param(ALL_DEPTHS, marks=pytest.mark.slow)],
+    ids=["three depths", "all depths"],
+)
 JUMPING = ("step", "sign", "hardshrink")
 NAMES = sorted(n for n in catalogue() if n not in JUMPING)
 PIECEWISE = (
@@ -102,12 +107,13 @@ def reference_density(t, p, target, start, gain, depth, gaussian):
     return -log_z(t, p, b, gain, depth, gaussian)[1].imag / np.pi, abs(fb)
 
 
+@EVERY_DEPTH
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("name", SUITE)
-def test_density_meets_a_separate_solution_of_the_master_equation(name, weights):
+def test_density_meets_a_separate_solution_of_the_master_equation(name, weights, depths):
     t, p = reference_law(name)
     gain = -np.log(np.sum(p * t))
-    for depth in DEPTHS:
+    for depth in depths:
         s = jacobian_spectrum(name, q_star=Q, depth=depth, weights=weights)
         if not s.log_support or (depth == 1 and weights == "orthogonal"):
             continue
@@ -125,10 +131,15 @@ def test_density_meets_a_separate_solution_of_the_master_equation(name, weights)
             assert found.error[k] <= 1e-7 * ref
 
 
+@pytest.mark.parametrize(
+    "depths",
+    [(1, 32), pytest.param((3, 8192), marks=pytest.mark.slow)],
+    ids=["one and 32 layers", "3 and 8192 layers"],
+)
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("name", ["tanh", "erf", "gelu", "sin", "hardtanh", "elu", "mish"])
-def test_mass_and_moments_of_the_density_agree_with_the_exact_ones(name, weights):
-    for depth in (1, 3, 32, 8192):
+def test_mass_and_moments_of_the_density_agree_with_the_exact_ones(name, weights, depths):
+    for depth in depths:
         s = jacobian_spectrum(name, q_star=Q, depth=depth, weights=weights)
         scaled, log_m1 = s.solver.scaled_moments(4)
         atoms = s.solver.atoms
@@ -189,12 +200,13 @@ def one_layer(s):
     return [(np.log(t) + 2 * np.log(s.sigma_w), np.ones(t.size), p)]
 
 
+@EVERY_DEPTH
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("name", ["tanh", "erf", "gelu", "elu", "relu", "hardswish", "softplus"])
-def test_upper_edge_is_the_minimum_of_z_beyond_the_law_of_t(name, weights):
+def test_upper_edge_is_the_minimum_of_z_beyond_the_law_of_t(name, weights, depths):
     t, p = reference_law(name)
     gain = -np.log(np.sum(p * t))
-    for depth in DEPTHS:
+    for depth in depths:
         s = jacobian_spectrum(name, q_star=Q, depth=depth, weights=weights)
         if (
             not s.log_support

@@ -43,8 +43,17 @@ def test_p_at_atoms_and_ends_has_the_atom_and_the_ends():
         assert q.status == Status.OK and abs(q.value - top) <= q.error + 1e-9
 
 
-@pytest.mark.parametrize("name", ["silu", "softplus", "tanh", "erf"])
-@pytest.mark.parametrize(("depth", "q"), [(50, 1e-8), (2, 1e-4), (1000, 1e-12)])
+@pytest.mark.parametrize(
+    ("name", "depth", "q"),
+    [
+        *(("silu", 50, 1e-8), ("softplus", 2, 1e-4), ("tanh", 1000, 1e-12), ("erf", 2, 1e-4)),
+        *(
+            pytest.param(name, *case, marks=pytest.mark.slow)
+            for case in ((50, 1e-8), (2, 1e-4), (1000, 1e-12))
+            for name in ("silu", "softplus", "tanh", "erf")
+        ),
+    ],
+)
 def test_a_narrow_bulk_is_resolved(name, depth, q):
     s = jacobian_spectrum(name, depth=depth, q_star=q, weights="orthogonal")
     c = s.curve(400)

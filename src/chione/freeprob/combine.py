@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from chione.freeprob import convolution
 from chione.freeprob.dilation import dilated
 from chione.freeprob.measures import AbstractMeasure
 from chione.freeprob.moment_law import product_of_moments, sum_of_moments
+from chione.freeprob.point_masses import PointMasses
 
 
 def total(*laws: AbstractMeasure) -> AbstractMeasure:
     """Free sum."""
     if all(law.is_determined for law in laws):
-        return convolution.free_sum(*laws)
+        whole = convolution.free_sum(*laws)
+        # constants alone are one: a product takes it as its dilation, not as a law
+        return whole if whole.system.laws else PointMasses((whole.constant,), (1.0,))
     return sum_of_moments(laws, (1.0,) * len(laws))
 
 
 def product(*laws: AbstractMeasure) -> AbstractMeasure:
     """Free product."""
     if all(law.is_determined for law in laws):
-        return convolution.free_product(*laws)
+        whole = convolution.free_product(*laws)
+        if whole.system.laws:
+            return whole
+        return PointMasses((float(np.exp(whole.log_constant)),), (1.0,))
     return product_of_moments(laws, (1.0,) * len(laws))
 
 

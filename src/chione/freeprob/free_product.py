@@ -132,6 +132,11 @@ class FreeProduct(AbstractConvolution):
     def support(self) -> tuple[tuple[float, float], ...]:
         if not self.system.laws:
             return ((self.atoms[0][0],) * 2,)
+        if self.system.total == 1.0:
+            factor = float(np.exp(self.log_constant))
+            return tuple(
+                (float(factor * a), float(factor * b)) for a, b in self.system.laws[0].support
+            )
         return tuple((max(a, 0.0), b) for a, b in bands(self.gaps, self.atoms))
 
     def moments(self, n: int) -> Array:

@@ -108,6 +108,10 @@ class FreeSum(AbstractConvolution):
     def support(self) -> tuple[tuple[float, float], ...]:
         if not self.system.laws:
             return ((self.constant, self.constant),)
+        if self.system.total == 1.0:
+            return tuple(
+                (a + self.constant, b + self.constant) for a, b in self.system.laws[0].support
+            )
         return bands(self.gaps, self.atoms)
 
     def moments(self, n: int) -> Array:

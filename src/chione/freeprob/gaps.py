@@ -32,6 +32,7 @@ _HEAVY = 0.2  # w / rho above which an arc ends at an atom that its short table 
 _SOME = 9  # nodes of the others that are gone through where there are more
 _MANY = 24  # rows up to which the others' tables are gone through as well
 _PLACE = 1e-8  # error of the place of an edge, by its distance from the ends of the arc
+_HAIRS = 10.0 ** -np.arange(11.0, 16.0)  # beyond the table, in units of the length of an arc
 _ROOT = 60  # steps of the search for an edge
 
 
@@ -125,6 +126,9 @@ class Choices:
         special = self.line.special(arcs.scale, [p.law for p in self.parts])
         row, value = np.repeat(self.rows, special.size), np.tile(special, self.rows.size)
         out.append(arcs.inverse(row, value).reshape(self.rows.size, special.size))
+        if self.rows.size <= _MANY:  # a part far smaller than this one moves its edge by a hair
+            a, b = arcs.ends[self.rows].T[:, :, None]
+            out += [a + _HAIRS * (b - a), b - _HAIRS * (b - a)]
         for k, g in self.others:
             table = self.parts[k].v[g]
             v = table
@@ -298,6 +302,7 @@ def _edges(c: Choices, row: Integers, inner: Array, outer: Array) -> Array:
     """Where q = 1, by the method of Illinois, every third step a halving."""
     a, b = inner.copy(), outer.copy()
     fa, fb = (c.evaluate(row, x)[2] - 1.0 for x in (a, b))
+    lack = fa.copy()  # 1 - q at a, of which Illinois halves its own copy
     active = np.arange(row.size)
     ends = c.parts[c.main].ends[c.rows[row]]
     for step in range(_ROOT):
@@ -312,10 +317,14 @@ def _edges(c: Choices, row: Integers, inner: Array, outer: Array) -> Array:
         fa[i] = np.where(same_a, f, 0.5 * fa[i])
         fb[i] = np.where(same_b, f, 0.5 * fb[i])
         a[i], b[i] = np.where(same_a, x, a[i]), np.where(same_b, x, b[i])
+        lack[i] = np.where(same_a, f, lack[i])
         done = f == 0.0
-        # z is stationary there: of an error of the place only the square is left
+        # z is stationary there, dz = (1 - q) d omega: of an error of the place only the square is
+        # left, by the distance within which q varies, to the end of this arc or of another law's
         room = np.minimum(abs(x - ends[i, 0]), abs(ends[i, 1] - x))
-        done |= abs(b[i] - a[i]) <= np.maximum(_PLACE * room, 4.0 * EPS * abs(x))
+        close = abs(b[i] - a[i]) <= _PLACE * room
+        close &= abs((b[i] - a[i]) * lack[i]) <= _PLACE**2 * room
+        done |= close | (abs(b[i] - a[i]) <= 4.0 * EPS * abs(x))
         active = i[~done]
         if active.size == 0:
             break

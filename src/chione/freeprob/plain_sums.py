@@ -62,6 +62,21 @@ def plain_logs(w: Complex, t: Array, p: Array) -> Complex:
     return out
 
 
+def plain_angles(w: Complex, t: Array, p: Array) -> Complex:
+    """The imaginary part of `plain_logs` alone, at half its cost; the real part is 0."""
+    out = np.zeros(w.size, dtype=complex)
+    x, y = w.real[:, None], w.imag[:, None]
+    step = max(1, _BLOCK // max(1, t.size))
+    d = np.empty((min(step, w.size), t.size))
+    for i in range(0, w.size, step):
+        k = slice(i, min(i + step, w.size))
+        a = d[: k.stop - i]
+        np.subtract(x[k], t, out=a)
+        np.arctan2(y[k], a, out=a)
+        out[k].imag = a @ p
+    return out
+
+
 def plain_sizes(w: Complex, t: Array, p: Array) -> Array:
     """The sum of p/|w - t| over t, for each w of shape (n,)."""
     step = max(1, _BLOCK // max(1, t.size))

@@ -26,6 +26,9 @@ from chione.freeprob.pieces import _W, _X, NODES, Pieces, powers, to_powers
 
 _NEAR = 3.0  # sum of the semi-axes of the ellipse within which a pole matters: 3^-32 = 5e-16
 _LOST = 12.0  # a root that leaves this ellipse is no root of the function
+_CONVEX = 0.8  # of v v'' / v'^2, which is 1 of an exponential and 0.5 of a parabola
+_FOLDS = 1e3  # a root further away than that is not looked for by an exponential
+_BACK = 4.0  # steps of the present size from which no search comes back to the near ellipse
 _AROUND = 24  # points of that ellipse at which v is looked at
 _AGREE = 1e-4  # the two ways to the distance from a node
 _ROUNDED = 1e-300  # of s: what is nearer to an end of a piece is at it, and just outside
@@ -137,6 +140,9 @@ def find(finder: Finder, w: Complex) -> Poles:
     targets = np.concatenate([root, -root])  # (2m,)
     point = np.tile(np.arange(w.size), 2)
     which, rows = _candidates(finder, targets)
+    if rows.size == 0:
+        none, empty = np.empty(0, dtype=np.intp), np.empty(0, dtype=complex)
+        return Poles(none, none, empty, empty, none, empty)
     guesses = _guesses(finder, targets[which], rows)
     close = [np.nonzero(np.isfinite(z) & (_axes(z) < 1.25 * _NEAR))[0] for z in guesses]
     s0 = np.concatenate([z[i] for z, i in zip(guesses, close, strict=True)])
@@ -174,18 +180,25 @@ def _candidates(finder: Finder, targets: Complex) -> tuple[Integers, Integers]:
 
 def _guesses(finder: Finder, targets: Complex, rows: Integers) -> tuple[Complex, Complex]:
     """Both roots of the quadratic fitted at the nearest tabulated place of the piece."""
-    v, dv, ddv = (x[rows] for x in finder.table)
     # Nearest place by value: v increases along the table.
-    at = np.sum(v < targets.real[:, None], axis=1)
-    line = np.arange(rows.size)
-    low, high = np.maximum(at - 1, 0), np.minimum(at, v.shape[1] - 1)
-    pick = np.where(abs(v[line, low] - targets) < abs(v[line, high] - targets), low, high)
+    at = np.sum(finder.table[0, rows] < targets.real[:, None], axis=1)
+    low, high = np.maximum(at - 1, 0), np.minimum(at, finder.table.shape[2] - 1)
+    below, above = finder.table[0, rows, low], finder.table[0, rows, high]
+    pick = np.where(abs(below - targets) < abs(above - targets), low, high)
     s = np.where(finder.turn[rows] > 0.0, finder.nodes[pick], finder.nodes[::-1][pick])
-    c, a, b = targets - v[line, pick], dv[line, pick], ddv[line, pick]
+    near, a, b = finder.table[:, rows, pick]
+    c = targets - near
     disc = np.sqrt(a * a + 2.0 * b * c)
     big = a + np.where((np.conj(disc) * a).real < 0.0, -disc, disc)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return s + 2.0 * c / big, s - big / b
+        first = s + 2.0 * c / big
+        # In a tail v falls like an exponential, of which a parabola knows nothing.
+        ratio = abs(targets / near)
+        steep = (near * b > _CONVEX * a * a) & (abs(c) > 0.5 * abs(near))
+        steep &= (ratio < _FOLDS) & (ratio * _FOLDS > 1.0)
+        k = np.nonzero(steep)[0]
+        first[k] = s[k] + near[k] / a[k] * np.log(targets[k] / near[k])
+        return first, s - big / b
 
 
 def _axes(s: Complex) -> Array:
@@ -208,7 +221,8 @@ def _polish(finder: Finder, row: Integers, s: Complex, target: Complex) -> tuple
             new = z - step
             s[active] = new
             size = abs(step)
-            lost = ~np.isfinite(size) | (_axes(new) > _LOST)
+            far = _axes(new)
+            lost = ~np.isfinite(size) | (far > _LOST) | (far > _NEAR + _BACK * size)
             # Steps fall quadratically: what the next one will be. Beside a turning point, where
             # two roots slow each other down, they do not, and this tells.
             rounding = 4.0 * EPS * (abs(target[active]) + abs(v[:, 0]))

@@ -11,19 +11,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves, rounding
-from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
-from chione.freeprob.plain_sums import plain_logs, plain_sizes, plain_sums
+from chione.freeprob.near_logs import log_terms, primitive, scatter
+from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers
+from chione.freeprob.plain_sums import plain_angles, plain_logs, plain_sizes, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 from chione.freeprob.spread import relative_spread
 from chione.freeprob.stretches import union
 from chione.freeprob.waves import Wave, fold
 
 Function = Callable[[Array], Array]
+Sums = Callable[[Complex, Array, Array], Complex]
 _BESIDE = 1e-6  # relative distance to a node at which the plain sum loses its digits
 _TOUCHES = 1e-15  # of the largest value on a piece: a zero at its end
 _STEP = 1e-6  # of a piece
@@ -143,7 +144,7 @@ class GaussianSquare(AbstractMeasure):
             p[i : i + step], m[i : i + step], q[i : i + step] = self._block(flat[i : i + step])
         at = self._beside_nodes(w.ravel())
         if at.size:
-            other = self._finer.resolvent(flat[at])
+            other = self.finer.resolvent(flat[at])
             below = -np.pi * flat[at].real * self.density_law(flat[at].real).value
             p[at], m[at], q[at] = other.p.real + 1j * below, other.m.real + 1j * below, other.q
         return Resolvent(p.reshape(w.shape), m.reshape(w.shape), q.reshape(w.shape))
@@ -170,12 +171,13 @@ class GaussianSquare(AbstractMeasure):
         for wave in self.waves:
             out = out + wave.stieltjes_error(z)
         if self.rest is not None:
-            out = out + 2.0 * abs(self.stieltjes(z) - self._finer.stieltjes(z))
+            out = out + 2.0 * abs(self.stieltjes(z) - self.finer.stieltjes(z))
             out = out + 8.0 * EPS * plain_sizes(z.ravel(), *self._plain).reshape(z.shape)
         return np.asarray(out)
 
     @cached_property
-    def _finer(self) -> GaussianSquare:
+    def finer(self) -> GaussianSquare:
+        """`refined`, kept with the law."""
         return self.refined()
 
     def moment_function(self, z: Any) -> Complex:
@@ -186,6 +188,14 @@ class GaussianSquare(AbstractMeasure):
 
     def mean_log(self, z: Any) -> Complex:
         return by_halves(self._mean_log, z)
+
+    def mean_angle(self, z: Any) -> Array:
+        """Im E log(z - t), the imaginary part of `mean_log`, for z of the closed upper half plane.
+
+        At half the cost: pi (1 - cdf) on the axis, and all of it that a distribution needs.
+        """
+        w = np.asarray(np.asarray(z) + 0.0, dtype=complex)  # -0j is the axis from above
+        return np.asarray(self._mean_log(w, plain_angles).imag)
 
     def density(self, x: Any) -> Array:
         """Density of the continuous part at real x: the sum over the roots of v^2 = x.
@@ -311,27 +321,29 @@ class GaussianSquare(AbstractMeasure):
         low = np.where(e[:, 0] * e[:, 1] < 0.0, 0.0, np.min(e * e, axis=1))
         return float(low.min()), float(np.max(e * e))
 
-    def _mean_log(self, w: Complex) -> Complex:
+    def _mean_log(self, w: Complex, sums: Sums = plain_logs) -> Complex:
         flat = self._above(w.ravel())
         out = np.empty(flat.size, dtype=complex)
         step = max(1, _BLOCK // max(1, self._plain[0].size))
         for i in range(0, flat.size, step):
-            out[i : i + step] = self._log_block(flat[i : i + step])
+            out[i : i + step] = self._log_block(flat[i : i + step], sums)
         at = self._beside_nodes(w.ravel())
         if at.size:
             above = np.pi * (1.0 - self.cdf_law(flat[at].real).value)
-            out[at] = self._finer.mean_log(flat[at]).real + 1j * above
+            out[at] = self.finer.mean_log(flat[at]).real + 1j * above
         return out.reshape(w.shape)
 
     def _block(self, w: Complex) -> tuple[Complex, Complex, Complex]:
         g, m, square = plain_sums(w, *self._plain)
         q = -w * square
         if self.finder is not None and self.finder.index.size:
-            with np.errstate(all="ignore"):
-                dg, dg1 = self._pole_terms(w)
-            g = g + dg
-            m = m + w * dg
-            q = q + w * (dg + w * dg1)
+            poles = find(self.finder, w)
+            if poles.point.size:
+                with np.errstate(all="ignore"):
+                    dg, dg1 = self._pole_terms(poles, w.size)
+                g = g + dg
+                m = m + w * dg
+                q = q + w * (dg + w * dg1)
         p = w * g
         for wave in self.waves:
             own = wave.transforms(w)
@@ -346,10 +358,8 @@ class GaussianSquare(AbstractMeasure):
         keep = np.r_[0:n, atoms : self.t.size]
         return self.t[keep], self.weight[keep]
 
-    def _pole_terms(self, w: Complex) -> tuple[Complex, Complex]:
+    def _pole_terms(self, poles: Poles, size: int) -> tuple[Complex, Complex]:
         """What the plain rule misses in G and dG/dw."""
-        assert self.finder is not None
-        poles = find(self.finder, w)
         v1, v2, h, half = self._at(poles)
         # t = v^2: t' = 2 v v', t'' = 2 (v'^2 + v v'').
         t1 = 2.0 * poles.target * v1
@@ -359,8 +369,8 @@ class GaussianSquare(AbstractMeasure):
         r = density / t1
         dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
         return (
-            _scatter(poles.point, r * error, w.size),
-            _scatter(poles.point, dr * error + r * slope / t1, w.size),
+            scatter(poles.point, r * error, size),
+            scatter(poles.point, dr * error + r * slope / t1, size),
         )
 
     def _at(self, poles: Poles) -> tuple[Complex, Complex, Complex, Array]:
@@ -372,62 +382,31 @@ class GaussianSquare(AbstractMeasure):
         first, second = (np.sum(f.powers[i, k] * basis, axis=1) for i in (1, 2))
         return first, second, h, half
 
-    def _log_block(self, w: Complex) -> Complex:
-        out = self._plain_log(w)
+    def _log_block(self, w: Complex, sums: Sums) -> Complex:
+        out = self._plain_log(w, sums)
         for wave in self.waves:
             out = out + wave.mean_log(w)
         return out
 
-    def _plain_log(self, w: Complex) -> Complex:
-        out = plain_logs(w, *self._plain)
+    def _plain_log(self, w: Complex, sums: Sums) -> Complex:
+        out = sums(w, *self._plain)
         if self.finder is None or not self.finder.index.size:
             return out
         poles = find(self.finder, w)
-        pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
-        if pairs.shape[1] == 0:
+        if poles.point.size == 0:
             return out
-        return np.asarray(out + self._log_terms(w, poles, pairs))
-
-    def _log_terms(self, w: Complex, poles: Poles, pairs: Integers) -> Complex:
-        """By parts on near pieces: int p log(w-t) = [Phi log(w-t)] + int Phi t'/(w-t).
-
-        Phi is zero at the end that is nearer to the poles: there both terms could be large.
-        """
-        assert self.finder is not None and self.rest is not None
-        f, pieces = self.finder, self.rest
-        j, k = pairs
-        # Number of the pair of each pole, and on which side its poles are.
-        width = f.index.size
-        pair = np.searchsorted(j * width + k, poles.point * width + poles.row)
-        right = np.bincount(pair, poles.s.real, j.size) > 0.0
-        full = f.index[k]
-        phi = self._primitive()[full]  # Chebyshev series, (P, n + 1)
-        sign = (-1.0) ** np.arange(phi.shape[1])
-        phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
-        cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
-        apart = w[j][:, None] - self.t[cols]
-        plain = np.sum(np.log(apart) * self.weight[cols], axis=1)
-        mass = np.where(right, -(phi @ sign), phi.sum(axis=1))
-        far_end = np.where(right, pieces.ends[full, 0], pieces.ends[full, 1])
-        edge = mass * np.log(w[j] - far_end**2)
-        nodes = f.nodes[1:-1]
-        phi_nodes = phi @ chebyshev.chebvander(nodes, phi.shape[1] - 1).T
-        slope = f.first[k] @ chebyshev.chebvander(nodes, NODES - 1).T
-        gl = pieces.weight[full] / pieces.half[full][:, None]
-        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / apart
-        out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
-        value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
-        at_root = value * rule_error(poles)[0]
-        return np.asarray(out + _scatter(poles.point, at_root, w.size))
-
-    def _primitive(self) -> Array:
         assert self.rest is not None
-        weight = self._gauss(self.rest.h) * self.rest.half[:, None]
-        vander = chebyshev.chebvander(
-            (self.rest.h - self.rest.center[:, None])[0] / self.rest.half[0], NODES - 1
+        pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
+        nodes = (self.t, self.weight)
+        return np.asarray(
+            out + log_terms(w, poles, pairs, self.finder, self.rest, self._primitive, nodes)
         )
-        series = weight @ np.linalg.inv(vander).T
-        return np.asarray(chebyshev.chebint(series.T, lbnd=0).T)
+
+    @cached_property
+    def _primitive(self) -> Array:
+        """Integrals from the middle of each piece of the Gaussian's density, Chebyshev series."""
+        assert self.rest is not None
+        return primitive(self.rest, self._gauss(self.rest.h) * self.rest.half[:, None])
 
 
 def assemble(
@@ -451,8 +430,3 @@ def assemble(
     return GaussianSquare(
         q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), (), waves, rest
     )
-
-
-def _scatter(index: Integers, value: Complex, size: int) -> Complex:
-    out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
-    return np.asarray(out)

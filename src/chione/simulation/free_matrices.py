@@ -74,23 +74,27 @@ def compare_free(measure: Any, eigenvalues: Array) -> float:
     r"""Largest distance of the eigenvalues' distribution function from that of the measure.
 
     .. math:: D = \sup_x |F_n(x) - F(x)|
+
+    Eigenvalues within rounding of a point mass are taken to lie on it; those within rounding of 0,
+    below which a matrix tells nothing, count together.
     """
     x = np.sort(checks.real_array("eigenvalues", eigenvalues))
     law = as_measure(measure)
-    # An eigenvalue of an atom is known to rounding: the jump of F lies within that of it.
-    places = np.array([a for a, _ in law.atoms])
-    if places.size:
-        near = places[np.argmin(abs(x[:, None] - places), axis=1)]
-        size = max(abs(x).max(), abs(places).max())
-        x = np.sort(np.where(abs(x - near) <= _ROUNDING * x.size * EPS * size, near, x))
+    atoms = np.array(law.atoms, dtype=np.float64).reshape(-1, 2)
+    rounding = _ROUNDING * x.size * EPS
+    size = max(float(abs(x).max()), float(abs(atoms[:, 0]).max(initial=0.0)))
+    if atoms.size:
+        near = atoms[np.argmin(abs(x[:, None] - atoms[:, 0]), axis=1), 0]
+        x = np.where(abs(x - near) <= rounding * size, near, x)
+    floor = EPS * x.size * size
+    x = np.sort(np.where(abs(x) <= floor, floor, x))
     x, count = np.unique(x, return_counts=True)
     upto = np.cumsum(count) / np.sum(count)
     below = np.concatenate([[0.0], upto[:-1]])
-    jump = np.zeros(x.size)
-    for place, mass in law.atoms:
-        jump[x == place] = mass
     f = np.asarray(law.cdf(x).value)
-    return float(max(np.max(abs(f - upto)), np.max(abs(f - jump - below))))
+    left = f - np.array([np.sum(atoms[atoms[:, 0] == place, 1]) for place in x])
+    left[x == floor] = float(law.cdf(-floor).value)
+    return float(max(np.max(abs(f - upto)), np.max(abs(left - below))))
 
 
 def _check(law: AbstractMeasure, n: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -12,6 +13,10 @@ from chione.base import EPS, Array
 from chione.theory.spectra.jacobian_equation import MasterEquation
 
 _SCAN = 241  # points of a gap at which the sign of dlog z / dlog w is looked at
+_OUTER = 24  # the same outside of all t, by the logarithm of the distance
+_CHEBYSHEV = np.cos(np.pi * (np.arange(16) + 0.5) / 16)[::-1]
+_BARYCENTRIC = (-1.0) ** np.arange(16) * np.sin(np.pi * (np.arange(16) + 0.5) / 16)
+_SECANT = 1e-6  # half width of the last secant
 _CLOSE = 2e-14  # how near, relative, to an end of a gap the scan begins: nearer, sums are noise
 _TOUCH = 1e-12  # distance in log w of bands that are one, cut by rounding
 _LOWEST = -225.0  # of log |w|: below 1e-98 the cubes in the sums leave the range of float64
@@ -118,7 +123,11 @@ def _exists(eq: MasterEquation, r: Array) -> Array:
 
 def _gap(eq: MasterEquation, a: float, b: float) -> list[tuple[float, float, bool, bool]]:
     """Stretches of the gap (a, b) of the support of t that carry spectrum."""
-    r = _gap_grid(a, b, eq.depth)
+    if a == 0.0 and eq.gaussian and eq.depth > 1:
+        return [(a, b, False, False)]  # M < 0 below all t > 0
+    if np.isinf(b) or (a == 0.0 and eq.law.support[0][0] > 0.0):
+        return _outer_gap(eq, a, b)
+    r = _gap_grid(a, b)
     sign = _exists(eq, r) < 0.0
     marks: list[float] = [a]
     for k in np.nonzero(sign[1:] != sign[:-1])[0]:
@@ -133,9 +142,29 @@ def _gap(eq: MasterEquation, a: float, b: float) -> list[tuple[float, float, boo
     return out
 
 
-def _gap_grid(a: float, b: float, depth: int) -> Array:
-    if np.isinf(b):
-        return np.asarray(a * (1.0 + np.geomspace(_CLOSE, 1e4 * (depth + 1.0), _SCAN)))
+def _outer_gap(eq: MasterEquation, a: float, b: float) -> list[tuple[float, float, bool, bool]]:
+    r"""The same below and above all of t, where the slope S of log z changes its sign once at most.
+
+    With :math:`w - 1/G = \mu_1 + \int d\nu(s) / (w - s)`, a positive measure on the hull of the
+    support, S is a constant plus terms that all fall, or all rise, with the distance from it.
+    """
+    above = bool(np.isinf(b))
+    u = np.linspace(np.log(_CLOSE), np.log(1e4 * (eq.depth + 1.0) if above else 1e40), _OUTER)
+
+    def radius(u: Array) -> Array:
+        return np.asarray(a * (1.0 + np.exp(u)) if above else b / (1.0 + np.exp(u)))
+
+    on = np.nonzero(_exists(eq, radius(u)) < 0.0)[0]
+    if on.size == 0:
+        return []
+    k = int(on[-1])
+    if k == u.size - 1:
+        return [(a, b, False, False)]
+    at = float(radius(np.array(_root(lambda x: _exists(eq, radius(x)), u[k], u[k + 1]))))
+    return [(a, at, False, True)] if above else [(at, b, True, False)]
+
+
+def _gap_grid(a: float, b: float) -> Array:
     if a == 0.0:
         low = b * np.geomspace(1e-40, 0.5, _SCAN)
         return np.concatenate([low, b * (1.0 - np.geomspace(0.5, _CLOSE, _SCAN))[1:]])
@@ -145,19 +174,36 @@ def _gap_grid(a: float, b: float, depth: int) -> Array:
 
 def _edge(eq: MasterEquation, a: float, b: float, r0: float, r1: float) -> float:
     """Sign change between two radii, sought in the logarithm of the distance to the near end."""
-    anchor = a if (a > 0.0 and abs(r0 - a) <= abs(b - r1)) else (b if np.isfinite(b) else a)
-    if anchor == b and a == 0.0 and r1 < 0.5 * b:
-        anchor = 0.0
+    anchor = a if a > 0.0 and abs(r0 - a) <= abs(b - r1) else b
+    anchor = 0.0 if a == 0.0 and r1 < 0.5 * b else anchor
     side = 1.0 if r0 >= anchor else -1.0
+    u0, u1 = (float(np.log(side * (r - anchor))) for r in (r0, r1))
+    u = _root(lambda u: _exists(eq, anchor + side * np.exp(u)), u0, u1)
+    return float(anchor + side * np.exp(u))
 
-    def f(u: float) -> float:
-        return float(_exists(eq, np.array([anchor + side * np.exp(u)]))[0])
 
-    u0, u1 = (np.log(side * (r - anchor)) for r in (r0, r1))
-    f0, f1 = f(u0), f(u1)
-    if f0 == 0.0 or f1 == 0.0 or f0 * f1 > 0.0:
-        return r0 if abs(f0) <= abs(f1) else r1
-    return float(anchor + side * np.exp(brentq(f, u0, u1, xtol=1e-12, rtol=1e-12)))
+def _root(f: Callable[[Array], Array], a: float, b: float) -> float:
+    """Sign change of an f that is cheap in batches: by its Chebyshev interpolant, then a secant."""
+    u = 0.5 * (a + b) + 0.5 * (b - a) * _CHEBYSHEV
+    y = f(np.concatenate([[a], u, [b]]))
+    if not y[0] * y[-1] < 0.0:
+        return a if abs(y[0]) <= abs(y[-1]) else b
+    k = int(np.nonzero(y[1:] * y[-1] > 0.0)[0][0])  # the sign has turned
+    x0, x1 = (u[k - 1] if k > 0 else a), (u[k] if k < u.size else b)
+
+    def interpolant(x: float) -> float:
+        w = _BARYCENTRIC / (x - u + 1e-300)
+        return float(w @ y[1:-1] / w.sum())
+
+    if interpolant(x0) * interpolant(x1) < 0.0:
+        guess = brentq(interpolant, x0, x1, xtol=1e-14, rtol=1e-14)
+        pair = np.clip(guess + _SECANT * (b - a) * np.array([-1.0, 1.0]), x0, x1)
+        z = f(pair)
+        if z[0] != z[1]:
+            x = float(pair[0] - z[0] * (pair[1] - pair[0]) / (z[1] - z[0]))
+            if abs(x - guess) <= 8.0 * _SECANT * (b - a):
+                return x
+    return float(brentq(lambda x: float(f(np.array([x]))[0]), x0, x1, xtol=1e-12, rtol=1e-12))
 
 
 def _merge(

@@ -20,6 +20,7 @@ _JUMP = 0.06  # share of the mass between two points of the first pass that has 
 _NOTHING = 1e-13  # mass below which nothing is seen of the lower tail in 1 - (1 - cdf)
 _END = 5e-4  # the same at the ends of the band
 _PARTS = np.array([0.25, 0.5, 0.75])
+_NEARER = 0.25 ** np.arange(2.0, 6.0)
 _ALL, _EIGHTH = 24, 8  # points up to which all are checked, and the step beyond
 _LINEAR = 1e-3  # relative error up to which the first order is all there is
 _MOST = 400  # points of the first pass
@@ -121,7 +122,8 @@ class Curve:
 
 def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     """N points along a band, dense where the mass is, near hard ends and in the tails alike."""
-    log_r, theta, cdf = _first_pass(eq, band)
+    level = levels(eq, band)
+    log_r, theta, cdf = _first_pass(eq, band, level)
     if log_r.size < 4:
         log_w = log_r + 1j * theta
         return _rising(curve_at(eq, log_w, eq.at(log_w)))
@@ -136,7 +138,7 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     ok = np.isfinite(log_w.imag)
     curve = _rising(curve_at(eq, log_w[ok], y.pick(ok)))
     if np.isinf(band.log_r[0]):  # points at the level of rounding may be none of the curve
-        seen = curve.cdf - levels(eq, band)[0] > _NOTHING
+        seen = curve.cdf - level[0] > _NOTHING
         first = int(np.argmax(seen))
         if first > 0 and curve.log_lambda[first] - curve.log_lambda[first - 1] < 1.0:
             seen[first - 1] = True  # of a narrow bulk the point before it bounds it from below
@@ -144,7 +146,9 @@ def trace(eq: MasterEquation, band: Band, n: int) -> Curve:
     return curve
 
 
-def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
+def _first_pass(
+    eq: MasterEquation, band: Band, level: tuple[float, float]
+) -> tuple[Array, Array, Array]:
     """Radii, angles and cdf so near to each other that no step hides more than a share of the mass.
 
     A bulk of any width is found: its moments say where it lies, and a step in the distribution
@@ -155,7 +159,7 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
     log_r = np.concatenate([lo + (hi - lo) * _map(u, band.hard), _seeds(eq)])
     log_r = np.unique(log_r[(log_r > lo) & (log_r < hi)])
     theta, cdf = _rough(eq, log_r, None)
-    bottom, top = levels(eq, band)
+    bottom, top = level
     for _ in range(_PASSES):
         ok = np.isfinite(theta)
         log_r, theta, cdf = log_r[ok], theta[ok], cdf[ok]
@@ -171,13 +175,30 @@ def _first_pass(eq: MasterEquation, band: Band) -> tuple[Array, Array, Array]:
         if at.size == 0 or log_r.size > _MOST:
             break
         new = (ends[at, None] + gap[at, None] * _PARTS).ravel()
+        if at[0] == 0:  # towards an end the mass falls like some power of the distance
+            new = np.concatenate([new, lo + gap[0] * _NEARER])
+        if at[-1] == gap.size - 1:
+            new = np.concatenate([new, hi - gap[-1] * _NEARER])
         start = np.interp(new, ends, np.concatenate([[0.5], theta, [0.0]]))
         angle, more = _rough(eq, new, np.maximum(start, 1e-12))
+        new, angle, more = _needed(new, angle, more, (bottom, top), 3 * at.size)
         log_r = np.concatenate([log_r, new])
         order = np.argsort(log_r)
         log_r, theta = log_r[order], np.concatenate([theta, angle])[order]
         cdf = np.concatenate([cdf, more])[order]
     return log_r, theta, cdf
+
+
+def _needed(
+    new: Array, angle: Array, cdf: Array, level: tuple[float, float], n: int
+) -> tuple[Array, Array, Array]:
+    """Without the points beyond the first n that lie nearer to an end than its mass asks for."""
+    keep = np.ones(new.size, dtype=bool)
+    for first in range(n, new.size, _NEARER.size):
+        part = slice(first, first + _NEARER.size)
+        rest = np.minimum(cdf[part] - level[0], level[1] - cdf[part])
+        keep[first + 1 : part.stop] = rest[:-1] > _END * max(level[1] - level[0], 1e-6)
+    return new[keep], angle[keep], cdf[keep]
 
 
 def _rough(eq: MasterEquation, log_r: Array, start: Array | None) -> tuple[Array, Array]:
@@ -243,7 +264,13 @@ def _second_pass(u: Array, cdf: Array, n: int) -> Array:
     return np.asarray(np.interp(np.linspace(0.0, 1.0, n), monitor, u))
 
 
-def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) -> Errors:
+def errors(
+    eq: MasterEquation,
+    check: MasterEquation,
+    log_w: Complex,
+    y: Point,
+    above: Array | None = None,
+) -> Errors:
     r"""Estimated absolute errors at roots.
 
     The roots are put into the equation with every piece of the law cut in two, or every eighth of
@@ -252,12 +279,15 @@ def errors(eq: MasterEquation, check: MasterEquation, log_w: Complex, y: Point) 
     lambda:
 
     .. math:: \delta P + \frac{dP}{d \log w} \frac{-\delta \log z}{d \log z / d \log w}
+
+    Where the equation's own mass above is known, it need not be found again.
     """
     order = np.argsort(log_w.real)
     some = order if order.size <= _ALL else order[::_EIGHTH]
     some = some if order.size == 0 or some[-1] == order[-1] else np.append(some, order[-1])
     c = check.at(log_w[some])
-    d_above = abs(eq.above(log_w[some], y.m[some]) - check.above(log_w[some], c.m))
+    own = eq.above(log_w[some], y.m[some]) if above is None else above[some]
+    d_above = abs(own - check.above(log_w[some], c.m))
     found = np.stack([abs(c.log_z - y.log_z[some]), abs(c.p - y.p[some]), d_above])
     if some.size < log_w.size:
         k = np.clip(np.searchsorted(log_w.real[some], log_w.real), 1, some.size - 1)
@@ -283,7 +313,8 @@ def curve_errors(
     do: a density that falls like a root errs by at most twice that, one that rises like
     :math:`d^{-1/2}` in the distance d by :math:`1 / (1 - 2 r)` of it, r the relative error.
     """
-    y, found = curve.point, errors(eq, check, curve.log_w, curve.point)
+    y = curve.point
+    found = errors(eq, check, curve.log_w, y, 1.0 - curve.cdf)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = found.p / np.pi
         r = error / np.maximum(curve.density, 1e-300)

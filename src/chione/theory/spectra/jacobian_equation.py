@@ -23,6 +23,7 @@ _ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection wo
 _STEP = 1e-8  # relative step of Newton's method after which no further one is needed
 _PATIENCE = 6  # steps after which a residual at the level of rounding ends the search
 _ROUGH = 1e-3  # largest relative step that ends a search whose steps do not shrink
+_FLAT = 0.5  # angle below which the root on the axis bends Im log z
 _NOISE = 1e-14  # that level, per layer
 
 
@@ -109,6 +110,7 @@ class MasterEquation:
         active = np.arange(log_r.size)
         done = np.zeros(log_r.size, dtype=bool)
         last, moved = _points(log_r.size), np.zeros(log_r.size)
+        off = self._off_support(log_r)
         for k in range(_ANGLE_STEPS):
             y = self.at(log_r[active] + 1j * theta[active])
             g, dg = y.log_z.imag, y.slope.real
@@ -117,6 +119,10 @@ class MasterEquation:
             high[active] = np.where(g < 0.0, high[active], t)
             with np.errstate(divide="ignore", invalid="ignore"):
                 newton = t - g / dg
+                # Off the support of t the axis is a root itself: Newton in theta^2 for g / theta.
+                square = 1.0 - 2.0 * g / (t * dg - g)
+                deflated = off[active] & ((g > 0.0) | (t < _FLAT)) & (square > 0.0) & (square < 9.0)
+                newton = np.where(deflated, t * np.sqrt(square), newton)
             new = newton
             inside = (new > low[active]) & (new < high[active])
             lo, hi = low[active], high[active]
@@ -141,6 +147,14 @@ class MasterEquation:
         theta[~done & (theta < 1e-100)] = np.nan
         return log_r + 1j * theta, last.moved(np.where(done, 1j * moved, 0.0))
 
+    def _off_support(self, log_r: Array) -> Booleans:
+        """Radii at which the real axis holds no t, where log z is real."""
+        off = np.ones(log_r.size, dtype=bool)
+        with np.errstate(divide="ignore"):
+            for low, high in np.log(np.reshape(self.law.support, (-1, 2))):
+                off &= (log_r < low) | (log_r > high)
+        return off
+
     def above(self, log_w: Complex, m: Complex | None = None) -> Array:
         r"""Mass above z(w): 1 - cdf = Im U / pi, from dU = P dlog z.
 
@@ -150,14 +164,13 @@ class MasterEquation:
             w = np.exp(np.asarray(log_w, dtype=complex))
         if m is None:  # known already where the point has been evaluated
             m = self.law.resolvent(w).m
-        return np.asarray(self._u(w, m).imag / np.pi)
+        u = self.depth * self.law.mean_angle(w) + (self.depth - 1) * lower_log(m).imag
+        return np.asarray((u + self.depth * m.imag if self.gaussian else u) / np.pi)
 
     def mean_log(self, log_w: Complex, m: Complex) -> Complex:
         r"""U = E log(z - lambda) at the root w, with its constant: U ~ log z at infinity."""
-        return np.asarray(self.depth * self.log_gain + self._u(np.exp(log_w), m))
-
-    def _u(self, w: Complex, m: Complex) -> Complex:
-        u = self.depth * self.law.mean_log(w) + (self.depth - 1) * lower_log(m)
+        u = self.depth * (self.log_gain + self.law.mean_log(np.exp(log_w)))
+        u = u + (self.depth - 1) * lower_log(m)
         return np.asarray(u + self.depth * m if self.gaussian else u)
 
     def noise(self, log_w: Complex) -> Array:

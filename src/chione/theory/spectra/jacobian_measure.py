@@ -55,8 +55,14 @@ class JacobianLaw(AbstractMeasure):
         with np.errstate(divide="ignore"):
             t = self.solver.resolvent(np.log(upper))
         low = z.imag < 0.0
-        p, m, slope, u = (np.where(low, np.conj(v), v) for v in (t.p, t.m, t.slope, t.mean_log))
-        return z, Transform(p, m, slope, u, t.error)
+        p, m, slope = (np.where(low, np.conj(v), v) for v in (t.p, t.m, t.slope))
+        return z, Transform(
+            p,
+            m,
+            slope,
+            lambda: np.where(low, np.conj(t.mean_log), t.mean_log),
+            lambda: t.error,
+        )
 
     def stieltjes(self, z: Any) -> Complex:
         flat, t = self.transform(z)

@@ -84,8 +84,13 @@ class OneOrthogonalLayer(AbstractSolver):
         w = np.exp(np.asarray(log_z, dtype=complex) - self.log_gain)
         w.imag = np.maximum(w.imag, EPS * abs(w))  # on the axis a pole has no side
         r = self.law.resolvent(w)
-        error = 16.0 * EPS * (abs(r.p) + (1.0 + abs(log_z)) * abs(r.q)) + self.slack * abs(r.q)
-        return Transform(r.p, r.m, r.q, self.log_gain + self.law.mean_log(w), error)
+        return Transform(
+            r.p,
+            r.m,
+            r.q,
+            lambda: self.log_gain + self.law.mean_log(w),
+            lambda: 16.0 * EPS * (abs(r.p) + (1.0 + abs(log_z)) * abs(r.q)) + self.slack * abs(r.q),
+        )
 
     def curve(self, n: int) -> tuple[Array, Values]:
         x = self._graded(n) if self.support else np.empty(0)

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -52,11 +53,8 @@ class Transform:
         :math:`P = z G(z)` and :math:`M = P - 1`, each without cancellation.
     slope : ndarray of complex
         :math:`dP / d \log z`.
-    mean_log : ndarray of complex
-        :math:`U = E \log(z - \lambda)`, principal branch; :math:`dU = P\, d \log z` and
-        :math:`1 - \mathrm{cdf} = \mathrm{Im}\, U / \pi` at real z.
-    error : ndarray
-        Estimated absolute error of P.
+    find_mean_log, find_error : callable
+        What makes `mean_log` and `error`, at the first time that somebody reads them.
 
     On the real axis all are the limits from above. NaN where no solution was found.
     """
@@ -64,8 +62,21 @@ class Transform:
     p: Complex
     m: Complex
     slope: Complex
-    mean_log: Complex
-    error: Array
+    find_mean_log: Callable[[], Complex] = field(repr=False)
+    find_error: Callable[[], Array] = field(repr=False)
+
+    @cached_property
+    def mean_log(self) -> Complex:
+        r""":math:`U = E \log(z - \lambda)`, principal branch; :math:`dU = P\, d \log z`.
+
+        At real z :math:`1 - \mathrm{cdf} = \mathrm{Im}\, U / \pi`.
+        """
+        return self.find_mean_log()
+
+    @cached_property
+    def error(self) -> Array:
+        """Estimated absolute error of P."""
+        return self.find_error()
 
 
 class AbstractSolver(ABC):
@@ -114,7 +125,7 @@ class WFormSolver(AbstractSolver):
     def check(self) -> MasterEquation:
         """The same equation on a finer quadrature."""
         e = self.equation
-        return MasterEquation(e.law.refined(), e.log_gain, e.depth, e.gaussian, e.slack)
+        return MasterEquation(e.law.finer, e.log_gain, e.depth, e.gaussian, e.slack)
 
     @cached_property
     def curves(self) -> tuple[Curve, ...]:
@@ -184,14 +195,18 @@ class WFormSolver(AbstractSolver):
         axis = log_z.imag <= 0.0
         log_w[axis], good[axis] = self._on_axis(log_z.real[axis])
         log_w[~axis], good[~axis] = self.plane.roots(log_z[~axis])
-        y = self.equation.at(log_w)
-        u = self.equation.mean_log(log_w, y.m)
+        eq, nan = self.equation, complex(np.nan, np.nan)
+        y = eq.at(log_w)
         with np.errstate(all="ignore"):
             slope = y.p_slope / y.slope
-        error = errors(self.equation, self.check, log_w, y).p
-        nan = complex(np.nan, np.nan)
-        p, m, slope, u = (np.where(good, v, nan) for v in (y.p, y.m, slope, u))
-        return Transform(p, m, slope, u, np.where(good, error, np.inf))
+        p, m, slope = (np.where(good, v, nan) for v in (y.p, y.m, slope))
+        return Transform(
+            p,
+            m,
+            slope,
+            lambda: np.where(good, eq.mean_log(log_w, y.m), nan),
+            lambda: np.where(good, errors(eq, self.check, log_w, y).p, np.inf),
+        )
 
     def _on_axis(self, x: Array) -> tuple[Complex, Booleans]:
         """Roots at real z, in the bands and between them."""

@@ -63,7 +63,7 @@ class WidthsSolver(AbstractSolver):
     @cached_property
     def check(self) -> WidthsEquation:
         """The same equation on a finer quadrature."""
-        law = self.law.refined()
+        law = self.law.finer
         return WidthsEquation(law, self.log_gain, self.ratios, self.gaussian, self.slack)
 
     @cached_property
@@ -232,21 +232,29 @@ class WidthsSolver(AbstractSolver):
             if at.size:
                 found = solve_in(eq, self.table, track, log_z.real[at])
                 log_w[at], good[at] = found.log_w, found.good
-        y = eq.at(log_w)
-        u = eq.mean_log(log_z, log_w, y)
+        y, nan = eq.at(log_w), complex(np.nan, np.nan)
         with np.errstate(all="ignore"):
             slope = 1.0 / y.slope
-            error = errors(eq, self.check, Solution(log_z, log_w, y, good))[0]
-        nan = complex(np.nan, np.nan)
-        p, m, slope, u = (np.where(good, v, nan) for v in (y.p, y.x, slope, u))
+        p, m, slope = (np.where(good, v, nan) for v in (y.p, y.x, slope))
         off = real & np.any(
             [(log_z.real >= a) & (log_z.real <= b) for a, b in (g.log_lambda for g in self.gaps)],
             axis=0,
         )
         if np.any(off):
             p.imag[off], m.imag[off], slope.imag[off] = 0.0, 0.0, 0.0
-            u.imag[off] = np.pi * (1.0 - self.values(log_z.real[off]).cdf)
-        return Transform(p, m, slope, u, np.where(good, error, np.inf))
+
+        def mean_log() -> Complex:
+            u = np.where(good, eq.mean_log(log_z, log_w, y), nan)
+            if np.any(off):
+                u.imag[off] = np.pi * (1.0 - self.values(log_z.real[off]).cdf)
+            return u
+
+        def error() -> Array:
+            with np.errstate(all="ignore"):
+                found = errors(eq, self.check, Solution(log_z, log_w, y, good))[0]
+            return np.where(good, found, np.inf)
+
+        return Transform(p, m, slope, mean_log, error)
 
     def scaled_moments(self, n: int) -> tuple[Array, float]:
         mu = self.law.moments(n)
