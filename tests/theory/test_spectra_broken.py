@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 import chione as ch
 from chione.freeprob import Measure
@@ -95,3 +98,50 @@ def test_unequal_widths_do_not_state_a_tail_that_was_not_followed_as_empty():
     assert np.isnan(q.value[0]) and np.isinf(q.error[0])
     met = s.cdf_of_log(q.value[1])
     assert abs(met.value - 0.9) <= met.error < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("phi", "depth", "q", "widths"),
+    [
+        (
+            lambda x: 2.41 * x / np.sqrt(1.0 + 2.61 * x * x) + 0.2 * np.exp(-x * x),
+            2,
+            1e-11,
+            [10, 7, 7],
+        ),
+        ("silu", 3, 1e-8, [4, 3, 3, 3]),
+    ],
+)
+def test_the_curve_of_unequal_widths_finds_a_narrow_bulk(phi, depth, q, widths):
+    s = ch.jacobian_spectrum(phi, depth=depth, q_star=q, weights="orthogonal", widths=widths)
+    c = s.curve()
+    assert np.all(np.diff(c.log_lambda) > 0.0)
+    assert np.max(np.diff(c.cdf)) < 0.1
+    assert c.cdf[-1] > 0.99
+    assert np.trapezoid(c.density_of_log, c.log_lambda) == pytest.approx(1.0, abs=0.1)
+
+
+def test_one_orthogonal_layer_states_what_leaves_the_range_of_float64():
+    s = _one_layer("erf", 1.634e6)  # log t reaches down to -1e8: P(log t < -1e5) is 0.78
+    deep = s.cdf_of_log(-1e5)
+    right = 1.0 - 2.0 * (ndtr(np.sqrt(5e4 / 1.634e6)) - 0.5)
+    assert np.isnan(deep.value) or abs(deep.value - right) < deep.error
+    assert np.isinf(deep.error) or np.isfinite(deep.value)
+    c = s.curve()
+    assert np.all(c.density_error <= c.density_of_log)
+
+
+@pytest.mark.parametrize(
+    ("phi", "kw"),
+    [
+        ("sin", {"depth": 2, "q_star": 101400.0, "widths": [400, 700, 300]}),
+        ("relu(x)**2", {"depth": 64, "q_star": 3.668}),
+        ("x**3", {"depth": 1, "q_star": 0.01759}),
+    ],
+)
+def test_far_points_give_no_warning(phi, kw):
+    s = ch.jacobian_spectrum(phi, **kw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s.log_quantile([1e-9, 0.5, 1.0 - 1e-8])
+        assert float(s.cdf_of_log(1e5).value) == pytest.approx(1.0, abs=1e-12)

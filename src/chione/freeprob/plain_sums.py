@@ -16,7 +16,8 @@ def plain_sums(w: Complex, t: Array, p: Array) -> tuple[Complex, Complex, Comple
     weights = np.stack([p, p * t], axis=1)
     # 1 / (w - t) in real arithmetic: a complex division costs several times as much.
     x, y = w.real[:, None], w.imag[:, None]
-    y2 = y * y
+    with np.errstate(over="ignore"):  # the squares of points beyond 1e154 are infinite
+        y2 = y * y
     step = max(1, _BLOCK // max(1, t.size))
     d, inv = (np.empty((min(step, w.size), t.size)) for _ in range(2))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

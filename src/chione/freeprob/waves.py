@@ -159,7 +159,8 @@ class Wave:
         half = 0.5 * (self.high - self.low)
         r = np.sqrt((u - self.high) / half) * np.sqrt((u - self.low) / half)
         z = (u - 0.5 * (self.low + self.high)) / half
-        return z, r, 1.0 / (z + r)
+        with np.errstate(all="ignore"):  # a root that was not found may be infinite
+            return z, r, 1.0 / (z + r)
 
     def _own(self, u: Complex) -> tuple[Complex, Complex, Complex, Complex]:
         """E 1/(u - v), its derivative, E v^2/(u - v), its derivative."""

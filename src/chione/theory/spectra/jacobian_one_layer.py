@@ -17,6 +17,7 @@ from chione.theory.spectra.jacobian_solvers import AbstractSolver, Transform, Va
 
 _APART = 1e-12  # relative distance of places that are two
 _MAX_LOG = 700.0  # of t: the range of float64
+_LITTLE = 1e-9  # mass whose place does not matter
 _NOTHING = 1e-13  # mass that is not followed
 _MOST_TURNS = 12  # turning values between which the curve is graded
 _INSIDE = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, 25))[1:-1]  # points that place the others
@@ -62,7 +63,22 @@ class OneOrthogonalLayer(AbstractSolver):
         density, cdf = self.law.density_law(t, loose), self.law.cdf_law(t, loose)
         with np.errstate(invalid="ignore"):  # t = 0 below the range of float64
             error = np.where(t > 0.0, t * density.error + 2.0 * EPS * t * density.value, 0.0)
-        return Values(t * density.value, np.clip(cdf.value, 0.0, 1.0), error, cdf.error)
+        value, d_cdf = np.clip(cdf.value, 0.0, 1.0), cdf.error
+        below = x - self.log_gain < -_MAX_LOG  # out of the range of t
+        if np.any(below) and self._beyond > 0.0:
+            lost = self._beyond > _LITTLE
+            value = np.where(below, np.nan if lost else self._zero, value)
+            d_cdf = np.where(below, np.inf if lost else self._beyond, d_cdf)
+        return Values(t * density.value, value, error, d_cdf)
+
+    @property
+    def _zero(self) -> float:
+        return float(sum(m for x, m in self.law.atoms if x == 0.0))
+
+    @cached_property
+    def _beyond(self) -> float:
+        """Mass of the continuous part below the range of float64 of t."""
+        return float(self.law.cdf_law(np.array([np.exp(-_MAX_LOG)])).value[0]) - self._zero
 
     def resolvent(self, log_z: Complex) -> Transform:
         w = np.exp(np.asarray(log_z, dtype=complex) - self.log_gain)
@@ -79,7 +95,8 @@ class OneOrthogonalLayer(AbstractSolver):
     def curve(self, n: int) -> tuple[Array, Values]:
         x = self._graded(n) if self.support else np.empty(0)
         v = self.values(x)
-        seen = np.isfinite(v.density)  # not at a pole that is nearer than rounding
+        # not at a pole that is nearer than rounding, nor where nothing is known
+        seen = np.isfinite(v.density) & (v.density_error <= v.density) & np.isfinite(v.cdf)
         density, cdf, d_density, d_cdf = (y[seen] for y in vars(v).values())
         return x[seen], Values(density, np.maximum.accumulate(cdf), d_density, d_cdf)
 
@@ -122,7 +139,7 @@ class OneOrthogonalLayer(AbstractSolver):
             above = 1.0 - self._below(steps)
             b = float(steps[min(int(np.sum(above > _NOTHING)), steps.size - 1)])
         if np.isinf(a):
-            zero = sum(m for x, m in self.law.atoms if x == 0.0)
+            zero = self._zero
             deepest = min(self.log_gain - _MAX_LOG, b - 1.0)  # t leaves the range of float64
             steps = b - np.geomspace(1e-3, b - deepest, 60)
             below = self._below(steps) - zero

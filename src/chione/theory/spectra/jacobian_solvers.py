@@ -28,6 +28,7 @@ from chione.theory.spectra.jacobian_resolvent import HalfPlane, half_plane, off_
 from chione.theory.spectra.jacobian_tail import Tail, begin, tail
 
 _FAR = 690.0  # of log |w|: the range of float64
+_ABOVE = 50.0  # of log lambda above a curve: no radius is looked for there
 _SHARE = 1e-3  # mass below a curve that is worth points of its own
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 
@@ -246,6 +247,11 @@ class WFormSolver(AbstractSolver):
                 inside = inside[x[inside] >= self.tail.log_lambda]
                 self._fill_tail(out, deep, x[deep])
                 below[deep] = 0.0
+            if np.isinf(b):  # above the last point of a law without an upper end is next to nothing
+                far = inside[x[inside] > curve.log_lambda[-1] + _ABOVE]
+                inside = inside[x[inside] <= curve.log_lambda[-1] + _ABOVE]
+                out.cdf[far], below[far] = 1.0, 0.0
+                out.cdf_error[far] = 1.0 - curve.cdf[-1] + 8.0 * EPS * self.equation.depth
             if inside.size:
                 floor = below[inside] + out.cdf[inside]
                 self._fill(out, inside, x[inside], curve, band)

@@ -22,6 +22,10 @@ from chione.theory.spectra.jacobian_widths_path import UNSEEN, AxisTable, axis_t
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 _BESIDE = 1e-5  # in log lambda: nearer to an atom its pole hides the density in rounding
 _BESIDE_ERROR = 1e-3  # relative change of a smooth density over that distance, with room
+_JUMP = 0.06  # share of a band between two points of its curve that has them parted
+_PARTS = (0.25, 0.5, 0.75)
+_PASSES = 30
+_MOST = 600  # points of a curve
 _LITTLE = 1e-9  # mass of a tail that was not followed, below which its place does not matter
 _RARE = 1e-11  # mass of a band below which its rounding may hide it
 _FEWEST = 40  # per band
@@ -102,12 +106,44 @@ class WidthsSolver(AbstractSolver):
         ]
         columns = [self._inside(p, b) for p, b in zip(parts, self.bands, strict=True)]
         x = np.concatenate([p.log_lambda.real for p in parts])
-        return x, Values(
+        joined = Values(
             np.concatenate([c.density for c in columns]),
             np.concatenate([c.cdf for c in columns]),
             np.concatenate([c.density_error for c in columns]),
             np.concatenate([c.cdf_error for c in columns]),
         )
+        return self._parted(x, joined)
+
+    def _parted(self, x: Array, v: Values) -> tuple[Array, Values]:
+        """The curve with the bulks between two of its points put in, however narrow."""
+        tried = x
+        for _ in range(_PASSES):
+            wide = np.zeros(0)
+            for band in self.bands:
+                a, b = band.log_lambda
+                mine = (x > a) & (x < b)
+                ends = np.concatenate([[a], x[mine], [b]])
+                step = np.diff(np.concatenate([[band.cdf[0]], v.cdf[mine], [band.cdf[1]]]))
+                step[~np.isfinite(np.diff(ends))] = 0.0  # no place to look between
+                at = np.nonzero(step > _JUMP * (band.cdf[1] - band.cdf[0]))[0]
+                gap = ends[at + 1] - ends[at]
+                wide = np.concatenate([wide, *(ends[at] + u * gap for u in _PARTS)])
+            new = np.setdiff1d(wide, tried)  # where nothing was found nothing will be
+            tried = np.concatenate([tried, new])
+            if new.size == 0 or x.size > _MOST:
+                break
+            more = self.values(new)
+            order = np.argsort(np.concatenate([x, new]))
+            x = np.concatenate([x, new])[order]
+            v = Values(
+                *(
+                    np.concatenate([a, b])[order]
+                    for a, b in zip(vars(v).values(), vars(more).values(), strict=True)
+                )
+            )
+            keep = np.isfinite(v.cdf) & np.isfinite(v.density)
+            x, v = x[keep], Values(*(a[keep] for a in vars(v).values()))
+        return x, v
 
     def values(self, log_lambda: Array) -> Values:
         y = np.asarray(log_lambda, dtype=np.float64)
@@ -183,7 +219,7 @@ class WidthsSolver(AbstractSolver):
             density[bad], cdf[bad] = 0.0, band.cdf[0]
             d_x[bad] = 4.0 * np.pi * mass / (band.log_lambda[1] - band.log_lambda[0])
             d_cdf[bad] = mass
-        return Values(density, cdf, d_x / np.pi, d_cdf)
+        return Values(density, cdf, d_x / np.pi, np.minimum(d_cdf, 1.0))
 
     def resolvent(self, log_z: Complex) -> Transform:
         log_z = np.asarray(log_z, dtype=complex)
