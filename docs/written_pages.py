@@ -47,6 +47,9 @@ def reference_markdown():
     """Every public name with its docstring; those of chione.torch where torch is installed."""
     lines = ["# Reference", "", "Everything that `import chione` offers by name."]
     lines += _listing([getattr(chione, n) for n in chione.__all__ if not n.startswith("_")], "")
+    room = importlib.import_module("chione.freeprob")
+    lines += ["", "`chione.freeprob` is the room of measures and free convolutions."]
+    lines += _listing([getattr(room, n) for n in room.__all__], " of chione.freeprob")
     if importlib.util.find_spec("torch"):
         room = importlib.import_module("chione.torch")
         lines += ["", "`chione.torch` needs the extra `torch`."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -175,3 +176,12 @@ def test_a_circle_is_seen_however_it_is_imported(tmp_path, way):
     assert not Imports(tmp_path).circle()
     (room / "lower.py").write_text(f"{way}\na = 1\n")
     assert set(Imports(tmp_path).circle()) == {"room.upper", "room.lower"}
+
+
+def test_the_map_of_free_probability_names_every_file_and_no_other():
+    room = import_module("chione.freeprob")
+    files = {p.stem for p in Path(room.__file__).parent.glob("*.py")} - {"__init__"}
+    words = set(re.findall(r"[a-z_]+", room.__doc__))
+    assert files <= words, files - words
+    long_names = {w for w in words if "_" in w.strip("_")}
+    assert long_names <= files, long_names - files

@@ -45,6 +45,32 @@ FILES = [
 
 VALUES = [*NUMBERS, *COUNTS, *RANGES, "1,2,3", "1,,2", "3:9", "1,0.5:2:3", "0,1:2:3,7", "2:2:2"]
 WORDS = ["sgd", "adam,sgd", "he", "chione", "sigmas,he", "lsuv", "pytorch,pytorch", "", "💥", ","]
+FORMULAS = [
+    *(
+        "mp(0.5) + semicircle(1)",
+        "coin^4",
+        "2*mp(1)**2",
+        "coin + 3",
+        "compress(coin, 0.5)",
+        "-mp(2)",
+    ),
+    *("uniform(0, 1) + uniform(0, 1)", "rectangular(mp(0.5), point(1), 0.5)", "point(1) * mp(0.5)"),
+    *("slope(relu, 0.7) * mp(0.5)", "jacobian(relu, 2, sigma_w=1.4)", "coin^0.5", "coin^1e300"),
+    *(
+        "mp(1e300)",
+        "mp(1e-300) + coin",
+        "semicircle(5e-324)",
+        "1e308*coin*1e308",
+        "mp(0)",
+        "mp(-1)",
+    ),
+    *("mp(", "mp(0.5) +", "2", "", " ", "coin coin", "coin^coin", "coin/0", "1/coin", "coin**-1"),
+    *("π", "💥", "__import__('os')", "mp.__class__", "coin;coin", "'", '"out.npy"', "out.npy", "."),
+    *("../etc/passwd.npy", "/dev/null", "missing.csv", "(" * 300 + "coin", "-" * 1000 + "coin"),
+    *("coin+" * 3000 + "coin", "nothing(1)", "mp(nan)", "mp(1e400)", "mp(0.5, 1, 1)", "coin^^2"),
+    *("jacobian(tanh, 2.5)", "jacobian(step, 2, q_star=1)", "slope(import os, 1)", "slope(tanh)"),
+    *("mp(variance=2)", "mp(0.5, nothing=1)", "projection(2)", "coin*coin", "0*coin", "coin-coin"),
+]
 
 OPTIONS = {
     "analyze": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
@@ -71,6 +97,8 @@ OPTIONS = {
                 "--structure": ["wigner", "relu", "linear", "product", "tanh"],
                 "--picture": ["density", "index", "critical_energy"],
                 "--out": FILES, "--figure": FILES},
+    "freeprob": {"--points": COUNTS, "--matrix": COUNTS, "--spike": NUMBERS, "--seed": COUNTS,
+                 "--out": FILES, "--figure": FILES, "--effort": NUMBERS},
     "sweep": {"--sigma-w": VALUES, "--sigma-b": VALUES, "--depth": VALUES, "--width": VALUES,
               "--scheme": WORDS, "--weights": [*LAWS, "gaussian,orthogonal"], "--optimizer": WORDS,
               "--rate": VALUES, "--seeds": COUNTS, "--dropout": NUMBERS, "--steps": COUNTS,
@@ -108,6 +136,8 @@ def arguments(rng: random.Random) -> list[str]:
         out.append(rng.choice(["out.json", "out.csv", "missing.npz", "", "problem-set", "/", "ü"]))
     elif command in ("gain", "criticality", "stability"):
         out.append(rng.choice(PHI))
+    elif command == "freeprob":
+        out.append(rng.choice(FORMULAS) if rng.random() < 0.7 else rng.choice(FORMULAS[:3]))
     elif command not in ("hessian", "activations"):
         out.append(rng.choice(PHI) if rng.random() < 0.4 else rng.choice(["tanh", "relu"]))
     for name, value in options.items():

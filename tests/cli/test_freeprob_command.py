@@ -61,18 +61,29 @@ def test_a_matrix_is_put_beside_the_measure():
     assert "One matrix of size 200" in run("mp(0.5) + coin", "--matrix", "200").stdout
 
 
-@pytest.mark.parametrize(
-    ("phi", "depth"),
-    [("relu", 1), pytest.param("tanh", 3, marks=pytest.mark.slow)],
-)
-def test_laws_of_networks_have_names(phi, depth):
-    out = run(f"slope({phi}, 0.5) + jacobian({phi}, {depth}, q_star=0.5)", "--json")
+def mean_of(formula):
+    out = run(formula, "--json")
     assert out.exit_code == 0, out.stderr
+    return json.loads(out.stdout)["moments"]["value"][0]
+
+
+def test_laws_of_networks_have_names():
     from chione.theory.spectra import derivative_law, jacobian_spectrum
 
-    mean = jacobian_spectrum(phi, depth=depth, q_star=0.5).mean
-    mean += float(derivative_law(phi, 0.5).moments(1)[0])
-    assert json.loads(out.stdout)["moments"]["value"][0] == pytest.approx(mean, rel=1e-12)
+    slope = float(derivative_law("tanh", 0.5).moments(1)[0])
+    mean = jacobian_spectrum("tanh", depth=3, q_star=0.5).mean
+    assert mean_of("slope(tanh, 0.5)") == pytest.approx(slope, rel=1e-12)
+    assert mean_of("jacobian(tanh, 3, q_star=0.5) + 2") == pytest.approx(mean + 2, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_laws_of_networks_are_added():
+    from chione.theory.spectra import derivative_law, jacobian_spectrum
+
+    mean = jacobian_spectrum("tanh", depth=3, q_star=0.5).mean
+    mean += float(derivative_law("tanh", 0.5).moments(1)[0])
+    found = mean_of("slope(tanh, 0.5) + jacobian(tanh, 3, q_star=0.5)")
+    assert found == pytest.approx(mean, rel=1e-12)
 
 
 def test_names_are_listed():

@@ -86,7 +86,12 @@ def exact_law(name, q, t, places, phi):
     return density, cdf
 
 
-@pytest.mark.parametrize("name", SLOPES)
+OFTEN = {"tanh", "softplus", "gelu", "elu", "siren(2)", "arctan", "gaussian"}  # one of each kind
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in OFTEN else pytest.param(n, marks=pytest.mark.slow) for n in SLOPES]
+)
 @pytest.mark.parametrize(
     "q",
     [0.5, pytest.param(0.04, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)],

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mpmath import mp
 
-from chione.freeprob import Arcsine, FreePoisson, PointMasses, Semicircle, empirical
+from chione.freeprob import (
+    Arcsine,
+    FreePoisson,
+    PointMasses,
+    Semicircle,
+    empirical,
+    free_sum,
+    marchenko_pastur,
+    semicircle,
+)
 from chione.freeprob.convolution import FreeProduct, FreeSum
 
 COIN = PointMasses((-1.0, 1.0), (0.5, 0.5))
@@ -126,3 +136,19 @@ def test_edges_are_where_the_derivative_of_the_density_is_infinite():
             rho = law.density(edge + inward * d)
             assert np.isclose(rho[1] / rho[0], 2.0, rtol=1e-3), (i, edge)
             assert law.density(edge - inward * d[0]) == 0.0
+
+
+@pytest.mark.parametrize("c", [0.1, 1.0, 3.46, 20.0])
+@pytest.mark.parametrize("variance", [1e-1, 1e-3, 1e-5, 1e-8])
+def test_an_edge_that_a_narrow_summand_moves_by_a_hair_is_exact(c, variance):
+    # z(g) = 1/g + v g + 1/(1 - c g) has its minimum over 0 < g < 1/c at the upper edge
+    with mp.workdps(40):
+        v, ratio = mp.mpf(variance), mp.mpf(c)
+        low, high = mp.mpf(0), 1 / ratio
+        for _ in range(130):
+            g = (low + high) / 2
+            falls = -1 / g**2 + v + ratio / (1 - ratio * g) ** 2 < 0
+            low, high = (g, high) if falls else (low, g)
+        exact = float(1 / low + v * low + 1 / (1 - ratio * low))
+    law = free_sum(marchenko_pastur(c), semicircle(variance))
+    assert law.support[-1][1] == pytest.approx(exact, rel=2e-14)

@@ -205,7 +205,9 @@ class FreePoisson(AbstractMeasure):
         return by_halves(upper, z)
 
     def moments(self, n: int) -> Array:
-        return moments_from_free_cumulants(self.rate * self.jump ** np.arange(1.0, n + 1))
+        with np.errstate(over="ignore"):
+            kappa = self.rate * self.jump ** np.arange(1.0, n + 1)
+        return moments_from_free_cumulants(kappa)
 
     def _transform(self, z: Any) -> tuple[Complex, Complex]:
         """G, and the root it is made of: 2 / (half + root) = (half - root) / (2 a z)."""
@@ -278,7 +280,7 @@ class Arcsine(AbstractMeasure):
         m = np.zeros(n)
         even = 1.0
         for k in range(2, n + 1, 2):
-            even *= (k - 1) / k * self.radius**2
+            even *= (k - 1) / k * self.radius * self.radius
             m[k - 1] = even
         return m
 

@@ -169,7 +169,8 @@ def _(law: Dilated, factor: float, offset: float) -> AbstractMeasure:
 
 @dilated.register
 def _(law: PointMasses, factor: float, offset: float) -> AbstractMeasure:
-    places = factor * law.place + offset
+    with np.errstate(over="ignore"):  # refused below
+        places = factor * law.place + offset
     if np.unique(places).size < places.size:  # a shift that swallows the distances
         return Dilated(law, factor, offset)
     return PointMasses(tuple(places.tolist()), law.masses)

@@ -147,6 +147,11 @@ def edges(measure: Any) -> tuple[Edge, ...]:
     1.987935
     """
     law = as_measure(measure).law
+    with np.errstate(all="ignore"):  # constants may lie beyond the floats
+        return _edges(law)
+
+
+def _edges(law: AbstractMeasure) -> tuple[Edge, ...]:
     bands = [(a, b) for a, b in law.support if b > a]
     size = max((abs(x) for x in _finite(law)), default=0.0)
     found = [_atom(a, m) for a, m in law.atoms]

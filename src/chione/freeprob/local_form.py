@@ -87,7 +87,9 @@ def critical_point(
     top = np.polyder(slope)
     for _ in range(3):  # the roots of a companion matrix, polished
         u = u - np.polyval(slope, u) / np.polyval(top, u)
-    kappa = np.polyval(top, u) / _factorial(order) / size**order
+    kappa = np.polyval(top, u) / _factorial(order)
+    for _ in range(order):  # a power of the size may be beyond the floats
+        kappa = kappa / size
     return float(mid + size * u), float(np.polyval(poly, u)), float(kappa), misfit
 
 

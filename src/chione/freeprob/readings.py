@@ -79,7 +79,9 @@ class Readings:
 
     def cdf(self, x: Any) -> Estimate:
         r"""Mass of (-inf, x], :math:`1 - \mathrm{Im}\, U(x + i0) / \pi`; x may be infinite."""
-        return distribution(self.law, extended_array("x", x))
+        x = extended_array("x", x)
+        with np.errstate(all="ignore"):
+            return distribution(self.law, x)
 
     def quantile(self, p: Any) -> Estimate:
         """Smallest x with cdf(x) >= p, for p in [0, 1]; at p = 0 the lower end of the support.
@@ -90,7 +92,8 @@ class Readings:
         p = shares(p)
         if not self.law.is_determined:
             return estimate(np.full(p.shape, np.nan), np.full(p.shape, np.nan))
-        x, error, status = quantiles.quantile(self.law, self._segments, p.ravel())
+        with np.errstate(all="ignore"):
+            x, error, status = quantiles.quantile(self.law, self._segments, p.ravel())
         return estimate(x.reshape(p.shape), error.reshape(p.shape), status.reshape(p.shape))
 
     def sample(self, n: int, *, seed: Any = None) -> Array:
@@ -118,15 +121,20 @@ class Readings:
     def moments(self, n: int) -> Estimate:
         """The moments m_1 .. m_n, shape (n,)."""
         n = checks.integer("n", n)
-        return estimate(self.law.moments(n), self.law.moments_error(n))
+        with np.errstate(all="ignore"):  # what lies beyond the floats is inf or NaN
+            return estimate(self.law.moments(n), self.law.moments_error(n))
 
     def free_cumulants(self, n: int) -> Estimate:
         r"""Free cumulants, of :math:`R(g) = \sum_k \kappa_k g^{k-1}`, shape (n,)."""
-        return estimate(*cumulants.free_cumulants(self.law, checks.integer("n", n)))
+        n = checks.integer("n", n)
+        with np.errstate(all="ignore"):
+            return estimate(*cumulants.free_cumulants(self.law, n))
 
     def cumulants(self, n: int) -> Estimate:
         r"""Classical cumulants, of :math:`\log E e^{s t} = \sum_k c_k s^k / k!`, shape (n,)."""
-        return estimate(*cumulants.cumulants(self.law, checks.integer("n", n)))
+        n = checks.integer("n", n)
+        with np.errstate(all="ignore"):
+            return estimate(*cumulants.cumulants(self.law, n))
 
     # ---- transforms --------------------------------------------------------------------------
 

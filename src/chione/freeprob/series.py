@@ -88,11 +88,12 @@ def moments_from_free_cumulants(kappa: Array) -> Array:
     m[0] = 1.0
     powers = np.zeros((n + 1, n + 1))  # powers[s, j] = [u^j] of the power s, as far as known
     powers[:, 0] = 1.0
-    for k in range(1, n + 1):
-        m[k] = sum(kappa[s - 1] * powers[s, k - s] for s in range(1, k + 1))
-        powers[1, k] = m[k]
-        for s in range(2, n + 1 - k + 1):
-            powers[s, k] = powers[s - 1, : k + 1] @ m[k::-1]
+    with np.errstate(over="ignore", invalid="ignore"):  # moments may lie beyond the floats
+        for k in range(1, n + 1):
+            m[k] = sum(kappa[s - 1] * powers[s, k - s] for s in range(1, k + 1))
+            powers[1, k] = m[k]
+            for s in range(2, n + 1 - k + 1):
+                powers[s, k] = powers[s - 1, : k + 1] @ m[k::-1]
     return m[1:]
 
 

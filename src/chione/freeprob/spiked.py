@@ -25,6 +25,7 @@ _STEPS = 60  # of Newton's method inside of a bracket, or halvings of it
 _SHRINK = (0.5, 0.1, 0.02)  # distances from an end, of which those fits are taken that agree best
 _GOOD = 1e-6  # misfit, in units of the distance, up to which a critical spike is believed
 _FINE = 1e-10  # error, in units of the distance to the next end, above which a fit is tried
+_NOISE = 256.0 * EPS  # rounding of omega, as the critical point of a fitted polynomial has it
 _LOST = 0.01  # error, in the same units, above which there is no answer
 _STEP = 1e-5  # part of the distance to the next end over which an overlap is differenced
 
@@ -149,7 +150,7 @@ class SpikedPart:
         if len(values) >= 2:
             gaps = [abs(a - b) for a, b in pairwise(values)]
             k = int(np.argmin(gaps))
-            return Estimate(values[k + 1], float(4.0 * gaps[k] + 64.0 * EPS * abs(values[k])))
+            return Estimate(values[k + 1], float(4.0 * gaps[k] + _NOISE * abs(values[k])))
         at = self.omega(_complex(edge + inward * _SAME * width * np.array([1.0, 4.0])))[0].real
         # the distance from the end grows like the root of z, or faster
         return Estimate(float(2.0 * at[0] - at[1]), float(2.0 * abs(at[1] - at[0])), Status.INEXACT)

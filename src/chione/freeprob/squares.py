@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from chione.base import EPS, Array, ConvergenceError, checks
 from chione.freeprob.branches import Branches, Law
 from chione.freeprob.measures import AbstractMeasure, Complex, Integers, by_halves, rounding
-from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers, to_powers
+from chione.freeprob.near_logs import log_terms, primitive, scatter
+from chione.freeprob.pieces import NODES, Pieces, cut, halved, joined, powers
 from chione.freeprob.plain_sums import plain_angles, plain_logs, plain_sizes, plain_sums
 from chione.freeprob.poles import Finder, Poles, find, make_finder, rule_error
 from chione.freeprob.spread import relative_spread
@@ -26,6 +26,10 @@ from chione.freeprob.waves import Wave, fold
 Function = Callable[[Array], Array]
 Sums = Callable[[Complex, Array, Array], Complex]
 _BESIDE = 1e-6  # relative distance to a node at which the plain sum loses its digits
+_TOUCHES = 1e-15  # of the largest value on a piece: a zero at its end
+_STEP = 1e-6  # of a piece
+_RESOLVED = 1e-12  # of the largest value
+_SEEN = 7.5  # standard deviations within which every piece is resolved to its own size
 _BLOCK = 2_000_000  # entries of one matrix of points times nodes
 
 
@@ -194,9 +198,13 @@ class GaussianSquare(AbstractMeasure):
         return np.asarray(self._mean_log(w, plain_angles).imag)
 
     def density(self, x: Any) -> Array:
-        """Density of the continuous part at real x: the sum over the roots of v^2 = x."""
+        """Density of the continuous part at real x: the sum over the roots of v^2 = x.
+
+        Infinite at 0 where v passes or touches 0, like :math:`t^{-1/2}` or faster.
+        """
         x = checks.real_array("x", x)
-        return self.density_law(x.ravel()).value.reshape(x.shape)
+        value = self.density_law(x.ravel()).value.reshape(x.shape)
+        return np.where((x == 0.0) & self._touches_zero, np.inf, value)
 
     def cdf(self, x: Any) -> Array:
         """P(t <= x)."""
@@ -205,7 +213,8 @@ class GaussianSquare(AbstractMeasure):
 
     def density_error(self, x: Any) -> Array:
         x = checks.real_array("x", x)
-        return self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+        error = self.density_law(x.ravel(), EPS).error.reshape(x.shape)
+        return np.where((x == 0.0) & self._touches_zero, np.inf, error)
 
     def cdf_error(self, x: Any) -> Array:
         x = checks.real_array("x", x)
@@ -281,6 +290,26 @@ class GaussianSquare(AbstractMeasure):
         return np.nonzero(on & (apart <= _BESIDE * abs(w.real)))[0]
 
     @cached_property
+    def _touches_zero(self) -> bool:
+        """Whether v is 0 at a point; not where it dies out to infinity, or to underflow."""
+        if self.pieces is None:
+            return False
+        p = self.pieces
+        crosses = p.ends[:, 0] * p.ends[:, 1] < 0.0
+        size = np.max(abs(p.ends), axis=1)
+        touches = np.zeros(size.size, dtype=bool)
+        for side in (-1.0, 1.0):  # it falls to 0 within a step that an exponential does not notice
+            h = p.center + side * p.half
+            beside = np.asarray(self.v(h - side * _STEP * p.half), dtype=np.float64)
+            end = abs(p.ends[:, int(side > 0.0)])
+            touches |= (end <= _TOUCHES * size) & (abs(beside) > 2.0 * end)
+        # Smaller and farther pieces are known on the scale of the largest value.
+        seen = (size > _RESOLVED * np.max(size)) & (
+            abs(p.center) - p.half < _SEEN * np.sqrt(self.q)
+        )
+        return bool(np.any((crosses | touches) & seen & ~p.flat))
+
+    @cached_property
     def _sorted_nodes(self) -> Array:
         return np.sort(self.t[: self.t.size - self.place.size])
 
@@ -340,8 +369,8 @@ class GaussianSquare(AbstractMeasure):
         r = density / t1
         dr = (-h / self.q * half * density / t1 - density * t2 / t1**2) / t1
         return (
-            _scatter(poles.point, r * error, size),
-            _scatter(poles.point, dr * error + r * slope / t1, size),
+            scatter(poles.point, r * error, size),
+            scatter(poles.point, dr * error + r * slope / t1, size),
         )
 
     def _at(self, poles: Poles) -> tuple[Complex, Complex, Complex, Array]:
@@ -367,50 +396,15 @@ class GaussianSquare(AbstractMeasure):
         if poles.point.size == 0:
             return out
         pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
-        return np.asarray(out + self._log_terms(w, poles, pairs))
-
-    def _log_terms(self, w: Complex, poles: Poles, pairs: Integers) -> Complex:
-        """By parts on near pieces: int p log(w-t) = [Phi log(w-t)] + int Phi t'/(w-t).
-
-        Phi is zero at the end that is nearer to the poles: there both terms could be large.
-        """
-        assert self.finder is not None and self.rest is not None
-        f, pieces = self.finder, self.rest
-        j, k = pairs
-        # Number of the pair of each pole, and on which side its poles are.
-        width = f.index.size
-        pair = np.searchsorted(j * width + k, poles.point * width + poles.row)
-        right = np.bincount(pair, poles.s.real, j.size) > 0.0
-        full = f.index[k]
-        phi = self._primitive[full]  # Chebyshev series, (P, n + 1)
-        sign = (-1.0) ** np.arange(phi.shape[1])
-        phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
-        cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
-        apart = w[j][:, None] - self.t[cols]
-        plain = np.sum(np.log(apart) * self.weight[cols], axis=1)
-        mass = np.where(right, -(phi @ sign), phi.sum(axis=1))
-        far_end = np.where(right, pieces.ends[full, 0], pieces.ends[full, 1])
-        edge = mass * np.log(w[j] - far_end**2)
-        nodes = f.nodes[1:-1]
-        phi_nodes = phi @ chebyshev.chebvander(nodes, phi.shape[1] - 1).T
-        slope = f.first[k] @ chebyshev.chebvander(nodes, NODES - 1).T
-        gl = pieces.weight[full] / pieces.half[full][:, None]
-        inner = gl * phi_nodes * 2.0 * pieces.value[full] * slope / apart
-        out = _scatter(j, edge + inner.sum(axis=1) - plain, w.size)
-        value = np.sum(to_powers(phi)[pair] * powers(poles.s, phi.shape[1]), axis=1)
-        at_root = value * rule_error(poles)[0]
-        return np.asarray(out + _scatter(poles.point, at_root, w.size))
+        assert self.rest is not None
+        plain = self.t, self.weight
+        terms = log_terms(w, poles, pairs, self.finder, self.rest, self._primitive, plain)
+        return np.asarray(out + terms)
 
     @cached_property
     def _primitive(self) -> Array:
-        """Integrals from the middle of each piece of the Gaussian's density, Chebyshev series."""
         assert self.rest is not None
-        weight = self._gauss(self.rest.h) * self.rest.half[:, None]
-        vander = chebyshev.chebvander(
-            (self.rest.h - self.rest.center[:, None])[0] / self.rest.half[0], NODES - 1
-        )
-        series = weight @ np.linalg.inv(vander).T
-        return np.asarray(chebyshev.chebint(series.T, lbnd=0).T)
+        return primitive(self.rest, self._gauss(self.rest.h) * self.rest.half[:, None])
 
 
 def assemble(
@@ -434,8 +428,3 @@ def assemble(
     return GaussianSquare(
         q, *atoms, pieces, factor, limits, *functions, t, weight, finder, (), (), waves, rest
     )
-
-
-def _scatter(index: Integers, value: Complex, size: int) -> Complex:
-    out = np.bincount(index, value.real, size) + 1j * np.bincount(index, value.imag, size)
-    return np.asarray(out)

@@ -196,7 +196,7 @@ def index_onset(ratio: float, *, structure: Structure = "wigner") -> IndexOnset:
     .. math:: \alpha \approx \frac{3 \sqrt 3}{4 \pi} (w \epsilon)^{1/3}, \qquad
         \alpha \approx \frac{5}{2 \pi} \sin\frac{4 \pi}{5} (2 \epsilon)^{1/5} \;\text{(product)},
 
-    and for :math:`\phi > 1`, from F at zero, of modulus |F|,
+    and for :math:`\phi > 1`, from F at zero, of modulus :math:`|F|`,
 
     .. math:: \alpha \approx \frac{1 - 1/\phi}{2} + \frac{|F|}{\pi \phi^2}, \qquad
         |F|^2 = \frac{2 \epsilon \phi}{\phi - 1} \;\text{or}\;

@@ -152,11 +152,13 @@ def _invert(
         active = active[~(done | ~np.isfinite(new) | np.isnan(miss))]
         if active.size == 0:
             break
-    best[~(miss_at <= slack)] = np.nan
+    lost = ~(miss_at <= slack) | np.isnan(best)
+    best[lost], error[lost] = np.nan, np.inf
     with np.errstate(invalid="ignore"):
         widest = np.maximum(best - part.low, part.high - best)
     rounding = 8.0 * EPS * np.maximum(1.0, abs(best))
-    return best, np.minimum(np.where(np.isnan(error), np.inf, error), widest) + rounding
+    error = np.fmin(np.where(np.isnan(error), np.inf, error), widest) + rounding
+    return best, np.where(lost, np.inf, error)
 
 
 def _start(p: Array, low: Array, high: Array, level_low: Array, level_high: Array) -> Array:

@@ -22,6 +22,7 @@ from chione.theory.spectra.jacobian_widths_path import UNSEEN, AxisTable, axis_t
 _CURVE_POINTS = 200  # per spectrum, shared among its bands
 _BESIDE = 1e-5  # in log lambda: nearer to an atom its pole hides the density in rounding
 _BESIDE_ERROR = 1e-3  # relative change of a smooth density over that distance, with room
+_LITTLE = 1e-9  # mass of a tail that was not followed, below which its place does not matter
 _RARE = 1e-11  # mass of a band below which its rounding may hide it
 _FEWEST = 40  # per band
 
@@ -116,7 +117,7 @@ class WidthsSolver(AbstractSolver):
         out.cdf[:] = 1.0 - self.equation.rank
         for gap in self.gaps:
             out.cdf[y >= gap.log_lambda[0]] = 1.0 - gap.above
-        for band, (track, _) in zip(self.bands, self.tracks, strict=True):
+        for band, (track, _), below in zip(self.bands, self.tracks, self._unseen, strict=True):
             a, b = band.log_lambda
             inside = np.nonzero((y > a) & (y < b))[0]
             if inside.size:
@@ -126,13 +127,25 @@ class WidthsSolver(AbstractSolver):
                 v.cdf_error[near] += 2.0 * _BESIDE * v.density[near]
                 # A soft tail that holds less than can be followed is none.
                 tail = np.isnan(v.density) & (y[inside] < track.reach[0])
-                v.density[tail], v.cdf[tail] = 0.0, band.cdf[0]
-                v.density_error[tail] = v.cdf_error[tail] = UNSEEN
+                if below <= _LITTLE:
+                    v.density[tail], v.cdf[tail] = 0.0, band.cdf[0]
+                    v.density_error[tail] = v.cdf_error[tail] = max(below, UNSEEN)
+                else:
+                    v.density_error[tail] = v.cdf_error[tail] = np.inf
                 out.density[inside], out.cdf[inside] = v.density, v.cdf
                 out.density_error[inside], out.cdf_error[inside] = v.density_error, v.cdf_error
         nan = np.isnan(y)
         out.density[nan], out.cdf[nan] = np.nan, np.nan
         return out
+
+    @cached_property
+    def _unseen(self) -> tuple[float, ...]:
+        """Mass of each band below the lowest point that was found in it."""
+        out = []
+        for band, (_, found) in zip(self.bands, self.tracks, strict=True):
+            cdf = self._inside(found, band).cdf
+            out.append(float(np.nanmin(np.append(cdf, band.cdf[1])) - band.cdf[0]))
+        return tuple(out)
 
     def _beside_atoms(self, y: Array, band: Band) -> tuple[Array, Booleans]:
         """Points next to an atom inside a band moved away from it: x has a pole there."""
