@@ -17,7 +17,7 @@ def log_terms(
     pairs: Integers,
     finder: Finder,
     pieces: Pieces,
-    integrals: Array,
+    primitives: Array,
     plain: tuple[Array, Array],
 ) -> Complex:
     r"""What the plain rule misses in E log(w - t) on near pieces.
@@ -36,8 +36,8 @@ def log_terms(
         Number of the point and row of the finder of each pair that has a pole.
     finder, pieces
         The pieces, and the series of those that can have a pole.
-    integrals : ndarray, shape (K, n + 1)
-        Series of the integral of the Gaussian's density along each piece, see :func:`primitive`.
+    primitives : ndarray, shape (K, n + 1)
+        Of the density of h on the pieces, see :func:`primitive`.
     plain : tuple of ndarray
         Places and weights of the plain rule; those of the pieces come first.
     """
@@ -48,7 +48,7 @@ def log_terms(
     pair = np.searchsorted(j * width + k, poles.point * width + poles.row)
     right = np.bincount(pair, poles.s.real, j.size) > 0.0
     full = f.index[k]
-    phi = integrals[full]  # Chebyshev series, (P, n + 1)
+    phi = primitives[full]  # Chebyshev series, (P, n + 1)
     sign = (-1.0) ** np.arange(phi.shape[1])
     phi[:, 0] -= np.where(right, phi.sum(axis=1), phi @ sign)
     cols = full[:, None] * NODES + np.arange(NODES)  # atoms stand after the pieces
@@ -75,7 +75,7 @@ def scatter(index: Integers, value: Complex, size: int) -> Complex:
 
 
 def primitive(pieces: Pieces, weight: Array) -> Array:
-    """Series in s of the integral of the weight along each piece, from its middle."""
+    """Series in s of the integral of the weight (its values at the nodes) along each piece."""
     vander = chebyshev.chebvander(
         (pieces.h - pieces.center[:, None])[0] / pieces.half[0], NODES - 1
     )

@@ -395,16 +395,14 @@ class GaussianSquare(AbstractMeasure):
         poles = find(self.finder, w)
         if poles.point.size == 0:
             return out
-        assert self.rest is not None
         pairs = np.unique(np.stack([poles.point, poles.row]), axis=1)
-        nodes = (self.t, self.weight)
-        return np.asarray(
-            out + log_terms(w, poles, pairs, self.finder, self.rest, self._primitive, nodes)
-        )
+        assert self.rest is not None
+        plain = self.t, self.weight
+        terms = log_terms(w, poles, pairs, self.finder, self.rest, self._primitive, plain)
+        return np.asarray(out + terms)
 
     @cached_property
     def _primitive(self) -> Array:
-        """Integrals from the middle of each piece of the Gaussian's density, Chebyshev series."""
         assert self.rest is not None
         return primitive(self.rest, self._gauss(self.rest.h) * self.rest.half[:, None])
 
