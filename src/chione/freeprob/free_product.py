@@ -13,6 +13,7 @@ from chione.base import Array
 from chione.freeprob import series
 from chione.freeprob.arcs import Arcs, ProductLine
 from chione.freeprob.charts import ProductChart, upper_log
+from chione.freeprob.dilation import dilated
 from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.solved import Solved
@@ -97,6 +98,12 @@ class FreeProduct(AbstractConvolution):
         return float(sum(np.log(law.mean) * n for law, n in self.expand() if is_constant(law)))
 
     @cached_property
+    def alone(self) -> AbstractMeasure | None:
+        if len(self.system.laws) != 1 or self.system.total != 1.0:
+            return None
+        return dilated(self.system.laws[0], float(np.exp(self.log_constant)), 0.0)
+
+    @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         found = [(self._atom(choice), mass) for choice, mass in self._positive]
         # the zero of one factor is that of the product, and zeros do not add up
@@ -132,11 +139,8 @@ class FreeProduct(AbstractConvolution):
     def support(self) -> tuple[tuple[float, float], ...]:
         if not self.system.laws:
             return ((self.atoms[0][0],) * 2,)
-        if self.system.total == 1.0:
-            factor = float(np.exp(self.log_constant))
-            return tuple(
-                (float(factor * a), float(factor * b)) for a, b in self.system.laws[0].support
-            )
+        if self.alone is not None:
+            return self.alone.support
         return tuple((max(a, 0.0), b) for a, b in bands(self.gaps, self.atoms))
 
     def moments(self, n: int) -> Array:

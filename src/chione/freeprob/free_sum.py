@@ -85,6 +85,12 @@ class FreeSum(AbstractConvolution):
         return float(sum(law.mean * n for law, n in self.expand() if is_constant(law)))
 
     @cached_property
+    def alone(self) -> AbstractMeasure | None:
+        if len(self.system.laws) != 1 or self.system.total != 1.0:
+            return None
+        return dilated(self.system.laws[0], 1.0, self.constant)
+
+    @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         found = [(self._atom(choice), mass) for choice, mass in remaining_atoms(self.system)]
         return tuple(sorted(found))
@@ -108,10 +114,8 @@ class FreeSum(AbstractConvolution):
     def support(self) -> tuple[tuple[float, float], ...]:
         if not self.system.laws:
             return ((self.constant, self.constant),)
-        if self.system.total == 1.0:
-            return tuple(
-                (a + self.constant, b + self.constant) for a, b in self.system.laws[0].support
-            )
+        if self.alone is not None:
+            return self.alone.support
         return bands(self.gaps, self.atoms)
 
     def moments(self, n: int) -> Array:
