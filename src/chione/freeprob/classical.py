@@ -48,7 +48,7 @@ class Semicircle(AbstractMeasure):
 
     @property
     def support(self) -> tuple[tuple[float, float], ...]:
-        r = 2.0 * np.sqrt(self.variance_)
+        r = 2.0 * float(np.sqrt(self.variance_))
         return ((self.center - r, self.center + r),)
 
     def stieltjes(self, z: Any) -> Complex:
