@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.special import ndtr
 
 from chione.cli.app import main
 from chione.cli.spectrum import _bands
@@ -82,9 +83,16 @@ def test_spectrum_tells_the_mass_of_its_bands():
     bands = _bands(s)
     assert [b["log_low"] for b in bands] == [a for a, _ in s.log_support]
     assert np.allclose([b["mass"] for b in bands], 0.25, atol=1e-6)
-    # half of the slopes are lambda, a point mass inside of the band of the others
-    (band,) = _bands(jacobian_spectrum("selu", depth=1, q_star=0.5, weights="orthogonal"))
-    assert abs(band["mass"] - 0.5) < 1e-9
+    # half of the slopes are lambda, a point mass that parts the band of the others
+    s = jacobian_spectrum("selu", depth=1, q_star=0.5, weights="orthogonal")
+    low, high = _bands(s)
+    ((place, mass),) = s.atoms
+    assert np.exp(low["log_high"]) == np.exp(high["log_low"]) == pytest.approx(place, rel=1e-12)
+    assert mass == pytest.approx(0.5, abs=1e-12)
+    # phi' = lambda alpha exp(h) is below lambda where h < -log(alpha)
+    below = float(ndtr(-np.log(1.6732632423543772) / np.sqrt(0.5)))
+    assert low["mass"] == pytest.approx(below, abs=1e-9)
+    assert low["mass"] + high["mass"] == pytest.approx(0.5, abs=1e-9)
 
 
 def test_spectrum_finds_the_critical_point_with_a_variance():
