@@ -57,11 +57,14 @@ def stability_figure(
         size = np.hypot(step_mean, step_variance)
         with np.errstate(invalid="ignore", divide="ignore"):
             u, v = (np.where(size > 0, s / size, 0.0) for s in (step_mean, step_variance))
-        arrows = right.quiver(
-            mu, nu, u, v, np.log10(np.maximum(size, 1e-6)), cmap="cividis", angles="xy", pivot="mid"
-        )
-        bar = figure.colorbar(arrows, ax=right)
-        bar.set_label(r"$\log_{10}$ size of the step")
+        if np.any(np.isfinite(size)):
+            heat = np.log10(np.maximum(size, 1e-6))
+            arrows = right.quiver(mu, nu, u, v, heat, cmap="cividis", angles="xy", pivot="mid")
+            bar = figure.colorbar(arrows, ax=right)
+            bar.set_label(r"$\log_{10}$ size of the step")
+        else:
+            right.annotate("every step leaves the range of numbers", (0.5, 0.5), ha="center",
+                           xycoords="axes fraction")  # fmt: skip
         for p in found.points:
             x, y = p.mean.value, p.variance.value
             if means[0] <= x <= means[1] and y <= variances[1]:

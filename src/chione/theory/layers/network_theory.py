@@ -16,7 +16,17 @@ from typing import Any, final
 
 import numpy as np
 
-from chione.base import EPS, AbstractResult, Array, Estimate, Status, checks, cost, result
+from chione.base import (
+    EPS,
+    AbstractResult,
+    Array,
+    Estimate,
+    SpecError,
+    Status,
+    checks,
+    cost,
+    result,
+)
 from chione.networks import MLP, Network
 from chione.theory.layers.bounded import Bounded
 from chione.theory.layers.inputs import as_inputs, from_inputs
@@ -151,6 +161,11 @@ def network_theory(
     >>> round(float(found.q.value[-1]), 6)
     8.0
     """
+    if not isinstance(network, MLP | Network):
+        raise SpecError(
+            f"network must be a chione.networks.Network or an MLP, but it is {network!r:.60}; see "
+            "docs/networks.md for how one is described."
+        )
     described = network.network() if isinstance(network, MLP) else network
     shape = described.input.shape
     given = None if inputs is None else as_inputs("inputs", inputs, shape)
