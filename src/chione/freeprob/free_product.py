@@ -13,7 +13,6 @@ from chione.base import Array
 from chione.freeprob import series
 from chione.freeprob.arcs import Arcs, ProductLine
 from chione.freeprob.charts import ProductChart, upper_log
-from chione.freeprob.dilation import dilated
 from chione.freeprob.gaps import Gap, bands, find_gaps
 from chione.freeprob.measures import AbstractMeasure, Complex
 from chione.freeprob.solved import Solved
@@ -79,13 +78,8 @@ class FreeProduct(AbstractConvolution):
                     "or use point_mass(0.0)."
                 )
 
-    def expand(self) -> Factors:
-        """The factors with their multiplicities, products among them opened."""
-        return [
-            (law, n * t)
-            for part, n in zip(self.parts, self.times, strict=True)
-            for law, t in factors_of(part)
-        ]
+    def opened(self, part: AbstractMeasure) -> Factors:
+        return factors_of(part)
 
     @cached_property
     def system(self) -> Subordination:
@@ -97,11 +91,9 @@ class FreeProduct(AbstractConvolution):
         """Logarithm of the product of the point masses among the parts."""
         return float(sum(np.log(law.mean) * n for law, n in self.expand() if is_constant(law)))
 
-    @cached_property
-    def alone(self) -> AbstractMeasure | None:
-        if len(self.system.laws) != 1 or self.system.total != 1.0:
-            return None
-        return dilated(self.system.laws[0], float(np.exp(self.log_constant)), 0.0)
+    @property
+    def change(self) -> tuple[float, float]:
+        return (float(np.exp(self.log_constant)), 0.0)
 
     @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:

@@ -66,13 +66,8 @@ class FreeSum(AbstractConvolution):
         object.__setattr__(self, "parts", tuple(self.parts))
         object.__setattr__(self, "times", multiplicities(self.parts, self.times))
 
-    def expand(self) -> Factors:
-        """The summands with their multiplicities, sums among them opened."""
-        return [
-            (law, n * t)
-            for part, n in zip(self.parts, self.times, strict=True)
-            for law, t in summands_of(part)
-        ]
+    def opened(self, part: AbstractMeasure) -> Factors:
+        return summands_of(part)
 
     @cached_property
     def system(self) -> Subordination:
@@ -84,11 +79,9 @@ class FreeSum(AbstractConvolution):
         """Sum of the point masses among the parts."""
         return float(sum(law.mean * n for law, n in self.expand() if is_constant(law)))
 
-    @cached_property
-    def alone(self) -> AbstractMeasure | None:
-        if len(self.system.laws) != 1 or self.system.total != 1.0:
-            return None
-        return dilated(self.system.laws[0], 1.0, self.constant)
+    @property
+    def change(self) -> tuple[float, float]:
+        return (1.0, self.constant)
 
     @cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:

@@ -119,10 +119,32 @@ class AbstractConvolution(AbstractMeasure):
             error + np.where(np.isnan(apart), error * 2.0 ** np.arange(n), 2.0 * apart)
         )
 
+    parts: tuple[AbstractMeasure, ...]
+    times: tuple[float, ...]
+
+    @abstractmethod
+    def opened(self, part: AbstractMeasure) -> Factors:
+        """What a part that is a convolution of this kind is made of itself."""
+
     @property
     @abstractmethod
+    def change(self) -> tuple[float, float]:
+        """Factor and offset that the constants among the parts stand for."""
+
+    def expand(self) -> Factors:
+        """The parts with their multiplicities, convolutions of the same kind among them opened."""
+        return [
+            (law, n * t)
+            for part, n in zip(self.parts, self.times, strict=True)
+            for law, t in self.opened(part)
+        ]
+
+    @cached_property
     def alone(self) -> AbstractMeasure | None:
         """The law itself where constants dilate and shift a single one; else None."""
+        if len(self.system.laws) != 1 or self.system.total != 1.0:
+            return None
+        return dilated(self.system.laws[0], *self.change)
 
     def density(self, x: Any) -> Array:
         """Zero off the bands, where no equation has to be solved."""
