@@ -8,7 +8,7 @@ import { COARSE_GRID, createDiagram, FINE_GRID, gridSigmas } from "./diagram_vie
 import { byId, made } from "./dom.js";
 import { activationNames, criticalLine, loadActivation, recommended, solve } from "./engine.js";
 import { createExport } from "./exporting.js";
-import { FIGURE_TITLES, figuresOf } from "./figures.js";
+import { FIGURE_CAPTIONS, FIGURE_TITLES, figuresOf } from "./figures.js";
 import { createPicker, looksLikeFormula } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
@@ -38,10 +38,16 @@ function change(patch, words) {
   const { activation: _, ...rest } = patch;
   page.state = { ...page.state, ...rest };
   page.sample = undefined;
-  turn += 1;
+  moved();
   if (words !== undefined) byId("notes").textContent = words;
-  if (activation !== page.state.activation) takeActivation(activation, words);
+  if (patch.activation === undefined) page.error = undefined; // a refused formula is given up
+  if (activation !== page.state.activation) takeActivation(activation);
   else schedule();
+}
+
+function moved() {
+  turn += 1;
+  document.body.dataset.state = "moved";
 }
 
 function schedule() {
@@ -55,22 +61,25 @@ async function activationOf(text) {
   return formulaActivation(text);
 }
 
+/** Take a name or a formula; false, and a sentence in page.error, where it is none. */
 async function takeActivation(text) {
+  const mine = turn;
+  let activation;
   try {
-    const activation = await activationOf(text);
-    page.activation = activation;
-    page.state = { ...page.state, activation: text };
+    activation = await activationOf(text);
     page.error = undefined;
-    page.line = undefined;
-    page.best = undefined;
-    refreshLine();
   } catch (error) {
     page.error = error instanceof Error ? error.message : String(error);
-    parts.picker.show(text, page.error);
-    return false;
+    page.typed = text;
   }
-  schedule();
-  return true;
+  if (mine !== turn && page.activation) return true; // something newer was asked meanwhile
+  if (activation) {
+    page.activation = activation;
+    page.state = { ...page.state, activation: text };
+    refreshLine();
+  }
+  if (page.activation) schedule();
+  return Boolean(activation);
 }
 
 function refreshLine() {
@@ -97,13 +106,13 @@ function render() {
   drawCharts();
   const extra = extraOf(state.mode);
   parts.controls.show(state, ["sigma_w", "sigma_b", "depth", "width", "q", "c", ...(extra ? [extra] : [])]);
-  parts.picker.show(state.activation, page.error);
+  parts.picker.show(page.error ? page.typed : state.activation, page.error);
   byId("mode").value = state.mode;
   byId("field").value = state.field;
   for (const radio of document.getElementsByName("weights")) radio.checked = radio.value === state.weights;
   if (page.lineKey !== `${state.activation}|${state.mode}|${state[extra] ?? ""}`) refreshLine();
-  refreshField();
-  refreshSpectrum();
+  page.field = refreshField();
+  page.spectral = refreshSpectrum();
 }
 
 function drawCharts() {
@@ -113,7 +122,7 @@ function drawCharts() {
 
 async function refreshSpectrum() {
   const mine = turn;
-  if (page.spectrumTurn === mine) return;
+  if (page.spectrumTurn === mine) return page.spectral;
   page.spectrumTurn = mine;
   const found = await quietly(ask("spectrum", { network: networkOf(page.state) }));
   if (!found || mine < (page.spectrumSeen ?? 0)) return;
@@ -135,7 +144,7 @@ async function quietly(promise) {
 async function refreshField() {
   const { state } = page;
   const key = [state.activation, state.mode, state[extraOf(state.mode)] ?? "", state.q, state.field, parts.diagram.window()].join("|");
-  if (key === page.fieldKey) return;
+  if (key === page.fieldKey) return page.field;
   page.fieldKey = key;
   for (const [field, grid] of [["chi_perp", COARSE_GRID], [state.field, FINE_GRID]]) {
     const question = { network: networkOf(state), field, ...gridSigmas(grid, parts.diagram.window()) };
@@ -155,9 +164,13 @@ async function rest() {
   byId("live").textContent = verdict ? `${verdict.title}. ${verdict.sentences[0] ?? ""}` : "";
   byId("diagram-state").textContent = `sigma_w ${page.state.sigma_w}, sigma_b ${page.state.sigma_b}`;
   const found = await quietly(ask("sample", { network: networkOf(page.state), count: SAMPLED_NETWORKS, seed: 1 }));
-  if (!found?.layer || mine !== turn) return;
-  page.sample = found;
-  drawCharts();
+  if (mine !== turn) return;
+  if (found?.layer) {
+    page.sample = found;
+    drawCharts();
+  }
+  await Promise.all([page.field, page.spectral]);
+  if (mine === turn) document.body.dataset.state = "rest"; // nothing more is to come
 }
 
 function writeAddress() {
@@ -174,7 +187,7 @@ async function readAddress() {
   const { state, notes } = parseFragment(location.hash);
   page.state = { ...state, activation: page.state.activation };
   page.sample = undefined;
-  turn += 1;
+  moved();
   if (!(await takeActivation(state.activation))) {
     notes.unshift(`${page.error} ${page.state.activation} is shown.`);
     page.error = undefined;
@@ -263,7 +276,7 @@ function setUpChoices() {
 
 function setUpCharts() {
   const save = (id) => parts.export.open(id);
-  parts.charts = new Map(Object.entries(FIGURE_TITLES).map(([id, title]) => [id, createChart(id, title, save)]));
+  parts.charts = new Map(Object.entries(FIGURE_TITLES).map(([id, title]) => [id, createChart(id, title, FIGURE_CAPTIONS[id], save)]));
   byId("charts").append(...["length", "correlation", "spectrum", "q", "c", "gradient"].map((id) => parts.charts.get(id).root));
 }
 

@@ -10,7 +10,7 @@ import { tickPlaces, tickText } from "./scales.js";
 const AXIS_FONT = "11px system-ui, sans-serif";
 const TABLE_ROWS = 26;
 
-function frameOf(id, title, onSave) {
+function frameOf(id, title, caption, onSave) {
   const save = made("button", { type: "button", textContent: "save", title: `Save: ${title}` });
   save.setAttribute("aria-label", `Save the figure ${title}`);
   save.addEventListener("click", () => onSave(id));
@@ -27,13 +27,13 @@ function frameOf(id, title, onSave) {
   plot.append(nodes.empty);
   nodes.details = made("details", {}, made("summary", { textContent: "numbers" }), nodes.table);
   nodes.root = made("figure", { className: "panel chart", id: `chart-${id}` },
-    made("div", { className: "head" }, made("h3", { textContent: title }), save), nodes.readout, plot, nodes.details);
+    made("div", { className: "head" }, made("h3", { textContent: title }), save), nodes.readout, plot, made("p", { className: "caption", textContent: caption }), nodes.details);
   return nodes;
 }
 
 /** A chart in the page: {root, show(figure), recolour()}. */
-export function createChart(id, title, onSave) {
-  const nodes = frameOf(id, title, onSave);
+export function createChart(id, title, caption, onSave) {
+  const nodes = frameOf(id, title, caption, onSave);
   let figure;
   let plot;
   let colours = themeColours();
@@ -147,7 +147,7 @@ function optionsOf(figure, current, colours, nodes, read) {
     bands.push({ series: [series.length - 1, series.length], fill: () => colours().band });
   }
   return {
-    ...sizeOf(nodes.plot), pxAlign: 0, legend: { show: false }, bands, series: [{}, ...series],
+    ...sizeOf(nodes.plot), pxAlign: 0, padding: [6, 12, 0, 0], legend: { show: false }, bands, series: [{}, ...series],
     scales: { x: { time: false, range: () => current().xRange }, y: { range: () => current().yRange } },
     axes: [axisOf(current, colours, "x", figure.xLog, figure.xLabel), axisOf(current, colours, "y", figure.yLog, figure.yLabel)],
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },

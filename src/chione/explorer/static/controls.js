@@ -7,8 +7,8 @@ import { readNumber } from "./state.js";
 const POSITIONS = 1000;
 
 export const CONTROL_LIST = [
-  { key: "sigma_w", label: "σw weights", low: 0, high: 5, step: 0.01 },
-  { key: "sigma_b", label: "σb biases", low: 0, high: 3, step: 0.01 },
+  { key: "sigma_w", label: "weights", sigma: "w", low: 0, high: 5, step: 0.01 },
+  { key: "sigma_b", label: "biases", sigma: "b", low: 0, high: 3, step: 0.01 },
   { key: "depth", label: "depth", low: 1, high: 1000, log: true, whole: true },
   { key: "width", label: "width", low: 1, high: 1000000, log: true, whole: true },
   { key: "q", label: "input mean square", low: 1e-4, high: 1000, log: true },
@@ -36,9 +36,10 @@ function createControl(control, changed) {
   range.max = control.log ? POSITIONS : control.high;
   range.step = control.log ? 1 : control.step;
   const typed = made("input", { type: "text", id: `number-${control.key}`, inputMode: "decimal", autocomplete: "off" });
-  typed.setAttribute("aria-label", `${control.label}, typed`);
+  typed.setAttribute("aria-label", `${control.sigma ? `sigma_${control.sigma}, ` : ""}${control.label}, typed`);
   typed.setAttribute("aria-describedby", `error-${control.key}`);
-  const label = made("label", { htmlFor: range.id, textContent: control.label });
+  const label = made("label", { htmlFor: range.id }, control.label);
+  if (control.sigma) label.prepend("σ", made("sub", { textContent: control.sigma }), " ");
   const error = made("p", { className: "error", id: `error-${control.key}` });
   error.setAttribute("role", "alert");
   const root = made("div", { className: "control" }, label, range, typed, error);

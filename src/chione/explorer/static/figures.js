@@ -15,6 +15,15 @@ export const FIGURE_TITLES = {
   spectrum: "Spectrum of the Jacobian",
 };
 
+export const FIGURE_CAPTIONS = {
+  length: "Where the curve meets the diagonal, lengths stay as they are.",
+  correlation: "Below the diagonal two inputs part, above it they become alike.",
+  spectrum: "How much each direction is stretched over the whole depth; bars are atoms.",
+  q: "Band: chance at this width. Dots: sampled networks.",
+  c: "1 means that the network no longer tells two inputs apart.",
+  gradient: "Mean square at each layer, over that at the last.",
+};
+
 const TINY = -320; // log10 of what float64 cannot hold; below, lines stop
 
 function decades(values) {
