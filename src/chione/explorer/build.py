@@ -17,6 +17,7 @@ from typing import Any
 
 from chione.activations.registry import catalogue
 from chione.base.files import write_text
+from chione.theory.depth import trainability
 
 STATIC = Path(__file__).parent / "static"
 DATA = Path(__file__).parent / "data"
@@ -103,7 +104,15 @@ def tables() -> dict[str, Any]:
         for name in catalogue()
         if (DATA / f"{name}.json").exists()
     ]
-    return {"version": 1, "activations": entries}
+    return {"version": 1, "rule": rule(), "activations": entries}
+
+
+def rule() -> dict[str, Any]:
+    """The limits of the verdict, where they stand once: in the rule itself."""
+    tables = ("order", "forgotten", "stiff", "faint")
+    numbers = ("careful", "vanished", "exploded", "chaos", "alike", "even_layers", "spread")
+    out = {name: getattr(trainability, name.upper()) for name in (*tables, *numbers)}
+    return {name: value if name in numbers else dict(value) for name, value in out.items()}
 
 
 def joined(entry: str) -> str:
