@@ -128,8 +128,8 @@ _EXPORTS = {
 
 # Rooms that `import chione` alone makes reachable, as in `chione.torch.inspect(model)`.
 _ROOMS = (
-    *("activations", "base", "diagnosis", "freeprob", "gallery", "gaussian", "networks"),
-    *("plotting", "simulation", "sweeps", "theory", "torch"),
+    *("activations", "base", "diagnosis", "explorer", "freeprob", "gallery", "gaussian"),
+    *("networks", "plotting", "simulation", "sweeps", "theory", "torch"),
 )
 
 __all__ = sorted({*_EXPORTS, "__version__"})

@@ -1,0 +1,6 @@
+"""The explorer: one page on which initialisations are dragged about, its data made from theory."""
+
+from chione.explorer.build import page, write_page
+from chione.explorer.state import fragment
+
+__all__ = ["fragment", "page", "write_page"]
