@@ -21,8 +21,9 @@ READ = """async ([texts, points]) => {
   return texts.map((text) => {
     try {
       const f = compileFormula(text);
-      const plain = (v) => Number.isNaN(v) ? "nan" : v === Infinity ? "inf" : v === -Infinity ? "-inf" : v;
-      return { values: points.map((x) => plain(f.value(x))), slopes: points.map((x) => plain(f.slope(x))) };
+      const plain = (v) => Number.isFinite(v) ? v : String(v).toLowerCase().replace("inity", "");
+      const all = (g) => points.map((x) => plain(g(x)));
+      return { values: all(f.value), slopes: all(f.slope) };
     } catch (error) {
       return { error: error.constructor.name, message: error.message };
     }
