@@ -22,14 +22,17 @@ import numpy as np
 
 from chione.activations import AbstractActivation, activation
 from chione.activations.registry import catalogue
+from chione.base import plain
 from chione.base.files import write_text
 from chione.explorer.packing import pack, unpack
 from chione.explorer.reading import read_gap, read_moments, read_slope
 from chione.explorer.slopes import parity_of, slope_kernel
 from chione.explorer.tables import Tables, make_tables
+from chione.theory import gain
 from chione.theory.moments.moments import moments
 
 DATA = Path(__file__).parent / "data"
+DEPTHS, WIDTH = (10, 50, 200), 512  # of the recommendations
 _MEASURED = 120  # places at which tables are compared with direct evaluation
 _ROOM = 4.0  # times what was missed there at most
 _LEAST = 2e-14
@@ -58,8 +61,22 @@ def entry_of(name: str, text: str | None = None) -> dict[str, Any]:
         "even": parity_of(phi) == -1,
         "flat": bool(np.all(phi.derivative(np.linspace(-3.03, 3.01, 31)) == 0.0)),
         "error": measure(phi, unpack(text)),
+        "recommendations": recommendations(phi),
         "data": text,
     }
+
+
+def recommendations(phi: AbstractActivation) -> list[dict[str, Any]]:
+    """What `chione.gain` recommends for the activation as it is, at a few depths."""
+    out = []
+    for depth in DEPTHS:
+        best = gain(phi, depth=depth, width=WIDTH, change=False)
+        row: dict[str, Any] = {"depth": depth, "exists": bool(best.exists)}
+        if best.exists:
+            row |= {"sigma_w": best.sigma_w, "sigma_b": best.sigma_b, "name": best.name}
+            row |= {"q": plain(best.q_star.value), "weights": best.weights}
+        out.append(row)
+    return out
 
 
 def expression_of(phi: AbstractActivation) -> str:

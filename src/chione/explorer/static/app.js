@@ -185,7 +185,7 @@ function writeAddress() {
 }
 
 async function readAddress() {
-  const { state, notes } = parseFragment(location.hash);
+  const { state, notes } = parseFragment(location.hash || document.documentElement.dataset.state || "");
   if (!MODES.includes(state.mode)) {
     notes.push(`This page has no theory of ${MODE_WORDS[state.mode]} yet; ${MODE_WORDS.plain} are shown.`);
     state.mode = "plain";

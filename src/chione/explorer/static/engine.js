@@ -345,8 +345,11 @@ function withoutPoint(map, points, activation) {
   const status = grows ? "divergent" : "none";
   const slope = map.lengthSlope(high);
   const straight = Math.abs(slope / map.lengthSlope(high / 3) - 1) < 0.05;
-  const limit = (value, other) =>
-    grows && straight ? estimate(value, Math.abs(value - other) * 2 + 1e-12) : missing(status);
+  const limit = (f) => {
+    const far = f(1e12 * high);
+    const known = grows && straight && Number.isFinite(far);
+    return known ? estimate(far, 2 * Math.abs(far - f(1e9 * high)) + 1e-9 * far) : missing(status);
+  };
   return {
     status,
     message: grows
@@ -359,8 +362,8 @@ function withoutPoint(map, points, activation) {
     qStar: missing(status),
     cStar: missing(status),
     oneMinusCStar: missing(status),
-    chiPerp: limit(map.gradient(high), map.gradient(high / 100)),
-    chiParallel: limit(slope, map.lengthSlope(high / 100)),
+    chiPerp: limit((q) => map.gradient(q)),
+    chiParallel: limit((q) => map.lengthSlope(q)),
     xiQ: missing(status),
     xiC: missing(status),
     phase: status,
