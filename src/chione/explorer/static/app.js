@@ -9,10 +9,11 @@ import { byId, made } from "./dom.js";
 import { activationNames, criticalLine, loadActivation, recommended, solve } from "./engine.js";
 import { createExport } from "./exporting.js";
 import { FIGURE_CAPTIONS, FIGURE_TITLES, figuresOf } from "./figures.js";
+import { MODES } from "./modes.js";
 import { createPicker, looksLikeFormula } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
-import { extraOf, FIELDS, formatFragment, MODES, parseFragment, startState } from "./state.js";
+import { extraOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
 import { createVerdict } from "./verdict_view.js";
 import { ask } from "./worker_client.js";
 
@@ -30,7 +31,7 @@ function networkOf(state) {
 }
 
 function captionOf(state) {
-  return `${state.activation}, sigma_w = ${state.sigma_w}, sigma_b = ${state.sigma_b}, depth ${state.depth}, width ${state.width}, ${state.weights} weights, ${MODES[state.mode]}`;
+  return `${state.activation}, sigma_w = ${state.sigma_w}, sigma_b = ${state.sigma_b}, depth ${state.depth}, width ${state.width}, ${state.weights} weights, ${MODE_WORDS[state.mode]}`;
 }
 
 function change(patch, words) {
@@ -56,7 +57,7 @@ function schedule() {
   resting = setTimeout(rest, REST_MS);
 }
 
-async function activationOf(text) {
+async function chosenActivation(text) {
   if (!looksLikeFormula(text) || activationNames().includes(text)) return loadActivation(text);
   return formulaActivation(text);
 }
@@ -66,7 +67,7 @@ async function takeActivation(text) {
   const mine = turn;
   let activation;
   try {
-    activation = await activationOf(text);
+    activation = await chosenActivation(text);
     page.error = undefined;
   } catch (error) {
     page.error = error instanceof Error ? error.message : String(error);
@@ -185,6 +186,10 @@ function writeAddress() {
 
 async function readAddress() {
   const { state, notes } = parseFragment(location.hash);
+  if (!MODES.includes(state.mode)) {
+    notes.push(`This page has no theory of ${MODE_WORDS[state.mode]} yet; ${MODE_WORDS.plain} are shown.`);
+    state.mode = "plain";
+  }
   page.state = { ...state, activation: page.state.activation };
   page.sample = undefined;
   moved();
@@ -267,7 +272,7 @@ function setUpPresets() {
 }
 
 function setUpChoices() {
-  for (const [id, words] of Object.entries(MODES)) byId("mode").append(made("option", { value: id, textContent: words }));
+  for (const [id, words] of Object.entries(MODE_WORDS).filter(([id]) => MODES.includes(id))) byId("mode").append(made("option", { value: id, textContent: words }));
   for (const [id, { label }] of Object.entries(FIELDS)) byId("field").append(made("option", { value: id, textContent: label }));
   byId("mode").addEventListener("change", () => change({ mode: byId("mode").value }, ""));
   byId("field").addEventListener("change", () => change({ field: byId("field").value }));

@@ -39,7 +39,9 @@ export function createDiagram(root, { moved, zoomed }) {
 
   function move(sigmaW, sigmaB, grain) {
     const snap = (v, top) => Number(Math.min(Math.max(Math.round(v / grain) * grain, 0), top).toFixed(6));
-    moved({ sigma_w: snap(sigmaW, window_()[0]), sigma_b: snap(sigmaB, window_()[1]) });
+    const point = { sigma_w: snap(sigmaW, window_()[0]), sigma_b: snap(sigmaB, window_()[1]) };
+    model.point = point; // two keys may come before the next frame
+    moved(point);
   }
 
   function fromPointer(event) {

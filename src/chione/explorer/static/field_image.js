@@ -45,6 +45,10 @@ export function fieldImage(values, columns, rows, scale) {
   return canvas;
 }
 
+// words are three times as wide as high, so that room to the sides counts for less
+const ACROSS = 0.4;
+const ASLANT = 1.08;
+
 /** Where the words of a region stand: the cell farthest from every cell outside it, or undefined. */
 export function deepestCell(inside, columns, rows) {
   const far = new Float64Array(columns * rows).fill(1e9);
@@ -52,17 +56,17 @@ export function deepestCell(inside, columns, rows) {
   for (let k = 0; k < far.length; k++) if (!inside(k)) far[k] = 0;
   for (let j = 0; j < rows; j++) {
     for (let i = 0; i < columns; i++) {
-      far[j * columns + i] = Math.min(far[j * columns + i], at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + 1.4);
+      far[j * columns + i] = Math.min(far[j * columns + i], at(i - 1, j) + ACROSS, at(i, j - 1) + 1, at(i - 1, j - 1) + ASLANT, at(i + 1, j - 1) + ASLANT);
     }
   }
   let best = -1;
   for (let j = rows - 1; j >= 0; j--) {
     for (let i = columns - 1; i >= 0; i--) {
       const k = j * columns + i;
-      far[k] = Math.min(far[k], at(i + 1, j) + 1, at(i, j + 1) + 1, at(i + 1, j + 1) + 1.4);
+      far[k] = Math.min(far[k], at(i + 1, j) + ACROSS, at(i, j + 1) + 1, at(i + 1, j + 1) + ASLANT, at(i - 1, j + 1) + ASLANT);
       if (best < 0 || far[k] > far[best]) best = k;
     }
   }
-  if (best < 0 || far[best] < 3) return undefined;
+  if (best < 0 || far[best] < 2.2) return undefined;
   return { x: ((best % columns) + 0.5) / columns, y: (Math.floor(best / columns) + 0.5) / rows, room: far[best] };
 }

@@ -46,11 +46,18 @@ function lengthFigure(solution) {
   return {
     id: "length", title: FIGURE_TITLES.length, xLabel: "q, mean square in", yLabel: "q in the next layer",
     x: q, lines: [{ name: "q → q", y: q, colour: "soft", dash: true }, { name: "map", y: image, colour: "cool" }],
-    path, marks, xRange: [0, top], yRange: linearRange([image.map((v) => Math.min(v, 1.6 * top)), [0, top]]),
+    path: staircase(path), marks, xRange: [0, top], yRange: linearRange([image.map((v) => Math.min(v, 1.6 * top)), [0, top]]),
     columns: [["q", q], ["q next", image]],
     read: (i) => `q = ${numeral(q[i], 5)} becomes ${withError(image[i], solution.lengthMap.error, i)}`,
     rest: fixedPointWords(solution),
   };
+}
+
+// the staircase between a map and the diagonal, from the points (x, image of x) that it visits
+function staircase(visited) {
+  const steps = visited.length ? [[visited[0][0], visited[0][0]]] : [];
+  for (const [x, image] of visited) steps.push([x, image], [image, image]);
+  return steps;
 }
 
 function fixedPointWords(solution) {
@@ -67,7 +74,7 @@ function correlationFigure(solution) {
   return {
     id: "correlation", title: FIGURE_TITLES.correlation, xLabel: "c, correlation in", yLabel: "c in the next layer",
     x: map.c, lines: [{ name: "c → c", y: map.c, colour: "soft", dash: true }, { name: "map", y: map.image, colour: "cool" }],
-    path: map.path, marks: Number.isFinite(star) ? [{ x: star, y: star, name: "c*" }] : [],
+    path: staircase(map.path), marks: Number.isFinite(star) ? [{ x: star, y: star, name: "c*" }] : [],
     xRange: [low, 1], yRange: linearRange([map.image, [low, 1]]), columns: [["c", map.c], ["c next", map.image]],
     read: (i) => `c = ${numeral(map.c[i], 5)} becomes ${withError(map.image[i], map.error, i)}`,
     rest: Number.isFinite(star) ? `c* = ${numeralWithError(solution.cStar)}` : solution.cStar?.status ?? "",
@@ -118,7 +125,7 @@ function depthFigure(id, solution, sample, { name, yLabel, log, colour, least })
     lines: [{ name: "theory", y, colour }], band, dots, xRange: [Math.min(depth.layer[0], 1), Math.max(last, 2)],
     yRange: log ? decadeRange(seen, least) : linearRange([...seen, [0, 1]]), columns: depthColumns(depth, id, sample),
     read: readLayer(depth, depth[id], depth[`${id}Error`], name, sample, id),
-    rest: readLayer(depth, depth[id], depth[`${id}Error`], name, sample, id)(depth.layer.length - 1),
+    rest: readLayer(depth, depth[id], depth[`${id}Error`], name, sample, id)(id === "gradient" ? 0 : depth.layer.length - 1),
   };
 }
 

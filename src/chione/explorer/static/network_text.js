@@ -2,7 +2,7 @@
 
 /** Whether a state is what `chione analyze` takes by its sigmas alone. */
 export function isPlainMode(state) {
-  return state.mode === "plain";
+  return state.mode === "plain" && state.dropout === 0;
 }
 
 function dense(state) {
@@ -16,14 +16,14 @@ function inputOf(state) {
   return { width: state.width, inputs: [[state.q, cross], [cross, state.q]] };
 }
 
-function blockOf(state) {
+function blockLayers(state) {
   const phi = { kind: "nonlinearity", activation: state.activation };
-  if (state.mode === "dropout") return [dense(state), phi, { kind: "dropout", keep: Number((1 - state.dropout).toFixed(12)) }];
+  if (state.mode === "plain") return [dense(state), phi, { kind: "dropout", keep: Number((1 - state.dropout).toFixed(12)) }];
   const branch = { residual: [phi, dense(state)], prenorm: [{ kind: "norm" }, dense(state), phi] }[state.mode] ?? [phi, dense(state)];
   return [{ kind: "residual", branch, scale: state.alpha }];
 }
 
 /** A state as JSON types that chione.Network.from_dict reads. */
 export function networkDescription(state) {
-  return { input: inputOf(state), layers: [{ kind: "repeat", times: state.depth, layers: blockOf(state) }] };
+  return { input: inputOf(state), layers: [{ kind: "repeat", times: state.depth, layers: blockLayers(state) }] };
 }

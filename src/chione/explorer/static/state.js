@@ -1,9 +1,8 @@
 // The state of the page and its form in the address: #activation=gelu&sigma_w=1.5&...
 // Whatever stands there, the page opens: a bad value becomes the nearest accepted one, with a sentence.
 
-export const MODES = {
+export const MODE_WORDS = {
   plain: "dense layers",
-  dropout: "dense layers with dropout",
   residual: "residual blocks",
   prenorm: "residual blocks, layer norm first",
   transformer: "transformer blocks",
@@ -26,23 +25,23 @@ export const STATE_NUMBERS = {
   width: { start: 512, low: 1, high: 1000000, whole: true, words: "the width" },
   q: { start: 1, low: 1e-4, high: 1000, words: "the mean square of the input" },
   c: { start: 0.5, low: -1, high: 1, words: "the correlation of the inputs" },
-  dropout: { start: 0.1, low: 0, high: 0.95, words: "the probability to drop" },
+  dropout: { start: 0, low: 0, high: 0.99, words: "the probability to drop" },
   alpha: { start: 1, low: 0, high: 10, words: "the scale of the branches" },
-  tokens: { start: 64, low: 1, high: 100000, whole: true, words: "the number of tokens" },
+  tokens: { start: 64, low: 1, high: 4096, whole: true, words: "the number of tokens" },
 };
 
 export const STATE_CHOICES = {
   weights: { start: "gaussian", accepted: ["gaussian", "orthogonal"] },
-  mode: { start: "plain", accepted: Object.keys(MODES) },
+  mode: { start: "plain", accepted: Object.keys(MODE_WORDS) },
   field: { start: "chi_perp", accepted: Object.keys(FIELDS) },
 };
 
 export const FORMULA_LENGTH = 300;
 const FRAGMENT_LENGTH = 8000;
 const DECIMAL = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
-const EXTRAS = { dropout: "dropout", residual: "alpha", prenorm: "alpha", transformer: "tokens" };
+const EXTRAS = { plain: "dropout", residual: "alpha", prenorm: "alpha", transformer: "tokens" };
 
-/** The one further number that a mode has, or undefined. */
+/** The one further number that a mode has. */
 export function extraOf(mode) {
   return EXTRAS[mode];
 }
@@ -120,6 +119,6 @@ export function parseFragment(fragment) {
 export function formatFragment(state) {
   const extra = extraOf(state.mode);
   const keys = ["activation", "sigma_w", "sigma_b", "depth", "width", "q", "c", "weights", "mode", "field"];
-  if (extra) keys.push(extra);
+  if (extra && !(extra === "dropout" && state.dropout === 0)) keys.push(extra);
   return `#${keys.map((key) => `${key}=${encodeURIComponent(state[key])}`).join("&")}`;
 }

@@ -73,7 +73,7 @@ export function torchModule(state) {
   const weights = state.weights === "orthogonal"
     ? "    nn.init.orthogonal_(linear.weight, gain=sigma_w)"
     : "    nn.init.normal_(linear.weight, std=sigma_w / width**0.5)";
-  const dropout = state.mode === "dropout" ? `, nn.Dropout(${codeNumeral(state.dropout)})` : "";
+  const dropout = state.mode === "plain" && state.dropout > 0 ? `, nn.Dropout(${codeNumeral(state.dropout)})` : "";
   return [
     ...`${imports}import torch\n${functions}from torch import nn`.split("\n"), ...lines, ...(lines.length ? ["", ""] : [""]),
     `depth, width = ${state.depth}, ${state.width}`, `sigma_w, sigma_b = ${codeNumeral(state.sigma_w)}, ${codeNumeral(state.sigma_b)}`,
