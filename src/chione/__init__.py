@@ -123,6 +123,7 @@ _EXPORTS = {
     "SweepResult": "chione.sweeps",
     "boundary": "chione.sweeps",
     "sweep": "chione.sweeps",
+    "explore": "chione.explorer",
     "plot": "chione.plotting",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 from functools import lru_cache
@@ -17,6 +18,7 @@ from typing import Any
 
 from chione.activations.registry import catalogue
 from chione.base.files import write_text
+from chione.theory.depth import trainability
 
 STATIC = Path(__file__).parent / "static"
 DATA = Path(__file__).parent / "data"
@@ -27,9 +29,12 @@ _LINK = re.compile(r'\s*<link rel="stylesheet" href="[^"]+">')
 _SCRIPT = re.compile(r'\s*<script type="module" src="[^"]+"></script>')
 
 
-def page() -> str:
-    """The whole page as text."""
-    return _page()
+def page(fragment: str = "") -> str:
+    """The whole page as text; it opens at the state of `fragment` where its address has none."""
+    if not fragment:
+        return _page()
+    state = html.escape(fragment, quote=True)
+    return _page().replace('<html lang="en">', f'<html lang="en" data-state="{state}">', 1)
 
 
 @lru_cache(maxsize=1)
@@ -72,13 +77,15 @@ def _page() -> str:
     )
 
 
-def write_page(path: str | Path) -> Path:
+def write_page(path: str | Path, fragment: str = "") -> Path:
     """Write the explorer to one file, which works from any folder and needs no network.
 
     Parameters
     ----------
     path : str or Path
         Where; a file of that name is replaced at once or stays as it was.
+    fragment : str
+        Where the page opens, as :func:`fragment` writes it.
 
     Returns
     -------
@@ -92,7 +99,7 @@ def write_page(path: str | Path) -> Path:
     >>> write_page(where).name
     'explorer.html'
     """
-    return write_text(path, page())
+    return write_text(path, page(fragment))
 
 
 @lru_cache(maxsize=1)
@@ -103,7 +110,15 @@ def tables() -> dict[str, Any]:
         for name in catalogue()
         if (DATA / f"{name}.json").exists()
     ]
-    return {"version": 1, "activations": entries}
+    return {"version": 1, "rule": rule(), "activations": entries}
+
+
+def rule() -> dict[str, Any]:
+    """The limits of the verdict, where they stand once: in the rule itself."""
+    tables = ("order", "forgotten", "stiff", "faint")
+    numbers = ("careful", "vanished", "exploded", "chaos", "alike", "even_layers", "spread")
+    out = {name: getattr(trainability, name.upper()) for name in (*tables, *numbers)}
+    return {name: value if name in numbers else dict(value) for name, value in out.items()}
 
 
 def joined(entry: str) -> str:

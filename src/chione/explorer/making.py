@@ -45,10 +45,10 @@ LABELS = {
 }  # fmt: skip
 
 
-def entry_of(name: str) -> dict[str, Any]:
-    """The entry of an activation of the catalogue."""
+def entry_of(name: str, text: str | None = None) -> dict[str, Any]:
+    """The entry of an activation of the catalogue, with its packed tables if they are there."""
     phi = catalogue()[name]
-    text = pack(make_tables(phi))
+    text = pack(make_tables(phi)) if text is None else text
     return {
         "name": name,
         "label": LABELS.get(name, name),
@@ -56,6 +56,7 @@ def entry_of(name: str) -> dict[str, Any]:
         "expression": expression_of(phi),
         "kinks": [float(k) for k in phi.kinks],
         "even": parity_of(phi) == -1,
+        "flat": bool(np.all(phi.derivative(np.linspace(-3.03, 3.01, 31)) == 0.0)),
         "error": measure(phi, unpack(text)),
         "data": text,
     }
@@ -95,7 +96,7 @@ def measure(phi: AbstractActivation, tables: Tables, *, seed: int = 0) -> dict[s
         if not tables.jumps:
             off.append(found.d2 / float(m.derivative_square(q).value) - 1.0)
         worst["moments"] = max(worst["moments"], *(_ROOM * abs(x) for x in off))
-        theta = np.array([0.5 * math.pi * rng.random() ** 3 + 1e-9])
+        theta = np.array([0.5 * math.pi * max(rng.random() ** 3, 1e-4)])
         near, far = (float(x[0]) for x in slope_kernel(phi, q, theta))
         for angle, right in ((theta[0], near), (math.pi - theta[0], far)):
             average = read_gap(tables, q, angle) / (2.0 * q * math.sin(0.5 * angle) ** 2)
@@ -110,13 +111,12 @@ def main(names: list[str]) -> None:
     only = "--measure" in names  # tables stay as they are
     names = [name for name in names if name != "--measure"]
     for name in list(catalogue()) if names == ["--all"] else names:
+        path, text = DATA / f"{name}.json", None
         if only:
-            entry = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
-            entry["error"] = measure(catalogue()[name], unpack(entry["data"]))
-        else:
-            entry = entry_of(name)
+            text = json.loads(path.read_text(encoding="utf-8"))["data"]
+        entry = entry_of(name, text)
         DATA.mkdir(exist_ok=True)
-        write_text(DATA / f"{name}.json", json.dumps(entry, indent=1) + "\n")
+        write_text(path, json.dumps(entry, indent=1) + "\n")
         sys.stdout.write(f"{name}: {len(entry['data'])} bytes, {entry['error']}\n")
         sys.stdout.flush()
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from chione.base import SpecError
 
 WEIGHTS = ("gaussian", "orthogonal")
-MODES = ("plain", "residual", "prenorm", "transformer")
+MODES = ("plain", "residual", "prenorm", "transformer", "dropout")
 FIELDS = ("chi_perp", "q_star", "c_star", "xi_c", "xi_q", "chi_parallel")
 # key -> accepted range
 _RANGES = {
@@ -19,7 +19,7 @@ _RANGES = {
     "width": (1, 1_000_000),
     "q": (1e-4, 1e3),
     "c": (-1.0, 1.0),
-    "dropout": (0.0, 0.99),
+    "dropout": (0.0, 0.95),
     "alpha": (0.0, 10.0),
     "tokens": (1, 4096),
 }

@@ -195,10 +195,13 @@ function settle(map, points, q) {
 // c*, 1 - c* and the slope there, of a map with chi_perp = chi at length q
 export function fixedCorrelation(map, q, chi) {
   if (q === 0) return correlationAtZero(map);
-  if (!(chi.value > 1) || isCritical(chi)) {
+  if (!map.noisy && (!(chi.value > 1) || isCritical(chi))) {
     return { c: estimate(1, 0), gap: estimate(0, 0), slope: chi };
   }
-  const average = (gap) => map.pair(q, gap);
+  const average = (gap) => {
+    const p = map.pair(q, gap);
+    return { factor: p.distance / (q * gap), slope: p.slope, error: p.error };
+  };
   const last = average(1);
   const noise = last.error * Math.max(1, chi.value === Infinity ? 1 : chi.value) + 8 * EPSILON;
   if (last.factor - 1 >= -noise) {
@@ -262,7 +265,7 @@ export function depthScale(slope) {
 export function solve(network, activation) {
   const map = layerMap(network, activation);
   const found = meanField(map, network, activation);
-  const depth = depthCurves(map, network, activation);
+  const depth = depthCurves(map, network);
   const out = {
     ...found,
     depth,
@@ -291,6 +294,7 @@ function described(map, point, points, reached) {
   const q = point.q;
   const chiPerp = chiAt(map, q, point.error);
   const chiParallel = parallelAt(map, q, point.error);
+  // where a layer adds noise, gradients of one input and distances of two have factors of their own
   const correlation = fixedCorrelation(map, q, chiPerp);
   let phase = chiPerp.value > 1 ? "chaotic" : "ordered";
   if (chiPerp.value !== Infinity && isCritical(chiPerp)) phase = "critical";
@@ -366,7 +370,8 @@ function withoutPoint(map, points, activation) {
 // ---- curves over the layers --------------------------------------------------------------------
 
 // Lengths, correlations and gradients of layers 1 to L, as `chione.trajectory` has them.
-export function depthCurves(map, network, activation) {
+export function depthCurves(map, network) {
+  if (map.step) return tokenCurves(map, network);
   const L = Math.max(1, Math.round(network.depth));
   const nan = () => new Float64Array(L).fill(NaN);
   const out = {
@@ -398,7 +403,7 @@ export function depthCurves(map, network, activation) {
       out.status = "divergent";
       break;
     }
-    const pair = gap > 0 && next > 0
+    const pair = (gap > 0 || map.noisy) && next > 0
       ? rests !== null && rests.q === q && rests.gap === gap ? rests.pair : map.pair(q, gap)
       : null;
     rests = { q, gap, pair };
@@ -406,9 +411,9 @@ export function depthCurves(map, network, activation) {
     const slope = map.lengthSlope(q);
     qError = Math.abs(slope) * qError + map.lengthError(q) + 2 * EPSILON * next;
     if (pair !== null) {
-      const moved = pair.factor * gap;
-      cError = Math.abs(pair.slope) * cError + moved * (pair.error + 2 * qError / next + 8 * EPSILON);
-      gap = moved * q / next;
+      gap = pair.distance / next;
+      cError = Math.abs(pair.slope) * cError * q / next;
+      cError += gap * (pair.error + 2 * qError / next + 8 * EPSILON);
     }
     q = next;
   }
@@ -422,6 +427,41 @@ export function depthCurves(map, network, activation) {
   if (last < L - 1) {
     out.gradient.fill(NaN, 0, L - 1);
     out.log10Gradient.fill(NaN, 0, L - 1);
+  }
+  return out;
+}
+
+// The same where lengths depend on correlations: tokens of one input, each read out by itself.
+function tokenCurves(map, network) {
+  const L = Math.max(1, Math.round(network.depth));
+  const nan = () => new Float64Array(L).fill(NaN);
+  const out = {
+    layer: Float64Array.from({ length: L }, (_, l) => l + 1),
+    q: nan(), c: nan(), oneMinusC: nan(), chi: nan(), gradient: nan(), log10Gradient: nan(),
+    low: nan(), high: nan(), qError: nan(), cError: nan(), status: "ok",
+  };
+  let at = { q: network.q, gap: 1 - network.c, error: 0 };
+  for (let l = 0; l < L; l++) {
+    at = map.step(at.q, at.gap);
+    out.q[l] = at.q;
+    out.oneMinusC[l] = at.gap;
+    out.c[l] = 1 - at.gap;
+    out.qError[l] = at.q * (at.error + 4 * EPSILON) * (l + 1);
+    out.cError[l] = at.gap * (at.error + 4 * EPSILON) * (l + 1) + EPSILON;
+  }
+  let alone = 1;
+  let shared = 0;
+  let log = 0;
+  for (let l = L - 1; l >= 0; l--) {
+    out.log10Gradient[l] = log + Math.log10(alone);
+    out.gradient[l] = 10 ** out.log10Gradient[l];
+    [alone, shared] = map.back(out.q[l], out.oneMinusC[l], alone, shared);
+    out.chi[l] = 10 ** (log + Math.log10(alone) - out.log10Gradient[l]);
+    if (alone > 1e100) {
+      log += 100;
+      alone *= 1e-100;
+      shared *= 1e-100;
+    }
   }
   return out;
 }
@@ -454,7 +494,7 @@ function correlationPicture(map, found, depth) {
   const n = 101;
   const c = new Float64Array(n);
   const image = new Float64Array(n);
-  const step = (gap) => gap === 0 ? 0 : map.pair(q, gap).factor * gap * q / next;
+  const step = (gap) => gap === 0 && !map.noisy ? 0 : map.pair(q, gap).distance / next;
   for (let i = 0; i < n; i++) {
     c[i] = -1 + 2 * i / (n - 1);
     image[i] = 1 - step(1 - c[i]);

@@ -368,6 +368,7 @@ function tabledActivation(entry, table) {
     jumps: table.jumps,
     parity: table.parity,
     even: entry.even,
+    flat: entry.flat,
     range: [qLow, qHigh],
     recommendations: entry.recommendations,
     moments,
