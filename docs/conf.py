@@ -19,7 +19,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "mathml",  # beside this file
 ]
 # A field of type Verdict is that of its own room; Sphinx sees two classes of that name.
 suppress_warnings = ["ref.python"]
@@ -31,6 +31,7 @@ napoleon_use_ivar = True
 autodoc_typehints = "none"
 autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
 html_theme = "alabaster"
 html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
 
