@@ -44,7 +44,8 @@ def test_two_builds_are_the_same_bytes(packages):
 
 def test_the_wheel_holds_the_package_and_nothing_else(packages):
     (wheel,) = [path for name, path in packages[0].items() if name.endswith(".whl")]
-    names = zipfile.ZipFile(wheel).namelist()
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {
         "chione",
         f"chione-{chione.__version__}.dist-info",
@@ -62,8 +63,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(packages):
 def test_the_sdist_can_be_tested_and_documented(packages):
     (sdist,) = [path for name, path in packages[0].items() if name.endswith(".tar.gz")]
     root = f"chione-{chione.__version__}"
-    names = {name.removeprefix(f"{root}/") for name in tarfile.open(sdist).getnames()}
-    for needed in ("pyproject.toml", "LICENSE", "CHANGELOG.md", "SECURITY.md"):
+    with tarfile.open(sdist) as archive:
+        names = {name.removeprefix(f"{root}/") for name in archive.getnames()}
+    for needed in ("pyproject.toml", "LICENSE", "CHANGELOG.md", "SECURITY.md", "llms.txt"):
         assert needed in names
     for folder in ("src/chione/", "tests/", "docs/", "benchmarks/", "recipe/"):
         assert any(name.startswith(folder) for name in names), folder
