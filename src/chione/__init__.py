@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> room that defines it. Names are resolved on first use, so that `import chione`
 # and `chione --help` stay quick and no optional framework is loaded by accident. Type checkers read
