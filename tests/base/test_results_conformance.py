@@ -492,7 +492,8 @@ def test_every_public_annotation_of_a_result_resolves():
 DRAWN = {
     "mean_field", "no fixed point", "power laws", "fixed_points", "phase_diagram", "critical_line",
     "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
-    "backward", "kernel_layers", "kernel_matrix", "norm_stability", "basins", "jacobian", "jacobian curve",
+    "backward", "kernel_layers", "kernel_matrix", "norm_stability", "basins", "jacobian",
+    "jacobian curve",
     "limit law", "hessian", "hessian curve", "hermite", "simulate", "great_circle",
     "gaussian_limit", "simulate_spectrum", "network_hessian", "analyze",
     "analyze without networks", "compare",
