@@ -125,13 +125,14 @@ _EXPORTS = {
     "SweepResult": "chione.sweeps",
     "boundary": "chione.sweeps",
     "sweep": "chione.sweeps",
+    "explore": "chione.explorer",
     "plot": "chione.plotting",
 }
 
 # Rooms that `import chione` alone makes reachable, as in `chione.torch.inspect(model)`.
 _ROOMS = (
-    *("activations", "base", "diagnosis", "freeprob", "gallery", "gaussian", "networks"),
-    *("plotting", "simulation", "sweeps", "theory", "torch"),
+    *("activations", "base", "diagnosis", "explorer", "freeprob", "gallery", "gaussian"),
+    *("networks", "plotting", "simulation", "sweeps", "theory", "torch"),
 )
 
 __all__ = sorted({*_EXPORTS, "__version__"})
