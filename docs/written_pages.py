@@ -5,18 +5,21 @@ import importlib.util
 import inspect
 from pathlib import Path
 
+from formula_pictures import draw_pictures
+
 import chione
 from chione.gallery import ENTRIES, write
 from chione.gallery.errata import errata_markdown
 
 
 def write_pages(folder, *, pictures=False):
-    """Write errata.md, gallery.md and reference.md into `folder`."""
+    """Write errata.md, gallery.md, reference.md and the formulas' pictures into `folder`."""
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     _keep(folder / "errata.md", errata_markdown())
     _keep(folder / "gallery.md", gallery_markdown(folder, pictures=pictures))
     _keep(folder / "reference.md", reference_markdown())
+    draw_pictures(folder / "formulas")
 
 
 def gallery_markdown(folder, *, pictures=False):
