@@ -190,7 +190,8 @@ def main():
 
 def draw(curves, path):
     """Test accuracy against steps."""
-    from chione.plotting.style import COLOURS, one_axes, save, style
+    from chione.plotting import save
+    from chione.plotting.style import COLOURS, one_axes, style
 
     with style():
         figure, axes = one_axes()

@@ -19,7 +19,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "mathml",  # beside this file
 ]
 # A field of type Verdict is that of its own room; Sphinx sees two classes of that name.
 suppress_warnings = ["ref.python"]
@@ -37,6 +37,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88  # a parameter a line where it would be longer
 autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
 html_theme = "alabaster"
 html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
 

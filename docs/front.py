@@ -112,8 +112,8 @@ CALLS = {
     'ch.mean_field("tanh", sigma_w=1.5, sigma_b=0.1)': "fixed points, susceptibilities, depth "
     "scales, phase",
     'ch.trajectory("tanh", sigma_w=1.5, sigma_b=0.1, depth=50)': "q, c and gradients by layer",
-    'ch.phase_diagram("tanh", sigma_w=[1.0, 2.0], sigma_b=[0.0, 0.1])': "order and chaos "
-    "over sigma_w and sigma_b",
+    'ch.phase_diagram("tanh", sigma_w=[1.0, 2.0], sigma_b=[0.0, 0.1])': "order and chaos over "
+    "sigma_w and sigma_b",
     'ch.critical_line("tanh")': "sigma_w and sigma_b on the edge of chaos",
     'ch.jacobian_spectrum("tanh", sigma_w=1.2, sigma_b=0.1, depth=4)': "singular values of the "
     "input-output Jacobian",

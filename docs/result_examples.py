@@ -210,6 +210,7 @@ result = correlation_fixed_point(
         "",
     ),
     "theory.KernelLayers": (SMALL + "result = ch.theory.kernel_layers(network)", ""),
+    "theory.KernelMatrix": (SMALL + "result = ch.kernel_matrix(network, np.eye(3, 5))", ""),
     "theory.LargeDepth": ('result = ch.large_depth("tanh")', "[0]"),
     "theory.LimitLaw": ('result = ch.LimitLaw("smooth", 0.25)', ""),
     "theory.MeanField": ('result = ch.mean_field("tanh", sigma_w=1.5, sigma_b=0.1)', ""),

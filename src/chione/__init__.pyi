@@ -64,6 +64,7 @@ from chione.theory import FiniteWidth as FiniteWidth
 from chione.theory import FixedPoint as FixedPoint
 from chione.theory import FixedPoints as FixedPoints
 from chione.theory import KernelLayers as KernelLayers
+from chione.theory import KernelMatrix as KernelMatrix
 from chione.theory import LargeDepth as LargeDepth
 from chione.theory import MeanField as MeanField
 from chione.theory import MetricCovariance as MetricCovariance
@@ -91,6 +92,7 @@ from chione.theory import finite_width as finite_width
 from chione.theory import fixed_points as fixed_points
 from chione.theory import gain as gain
 from chione.theory import kernel as kernel
+from chione.theory import kernel_matrix as kernel_matrix
 from chione.theory import large_depth as large_depth
 from chione.theory import length_map as length_map
 from chione.theory import length_slope as length_slope

@@ -112,6 +112,7 @@ CALLS = {
     "backward": lambda: ch.backward(small_network()),
     "tradeoff": lambda: theory.tradeoff("tanh"),
     "kernel_layers": lambda: theory.kernel_layers(small_network()),
+    "kernel_matrix": lambda: ch.kernel_matrix(small_network(), np.eye(3, 5), np.eye(2, 5) + 0.5),
     "gain": lambda: ch.gain("gelu"),
     "affine solution": lambda: theory.critical_affine("gelu")[0],
     "norm_stability": lambda: ch.norm_stability("selu"),
@@ -491,7 +492,8 @@ def test_every_public_annotation_of_a_result_resolves():
 DRAWN = {
     "mean_field", "no fixed point", "power laws", "fixed_points", "phase_diagram", "critical_line",
     "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
-    "backward", "kernel_layers", "norm_stability", "basins", "jacobian", "jacobian curve",
+    "backward", "kernel_layers", "kernel_matrix", "norm_stability", "basins", "jacobian",
+    "jacobian curve",
     "limit law", "hessian", "hessian curve", "hermite", "simulate", "great_circle",
     "gaussian_limit", "simulate_spectrum", "network_hessian", "analyze",
     "analyze without networks", "compare",

@@ -119,6 +119,7 @@ NOT_HERE = {  # rooms with a door of their own
     "kernel_diagonal",
     "kernel_layers",
     "kernel_map",
+    "kernel_matrix",
     "metric_covariance",
     "nngp",
     "ntk",

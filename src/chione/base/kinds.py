@@ -78,6 +78,7 @@ _RESULTS = {
     "theory.IsometricInitialization": "theory.spectra.jacobian_isometry",
     "theory.JacobianSpectrum": "theory.spectra.jacobian_result",
     "theory.KernelLayers": "theory.depth.kernels",
+    "theory.KernelMatrix": "theory.depth.kernel_matrix",
     "theory.LargeDepth": "theory.depth.large_depth",
     "theory.LimitLaw": "theory.spectra.jacobian_limits",
     "theory.MeanField": "theory.meanfield.phase",

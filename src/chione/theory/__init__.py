@@ -26,6 +26,7 @@ from chione.theory.depth.finite_width import (
 from chione.theory.depth.gaussian_process import process_kernel
 from chione.theory.depth.gradients import BackwardPass, Tradeoff, backward, tradeoff
 from chione.theory.depth.initialization import describe_scheme, gain
+from chione.theory.depth.kernel_matrix import KernelMatrix, kernel_matrix
 from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_layers, nngp, ntk
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
@@ -111,6 +112,7 @@ __all__ = [
     "FixedPoints",
     "KernelLayers",
     "KernelMap",
+    "KernelMatrix",
     "LargeDepth",
     "MeanField",
     "MetricCovariance",
@@ -155,6 +157,7 @@ __all__ = [
     "kernel_diagonal",
     "kernel_layers",
     "kernel_map",
+    "kernel_matrix",
     "large_depth",
     "length_map",
     "length_slope",
