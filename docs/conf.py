@@ -41,7 +41,7 @@ html_math_renderer = "mathml"
 html_theme = "alabaster"
 html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
 
-write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES", "") == "1")
+write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES") != "0")
 
 
 def plain_references(app, what, name, obj, options, lines):

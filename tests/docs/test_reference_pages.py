@@ -99,3 +99,20 @@ def test_broken_links_are_found(docs, tmp_path):
         ("a.html", "b.html#nowhere", "no such place in the page"),
         ("a.html", "../up.html", "leaves the documentation"),
     ]
+
+
+def test_the_gallery_shows_pictures_and_checks_and_draws_them_once(docs, tmp_path, monkeypatch):
+    pages = docs("gallery_pages")
+    monkeypatch.setattr(pages, "ENTRIES", {n: pages.find(n) for n in ("hessian-densities",)})
+    page = pages.gallery_markdown(tmp_path / "gallery")
+    assert "](gallery/hessian-densities.png)" in page
+    assert "\n- holds: " in page
+    picture = tmp_path / "gallery" / "hessian-densities.png"
+    drawn = picture.stat().st_mtime_ns
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    pages.gallery_markdown(tmp_path / "gallery")
+    assert picture.stat().st_mtime_ns == drawn
+    monkeypatch.setattr(pages, "package_state", lambda: "a changed package")
+    pages.gallery_markdown(tmp_path / "gallery")
+    assert picture.stat().st_mtime_ns > drawn
+    assert "png" not in pages.gallery_markdown(tmp_path / "none", pictures=False)
