@@ -111,6 +111,8 @@ CALLS = {
     "metric": lambda: theory.metric_covariance("relu", sigma_w=1.4, depth=2),
     "backward": lambda: ch.backward(small_network()),
     "tradeoff": lambda: theory.tradeoff("tanh"),
+    "settling": lambda: ch.settling("tanh", 1.5, 0.1),
+    "settling of no length": lambda: ch.settling("relu", 1.6, 0.1),
     "kernel_layers": lambda: theory.kernel_layers(small_network()),
     "kernel_matrix": lambda: ch.kernel_matrix(small_network(), np.eye(3, 5), np.eye(2, 5) + 0.5),
     "gain": lambda: ch.gain("gelu"),
@@ -492,7 +494,8 @@ def test_every_public_annotation_of_a_result_resolves():
 DRAWN = {
     "mean_field", "no fixed point", "power laws", "fixed_points", "phase_diagram", "critical_line",
     "trajectory", "criticality", "criticality at zero", "deep run", "finite_width", "metric",
-    "backward", "kernel_layers", "kernel_matrix", "norm_stability", "basins", "jacobian", "jacobian curve",
+    "backward", "kernel_layers", "kernel_matrix", "norm_stability", "basins", "jacobian",
+    "jacobian curve",
     "limit law", "hessian", "hessian curve", "hermite", "simulate", "great_circle",
     "gaussian_limit", "simulate_spectrum", "network_hessian", "analyze",
     "analyze without networks", "compare",
