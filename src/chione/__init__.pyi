@@ -76,6 +76,7 @@ from chione.theory import Parametrization as Parametrization
 from chione.theory import PhaseDiagram as PhaseDiagram
 from chione.theory import PowerLaw as PowerLaw
 from chione.theory import Recommendation as Recommendation
+from chione.theory import Settling as Settling
 from chione.theory import Trajectory as Trajectory
 from chione.theory import TransformerPhase as TransformerPhase
 from chione.theory import Trust as Trust
@@ -108,6 +109,7 @@ from chione.theory import parametrization as parametrization
 from chione.theory import phase_diagram as phase_diagram
 from chione.theory import process_kernel as process_kernel
 from chione.theory import second_moment as second_moment
+from chione.theory import settling as settling
 from chione.theory import trajectory as trajectory
 from chione.theory import transformer_phase as transformer_phase
 from chione.theory.spectra import HessianCurve as HessianCurve
