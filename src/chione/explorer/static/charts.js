@@ -103,6 +103,10 @@ export function createChart(id, title, caption, onSave) {
       if (visible) draw();
       else stale = true;
     },
+    /** Draw also what is out of sight: for paper, and when the page rests. */
+    flush() {
+      if (stale) draw();
+    },
     recolour() {
       colours = themeColours();
       if (figure) build();
