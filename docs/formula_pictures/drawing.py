@@ -1,8 +1,8 @@
 """What the pictures of the formulas have in common: size, labels, lines that differ in grey."""
 
-from chione.plotting import new_figure, style
-from chione.plotting.style import COLOURS, GREY, LINES
-from chione.plotting.style import save as write
+from chione.plotting import COLOURS, LINES, new_figure, style
+from chione.plotting import save as write
+from chione.plotting.style import GREY
 
 
 def save(draw, path):

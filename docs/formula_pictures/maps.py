@@ -85,6 +85,33 @@ def correlations():
     return figure
 
 
+def phases():
+    """Lines of equal susceptibility of tanh, and depth scales across the critical line."""
+    figure, (left, right) = panels()
+    w, b = np.linspace(0.5, 2.5, 41), np.linspace(0.0, 1.3, 31)
+    found = ch.phase_diagram("tanh", sigma_w=w, sigma_b=b)
+    chi = found.chi_perp if found.chi_perp.shape == (31, 41) else found.chi_perp.T
+    levels = left.contour(
+        w, b, chi, levels=(0.25, 0.5, 0.75, 1.25, 1.5), colors=GREY, linewidths=0.9
+    )
+    left.clabel(levels, fmt="%g", fontsize=7)
+    line_at = ch.critical_line("tanh", q=np.geomspace(1e-4, 4.2, 60))
+    line(left, line_at.sigma_w, line_at.sigma_b, 0, "critical, from $q$ alone", lw=2.4)
+    left.set(xlim=(0.5, 2.5), ylim=(0, 1.3))
+    for x, y, word in ((1.32, 0.75, "order"), (2.0, 0.12, "chaos")):
+        left.text(x, y, word, fontweight="bold", bbox={"fc": "white", "ec": "none", "pad": 1})
+    finish(left, r"$\chi_\perp$ of tanh", r"$\sigma_w$", r"$\sigma_b$", legend="upper left")
+    w = np.linspace(0.6, 2.6, 161)
+    cut = ch.phase_diagram("tanh", sigma_w=w, sigma_b=[0.3])
+    line(right, w, cut.xi_c.ravel(), 0, r"$\xi_c$, correlations")
+    line(right, w, cut.xi_q.ravel(), 1, r"$\xi_q$, lengths")
+    right.set(yscale="log", ylim=(0.3, 300))
+    finish(
+        right, r"Depth scales at $\sigma_b = 0.3$", r"$\sigma_w$", "layers", legend="upper right"
+    )
+    return figure
+
+
 def hermite():
     """Decay of Hermite coefficients: an entire function, a pole, a kink, a jump."""
     figure, (left, right) = panels()
@@ -153,5 +180,5 @@ def moments(phi, mean, variance):
 
 PICTURES = {
     draw.__name__.replace("_", "-"): draw
-    for draw in (expectations, lengths, correlations, hermite, norm_stability)
+    for draw in (expectations, lengths, correlations, phases, hermite, norm_stability)
 }
