@@ -18,6 +18,7 @@ import { createVerdict } from "./verdict_view.js";
 import { ask } from "./worker_client.js";
 
 const REST_MS = 140; // without a change for so long, networks are sampled and the address is written
+const WAIT_MS = 200; // after so long it is said that something is being worked out
 const SAMPLED_NETWORKS = 20;
 
 const page = { state: startState(), notes: [], figures: [], language: "python", breakage: 0, fieldKey: "", solution: undefined };
@@ -65,6 +66,7 @@ async function chosenActivation(text) {
 /** Take a name or a formula; false, and a sentence in page.error, where it is none. */
 async function takeActivation(text) {
   const mine = turn;
+  const waiting = setTimeout(() => { byId("activation-wait").textContent = `Integrating ${text} …`; }, WAIT_MS);
   let activation;
   try {
     activation = await chosenActivation(text);
@@ -73,6 +75,8 @@ async function takeActivation(text) {
     page.error = error instanceof Error ? error.message : String(error);
     page.typed = text;
   }
+  clearTimeout(waiting);
+  byId("activation-wait").textContent = "";
   if (mine !== turn && page.activation) return true; // something newer was asked meanwhile
   if (activation) {
     page.activation = activation;
@@ -113,7 +117,7 @@ function render() {
   for (const radio of document.getElementsByName("weights")) radio.checked = radio.value === state.weights;
   if (page.lineKey !== `${state.activation}|${state.mode}|${state[extra] ?? ""}`) refreshLine();
   page.field = refreshField();
-  page.spectral = refreshSpectrum();
+  refreshSpectrum();
 }
 
 function drawCharts() {
@@ -121,15 +125,20 @@ function drawCharts() {
   page.figures.forEach((figure) => parts.charts.get(figure.id).show(figure));
 }
 
-async function refreshSpectrum() {
-  const mine = turn;
-  if (page.spectrumTurn === mine) return page.spectral;
-  page.spectrumTurn = mine;
-  const found = await quietly(ask("spectrum", { network: networkOf(page.state) }));
-  if (!found || mine < (page.spectrumSeen ?? 0)) return;
-  page.spectrumSeen = mine;
-  page.spectrum = found;
-  if (mine === turn && !frame) drawCharts();
+// One question at a time, so that the spectrum follows a drag instead of waiting for its end.
+function refreshSpectrum() {
+  page.spectral ??= followSpectrum().finally(() => { page.spectral = undefined; });
+}
+
+async function followSpectrum() {
+  while (page.spectrumTurn !== turn) {
+    const mine = turn;
+    const found = await quietly(ask("spectrum", { network: networkOf(page.state) }));
+    page.spectrumTurn = mine;
+    if (!found) continue;
+    page.spectrum = found;
+    if (!frame) drawCharts();
+  }
 }
 
 // an answer, or its error as a status; undefined where a newer question took its place
@@ -158,6 +167,7 @@ async function refreshField() {
 
 async function rest() {
   const mine = turn;
+  parts.charts.forEach((chart) => chart.flush());
   writeAddress();
   markPresets();
   showCode();
@@ -185,7 +195,8 @@ function writeAddress() {
 }
 
 async function readAddress() {
-  const { state, notes } = parseFragment(location.hash || document.documentElement.dataset.state || "");
+  const given = location.hash.length > 1 ? location.hash : document.documentElement.dataset.state ?? "";
+  const { state, notes } = parseFragment(given);
   if (!MODES.includes(state.mode)) {
     notes.push(`This page has no theory of ${MODE_WORDS[state.mode]} yet; ${MODE_WORDS.plain} are shown.`);
     state.mode = "plain";
@@ -302,6 +313,7 @@ function start() {
     parts.diagram.recolour();
     parts.charts.forEach((chart) => chart.recolour());
   });
+  byId("copy-link").hidden = location.protocol === "about:"; // a notebook's frame has no address
   byId("open-export").addEventListener("click", () => parts.export.open());
   byId("toggle-theme").addEventListener("click", () => theme.toggle());
   byId("zoom-in").addEventListener("click", () => parts.diagram.zoom(-1));

@@ -58,6 +58,7 @@ export function createChart(id, title, caption, onSave) {
     stale = false;
     nodes.empty.hidden = !figure.empty;
     nodes.empty.textContent = figure.empty ?? "";
+    nodes.plot.classList.toggle("without", Boolean(figure.empty));
     if (!plot || shape !== shapeOf(figure)) build();
     else {
       plot.batch(() => {
@@ -102,6 +103,10 @@ export function createChart(id, title, caption, onSave) {
       figure = next;
       if (visible) draw();
       else stale = true;
+    },
+    /** Draw also what is out of sight: for paper, and when the page rests. */
+    flush() {
+      if (stale) draw();
     },
     recolour() {
       colours = themeColours();

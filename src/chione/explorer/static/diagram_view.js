@@ -11,6 +11,7 @@ export const DIAGRAM_VIEWS = [[0.625, 0.375], [1.25, 0.75], [2.5, 1.5], [5, 3], 
 export const COARSE_GRID = [48, 40];
 export const FINE_GRID = [176, 150];
 const START_VIEW = 3;
+const DARK_ORDER = ["chi_perp", "c_star", "chi_parallel"]; // fields that are dark where the network is ordered
 const STEPS_ACROSS = 500; // a step of the point: 0.01 in the first view
 
 /** Sigmas at the centres of a grid's cells. */
@@ -126,6 +127,7 @@ export function createDiagram(root, { moved, zoomed }) {
     /** The field's values, row by row of sigma_b, on a grid of the present view. */
     setField(field, values, [columns, rows]) {
       const scale = fieldScale(field, values);
+      model.field = field;
       model.layer = fieldImage(values, columns, rows, scale);
       drawAll();
       paintKey(field, scale, values.some(Number.isNaN));
@@ -153,7 +155,7 @@ export function createDiagram(root, { moved, zoomed }) {
 }
 
 /** Everything but the point, on any two-dimensional context. */
-export function paintDiagram(context, { layer, line, marks, regions, window, px, py, size, colours }) {
+export function paintDiagram(context, { layer, field, line, marks, regions, window, px, py, size, colours }) {
   const { left, top } = DIAGRAM_MARGIN;
   const wide = px(window[0]) - left;
   const high = py(0) - top;
@@ -171,7 +173,7 @@ export function paintDiagram(context, { layer, line, marks, regions, window, px,
   if (line) paintLine(context, line, px, py);
   context.restore();
   paintAxes(context, window, px, py, colours);
-  paintRegions(context, regions, left, top, wide, high, colours);
+  paintRegions(context, regions, field, left, top, wide, high);
   for (const mark of marks) if (mark.sigma_w <= window[0] && mark.sigma_b <= window[1]) paintMark(context, mark, px, py, left + wide);
 }
 
@@ -188,6 +190,13 @@ function hatch(context, left, top, wide, high, colour) {
 
 function paintLine(context, line, px, py) {
   context.lineJoin = "round";
+  const known = line.sigma_w.map((w, i) => [w, line.sigma_b[i]]).filter((p) => p.every(Number.isFinite));
+  if (known.length && known.every(([w, b]) => Math.hypot(w - known[0][0], b - known[0][1]) < 1e-3)) {
+    context.beginPath(); // relu and its like: the whole line is one point
+    context.arc(px(known[0][0]), py(known[0][1]), 6, 0, 7);
+    context.fillStyle = "#10151d";
+    context.fill();
+  }
   for (const [width, colour] of [[5, "#ffffffb0"], [2.25, "#10151d"]]) {
     context.beginPath();
     let pen = false;
@@ -225,18 +234,25 @@ function paintAxes(context, window, px, py, colours) {
   context.restore();
 }
 
-function paintRegions(context, regions, left, top, wide, high, colours) {
+function paintRegions(context, regions, field, left, top, wide, high) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const { name, words, at } of regions) {
     const y = top + (1 - at.y) * high;
-    context.font = "600 13px system-ui, sans-serif";
-    const half = Math.max(context.measureText(name).width, context.measureText(words).width) / 2;
-    const x = Math.min(Math.max(left + at.x * wide, left + half + 4), left + wide - half - 4);
-    context.fillStyle = name === "ordered" ? "#ffffff" : name === "chaotic" ? "#10151d" : colours.ink;
-    context.fillText(name, x, words ? y - 8 : y);
-    context.font = "12px system-ui, sans-serif";
-    context.fillText(words, x, y + 9);
+    const light = name === "ordered" && DARK_ORDER.includes(field);
+    const write = (text, font, down) => {
+      context.font = font;
+      const half = context.measureText(text).width / 2;
+      if (down && half + 6 > at.room * wide) return;
+      const x = Math.min(Math.max(left + at.x * wide, left + half + 4), left + wide - half - 4);
+      context.lineWidth = 3;
+      context.strokeStyle = light ? "#10306a90" : "#ffffffb0";
+      context.strokeText(text, x, y + down);
+      context.fillStyle = light ? "#ffffff" : "#10151d";
+      context.fillText(text, x, y + down);
+    };
+    write(name, "600 13px system-ui, sans-serif", 0);
+    if (words) write(words, "12px system-ui, sans-serif", 17);
   }
 }
 

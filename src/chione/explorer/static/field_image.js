@@ -48,6 +48,7 @@ export function fieldImage(values, columns, rows, scale) {
 // words are three times as wide as high, so that room to the sides counts for less
 const ACROSS = 0.4;
 const ASLANT = 1.08;
+const OFF_MIDDLE = 0.08; // of two equal places the one nearer the middle, away from the marks below
 
 /** Where the words of a region stand: the cell farthest from every cell outside it, or undefined. */
 export function deepestCell(inside, columns, rows) {
@@ -60,13 +61,16 @@ export function deepestCell(inside, columns, rows) {
     }
   }
   let best = -1;
+  let most = -Infinity;
   for (let j = rows - 1; j >= 0; j--) {
     for (let i = columns - 1; i >= 0; i--) {
       const k = j * columns + i;
       far[k] = Math.min(far[k], at(i + 1, j) + ACROSS, at(i, j + 1) + 1, at(i + 1, j + 1) + ASLANT, at(i - 1, j + 1) + ASLANT);
-      if (best < 0 || far[k] > far[best]) best = k;
+      const score = far[k] - OFF_MIDDLE * Math.abs(j - 0.6 * rows);
+      if (score > most) [most, best] = [score, k];
     }
   }
   if (best < 0 || far[best] < 2.2) return undefined;
-  return { x: ((best % columns) + 0.5) / columns, y: (Math.floor(best / columns) + 0.5) / rows, room: far[best] };
+  const room = far[best] / (ACROSS * columns); // to either side, as a share of the width
+  return { x: ((best % columns) + 0.5) / columns, y: (Math.floor(best / columns) + 0.5) / rows, room };
 }

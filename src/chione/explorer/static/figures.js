@@ -26,7 +26,7 @@ export const FIGURE_CAPTIONS = {
 
 const TINY = -320; // log10 of what float64 cannot hold; below, lines stop
 
-function decades(values) {
+function logTens(values) {
   return Array.from(values, (v) => (v > 0 && Number.isFinite(v) ? Math.max(Math.log10(v), TINY) : NaN));
 }
 
@@ -113,9 +113,9 @@ function depthColumns(depth, key, sample) {
 
 function depthFigure(id, solution, sample, { name, yLabel, log, colour, least }) {
   const { depth } = solution;
-  const y = log ? decades(depth[id]) : depth[id];
+  const y = log ? logTens(depth[id]) : depth[id];
   const dots = sampledDots(sample, id, log);
-  const band = id === "q" && depth.low?.length ? { low: decades(depth.low), high: decades(depth.high) } : undefined;
+  const band = id === "q" && depth.low?.length ? { low: logTens(depth.low), high: logTens(depth.high) } : undefined;
   const seen = [y, dots.map((d) => d.y)];
   if (band) seen.push(band.low.map((v, i) => Math.max(v, y[i] - 1.5)), band.high.map((v, i) => Math.min(v, y[i] + 1.5)));
   if (!Array.from(y).some(Number.isFinite)) return noFigure(id, "No finite value at any layer.");
