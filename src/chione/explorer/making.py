@@ -10,23 +10,22 @@ A test makes some anew and compares.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation
 from chione.activations.registry import catalogue
 from chione.base import plain
 from chione.base.files import write_text
 from chione.explorer.packing import pack, unpack
 from chione.explorer.reading import read_gap, read_moments, read_slope
 from chione.explorer.slopes import parity_of, slope_kernel
+from chione.explorer.spelling import expression_of
 from chione.explorer.tables import Tables, make_tables
 from chione.theory import gain
 from chione.theory.moments.moments import moments
@@ -77,19 +76,6 @@ def recommendations(phi: AbstractActivation) -> list[dict[str, Any]]:
             row |= {"q": plain(best.q_star.value), "weights": best.weights}
         out.append(row)
     return out
-
-
-def expression_of(phi: AbstractActivation) -> str:
-    """The formula with its parameters as numbers, as ``chione.activation`` reads it."""
-    text = phi.formula
-    for field in dataclasses.fields(phi):  # type: ignore[arg-type]
-        value = repr(float(getattr(phi, field.name)))
-        value = f"({value})" if value.startswith("-") else value
-        text = re.sub(rf"\b{field.name}\b", value, text)
-    z = np.linspace(-4.03, 4.01, 41)
-    if not np.allclose(activation(text).value(z), phi.value(z), rtol=1e-5, atol=1e-12):
-        raise ValueError(f"the formula of {phi.name} does not give its values: {text}")
-    return text
 
 
 def measure(phi: AbstractActivation, tables: Tables, *, seed: int = 0) -> dict[str, float]:
