@@ -11,6 +11,7 @@ sys.path.insert(0, str(HERE))
 from written_pages import write_pages  # noqa: E402
 
 import chione  # noqa: E402
+from chione.explorer import write_page  # noqa: E402
 
 project = "chione"
 author = "The chione developers"
@@ -40,6 +41,11 @@ exclude_patterns = ["_build"]
 html_math_renderer = "mathml"
 html_theme = "alabaster"
 html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
+
+# explorer.html beside index.html, so that pages link to ../explorer.html#activation=tanh
+html_extra_path = ["_build/extra"]
+(HERE / "_build" / "extra").mkdir(parents=True, exist_ok=True)
+write_page(HERE / "_build" / "extra" / "explorer.html")
 
 write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES") != "0")
 

@@ -54,6 +54,12 @@ export function tableData() {
   return tableStore.data;
 }
 
+// The limits of the verdict, or null where only single entries were handed over (in the worker).
+export function verdictRule() {
+  if (tableStore.data === null && typeof document === "undefined") return null;
+  return tableData().rule;
+}
+
 export function activationNames() {
   return tableData().activations.map((entry) => entry.name);
 }
