@@ -20,6 +20,11 @@ LEFT_OVER = re.compile(r"<m[iot][^>]*>(\\|&)")
 FUNCTION = re.compile(
     r"(</m[inrsuf]\w*>)?((?:<msub>|<msup>)?<mi>[a-zA-Z]{2,}</mi>)(?=(<m[inrsuf]\w*[ >])?)"
 )
+RELATIONS = {  # signs that come without the space of a relation, and bars with a space of their own
+    "<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",
+    "<mi>&#x027FA;</mi>": '<mo lspace="0.4em" rspace="0.4em">&#x027FA;</mo>',
+    '<mo stretchy="false">&#x0007C;</mo>': '<mo stretchy="false" lspace="0" rspace="0">|</mo>',
+}
 SPACE = '<mspace width="0.167em" />'
 
 
@@ -36,6 +41,8 @@ def mathml(tex, *, block):
         raise ValueError(f"this formula cannot be set as MathML ({problem!r}): {tex}") from problem
     if LEFT_OVER.search(unescape(made)):
         raise ValueError(f"this formula holds a command that MathML does not know: {tex}")
+    for sign, better in RELATIONS.items():
+        made = made.replace(sign, better)
     return FUNCTION.sub(_with_spaces, made)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from command_pages import commands_markdown
+from formula_pictures import draw_pictures
 from gallery_pages import gallery_markdown
 from reference_pages import reference_pages
 from result_pages import result_pages
@@ -19,6 +20,7 @@ def write_pages(folder, *, pictures=True):
     pages = {"commands.md": commands_markdown(), **reference_pages(), **result_pages()}
     for name, text in pages.items():
         _keep(folder / name, text)
+    draw_pictures(folder / "formulas")
 
 
 def _keep(path, text):

@@ -59,3 +59,8 @@ def test_lines_that_are_aligned_become_rows_of_a_table():
 def test_functions_have_space_around_them():
     tags = [k for k, _ in parts(r"2 \log z")]
     assert tags[-4:] == ["mspace", "mi", "mspace", "mi"]
+
+
+def test_similar_is_a_relation_and_a_bar_has_no_space_beside_it():
+    assert ("mo", "\N{TILDE OPERATOR}") in parts(r"X \sim N")
+    assert mathml(r"|x|", block=False).count('lspace="0" rspace="0">|<') == 2
