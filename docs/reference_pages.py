@@ -47,6 +47,10 @@ ROOMS = {
         "PyTorch models",
         "Needs the extra `torch`. [The tour](../../doctor.md) shows how these work together.",
     ),
+    "explorer": (
+        "The explorer",
+        "One page in which a network is dragged about: made, shown in a notebook, written.",
+    ),
     "sweeps": ("Trainings", "Many small networks trained, beside the theory."),
     "gallery": ("The gallery", "Figures and tables of the literature, each with its check."),
     "plotting": (
