@@ -116,11 +116,11 @@ ALL = {
 }  # fmt: skip
 
 
-def table(seed=0):
+def table(seed=0, names=tuple(ALL)):
     """Gradient first over last layer and correlation at the end, as lines of Markdown."""
     print("| activation | PyTorch default | calculate_gain | initialize_ |\n|---|---|---|---|")
-    for name, activation in ALL.items():
-        cells = []
+    for name in names:
+        activation, cells = ALL[name], []
         for way in ("default", "gain", "chione"):
             torch.manual_seed(seed)
             layers = [m for _ in range(50) for m in (torch.nn.Linear(256, 256), activation())]

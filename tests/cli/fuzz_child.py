@@ -83,6 +83,12 @@ OPTIONS = {
     "gain": {"--depth": COUNTS, "--out": FILES, "--effort": NUMBERS},
     "criticality": {"--out": FILES, "--figure": FILES},
     "stability": {"--out": FILES, "--figure": FILES},
+    "hermite": {"--q": NUMBERS, "--order": COUNTS, "--out": FILES, "--figure": FILES,
+                "--effort": NUMBERS},
+    "kernel": {"--q": NUMBERS, "--c": NUMBERS, "--sigma-w": NUMBERS, "--sigma-b": NUMBERS,
+               "--depth": COUNTS, "--q0": NUMBERS, "--c0": NUMBERS, "--out": FILES,
+               "--data": [*FILES, "missing.npy", "in.npy", "in.csv"], "--figure": FILES,
+               "--effort": NUMBERS},
     "activations": {},
     "simulate": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
                  "--widths": ["3,4", "0,1", "", "5,,5", "1000000000,3"], "--input-width": COUNTS,
@@ -136,7 +142,7 @@ def arguments(rng: random.Random) -> list[str]:
     out = [command]
     if command in ("show", "reproduce"):
         out.append(rng.choice(["out.json", "out.csv", "missing.npz", "", "problem-set", "/", "ü"]))
-    elif command in ("gain", "criticality", "stability"):
+    elif command in ("gain", "criticality", "stability", "hermite", "kernel"):
         out.append(rng.choice(PHI))
     elif command == "freeprob":
         out.append(rng.choice(FORMULAS) if rng.random() < 0.7 else rng.choice(FORMULAS[:3]))

@@ -30,6 +30,7 @@ from chione.plotting.hessian import (
     draw_index,
     draw_network_hessian,
 )
+from chione.plotting.kernels import draw_kernel
 from chione.plotting.measures import draw_measure
 from chione.plotting.network import network_picture
 from chione.plotting.panels import Panel, Picture, assemble
@@ -54,6 +55,7 @@ from chione.theory import (
     FiniteWidth,
     FixedPoints,
     KernelLayers,
+    KernelMatrix,
     MeanField,
     MetricCovariance,
     NormStability,
@@ -221,6 +223,18 @@ def _layers(found: Any, names: Mapping[str, str]) -> Picture:
 @picture_of.register
 def _(found: KernelLayers) -> Picture:
     return _layers(found, {"nngp": "kernel of the output $K$", "ntk": r"tangent kernel $\Theta$"})
+
+
+@picture_of.register
+def _(found: KernelMatrix) -> Picture:
+    return Picture(
+        {
+            "nngp": Panel(lambda ax: draw_kernel(ax, found.nngp, "NNGP kernel $K$"), (4.4, 3.6)),
+            "ntk": Panel(
+                lambda ax: draw_kernel(ax, found.ntk, r"tangent kernel $\Theta$"), (4.4, 3.6)
+            ),
+        }
+    )
 
 
 @picture_of.register
