@@ -19,7 +19,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "mathml",  # beside this file
 ]
 # A field of type Verdict is that of its own room; Sphinx sees two classes of that name.
 suppress_warnings = ["ref.python"]
@@ -28,13 +28,20 @@ myst_heading_anchors = 3
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
-autodoc_typehints = "none"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ActivationLike": "ActivationLike"}
+add_module_names = False  # headings say how to call it
+napoleon_custom_sections = [("Fields", "returns_style")]
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88  # a parameter a line where it would be longer
 autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
 html_theme = "alabaster"
 html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
 
-write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES", "") == "1")
+write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES") != "0")
 
 
 def plain_references(app, what, name, obj, options, lines):
@@ -46,6 +53,15 @@ def plain_references(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"^\.\. \[(\d)\] ", r"\1. \\", line) for line in cited]
 
 
+def fields_of_results(app, what, name, obj, options, lines):
+    """A result is read, not made by hand: its parameters are called fields."""
+    if what == "class" and issubclass(obj, chione.AbstractResult):
+        for k, line in enumerate(lines[:-1]):
+            if line == "Parameters" and lines[k + 1].startswith("---"):
+                lines[k : k + 2] = ["Fields", "------"]
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", fields_of_results, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", plain_references)

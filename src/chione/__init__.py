@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> room that defines it. Names are resolved on first use, so that `import chione`
 # and `chione --help` stay quick and no optional framework is loaded by accident. Type checkers read
@@ -127,13 +127,14 @@ _EXPORTS = {
     "SweepResult": "chione.sweeps",
     "boundary": "chione.sweeps",
     "sweep": "chione.sweeps",
+    "explore": "chione.explorer",
     "plot": "chione.plotting",
 }
 
 # Rooms that `import chione` alone makes reachable, as in `chione.torch.inspect(model)`.
 _ROOMS = (
-    *("activations", "base", "diagnosis", "freeprob", "gallery", "gaussian", "networks"),
-    *("plotting", "simulation", "sweeps", "theory", "torch"),
+    *("activations", "base", "diagnosis", "explorer", "freeprob", "gallery", "gaussian"),
+    *("networks", "plotting", "simulation", "sweeps", "theory", "torch"),
 )
 
 __all__ = sorted({*_EXPORTS, "__version__"})

@@ -3,6 +3,7 @@
 from chione import activations as activations
 from chione import base as base
 from chione import diagnosis as diagnosis
+from chione import explorer as explorer
 from chione import freeprob as freeprob
 from chione import gallery as gallery
 from chione import gaussian as gaussian
@@ -33,6 +34,7 @@ from chione.diagnosis import analyze as analyze
 from chione.diagnosis import gain_table as gain_table
 from chione.diagnosis.compare import Comparison as Comparison
 from chione.diagnosis.compare import compare as compare
+from chione.explorer import explore as explore
 from chione.gaussian import HermiteExpansion as HermiteExpansion
 from chione.gaussian import bivariate as bivariate
 from chione.gaussian import expectation as expectation
