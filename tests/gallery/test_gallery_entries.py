@@ -11,6 +11,7 @@ from chione.gallery import ENTRIES, Check, Variable, find, write
 from chione.gallery.entry import worst
 
 QUICK = ("order-chaos", "edge-of-chaos-curves", "length-map-fixed-points", "problem-set",
+         "problem-set-3e", "problem-set-5d",
          "critical-correlation-functions", "glorot-figure-6", "glorot-figure-7", "jacobian-table-1",
          "hessian-densities", "hessian-index", "hessian-structures", "length-decay",
          "poole-figure-1",
@@ -19,7 +20,8 @@ QUICK = ("order-chaos", "edge-of-chaos-curves", "length-map-fixed-points", "prob
 
 
 # What a check of these kinds compares has no size of its own: distances of distributions, signs.
-WITHOUT_SIZE = ("largest distance", "epsilon_c", "sigma_b = 0", "has no critical point",
+WITHOUT_SIZE = ("begins on the axis", "largest distance", "epsilon_c", "sigma_b = 0",
+                "has no critical point",
                 "lengths diverge", "falls below the diagonal", "no activation is below",
                 "of the three regimes", "V / K^2", "simulated", "sigma_w^2 q / 2")  # fmt: skip
 
