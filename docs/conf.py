@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from atlas import write_atlas  # noqa: E402
 from written_pages import write_pages  # noqa: E402
 
 import chione  # noqa: E402
@@ -35,6 +36,7 @@ html_theme = "alabaster"
 html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
 
 write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES", "") == "1")
+write_atlas(HERE / "generated" / "atlas")
 
 
 def plain_references(app, what, name, obj, options, lines):
