@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from atlas import write_atlas  # noqa: E402
 from written_pages import write_pages  # noqa: E402
 
 import chione  # noqa: E402
@@ -48,6 +49,7 @@ html_extra_path = ["_build/extra"]
 write_page(HERE / "_build" / "extra" / "explorer.html")
 
 write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES") != "0")
+write_atlas(HERE / "generated" / "atlas")
 
 
 def plain_references(app, what, name, obj, options, lines):
