@@ -50,6 +50,7 @@ _EXPORTS = {
     "PhaseDiagram": "chione.theory",
     "PowerLaw": "chione.theory",
     "Recommendation": "chione.theory",
+    "Settling": "chione.theory",
     "Trajectory": "chione.theory",
     "Trust": "chione.theory",
     "backward": "chione.theory",
@@ -80,6 +81,7 @@ _EXPORTS = {
     "process_kernel": "chione.theory",
     "second_moment": "chione.theory",
     "deep_trajectory": "chione.theory",
+    "settling": "chione.theory",
     "trajectory": "chione.theory",
     "TransformerPhase": "chione.theory",
     "transformer_phase": "chione.theory",
@@ -125,13 +127,14 @@ _EXPORTS = {
     "SweepResult": "chione.sweeps",
     "boundary": "chione.sweeps",
     "sweep": "chione.sweeps",
+    "explore": "chione.explorer",
     "plot": "chione.plotting",
 }
 
 # Rooms that `import chione` alone makes reachable, as in `chione.torch.inspect(model)`.
 _ROOMS = (
-    *("activations", "base", "diagnosis", "freeprob", "gallery", "gaussian", "networks"),
-    *("plotting", "simulation", "sweeps", "theory", "torch"),
+    *("activations", "base", "diagnosis", "explorer", "freeprob", "gallery", "gaussian"),
+    *("networks", "plotting", "simulation", "sweeps", "theory", "torch"),
 )
 
 __all__ = sorted({*_EXPORTS, "__version__"})

@@ -111,6 +111,8 @@ CALLS = {
     "metric": lambda: theory.metric_covariance("relu", sigma_w=1.4, depth=2),
     "backward": lambda: ch.backward(small_network()),
     "tradeoff": lambda: theory.tradeoff("tanh"),
+    "settling": lambda: ch.settling("tanh", 1.5, 0.1),
+    "settling of no length": lambda: ch.settling("relu", 1.6, 0.1),
     "kernel_layers": lambda: theory.kernel_layers(small_network()),
     "kernel_matrix": lambda: ch.kernel_matrix(small_network(), np.eye(3, 5), np.eye(2, 5) + 0.5),
     "gain": lambda: ch.gain("gelu"),

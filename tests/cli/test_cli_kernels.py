@@ -151,6 +151,14 @@ def test_kernels_over_depth_are_those_of_the_arc_cosine_recursion():
         assert found["ntk"]["value"][entries] == pytest.approx(theta, rel=1e-12)
 
 
+def test_layers_until_both_are_settled_are_told():
+    given = ("kernel", "relu", "--sigma-w", "1.2", "--sigma-b", "0.5", "--depth", "2", "--settling")
+    q_star = 0.25 / (1.0 - 0.72)
+    layer = 1 + math.ceil(math.log(0.01 * q_star / (1.44 + 0.25 - q_star)) / math.log(0.72))
+    assert answer(*given)["settling"]["lengths"]["value"] == layer
+    assert f"within 0.01 of q* = 0.892857 from layer {layer} on." in run(*given).stdout
+
+
 @pytest.mark.parametrize("ending", [".npy", ".csv", ".txt"])
 def test_kernels_of_a_file_are_those_of_each_pair(tmp_path, ending):
     x = np.random.default_rng(3).standard_normal((5, 4))

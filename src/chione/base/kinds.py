@@ -91,6 +91,7 @@ _RESULTS = {
     "theory.PhaseDiagram": "theory.meanfield.diagram",
     "theory.PowerLaw": "theory.meanfield.power_laws",
     "theory.Recommendation": "theory.critical.recommendation",
+    "theory.Settling": "theory.depth.settling",
     "theory.SpectrumCurve": "theory.spectra.jacobian_result",
     "theory.Tradeoff": "theory.depth.gradients",
     "theory.TokenExponents": "theory.meanfield.token_map",

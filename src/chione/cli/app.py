@@ -17,6 +17,7 @@ import chione
 COMMANDS = {
     "analyze": "Tell whether a network trains, why not, and what to use instead.",
     "phase": "Map order and chaos over sigma_w and sigma_b, as data and as a picture.",
+    "explore": "Drag a network about on a page: order and chaos, depth, spectrum, verdict.",
     "gain": "Tabulate sigmas on the edge of chaos beside PyTorch's calculate_gain.",
     "criticality": "Find critical points and universality classes, with the reason.",
     "stability": "Find where mean and variance settle without weights (norm stability).",

@@ -44,6 +44,8 @@ _CORRELATION = FiniteFloat(-1.0, 1.0)
 @click.option("--c0", type=_CORRELATION, help="Their correlation. [default: 0.5]")
 @click.option("--data", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Inputs, one in each row: .npy, .csv or .txt.")  # fmt: skip
+@click.option("--settling", is_flag=True,
+              help="Also the layers until both are within 1 % of where they settle.")  # fmt: skip
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw the kernels of the network.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -58,6 +60,7 @@ def command(
     q0: float | None,
     c0: float | None,
     data: Path | None,
+    settling: bool,
     out: Path | None,
     figure: Path | None,
     as_json: bool,
@@ -77,15 +80,18 @@ def command(
         if data is not None or q0 is not None or c0 is not None:
             raise click.UsageError("--data, --q0 and --c0 describe inputs of a network; add "
                                    "--sigma-w.")  # fmt: skip
-        if out is not None or figure is not None:
-            raise click.UsageError("--out and --figure are for a network; add --sigma-w.")
+        if out is not None or figure is not None or settling:
+            raise click.UsageError("--out, --figure and --settling are for a network; add "
+                                   "--sigma-w.")  # fmt: skip
         _activation(activation, 1.0 if q is None else q, 0.5 if c is None else c, as_json)
         return
     if q is not None or c is not None:
         raise click.UsageError("--q and --c are for the activation alone; inputs of a network are "
                                "described by --q0 and --c0.")  # fmt: skip
-    if data is not None and (q0 is not None or c0 is not None):
-        raise click.UsageError("--q0 and --c0 describe two inputs; with --data leave them out.")
+    if data is not None and (q0 is not None or c0 is not None or settling):
+        raise click.UsageError("--q0, --c0 and --settling are for two inputs; with --data leave "
+                               "them out.")  # fmt: skip
+    from chione import theory
     from chione.networks import MLP
     from chione.theory import KernelMatrix, kernel_layers, kernel_matrix
 
@@ -93,11 +99,15 @@ def command(
     parameters: dict[str, Any] = {"activation": activation, "sigma_w": sigma_w, "sigma_b": sigma_b,
                                   "depth": depth}  # fmt: skip
     found: KernelLayers | KernelMatrix
+    rests = None
     if data is None:
         q0, c0 = 1.0 if q0 is None else q0, 0.5 if c0 is None else c0
         parameters |= {"q0": q0, "c0": c0}
         with running("kernels layer by layer"):
             found = kernel_layers(network, q0=(q0, q0), c0=c0)
+        if settling:
+            with running("layers until lengths and correlations settle"):
+                rests = theory.settling(activation, sigma_w, sigma_b, q0=q0, c0=c0)
     else:
         inputs = read_inputs(data)
         parameters["data"] = str(data)
@@ -110,11 +120,15 @@ def command(
 
         draw(figure, plot(found))
     if as_json:
-        echo_json("kernel", parameters, found.to_dict())
+        more = {} if rests is None else {"settling": rests.to_dict()}
+        echo_json("kernel", parameters, {**found.to_dict(), **more})
     elif isinstance(found, KernelMatrix):
         _matrix(network, found)
     else:
         _layers(network, found)
+        if rests is not None:
+            click.echo()
+            say(rests.sentence)
 
 
 def read_inputs(path: Path) -> Array:

@@ -27,14 +27,16 @@ def settle_legends(figure: Figure) -> None:
 
     The place where it is stays if nothing lies there; otherwise the first free corner or side is
     taken. Where none is free the axis is made longer at its top, and where that is not enough the
-    legend goes to the right of the axes. A legend on a heat map, which has a ground of its own,
-    stays.
+    legend goes to the right of the axes. On a heat map, where a legend has a ground of its own,
+    only lines, points and words count, and the axes stay as they are.
     """
     owners = [ax for ax in figure.axes if ax.get_legend() is not None and ax.get_visible()]
     if not any(_hides(ax) for ax in owners):
         return
     with style():
-        figure.draw_without_rendering()  # sizes are known only after the layout
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)  # sizes are known only after it
         for ax in owners:
             legend = ax.get_legend()
             if legend is not None and _hides(ax):
@@ -42,7 +44,11 @@ def settle_legends(figure: Figure) -> None:
 
 
 def _hides(ax: Axes) -> bool:
-    return not any(isinstance(c, QuadMesh) for c in ax.collections) and ax.axison
+    return ax.axison
+
+
+def _is_heat_map(ax: Axes) -> bool:
+    return any(isinstance(c, QuadMesh) for c in ax.collections)
 
 
 def _settle(ax: Axes, legend: Legend) -> None:
@@ -60,6 +66,9 @@ def _settle(ax: Axes, legend: Legend) -> None:
         legend.set_loc(place)
         if _free(_box(legend), ink):
             return
+    if _is_heat_map(ax):
+        legend.set_loc(_name_of(ax, box))
+        return
     low, high = ax.get_ylim()
     for _ in range(_STEPS):
         _raise(ax)
@@ -111,7 +120,8 @@ def _raise(ax: Axes) -> None:
 def _ink(ax: Axes) -> Array:
     """Points in pixels that a legend should not lie on, shape (K, 2)."""
     parts = [_of_line(line) for line in ax.lines if line.get_visible()]
-    parts += [_of_collection(c) for c in ax.collections if c.get_visible()]
+    heat = _is_heat_map(ax)  # level lines and hatching are everywhere
+    parts += [_of_collection(c) for c in ax.collections if c.get_visible() and not heat]
     parts += [_of_path(p.get_path(), p.get_transform()) for p in ax.patches if p.get_visible()]
     parts += [_of_box(t.get_window_extent()) for t in ax.texts if t.get_text()]
     parts = [p for p in parts if p.size]

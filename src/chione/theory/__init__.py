@@ -30,6 +30,7 @@ from chione.theory.depth.kernel_matrix import KernelMatrix, kernel_matrix
 from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_layers, nngp, ntk
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
+from chione.theory.depth.settling import Settling, settling
 from chione.theory.depth.trajectory import Trajectory, trajectory
 from chione.theory.meanfield.basins import Basins, basins
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
@@ -125,6 +126,7 @@ __all__ = [
     "PowerLaw",
     "Propagation",
     "Recommendation",
+    "Settling",
     "TokenExponents",
     "TokenMap",
     "Tradeoff",
@@ -179,6 +181,7 @@ __all__ = [
     "process_kernel",
     "propagate",
     "second_moment",
+    "settling",
     "tradeoff",
     "trajectory",
     "transformer_phase",

@@ -45,12 +45,12 @@ class LayerStep(AbstractResult):
 
     @property
     def relative_update(self) -> float:
-        """|dW| / |W|."""
+        """``|dW| / |W|``."""
         return _ratio(self.update, self.weight)
 
     @property
     def relative_change(self) -> float:
-        """|dh| / |h|."""
+        """``|dh| / |h|``."""
         return _ratio(self.change, self.signal)
 
 
