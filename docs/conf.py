@@ -41,7 +41,13 @@ autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
 html_math_renderer = "mathml"
 html_theme = "alabaster"
-html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
+html_static_path = ["looks"]
+html_css_files = ["chione.css"]
+html_theme_options = {
+    "description": chione.__doc__,
+    "page_width": "1180px",
+    "code_font_size": "0.78em",  # 100 columns stand beside the list of pages
+}
 
 # explorer.html beside index.html, so that pages link to ../explorer.html#activation=tanh
 html_extra_path = ["_build/extra"]

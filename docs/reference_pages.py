@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import re
 
 import chione
 from chione.base import AbstractResult
@@ -109,8 +110,10 @@ def reference_pages():
 
 def first_sentence(thing):
     """The first line of a docstring, as one cell of a table."""
-    head = (inspect.getdoc(thing) or "").split("\n\n")[0]
-    return " ".join(head.split()).replace("|", "\\|").replace("``", "`")
+    head = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+    head = re.sub(r":math:`(.*?)`", r"$\1$", head)
+    head = re.sub(r":\w+:`~?(?:[^`<]*<)?([^`>]*)>?`", r"`\1`", head)
+    return head.replace("|", "\\|").replace("``", "`")
 
 
 def _index(rooms):
