@@ -13,8 +13,8 @@ from chione.activations.registry import catalogue
 from chione.base import AbstractResult, SpecError
 from chione.base.files import write_text
 from chione.explorer.build import page
-from chione.explorer.making import expression_of
 from chione.explorer.serve import serve
+from chione.explorer.spelling import expression_of
 from chione.explorer.state import fragment
 
 _HEIGHT = 900  # pixels of the frame in a notebook

@@ -105,12 +105,12 @@ function sampled(phi, sides, halved) {
     }
   }
   const nodes = Float64Array.from(h);
-  return { nodes, weights: Float64Array.from(w), values: nodes.map(phi.value), slopes: nodes.map(phi.slope) };
+  return { nodes, weights: Float64Array.from(w), atZero: phi.value(0), values: nodes.map(phi.value), slopes: nodes.map(phi.slope) };
 }
 
 // Sums over the nodes at one q.
-function momentsOn({ nodes, weights, values, slopes }, q) {
-  let m2 = 0, m4 = 0, d2 = 0, stein = 0, mass = 0;
+function momentsOn({ nodes, weights, values, slopes, atZero }, q) {
+  let spread = 0, m2 = 0, m4 = 0, d2 = 0, stein = 0, mass = 0;
   const scale = 1 / Math.sqrt(2 * Math.PI * q), reach = 38 * Math.sqrt(q); // beyond, exp underflows
   for (let i = 0; i < nodes.length; i++) {
     const h = nodes[i];
@@ -119,11 +119,12 @@ function momentsOn({ nodes, weights, values, slopes }, q) {
     const v2 = values[i] * values[i];
     mass += p;
     m2 += p * v2;
+    spread += p * (values[i] - atZero) ** 2;
     m4 += p * v2 * v2;
     d2 += p * slopes[i] * slopes[i];
     stein += p * (z2 - 1) * v2;
   }
-  return { m2, m4, d2, slope: stein / (2 * q), mass };
+  return { m2, m4, d2, slope: stein / (2 * q), mass, spread };
 }
 
 // The part of E phi^4 that the panels next to their end still hold.
@@ -159,9 +160,13 @@ export function gaussianRule(source) {
   while (high > SMALLEST_Q && !(tailShare(fine, high, reach) < 1e-17)) high *= 0.8;
   const rule = { phi, kinks, jumps, rough, reach, fine, halved: sampled(phi, sides, true) };
   let low = SMALLEST_Q;
-  const usable = (q) => { const m = momentsOn(fine, q); return m.m2 > 1e-120 && (m.d2 > 1e-120 || rough); };
-  // where phi is flat around zero, short lengths see its tails only, and at last nothing
-  while (low < high && !(usable(low) && momentsByRule(rule, low).error < 1e-7)) low *= 1.25;
+  // where phi is flat around zero, short lengths see its far ends only, and at last nothing
+  const usable = (q) => {
+    const [a, b] = [fine, rule.halved].map((nodes) => momentsOn(nodes, q));
+    const seen = b.m2 > 1e-120 && b.spread > 1e-120 && (rough || b.d2 > 1e-120);
+    return seen && Math.abs(a.spread - b.spread) < 1e-7 * b.spread && momentsByRule(rule, q).error < 1e-7;
+  };
+  while (low < high && !usable(low)) low *= 1.25;
   if (!(high > 0.05 && low < high)) {
     const why = usable(1) ? "grows too fast" : "does not change with x";
     throw new FormulaError(`${label} ${why}: its Gaussian means exist only for lengths below ${Number(high.toPrecision(2))}.`);

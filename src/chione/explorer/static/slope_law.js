@@ -8,7 +8,7 @@ import { GAUSS_16, panelNodes, resolvedPanels } from "./panels.js";
 
 const LAW_SIGMAS = 9; // exp(-40) = 4e-18 lies beyond
 const LAW_EDGES = [-9, -6, -4, -2.5, -1.2, 0, 1.2, 2.5, 4, 6, 9];
-const DEEPEST_HALVING = 44;
+const DEEPEST_HALVING = 90;
 
 function lawPanel(phi, q, a, b) {
   const nodes = panelNodes(a, b), scale = (b - a) / 2 / Math.sqrt(2 * Math.PI * q);
@@ -29,7 +29,7 @@ export function slopeLaw(phi, q) {
   let most = 1200;
   for (let k = 0; k + 1 < marks.length; k++) {
     const slope = (h) => phi.slope(h) ** 2;
-    const { edges, complete } = resolvedPanels(slope, marks[k], marks[k + 1], most, { floor: 1e-9, tolerance: 1e-9 });
+    const { edges, complete } = resolvedPanels(slope, marks[k], marks[k + 1], most, { floor: 1e-9, tolerance: 1e-12 });
     if (!complete) return { status: "The slope of the activation breaks too often for its spectrum." };
     most -= edges.length - 1;
     edges.sort((a, b) => a - b);

@@ -16,6 +16,7 @@ const NOTHING_BELOW = 1e-6; // mass under the lowest point that is drawn
 const LONGEST_GAP = 0.012; // of the cdf between neighbours
 const MOST_POINTS = 260;
 const ANGLE_TRIES = 80;
+const PANELS_LEAVE = 2e-11; // of the cdf, where slopes are resolved to 1e-12 on their panels
 
 const over = ([a, b], [c, d]) => { const n = c * c + d * d; return [(a * c + b * d) / n, (b * c - a * d) / n]; };
 const product = ([a, b], [c, d]) => [a * c - b * d, a * d + b * c];
@@ -86,7 +87,7 @@ function pointAt(equation, logR, start) {
     logLambda: fine.z[0],
     cdf: Math.min(1, Math.max(0, 1 - above(fine))),
     error: Math.hypot(at.p[0] - fine.p[0], at.p[1] - fine.p[1]) / Math.PI + steep * moved + 1e-14 * (1 + density),
-    cdfError: 2 * Math.abs(above(at) - above(fine)) + density * moved + 3e-15 * (1 + depth),
+    cdfError: Math.abs(above(at) - above(fine)) + density * moved + PANELS_LEAVE,
   };
 }
 
@@ -138,13 +139,19 @@ function curveOf(equation, zeroMass) {
       }
     }
   }
-  const found = [...points.values()].filter(good).sort((a, b) => a.logR - b.logR);
+  const found = [];
+  // from the top down; below the lowest edge roots are rounding, and log lambda no longer falls
+  for (const point of [...points.values()].filter(good).sort((a, b) => b.logR - a.logR)) {
+    const above = found[0];
+    if (above && (point.logLambda >= above.logLambda || above.cdf <= zeroMass + 1e-13)) break;
+    found.unshift(point);
+  }
   if (edge.soft && found.length) {
     const top = masterAt(equation, edge.logR, 0, 0.5, false);
     // the density leaves the edge as a root, so rounding of its place shows as the root of that
     const peak = Math.max(...found.map((p) => p.density));
     const error = 4 * peak * Math.sqrt(4e-16 * equation.depth * (1 + Math.abs(edge.logR)));
-    found.push({ logLambda: top.z[0], density: 0, cdf: 1, error, cdfError: 1e-12 });
+    found.push({ logLambda: top.z[0], density: 0, cdf: 1, error, cdfError: PANELS_LEAVE });
   }
   return found;
 }

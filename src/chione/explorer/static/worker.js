@@ -7,7 +7,7 @@ import { buildTables } from "./formula_tables.js";
 import { sampleNetworks } from "./sample.js";
 import { jacobianSpectrum } from "./spectrum.js";
 import { activationFromTables } from "./tabled_formula.js";
-import { activationOf } from "./tables.js";
+import { activationOf, provideTables } from "./tables.js";
 
 const ROWS_AT_ONCE = 8; // of the diagram, between two looks at the post
 const activationsHere = new Map();
@@ -84,6 +84,7 @@ async function answer(question) {
 
 self.onmessage = ({ data }) => {
   newestOf.set(data.kind, data.id);
+  if (data.page) provideTables(data.page);
   if (data.entry || data.tables) dataHere.set(data.network.activation, { entry: data.entry, tables: data.tables });
   answer(data);
 };

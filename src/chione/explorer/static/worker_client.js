@@ -1,7 +1,7 @@
 // The page's side of the worker: ask(kind, data) -> Promise. A newer question of a kind cancels the
 // older one. Two workers, so that a long table does not keep the curves that follow the hand.
 
-import { tableEntry } from "./tables.js";
+import { tableData, tableEntry } from "./tables.js";
 
 const LANES = { formula: "slow", diagram: "slow", sample: "slow", spectrum: "quick" };
 const workers = new Map(); // lane -> {worker, known, waiting}
@@ -19,7 +19,7 @@ function newWorker() {
 function laneOf(kind) {
   const name = LANES[kind];
   if (!workers.has(name)) {
-    const lane = { worker: newWorker(), known: new Set(), waiting: new Map() };
+    const lane = { worker: newWorker(), known: new Set(), waiting: new Map(), told: false };
     lane.worker.onmessage = ({ data }) => answered(lane, data);
     lane.worker.onerror = (event) => {
       for (const question of lane.waiting.values()) question.reject(new Error(`The worker failed: ${event.message}.`));
@@ -61,6 +61,8 @@ function giveUp(lane, kind) {
 
 function send(lane, kind, question) {
   const { id, data } = question, message = { id, kind, ...data };
+  if (!lane.told) message.page = { ...tableData(), activations: [] }; // what is not of one activation
+  lane.told = true;
   const name = data.network?.activation;
   if (name !== undefined && !lane.known.has(name)) {
     lane.known.add(name);
