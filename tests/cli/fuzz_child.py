@@ -75,6 +75,7 @@ FORMULAS = [
 OPTIONS = {
     "analyze": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
                 "--weights": LAWS, "--networks": COUNTS, "--seed": COUNTS, "--effort": NUMBERS,
+                "--init": ["standard", "he", "calculate_gain", "glorot", ""],
                 "--figure": FILES, "--out": FILES},
     "phase": {"--field": ["chi_perp", "c_star", "xi_c", "phase", ""],
               "--levels": ["0.5,1", "auto", "none", "nan", "1;2", ""],
