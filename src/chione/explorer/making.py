@@ -24,6 +24,7 @@ from chione.base import plain
 from chione.base.files import write_text
 from chione.explorer.packing import pack, unpack
 from chione.explorer.reading import read_gap, read_moments, read_slope
+from chione.explorer.relatives import RELATIVES, check, in_other_units
 from chione.explorer.slopes import parity_of, slope_kernel
 from chione.explorer.spelling import expression_of
 from chione.explorer.tables import Tables, make_tables
@@ -50,7 +51,7 @@ LABELS = {
 def entry_of(name: str, text: str | None = None) -> dict[str, Any]:
     """The entry of an activation of the catalogue, with its packed tables if they are there."""
     phi = catalogue()[name]
-    text = pack(make_tables(phi)) if text is None else text
+    text = pack(tables_of(name)) if text is None else text
     return {
         "name": name,
         "label": LABELS.get(name, name),
@@ -63,6 +64,17 @@ def entry_of(name: str, text: str | None = None) -> dict[str, Any]:
         "recommendations": recommendations(phi),
         "data": text,
     }
+
+
+def tables_of(name: str) -> Tables:
+    """Made anew, or from those of a relative."""
+    if name not in RELATIVES:
+        return make_tables(catalogue()[name])
+    relative, a, b = RELATIVES[name]
+    check(catalogue()[name], catalogue()[relative], a, b)
+    path = DATA / f"{relative}.json"
+    known = json.loads(path.read_text(encoding="utf-8"))["data"] if path.exists() else None
+    return in_other_units(tables_of(relative) if known is None else unpack(known), a, b)
 
 
 def recommendations(phi: AbstractActivation) -> list[dict[str, Any]]:
