@@ -24,6 +24,7 @@ export const FIGURE_CAPTIONS = {
   gradient: "Mean square at each layer, over that at the last.",
 };
 
+const SMALLEST_SHARE = 0.02; // of the law, below which its picture ends
 const TINY = -320; // log10 of what float64 cannot hold; below, lines stop
 
 function logTens(values) {
@@ -134,15 +135,17 @@ function spectrumFigure(spectrum) {
   if (!spectrum.logLambda?.length && !spectrum.atoms?.length) return noFigure("spectrum", spectrum.status ?? "No spectrum here.");
   const x = Array.from(spectrum.logLambda, (v) => v / Math.LN10);
   const density = Array.from(spectrum.density, (v) => v * Math.LN10);
+  const errors = Array.from(spectrum.error ?? [], (e) => e * Math.LN10);
   const bars = (spectrum.atoms ?? []).filter((a) => a.at > 0).map((a) => ({ x: Math.log10(a.at), height: a.mass }));
   const lost = (spectrum.atoms ?? []).filter((a) => a.at === 0).reduce((sum, a) => sum + a.mass, 0);
-  const range = linearRange([x, bars.map((b) => b.x)], 1);
+  const shown = x.filter((_, i) => !(spectrum.cdf?.[i] < SMALLEST_SHARE)); // tails may reach a hundred decades down
+  const range = linearRange([shown, bars.map((b) => b.x)], 1);
   return {
     id: "spectrum", title: FIGURE_TITLES.spectrum, xLabel: "squared singular value λ", yLabel: "density in log10 λ",
     xLog: true, x, lines: [{ name: "density", y: density, colour: "cool", filled: true }], bars, xRange: range,
     yRange: linearRange([density, bars.map((b) => b.height), [0]], 0.1),
     columns: [["log10 lambda", x], ["density", density], ["distribution function", spectrum.cdf ?? []]],
-    read: (i) => `λ = ${numeral(10 ** x[i], 4)}: density ${withError(density[i], spectrum.error, i)}${spectrum.cdf ? `, ${numeral(100 * spectrum.cdf[i], 3)} % lies below` : ""}`,
+    read: (i) => `λ = ${numeral(10 ** x[i], 4)}: density ${withError(density[i], errors, i)}${spectrum.cdf ? `, ${numeral(100 * spectrum.cdf[i], 3)} % lies below` : ""}`,
     rest: lost > 1e-12 ? `${numeral(100 * lost, 3)} % of the directions are lost (λ = 0)` : "no direction is lost",
   };
 }

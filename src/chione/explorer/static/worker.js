@@ -1,7 +1,7 @@
 // The worker: {id, kind, ...} in, {id, ok, result | error} out. A newer question of the same kind
 // takes the place of one that has not been answered yet.
 
-import { diagram, solve } from "./engine.js";
+import { diagram, layerMap, meanField } from "./engine.js";
 import { FormulaError } from "./formula_parser.js";
 import { buildTables } from "./formula_tables.js";
 import { sampleNetworks } from "./sample.js";
@@ -57,7 +57,8 @@ const ANSWERS = {
     if (network.mode !== undefined && network.mode !== "plain") {
       return { logLambda: [], density: [], cdf: [], error: [], atoms: [], status: "The spectrum is known for plain dense layers only." };
     }
-    const { qStar } = solve(network, await activationHere(question));
+    const activation = await activationHere(question);
+    const { qStar } = meanField(layerMap(network, activation), network, activation);
     return jacobianSpectrum({ ...network, qStar: qStar.value });
   },
 };
