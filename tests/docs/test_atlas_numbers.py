@@ -145,13 +145,14 @@ def _usual_ones(text, f, kinks):
     for name, w, b, _, *cells in table(section(text, "Beside the usual ones")):
         if "changed" in name:
             continue
-        w, b, q, decades, known = float(w), float(b), None, 0.0, {}
+        w, b = float(w), float(b)
+        q, decades, known = w**2 + b**2, 0.0, {}
         for layer in range(1, 101):
-            q = w**2 * (1.0 if q is None else oracle.moments(f, kinks, q)["square"]) + b**2
             if not 1e-200 < q < 1e6:
                 break
-            decades += math.log10(w**2 * oracle.moments(f, kinks, q)["slope"])
-            known[layer] = decades
+            m = oracle.moments(f, kinks, q)
+            decades += math.log10(w**2 * m["slope"])
+            known[layer], q = decades, w**2 * m["square"] + b**2
         for depth, cell in zip((10, 50, 100), cells, strict=True):
             shown = re.match(r"([\d.e+-]+)x:", cell)
             if shown and depth in known and not _jumps(f, kinks) and float(shown.group(1)) > 0.0:
@@ -169,7 +170,7 @@ def _jacobian(text, f, kinks):
         return
     w, q = (
         float(re.search(pattern, part).group(1))
-        for pattern in (r"sigma_w = ([\d.e+-]+\d)", r"(?:q\* = |layer 50, )([\d.e+-]+\d)")
+        for pattern in (r"sigma_w = ([\d.e+-]*\d)", r"(?:q\* = |layer 50, )([\d.e+-]*\d)")
     )
     m = oracle.moments(f, kinks, q)
     for weights, mean, _, variance, *_ in table(part):
