@@ -222,7 +222,9 @@ def test_the_client_gives_sentences_and_cancels(modules: Any) -> None:
     network = {"activation": "tanh", "sigma_w": 1.5, "sigma_b": 0.1, "depth": 20, "width": 64,
                "q": 1, "c": 0.5, "weights": "gaussian", "mode": "plain", "dropout": 0.1,
                "alpha": 1, "tokens": 4}  # fmt: skip
-    script = f"const network = {network!r}".replace("True", "true") + """;
+    script = (
+        f"const network = {network!r}".replace("True", "true")
+        + """;
       const settled = (promise) => promise.catch((error) => error.message);
       const older = settled(ask("spectrum", { network: { ...network, sigma_w: 1 } }));
       const newer = settled(ask("spectrum", { network }));
@@ -235,6 +237,7 @@ def test_the_client_gives_sentences_and_cancels(modules: Any) -> None:
                picture: Array.from(await picture), layers: (await sample).layer.length,
                unknown: await settled(ask("nothing", {})) };
     """
+    )
     js = modules.evaluate(CLIENT, [build.tables(), script])
     assert "cancelled" in js["older"]
     assert "tahn" in js["refused"] and "tanh" in js["refused"]
