@@ -28,7 +28,8 @@ MOMENTS = """async ([names, lengths]) => {
   const { gaussianRule, momentsByRule } = await import("/gaussian_rule.js");
   return names.map((name) => {
     const rule = gaussianRule(phiOf(name));
-    return lengths.map((q) => q > rule.range[1] || q < rule.range[0] ? null : momentsByRule(rule, q));
+    const inside = (q) => q >= rule.range[0] && q <= rule.range[1];
+    return lengths.map((q) => inside(q) ? momentsByRule(rule, q) : null);
   });
 }"""
 
@@ -52,7 +53,8 @@ TABLES = """async ([texts, points]) => {
   const { activationFromTables } = await import("/tabled_formula.js");
   return texts.map((text) => {
     const made = activationFromTables(structuredClone(buildTables(text)));
-    return points.map(([q, left]) => ({ moments: made.moments(q), kernel: made.kernelAtGap(q, left) }));
+    const at = (q, left) => ({ moments: made.moments(q), kernel: made.kernelAtGap(q, left) });
+    return points.map(([q, left]) => at(q, left));
   });
 }"""
 
@@ -213,11 +215,44 @@ def test_sampled_networks_meet_the_theory_of_infinite_width(modules: Any) -> Non
         assert np.all(np.abs(mean - np.asarray(exact)) <= 4.5 * error + bias), key
 
 
-def test_the_joined_worker_names_nothing_twice_and_answers() -> None:
+def test_sampled_dropout_meets_its_theory(modules: Any) -> None:
+    keep, w2, b2, depth, width = 0.8, 1.7**2, 0.1**2, 6, 4000
+    network = {"activation": "gelu", "sigma_w": 1.7, "sigma_b": 0.1, "depth": depth, "width": width,
+               "q": 1.3, "c": 0.5, "weights": "gaussian", "mode": "dropout",
+               "dropout": 0.2}  # fmt: skip
+    js = modules.evaluate(SAMPLES, [network, 60])
+    q, product = 1.3 * w2 + b2, 0.65 * w2 + b2
+    lengths, correlations, factors = [], [], []
+    for _ in range(depth):
+        lengths.append(q)
+        correlations.append(product / q)
+        # a kept unit is divided by `keep`; the masks of two inputs are independent
+        factors.append(w2 / keep * ch.derivative_second_moment("gelu", q).value)
+        product = w2 * ch.kernel("gelu", q, q, product / q).value + b2
+        q = w2 / keep * ch.second_moment("gelu", q).value + b2
+    gradients = np.cumprod([1.0, *factors[-2::-1]])[::-1]
+    for key, exact in (("q", lengths), ("c", correlations), ("gradient", gradients)):
+        mean, error = (np.array(js[key][part], dtype=float) for part in ("mean", "error"))
+        bias = 10.0 / width * np.abs(exact)  # the mean over networks moves by O(depth / width)
+        assert np.all(np.abs(mean - np.asarray(exact)) <= 4.5 * error + bias), key
+
+
+ALONE = """([source, question]) => new Promise((resolve, reject) => {
+  const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  worker.onerror = (event) => reject(new Error(event.message));
+  worker.onmessage = ({ data }) => resolve({ ok: data.ok, layers: data.result?.layer.length });
+  worker.postMessage({ id: 7, kind: "sample", count: 3, seed: 1, network: question });
+})"""
+
+
+def test_the_joined_worker_names_nothing_twice_and_answers(modules: Any) -> None:
     text = build.joined("worker.js")
     names = re.findall(r"^(?:async )?(?:const|let|function|class) (\w+)", text, re.MULTILINE)
     twice = [name for name, n in Counter(names).items() if n > 1]
     assert not twice
+    network = {"activation": "tanh(x)", "sigma_w": 1.5, "sigma_b": 0.1, "depth": 9, "width": 32,
+               "q": 1, "c": 0.5, "weights": "gaussian", "mode": "plain"}  # fmt: skip
+    assert modules.evaluate(ALONE, [text, network]) == {"ok": True, "layers": 9}
 
 
 def test_the_client_gives_sentences_and_cancels(modules: Any) -> None:
