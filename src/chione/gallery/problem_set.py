@@ -17,7 +17,7 @@ from chione.plotting import COLOURS, new_figure, style
 
 _REGIMES = (("i", 0.8, 0.0), ("ii", 1.5, 0.0), ("iii", 1.5, 0.5))
 _STARTS = (1.8, 0.05)
-_LEVELS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+_LEVELS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 _LARGEST_Q = 60.0
 
 
@@ -111,9 +111,9 @@ def lines_of_chi(quick: bool) -> Reproduction:
     with style():
         figure = new_figure(6.4, 4.4)
         ax = figure.add_subplot()
-        shown = ax.pcolormesh(w, b, chi, cmap="cividis", vmin=0.0, vmax=2.5, shading="gouraud",
+        shown = ax.pcolormesh(w, b, chi, cmap="cividis", vmin=0.0, vmax=2.0, shading="gouraud",
                               rasterized=True)  # fmt: skip
-        figure.colorbar(shown, ax=ax, label=r"$\chi$", extend="max")
+        figure.colorbar(shown, ax=ax, label=r"$\chi$")
         for level, (_, x, y) in zip(_LEVELS, lines, strict=True):
             critical = level == 1.0
             ax.plot(x, y, color="white", lw=3.0 if critical else 1.0,
