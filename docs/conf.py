@@ -8,9 +8,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from atlas import write_atlas  # noqa: E402
 from written_pages import write_pages  # noqa: E402
 
 import chione  # noqa: E402
+from chione.explorer import write_page  # noqa: E402
 
 project = "chione"
 author = "The chione developers"
@@ -39,9 +41,21 @@ autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
 html_math_renderer = "mathml"
 html_theme = "alabaster"
-html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
+html_static_path = ["looks"]
+html_css_files = ["chione.css"]
+html_theme_options = {
+    "description": chione.__doc__,
+    "page_width": "1180px",
+    "code_font_size": "0.78em",  # 100 columns stand beside the list of pages
+}
+
+# explorer.html beside index.html, so that pages link to ../explorer.html#activation=tanh
+html_extra_path = ["_build/extra"]
+(HERE / "_build" / "extra").mkdir(parents=True, exist_ok=True)
+write_page(HERE / "_build" / "extra" / "explorer.html")
 
 write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES") != "0")
+write_atlas(HERE / "generated" / "atlas")
 
 
 def plain_references(app, what, name, obj, options, lines):

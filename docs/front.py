@@ -115,6 +115,9 @@ CALLS = {
     'ch.phase_diagram("tanh", sigma_w=[1.0, 2.0], sigma_b=[0.0, 0.1])': "order and chaos over "
     "sigma_w and sigma_b",
     'ch.critical_line("tanh")': "sigma_w and sigma_b on the edge of chaos",
+    'ch.settling("tanh", 1.5, 0.1)': "layers until within 1 % of the fixed point",
+    'ch.kernel_matrix(ch.MLP("tanh", 1.5, 0.1, depth=3, width=64), [[1, 0], [0, 1]])': "NNGP and "
+    "tangent kernels of a set of inputs",
     'ch.jacobian_spectrum("tanh", sigma_w=1.2, sigma_b=0.1, depth=4)': "singular values of the "
     "input-output Jacobian",
     'ch.networks.resnet("relu", depth=12, width=64)': "a network of any layers as plain data, "

@@ -11,7 +11,7 @@ from latex2mathml.converter import convert
 
 REWRITE = (
     (re.compile(r"\\(begin|end)\{(aligned|align\*?|split)\}"), r"\\\1{align*}"),
-    (re.compile(r"\\[bB]ig+[lr]?\s*(?=\\[lr]angle)"), ""),
+    (re.compile(r"\\[bB]ig+[lr]?\s*(?=\\(?:[lr]angle|[{}]))"), ""),
     (re.compile(r"('+)\^(\{[^{}]*\}|\\?\w)"), lambda m: _primes(m[1], m[2])),
     (re.compile(r"\\(arg|Im|Re)(?![a-zA-Z])"), r"\\operatorname{\1}"),
     (re.compile(r"\\mathrm\{([A-Za-z]{2,})\}"), r"\\operatorname{\1}"),

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import re
 
 import chione
 from chione.base import AbstractResult
@@ -46,6 +47,10 @@ ROOMS = {
     "torch": (
         "PyTorch models",
         "Needs the extra `torch`. [The tour](../../doctor.md) shows how these work together.",
+    ),
+    "explorer": (
+        "The explorer",
+        "One page in which a network is dragged about: made, shown in a notebook, written.",
     ),
     "sweeps": ("Trainings", "Many small networks trained, beside the theory."),
     "gallery": ("The gallery", "Figures and tables of the literature, each with its check."),
@@ -105,8 +110,10 @@ def reference_pages():
 
 def first_sentence(thing):
     """The first line of a docstring, as one cell of a table."""
-    head = (inspect.getdoc(thing) or "").split("\n\n")[0]
-    return " ".join(head.split()).replace("|", "\\|").replace("``", "`")
+    head = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+    head = re.sub(r":math:`(.*?)`", r"$\1$", head)
+    head = re.sub(r":\w+:`~?(?:[^`<]*<)?([^`>]*)>?`", r"`\1`", head)
+    return head.replace("|", "\\|").replace("``", "`")
 
 
 def _index(rooms):

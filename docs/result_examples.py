@@ -231,6 +231,7 @@ result = correlation_fixed_point(
     ),
     "theory.PowerLaw": ('result = ch.large_depth("tanh")', "[0].length"),
     "theory.Recommendation": ('result = ch.gain("gelu")', ""),
+    "theory.Settling": ('result = ch.settling("tanh", 1.5, 0.1)', ""),
     "theory.SpectrumCurve": (
         'result = ch.jacobian_spectrum("relu", sigma_w=1.4, depth=2).curve(40)',
         "",

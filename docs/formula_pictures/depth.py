@@ -5,7 +5,8 @@ import numpy as np
 import chione as ch
 from chione.networks import Dense, Input, Network, Nonlinearity, Norm, Repeat, Residual
 from chione.plotting.style import BLACK, COLOURS, GREY
-from formula_pictures.drawing import dots, finish, line, panels
+from chione.theory.moments.attention_weights import pair_moments, row_moments
+from formula_pictures.drawing import diagonal, dots, finish, line, panels
 
 
 def gradients():
@@ -184,7 +185,41 @@ def blocks():
     return figure
 
 
+def attention():
+    """Correlation of tokens through one layer, and how many tokens a row looks at."""
+    figure, (left, right) = panels()
+    c = np.linspace(0.0, 0.99, 31) ** 2  # the steepest part is at the left
+    for i, scores in enumerate((0.01, 0.5, 1.0, 2.0)):
+        label = rf"$\sigma_q \sigma_k = {scores:g}$"
+        line(left, c, [_behind(64, x, scores) for x in c], i, label)
+    diagonal(left, 1.0)
+    left.set_ylim(0, 1.02)
+    finish(
+        left, "64 tokens, one layer without skip", "$c$ before", "$c$ behind", legend="lower right"
+    )
+    v = np.linspace(0.05, 4.0, 30)
+    for i, tokens in enumerate((8, 64, 512)):
+        line(right, v, [row_moments(x, tokens).square for x in v], i, f"{tokens} tokens")
+        right.plot(v, np.exp(v) / tokens, color=COLOURS[i], lw=0.8, label="" if i else "$e^v / T$")
+    right.set(yscale="log", ylim=(1e-3, 2))
+    finish(
+        right,
+        "Mean of the sum of squared weights",
+        "variance of scores $v$",
+        "$S_2$",
+        legend="lower right",
+    )
+    return figure
+
+
+def _behind(tokens, c, scores):
+    """The correlation behind attention without skip of tokens of length 1 and correlation c."""
+    v = scores**2 * (1 - c)
+    overlap = pair_moments(v, v, c, (tokens,), (tokens,)).overlap[0]
+    return (c + (1 - c) * overlap) / (c + (1 - c) * row_moments(v, tokens).square)
+
+
 PICTURES = {
     draw.__name__.replace("_", "-"): draw
-    for draw in (gradients, critical, kernels, finite_width, simulation, glorot, blocks)
+    for draw in (gradients, critical, kernels, finite_width, simulation, glorot, blocks, attention)
 }

@@ -75,6 +75,7 @@ FORMULAS = [
 OPTIONS = {
     "analyze": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
                 "--weights": LAWS, "--networks": COUNTS, "--seed": COUNTS, "--effort": NUMBERS,
+                "--init": ["standard", "he", "calculate_gain", "glorot", ""],
                 "--figure": FILES, "--out": FILES},
     "phase": {"--field": ["chi_perp", "c_star", "xi_c", "phase", ""],
               "--levels": ["0.5,1", "auto", "none", "nan", "1;2", ""],
@@ -90,6 +91,7 @@ OPTIONS = {
                "--data": [*FILES, "missing.npy", "in.npy", "in.csv"], "--figure": FILES,
                "--effort": NUMBERS},
     "activations": {},
+    "explore": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS},
     "simulate": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
                  "--widths": ["3,4", "0,1", "", "5,,5", "1000000000,3"], "--input-width": COUNTS,
                  "--weights": LAWS, "--networks": COUNTS, "--q0": NUMBERS, "--c0": NUMBERS,
@@ -122,6 +124,7 @@ GENTLE = {
     "analyze": {"--depth": SMALL, "--width": SMALL, "--networks": ["2", "3"], "--sigma-w": ["1.3"]},
     "phase": {"--sigma-w": ["0.5:2:3"], "--sigma-b": ["0:1:2"]},
     "gain": {"--depth": SMALL},
+    "explore": {"--out": ["page.html"]},  # else it would serve until Ctrl-C
     "simulate": {"--sigma-w": ["1.3"], "--depth": SMALL, "--width": SMALL, "--networks": SMALL},
     "spectrum": {"--depth": SMALL, "--q-star": ["0.5"], "--width": SMALL},
     "hessian": {"--ratio": ["0.5"], "--energy": ["0.3"]},

@@ -25,7 +25,9 @@ def pictures():
         yield formula_pictures
     finally:
         sys.path.remove(str(DOCS))
-        for name in [n for n in sys.modules if n.split(".")[0] == "formula_pictures"]:
+        for name in [
+            n for n in sys.modules if n.split(".")[0] in ("formula_pictures", "gallery_pages")
+        ]:
             del sys.modules[name]
 
 
@@ -46,6 +48,20 @@ def test_a_picture_is_the_same_bytes_again(pictures, tmp_path):
     for name in ("a", "b"):
         pictures.drawing.save(pictures.PICTURES["kernels"], tmp_path / f"{name}.png")
     assert len({(tmp_path / f"{n}.png").read_bytes() for n in ("a", "b")}) == 1
+
+
+def test_pictures_are_drawn_again_only_when_the_code_changes(pictures, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda draw, path: (drawn.append(path), path.touch()))
+    pictures.draw_pictures(tmp_path)
+    pictures.draw_pictures(tmp_path)
+    assert len(drawn) == len(pictures.PICTURES)
+    (tmp_path / "hermite.png").unlink()
+    pictures.draw_pictures(tmp_path)
+    assert [p.stem for p in drawn[len(pictures.PICTURES) :]] == ["hermite"]
+    monkeypatch.setattr(pictures, "package_state", lambda: "another package")
+    pictures.draw_pictures(tmp_path)
+    assert len(drawn) == 2 * len(pictures.PICTURES) + 1
 
 
 def test_simulated_dots_lie_at_the_lines_of_theory(pictures):

@@ -79,3 +79,12 @@ def new_page(browser):
 def explorer_file(tmp_path_factory):
     """The built page as a file."""
     return build.write_page(tmp_path_factory.mktemp("explorer") / "explorer.html")
+
+
+@pytest.fixture(scope="module")
+def modules(browser, static_address):
+    """A page on which ``import("/formula.js")`` and the other modules work, one by one."""
+    page = browser.new_page()
+    page.goto(f"{static_address}/formula.js")  # any file of theirs, so that the origin is right
+    yield page
+    page.close()

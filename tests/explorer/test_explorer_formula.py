@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
-from browser_modules import modules_page
 from formula_corpus import HOSTILE, valid_formulas
 
 from chione.activations import jets
@@ -31,12 +28,6 @@ READ = """async ([texts, points]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    with modules_page() as opened:
-        yield opened
-
-
 def in_python(text: str, x: Any) -> tuple[Any, Any]:
     closure = compile_expression(text)
     with np.errstate(all="ignore"):
@@ -45,9 +36,9 @@ def in_python(text: str, x: Any) -> tuple[Any, Any]:
         return values, np.broadcast_to(jet.derivative(1), x.shape)
 
 
-def test_random_formulas_have_the_values_and_slopes_that_python_gives(page: Any) -> None:
+def test_random_formulas_have_the_values_and_slopes_that_python_gives(modules: Any) -> None:
     formulas = valid_formulas(800, seed=16)
-    read = page.evaluate(READ, [formulas, X])
+    read = modules.evaluate(READ, [formulas, X])
     x = np.array(X)
     compared = 0
     for text, js in zip(formulas, read, strict=True):
@@ -71,9 +62,9 @@ def test_random_formulas_have_the_values_and_slopes_that_python_gives(page: Any)
     assert compared >= 300
 
 
-def test_hostile_formulas_are_refused_by_both_in_a_sentence(page: Any) -> None:
+def test_hostile_formulas_are_refused_by_both_in_a_sentence(modules: Any) -> None:
     assert len(HOSTILE) >= 200
-    read = page.evaluate(READ, [HOSTILE, X])
+    read = modules.evaluate(READ, [HOSTILE, X])
     for text, js in zip(HOSTILE, read, strict=True):
         refused = False
         try:

@@ -201,6 +201,7 @@ NON_NEGATIVE = FiniteFloat(minimum=0.0)
 LARGEST_SIGMA = 1e75  # fourth powers must stay in the range of float64
 SIGMA = FiniteFloat(minimum=0.0, maximum=LARGEST_SIGMA)
 COUNT = click.IntRange(min=1)
+INITS = ("xavier", "he", "lecun", "pytorch", "calculate_gain", "standard")
 LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 
 data_option = click.option(

@@ -186,7 +186,7 @@ def _transformer(
     if figure is not None:
         from chione.plotting.transformers import transformer_figure
 
-        draw(figure, transformer_figure(found, title=f"Transformer diagram of {name}"))
+        draw(figure, transformer_figure(found, title=f"Attention and residual scales of {name}"))
     share = shares(found)
     if as_json:
         parameters = {"network": name, **some, "attention_scale": scales[0],

@@ -25,6 +25,9 @@ DATA = Path(__file__).parent / "data"
 _IMPORT = re.compile(r'^import\s+(?:\{[^}]*\}\s+from\s+)?"(\./[^"]+)";\s*$', re.MULTILINE)
 _REEXPORT = re.compile(r"^export\s+\{[^}]*\};\s*$", re.MULTILINE)
 _EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:function|class|const|let)\b)", re.MULTILINE)
+_NAMED = re.compile(
+    r"^(?:async\s+)?(?:function\*?|class|const|let)\s+([A-Za-z_$][\w$]*)", re.MULTILINE
+)
 _LINK = re.compile(r'\s*<link rel="stylesheet" href="[^"]+">')
 _SCRIPT = re.compile(r'\s*<script type="module" src="[^"]+"></script>')
 
@@ -126,12 +129,16 @@ def joined(entry: str) -> str:
     order: list[str] = []
     _collect(entry, order, ())
     parts = []
+    owners: dict[str, str] = {}
     for name in order:
         text = (STATIC / name).read_text(encoding="utf-8")
         for pattern in (_IMPORT, _REEXPORT, _EXPORT):
             text = pattern.sub("", text)
         if re.search(r"^\s*(import|export)\b", text, re.MULTILINE):
             raise ValueError(f"{name} imports or exports in a way that cannot be joined.")
+        for word in _NAMED.findall(text):
+            if owners.setdefault(word, name) != name:
+                raise ValueError(f"{name} and {owners[word]} both declare {word}; rename one.")
         parts.append(f"// ---- {name}\n{text.strip()}\n")
     return _safe_code("\n".join(parts))
 

@@ -13,8 +13,8 @@ from chione.activations.registry import catalogue
 from chione.base import AbstractResult, SpecError
 from chione.base.files import write_text
 from chione.explorer.build import page
-from chione.explorer.making import expression_of
 from chione.explorer.serve import serve
+from chione.explorer.spelling import expression_of
 from chione.explorer.state import fragment
 
 _HEIGHT = 900  # pixels of the frame in a notebook
@@ -135,10 +135,10 @@ def state_of(result: Any) -> dict[str, Any]:
     SpecError
         If the result does not know its activation.
     """
-    source = getattr(result, "network", None) or result
+    source = getattr(result, "network", None) or _as_it_is(result)
     rows = getattr(result, "rows", None)
     if rows and hasattr(rows[0], "recommended"):  # a table of gains: its first row
-        source = rows[0].recommended
+        source = _as_it_is(rows[0].recommended)
         phi = getattr(rows[0], "activation", None)
     else:
         phi = getattr(source, "activation", None)
@@ -159,3 +159,11 @@ def state_of(result: Any) -> dict[str, Any]:
     if getattr(source, "weights", None) == "orthogonal":
         state["weights"] = "orthogonal"
     return state
+
+
+def _as_it_is(advice: Any) -> Any:
+    """A recommendation for the activation itself, where the best one changes the activation."""
+    if getattr(advice, "name", "") != "affine change":
+        return advice
+    others = [o for o in advice.alternatives if o.name != "affine change"]
+    return others[0] if others else None

@@ -10,26 +10,29 @@ A test makes some anew and compares.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chione.activations import AbstractActivation, activation
+from chione.activations import AbstractActivation
 from chione.activations.registry import catalogue
+from chione.base import plain
 from chione.base.files import write_text
 from chione.explorer.packing import pack, unpack
 from chione.explorer.reading import read_gap, read_moments, read_slope
+from chione.explorer.relatives import RELATIVES, check, in_other_units
 from chione.explorer.slopes import parity_of, slope_kernel
+from chione.explorer.spelling import expression_of
 from chione.explorer.tables import Tables, make_tables
+from chione.theory import gain
 from chione.theory.moments.moments import moments
 
 DATA = Path(__file__).parent / "data"
+DEPTHS, WIDTH = (10, 50, 200), 512  # of the recommendations
 _MEASURED = 120  # places at which tables are compared with direct evaluation
 _ROOM = 4.0  # times what was missed there at most
 _LEAST = 2e-14
@@ -48,7 +51,7 @@ LABELS = {
 def entry_of(name: str, text: str | None = None) -> dict[str, Any]:
     """The entry of an activation of the catalogue, with its packed tables if they are there."""
     phi = catalogue()[name]
-    text = pack(make_tables(phi)) if text is None else text
+    text = pack(tables_of(name)) if text is None else text
     return {
         "name": name,
         "label": LABELS.get(name, name),
@@ -58,21 +61,33 @@ def entry_of(name: str, text: str | None = None) -> dict[str, Any]:
         "even": parity_of(phi) == -1,
         "flat": bool(np.all(phi.derivative(np.linspace(-3.03, 3.01, 31)) == 0.0)),
         "error": measure(phi, unpack(text)),
+        "recommendations": recommendations(phi),
         "data": text,
     }
 
 
-def expression_of(phi: AbstractActivation) -> str:
-    """The formula with its parameters as numbers, as ``chione.activation`` reads it."""
-    text = phi.formula
-    for field in dataclasses.fields(phi):  # type: ignore[arg-type]
-        value = repr(float(getattr(phi, field.name)))
-        value = f"({value})" if value.startswith("-") else value
-        text = re.sub(rf"\b{field.name}\b", value, text)
-    z = np.linspace(-4.03, 4.01, 41)
-    if not np.allclose(activation(text).value(z), phi.value(z), rtol=1e-5, atol=1e-12):
-        raise ValueError(f"the formula of {phi.name} does not give its values: {text}")
-    return text
+def tables_of(name: str) -> Tables:
+    """Made anew, or from those of a relative."""
+    if name not in RELATIVES:
+        return make_tables(catalogue()[name])
+    relative, a, b = RELATIVES[name]
+    check(catalogue()[name], catalogue()[relative], a, b)
+    path = DATA / f"{relative}.json"
+    known = json.loads(path.read_text(encoding="utf-8"))["data"] if path.exists() else None
+    return in_other_units(tables_of(relative) if known is None else unpack(known), a, b)
+
+
+def recommendations(phi: AbstractActivation) -> list[dict[str, Any]]:
+    """What `chione.gain` recommends for the activation as it is, at a few depths."""
+    out = []
+    for depth in DEPTHS:
+        best = gain(phi, depth=depth, width=WIDTH, change=False)
+        row: dict[str, Any] = {"depth": depth, "exists": bool(best.exists)}
+        if best.exists:
+            row |= {"sigma_w": best.sigma_w, "sigma_b": best.sigma_b, "name": best.name}
+            row |= {"q": plain(best.q_star.value), "weights": best.weights}
+        out.append(row)
+    return out
 
 
 def measure(phi: AbstractActivation, tables: Tables, *, seed: int = 0) -> dict[str, float]:

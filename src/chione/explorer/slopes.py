@@ -24,6 +24,7 @@ from chione.base import Array
 from chione.theory.moments.moments import moments
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_FINE_POINTS, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(24)
 _REACH = 9.5  # standard deviations; what is beyond has a mass of 2e-21
 _DEVIATIONS = np.linspace(-_REACH, _REACH, 11)
 _BENDS = np.concatenate([np.arange(0.0, 10.5, 1.0), 10.0 * 1.3 ** np.arange(1, 45)])
@@ -81,11 +82,52 @@ def _closed(phi: AbstractActivation, q: float, theta: Array) -> tuple[Array, Arr
             4.0 * a * a * q * c / ((1.0 + 2.0 * a * q * small) * (1.0 + 2.0 * a * q * large)) ** 1.5
         )
         return near, -near
+    if straight(phi):
+        return _of_lines(phi, q, theta)
     plain = phi.closed_forms.derivative_kernel
     if plain is not None and name in ("linear", "squared_relu", "quadratic", "cubic"):
         lengths, c = np.full(theta.shape, q), np.cos(theta)
         return np.asarray(plain(lengths, lengths, c)), np.asarray(plain(lengths, lengths, -c))
     return None
+
+
+@lru_cache(maxsize=64)
+def straight(phi: AbstractActivation) -> bool:
+    """Whether the activation is made of straight lines without jumps."""
+    kinks = np.asarray(phi.kinks, dtype=np.float64)
+    if not kinks.size or moments(phi).has_jumps:
+        return False
+    ends = np.concatenate([[kinks[0] - 3.0], kinks, [kinks[-1] + 3.0]])
+    points = (ends[:-1, None] + np.diff(ends)[:, None] * np.array([0.2, 0.5, 0.83])).ravel()
+    return bool(np.all(phi.second_derivative(points) == 0.0))
+
+
+def _of_lines(phi: AbstractActivation, q: float, theta: Array) -> tuple[Array, Array]:
+    r"""R from the jumps :math:`J_i` of the slope at :math:`k_i`, by Plackett's identity.
+
+    .. math:: R(\theta) = E\,\phi'^2 - \frac{1}{2\pi} \sum_{ij} J_i J_j \int_0^\theta
+       \exp\Big(-\frac{k_i^2 + k_j^2 - 2 k_i k_j \cos t}{2 q \sin^2 t}\Big)\,dt
+    """
+    pairs = [(a, b, phi.jump(1, a) * phi.jump(1, b)) for a in phi.kinks for b in phi.kinks]
+
+    def density(t: Array) -> Array:
+        # k_i^2 + k_j^2 - 2 k_i k_j cos t without cancellation, and sin^2 beside it
+        half, out = np.sin(0.5 * t) ** 2, np.zeros_like(t)
+        for a, b, weight in pairs:
+            far = ((a - b) ** 2 + 4.0 * a * b * half) / (2.0 * q * np.sin(t) ** 2)
+            out += weight * np.exp(-far)
+        return out / (2.0 * np.pi)
+
+    steep = float(moments(phi).derivative_square(q).value)
+    both = np.concatenate([theta, np.pi - theta])
+    graded = 0.5 * np.pi * 2.0 ** -np.arange(40.0)
+    edges = np.unique(np.concatenate([[0.0], both, graded, np.pi - graded]))
+    edges = edges[edges < np.pi]
+    half = 0.5 * np.diff(edges)[:, None]
+    nodes = edges[:-1, None] + half * (_FINE_POINTS + 1.0)
+    fallen = np.append(0.0, np.cumsum((half * _FINE_WEIGHTS * density(nodes)).sum(axis=1)))
+    out = steep - fallen[np.searchsorted(edges, both)]
+    return out[: theta.size], out[theta.size :]
 
 
 def _one(phi: AbstractActivation, q: float, theta: float) -> tuple[float, float]:
@@ -159,8 +201,8 @@ def _smoothed_narrow(phi: AbstractActivation, m: Array, s: float, kinks: Array) 
     half = 0.5 * np.diff(edges, axis=1)[:, :, None]
     w = edges[:, :-1, None] + half * (_POINTS + 1.0)
     weight = half * _WEIGHTS * np.exp(-0.5 * w * w)
-    value = phi.derivative((m[:, None, None] + s * w).ravel()).reshape(w.shape)
-    return np.asarray((weight * value).sum(axis=(1, 2)) / math.sqrt(2.0 * math.pi))
+    slopes = phi.derivative((m[:, None, None] + s * w).ravel()).reshape(w.shape)
+    return np.asarray((weight * slopes).sum(axis=(1, 2)) / math.sqrt(2.0 * math.pi))
 
 
 def _smoothed_broad(phi: AbstractActivation, m: Array, s: float, kinks: Array) -> Array:

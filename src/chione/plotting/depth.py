@@ -76,6 +76,8 @@ def draw_depth(ax: Axes, curve: DepthCurve) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel("layer $l$")
     ax.set_ylabel(f"{curve.words} {curve.symbol}")
+    if not ax.get_title(loc="left"):
+        ax.set_title(curve.words[:1].upper() + curve.words[1:])
 
 
 def depth_figure(curves: Sequence[DepthCurve]) -> Figure:

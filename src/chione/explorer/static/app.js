@@ -195,7 +195,8 @@ function writeAddress() {
 }
 
 async function readAddress() {
-  const { state, notes } = parseFragment(location.hash);
+  const given = location.hash.length > 1 ? location.hash : document.documentElement.dataset.state ?? "";
+  const { state, notes } = parseFragment(given);
   if (!MODES.includes(state.mode)) {
     notes.push(`This page has no theory of ${MODE_WORDS[state.mode]} yet; ${MODE_WORDS.plain} are shown.`);
     state.mode = "plain";
@@ -312,6 +313,7 @@ function start() {
     parts.diagram.recolour();
     parts.charts.forEach((chart) => chart.recolour());
   });
+  byId("copy-link").hidden = location.protocol === "about:"; // a notebook's frame has no address
   byId("open-export").addEventListener("click", () => parts.export.open());
   byId("toggle-theme").addEventListener("click", () => theme.toggle());
   byId("zoom-in").addEventListener("click", () => parts.diagram.zoom(-1));

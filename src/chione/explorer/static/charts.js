@@ -58,6 +58,7 @@ export function createChart(id, title, caption, onSave) {
     stale = false;
     nodes.empty.hidden = !figure.empty;
     nodes.empty.textContent = figure.empty ?? "";
+    nodes.plot.classList.toggle("without", Boolean(figure.empty));
     if (!plot || shape !== shapeOf(figure)) build();
     else {
       plot.batch(() => {

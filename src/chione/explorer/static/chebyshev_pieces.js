@@ -31,8 +31,9 @@ export function clenshaw(coefficients, start, count, t) {
   return t * b0 - b1 + coefficients[start];
 }
 
-// {edges, coefficients, count, error}: f(u) -> array of numbers, each of them a column.
-export function fitPieces(f, low, high, columns, tolerance, firstPieces) {
+// {edges, coefficients, count, error}: f(u) -> array of numbers, each of them a column. The error
+// is absolute, or, where `relative`, measured by the largest value on each piece.
+export function fitPieces(f, low, high, columns, tolerance, firstPieces, relative = false) {
   const edges = [low], rows = [];
   const count = PIECE_DEGREE + 1;
   const error = new Array(columns).fill(0);
@@ -45,7 +46,10 @@ export function fitPieces(f, low, high, columns, tolerance, firstPieces) {
     const values = chebyshevNodes(a, b, count).map(f);
     const fits = Array.from({ length: columns }, (_, j) => chebyshevCoefficients(values.map((v) => v[j])));
     // the tail bounds what the polynomial leaves out
-    const tails = fits.map((c) => Math.abs(c[count - 1]) + Math.abs(c[count - 2]) + Math.abs(c[count - 3]));
+    const tails = fits.map((c, j) => {
+      const tail = Math.abs(c[count - 1]) + Math.abs(c[count - 2]) + Math.abs(c[count - 3]);
+      return relative ? tail / (Math.max(...values.map((v) => Math.abs(v[j]))) || 1) : tail;
+    });
     if (depth < 6 && tails.some((tail) => tail > tolerance)) {
       waiting.push([(a + b) / 2, b, depth + 1], [a, (a + b) / 2, depth + 1]);
       continue;

@@ -77,9 +77,9 @@ export function fixedLengths(map, activation) {
     if (before >= 0) {
       const sign = Math.sign(gap[before]);
       if (Math.sign(gap[i]) !== sign) {
-        points.push(crossing(map, scan.q[before], scan.q[i], sign));
+        points.push(lengthCrossing(map, scan.q[before], scan.q[i], sign));
       } else if (Math.min(Math.abs(gap[i]), Math.abs(gap[before])) < 0.2) {
-        points.push(...touching(map, scan.q[before], scan.q[i], sign));
+        points.push(...lengthTouching(map, scan.q[before], scan.q[i], sign));
       }
     }
     before = i;
@@ -101,7 +101,7 @@ function zeroPoint(map, gap) {
 }
 
 // Newton in log q, kept inside its bracket
-function crossing(map, low, high, sign) {
+function lengthCrossing(map, low, high, sign) {
   let a = Math.log(low);
   let b = Math.log(high);
   let x = 0.5 * (a + b);
@@ -128,7 +128,7 @@ function lengthError(map, q) {
 }
 
 // Two roots, or a double one, between neighbours of one sign: V comes near the diagonal and leaves.
-function touching(map, low, high, sign) {
+function lengthTouching(map, low, high, sign) {
   const slopeAt = (q) => sign * (map.lengthSlope(q) - map.length(q) / q);
   if (!(slopeAt(low) < 0 && slopeAt(high) > 0)) return [];
   let a = Math.log(low);
@@ -146,7 +146,7 @@ function touching(map, low, high, sign) {
     return [{ q, error: q * Math.sqrt(noise / q), stability: kind }];
   }
   if (gap > 0) return [];
-  return [crossing(map, low, q, sign), crossing(map, q, high, -sign)];
+  return [lengthCrossing(map, low, q, sign), lengthCrossing(map, q, high, -sign)];
 }
 
 // Beyond the table a map that is a straight line there meets the diagonal once, or not.
@@ -345,8 +345,11 @@ function withoutPoint(map, points, activation) {
   const status = grows ? "divergent" : "none";
   const slope = map.lengthSlope(high);
   const straight = Math.abs(slope / map.lengthSlope(high / 3) - 1) < 0.05;
-  const limit = (value, other) =>
-    grows && straight ? estimate(value, Math.abs(value - other) * 2 + 1e-12) : missing(status);
+  const limit = (f) => {
+    const far = f(1e12 * high);
+    const known = grows && straight && Number.isFinite(far);
+    return known ? estimate(far, 2 * Math.abs(far - f(1e9 * high)) + 1e-9 * far) : missing(status);
+  };
   return {
     status,
     message: grows
@@ -359,8 +362,8 @@ function withoutPoint(map, points, activation) {
     qStar: missing(status),
     cStar: missing(status),
     oneMinusCStar: missing(status),
-    chiPerp: limit(map.gradient(high), map.gradient(high / 100)),
-    chiParallel: limit(slope, map.lengthSlope(high / 100)),
+    chiPerp: limit((q) => map.gradient(q)),
+    chiParallel: limit((q) => map.lengthSlope(q)),
     xiQ: missing(status),
     xiC: missing(status),
     phase: status,
@@ -596,6 +599,7 @@ function cellOf(network, activation, field) {
 // ---- which initialisation to use ---------------------------------------------------------------
 
 // From chione.gain for the catalogue (nearest depth); for a typed formula from its critical line.
+// null where nothing can be recommended.
 export function recommended(activation, depth) {
   const known = activation.recommendations ?? [];
   if (known.length > 0) {
@@ -603,7 +607,7 @@ export function recommended(activation, depth) {
     for (const r of known) {
       if (Math.abs(Math.log(r.depth / depth)) < Math.abs(Math.log(best.depth / depth))) best = r;
     }
-    return best.exists ? { ...best, status: "ok" } : { ...best, status: "none" };
+    return best.exists ? { ...best, status: "ok" } : null;
   }
   const line = criticalLine(activation);
   let best = null;
@@ -617,6 +621,6 @@ export function recommended(activation, depth) {
       best = { cost, sigma_w: line.sigma_w[i], sigma_b: line.sigma_b[i], q, depth };
     }
   }
-  if (best === null) return { status: "none", reason: "There is no edge of chaos." };
+  if (best === null) return null;
   return { ...best, status: "ok", reason: "A point of the edge of chaos where lengths stay." };
 }

@@ -24,9 +24,10 @@ export const FIGURE_CAPTIONS = {
   gradient: "Mean square at each layer, over that at the last.",
 };
 
+const SMALLEST_SHARE = 0.02; // of the law, below which its picture ends
 const TINY = -320; // log10 of what float64 cannot hold; below, lines stop
 
-function decades(values) {
+function logTens(values) {
   return Array.from(values, (v) => (v > 0 && Number.isFinite(v) ? Math.max(Math.log10(v), TINY) : NaN));
 }
 
@@ -113,9 +114,9 @@ function depthColumns(depth, key, sample) {
 
 function depthFigure(id, solution, sample, { name, yLabel, log, colour, least }) {
   const { depth } = solution;
-  const y = log ? decades(depth[id]) : depth[id];
+  const y = log ? logTens(depth[id]) : depth[id];
   const dots = sampledDots(sample, id, log);
-  const band = id === "q" && depth.low?.length ? { low: decades(depth.low), high: decades(depth.high) } : undefined;
+  const band = id === "q" && depth.low?.length ? { low: logTens(depth.low), high: logTens(depth.high) } : undefined;
   const seen = [y, dots.map((d) => d.y)];
   if (band) seen.push(band.low.map((v, i) => Math.max(v, y[i] - 1.5)), band.high.map((v, i) => Math.min(v, y[i] + 1.5)));
   if (!Array.from(y).some(Number.isFinite)) return noFigure(id, "No finite value at any layer.");
@@ -134,15 +135,17 @@ function spectrumFigure(spectrum) {
   if (!spectrum.logLambda?.length && !spectrum.atoms?.length) return noFigure("spectrum", spectrum.status ?? "No spectrum here.");
   const x = Array.from(spectrum.logLambda, (v) => v / Math.LN10);
   const density = Array.from(spectrum.density, (v) => v * Math.LN10);
+  const errors = Array.from(spectrum.error ?? [], (e) => e * Math.LN10);
   const bars = (spectrum.atoms ?? []).filter((a) => a.at > 0).map((a) => ({ x: Math.log10(a.at), height: a.mass }));
   const lost = (spectrum.atoms ?? []).filter((a) => a.at === 0).reduce((sum, a) => sum + a.mass, 0);
-  const range = linearRange([x, bars.map((b) => b.x)], 1);
+  const shown = x.filter((_, i) => !(spectrum.cdf?.[i] < SMALLEST_SHARE)); // tails may reach a hundred decades down
+  const range = linearRange([shown, bars.map((b) => b.x)], 1);
   return {
     id: "spectrum", title: FIGURE_TITLES.spectrum, xLabel: "squared singular value λ", yLabel: "density in log10 λ",
     xLog: true, x, lines: [{ name: "density", y: density, colour: "cool", filled: true }], bars, xRange: range,
     yRange: linearRange([density, bars.map((b) => b.height), [0]], 0.1),
     columns: [["log10 lambda", x], ["density", density], ["distribution function", spectrum.cdf ?? []]],
-    read: (i) => `λ = ${numeral(10 ** x[i], 4)}: density ${withError(density[i], spectrum.error, i)}${spectrum.cdf ? `, ${numeral(100 * spectrum.cdf[i], 3)} % lies below` : ""}`,
+    read: (i) => `λ = ${numeral(10 ** x[i], 4)}: density ${withError(density[i], errors, i)}${spectrum.cdf ? `, ${numeral(100 * spectrum.cdf[i], 3)} % lies below` : ""}`,
     rest: lost > 1e-12 ? `${numeral(100 * lost, 3)} % of the directions are lost (λ = 0)` : "no direction is lost",
   };
 }

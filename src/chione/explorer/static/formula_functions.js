@@ -5,8 +5,8 @@ import { CATALOGUE_FUNCTIONS } from "./catalogue_functions.js";
 import { erfc, expMinusSquare, flooredRemainder, logAddExp, logisticSigmoid, normalCdf, normalDensity, normalizedSinc, roundHalfEven, sincSlope, TWO_OVER_SQRT_PI } from "./special_functions.js";
 
 const identityOf = (u) => u;
-const crossing = (...levels) => [{ of: identityOf, kind: "crossing", levels }];
-const touching = (...levels) => [{ of: identityOf, kind: "touching", levels }];
+const crossingAt = (...levels) => [{ of: identityOf, kind: "crossing", levels }];
+const touchingAt = (...levels) => [{ of: identityOf, kind: "touching", levels }];
 const stepping = (shift) => [{ of: (u) => u + shift, kind: "integers", levels: [] }];
 const unaryRule = (value, slope, switches = []) => ({ arity: 1, value, slope, switches });
 const binaryRule = (value, partials, switches = []) => ({ arity: 2, value, partials, switches });
@@ -47,20 +47,20 @@ export const FORMULA_OPERATORS = {
 const OWN_FUNCTIONS = {
   exp2: unaryRule((u) => Math.pow(2, u), (u) => Math.LN2 * Math.pow(2, u)),
   expm1: unaryRule(Math.expm1, Math.exp),
-  log: unaryRule(Math.log, (u) => 1 / u, touching(0)),
-  log2: unaryRule(Math.log2, (u) => Math.LOG2E / u, touching(0)),
-  log10: unaryRule(Math.log10, (u) => Math.LOG10E / u, touching(0)),
-  log1p: unaryRule(Math.log1p, (u) => 1 / (1 + u), touching(-1)),
-  sqrt: unaryRule(Math.sqrt, (u) => 0.5 / Math.sqrt(u), touching(0)),
-  cbrt: unaryRule(Math.cbrt, (u) => (u === 0 ? Infinity : Math.cbrt(u) / u / 3), touching(0)),
+  log: unaryRule(Math.log, (u) => 1 / u, touchingAt(0)),
+  log2: unaryRule(Math.log2, (u) => Math.LOG2E / u, touchingAt(0)),
+  log10: unaryRule(Math.log10, (u) => Math.LOG10E / u, touchingAt(0)),
+  log1p: unaryRule(Math.log1p, (u) => 1 / (1 + u), touchingAt(-1)),
+  sqrt: unaryRule(Math.sqrt, (u) => 0.5 / Math.sqrt(u), touchingAt(0)),
+  cbrt: unaryRule(Math.cbrt, (u) => (u === 0 ? Infinity : Math.cbrt(u) / u / 3), touchingAt(0)),
   square: unaryRule((u) => u * u, (u) => 2 * u),
   tan: unaryRule(Math.tan, (u) => 1 + Math.tan(u) ** 2, [{ of: (u) => u / Math.PI + 0.5, kind: "integers", levels: [] }]),
-  arcsin: unaryRule(Math.asin, (u) => 1 / arcRoot(u), touching(-1, 1)),
-  arccos: unaryRule(Math.acos, (u) => -1 / arcRoot(u), touching(-1, 1)),
+  arcsin: unaryRule(Math.asin, (u) => 1 / arcRoot(u), touchingAt(-1, 1)),
+  arccos: unaryRule(Math.acos, (u) => -1 / arcRoot(u), touchingAt(-1, 1)),
   sinh: unaryRule(Math.sinh, Math.cosh),
   cosh: unaryRule(Math.cosh, Math.sinh),
-  arccosh: unaryRule(Math.acosh, (u) => 1 / Math.sqrt((u - 1) * (u + 1)), touching(1)),
-  arctanh: unaryRule(Math.atanh, (u) => 1 / ((1 - u) * (1 + u)), touching(-1, 1)),
+  arccosh: unaryRule(Math.acosh, (u) => 1 / Math.sqrt((u - 1) * (u + 1)), touchingAt(1)),
+  arctanh: unaryRule(Math.atanh, (u) => 1 / ((1 - u) * (1 + u)), touchingAt(-1, 1)),
   atan: unaryRule(Math.atan, (u) => 1 / (1 + u * u)),
   asinh: unaryRule(Math.asinh, (u) => 1 / Math.hypot(1, u)),
   floor: stepRule(Math.floor, 0),
@@ -93,7 +93,7 @@ const OWN_FUNCTIONS = {
 
 const fromCatalogue = Object.entries(CATALOGUE_FUNCTIONS).map(([name, { value, slope, kinks }]) => [
   name,
-  unaryRule(value, slope, name === "abs" ? touching(0) : kinks.length ? crossing(...kinks) : []),
+  unaryRule(value, slope, name === "abs" ? touchingAt(0) : kinks.length ? crossingAt(...kinks) : []),
 ]);
 
 // Without a prototype, so that "constructor" is no function of a formula.

@@ -23,17 +23,12 @@ function kernelPieces(rule, coordinate, low, high) {
   const ratio = (circles, theta, q, m2) => gapFromCircles(circles, q) / (m2 * gapScale(jumps, theta));
   // pieces of log q from a few angles, then all angles on their nodes
   const probes = [0.01, 0.4, 1.5, 2.6].map((theta) => ({ theta, circles: circleMeans(rule, coordinate, theta) }));
-  const size = probes.map(() => 0);
   const columns = (u) => {
     const q = Math.exp(u), { m2 } = quickMoments(rule, q);
-    return probes.map(({ theta, circles }, j) => {
-      const r = ratio(circles, theta, q, m2);
-      size[j] = Math.max(size[j], Math.abs(r));
-      return r;
-    });
+    return probes.map(({ theta, circles }) => ratio(circles, theta, q, m2));
   };
   const first = Math.max(2, Math.ceil((high - low) / 4));
-  const inQ = fitPieces(columns, low, high, probes.length, KERNEL_TOLERANCE, first);
+  const inQ = fitPieces(columns, low, high, probes.length, KERNEL_TOLERANCE, first, true);
   const edges = inQ.edges, count = inQ.count;
   const q = [];
   for (let k = 0; k + 1 < edges.length; k++) q.push(...chebyshevNodes(edges[k], edges[k + 1], count).map(Math.exp));
@@ -48,7 +43,7 @@ function kernelPieces(rule, coordinate, low, high) {
     if (rows) return rows.map((row, i) => gapFromWeights(circles, row) / (m2[i] * gapScale(jumps, theta)));
     return q.map((value, i) => ratio(circles, theta, value, m2[i]));
   };
-  return { ...fitAngles(shape, q.length), qEdges: edges, qCount: count, qError: Math.max(...inQ.error.map((e, j) => e / (size[j] || 1))) };
+  return { ...fitAngles(shape, q.length), qEdges: edges, qCount: count, qError: Math.max(...inQ.error) };
 }
 
 // Pieces of theta, halved until the last coefficients of all columns are small.
@@ -64,13 +59,13 @@ function fitAngles(shape, columns) {
     let worst = 0;
     for (let j = 0; j < columns; j++) {
       const column = values.map((row) => row[j]), c = chebyshevCoefficients(column);
-      const largest = Math.max(...column.map(Math.abs), 1e-3);
-      worst = Math.max(worst, (Math.abs(c[ANGLE_COUNT - 1]) + Math.abs(c[ANGLE_COUNT - 2])) / largest);
+      const largest = Math.max(...column.map(Math.abs)) || 1;
+      // phi(u1) - phi(u2) keeps its digits down to rounding of phi: no piece mends that
+      const noise = (8 * Number.EPSILON) / ((a + 0.002 * (b - a)) * Math.sqrt(largest));
+      worst = Math.max(worst, (Math.abs(c[ANGLE_COUNT - 1]) + Math.abs(c[ANGLE_COUNT - 2])) / largest - noise);
       fits.push(c);
     }
-    // phi(u1) - phi(u2) keeps its digits down to rounding over theta: no piece mends that
-    const noise = (4 * Number.EPSILON) / (a + 0.002 * (b - a));
-    if (worst > KERNEL_TOLERANCE + noise && depth < 7) {
+    if (worst > KERNEL_TOLERANCE && depth < 7) {
       waiting.push([(a + b) / 2, b, depth + 1], [a, (a + b) / 2, depth + 1]);
       continue;
     }
@@ -107,8 +102,10 @@ export function buildTables(text) {
   const low = Math.log(rule.range[0]), high = Math.log(top);
   const moments = fitPieces((u) => momentRow(rule, Math.exp(u)), low, high, 4, MOMENT_TOLERANCE, Math.ceil((high - low) / 3));
   const kernel = kernelPieces(rule, coordinate, low, high);
-  const steepest = Math.max(...[low, high].flatMap((u) => momentRow(rule, Math.exp(u)).map(Math.abs)));
-  const middle = momentsByRule(rule, Math.exp(Math.min(0, (low + high) / 2))).error;
+  // the sums compared with those on halved panels, along the range; and the rounding of a logarithm
+  const steps = Array.from({ length: 13 }, (_, k) => low + ((high - low) * k) / 12);
+  const sums = steps.map((u) => momentsByRule(rule, Math.exp(u)).error + 4e-14 * (1 + Math.max(...momentRow(rule, Math.exp(u)).map(Math.abs))));
+  const fitted = Math.max(...moments.error);
   return {
     text: rule.phi.text,
     kinks: rule.kinks.slice(0, 64),
@@ -116,7 +113,7 @@ export function buildTables(text) {
     rough: rule.rough,
     range: [rule.range[0], top],
     moments,
-    momentError: Math.max(...moments.error) + middle + 4e-14 * (1 + steepest), // of a logarithm's rounding
+    momentErrors: sums.map((error, k) => fitted + 2 * Math.max(error, sums[k - 1] ?? 0, sums[k + 1] ?? 0)),
     kernel: {
       angles: kernel.angles, qEdges: kernel.qEdges, qCount: kernel.qCount,
       coefficients: bothWays(kernel), error: kernel.error + kernel.qError + 1e-11,

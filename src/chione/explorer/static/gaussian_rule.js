@@ -105,12 +105,12 @@ function sampled(phi, sides, halved) {
     }
   }
   const nodes = Float64Array.from(h);
-  return { nodes, weights: Float64Array.from(w), values: nodes.map(phi.value), slopes: nodes.map(phi.slope) };
+  return { nodes, weights: Float64Array.from(w), atZero: phi.value(0), values: nodes.map(phi.value), slopes: nodes.map(phi.slope) };
 }
 
 // Sums over the nodes at one q.
-function momentsOn({ nodes, weights, values, slopes }, q) {
-  let m2 = 0, m4 = 0, d2 = 0, stein = 0, mass = 0;
+function momentsOn({ nodes, weights, values, slopes, atZero }, q) {
+  let spread = 0, m2 = 0, m4 = 0, d2 = 0, stein = 0, mass = 0;
   const scale = 1 / Math.sqrt(2 * Math.PI * q), reach = 38 * Math.sqrt(q); // beyond, exp underflows
   for (let i = 0; i < nodes.length; i++) {
     const h = nodes[i];
@@ -119,11 +119,12 @@ function momentsOn({ nodes, weights, values, slopes }, q) {
     const v2 = values[i] * values[i];
     mass += p;
     m2 += p * v2;
+    spread += p * (values[i] - atZero) ** 2;
     m4 += p * v2 * v2;
     d2 += p * slopes[i] * slopes[i];
     stein += p * (z2 - 1) * v2;
   }
-  return { m2, m4, d2, slope: stein / (2 * q), mass };
+  return { m2, m4, d2, slope: stein / (2 * q), mass, spread };
 }
 
 // The part of E phi^4 that the panels next to their end still hold.
@@ -144,7 +145,7 @@ export function gaussianRule(source) {
   const label = `The formula '${phi.text}'`;
   let scale = 0;
   for (let k = -40; k <= 40; k++) scale = Math.max(scale, Math.abs(phi.value(k / 10 + 0.0137)));
-  if (!(scale > 0)) throw new FormulaError(`${label} is zero everywhere; an activation must change with x.`);
+  if (!(scale > 0)) throw new FormulaError(`${label} is zero for all x below 4 in size; an activation must change with x.`);
   const floor = 1e-13 * scale;
   const sides = [-1, 1].map((side) => sidePanels(phi, kinks, side, floor));
   const reach = Math.min(sides[0].reach, sides[1].reach);
@@ -157,19 +158,24 @@ export function gaussianRule(source) {
   const rough = jumps.length > 0 || kinks.some((at) => steepAt(phi, at));
   let high = Math.min(LARGEST_Q, (reach / SIGMAS) ** 2);
   while (high > SMALLEST_Q && !(tailShare(fine, high, reach) < 1e-17)) high *= 0.8;
+  const rule = { phi, kinks, jumps, rough, reach, fine, halved: sampled(phi, sides, true) };
   let low = SMALLEST_Q;
-  const usable = (q) => { const m = momentsOn(fine, q); return m.m2 > 1e-120 && (m.d2 > 1e-120 || rough); };
+  // where phi is flat around zero, short lengths see its far ends only, and at last nothing
+  const usable = (q) => {
+    const [a, b] = [fine, rule.halved].map((nodes) => momentsOn(nodes, q));
+    const seen = b.m2 > 1e-120 && b.spread > 1e-120 && (rough || b.d2 > 1e-120);
+    return seen && Math.abs(a.spread - b.spread) < 1e-7 * b.spread && momentsByRule(rule, q).error < 1e-7;
+  };
   while (low < high && !usable(low)) low *= 1.25;
   if (!(high > 0.05 && low < high)) {
     const why = usable(1) ? "grows too fast" : "does not change with x";
     throw new FormulaError(`${label} ${why}: its Gaussian means exist only for lengths below ${Number(high.toPrecision(2))}.`);
   }
-  return { phi, kinks, jumps, rough, sides, reach, fine, halved: null, range: [low, high] };
+  return { ...rule, range: [low, high] };
 }
 
 // {m2, m4, d2, slope, error} at one q by summation; `error` relative, from halved panels.
 export function momentsByRule(rule, q) {
-  rule.halved ??= sampled(rule.phi, rule.sides, true);
   const rough = momentsOn(rule.fine, q), fine = momentsOn(rule.halved, q);
   const off = (key) => Math.abs(rough[key] - fine[key]) / Math.abs(fine[key] || 1);
   const slopeOff = (Math.abs(rough.slope - fine.slope) * q) / fine.m2;
@@ -180,16 +186,4 @@ export function momentsByRule(rule, q) {
 // The same sums on the plain panels, as quick as tables need them.
 export function quickMoments(rule, q) {
   return momentsOn(rule.fine, q);
-}
-
-// The law of phi'(h)^2 under N(0, q): values and probabilities of the nodes that matter.
-export function slopeLaw(rule, q, halved = false) {
-  if (halved) rule.halved ??= sampled(rule.phi, rule.sides, true);
-  const { nodes, weights, slopes } = halved ? rule.halved : rule.fine;
-  const t = [], p = [], scale = 1 / Math.sqrt(2 * Math.PI * q);
-  for (let i = 0; i < nodes.length; i++) {
-    const mass = scale * weights[i] * Math.exp((-nodes[i] * nodes[i]) / (2 * q));
-    if (mass > 1e-22) { t.push(slopes[i] * slopes[i]); p.push(mass); }
-  }
-  return { t: Float64Array.from(t), p: Float64Array.from(p) };
 }

@@ -39,6 +39,6 @@ export function codeNumeral(value) {
 }
 
 /** A length of time in layers. */
-export function layersText(value) {
+export function layersNumeral(value) {
   return value === Infinity ? "∞" : numeral(value, 3);
 }

@@ -51,6 +51,10 @@ export function activationFromTables(tables) {
   const read = kernelReader(tables.kernel);
   const outside = (q) => !(q >= range[0] && q <= range[1] * (1 + 1e-12));
   const clamped = (q) => Math.log(Math.min(q, range[1]));
+  const momentError = (u) => {
+    const [low, high] = range.map(Math.log), { momentErrors } = tables;
+    return momentErrors[Math.round(((momentErrors.length - 1) * (u - low)) / (high - low))];
+  };
   const none = (names) => Object.fromEntries(names.map((name) => [name, NaN]));
   const moments = (q) => {
     if (outside(q)) return none(["m2", "m4", "d2", "slope", "error"]);
@@ -60,14 +64,14 @@ export function activationFromTables(tables) {
       m4: Math.exp(evaluatePieces(pieces, 1, u)),
       d2: rough ? Infinity : Math.exp(evaluatePieces(pieces, 2, u)),
       slope: (evaluatePieces(pieces, 3, u) * m2) / q,
-      error: tables.momentError,
+      error: momentError(u),
     };
   };
   // `left` is 1 - c, which c itself rounds next to 1
   const kernelAtGap = (q, left) => {
     if (outside(q) || !(left >= 0 && left <= 2)) return none(["value", "gap", "slope", "error"]);
-    const { m2, d2 } = moments(q), inside = Math.min(q, range[1]);
-    if (left === 0) return { value: m2, gap: 0, slope: d2, error: tables.momentError };
+    const { m2, d2, error: off } = moments(q), inside = Math.min(q, range[1]);
+    if (left === 0) return { value: m2, gap: 0, slope: d2, error: off };
     const theta = angleOfGap(left), [r, bend] = read(inside, theta);
     const gap = m2 * r * gapScale(jumps, theta);
     // slope = d gap / d theta / (q sin theta); next to c = -1 it is taken a little inside
@@ -77,7 +81,7 @@ export function activationFromTables(tables) {
       ? (m2 * (near[1] * Math.sin(half) + (near[0] * Math.cos(half)) / 2)) / (q * Math.sin(at))
       : (m2 * (near[1] * Math.tan(half) + near[0])) / (2 * q);
     // phi(u1) - phi(u2) is known to rounding of phi
-    const error = tables.kernel.error + 2e-15 * Math.sqrt(m2 / gap);
+    const error = tables.kernel.error + off + 2e-15 * Math.sqrt(m2 / gap);
     return { value: m2 - gap, gap, slope, error };
   };
   const kernel = (q, c) => kernelAtGap(q, 1 - c);

@@ -54,6 +54,12 @@ export function tableData() {
   return tableStore.data;
 }
 
+// The limits of the verdict, or null where only single entries were handed over (in the worker).
+export function verdictRule() {
+  if (tableStore.data === null && typeof document === "undefined") return null;
+  return tableData().rule;
+}
+
 export function activationNames() {
   return tableData().activations.map((entry) => entry.name);
 }
@@ -281,6 +287,11 @@ class AngleSeries {
   }
 }
 
+// the power that a moment tends to far out: a multiple of one half between those of x^-2 and x^4
+function tailPower(slope) {
+  return Math.min(Math.max(Math.round(2 * slope) / 2, -2), 4);
+}
+
 // ---- the activation ----------------------------------------------------------------------------
 
 function tabledActivation(entry, table) {
@@ -298,20 +309,43 @@ function tabledActivation(entry, table) {
     return values;
   }
 
-  // Beyond the table E phi^2 goes on as a power of q; the error is how much that power still moved.
+  // How the logarithm of a column goes on beyond an end of the table: its slope tends to a multiple
+  // of one half, exponentially in log q, as that of a moment does whose activation is a power there.
+  function goesOn(value, slopeAt, end, far) {
+    const inward = end === table.low ? 1 : -1;
+    const slope = slopeAt(end);
+    const limit = tailPower(slope);
+    const left = slope - limit;
+    const before = slopeAt(end + inward) - limit;
+    const rate = Math.log(before / left);
+    const size = Math.abs(far);
+    const fades = rate > 0.2 && rate < 3;
+    const correction = fades ? left / rate * (1 - Math.exp(-rate * size)) : left * size;
+    const error = (fades ? 0.1 : 1) * Math.abs(left) * Math.min(size, 1e3);
+    return { value: value + limit * far + Math.sign(far) * correction, error };
+  }
+
   function beyondTable(x) {
     const end = x < table.low ? table.low : table.high;
-    const inner = end === table.low ? end + 1 : end - 1;
-    const bent = [columnsAt(inner)[3], columnsAt(inner)[1]];
-    const atEnd = Float64Array.from(columnsAt(end));
-    const steep = (atEnd[1] - bent[1]) / (end - inner);
     const far = x - end;
-    const loss = Math.abs(atEnd[3] - bent[0]);
-    const m2 = Math.exp(atEnd[0] + atEnd[3] * far);
-    const n = Math.exp(atEnd[1] + (Math.abs(steep) < 1e-3 ? 0 : steep) * far);
+    const [log2, logN, log4] = columnsAt(end);
+    const tiny = end === table.low ? 1e-3 : -1e-3;
+    const steepOf = (at) => (columnsAt(at + tiny)[1] - columnsAt(at)[1]) / tiny;
+    const square = goesOn(log2, (at) => columnsAt(at)[3], end, far);
+    const steep = goesOn(logN, steepOf, end, far);
+    const bend = square.error + steep.error;
+    // what grows faster than any power, or dies so, has no value here
+    if (!(bend < 10)) {
+      const gone = far > 0 ? Infinity : 0;
+      return { m2: gone, n: gone, m4: gone, slope: gone, error: 1 };
+    }
+    const m2 = Math.exp(square.value);
+    const power = columnsAt(end)[3];
+    const limit = tailPower(power);
+    const slope = (limit + (power - limit) * Math.exp(-0.5 * Math.abs(far))) * m2 / Math.exp(x);
     return {
-      m2, n, m4: Math.exp(atEnd[2]) * m2 * m2, slope: atEnd[3] * m2 / Math.exp(x),
-      error: momentError + loss * Math.max(1, Math.abs(far)),
+      m2, n: Math.exp(steep.value), m4: Math.exp(log4) * m2 * m2, slope,
+      error: momentError + Math.min(square.error, 1) + Math.min(steep.error, 1),
     };
   }
 
@@ -329,10 +363,16 @@ function tabledActivation(entry, table) {
   function moments(q) {
     if (q === 0) {
       const m = plainMoments(qLow);
-      const gone = columnsAt(table.low)[3] > 1e-6; // a power of q: nothing is left at zero
-      const m2 = gone ? 0 : m.m2;
-      const d2 = table.jumps ? Infinity : m.n;
-      return { m2, m4: gone ? 0 : m.m4, d2, slope: m.slope, error: m.error };
+      const power = columnsAt(table.low)[3];
+      const gone = power > 1e-6; // a power of q: nothing is left at zero
+      const flat = power > 1.5; // nor of the slope
+      return {
+        m2: gone ? 0 : m.m2,
+        m4: gone ? 0 : m.m4,
+        d2: table.jumps ? Infinity : flat ? 0 : m.n,
+        slope: flat ? 0 : m.slope,
+        error: m.error,
+      };
     }
     const m = plainMoments(q);
     const d2 = table.jumps ? Infinity : m.n;

@@ -3,7 +3,7 @@
 // Plain layers have the rule for each optimiser (stiffness, contrast, forgotten depth scales, order);
 // other modes the rule for a measured passage, which needs gradients and distances only.
 
-import { tableData } from "./tables.js";
+import { verdictRule } from "./tables.js";
 
 const OPTIMISERS = ["sgd", "momentum", "adam"];
 const OPTIMISER_NAMES = { sgd: "plain gradient descent", momentum: "momentum", adam: "Adam" };
@@ -12,8 +12,10 @@ const LOG10 = Math.log(10);
 const GOOD_SENTENCE = "Signals and gradients both pass through all layers.";
 
 export function verdictOf(network, activation, map, found) {
+  const rule = verdictRule();
+  if (rule === null) return { kind: "none", title: "", problem: "", optimisers: {}, sentences: [] };
   const way = passageOf(network, activation, map, found);
-  const answer = judge(way, tableData().rule, map.plain);
+  const answer = judge(way, rule, map.plain);
   const sentences = [phaseSentence(network, map, found), answer.reason];
   if (found.message && !found.reached && found.status === "ok") sentences.push(found.message);
   return {

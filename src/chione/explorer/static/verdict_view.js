@@ -1,7 +1,7 @@
 // The verdict in words and the six numbers of the fixed point.
 
 import { byId, made } from "./dom.js";
-import { numeral, layersText } from "./numerals.js";
+import { numeral, layersNumeral } from "./numerals.js";
 
 const KINDS = { yes: "good", trains: "good", doubtful: "fair", no: "bad" };
 
@@ -42,7 +42,7 @@ export function createVerdict() {
       for (const cell of cells) {
         const quantity = solution[cell.key] ?? {};
         const known = quantity.value !== undefined && !Number.isNaN(quantity.value);
-        cell.value.textContent = !known ? "none" : cell.layers ? `${layersText(quantity.value)} layers` : numeral(quantity.value, 7);
+        cell.value.textContent = !known ? "none" : cell.layers ? `${layersNumeral(quantity.value)} layers` : numeral(quantity.value, 7);
         cell.error.textContent = errorText(quantity);
       }
     },
