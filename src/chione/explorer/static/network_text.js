@@ -19,7 +19,7 @@ function inputOf(state) {
 function blockLayers(state) {
   const phi = { kind: "nonlinearity", activation: state.activation };
   if (state.mode === "plain") return [dense(state), phi, { kind: "dropout", keep: Number((1 - state.dropout).toFixed(12)) }];
-  const branch = { residual: [phi, dense(state)], prenorm: [{ kind: "norm" }, dense(state), phi] }[state.mode] ?? [phi, dense(state)];
+  const branch = { residual: [phi, dense(state)], prenorm: [{ kind: "norm" }, dense(state), phi, dense(state)] }[state.mode] ?? [phi, dense(state)];
   return [{ kind: "residual", branch, scale: state.alpha }];
 }
 
