@@ -26,7 +26,7 @@ POINTS = ((1.5, 0.1), (1.0, 0.0), (2.5, 0.3), (0.8, 0.5))
 DEPTH, WIDTH = 30, 300
 AGREE = 1e-10  # relative
 _USUAL = {"depth": DEPTH, "width": WIDTH, "q": 1.0, "c": 0.5, "weights": "gaussian",
-          "mode": "plain", "dropout": 0.0, "alpha": 1.0, "tokens": 7}  # fmt: skip
+          "mode": "plain", "dropout": 0.1, "alpha": 1.0, "tokens": 7}  # fmt: skip
 
 _SOLVE = """
 async ([data, cases]) => {
@@ -231,8 +231,7 @@ def test_a_block_of_each_mode_is_that_of_python(ask, mode):
             "sigma_w": w,
             "sigma_b": b,
             "alpha": 0.7,
-            "mode": "plain" if mode == "dropout" else mode,
-            "dropout": 0.1 if mode == "dropout" else 0.0,
+            "mode": mode,
         },
         places,
     )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from chione.base import SpecError
 
 WEIGHTS = ("gaussian", "orthogonal")
-MODES = ("plain", "residual", "prenorm", "transformer")
+MODES = ("plain", "residual", "prenorm", "transformer", "dropout")
 FIELDS = ("chi_perp", "q_star", "c_star", "xi_c", "xi_q", "chi_parallel")
 # key -> accepted range
 _RANGES = {

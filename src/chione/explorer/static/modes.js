@@ -1,7 +1,7 @@
 // What one layer, or one block, does to lengths, correlations and gradients, by mode.
 //
-//   plain        h' = W D phi(h) + b; D keeps a unit with probability 1 - p and divides by that,
-//                p = network.dropout, none by default
+//   plain        h' = W phi(h) + b
+//   dropout      h' = W D phi(h) + b; D keeps a unit with probability 1 - p and divides by that
 //   residual     h' = h + alpha (W phi(h) + b)
 //   prenorm      h' = h + alpha (W2 phi(W1 norm(h) + b1) + b2)
 //   transformer  the same behind h + alpha W_O mean over tokens of W_V norm(h): attention at
@@ -12,7 +12,7 @@
 // error}: distance = q' (1 - c'), and slope = d(q' c') / d(q c), which is the factor on the second
 // moment of the gradients of two inputs.
 
-export const MODES = ["plain", "residual", "prenorm", "transformer"];
+export const MODES = ["plain", "residual", "prenorm", "transformer", "dropout"];
 
 export function blockOf(network, activation) {
   const w2 = network.sigma_w ** 2;
@@ -24,7 +24,8 @@ export function blockOf(network, activation) {
   if (mode === "transformer") {
     return transformerMap(w2, b2, alpha2, Math.max(1, network.tokens ?? 64), activation);
   }
-  return denseMap(w2, b2, 1 - (network.dropout ?? 0), activation);
+  const kept = mode === "dropout" ? 1 - (network.dropout ?? 0) : 1;
+  return denseMap(w2, b2, kept, activation);
 }
 
 export function gapKernel(activation, q, gap) {
