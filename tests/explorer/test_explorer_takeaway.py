@@ -152,7 +152,7 @@ def test_copied_pytorch_draws_what_the_page_shows(desk, weights):
 
 def test_copied_pytorch_drops_units_where_the_page_does(desk):
     pytest.importorskip("torch", reason="torch is not installed")
-    desk.go("#activation=relu&sigma_w=1.4&sigma_b=0&depth=2&width=40&dropout=0.25")
+    desk.go("#activation=relu&sigma_w=1.4&sigma_b=0&depth=2&width=40&mode=dropout&dropout=0.25")
     model = _torch_network(desk.code("torch"))
     assert [type(layer).__name__ for layer in model] == ["Linear", "ReLU", "Dropout"] * 2
     assert model[2].p == 0.25
