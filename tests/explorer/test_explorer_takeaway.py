@@ -70,6 +70,25 @@ def test_copied_python_runs_and_gives_the_numbers_of_the_page(desk, capsys):
     assert float(shown) == pytest.approx(float(names["layers"].gradient[0]), rel=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["dropout", "residual", "prenorm", "transformer"])
+def test_copied_python_of_blocks_is_the_network_of_the_page(desk, mode):
+    state = "sigma_w=1.4&sigma_b=0.2&depth=4&width=64&q=2&c=0.3&dropout=0.2&alpha=0.5&tokens=8"
+    extra = {"transformer": "alpha=1"}.get(mode, "")
+    desk.go(f"#activation=gelu&{state}&{extra}&mode={mode}")
+    desk.page.locator("#chart-q .plot").focus()
+    desk.page.keyboard.press("End")
+    shown = desk.page.locator("#chart-q .readout").inner_text()
+    code = desk.code("python")
+    assert code.endswith("print(ch.analyze(network))")
+    names: dict[str, object] = {}
+    exec(code.removesuffix("print(ch.analyze(network))"), names)
+    want = float(ch.network_theory(names["network"]).q[-1])
+    assert float(re.match(r"layer 4: q = ([0-9.]+)", shown).group(1)) == pytest.approx(
+        want, rel=1e-5
+    )
+    assert shlex.split(desk.code("shell"))[-2:] == ["network", "network.json"]
+
+
 def test_copied_shell_is_a_command_that_chione_takes(desk):
     fragment = f"{TYPED}&sigma_w=1.4&sigma_b=0.2&depth=9&width=40&weights=orthogonal"
     desk.go(fragment)
