@@ -73,8 +73,7 @@ def test_copied_python_runs_and_gives_the_numbers_of_the_page(desk, capsys):
 @pytest.mark.parametrize("mode", ["dropout", "residual", "prenorm", "transformer"])
 def test_copied_python_of_blocks_is_the_network_of_the_page(desk, mode):
     state = "sigma_w=1.4&sigma_b=0.2&depth=4&width=64&q=2&c=0.3&dropout=0.2&alpha=0.5&tokens=8"
-    extra = {"transformer": "alpha=1"}.get(mode, "")
-    desk.go(f"#activation=gelu&{state}&{extra}&mode={mode}")
+    desk.go(f"#activation=gelu&{state}&mode={mode}")
     desk.page.locator("#chart-q .plot").focus()
     desk.page.keyboard.press("End")
     shown = desk.page.locator("#chart-q .readout").inner_text()
@@ -153,7 +152,7 @@ def test_copied_pytorch_draws_what_the_page_shows(desk, weights):
 
 def test_copied_pytorch_drops_units_where_the_page_does(desk):
     pytest.importorskip("torch", reason="torch is not installed")
-    desk.go("#activation=relu&sigma_w=1.4&sigma_b=0&depth=2&width=40&dropout=0.25")
+    desk.go("#activation=relu&sigma_w=1.4&sigma_b=0&depth=2&width=40&mode=dropout&dropout=0.25")
     model = _torch_network(desk.code("torch"))
     assert [type(layer).__name__ for layer in model] == ["Linear", "ReLU", "Dropout"] * 2
     assert model[2].p == 0.25

@@ -136,6 +136,19 @@ def test_tables_of_a_formula_agree_with_python_within_their_errors(modules: Any,
         assert abs(kernel["slope"] - slope.value) <= allowed, (q, left)
 
 
+def test_beyond_the_tables_straight_ends_are_followed_within_the_stated_error(modules: Any) -> None:
+    texts, points = ["x*tanh(softplus(x))", "tanh(x)"], [(2.5e3, 0.5), (1e5, 0.7), (1e9, 1e-3)]
+    mish, tanh = modules.evaluate(TABLES, [texts, points])
+    for (q, left), js in zip(points, mish, strict=True):
+        m2, d2 = ch.second_moment("mish", q).value, ch.derivative_second_moment("mish", q).value
+        gap = m2 - ch.kernel("mish", q, q, 1.0 - left).value
+        moments, kernel = js["moments"], js["kernel"]
+        assert abs(moments["m2"] - m2) <= moments["error"] * m2 + 1e-9 * m2 < 1e-2 * m2
+        assert abs(moments["d2"] - d2) <= moments["error"] * d2
+        assert abs(kernel["gap"] - gap) <= kernel["error"] * gap + 1e-9 * m2 < 2e-2 * m2
+    assert all(np.isnan(js["moments"]["m2"]) for js in tanh)  # no straight ends: no number
+
+
 @pytest.mark.parametrize(("depth", "part"), [(1, 0), (2, 1), (13, 2), (1000, 0)])
 def test_spectra_of_the_catalogue_agree_with_python_within_their_errors(
     modules: Any, depth: int, part: int

@@ -13,7 +13,7 @@ import { MODES } from "./modes.js";
 import { createPicker, looksLikeFormula } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
-import { extraOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
+import { extrasOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
 import { createVerdict } from "./verdict_view.js";
 import { ask } from "./worker_client.js";
 
@@ -87,11 +87,16 @@ async function takeActivation(text) {
   return Boolean(activation);
 }
 
+// what the critical line and the diagram depend on
+function blocksKey(state) {
+  return [state.activation, state.mode, ...extrasOf(state.mode).map((key) => state[key])].join("|");
+}
+
 function refreshLine() {
   const { activation, state } = page;
-  page.lineKey = `${state.activation}|${state.mode}|${state[extraOf(state.mode)] ?? ""}`;
+  page.lineKey = blocksKey(state);
   page.line = criticalLine(activation, state.mode);
-  page.best = recommended(activation, state.depth);
+  page.best = state.mode === "plain" ? recommended(activation, state.depth) : undefined;
   markPresets();
 }
 
@@ -109,13 +114,12 @@ function render() {
   parts.diagram.setPoint(state);
   parts.verdict.show(page.solution);
   drawCharts();
-  const extra = extraOf(state.mode);
-  parts.controls.show(state, ["sigma_w", "sigma_b", "depth", "width", "q", "c", ...(extra ? [extra] : [])]);
+  parts.controls.show(state, ["sigma_w", "sigma_b", "depth", "width", "q", "c", ...extrasOf(state.mode)]);
   parts.picker.show(page.error ? page.typed : state.activation, page.error);
   byId("mode").value = state.mode;
   byId("field").value = state.field;
   for (const radio of document.getElementsByName("weights")) radio.checked = radio.value === state.weights;
-  if (page.lineKey !== `${state.activation}|${state.mode}|${state[extra] ?? ""}`) refreshLine();
+  if (page.lineKey !== blocksKey(state)) refreshLine();
   page.field = refreshField();
   refreshSpectrum();
 }
@@ -153,7 +157,7 @@ async function quietly(promise) {
 
 async function refreshField() {
   const { state } = page;
-  const key = [state.activation, state.mode, state[extraOf(state.mode)] ?? "", state.q, state.field, parts.diagram.window()].join("|");
+  const key = [blocksKey(state), state.q, state.mode === "transformer" ? state.c : "", state.field, parts.diagram.window()].join("|");
   if (key === page.fieldKey) return page.field;
   page.fieldKey = key;
   for (const [field, grid] of [["chi_perp", COARSE_GRID], [state.field, FINE_GRID]]) {
@@ -269,7 +273,7 @@ function setUpPresets() {
     button.addEventListener("click", () => {
       const found = preset.at(page.state, page.best, nearestCritical(page.line, page.state));
       if (found) change({ sigma_w: found.sigma_w, sigma_b: found.sigma_b }, "");
-      else byId("notes").textContent = `${page.state.activation} has no critical line: no such point exists.`;
+      else byId("notes").textContent = `No such point: ${page.state.activation} in ${MODE_WORDS[page.state.mode]} has no critical line here.`;
     });
     return button;
   });

@@ -134,7 +134,7 @@ export function createDiagram(root, { moved, zoomed }) {
       model.shadeAt = ({ x, y }) => scale.place(values[Math.floor(y * rows) * columns + Math.floor(x * columns)]);
       model.layer = fieldImage(values, columns, rows, scale);
       drawAll();
-      paintKey(field, scale, values.some(Number.isNaN));
+      paintKey(field, scale, values.some(Number.isNaN), model.line);
     },
     /** Where the words of the phases stand, from the factor on gradients on a coarse grid. */
     setRegions(chi, [columns, rows]) {
@@ -299,7 +299,7 @@ export function paintPoint(context, x, y, focused) {
   }
 }
 
-function paintKey(field, scale, hatched) {
+function paintKey(field, scale, hatched, line) {
   const key = byId("key");
   key.querySelector(".low").textContent = scale.low;
   key.querySelector(".high").textContent = scale.high;
@@ -311,5 +311,5 @@ function paintKey(field, scale, hatched) {
     context.fillStyle = `rgb(${r} ${g} ${b})`;
     context.fillRect(i, 0, 1, 1);
   });
-  byId("key-words").replaceChildren(made("span", { textContent: `Colour: ${FIELDS[field].words}. Black line: edge of chaos.${hatched ? " Hatched: lengths diverge." : ""}` }));
+  byId("key-words").replaceChildren(made("span", { textContent: `Colour: ${FIELDS[field].words}.${line?.sigma_w.some(Number.isFinite) ? " Black line: edge of chaos." : ""}${hatched ? " Hatched: lengths diverge." : ""}` }));
 }

@@ -40,10 +40,10 @@ export const STATE_CHOICES = {
 export const FORMULA_LENGTH = 300;
 const FRAGMENT_LENGTH = 8000;
 const DECIMAL = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
-const EXTRAS = { dropout: "dropout", residual: "alpha", prenorm: "alpha", transformer: "tokens" };
+const EXTRAS = { plain: [], dropout: ["dropout"], residual: ["alpha"], prenorm: ["alpha"], transformer: ["alpha", "tokens"] };
 
-/** The one further number that a mode has, or undefined. */
-export function extraOf(mode) {
+/** The further numbers that a mode has. */
+export function extrasOf(mode) {
   return EXTRAS[mode];
 }
 
@@ -116,10 +116,8 @@ export function parseFragment(fragment) {
   return { state, notes: notes.slice(0, 3) };
 }
 
-/** The address of a state; a mode's own number only where the mode has one. */
+/** The address of a state; of the further numbers those that its mode has. */
 export function formatFragment(state) {
-  const extra = extraOf(state.mode);
-  const keys = ["activation", "sigma_w", "sigma_b", "depth", "width", "q", "c", "weights", "mode", "field"];
-  if (extra) keys.push(extra);
+  const keys = ["activation", "sigma_w", "sigma_b", "depth", "width", "q", "c", "weights", "mode", "field", ...extrasOf(state.mode)];
   return `#${keys.map((key) => `${key}=${encodeURIComponent(state[key])}`).join("&")}`;
 }
