@@ -10,6 +10,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
+from explorer_browser import visit
 
 from chione.explorer import build
 
@@ -88,3 +89,23 @@ def modules(browser, static_address):
     page.goto(f"{static_address}/formula.js")  # any file of theirs, so that the origin is right
     yield page
     page.close()
+
+
+@pytest.fixture(scope="session")
+def url(explorer_file):
+    """The address of the built page."""
+    return explorer_file.as_uri()
+
+
+@pytest.fixture(scope="session")
+def opened(browser, url):
+    with visit(browser, url) as found:
+        yield found
+
+
+@pytest.fixture
+def desk(opened):
+    """One page for all tests that need none of their own; each goes where it wants to begin."""
+    opened.page.evaluate("document.querySelector('dialog').close()")
+    yield opened
+    opened.check()

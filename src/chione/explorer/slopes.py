@@ -193,8 +193,8 @@ def _smoothed_narrow(phi: AbstractActivation, m: Array, s: float, kinks: Array) 
     Without kinks the trapezoidal rule is as good as exact.
     """
     if not kinks.size:
-        value = phi.derivative((m[:, None] + s * _STEPS).ravel()).reshape(m.size, _STEPS.size)
-        return np.asarray(value @ _STEP_WEIGHTS)
+        slopes = phi.derivative((m[:, None] + s * _STEPS).ravel()).reshape(m.size, _STEPS.size)
+        return np.asarray(slopes @ _STEP_WEIGHTS)
     at = np.clip((kinks - m[:, None]) / s, -_REACH, _REACH)
     steps = np.broadcast_to(_DEVIATIONS, (m.size, _DEVIATIONS.size))
     edges: Array = np.sort(np.concatenate([steps, at], axis=1), axis=1)

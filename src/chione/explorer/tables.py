@@ -106,9 +106,11 @@ def make_tables(phi: AbstractActivation) -> Tables:
 def span(phi: AbstractActivation) -> tuple[float, float]:
     """The range of log q in which moments and kernel keep their digits in float64."""
     name = phi.name.split("(")[0]
-    if name in ("softshrink", "hardshrink"):
-        # below, the mean square is that of a tail beyond four standard deviations
-        return math.log(max(abs(k) for k in phi.kinks) ** 2 / 16.0), HIGHEST
+    # dead around zero: below, the mean square is that of a tail whose mass is e^-60, or e^-16
+    # where it is summed over Gaussians that reach to e^-45
+    tails = {"softshrink": 60.0, "hardshrink": 16.0}
+    if name in tails:
+        return math.log(max(abs(k) for k in phi.kinks) ** 2 / (2.0 * tails[name])), HIGHEST
     if name == "exp":
         return LOWEST, math.log(80.0)  # E phi^4 = e^(8 q)
     return LOWEST, HIGHEST

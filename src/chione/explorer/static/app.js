@@ -181,6 +181,7 @@ async function rest() {
     drawCharts();
   }
   await Promise.all([page.field, page.spectral]);
+  parts.charts.forEach((chart) => chart.flush());
   if (mine === turn) document.body.dataset.state = "rest"; // nothing more is to come
 }
 

@@ -31,6 +31,7 @@ function pythonCode(state) {
 
 function pythonLiteral(value, indent) {
   const further = `${indent}    `;
+  if (Array.isArray(value) && value.flat().every((v) => typeof v !== "object")) return JSON.stringify(value).replaceAll(",", ", ");
   if (Array.isArray(value)) return value.length ? `[\n${value.map((v) => `${further}${pythonLiteral(v, further)},\n`).join("")}${indent}]` : "[]";
   if (typeof value === "object") {
     const entries = Object.entries(value).map(([key, v]) => [quoted(key), v]);

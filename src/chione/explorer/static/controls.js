@@ -13,7 +13,7 @@ export const CONTROL_LIST = [
   { key: "width", label: "width", low: 1, high: 1000000, log: true, whole: true },
   { key: "q", label: "input mean square", low: 1e-4, high: 1000, log: true },
   { key: "c", label: "input correlation", low: -1, high: 1, step: 0.01 },
-  { key: "dropout", label: "dropped share", low: 0, high: 0.99, step: 0.01 },
+  { key: "dropout", label: "dropped share", low: 0, high: 0.95, step: 0.01 },
   { key: "alpha", label: "branch scale", low: 0, high: 2, step: 0.01 },
   { key: "tokens", label: "tokens", low: 1, high: 4096, log: true, whole: true },
 ];

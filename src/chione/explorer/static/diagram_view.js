@@ -11,7 +11,7 @@ export const DIAGRAM_VIEWS = [[0.625, 0.375], [1.25, 0.75], [2.5, 1.5], [5, 3], 
 export const COARSE_GRID = [48, 40];
 export const FINE_GRID = [176, 150];
 const START_VIEW = 3;
-const DARK_ORDER = ["chi_perp", "c_star", "chi_parallel"]; // fields that are dark where the network is ordered
+const DARK_SHADE = 0.45; // of the colours, below which words are white
 const STEPS_ACROSS = 500; // a step of the point: 0.01 in the first view
 
 /** Sigmas at the centres of a grid's cells. */
@@ -108,6 +108,10 @@ export function createDiagram(root, { moved, zoomed }) {
     zoomed();
   }
 
+  function widenTo(point) {
+    while (model.view < DIAGRAM_VIEWS.length - 1 && (point.sigma_w > window_()[0] || point.sigma_b > window_()[1])) zoom(1);
+  }
+
   new ResizeObserver(() => {
     size = { width: root.clientWidth, height: root.clientHeight };
     drawAll();
@@ -121,13 +125,13 @@ export function createDiagram(root, { moved, zoomed }) {
     /** The point; the view widens where it would not hold it. */
     setPoint(point) {
       model.point = point;
-      while (model.view < DIAGRAM_VIEWS.length - 1 && (point.sigma_w > window_()[0] || point.sigma_b > window_()[1])) zoom(1);
+      widenTo(point);
       drawOver();
     },
     /** The field's values, row by row of sigma_b, on a grid of the present view. */
     setField(field, values, [columns, rows]) {
       const scale = fieldScale(field, values);
-      model.field = field;
+      model.shadeAt = ({ x, y }) => scale.place(values[Math.floor(y * rows) * columns + Math.floor(x * columns)]);
       model.layer = fieldImage(values, columns, rows, scale);
       drawAll();
       paintKey(field, scale, values.some(Number.isNaN));
@@ -143,6 +147,7 @@ export function createDiagram(root, { moved, zoomed }) {
       drawAll();
     },
     setLine(line, marks) {
+      marks.forEach(widenTo); // so that the recommended point is seen, as of sigmoid at sigma_w = 6
       model.line = line;
       model.marks = marks;
       drawAll();
@@ -155,7 +160,7 @@ export function createDiagram(root, { moved, zoomed }) {
 }
 
 /** Everything but the point, on any two-dimensional context. */
-export function paintDiagram(context, { layer, field, line, marks, regions, window, px, py, size, colours }) {
+export function paintDiagram(context, { layer, shadeAt, line, marks, regions, window, px, py, size, colours }) {
   const { left, top } = DIAGRAM_MARGIN;
   const wide = px(window[0]) - left;
   const high = py(0) - top;
@@ -173,7 +178,7 @@ export function paintDiagram(context, { layer, field, line, marks, regions, wind
   if (line) paintLine(context, line, px, py);
   context.restore();
   paintAxes(context, window, px, py, colours);
-  paintRegions(context, regions, field, left, top, wide, high);
+  paintRegions(context, regions, shadeAt, left, top, wide, high);
   for (const mark of marks) if (mark.sigma_w <= window[0] && mark.sigma_b <= window[1]) paintMark(context, mark, px, py, left + wide);
 }
 
@@ -234,12 +239,12 @@ function paintAxes(context, window, px, py, colours) {
   context.restore();
 }
 
-function paintRegions(context, regions, field, left, top, wide, high) {
+function paintRegions(context, regions, shadeAt, left, top, wide, high) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const { name, words, at } of regions) {
     const y = top + (1 - at.y) * high;
-    const light = name === "ordered" && DARK_ORDER.includes(field);
+    const light = shadeAt?.(at) < DARK_SHADE; // false where there is no colour
     const write = (text, font, down) => {
       context.font = font;
       const half = context.measureText(text).width / 2;

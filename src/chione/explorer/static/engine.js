@@ -71,6 +71,12 @@ export function fixedLengths(map, activation) {
   if (atZero === 0 && still) return { identity: true, points: [], gap };
   const points = [];
   if (atZero === 0) points.push(zeroPoint(map, gap));
+  // V is above the diagonal at half its value at zero, which may lie below the table
+  const start = 0.5 * atZero;
+  const first = gap.findIndex((g, i) => Math.abs(g) > noise[i]);
+  if (start > 0 && start < scan.q[0] && first >= 0 && gap[first] < 0) {
+    points.push(lengthCrossing(map, start, scan.q[first], 1));
+  }
   let before = -1;
   for (let i = 0; i < n; i++) {
     if (Math.abs(gap[i]) <= noise[i]) continue;
@@ -193,7 +199,7 @@ function settle(map, points, q) {
 // ---- correlations ------------------------------------------------------------------------------
 
 // c*, 1 - c* and the slope there, of a map with chi_perp = chi at length q
-export function fixedCorrelation(map, q, chi) {
+export function fixedCorrelation(map, q, chi, qError = 0) {
   if (q === 0) return correlationAtZero(map);
   if (!map.noisy && (!(chi.value > 1) || isCritical(chi))) {
     return { c: estimate(1, 0), gap: estimate(0, 0), slope: chi };
@@ -203,7 +209,7 @@ export function fixedCorrelation(map, q, chi) {
     return { factor: p.distance / (q * gap), slope: p.slope, error: p.error };
   };
   const last = average(1);
-  const noise = last.error * Math.max(1, chi.value === Infinity ? 1 : chi.value) + 8 * EPSILON;
+  const noise = 2 * last.error + 4 * qError / q + 8 * EPSILON;
   if (last.factor - 1 >= -noise) {
     return {
       c: estimate(0, noise / Math.max(1 - last.slope, EPSILON)),
@@ -237,6 +243,10 @@ export function fixedCorrelation(map, q, chi) {
 // Lengths die: deep layers are linear and keep every correlation, or have a kink at zero.
 function correlationAtZero(map) {
   const small = map.lowest;
+  if (small > 1e-10 || map.gradient(0) === 0) { // flat around zero
+    const kept = missing("every correlation is kept");
+    return { c: kept, gap: kept, slope: estimate(1, 0) };
+  }
   const chi = map.gradient(small);
   const bent = Math.abs(map.pair(small, 1).slope / chi - 1) > 1e-6;
   const slope = estimate(1, 0);
@@ -295,7 +305,7 @@ function described(map, point, points, reached) {
   const chiPerp = chiAt(map, q, point.error);
   const chiParallel = parallelAt(map, q, point.error);
   // where a layer adds noise, gradients of one input and distances of two have factors of their own
-  const correlation = fixedCorrelation(map, q, chiPerp);
+  const correlation = fixedCorrelation(map, q, chiPerp, point.error);
   let phase = chiPerp.value > 1 ? "chaotic" : "ordered";
   if (chiPerp.value !== Infinity && isCritical(chiPerp)) phase = "critical";
   const fixedPoints = points.map((p) => ({
@@ -345,10 +355,11 @@ function withoutPoint(map, points, activation) {
   const status = grows ? "divergent" : "none";
   const slope = map.lengthSlope(high);
   const straight = Math.abs(slope / map.lengthSlope(high / 3) - 1) < 0.05;
-  const limit = (f) => {
-    const far = f(1e12 * high);
+  const limit = (f, errorOf) => {
+    const at = 1e12 * high;
+    const far = f(at);
     const known = grows && straight && Number.isFinite(far);
-    return known ? estimate(far, 2 * Math.abs(far - f(1e9 * high)) + 1e-9 * far) : missing(status);
+    return known ? estimate(far, 2 * Math.abs(far - f(1e9 * high)) + errorOf(at)) : missing(status);
   };
   return {
     status,
@@ -362,8 +373,8 @@ function withoutPoint(map, points, activation) {
     qStar: missing(status),
     cStar: missing(status),
     oneMinusCStar: missing(status),
-    chiPerp: limit((q) => map.gradient(q)),
-    chiParallel: limit((q) => map.lengthSlope(q)),
+    chiPerp: limit((q) => map.gradient(q), (q) => map.gradientError(q)),
+    chiParallel: limit((q) => map.lengthSlope(q), (q) => map.slopeError(q)),
     xiQ: missing(status),
     xiC: missing(status),
     phase: status,

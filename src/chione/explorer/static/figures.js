@@ -63,6 +63,7 @@ function staircase(visited) {
 
 function fixedPointWords(solution) {
   const points = solution.fixedPoints;
+  if (solution.continuum) return "every length is a fixed point";
   if (points.length === 0) return "no fixed point: lengths diverge";
   return `fixed point${points.length > 1 ? "s" : ""} ${points.map((p) => `${numeral(p.q, 4)} (${p.stable ? "stable" : "unstable"})`).join(", ")}`;
 }

@@ -2,7 +2,7 @@
 
 /** Whether a state is what `chione analyze` takes by its sigmas alone. */
 export function isPlainMode(state) {
-  return state.mode === "plain" && state.dropout === 0;
+  return state.mode === "plain";
 }
 
 function dense(state) {
@@ -11,19 +11,32 @@ function dense(state) {
   return layer;
 }
 
+// two inputs; of a transformer two tokens of one input
 function inputOf(state) {
-  const cross = state.q * state.c;
-  return { width: state.width, inputs: [[state.q, cross], [cross, state.q]] };
+  const { width, q, c, tokens } = state;
+  if (state.mode === "transformer") return { width, grid: [tokens], inputs: [[q]], positions: c };
+  return { width, inputs: [[q, q * c], [q * c, q]] };
 }
 
-function blockLayers(state) {
-  const phi = { kind: "nonlinearity", activation: state.activation };
-  if (state.mode === "plain") return [dense(state), phi, { kind: "dropout", keep: Number((1 - state.dropout).toFixed(12)) }];
-  const branch = { residual: [phi, dense(state)], prenorm: [{ kind: "norm" }, dense(state), phi] }[state.mode] ?? [phi, dense(state)];
-  return [{ kind: "residual", branch, scale: state.alpha }];
+function repeated(times, layers) {
+  return times > 0 ? [{ kind: "repeat", times, layers }] : [];
+}
+
+// attention at initialisation looks at all tokens alike
+function attention(state) {
+  return { kind: "attention", heads: 1, sigma_q: 0, sigma_k: 0, sigma_v: state.sigma_w, sigma_o: state.sigma_w };
 }
 
 /** A state as JSON types that chione.Network.from_dict reads. */
 export function networkDescription(state) {
-  return { input: inputOf(state), layers: [{ kind: "repeat", times: state.depth, layers: blockLayers(state) }] };
+  const phi = { kind: "nonlinearity", activation: state.activation };
+  const branch = (layers) => ({ kind: "residual", branch: layers, scale: state.alpha });
+  const normed = branch([{ kind: "norm" }, dense(state), phi, dense(state)]);
+  const blocks = {
+    residual: () => repeated(state.depth, [branch([phi, dense(state)])]),
+    prenorm: () => repeated(state.depth, [normed]),
+    transformer: () => repeated(state.depth, [branch([{ kind: "norm" }, attention(state)]), normed]),
+    dropout: () => [dense(state), ...repeated(state.depth - 1, [phi, { kind: "dropout", keep: Number((1 - state.dropout).toFixed(12)) }, dense(state)])],
+  };
+  return { input: inputOf(state), layers: blocks[state.mode]() };
 }

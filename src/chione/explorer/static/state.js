@@ -3,6 +3,7 @@
 
 export const MODE_WORDS = {
   plain: "dense layers",
+  dropout: "dense layers with dropout",
   residual: "residual blocks",
   prenorm: "residual blocks, layer norm first",
   transformer: "transformer blocks",
@@ -25,7 +26,7 @@ export const STATE_NUMBERS = {
   width: { start: 512, low: 1, high: 1000000, whole: true, words: "the width" },
   q: { start: 1, low: 1e-4, high: 1000, words: "the mean square of the input" },
   c: { start: 0.5, low: -1, high: 1, words: "the correlation of the inputs" },
-  dropout: { start: 0, low: 0, high: 0.99, words: "the probability to drop" },
+  dropout: { start: 0.1, low: 0, high: 0.95, words: "the probability to drop" },
   alpha: { start: 1, low: 0, high: 10, words: "the scale of the branches" },
   tokens: { start: 64, low: 1, high: 4096, whole: true, words: "the number of tokens" },
 };
@@ -39,9 +40,9 @@ export const STATE_CHOICES = {
 export const FORMULA_LENGTH = 300;
 const FRAGMENT_LENGTH = 8000;
 const DECIMAL = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
-const EXTRAS = { plain: "dropout", residual: "alpha", prenorm: "alpha", transformer: "tokens" };
+const EXTRAS = { dropout: "dropout", residual: "alpha", prenorm: "alpha", transformer: "tokens" };
 
-/** The one further number that a mode has. */
+/** The one further number that a mode has, or undefined. */
 export function extraOf(mode) {
   return EXTRAS[mode];
 }
@@ -119,6 +120,6 @@ export function parseFragment(fragment) {
 export function formatFragment(state) {
   const extra = extraOf(state.mode);
   const keys = ["activation", "sigma_w", "sigma_b", "depth", "width", "q", "c", "weights", "mode", "field"];
-  if (extra && !(extra === "dropout" && state.dropout === 0)) keys.push(extra);
+  if (extra) keys.push(extra);
   return `#${keys.map((key) => `${key}=${encodeURIComponent(state[key])}`).join("&")}`;
 }

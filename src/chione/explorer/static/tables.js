@@ -321,7 +321,7 @@ function tabledActivation(entry, table) {
     const size = Math.abs(far);
     const fades = rate > 0.2 && rate < 3;
     const correction = fades ? left / rate * (1 - Math.exp(-rate * size)) : left * size;
-    const error = (fades ? 0.1 : 1) * Math.abs(left) * Math.min(size, 1e3);
+    const error = Math.abs(left) * (fades ? 0.1 / rate : Math.min(size, 1e3));
     return { value: value + limit * far + Math.sign(far) * correction, error };
   }
 
@@ -362,7 +362,7 @@ function tabledActivation(entry, table) {
 
   function moments(q) {
     if (q === 0) {
-      const m = plainMoments(qLow);
+      const m = beyondTable(table.low - 60);
       const power = columnsAt(table.low)[3];
       const gone = power > 1e-6; // a power of q: nothing is left at zero
       const flat = power > 1.5; // nor of the slope

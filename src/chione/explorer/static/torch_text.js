@@ -69,11 +69,14 @@ function activationLines(name) {
 
 /** The plain network of a state, as a module with its initialisation. */
 export function torchModule(state) {
+  if (state.mode !== "plain" && state.mode !== "dropout") {
+    return "# Blocks are not written as PyTorch here: the Python tab has this network as chione describes it,\n# and chione.torch.inspect(model, batch) reads a model of yours.";
+  }
   const { made, lines, imports = "", functions = "" } = activationLines(state.activation);
   const weights = state.weights === "orthogonal"
     ? "    nn.init.orthogonal_(linear.weight, gain=sigma_w)"
     : "    nn.init.normal_(linear.weight, std=sigma_w / width**0.5)";
-  const dropout = state.mode === "plain" && state.dropout > 0 ? `, nn.Dropout(${codeNumeral(state.dropout)})` : "";
+  const dropout = state.mode === "dropout" ? `, nn.Dropout(${codeNumeral(state.dropout)})` : "";
   return [
     ...`${imports}import torch\n${functions}from torch import nn`.split("\n"), ...lines, ...(lines.length ? ["", ""] : [""]),
     `depth, width = ${state.depth}, ${state.width}`, `sigma_w, sigma_b = ${codeNumeral(state.sigma_w)}, ${codeNumeral(state.sigma_b)}`,
