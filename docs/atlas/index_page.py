@@ -86,7 +86,7 @@ def index_page(rows: dict[str, dict[str, Any]], torch_names: dict[str, str]) -> 
             "## The numbers in your framework",
             "",
             r"`sigma_w` and `sigma_b` are standard deviations: weights have variance "
-            r"$\sigma_w^2 / n_{in}$, biases $\sigma_b^2$. With "
+            "sigma_w^2 over the number of inputs, biases sigma_b^2. With "
             f"{number(example.sigma_w)} and {number(example.sigma_b)}:",
             "",
             "```python",
