@@ -25,17 +25,17 @@ def across_page() -> str:
         "",
         "## Gated units",
         "",
-        r"$y = \phi(u)\, v$ with $u$ and $v$ two independent dense layers of the same input.",
-        "`nn.GLU` is the product alone. For $u$ and $v$ of mean square 1:",
+        "y = φ(u) v with u and v two independent dense layers of the same input.",
+        "`nn.GLU` is the product alone. For u and v of mean square 1:",
         "",
         *row_table(GATE_HEAD, gate_rows()),
         "",
-        r"The mean square of the output is $E\,\phi(u)^2\, E\,v^2$; the factor on the mean square",
-        r"gradient, through both halves, is $E\,\phi'(u)^2\, E\,v^2 + E\,\phi(u)^2$. A dense layer",
-        r"with the $\sigma_w$ of the last but one column brings lengths back to 1; the last column",
+        "The mean square of the output is E φ(u)² E v²; the factor on the mean square",
+        "gradient, through both halves, is E φ′(u)² E v² + E φ(u)². A dense layer",
+        "with the sigma_w of the last but one column brings lengths back to 1; the last column",
         "is what the gradient gains per block then. It is above 1: the mean square of a product",
-        "grows like the square of the length, so without a norm in front lengths have no fixed",
-        "point that attracts. `chione.networks.Gate` is this layer; see",
+        "grows faster than the length, so without a norm in front lengths have no fixed point",
+        "that attracts. `chione.networks.Gate` is this layer; see",
         "[networks](../../networks.md).",
         "",
         "## Softmax, softmin, log-softmax",
@@ -55,12 +55,12 @@ def across_page() -> str:
         "and correlations is on the page on [transformers](../../transformers.md); its layer is",
         "`chione.networks.Attention`.",
     ]
-    return "\n".join(lines).replace("\\\\", "\\") + "\n"
+    return "\n".join(lines) + "\n"
 
 
 GATE_HEAD = (
-    "unit", "$\\phi$", "mean square of the output", "factor on the gradient",
-    "$\\sigma_w$ of the layer behind", "gradient per block",
+    "unit", "φ", "mean square of the output", "factor on the gradient",
+    "sigma_w of the layer behind", "gradient per block",
 )  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def facts(entry: Entry) -> Facts:
         ch.critical_line(phi),
         best,
         plain,
-        _rows(phi, best, plain),
+        _rows(entry, phi, best, plain),
         _spectra(used, point),
         _trust(used, point),
     )
@@ -123,10 +123,12 @@ def moments(phi: AbstractActivation, q: float = 1.0) -> dict[str, Estimate]:
 
 
 def _rows(
-    phi: AbstractActivation, best: Recommendation, plain: Recommendation
+    entry: Entry, phi: AbstractActivation, best: Recommendation, plain: Recommendation
 ) -> dict[str, list[Outcome]]:
     rows = {}
     for name in SCHEMES:
+        if name == entry.leaves_out:
+            continue
         scheme = ch.describe_scheme(phi, name, fan_in=WIDTH, fan_out=WIDTH)
         rows[name] = outcomes(phi, scheme.sigma_w, scheme.sigma_b)
     if plain.exists:

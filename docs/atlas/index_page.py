@@ -8,7 +8,7 @@ from typing import Any
 from atlas import snippets
 from atlas.across import ACROSS
 from atlas.facts import DEPTH, Facts
-from atlas.schemes import WIDTH
+from atlas.schemes import WIDTH, Outcome
 from atlas.words import number, row_table
 from chione.diagnosis.numbers import power_text, value_text
 
@@ -31,9 +31,13 @@ def summary(found: Facts) -> dict[str, Any]:
         "sigma_b": number(point.sigma_b) if point.exists else "",
         "chi_parallel": value_text(point.chi_parallel, 5) if point.exists else "",
         "gradient": power_text(point.log10_gradient) if point.exists else "",
-        "pytorch": f"{power_text(at['pytorch'].log10_gradient)}, {at['pytorch'].trains}",
-        "he": f"{power_text(at['he'].log10_gradient)}, {at['he'].trains}",
+        **{name: _usual(at.get(name)) for name in ("pytorch", "he")},
     }
+
+
+def _usual(out: Outcome | None) -> str:
+    """Gradient and answer of a usual scheme; nothing where it was not followed."""
+    return "" if out is None else f"{power_text(out.log10_gradient)}, {out.trains}"
 
 
 def index_page(rows: dict[str, dict[str, Any]], torch_names: dict[str, str]) -> str:
@@ -82,7 +86,7 @@ def index_page(rows: dict[str, dict[str, Any]], torch_names: dict[str, str]) -> 
             "## The numbers in your framework",
             "",
             r"`sigma_w` and `sigma_b` are standard deviations: weights have variance "
-            r"$\sigma_w^2 / n_{in}$, biases $\sigma_b^2$. With "
+            "sigma_w^2 over the number of inputs, biases sigma_b^2. With "
             f"{number(example.sigma_w)} and {number(example.sigma_b)}:",
             "",
             "```python",

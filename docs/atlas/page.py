@@ -19,14 +19,15 @@ from chione.base import paragraph
 from chione.diagnosis.numbers import error_text, power_text, value_text
 from chione.theory import Recommendation, critical_line
 
+# Letters, not LaTeX: tables are read without a network as well.
 MOMENTS = {
-    "mean": r"$E\,\phi(z)$",
-    "square": r"$E\,\phi(z)^2$",
-    "fourth": r"$E\,\phi(z)^4$",
-    "slope": r"$E\,\phi'(z)^2$",
-    "length": r"$\tfrac{d}{dq} E\,\phi(\sqrt q z)^2$",
-    "uncorrelated": r"$E\,\phi(z_1)\phi(z_2)$, correlation 0",
-    "half": r"$E\,\phi(z_1)\phi(z_2)$, correlation 1/2",
+    "mean": "E φ(z)",
+    "square": "E φ(z)²",
+    "fourth": "E φ(z)⁴",
+    "slope": "E φ′(z)²",
+    "length": "d/dq E φ(√q z)²",
+    "uncorrelated": "E φ(z₁) φ(z₂), correlation 0",
+    "half": "E φ(z₁) φ(z₂), correlation 1/2",
 }
 NEIGHBOURS = "<!-- neighbours -->"
 """Where the build writes the neighbours, which one page alone does not know."""
@@ -126,7 +127,7 @@ def _moments(found: Facts) -> list[str]:
     return [
         "## At length 1",
         "",
-        "Gaussian expectations for pre-activations of mean square 1, $z$ a standard normal:",
+        "Gaussian expectations for pre-activations of mean square 1, z a standard normal:",
         "",
         *row_table(("", "value", "error"), rows),
     ]
@@ -145,13 +146,13 @@ def _phases(found: Facts) -> list[str]:
         return [*lines, _sentence(f"The critical line, where chi_perp is 1: {line.sentence} {one}")]
     low = int(np.argmin(line.sigma_b))
     lines += [
-        "The critical line, where $\\chi_\\perp$ = 1, has its smallest sigma_b, "
+        "The critical line, where chi_perp is 1, has its smallest sigma_b, "
         f"{number(float(line.sigma_b[low]))}, at sigma_w = {number(float(line.sigma_w[low]))}."
     ]
     rows = _line_rows(found)
     if rows:
         lines += [
-            "Some of its points, each the image of a length q*; where $\\chi_\\parallel$ is above "
+            "Some of its points, each the image of a length q*; where chi_parallel is above "
             "1 lengths leave q*:",
             "",
             *row_table(LINE_HEAD, rows),
@@ -160,7 +161,7 @@ def _phases(found: Facts) -> list[str]:
 
 
 LENGTHS = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
-LINE_HEAD = ("q*", r"$\sigma_w$", "error", r"$\sigma_b$", "error", r"$\chi_\parallel$", "error")
+LINE_HEAD = ("q*", "sigma_w", "error", "sigma_b", "error", "chi_parallel", "error")
 
 
 def _line_rows(found: Facts) -> list[tuple[str, ...]]:
@@ -217,7 +218,7 @@ def _reasons(text: str, above: str = "") -> list[str]:
     return [f"- {_escaped(sentence)}" for sentence in said]
 
 
-_OPTION_HEAD = ("", r"$\sigma_w$", r"$\sigma_b$", r"$\chi_\parallel$", "error", "gradient",
+_OPTION_HEAD = ("", "sigma_w", "sigma_b", "chi_parallel", "error", "gradient",
                 "distance of two inputs", "fluctuation", "total")  # fmt: skip
 
 
@@ -277,7 +278,7 @@ def _schemes(found: Facts) -> list[str]:
         "recommended": f"recommended, for {DEPTH} layers",
         "changed": "recommended, activation changed",
     }
-    head = ("", r"$\sigma_w$", r"$\sigma_b$", "phase",
+    head = ("", "sigma_w", "sigma_b", "phase",
             *(f"{d} layers" for d in DEPTHS), "", "", "")  # fmt: skip
     rows = []
     for key, title in names.items():

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from atlas.facts import DEPTH, Facts, Spectrum
 from atlas.schemes import SCHEMES
 from chione.activations import AbstractActivation
 from chione.plotting.saving import save
-from chione.plotting.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, new_figure, style
+from chione.plotting.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, style
 from chione.theory import critical_line
 from chione.theory.meanfield.diagram_cells import Cells
 from chione.theory.meanfield.length_map import LengthMap
@@ -27,10 +29,17 @@ _MARKS = {"pytorch": ("s", BLUE), "xavier": ("^", GREEN), "he": ("D", VERMILLION
 def draw(found: Facts, path: Path) -> None:
     """Write the picture as PNG."""
     with style():
-        laws = [one for one in found.spectra if one.law.support]
+        laws = found.spectra
         panels = 3 if laws else 2
-        figure = new_figure(3.2 * panels, 3.1)
+        # places in inches; a layout engine would draw all text twice, half the time of a picture
+        wide, tall = 3.2 * panels, 3.1
+        figure = Figure(figsize=(wide, tall))
+        FigureCanvasAgg(figure)
         axes = figure.subplots(1, panels)
+        figure.subplots_adjust(
+            left=0.45 / wide, right=1.0 - 0.12 / wide, bottom=0.78 / tall, top=1.0 - 0.28 / tall,
+            wspace=0.27,
+        )  # fmt: skip
         _graph(axes[0], found.phi)
         _phases(axes[1], found)
         if laws:
@@ -60,9 +69,8 @@ def _graph(ax: Axes, phi: AbstractActivation) -> None:
     divided = f"/{steep:g}" if wide < 1.0 else ""
     slope = slope / steep if divided else slope
     ax.plot(z, slope, color=VERMILLION, ls="--", lw=1.3, label=rf"$\phi'(x){divided}$")
-    top = np.nanmax(np.abs(value[np.abs(z) <= 3.0])) if wide > 1.0 else 1.5
-    low, high = min(np.nanmin(value), 0.0), max(np.nanmax(value), 1.0)
-    low, high = max(low, -1.2 * top, -6.0), min(high, 1.2 * top, 6.0)
+    both = np.concatenate([value, slope])
+    low, high = max(min(np.nanmin(both), 0.0), -6.2), min(max(np.nanmax(both), 1.0), 6.2)
     ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
     ax.axhline(0.0, color="#bbbbbb", lw=0.6, zorder=0)
     ax.set_xlabel("pre-activation $x$")
@@ -113,7 +121,7 @@ def _phases(ax: Axes, found: Facts) -> None:
     if not np.all(settled):
         key += [Patch(fc="white", ec=EDGE, hatch="////", lw=0.0, label="lengths diverge from 1")]
     handles = [*key, *ax.get_legend_handles_labels()[0]]
-    ax.figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=7.5)
+    ax.figure.legend(handles=handles, loc="lower center", ncols=7, fontsize=7.5)
 
 
 def phases(phi: AbstractActivation, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,6 +135,8 @@ def phases(phi: AbstractActivation, w: np.ndarray, b: np.ndarray) -> tuple[np.nd
 def _points(ax: Axes, found: Facts, wide: float, tall: float) -> None:
     names = {"pytorch": "PyTorch", "xavier": "Xavier", "he": "He"}
     for name in SCHEMES:
+        if name not in found.rows:
+            continue
         out = found.rows[name][0]
         if out.sigma_w <= wide and out.sigma_b <= tall:
             mark, colour = _MARKS[name]
@@ -139,6 +149,12 @@ def _points(ax: Axes, found: Facts, wide: float, tall: float) -> None:
 
 def _spectrum(ax: Axes, laws: list[Spectrum]) -> None:
     for one, colour, dashes in zip(laws, (BLUE, VERMILLION), ("-", "--"), strict=False):
+        if not one.law.support:  # all at one place
+            (square, mass) = one.law.atoms[-1]
+            at = 0.5 * np.log10(square)
+            word = f"{one.weights} weights: {mass:.3g} at {np.sqrt(square):.3g}"
+            ax.axvline(at, ymax=0.7, color=colour, ls=dashes, label=word)
+            continue
         curve = one.law.curve(300)
         size = curve.log_lambda / (2.0 * np.log(10.0))
         keep = size > size.max() - _DECADES

@@ -90,3 +90,12 @@ def test_gallery_entries_functions_and_explorer_links_exist(page):
         assert set(state) == {"activation", "sigma_w", "sigma_b"}
         assert ch.activation(state["activation"])
         assert float(state["sigma_w"]) > 0 and float(state["sigma_b"]) >= 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[p.stem for p in PAGES])
+def test_a_numbered_step_does_not_run_into_the_paragraph_before_it(page):
+    markdown = pytest.importorskip("markdown_it").MarkdownIt().enable("table")
+    text = re.sub(r"\$\$.*?\$\$", "formula", page.read_text(encoding="utf-8"), flags=re.S)
+    for token in markdown.parse(text):
+        if token.type == "inline":
+            assert not re.search(r"\n\d\. ", token.content), token.content[:80]

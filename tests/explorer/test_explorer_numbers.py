@@ -225,7 +225,14 @@ def test_a_block_of_each_mode_is_that_of_python(ask, mode):
           return places.map((q) => [map.length(q), map.lengthSlope(q), map.gradient(q),
             map.pair(q, 0.4).distance / map.length(q), map.pair(q, 0.4).slope]);
         }""",
-        {**_USUAL, "activation": "gelu", "sigma_w": w, "sigma_b": b, "mode": mode, "alpha": 0.7},
+        {
+            **_USUAL,
+            "activation": "gelu",
+            "sigma_w": w,
+            "sigma_b": b,
+            "alpha": 0.7,
+            "mode": mode,
+        },
         places,
     )
     block = BlockMap(_branch(mode, w, b), width=64)
@@ -278,3 +285,42 @@ def test_tables_made_anew_are_those_that_are_shipped(name):
         assert np.allclose(mine.columns, theirs.columns, rtol=0.0, atol=1e-12)
         assert np.allclose(mine.near, theirs.near, rtol=0.0, atol=1e-12)
     assert unpack(pack(shipped)).pieces[0].high == shipped.pieces[0].high
+
+
+def test_a_transformer_is_that_of_sampled_networks(ask):
+    torch = pytest.importorskip("torch")
+    w, b, alpha, T, q, c, n, depth, draws = 1.2, 0.3, 0.7, 5, 1.7, 0.4, 500, 3, 10
+    case = {**_USUAL, "activation": "gelu", "sigma_w": w, "sigma_b": b, "mode": "transformer"}
+    (found,) = ask(_SOLVE, [case | {"tokens": T, "q": q, "c": c, "depth": depth, "alpha": alpha}])
+    curves = found["depth"]
+    torch.manual_seed(3)
+
+    def weights(size):
+        return size * torch.randn(n, n, dtype=torch.float64) / math.sqrt(n)
+
+    def norm(x):
+        return torch.nn.functional.layer_norm(x, (n,), eps=0.0)
+
+    rows = []
+    for _ in range(draws):
+        mixing = torch.full((T, T), c, dtype=torch.float64) + (1.0 - c) * torch.eye(T)
+        root = torch.linalg.cholesky(q * mixing)
+        x = root @ torch.randn(T, n, dtype=torch.float64)
+        for layer in range(depth):
+            read = norm(x).mean(0, keepdim=True)  # all weights are 1 / T
+            x = x + alpha * (read @ weights(w) @ weights(w))
+            inner = norm(x) @ weights(w) + b * torch.randn(n, dtype=torch.float64)
+            outer = torch.nn.functional.gelu(inner) @ weights(w)
+            x = x + alpha * (outer + b * torch.randn(n, dtype=torch.float64))
+            if layer == 0:
+                first = x = x.detach().requires_grad_()
+        x.backward(torch.randn_like(x))
+        gram = (x @ x.T / n).detach()
+        length = gram.diagonal().mean()
+        alike = (gram.sum() - gram.trace()) / (T * (T - 1))
+        rows.append([float(length), float(alike), math.log10(float(first.grad.square().mean()))])
+    mean, error = np.mean(rows, 0), np.std(rows, 0, ddof=1) / math.sqrt(draws)
+    last = curves["q"][-1]
+    theory = np.array([last, last * curves["c"][-1], curves["log10Gradient"][0]])
+    assert np.all(np.abs(mean - theory) <= 4.5 * error + np.abs(theory) * 3.0 / n)
+    assert np.all(error <= 0.05 * np.maximum(np.abs(theory), 0.2))  # else it would not tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,12 @@ from verdicts import features, labels  # noqa: E402
 from verdicts.networks import COUNT, OPTIMIZERS, everything, half, networks  # noqa: E402
 
 PAGE = (ROOT / "docs" / "trainability.md").read_text(encoding="utf-8")
-NETS = {net.number: net for net in everything()}
+
+
+@cache
+def nets():
+    """By number; made when a test asks, since each run of any test reads this file."""
+    return {net.number: net for net in everything()}
 
 
 def block(name):
@@ -34,7 +40,7 @@ def counted(side):
     for number, row in labels.read().items():
         if half(number) != side:
             continue
-        answer = rules.trainability(features.way(said[number]), NETS[number].optimizer).answer
+        answer = rules.trainability(features.way(said[number]), nets()[number].optimizer).answer
         best = max(share for _, _, share, _ in row["runs"])
         key = answer, best >= 0.75
         out[key] = out.get(key, 0) + 1
@@ -76,20 +82,20 @@ def test_the_answers_are_as_good_as_the_page_claims():
 
 def test_the_sample_is_what_it_is_said_to_be():
     first = networks()
-    assert len(first) == COUNT and len(NETS) == 2 * COUNT
+    assert len(first) == COUNT and len(nets()) == 2 * COUNT
     assert {n.optimizer for n in first} == set(OPTIMIZERS)
     widths, depths = (np.array([getattr(n, k) for n in first]) for k in ("width", "depth"))
     assert widths.min() == 64 and 448 <= widths.max() <= 512 and set(widths % 16) == {0}
     assert depths.min() == 3 and 95 <= depths.max() <= 100
     logs = np.log(depths)
     assert abs(np.median(logs) - 0.5 * math.log(300.0)) < 0.1
-    assert len({n.activation for n in NETS.values()}) >= 40
-    assert 440 < sum(n.half == "held" for n in NETS.values()) < 560
+    assert len({n.activation for n in nets().values()}) >= 40
+    assert 440 < sum(n.half == "held" for n in nets().values()) < 560
 
 
 def test_labels_follow_their_rule():
     for number, row in labels.read().items():
-        net, runs = NETS[number], row["runs"]
+        net, runs = nets()[number], row["runs"]
         assert [r[0] for r in runs] == list(labels.RATES[net.optimizer][: len(runs)])
         reached = [share >= labels.LEARNED for _, _, share, _ in runs]
         assert row["trains"] == any(reached) == reached[-1]
@@ -103,7 +109,7 @@ def _quick(trains):
     fits = [
         k
         for k in sorted(known, reverse=True)
-        if known[k]["trains"] == trains and NETS[k].width * NETS[k].depth < 700
+        if known[k]["trains"] == trains and nets()[k].width * nets()[k].depth < 700
         and sum(r[3] for r in known[k]["runs"]) < 400
     ]  # fmt: skip
     return fits[:3]
@@ -115,7 +121,7 @@ def test_a_few_networks_trained_again_have_their_label(trains):
     chosen = _quick(trains)
     assert len(chosen) == 3
     for number in chosen:
-        again = labels.label(NETS[number], task)
+        again = labels.label(nets()[number], task)
         assert again["trains"] == known[number]["trains"], number
         for new, old in zip(again["runs"], known[number]["runs"], strict=True):
             assert new[:3] == old[:3]
@@ -126,7 +132,7 @@ def test_a_few_networks_trained_again_have_their_label(trains):
 def test_a_few_features_asked_again_are_as_stored(start):
     said = features.read()
     for number in sorted(said)[start::97]:
-        net = NETS[number]
+        net = nets()[number]
         if net.depth > 40:
             continue
         again = features.features(net)

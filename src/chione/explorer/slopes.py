@@ -197,12 +197,12 @@ def _smoothed_narrow(phi: AbstractActivation, m: Array, s: float, kinks: Array) 
         return np.asarray(slopes @ _STEP_WEIGHTS)
     at = np.clip((kinks - m[:, None]) / s, -_REACH, _REACH)
     steps = np.broadcast_to(_DEVIATIONS, (m.size, _DEVIATIONS.size))
-    edges: Array = np.sort(np.concatenate([steps, at], axis=1), axis=1)
+    edges = np.asarray(np.sort(np.concatenate([steps, at], axis=1), axis=1))
     half = 0.5 * np.diff(edges, axis=1)[:, :, None]
     w = edges[:, :-1, None] + half * (_POINTS + 1.0)
     weight = half * _WEIGHTS * np.exp(-0.5 * w * w)
-    slopes = phi.derivative((m[:, None, None] + s * w).ravel()).reshape(w.shape)
-    return np.asarray((weight * slopes).sum(axis=(1, 2)) / math.sqrt(2.0 * math.pi))
+    steep = phi.derivative((m[:, None, None] + s * w).ravel()).reshape(w.shape)
+    return np.asarray((weight * steep).sum(axis=(1, 2)) / math.sqrt(2.0 * math.pi))
 
 
 def _smoothed_broad(phi: AbstractActivation, m: Array, s: float, kinks: Array) -> Array:

@@ -111,7 +111,7 @@ def many_edges(quick: bool) -> Reproduction:
         left.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.0)
         right.plot(sw, sb, color="#0072B2")
         right.set(xlim=(9.5, 18.0), ylim=(0.0, 17.0))
-        finish(right, "sigmoid", W_AXIS, B_AXIS, None)
+        finish(right, "sigmoid", r"weights $\sigma_w$", r"biases $\sigma_b$", None)
     data = {
         "activation": Variable(("activation",), np.array(_MANY), "activations of the left panel"),
         "q": Variable(("q",), q, "mean square along the lines"),

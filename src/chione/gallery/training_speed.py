@@ -182,7 +182,7 @@ def _draw(ax: Any, x: Array, steps: Array, i: int, label: str, most: int) -> Non
     points(ax, x[known], middle[known], np.maximum(bars, 0.0), i, label)
     if not known.all():
         ax.plot(x[~known], np.full((~known).sum(), 1.15 * most), "^", color=COLOURS[i], ms=6.0,
-                label=f"{label}: most seeds never")  # fmt: skip
+                label=f"{label}: never for most seeds")  # fmt: skip
 
 
 def _checks(q: Array, depth: Array, middle: Array) -> tuple[Check, ...]:

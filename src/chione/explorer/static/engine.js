@@ -17,6 +17,7 @@ const ROUNDED_SLOPE = 64 * EPSILON; // what a few roundings of the sigmas make o
 const FIRST_STEPS = 20;
 const MOST_STEPS = 300;
 const PATH_STEPS = 40;
+const STREAM_LAYERS = 30; // of a stream in a cell of the diagram
 
 export function estimate(value, error, status = "ok") {
   return { value, error, status };
@@ -276,6 +277,13 @@ export function solve(network, activation) {
   const map = layerMap(network, activation);
   const found = meanField(map, network, activation);
   const depth = depthCurves(map, network);
+  if (map.branched) {
+    const words = "every block adds to the stream, so there is no fixed point";
+    for (const key of ["qStar", "cStar", "oneMinusCStar", "xiQ", "xiC"]) found[key] = missing(words);
+    const chi = meanFactor(depth);
+    found.chiPerp = Number.isFinite(chi) ? estimate(chi, 1e-9 * chi, "mean over the blocks") : missing(words);
+    found.message = "Every block adds to the stream, so there is no fixed point.";
+  }
   const out = {
     ...found,
     depth,
@@ -463,19 +471,17 @@ function tokenCurves(map, network) {
     out.qError[l] = at.q * (at.error + 4 * EPSILON) * (l + 1);
     out.cError[l] = at.gap * (at.error + 4 * EPSILON) * (l + 1) + EPSILON;
   }
-  let alone = 1;
-  let shared = 0;
-  let log = 0;
-  for (let l = L - 1; l >= 0; l--) {
-    out.log10Gradient[l] = log + Math.log10(alone);
+  // gradients behind block l + 1 come back through that block, which reads what layer l has
+  out.chi[L - 1] = map.back(out.q[L - 1], out.oneMinusC[L - 1], 1, 0)[0];
+  out.gradient[L - 1] = 1;
+  out.log10Gradient[L - 1] = 0;
+  let shared = 0; // of two tokens, relative to one
+  for (let l = L - 2; l >= 0; l--) {
+    const [alone, both] = map.back(out.q[l], out.oneMinusC[l], 1, shared);
+    out.chi[l] = alone;
+    shared = both / alone;
+    out.log10Gradient[l] = out.log10Gradient[l + 1] + Math.log10(alone);
     out.gradient[l] = 10 ** out.log10Gradient[l];
-    [alone, shared] = map.back(out.q[l], out.oneMinusC[l], alone, shared);
-    out.chi[l] = 10 ** (log + Math.log10(alone) - out.log10Gradient[l]);
-    if (alone > 1e100) {
-      log += 100;
-      alone *= 1e-100;
-      shared *= 1e-100;
-    }
   }
   return out;
 }
@@ -588,8 +594,32 @@ export function diagram(network, activation, field, sigmaW, sigmaB) {
   return out;
 }
 
+// A stream that grows has no fixed point: its figures are those over the depth.
+function streamCell(map, network, field) {
+  if (field === "chi_perp" && !map.step) {
+    let q = map.firstLength(network.q);
+    let sum = 0;
+    for (let l = 0; l < network.depth; l++) {
+      sum += Math.log(map.gradient(q));
+      q = map.length(q);
+      if (!(q <= LARGEST_LENGTH)) return NaN;
+    }
+    return Math.exp(sum / network.depth);
+  }
+  const depth = depthCurves(map, { ...network, depth: Math.min(network.depth, STREAM_LAYERS) });
+  if (field === "q_star") return depth.q.at(-1);
+  if (field === "c_star") return depth.c.at(-1);
+  return field === "chi_perp" ? meanFactor(depth) : NaN;
+}
+
+// factor on the mean square gradient a block, the mean over all of them
+function meanFactor(depth) {
+  return 10 ** ((depth.log10Gradient[0] + Math.log10(depth.chi[0])) / depth.chi.length);
+}
+
 function cellOf(network, activation, field) {
   const map = layerMap(network, activation);
+  if (map.branched) return streamCell(map, network, field);
   const { identity, points } = fixedLengths(map, activation);
   const start = map.firstLength(network.q);
   const point = identity ? { q: start, error: 0 } : settle(map, points, start).point;

@@ -92,6 +92,14 @@ function bothWays({ fits, qEdges, qCount }) {
   return flat;
 }
 
+// Slopes of phi towards both sides where it ends in straight lines, as beyond all tables; or null.
+function straightEnds({ phi, reach }) {
+  const ends = [1, -1].map((side) => [phi.slope(side * reach), phi.slope((side * reach) / 2)]);
+  const steepest = Math.max(...ends.map(([far]) => Math.abs(far)));
+  const still = ends.every(([far, near]) => Math.abs(far - near) <= 1e-6 * steepest);
+  return steepest > 1e-6 && still ? ends.map(([far]) => far) : null;
+}
+
 // Tables of the formula `text`; plain data that can be sent. Throws a FormulaError.
 export function buildTables(text) {
   const rule = gaussianRule(text);
@@ -111,6 +119,7 @@ export function buildTables(text) {
     kinks: rule.kinks.slice(0, 64),
     jumps: rule.jumps.length > 0,
     rough: rule.rough,
+    ends: straightEnds(rule),
     range: [rule.range[0], top],
     moments,
     momentErrors: sums.map((error, k) => fitted + 2 * Math.max(error, sums[k - 1] ?? 0, sums[k + 1] ?? 0)),

@@ -52,7 +52,7 @@ function validated(phi) {
 }
 
 // Jumps of the value at the kinks: [{at, size}].
-function jumpsOf(phi, kinks) {
+export function jumpsOf(phi, kinks) {
   const jumps = [];
   for (const at of kinks) {
     const step = 1e-9 * Math.max(Math.abs(at), 1e-3);

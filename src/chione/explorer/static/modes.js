@@ -1,7 +1,7 @@
 // What one layer, or one block, does to lengths, correlations and gradients, by mode.
 //
 //   plain        h' = W phi(h) + b
-//   dropout      h' = W D phi(h) + b, D keeps a unit with probability 1 - p and divides by that
+//   dropout      h' = W D phi(h) + b; D keeps a unit with probability 1 - p and divides by that
 //   residual     h' = h + alpha (W phi(h) + b)
 //   prenorm      h' = h + alpha (W2 phi(W1 norm(h) + b1) + b2)
 //   transformer  the same behind h + alpha W_O mean over tokens of W_V norm(h): attention at

@@ -44,10 +44,13 @@ export function slopeLaw(phi, q) {
   let top = 0;
   for (const panel of panels) for (const v of panel.t) top = Math.max(top, v);
   for (const v of atoms.keys()) top = Math.max(top, v);
+  // whether the slope grows without bound: then the law ends where its panels end, not by itself
+  const ends9 = [-1, 1].map((side) => [reach, 0.7 * reach].map((h) => phi.slope(side * h) ** 2));
+  const open = ends9.some(([far, near]) => far > 1.05 * near && far > 0.9 * top);
   let mean = 0;
   for (const panel of panels) for (let i = 0; i < 16; i++) mean += panel.p[i] * panel.t[i];
   for (const [t, p] of atoms) mean += p * t;
-  return { phi, q, kinks: inside, panels, atoms: [...atoms].map(([t, p]) => ({ t, p })), top, hull: Math.max(top, ...ends), mean, status: "ok" };
+  return { phi, q, kinks: inside, panels, atoms: [...atoms].map(([t, p]) => ({ t, p })), top, hull: Math.max(top, ...ends), open, mean, status: "ok" };
 }
 
 function halvesOf(law, panel) {

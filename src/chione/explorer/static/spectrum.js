@@ -8,15 +8,18 @@
 // on the curve Im log z = 0 of the upper half plane, along which lambda grows with |w|.
 
 import { phiOf } from "./formula.js";
+import { jumpsOf } from "./gaussian_rule.js";
 import { panelNodes } from "./panels.js";
 import { lawSums, slopeLaw } from "./slope_law.js";
 import { normalCdf } from "./special_functions.js";
 
 const NOTHING_BELOW = 1e-6; // mass under the lowest point that is drawn
+const NOTHING_ABOVE = 1e-7; // the same above the highest, where the law has no end
 const LONGEST_GAP = 0.012; // of the cdf between neighbours
 const MOST_POINTS = 260;
 const ANGLE_TRIES = 80;
-const PANELS_LEAVE = 2e-11; // of the cdf, where slopes are resolved to 1e-12 on their panels
+const SMALLEST_ANGLE = 1e-12; // over the values of t, where sums keep no digits of anything less
+const PANELS_LEAVE = 1e-10; // of density and cdf: panels to 1e-12 and 9 standard deviations leave up to half of it
 
 const over = ([a, b], [c, d]) => { const n = c * c + d * d; return [(a * c + b * d) / n, (b * c - a * d) / n]; };
 const product = ([a, b], [c, d]) => [a * c - b * d, a * d + b * c];
@@ -49,7 +52,8 @@ function masterAt(equation, logR, theta, care, angles) {
 
 // The angle in (0, pi) with Im log z = 0 at a radius, by Newton inside a bracket; NaN if none.
 function angleAt(equation, logR, start) {
-  let low = 0, high = Math.PI, theta = start;
+  // a first guess that is too small would be lost in the rounding of the sums
+  let low = 0, high = Math.PI, theta = Math.max(start, 1e-3);
   const outside = Math.exp(logR) > equation.law.top;
   for (let k = 0; k < ANGLE_TRIES; k++) {
     const { z, s } = masterAt(equation, logR, theta, 0.5, false), g = z[1];
@@ -64,7 +68,7 @@ function angleAt(equation, logR, start) {
     if ((small && s[0] > 0) || (k > 12 && Math.abs(g) <= 2e-15 * equation.depth)) return inside ? newton : theta;
     const middle = high > 8 * low ? (low > 0 ? Math.sqrt(low * high) : high / 8) : (low + high) / 2;
     theta = inside ? newton : middle;
-    if (theta < 1e-100) return NaN;
+    if (theta < (outside ? 1e-100 : SMALLEST_ANGLE)) return NaN;
     if (high - low <= 4e-16 * high) return theta;
   }
   return low > 0 ? theta : NaN;
@@ -86,7 +90,7 @@ function pointAt(equation, logR, start) {
     logR, theta, density,
     logLambda: fine.z[0],
     cdf: Math.min(1, Math.max(0, 1 - above(fine))),
-    error: Math.hypot(at.p[0] - fine.p[0], at.p[1] - fine.p[1]) / Math.PI + steep * moved + 1e-14 * (1 + density),
+    error: Math.hypot(at.p[0] - fine.p[0], at.p[1] - fine.p[1]) / Math.PI + steep * moved + PANELS_LEAVE * (0.25 + density),
     cdfError: Math.abs(above(at) - above(fine)) + density * moved + PANELS_LEAVE,
   };
 }
@@ -111,7 +115,7 @@ function curveOf(equation, zeroMass) {
   let start = 0.5;
   const add = (logR) => {
     const point = pointAt(equation, logR, start);
-    if (point && point.cdf < 1 + 1e-9) start = Math.min(Math.max(point.theta, 1e-8), 3);
+    if (point && point.cdf < 1 + 1e-9) start = Math.min(point.theta, 3);
     points.set(logR, point);
     return point;
   };
@@ -143,14 +147,15 @@ function curveOf(equation, zeroMass) {
   // from the top down; below the lowest edge roots are rounding, and log lambda no longer falls
   for (const point of [...points.values()].filter(good).sort((a, b) => b.logR - a.logR)) {
     const above = found[0];
+    if (equation.law.open && point.cdf > 1 - NOTHING_ABOVE) continue;
     if (above && (point.logLambda >= above.logLambda || above.cdf <= zeroMass + 1e-13)) break;
     found.unshift(point);
   }
-  if (edge.soft && found.length) {
+  if (edge.soft && found.length && !equation.law.open) {
     const top = masterAt(equation, edge.logR, 0, 0.5, false);
     // the density leaves the edge as a root, so rounding of its place shows as the root of that
     const peak = Math.max(...found.map((p) => p.density));
-    const error = 4 * peak * Math.sqrt(4e-16 * equation.depth * (1 + Math.abs(edge.logR)));
+    const error = 4 * peak * Math.sqrt(4e-14 * equation.depth * (1 + Math.abs(edge.logR)));
     found.push({ logLambda: top.z[0], density: 0, cdf: 1, error, cdfError: PANELS_LEAVE });
   }
   return found;
@@ -230,6 +235,8 @@ export function jacobianSpectrum({ activation, sigma_w, depth, weights, qStar })
   const phi = phiOf(activation);
   if (!(qStar > 0 && qStar < 1e100)) return noSpectrum(qStar === 0 ? "Lengths shrink to zero, where the network is linear: no spectrum is drawn." : "Lengths have no fixed point here, so there is no spectrum.");
   if (!(sigma_w > 0)) return noSpectrum("At sigma_w = 0 the Jacobian is zero.");
+  const [jump] = jumpsOf(phi, phi.kinks());
+  if (jump) return noSpectrum(`The activation jumps at ${jump.at}, where its slope is infinite: there is no spectrum.`);
   const law = slopeLaw(phi, qStar);
   if (law.status !== "ok") return noSpectrum(law.status);
   if (!(law.top > 0)) return noSpectrum("The activation is flat almost everywhere, so its Jacobian is zero.");

@@ -49,14 +49,26 @@ function kernelReader(kernel) {
 export function activationFromTables(tables) {
   const { moments: pieces, range, jumps, rough } = tables;
   const read = kernelReader(tables.kernel);
-  const outside = (q) => !(q >= range[0] && q <= range[1] * (1 + 1e-12));
-  const clamped = (q) => Math.log(Math.min(q, range[1]));
+  const outside = (q) => !(q >= range[0] * (1 - 1e-12) && q <= range[1] * (1 + 1e-12));
+  const inner = (q) => Math.min(Math.max(q, range[0]), range[1]);
+  const clamped = (q) => Math.log(inner(q));
   const momentError = (u) => {
     const [low, high] = range.map(Math.log), { momentErrors } = tables;
     return momentErrors[Math.round(((momentErrors.length - 1) * (u - low)) / (high - low))];
   };
   const none = (names) => Object.fromEntries(names.map((name) => [name, NaN]));
+  // Beyond the tables a function with straight ends a and b has E phi^2 = (a^2 + b^2) q / 2 and a rest
+  // that grows as the root of q; what follows that rest is stated as the error.
+  const beyond = (q) => {
+    const [a, b] = tables.ends, square = (a * a + b * b) / 2, top = range[1], at = moments(top);
+    const fade = Math.sqrt(top / q), rest = at.m2 / top - square;
+    const m2 = q * (square + rest * fade), d2 = square + (at.d2 - square) * fade;
+    const off = Math.abs(rest / square) + Math.abs(at.d2 / square - 1);
+    return { m2, m4: at.m4 * (q / top) ** 2, d2, slope: square + (rest * fade) / 2, error: at.error + off * fade };
+  };
+  const follows = (q) => tables.ends !== null && !rough && q > range[1] && q < Infinity;
   const moments = (q) => {
+    if (outside(q) && follows(q)) return beyond(q);
     if (outside(q)) return none(["m2", "m4", "d2", "slope", "error"]);
     const u = clamped(q), m2 = Math.exp(evaluatePieces(pieces, 0, u));
     return {
@@ -69,8 +81,14 @@ export function activationFromTables(tables) {
   };
   // `left` is 1 - c, which c itself rounds next to 1
   const kernelAtGap = (q, left) => {
+    if (outside(q) && follows(q)) {
+      // of straight ends the kernel at equal correlation grows as q
+      const { gap, slope, error } = kernelAtGap(range[1], left), scaled = (gap * q) / range[1];
+      const bent = 2 * beyond(range[1]).error; // how far from straight phi still is at the end of the tables
+      return { value: beyond(q).m2 - scaled, gap: scaled, slope, error: error + bent };
+    }
     if (outside(q) || !(left >= 0 && left <= 2)) return none(["value", "gap", "slope", "error"]);
-    const { m2, d2, error: off } = moments(q), inside = Math.min(q, range[1]);
+    const { m2, d2, error: off } = moments(q), inside = inner(q);
     if (left === 0) return { value: m2, gap: 0, slope: d2, error: off };
     const theta = angleOfGap(left), [r, bend] = read(inside, theta);
     const gap = m2 * r * gapScale(jumps, theta);
