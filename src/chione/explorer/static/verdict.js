@@ -303,7 +303,8 @@ function factorText(factor) {
     const digits = factor > 1 && factor < 10 ? 3 : 2;
     return `${factor.toFixed(Math.max(0, digits - 1 - Math.floor(Math.log10(factor))))}x`;
   }
-  return `${factor.toExponential(1)}x`;
+  if (factor >= 100 && factor < 1e4) return `${factor.toFixed(0)}x`;
+  return `${factor.toExponential(1).replace(/e([+-])(\d)$/, "e$10$2")}x`;
 }
 
 function powerText(log10) {
