@@ -58,6 +58,12 @@ TABLES = """async ([texts, points]) => {
   });
 }"""
 
+REFUSED = """async (text) => {
+  const { buildTables } = await import("/formula_tables.js");
+  try { buildTables(text); } catch (error) { return error.message; }
+  return "accepted";
+}"""
+
 SPECTRA = """async (cases) => {
   const { jacobianSpectrum } = await import("/spectrum.js");
   return cases.map((one) => {
@@ -134,6 +140,20 @@ def test_tables_of_a_formula_agree_with_python_within_their_errors(modules: Any,
         slope = ch.derivative_kernel(phi, q, q, 1.0 - left)
         allowed = 1e-8 * abs(slope.value) + 1e-9 * m2.value / q + slope.error
         assert abs(kernel["slope"] - slope.value) <= allowed, (q, left)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("exp(exp(x))", "grows too fast"), ("0*x + 1", "does not change with x"),
+     ("tanh(1e6*x)", "too abruptly"), ("sin(1000*x)", "oscillates"), ("tan(x)", "oscillates"),
+     ("1/(x - 1)", "breaks"), ("log(x)", "infinite at 0"), ("sqrt(x)", "NaN at"),
+     ("x*log(abs(x))", "NaN at 0")],
+)  # fmt: skip
+def test_what_cannot_be_integrated_is_refused_in_a_sentence(
+    modules: Any, text: str, words: str
+) -> None:
+    said = modules.evaluate(REFUSED, text)
+    assert words in said and said.endswith(".") and text in said
 
 
 def test_beyond_the_tables_straight_ends_are_followed_within_the_stated_error(modules: Any) -> None:

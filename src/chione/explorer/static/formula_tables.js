@@ -10,7 +10,7 @@ import { gaussianRule, momentsByRule, quickMoments } from "./gaussian_rule.js";
 
 const MOMENT_TOLERANCE = 1e-12;
 const KERNEL_TOLERANCE = 1e-10;
-const MOST_WORK = 1.5e7; // panels on circles: some ten seconds
+const MOST_WORK = 6e6; // panels on circles: some eight seconds
 const KERNEL_SIGMAS = 8.5; // exp(-36) = 2e-16 lies beyond
 
 function momentRow(rule, q) {

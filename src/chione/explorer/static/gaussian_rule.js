@@ -167,9 +167,14 @@ export function gaussianRule(source) {
     return seen && Math.abs(a.spread - b.spread) < 1e-7 * b.spread && momentsByRule(rule, q).error < 1e-7;
   };
   while (low < high && !usable(low)) low *= 1.25;
-  if (!(high > 0.05 && low < high)) {
-    const why = usable(1) ? "grows too fast" : "does not change with x";
-    throw new FormulaError(`${label} ${why}: its Gaussian means exist only for lengths below ${Number(high.toPrecision(2))}.`);
+  if (!(high > 0.05)) {
+    throw new FormulaError(`${label} grows too fast: its Gaussian means exist only for lengths below ${Number(high.toPrecision(2))}.`);
+  }
+  if (!(low < high)) {
+    const still = momentsOn(fine, 1).spread === 0;
+    throw new FormulaError(still
+      ? `${label} does not change with x; an activation must.`
+      : `${label} changes too abruptly: its Gaussian means cannot be computed here.`);
   }
   return { ...rule, range: [low, high] };
 }
