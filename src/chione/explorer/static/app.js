@@ -68,16 +68,17 @@ async function takeActivation(text) {
   const mine = turn;
   const waiting = setTimeout(() => { byId("activation-wait").textContent = `Integrating ${text} …`; }, WAIT_MS);
   let activation;
+  let refusal;
   try {
     activation = await chosenActivation(text);
-    page.error = undefined;
   } catch (error) {
-    page.error = error instanceof Error ? error.message : String(error);
-    page.typed = text;
+    refusal = error instanceof Error ? error.message : String(error);
   }
   clearTimeout(waiting);
   byId("activation-wait").textContent = "";
   if (mine !== turn && page.activation) return true; // something newer was asked meanwhile
+  page.error = refusal;
+  page.typed = text;
   if (activation) {
     page.activation = activation;
     page.state = { ...page.state, activation: text };
@@ -189,17 +190,20 @@ async function rest() {
   if (mine === turn) document.body.dataset.state = "rest"; // nothing more is to come
 }
 
+// page.known is the address that was last read or written; another one is a link that waits to be read
 function writeAddress() {
   const fragment = formatFragment(page.state);
-  page.fragment = fragment;
+  if (location.hash !== page.known) return;
   try {
-    if (location.hash !== fragment) history.replaceState(null, "", fragment);
+    if (fragment !== page.known) history.replaceState(null, "", fragment);
+    page.known = location.hash;
   } catch {
     // a notebook's frame has no address of its own
   }
 }
 
 async function readAddress() {
+  page.known = location.hash;
   const given = location.hash.length > 1 ? location.hash : document.documentElement.dataset.state ?? "";
   const { state, notes } = parseFragment(given);
   if (!MODES.includes(state.mode)) {
@@ -209,7 +213,10 @@ async function readAddress() {
   page.state = { ...state, activation: page.state.activation };
   page.sample = undefined;
   moved();
-  if (!(await takeActivation(state.activation))) {
+  const mine = turn;
+  const taken = await takeActivation(state.activation);
+  if (mine !== turn) return;
+  if (!taken) {
     notes.unshift(`${page.error} ${page.state.activation} is shown.`);
     page.error = undefined;
     await takeActivation(page.state.activation);
@@ -323,7 +330,7 @@ function start() {
   byId("toggle-theme").addEventListener("click", () => theme.toggle());
   byId("zoom-in").addEventListener("click", () => parts.diagram.zoom(-1));
   byId("zoom-out").addEventListener("click", () => parts.diagram.zoom(1));
-  window.addEventListener("hashchange", () => location.hash !== page.fragment && readAddress());
+  window.addEventListener("hashchange", () => location.hash !== page.known && readAddress());
   readAddress();
 }
 
