@@ -12,6 +12,7 @@ from atlas import write_atlas  # noqa: E402
 from written_pages import write_pages  # noqa: E402
 
 import chione  # noqa: E402
+from chione.explorer import write_page  # noqa: E402
 
 project = "chione"
 author = "The chione developers"
@@ -20,7 +21,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "mathml",  # beside this file
 ]
 # A field of type Verdict is that of its own room; Sphinx sees two classes of that name.
 suppress_warnings = ["ref.python"]
@@ -29,13 +30,31 @@ myst_heading_anchors = 3
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
-autodoc_typehints = "none"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ActivationLike": "ActivationLike"}
+add_module_names = False  # headings say how to call it
+napoleon_custom_sections = [("Fields", "returns_style")]
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88  # a parameter a line where it would be longer
 autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
 html_theme = "alabaster"
-html_theme_options = {"description": chione.__doc__, "page_width": "1040px"}
+html_static_path = ["looks"]
+html_css_files = ["chione.css"]
+html_theme_options = {
+    "description": chione.__doc__,
+    "page_width": "1180px",
+    "code_font_size": "0.78em",  # 100 columns stand beside the list of pages
+}
 
-write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES", "") == "1")
+# explorer.html beside index.html, so that pages link to ../explorer.html#activation=tanh
+html_extra_path = ["_build/extra"]
+(HERE / "_build" / "extra").mkdir(parents=True, exist_ok=True)
+write_page(HERE / "_build" / "extra" / "explorer.html")
+
+write_pages(HERE / "generated", pictures=os.environ.get("CHIONE_DOCS_PICTURES") != "0")
 write_atlas(HERE / "generated" / "atlas")
 
 
@@ -48,6 +67,15 @@ def plain_references(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"^\.\. \[(\d)\] ", r"\1. \\", line) for line in cited]
 
 
+def fields_of_results(app, what, name, obj, options, lines):
+    """A result is read, not made by hand: its parameters are called fields."""
+    if what == "class" and issubclass(obj, chione.AbstractResult):
+        for k, line in enumerate(lines[:-1]):
+            if line == "Parameters" and lines[k + 1].startswith("---"):
+                lines[k : k + 2] = ["Fields", "------"]
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", fields_of_results, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", plain_references)

@@ -1,76 +1,30 @@
-"""Pages of the documentation that are made from the code: errata, gallery, reference."""
+"""Pages that are made from the code: errata, gallery, reference, results, commands."""
 
-import importlib
-import importlib.util
-import inspect
 from pathlib import Path
 
-import chione
-from chione.gallery import ENTRIES, write
+from command_pages import commands_markdown
+from formula_pictures import draw_pictures
+from gallery_pages import gallery_markdown
+from reference_pages import reference_pages
+from result_pages import result_pages
+
 from chione.gallery.errata import errata_markdown
 
 
-def write_pages(folder, *, pictures=False):
-    """Write errata.md, gallery.md and reference.md into `folder`."""
+def write_pages(folder, *, pictures=True):
+    """Write all of them into `folder`."""
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     _keep(folder / "errata.md", errata_markdown())
-    _keep(folder / "gallery.md", gallery_markdown(folder, pictures=pictures))
-    _keep(folder / "reference.md", reference_markdown())
-
-
-def gallery_markdown(folder, *, pictures=False):
-    """One section for each entry; with `pictures` the quick version of each is drawn."""
-    lines = [
-        "# Gallery",
-        "",
-        "Every figure and table of the sources is one command away. Each makes a picture, the",
-        "labelled data behind it, and a caption with its checks. Lines are theory, points are",
-        "simulated networks with standard errors.",
-        "",
-        "```bash",
-        "chione reproduce --list",
-        "chione reproduce poole-figure-1 --out figures",
-        "chione reproduce --all --quick --check",
-        "```",
-    ]
-    for entry in ENTRIES.values():
-        lines += ["", f"## {entry.title}", "", f"`{entry.name}`, after {entry.source}.", ""]
-        lines += [entry.caption]
-        if pictures:
-            write(entry, entry.make(True), Path(folder))
-            lines += ["", f"![{entry.title}]({entry.name}.png)"]
-    return "\n".join(lines) + "\n"
-
-
-def reference_markdown():
-    """Every public name with its docstring; those of chione.torch where torch is installed."""
-    lines = ["# Reference", "", "Everything that `import chione` offers by name."]
-    lines += _listing([getattr(chione, n) for n in chione.__all__ if not n.startswith("_")], "")
-    room = importlib.import_module("chione.freeprob")
-    lines += ["", "`chione.freeprob` is the room of measures and free convolutions."]
-    lines += _listing([getattr(room, n) for n in room.__all__], " of chione.freeprob")
-    if importlib.util.find_spec("torch"):
-        room = importlib.import_module("chione.torch")
-        lines += ["", "`chione.torch` needs the extra `torch`."]
-        lines += _listing([getattr(room, n) for n in room.__all__], " of chione.torch")
-    return "\n".join(lines) + "\n"
-
-
-def _listing(things, where):
-    lines = []
-    for heading, wanted, kind in (
-        ("Functions", inspect.isfunction, "autofunction"),
-        ("Classes", inspect.isclass, "autoclass"),
-    ):
-        lines += ["", f"## {heading}{where}", "", "```{eval-rst}"]
-        for thing in filter(wanted, things):
-            lines += [f".. {kind}:: {thing.__module__}.{thing.__name__}", ""]
-        lines += ["```"]
-    return lines
+    _keep(folder / "gallery.md", gallery_markdown(folder / "gallery", pictures=pictures))
+    pages = {"commands.md": commands_markdown(), **reference_pages(), **result_pages()}
+    for name, text in pages.items():
+        _keep(folder / name, text)
+    draw_pictures(folder / "formulas")
 
 
 def _keep(path, text):
     """Write only what has changed, so that the next build is quick."""
+    path.parent.mkdir(exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

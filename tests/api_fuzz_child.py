@@ -120,7 +120,14 @@ KINDS = {
 SPECIAL: dict[tuple[str, str], list[Any]] = {
     ("phase_diagram", "sigma_w"): [[1.0, 1.5], [0.5, 1.0, 2.0]],
     ("phase_diagram", "sigma_b"): [[0.0, 0.3]],
-    ("describe_scheme", "scheme"): ["xavier", "he", "lecun", "pytorch", "calculate_gain"],
+    ("describe_scheme", "scheme"): [
+        "xavier",
+        "he",
+        "lecun",
+        "pytorch",
+        "calculate_gain",
+        "standard",
+    ],
     ("norm_map", "mean"): [[0.0], [0.1, 0.2]],
     ("process_kernel", "kind"): ["nngp", "ntk"],
     ("analyze", "simulate"): [False],

@@ -13,15 +13,8 @@ from matplotlib.patches import Patch
 from atlas.facts import DEPTH, Facts, Spectrum
 from atlas.schemes import SCHEMES
 from chione.activations import AbstractActivation
-from chione.plotting.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    VERMILLION,
-    save,
-    style,
-)  # fmt: skip
+from chione.plotting.saving import save
+from chione.plotting.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, style
 from chione.theory import critical_line
 from chione.theory.meanfield.diagram_cells import Cells
 from chione.theory.meanfield.length_map import LengthMap

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> room that defines it. Names are resolved on first use, so that `import chione`
 # and `chione --help` stay quick and no optional framework is loaded by accident. Type checkers read
@@ -38,6 +38,7 @@ _EXPORTS = {
     "FixedPoint": "chione.theory",
     "FixedPoints": "chione.theory",
     "KernelLayers": "chione.theory",
+    "KernelMatrix": "chione.theory",
     "LargeDepth": "chione.theory",
     "MeanField": "chione.theory",
     "MetricCovariance": "chione.theory",
@@ -49,6 +50,7 @@ _EXPORTS = {
     "PhaseDiagram": "chione.theory",
     "PowerLaw": "chione.theory",
     "Recommendation": "chione.theory",
+    "Settling": "chione.theory",
     "Trajectory": "chione.theory",
     "Trust": "chione.theory",
     "backward": "chione.theory",
@@ -66,6 +68,7 @@ _EXPORTS = {
     "gain": "chione.theory",
     "kernel": "chione.theory",
     "large_depth": "chione.theory",
+    "kernel_matrix": "chione.theory",
     "length_map": "chione.theory",
     "length_slope": "chione.theory",
     "mean_field": "chione.theory",
@@ -78,6 +81,7 @@ _EXPORTS = {
     "process_kernel": "chione.theory",
     "second_moment": "chione.theory",
     "deep_trajectory": "chione.theory",
+    "settling": "chione.theory",
     "trajectory": "chione.theory",
     "TransformerPhase": "chione.theory",
     "transformer_phase": "chione.theory",
@@ -123,13 +127,14 @@ _EXPORTS = {
     "SweepResult": "chione.sweeps",
     "boundary": "chione.sweeps",
     "sweep": "chione.sweeps",
+    "explore": "chione.explorer",
     "plot": "chione.plotting",
 }
 
 # Rooms that `import chione` alone makes reachable, as in `chione.torch.inspect(model)`.
 _ROOMS = (
-    *("activations", "base", "diagnosis", "freeprob", "gallery", "gaussian", "networks"),
-    *("plotting", "simulation", "sweeps", "theory", "torch"),
+    *("activations", "base", "diagnosis", "explorer", "freeprob", "gallery", "gaussian"),
+    *("networks", "plotting", "simulation", "sweeps", "theory", "torch"),
 )
 
 __all__ = sorted({*_EXPORTS, "__version__"})

@@ -3,6 +3,7 @@
 from chione import activations as activations
 from chione import base as base
 from chione import diagnosis as diagnosis
+from chione import explorer as explorer
 from chione import freeprob as freeprob
 from chione import gallery as gallery
 from chione import gaussian as gaussian
@@ -33,6 +34,7 @@ from chione.diagnosis import analyze as analyze
 from chione.diagnosis import gain_table as gain_table
 from chione.diagnosis.compare import Comparison as Comparison
 from chione.diagnosis.compare import compare as compare
+from chione.explorer import explore as explore
 from chione.gaussian import HermiteExpansion as HermiteExpansion
 from chione.gaussian import bivariate as bivariate
 from chione.gaussian import expectation as expectation
@@ -64,6 +66,7 @@ from chione.theory import FiniteWidth as FiniteWidth
 from chione.theory import FixedPoint as FixedPoint
 from chione.theory import FixedPoints as FixedPoints
 from chione.theory import KernelLayers as KernelLayers
+from chione.theory import KernelMatrix as KernelMatrix
 from chione.theory import LargeDepth as LargeDepth
 from chione.theory import MeanField as MeanField
 from chione.theory import MetricCovariance as MetricCovariance
@@ -73,6 +76,7 @@ from chione.theory import Parametrization as Parametrization
 from chione.theory import PhaseDiagram as PhaseDiagram
 from chione.theory import PowerLaw as PowerLaw
 from chione.theory import Recommendation as Recommendation
+from chione.theory import Settling as Settling
 from chione.theory import Trajectory as Trajectory
 from chione.theory import TransformerPhase as TransformerPhase
 from chione.theory import Trust as Trust
@@ -91,6 +95,7 @@ from chione.theory import finite_width as finite_width
 from chione.theory import fixed_points as fixed_points
 from chione.theory import gain as gain
 from chione.theory import kernel as kernel
+from chione.theory import kernel_matrix as kernel_matrix
 from chione.theory import large_depth as large_depth
 from chione.theory import length_map as length_map
 from chione.theory import length_slope as length_slope
@@ -104,6 +109,7 @@ from chione.theory import parametrization as parametrization
 from chione.theory import phase_diagram as phase_diagram
 from chione.theory import process_kernel as process_kernel
 from chione.theory import second_moment as second_moment
+from chione.theory import settling as settling
 from chione.theory import trajectory as trajectory
 from chione.theory import transformer_phase as transformer_phase
 from chione.theory.spectra import HessianCurve as HessianCurve

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from chione.activations import activation, from_expression
-from chione.activations.expression import functions
+from chione.activations import activation, from_expression, jets
+from chione.activations.expression import compile_expression, functions
 from chione.base import SpecError
 
 ATTACKS = [
@@ -157,3 +157,10 @@ def test_a_caret_is_a_power():
     assert np.array_equal(
         activation("(sqrt(x^2+1)-1)/2+x")(x), activation("(sqrt(x**2+1)-1)/2+x")(x)
     )
+
+
+def test_a_variable_in_the_exponent_keeps_its_derivative():
+    x = np.linspace(-2.0, 2.0, 9)
+    jet = compile_expression("2**x")(jets.variable(x))
+    np.testing.assert_allclose(jet.derivative(1), np.log(2.0) * 2.0**x, rtol=1e-15)
+    np.testing.assert_allclose(jet.derivative(2), np.log(2.0) ** 2 * 2.0**x, rtol=1e-15)

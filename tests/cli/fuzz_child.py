@@ -75,13 +75,23 @@ FORMULAS = [
 OPTIONS = {
     "analyze": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
                 "--weights": LAWS, "--networks": COUNTS, "--seed": COUNTS, "--effort": NUMBERS,
+                "--init": ["standard", "he", "calculate_gain", "glorot", ""],
                 "--figure": FILES, "--out": FILES},
-    "phase": {"--sigma-w": RANGES, "--sigma-b": RANGES, "--out": FILES, "--figure": FILES,
+    "phase": {"--field": ["chi_perp", "c_star", "xi_c", "phase", ""],
+              "--levels": ["0.5,1", "auto", "none", "nan", "1;2", ""],
+              "--sigma-w": RANGES, "--sigma-b": RANGES, "--out": FILES, "--figure": FILES,
               "--line": FILES, "--effort": NUMBERS},
     "gain": {"--depth": COUNTS, "--out": FILES, "--effort": NUMBERS},
     "criticality": {"--out": FILES, "--figure": FILES},
     "stability": {"--out": FILES, "--figure": FILES},
+    "hermite": {"--q": NUMBERS, "--order": COUNTS, "--out": FILES, "--figure": FILES,
+                "--effort": NUMBERS},
+    "kernel": {"--q": NUMBERS, "--c": NUMBERS, "--sigma-w": NUMBERS, "--sigma-b": NUMBERS,
+               "--depth": COUNTS, "--q0": NUMBERS, "--c0": NUMBERS, "--out": FILES,
+               "--data": [*FILES, "missing.npy", "in.npy", "in.csv"], "--figure": FILES,
+               "--effort": NUMBERS},
     "activations": {},
+    "explore": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS},
     "simulate": {"--sigma-w": NUMBERS, "--sigma-b": NUMBERS, "--depth": COUNTS, "--width": COUNTS,
                  "--widths": ["3,4", "0,1", "", "5,,5", "1000000000,3"], "--input-width": COUNTS,
                  "--weights": LAWS, "--networks": COUNTS, "--q0": NUMBERS, "--c0": NUMBERS,
@@ -114,6 +124,7 @@ GENTLE = {
     "analyze": {"--depth": SMALL, "--width": SMALL, "--networks": ["2", "3"], "--sigma-w": ["1.3"]},
     "phase": {"--sigma-w": ["0.5:2:3"], "--sigma-b": ["0:1:2"]},
     "gain": {"--depth": SMALL},
+    "explore": {"--out": ["page.html"]},  # else it would serve until Ctrl-C
     "simulate": {"--sigma-w": ["1.3"], "--depth": SMALL, "--width": SMALL, "--networks": SMALL},
     "spectrum": {"--depth": SMALL, "--q-star": ["0.5"], "--width": SMALL},
     "hessian": {"--ratio": ["0.5"], "--energy": ["0.3"]},
@@ -134,7 +145,7 @@ def arguments(rng: random.Random) -> list[str]:
     out = [command]
     if command in ("show", "reproduce"):
         out.append(rng.choice(["out.json", "out.csv", "missing.npz", "", "problem-set", "/", "ü"]))
-    elif command in ("gain", "criticality", "stability"):
+    elif command in ("gain", "criticality", "stability", "hermite", "kernel"):
         out.append(rng.choice(PHI))
     elif command == "freeprob":
         out.append(rng.choice(FORMULAS) if rng.random() < 0.7 else rng.choice(FORMULAS[:3]))

@@ -127,6 +127,7 @@ def test_the_sigmoid_unchanged_is_recommended_beyond_its_large_threshold():
         ("lecun", 1.0, 0.0),
         ("pytorch", math.sqrt(1 / 3), math.sqrt(1 / 900)),
         ("calculate_gain", 5.0 / 3.0, 0.0),
+        ("standard", math.sqrt(1 / 3), 0.0),
     ],
 )
 def test_schemes_are_described_with_their_own_sigmas(scheme, sigma_w, sigma_b):

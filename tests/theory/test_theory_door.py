@@ -74,6 +74,7 @@ CALLS = {
         "tanh",
         {"sigma_w": 0.9, "sigma_b": 0.1, "depth": 3, "q0": 1.0, "c0": 0.5},
     ),
+    "settling": ("tanh", 1.5, 0.1, {"q0": 1.0, "c0": 0.5, "share": 0.01}),
     "trajectory": (
         "tanh",
         {"sigma_w": 0.9, "sigma_b": 0.1, "depth": 3, "q0": 1.0, "c0": 0.5},
@@ -119,6 +120,7 @@ NOT_HERE = {  # rooms with a door of their own
     "kernel_diagonal",
     "kernel_layers",
     "kernel_map",
+    "kernel_matrix",
     "metric_covariance",
     "nngp",
     "ntk",

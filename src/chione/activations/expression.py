@@ -75,7 +75,8 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
 
 def _power(a: Any, b: Any) -> Any:
     """As ``np.power``; a cube by two products, for its logarithm costs twenty times as much."""
-    return a * a * a if np.ndim(b) == 0 and np.all(b == 3.0) else np.power(a, b)
+    cube = not isinstance(b, jets.Jet) and np.ndim(b) == 0 and b == 3.0
+    return a * a * a if cube else np.power(a, b)
 
 
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {

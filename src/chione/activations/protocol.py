@@ -44,7 +44,7 @@ class ClosedForms:
         likewise where they are nearly opposite.
     near_slope : callable, optional
         :math:`(q_1, q_2, 1 - c, 1 + c) \mapsto E\,\phi'(h_1)\phi'(h_2)`: `derivative_kernel`
-        where 1 - |c| is known better than c.
+        where ``1 - |c|`` is known better than c.
     positive_kernel : bool
         Whether `kernel` and `derivative_kernel` are products of positive terms, which keep their
         digits however small they are beside the lengths.

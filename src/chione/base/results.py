@@ -223,6 +223,21 @@ class AbstractResult(AbstractData, ABC):
         # pictures live upstairs; the ground floor knows the door by its name alone
         return import_module("chione.plotting.plot").draw(self, ax=ax, field=field)
 
+    def explore(self) -> Any:
+        """The explorer at the network of this result.
+
+        Returns
+        -------
+        chione.explorer.Explorer
+            Shows in a notebook; ``.show()`` opens the browser, ``.write(path)`` makes a file.
+
+        Raises
+        ------
+        SpecError
+            If the result does not know its activation, or the page cannot read it.
+        """
+        return import_module("chione.explorer.explore").explore(self)
+
 
 def _fields(x: Any) -> list[tuple[str, Any]]:
     return [(f.name, getattr(x, f.name)) for f in dataclasses.fields(x)]

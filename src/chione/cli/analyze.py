@@ -11,6 +11,7 @@ from chione.cli.parameters import (
     ACTIVATION,
     COUNT,
     FIGURE,
+    INITS,
     LAWS,
     SIGMA,
     data_option,
@@ -23,10 +24,15 @@ from chione.cli.progress import running
 @click.argument("activation", type=ACTIVATION)
 @click.option("--sigma-w", type=SIGMA, help="Weights ~ N(0, sigma_w^2 / fan_in).")
 @click.option("--sigma-b", type=SIGMA, help="Biases ~ N(0, sigma_b^2).  [default: 0]")
+@click.option(
+    "--init",
+    type=click.Choice(INITS),
+    help="In place of the sigmas: those of a scheme by name.",
+)
 @click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
 @click.option("--width", type=COUNT, default=512, show_default=True, help="Units of a layer.")
 @click.option(
-    "--weights", type=click.Choice(LAWS), default="gaussian", show_default=True, help="Their law."
+    "--weights", type=click.Choice(LAWS), help="Their law.  [default: gaussian, or that of --init]"
 )
 @click.option(
     "--networks",
@@ -50,9 +56,10 @@ def command(
     activation: str,
     sigma_w: float | None,
     sigma_b: float | None,
+    init: str | None,
     depth: int,
     width: int,
-    weights: str,
+    weights: str | None,
     networks: int,
     seed: int,
     optimizer: str | None,
@@ -64,7 +71,8 @@ def command(
     """Tell whether a network trains, why not, and what to use instead.
 
     ACTIVATION is a name of the catalogue or an expression such as 'x*tanh(softplus(x))'. Without
-    sigmas the recommended initialisation is analysed and compared with PyTorch's.
+    sigmas the recommended initialisation is analysed and compared with PyTorch's. --init standard
+    is the habit before Glorot and Bengio: weights uniform within 1/sqrt(fan_in).
 
     Exit codes: 0 a verdict, whatever it says (also where lengths diverge), 1 no verdict, because
     no wide network with this activation has a finite mean square, 2 bad usage.
@@ -74,8 +82,10 @@ def command(
     """
     from chione.diagnosis import analyze
 
+    if init is not None and (sigma_w is not None or sigma_b is not None):
+        raise click.UsageError("--init chooses both sigmas; give it, or --sigma-w and --sigma-b.")
     with running("analyzing"):
-        result = analyze(  # type: ignore[call-overload]  # click.Choice holds weights to the laws
+        result = analyze(  # type: ignore[call-overload,misc]  # click.Choice holds weights to the laws
             activation,
             sigma_w,
             sigma_b,
@@ -87,6 +97,7 @@ def command(
             simulate=simulate,
             picture=figure is not None,
             optimizer=optimizer,
+            init=init,
         )
     if as_json:
         parameters = {
@@ -95,7 +106,7 @@ def command(
             "sigma_b": result.network.sigma_b,
             "depth": depth,
             "width": width,
-            "weights": weights,
+            "weights": result.network.weights,
             "networks": networks if simulate else 0,
             "seed": seed,
             "optimizer": optimizer,

@@ -17,9 +17,12 @@ import chione
 COMMANDS = {
     "analyze": "Tell whether a network trains, why not, and what to use instead.",
     "phase": "Map order and chaos over sigma_w and sigma_b, as data and as a picture.",
+    "explore": "Drag a network about on a page: order and chaos, depth, spectrum, verdict.",
     "gain": "Tabulate sigmas on the edge of chaos beside PyTorch's calculate_gain.",
     "criticality": "Find critical points and universality classes, with the reason.",
     "stability": "Find where mean and variance settle without weights (norm stability).",
+    "hermite": "Hermite coefficients of an activation, and what each order holds.",
+    "kernel": "NNGP and tangent kernels of a pair of inputs, or of a file of inputs.",
     "activations": "List the activations of the catalogue.",
     "simulate": "Draw finite random networks and put the theory beside them.",
     "network": "Any network, layer by layer: theory, a simulated twin, a verdict.",
@@ -111,6 +114,8 @@ def _explain(err: Exception) -> tuple[str, int]:
         return str(err), BAD_USAGE
     if isinstance(err, OSError):
         return f"The file system refused: {err}", NO_ANSWER
+    if isinstance(err, MemoryError):
+        return "There is less memory than this needs; ask for less, or lower --effort.", NO_ANSWER
     text = f"chione failed inside ({type(err).__name__}: {err}); --traceback shows where."
     return text, NO_ANSWER
 

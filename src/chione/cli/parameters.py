@@ -95,6 +95,28 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only from c
         return found
 
 
+class Levels(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
+    """Numbers with commas between them; ``auto`` is None, ``none`` is empty."""
+
+    name = "n,n,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...] | None:
+        """The numbers, or a click error that says what is accepted."""
+        if value is None or isinstance(value, tuple) or value == "auto":
+            return None if value == "auto" else value
+        if value == "none":
+            return ()
+        try:
+            found = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not auto, none, or a list such as 0.5,1,2.", param, ctx)
+        if not all(math.isfinite(x) for x in found):
+            self.fail(f"{value!r}: all levels must be finite.", param, ctx)
+        return found
+
+
 class OutputFile(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
     """A file to write, whose ending is one of a few; its folder must exist.
 
@@ -179,6 +201,7 @@ NON_NEGATIVE = FiniteFloat(minimum=0.0)
 LARGEST_SIGMA = 1e75  # fourth powers must stay in the range of float64
 SIGMA = FiniteFloat(minimum=0.0, maximum=LARGEST_SIGMA)
 COUNT = click.IntRange(min=1)
+INITS = ("xavier", "he", "lecun", "pytorch", "calculate_gain", "standard")
 LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 
 data_option = click.option(

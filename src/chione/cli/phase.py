@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
 from chione.activations import activation as resolve
 from chione.cli.output import draw, echo_json, save
@@ -15,6 +16,7 @@ from chione.cli.parameters import (
     DATA,
     FIGURE,
     LARGEST_SIGMA,
+    Levels,
     Range,
     data_option,
     with_effort,
@@ -22,6 +24,7 @@ from chione.cli.parameters import (
 from chione.cli.presets import described_network, flags, given, transformer_options
 from chione.cli.progress import counting, running
 from chione.theory import critical_line, phase_diagram
+from chione.theory.meanfield.diagram import FIELDS
 
 
 @click.command()
@@ -62,7 +65,20 @@ from chione.theory import critical_line, phase_diagram
 )
 @data_option
 @click.option("--line", type=DATA, help="Write the critical line as data, in the same formats.")
-@click.option("--figure", type=FIGURE, help="Draw q* and the critical line.")
+@click.option("--figure", type=FIGURE, help="Draw --field and the critical line.")
+@click.option(
+    "--field",
+    type=click.Choice(FIELDS),
+    default="q_star",
+    show_default=True,
+    help="What --figure shows as colours and level lines.",
+)
+@click.option(
+    "--levels",
+    type=Levels(),
+    metavar="N,N,...|auto|none",
+    help="Where its level lines are.  [default: auto; none for q_star]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort
 def command(
@@ -75,6 +91,8 @@ def command(
     out: Path | None,
     line: Path | None,
     figure: Path | None,
+    field: str,
+    levels: tuple[float, ...] | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -87,12 +105,23 @@ def command(
 
     \b
     Example: chione phase tanh --out phase.npz --figure phase.png
+             chione phase gelu --field xi_c --levels 3,10,30 --figure scales.png
              chione phase --network transformer --depth 24 --figure transformer.png
     """
     if (activation is None) == (network is None):
         raise click.UsageError(
             "give an activation, as in 'chione phase tanh', or a network with attention, as in "
             "'chione phase --network transformer', and not both."
+        )
+    asked = {
+        name
+        for name in ("field", "levels")
+        if click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    if asked and (figure is None or network is not None):
+        raise click.UsageError(
+            f"--{min(asked)} says what the figure of an activation shows; give an activation and "
+            "--figure FILE."
         )
     if network is not None:
         scales = attention_scale, residual_scale
@@ -115,7 +144,10 @@ def command(
     if figure is not None:
         from chione.plotting import phase_figure
 
-        draw(figure, phase_figure(diagram, critical, title=f"Phase diagram of {phi.name}"))
+        if "levels" not in asked and field == "q_star":
+            levels = ()  # the names of the phases stand there
+        title = f"Phase diagram of {phi.name}"
+        draw(figure, phase_figure(diagram, critical, title=title, field=field, levels=levels))
     share = shares(diagram)
     if as_json:
         parameters = {"activation": activation, "sigma_w": sigma_w, "sigma_b": sigma_b}
@@ -154,7 +186,7 @@ def _transformer(
     if figure is not None:
         from chione.plotting.transformers import transformer_figure
 
-        draw(figure, transformer_figure(found, title=f"Transformer diagram of {name}"))
+        draw(figure, transformer_figure(found, title=f"Attention and residual scales of {name}"))
     share = shares(found)
     if as_json:
         parameters = {"network": name, **some, "attention_scale": scales[0],

@@ -12,6 +12,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import (
     ConvergenceError,
     CostError,
+    SpecError,
     Status,
     checks,
     cost,
@@ -36,7 +37,7 @@ from chione.theory import (
     second_moment,
     trust,
 )
-from chione.theory.critical.usual_schemes import scheme_sigmas
+from chione.theory.critical.usual_schemes import NAMED, scheme_law, scheme_sigmas
 from chione.theory.depth.deep_trajectory import FOLLOWED
 from chione.theory.depth.trainability import OPTIMIZERS
 
@@ -65,6 +66,7 @@ class Options(NetworkOptions, total=False):
     weights: Weights
     picture: bool
     optimizer: str | None
+    init: str | None
 
 
 @overload
@@ -93,6 +95,7 @@ def analyze(
     simulate: bool = True,
     picture: bool = False,
     optimizer: str | None = None,
+    init: str | None = None,
     effort: float = 1.0,
 ) -> Analysis | NetworkAnalysis:
     r"""Tell whether a network can train at its depth, why not, and what to use instead.
@@ -132,6 +135,10 @@ def analyze(
         What is to train it, for the verdict: plain gradient descent, with momentum of 0.9, or
         Adam. Without one the verdict is what holds for all three, and *doubtful* where it depends;
         ``verdict.optimizers`` has the answer for each.
+    init : str, optional
+        In place of the sigmas the name of a scheme: "xavier", "he", "lecun", "pytorch",
+        "calculate_gain" or "standard" (Glorot and Bengio's U(-1/sqrt n, 1/sqrt n)); weights are
+        drawn from its law if none is given. See :func:`chione.describe_scheme`.
     effort : float
         How many times the limits of a laptop (60 s of work, 4 GB) it may take.
 
@@ -169,7 +176,7 @@ def analyze(
     'chaotic'
     """
     own: dict[str, Any] = {"sigma_w": sigma_w, "sigma_b": sigma_b, "depth": depth, "width": width}
-    own["weights"] = weights
+    own |= {"weights": weights, "init": init}
     if optimizer is not None:
         checks.one_of("optimizer", optimizer, OPTIMIZERS)
     _refuse_layers(phi)
@@ -188,13 +195,15 @@ def analyze(
         count = _NETWORKS if n_networks is None else n_networks
         return analyze_network(phi, n_networks=count, seed=seed, simulate=simulate, effort=effort)
     if isinstance(phi, MLP):
-        own = {name: getattr(phi, name) for name in own}
+        own = {name: getattr(phi, name) for name in own if name != "init"}
         if not isinstance(phi.width, int) or phi.widths[0] != phi.width:
             raise ValueError(
                 f"analyze simulates layers of one width, but the widths are {phi.widths}; use "
                 f"analyze(network.network()) for others."
             )
         phi = phi.activation
+    elif init is not None:
+        own = _named(init, own, activation(phi))
     with cost.allowing(effort):
         found = _analyze(
             activation(phi),
@@ -209,6 +218,26 @@ def analyze(
             optimizer,
         )
         return found.with_picture() if picture else found
+
+
+def _named(init: str, own: dict[str, Any], act: AbstractActivation) -> dict[str, Any]:
+    """Sigmas and law of a scheme in place of those that were not given."""
+    checks.one_of("init", init, NAMED)
+    given = [name for name in ("sigma_w", "sigma_b") if own[name] is not None]
+    if given:
+        raise TypeError(
+            f"{' and '.join(given)} cannot be given beside init={init!r}, which is a choice of "
+            "both; leave one of the two away."
+        )
+    width = 512 if own["width"] is None else own["width"]
+    sigmas = _scheme(init, act, checks.integer("width", width))
+    if sigmas is None:
+        raise SpecError(
+            f"{init} has no number for {act.name}; it covers linear, sigmoid, tanh, relu, "
+            "leaky_relu and selu. Give sigma_w, or another scheme."
+        )
+    law = own["weights"] or scheme_law(init)
+    return own | {"sigma_w": sigmas[0], "sigma_b": sigmas[1], "weights": law}
 
 
 def _refuse_layers(phi: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chione.diagnosis.picture_data import CurveData, DiagramData, MapData
 from chione.plotting import DepthCurve, DiagramPicture, MapPicture, Page, wants_log
 from chione.plotting.page import page_picture
@@ -57,7 +59,10 @@ def _diagram(data: DiagramData | str, point: tuple[float, float]) -> DiagramPict
     if isinstance(data, str):
         return data
     line = (data.line[0], data.line[1])
-    return DiagramPicture(data.sigma_w, data.sigma_b, data.q_star, data.phase, line, point)
+    return DiagramPicture(
+        data.sigma_w, data.sigma_b, data.q_star, data.phase, line, point,
+        unstable=data.line[2:].sum(axis=0) > 1.0, reached=data.reached | np.isnan(data.q_star),
+    )  # fmt: skip
 
 
 def _curve(k: int, data: CurveData) -> DepthCurve:

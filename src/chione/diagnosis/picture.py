@@ -151,7 +151,7 @@ def _lengths(analysis: Findings) -> MapData | str:
 def _correlations(analysis: Findings) -> MapData | str:
     net, theory = analysis.network, analysis.theory
     q, c_star = float(theory.q_star.value), float(theory.c_star.value)
-    note, points = "", [(1.0, theory.phase != "chaotic")]
+    note, points = f"at $q^*$ = {q:.4g}", [(1.0, theory.phase != "chaotic")]
     if math.isfinite(c_star) and c_star < 1.0:
         points.append((c_star, True))
     if not (analysis.phase.reached and q > 0.0):  # no fixed point, or none with a map of its own
@@ -162,9 +162,16 @@ def _correlations(analysis: Findings) -> MapData | str:
         return f"In layer {net.depth} mean squares are beyond float64: there is no map to draw."
     c = np.linspace(-1.0, 1.0, _CURVE)
     image = correlation_map(net.activation, c, q=q, sigma_w=net.sigma_w, sigma_b=net.sigma_b)
-    orbit = np.asarray(analysis.curves.c)[:_ORBIT]
+    # the stairs go along this map: those of the network have another q in every layer
+    orbit = [float(analysis.curves.c[0])]
+    while len(orbit) < min(_ORBIT, net.depth) and math.isfinite(orbit[-1]):
+        step = correlation_map(
+            net.activation, orbit[-1], q=q, sigma_w=net.sigma_w, sigma_b=net.sigma_b
+        )
+        orbit.append(float(step.value))
+    stairs = np.array([x for x in orbit if math.isfinite(x)])
     value, error = np.asarray(image.value), np.asarray(image.error)
-    return MapData(c, value, error, orbit[np.isfinite(orbit)], tuple(points), note)
+    return MapData(c, value, error, stairs, tuple(points), note)
 
 
 def _diagram(analysis: Findings) -> DiagramData | str:
@@ -182,7 +189,8 @@ def _diagram(analysis: Findings) -> DiagramData | str:
         np.asarray(found.q_star),
         np.asarray(found.errors["q_star"], dtype=np.float64),
         np.asarray(found.phase),
-        np.array([line.sigma_w, line.sigma_b], dtype=np.float64),
+        np.array([line.sigma_w, line.sigma_b, line.chi_parallel], dtype=np.float64),
+        np.asarray(found.reached),
     )
 
 
@@ -218,7 +226,10 @@ def _diagram_back(data: Any) -> DiagramData | str:
     if isinstance(data, str):
         return data
     arrays = {k: _array(data[k]) for k in ("sigma_w", "sigma_b", "q_star", "error", "line")}
-    return DiagramData(**arrays, phase=np.asarray(data["phase"], dtype=np.str_))
+    phase = np.asarray(data["phase"], dtype=np.str_)
+    reached = data.get("reached")  # files of version 0.1 say nothing of it
+    known = np.ones(phase.shape, np.bool_) if reached is None else np.asarray(reached, np.bool_)
+    return DiagramData(**arrays, phase=phase, reached=known)
 
 
 def _array(data: Any) -> Array:

@@ -46,14 +46,16 @@ class DiagramData(AbstractResult):
         Fixed points and bounds on their errors; NaN where lengths diverge.
     phase : ndarray of str, shape (m, n)
         A word for each cell.
-    line : ndarray, shape (2, K)
-        sigma_w and sigma_b of the critical line.
+    line : ndarray, shape (3, K)
+        sigma_w, sigma_b and chi_parallel of the critical line.
+    reached : ndarray of bool, shape (m, n)
+        False where lengths that start at the input do not get to q*.
     """
 
     axes = (
         along("sigma_w", "sigma_w")
         | along("sigma_b", "sigma_b")
-        | along("sigma_b sigma_w", "q_star", "error", "phase")
+        | along("sigma_b sigma_w", "q_star", "error", "phase", "reached")
     )
 
     sigma_w: Array
@@ -62,6 +64,7 @@ class DiagramData(AbstractResult):
     error: Array
     phase: NDArray[np.str_]
     line: Array
+    reached: NDArray[np.bool_]
 
 
 @result

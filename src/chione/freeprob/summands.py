@@ -64,7 +64,7 @@ class AbstractConvolution(AbstractMeasure):
 
     @abstractmethod
     def sensitivity(self, z: Complex, s: Solved) -> Array:
-        """|dG / df|."""
+        """``|dG / df|``."""
 
     @property
     @abstractmethod

@@ -13,6 +13,7 @@ from chione.gallery import (
     initialisations,
     maps,
     poole,
+    problem_set,
     selu,
     spectra,
     trainable_depth,
@@ -22,7 +23,7 @@ from chione.gallery import (
 from chione.gallery.entry import Entry
 
 _ROOMS = (
-    *(poole, edges, maps, glorot, spectra, hessian, selu, classes, transformers),
+    *(poole, edges, maps, problem_set, glorot, spectra, hessian, selu, classes, transformers),
     *(trainable_depth, training_speed, glorot_training, initialisations),
 )
 

@@ -11,7 +11,7 @@ from chione import theory
 from chione.activations import activation, catalogue
 from chione.base import Array
 from chione.gallery import plain
-from chione.gallery.drawing import finish, points
+from chione.gallery.drawing import WHOLE, finish, points
 from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.networks import MLP
@@ -36,11 +36,12 @@ def table(quick: bool) -> Reproduction:
             for n, w, a, b, c in zip(names, words, k, cw, cb, strict=True)]  # fmt: skip
     rows = [[x.replace("nan", "-") for x in row] for row in rows]
     with style():
-        figure = new_figure(7.0, 0.24 * len(rows) + 0.8)
+        figure = new_figure(7.0, 0.22 * len(rows) + 0.6)
         ax = figure.add_subplot()
         ax.axis("off")
         heads = ("activation", "class", "$K^*$", r"$C_W = \sigma_w^2$", r"$C_b = \sigma_b^2$")
-        grid = ax.table(rows, colLabels=heads, loc="center", edges="horizontal", cellLoc="left")
+        ax.set_title("Universality classes of the catalogue")
+        grid = ax.table(rows, colLabels=heads, bbox=WHOLE, edges="horizontal", cellLoc="left")
         grid.auto_set_font_size(False)
         grid.set_fontsize(8)
     data = {
@@ -100,7 +101,8 @@ def decay(quick: bool) -> Reproduction:
         figure = new_figure(6.2, 4.6)
         ax = figure.add_subplot()
         for i, name in enumerate(_FADING):
-            ax.plot(layer[tail], asymptote[i, tail], color="#8a8a8a", lw=0.9, ls=":")
+            ax.plot(layer[tail], asymptote[i, tail], color="#8a8a8a", lw=0.9, ls=":",
+                    label=None if i else "laws")  # fmt: skip
             line(ax, layer, k[i], i, f"{name}: {laws[i].law}")
         ax.set(xscale="log", yscale="log")
         finish(ax, "Lengths at criticality fade by power laws", "layer $l$", "$K^l$")

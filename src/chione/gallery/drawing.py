@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.transforms import Bbox
+
 from chione.base import Array
-from chione.plotting import COLOURS, LINES, MARKERS
+from chione.plotting import COLOURS, MARKERS, look
 
 W_AXIS = r"standard deviation of the weights $\sigma_w$"
+WHOLE = Bbox.unit()  # of the axes: a table that fills them
 B_AXIS = r"standard deviation of the biases $\sigma_b$"
 
 
 def theory(ax: Any, x: Array, y: Array, i: int, label: str | None = None) -> None:
     """The line of series number i."""
-    ax.plot(x, y, color=COLOURS[i % 7], ls=LINES[i % 5], label=label, zorder=2)
+    ax.plot(x, y, **look(i), label=label, zorder=2)
 
 
 def points(ax: Any, x: Array, y: Array, error: Array, i: int, label: str | None = None) -> None:
     """Simulated means of series number i, with standard errors."""
+    mark, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
     ax.errorbar(
-        x, y, error, fmt=MARKERS[i % 7], ms=4.0, color=COLOURS[i % 7], mfc="white", mew=1.0,
+        x, y, error, fmt=mark, ms=4.0, color=colour, mfc="white", mew=1.0,
         elinewidth=1.0, label=label, zorder=3,
     )  # fmt: skip
 

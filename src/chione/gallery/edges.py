@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import brentq
 
 from chione import theory
 from chione.base import Array
@@ -26,6 +27,36 @@ def edge(phi: str, q: Array) -> tuple[Array, Array]:
     b2 = np.where(abs(b2) < 1e-13 * q, 0.0, b2)  # scale-invariant: zero up to rounding
     good = b2 >= 0.0
     return np.where(good, np.sqrt(w2), np.nan), np.sqrt(np.where(good, b2, np.nan))
+
+
+def chi_lines(phi: str, levels: Array, *, points: int = 241) -> tuple[Array, Array]:
+    """Lines of equal chi_1 from sigma_b = 0 to large lengths, shape (levels, points).
+
+    sigma_w^2 = chi / E phi'^2 and sigma_b^2 = q - sigma_w^2 E phi^2 along q; a line begins at the
+    length where this is 0, or at q = 0.
+    """
+    rows = [chi_line(phi, float(level), points) for level in levels]
+    return np.array([w for _, w, _ in rows]), np.array([b for _, _, b in rows])
+
+
+def chi_line(phi: str, level: float, points: int = 241) -> tuple[Array, Array, Array]:
+    """One of the lines of :func:`chi_lines`, whole, as q, sigma_w, sigma_b: it begins at 0 bias."""
+
+    def bias(q: Array) -> Array:
+        slope, square = theory.derivative_second_moment(phi, q), theory.second_moment(phi, q)
+        return np.asarray(q - level * square.value / slope.value)
+
+    q = np.geomspace(1e-6, 1e3, 400)
+    good = bias(q) > 0.0
+    first = int(np.argmax(good))
+    start = q[0]
+    if good.any() and first > 0:
+        start = float(brentq(lambda x: float(bias(np.array([x]))[0]), q[first - 1], q[first]))
+    q = np.geomspace(start, q[-1], points)
+    w = np.sqrt(level / np.asarray(theory.derivative_second_moment(phi, q).value))
+    b = np.sqrt(np.maximum(bias(q), 0.0))
+    b[0] = 0.0  # the root, or a millionth of a length
+    return q, w, b
 
 
 def order_chaos(quick: bool) -> Reproduction:
@@ -61,11 +92,11 @@ def order_chaos(quick: bool) -> Reproduction:
 
 def many_edges(quick: bool) -> Reproduction:
     """Edges of chaos of twelve activations and of the sigmoid."""
-    q = np.geomspace(1e-3, 30.0, 60 if quick else 300)
+    # from almost no length, where many lines meet sigma_b = 0, to where the last leaves the picture
+    q = np.geomspace(1e-8, 1e4, 121 if quick else 481)
     lines = [edge(name, q) for name in _MANY]
     w, b = (np.array([x[i] for x in lines]) for i in (0, 1))
-    qs = np.geomspace(45.0, 400.0, q.size)
-    sw, sb = edge("sigmoid", qs)
+    qs, sw, sb = chi_line("sigmoid", 1.0, q.size)
     with style():
         figure = new_figure(9.0, 4.2)
         left, right = figure.subplots(1, 2, width_ratios=(2.2, 1.0))
@@ -75,12 +106,12 @@ def many_edges(quick: bool) -> Reproduction:
                           clip_on=False, zorder=4)  # fmt: skip
             else:
                 line(left, w[i], b[i], i, name)
-        left.set(xlim=(0.7, 3.6), ylim=(0.0, 2.5))
+        left.set(xlim=(0.5, 3.6), ylim=(0.0, 2.5))
         finish(left, r"$\chi_1 = 1$ for many activations", W_AXIS, B_AXIS, None)
-        left.legend(ncols=2, fontsize=7.5, loc="upper left")
+        left.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.0)
         right.plot(sw, sb, color="#0072B2")
-        right.set_ylim(bottom=0.0)
-        finish(right, "sigmoid", W_AXIS, B_AXIS, None)
+        right.set(xlim=(9.5, 18.0), ylim=(0.0, 17.0))
+        finish(right, "sigmoid", r"weights $\sigma_w$", r"biases $\sigma_b$", None)
     data = {
         "activation": Variable(("activation",), np.array(_MANY), "activations of the left panel"),
         "q": Variable(("q",), q, "mean square along the lines"),
@@ -113,30 +144,33 @@ def _sigmoid_check(w: float, b: float, q: float) -> Check:
 def depth_scales(quick: bool) -> Reproduction:
     """xi_q and xi_c of tanh over sigma_w."""
     b2 = np.array([0.05, 0.3])
-    w = np.linspace(0.6, 3.4, 15 if quick else 57)
+    edges = np.array([_critical_sigma_w(float(y)) for y in b2])
+    w = np.array([_columns(float(x), 29 if quick else 57) for x in edges])  # (2, columns)
     fields = np.array(
-        [[_scales(float(x), float(np.sqrt(y))) for x in w] for y in b2]
-    )  # (2, columns, 5)
+        [[_scales(float(x), float(np.sqrt(y))) for x in row] for row, y in zip(w, b2, strict=True)]
+    )  # (2, columns, 3)
     xi_q, xi_c, chi = fields[..., 0], fields[..., 1], fields[..., 2]
     with style():
         figure = new_figure(8.6, 3.8)
         left, right = figure.subplots(1, 2)
         for i, y in enumerate(b2):
-            line(left, w, xi_q[i], i, rf"$\sigma_b^2 = {y:g}$")
-            line(right, w, xi_c[i], i, rf"$\sigma_b^2 = {y:g}$")
-            at = float(_critical_sigma_w(float(y)))
-            right.axvline(at, color="#8a8a8a", lw=0.9, ls=":")
+            line(left, w[i], xi_q[i], i, rf"$\sigma_b^2 = {y:g}$")
+            line(right, w[i], xi_c[i], i, rf"$\sigma_b^2 = {y:g}$")
+            right.axvline(edges[i], color="#8a8a8a", lw=0.9, ls=":",
+                          label=None if i else r"critical $\sigma_w$")  # fmt: skip
         right.set_yscale("log")
+        right.set_ylim(0.5, 1e3)
         finish(left, r"Depth scale of lengths $\xi_q$", W_AXIS, "layers")
         finish(right, r"Depth scale of correlations $\xi_c$", W_AXIS, "layers")
     data = {
         "sigma_b_squared": Variable(("line",), b2, "bias variance"),
-        "sigma_w": Variable(("column",), w, "standard deviation of the weights"),
+        "critical_sigma_w": Variable(("line",), edges, "where xi_c is infinite"),
+        "sigma_w": Variable(("line", "column"), w, "standard deviation of the weights"),
         "xi_q": Variable(("line", "column"), xi_q, "depth scale of lengths, layers"),
         "xi_c": Variable(("line", "column"), xi_c, "depth scale of correlations, layers"),
         "chi_1": Variable(("line", "column"), chi, "chi_1"),
     }
-    return Reproduction(figure, data, _scale_checks(w, b2, xi_q, xi_c))
+    return Reproduction(figure, data, _scale_checks(w[0], b2, xi_q, xi_c))
 
 
 def _scales(w: float, b: float) -> tuple[float, float, float]:
@@ -144,10 +178,20 @@ def _scales(w: float, b: float) -> tuple[float, float, float]:
     return float(m.xi_q.value), float(m.xi_c.value), float(m.chi_perp.value)
 
 
+def _columns(edge: float, points: int) -> Array:
+    """Weights from 0.6 to 3.4, and on both sides of the critical one ever closer to it."""
+    near = edge * 0.25 ** np.arange(1.0, 8.0)
+    return np.sort(np.concatenate([np.linspace(0.6, 3.4, points), edge - near, edge + near]))
+
+
 def _critical_sigma_w(b2: float) -> float:
-    q = np.geomspace(1e-3, 20.0, 2000)
-    w, b = edge("tanh", q)
-    return float(np.interp(np.sqrt(b2), b, w))
+    """sigma_w of the edge of tanh at that bias variance."""
+
+    def excess(q: float) -> float:
+        return float(edge("tanh", np.array([q]))[1][0]) ** 2 - b2
+
+    q = brentq(excess, 1e-3, 20.0, xtol=1e-14)
+    return float(edge("tanh", np.array([q]))[0][0])
 
 
 def _scale_checks(w: Array, b2: Array, xi_q: Array, xi_c: Array) -> tuple[Check, ...]:

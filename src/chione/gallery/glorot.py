@@ -14,9 +14,17 @@ from chione.gallery.entry import Entry, Reproduction, Variable, worst
 from chione.networks import MLP
 from chione.plotting import new_figure, style
 from chione.simulation import SimulationResult, input_pair, simulate
+from chione.theory.critical.usual_schemes import scheme_sigmas
 
-_SCHEMES = (("standard: $U[-1/\\sqrt{n}, 1/\\sqrt{n}]$", np.sqrt(1.0 / 3.0)),
-            ("normalised: $n\\,\\mathrm{Var} = 1$", 1.0))  # fmt: skip
+
+def _sigma_w(scheme: str) -> float:
+    sigmas = scheme_sigmas(scheme, activation("tanh"), fan_in=1, fan_out=1)
+    assert sigmas is not None  # only calculate_gain has gaps
+    return sigmas[0]
+
+
+_SCHEMES = (("standard: $U[-1/\\sqrt{n}, 1/\\sqrt{n}]$", _sigma_w("standard")),
+            ("normalised: $n\\,\\mathrm{Var} = 1$", _sigma_w("xavier")))  # fmt: skip
 _DEPTH = 5
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from chione import theory
-from chione.base import Array
 from chione.gallery import plain
 from chione.gallery.drawing import B_AXIS, W_AXIS, finish
 from chione.gallery.drawing import theory as line
-from chione.gallery.edges import edge
+from chione.gallery.edges import chi_lines, edge
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.plotting import new_figure, style
 
@@ -31,10 +30,14 @@ def fixed_points(quick: bool) -> Reproduction:
             line(axes[i], q, images[i], 0)
             for p in found[i].points:
                 face = "#1a1a1a" if p.stability == "stable" else "white"
-                axes[i].plot(float(p.q.value), float(p.q.value), "o", ms=7, mfc=face, mec="#1a1a1a")
+                axes[i].plot(float(p.q.value), float(p.q.value), "o", ms=7, mfc=face,
+                             mec="#1a1a1a", clip_on=False, zorder=4)  # fmt: skip
             axes[i].set(xlim=(0, 5), ylim=(0, 5))
             finish(axes[i], rf"{name}, $\sigma_w={w}$, $\sigma_b={b}$", "mean square $q^l$",
                    "$q^{l+1}$", None)  # fmt: skip
+        for face, words in (("#1a1a1a", "stable"), ("white", "unstable")):
+            axes[4].plot([], [], "o", ms=6, mfc=face, mec="#1a1a1a", label=words)
+        axes[4].legend(loc="lower right")
     first = [float(f.points[0].q.value) if f.points else np.nan for f in found]
     data = {
         "case": Variable(("case",), np.array([f"{a} {w} {b}" for a, w, b in _CASES]), "network"),
@@ -101,7 +104,7 @@ def problem_set(quick: bool) -> Reproduction:
     slopes = (1.0, np.sqrt(2.0), 1.8)
     relu = np.array([theory.length_map("relu", q, sigma_w=w).value for w in slopes])
     levels = np.array([0.5, 0.8, 1.0, 1.2, 1.5, 2.0])
-    lw, lb = _chi_lines(levels)
+    lw, lb = chi_lines("tanh", levels)
     with style():
         figure = new_figure(11.0, 3.9)
         axes = figure.subplots(1, 3)
@@ -111,10 +114,10 @@ def problem_set(quick: bool) -> Reproduction:
             line(axes[0], q, tanh[i], i, rf"({'i' * (i + 1)}) $\sigma_w={w}$, $\sigma_b={b}$")
             line(axes[1], q, relu[i], i, rf"$\sigma_w={slopes[i]:.3g}$, $\sigma_b=0$")
         finish(axes[0], "3(e) tanh in three regimes", "mean square $q^{l-1}$", "$q^l$")
-        finish(axes[1], "3(b) ReLU", "mean square $q^{l-1}$", "$q^l$")
+        finish(axes[1], "3(d) ReLU", "mean square $q^{l-1}$", "$q^l$")
         for i, level in enumerate(levels):
             line(axes[2], lw[i], lb[i], i, rf"$\chi = {level:g}$")
-        axes[2].set(xlim=(0, 3.6), ylim=(0, 2))
+        axes[2].set(xlim=(0, 4.2), ylim=(0, 2))
         finish(axes[2], r"5(d) lines of equal $\chi$", W_AXIS, B_AXIS)
     stars = np.array([_stable(w, b) for w, b in regimes])
     data = {
@@ -141,14 +144,6 @@ def problem_set(quick: bool) -> Reproduction:
 def _stable(w: float, b: float) -> float:
     points = theory.fixed_points("tanh", sigma_w=w, sigma_b=b).points
     return next(float(p.q.value) for p in points if p.stability == "stable")
-
-
-def _chi_lines(levels: Array) -> tuple[Array, Array]:
-    q = np.geomspace(1e-4, 60.0, 300)
-    w2 = levels[:, None] / np.asarray(theory.derivative_second_moment("tanh", q).value)
-    b2 = q - w2 * np.asarray(theory.second_moment("tanh", q).value)
-    good = b2 >= 0.0
-    return np.where(good, np.sqrt(w2), np.nan), np.sqrt(np.where(good, b2, np.nan))
 
 
 ENTRIES = (

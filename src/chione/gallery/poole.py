@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import BoundaryNorm
 
 from chione import theory
 from chione.activations import activation
@@ -13,6 +14,7 @@ from chione.base import Array
 from chione.gallery import plain
 from chione.gallery.drawing import B_AXIS, W_AXIS, finish, points
 from chione.gallery.drawing import theory as line
+from chione.gallery.edges import chi_lines
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.networks import MLP
 from chione.plotting import COLOURS, new_figure, style
@@ -56,20 +58,15 @@ def figure_1(quick: bool) -> Reproduction:
     b_grid = np.linspace(0.02, 2.0, 25 if quick else 100)
     columns = w_grid[:: 8 if quick else 1]  # of panel D
     steps = _steps_to_one_percent(columns, b_grid)
-    levels, sigma_b = _length_levels(w_grid)
+    levels, level_w, level_b = _length_levels()
     with style():
         figure = new_figure(9.0, 7.2)
         axes = figure.subplots(2, 2)
         _draw_length_map(axes[0, 0], q, maps, sim, err)
         _draw_dynamics(axes[0, 1], curves, sim, err, r"mean square $q^l$", "B  Lengths over depth")
-        for level, row in zip(levels, sigma_b, strict=True):
-            axes[1, 0].plot(w_grid, row, color="#1a1a1a", lw=0.9)
-            _label_line(axes[1, 0], w_grid, row, f"{level:g}")
-        axes[1, 0].set_ylim(0, 2)
-        finish(axes[1, 0], "C  Level lines of the fixed point $q^*$", W_AXIS, B_AXIS, None)
-        mesh = axes[1, 1].pcolormesh(columns, b_grid, steps, cmap="cividis", rasterized=True)
-        figure.colorbar(mesh, ax=axes[1, 1], label="layers until within 1 %")
-        finish(axes[1, 1], "D  Layers to reach $q^*$ from $q=1$", W_AXIS, B_AXIS, None)
+        _draw_levels(axes[1, 0], level_w, level_b, levels,
+                     "C  Level lines of the fixed point $q^*$", right=4.2)  # fmt: skip
+        _draw_steps(axes[1, 1], columns, b_grid, steps)
         for ax in axes[1]:
             for i, w in enumerate(_W):
                 ax.plot(w, _B, "o", ms=7, color=COLOURS[i], mec="white")
@@ -82,30 +79,31 @@ def figure_1(quick: bool) -> Reproduction:
         "lengths_simulated": Variable(("network", "layer", "start"), sim, "the same, simulated"),
         "lengths_stderr": Variable(("network", "layer", "start"), err, "its standard error"),
         "level_q_star": Variable(("level",), levels, "q* of the lines of panel C"),
-        "grid_sigma_w": Variable(("column",), w_grid, "sigma_w of panel C"),
-        "level_sigma_b": Variable(("level", "column"), sigma_b, "sigma_b of the lines"),
+        "level_sigma_w": Variable(("level", "point"), level_w, "sigma_w along the lines"),
+        "level_sigma_b": Variable(("level", "point"), level_b, "sigma_b along the lines"),
         "steps_sigma_w": Variable(("step_column",), columns, "sigma_w of panel D"),
         "grid_sigma_b": Variable(("row",), b_grid, "sigma_b of panel D"),
         "steps": Variable(("row", "step_column"), steps, "layers until within one per cent of q*"),
     }
-    return Reproduction(figure, data, _length_checks(curves, sim, err, levels, sigma_b, quick))
+    point = float(levels[1]), float(level_w[1, 40]), float(level_b[1, 40])
+    return Reproduction(figure, data, _length_checks(curves, sim, err, point, quick))
 
 
 def _length_checks(
-    curves: Array, sim: Array, err: Array, levels: Array, sigma_b: Array, quick: bool
+    curves: Array, sim: Array, err: Array, point: tuple[float, float, float], quick: bool
 ) -> tuple[Check, ...]:
+    """`point` is a level of q* and the sigmas of a point of its line."""
     found = [_q_star(float(w)) for w in _W]
     expected = [plain.settled_length(np.tanh, float(w), _B) for w in _W]
     n = _width(quick)[0]
     # lengths of finite networks differ in the mean by a few q / n, beside their standard error
     tolerance = 4.5 * err + 3.0 * curves / n
-    column = int(np.argmax(np.isfinite(sigma_b[1])))  # the first point of the second line
-    w = float(np.linspace(0.1, 4.1, sigma_b.shape[1])[column])
-    settled = plain.settled_length(np.tanh, w, float(sigma_b[1, column]))
+    level, w, b = point
+    settled = plain.settled_length(np.tanh, w, b)
     return (
         worst("q* against a thousand layers of plain sums", found, expected, 1e-10),
         worst("simulated lengths against the length map", sim, curves, tolerance),
-        Check("a point on a level line of q*", settled, float(levels[1]), 1e-9),
+        Check("a point on a level line of q*", settled, level, 1e-9),
     )
 
 
@@ -126,6 +124,7 @@ def _draw_length_map(ax: Any, q: Array, maps: Array, sim: Array, err: Array) -> 
         shown = x <= 15
         points(ax, x[shown], y[shown], err[i, 1:4].ravel()[shown], i)
         ax.plot(_q_star(float(_W[i])), _q_star(float(_W[i])), "*", ms=11, color=COLOURS[i])
+    ax.plot([], [], "*", ms=9, color="#8a8a8a", label="fixed point $q^*$")
     ax.set(xlim=(0, 15), ylim=(0, 15))
     text = "in the next layer $q^{l+1}$"
     finish(ax, r"A  Length map at $\sigma_b = 0.3$", "mean square $q^l$", text, "upper left")
@@ -153,12 +152,32 @@ def _steps_to_one_percent(w: Array, b: Array) -> Array:
     return np.where(away.any(axis=0), last, 0).astype(np.float64)
 
 
-def _length_levels(w: Array) -> tuple[Array, Array]:
-    """Lines of equal q*: sigma_b^2 = q - sigma_w^2 E phi^2 needs no iteration."""
+def _length_levels() -> tuple[Array, Array, Array]:
+    """Lines of equal q*: sigma_b^2 = q - sigma_w^2 E phi^2, from sigma_w = 0 to sigma_b = 0.
+
+    It is the equation of an ellipse, so that an angle runs along the line to both of its ends.
+    """
     levels = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 15.0])
     square = np.asarray(theory.second_moment("tanh", levels).value)
-    b2 = levels[:, None] - (w**2)[None, :] * square[:, None]
-    return levels, np.sqrt(np.where(b2 >= 0, b2, np.nan))
+    angle = np.linspace(0.0, 0.5 * np.pi, 91)
+    w = np.sqrt(levels / square)[:, None] * np.sin(angle)
+    b = np.sqrt(levels)[:, None] * np.cos(angle)
+    b[:, -1] = 0.0  # the cosine of pi / 2 is rounded
+    return levels, w, b
+
+
+def _draw_steps(ax: Any, w: Array, b: Array, steps: Array) -> None:
+    """Counts of layers: each of the few has a colour, the many share what is left."""
+    bounds = np.array([0, 1, 2, 3, 4, 5, 7, 10, 15, 25, 50, 200]) + 0.5
+    bounds = bounds[: 1 + int(np.argmax(bounds > steps.max()))]
+    first = int(np.argmax(bounds >= steps.min()))
+    bounds = bounds[max(0, first - 1) :]
+    mesh = ax.pcolormesh(w, b, steps, cmap="cividis", norm=BoundaryNorm(bounds, 256),
+                         rasterized=True)  # fmt: skip
+    bar = ax.figure.colorbar(mesh, ax=ax, label="layers until within 1 %: up to", spacing="uniform")
+    bar.set_ticks(bounds[1:] - 0.5)  # the largest count of each colour
+    bar.minorticks_off()
+    finish(ax, "D  Layers to reach $q^*$ from $q=1$", W_AXIS, B_AXIS, None)
 
 
 def _label_line(ax: Any, x: Array, y: Array, text: str) -> None:
@@ -186,13 +205,13 @@ def figure_2(quick: bool) -> Reproduction:
     sim = np.array([r.mean["correlations"][:, pairs] for r in runs])
     err = np.array([r.stderr["correlations"][:, pairs] for r in runs])
     curves = np.array([_correlation_curves(float(w), starts, depth) for w in _W])
-    q = np.geomspace(0.02, 25.0, 8 if quick else 24)
+    q = np.geomspace(1e-4, 25.0, 16 if quick else 32)
     c_levels, chi_levels = (
         np.array([0.0, 0.2, 0.4, 0.6, 0.8, 0.95]),
         np.array([0.5, 1.0, 1.5, 2.0, 2.5]),
     )
     cw, cb = _correlation_levels(q, c_levels)
-    xw, xb = _chi_levels(np.geomspace(1e-3, 100.0, 300), chi_levels)
+    xw, xb = chi_lines("tanh", chi_levels)
     with style():
         figure = new_figure(9.0, 7.2)
         axes = figure.subplots(2, 2)
@@ -224,8 +243,8 @@ def figure_2(quick: bool) -> Reproduction:
         "c_star_sigma_w": Variable(("level_c", "q"), cw, "sigma_w along these lines"),
         "c_star_sigma_b": Variable(("level_c", "q"), cb, "sigma_b along these lines"),
         "level_chi": Variable(("level_chi",), chi_levels, "chi_1 of the lines of panel D"),
-        "chi_sigma_w": Variable(("level_chi", "q_fine"), xw, "sigma_w along these lines"),
-        "chi_sigma_b": Variable(("level_chi", "q_fine"), xb, "sigma_b along these lines"),
+        "chi_sigma_w": Variable(("level_chi", "point"), xw, "sigma_w along these lines"),
+        "chi_sigma_b": Variable(("level_chi", "point"), xb, "sigma_b along these lines"),
     }
     checks = _correlation_checks(curves, sim, err, q, c_levels, cw, cb, quick)
     return Reproduction(figure, data, checks)
@@ -261,21 +280,18 @@ def _correlation_levels(q: Array, c: Array) -> tuple[Array, Array]:
     return _physical(w2, q - w2 * square)
 
 
-def _chi_levels(q: Array, chi: Array) -> tuple[Array, Array]:
-    w2 = chi[:, None] / np.asarray(theory.derivative_second_moment("tanh", q).value)
-    return _physical(w2, q - w2 * np.asarray(theory.second_moment("tanh", q).value))
-
-
 def _physical(w2: Array, b2: Array) -> tuple[Array, Array]:
     good = b2 >= 0.0
     return np.where(good, np.sqrt(w2), np.nan), np.sqrt(np.where(good, b2, np.nan))
 
 
-def _draw_levels(ax: Any, w: Array, b: Array, levels: Array, title: str) -> None:
+def _draw_levels(
+    ax: Any, w: Array, b: Array, levels: Array, title: str, right: float = 5.0
+) -> None:
     for i, level in enumerate(levels):
         ax.plot(w[i], b[i], color="#1a1a1a", lw=0.9)
-        _label_line(ax, w[i], np.where(w[i] < 4.9, b[i], np.nan), f"{level:g}")
-    ax.set(xlim=(0, 5), ylim=(0, 2))
+        _label_line(ax, w[i], np.where(w[i] < right - 0.1, b[i], np.nan), f"{level:g}")
+    ax.set(xlim=(0, right), ylim=(0, 2))
     finish(ax, title, W_AXIS, B_AXIS, None)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from chione.activations import activation
 from chione.base import Array
-from chione.gallery.drawing import finish
+from chione.gallery.drawing import WHOLE, finish
 from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.networks import MLP
-from chione.plotting import new_figure, style
+from chione.plotting import COLOURS, MARKERS, look, new_figure, style
 from chione.simulation.spectra import SimulatedSpectrum, simulate_spectrum
 from chione.simulation.spectrum_comparison import SpectrumComparison, snapped
 from chione.theory.spectra.jacobian import JacobianSpectrum, jacobian_spectrum
@@ -20,9 +20,14 @@ from chione.theory.spectra.jacobian_isometry import q_star_for_variance
 from chione.theory.spectra.jacobian_limits import LimitLaw, distance_to_limit
 
 _ROWS = ("linear", "relu", "hardtanh", "erf_scaled")
+_FORMULAS = (r"$1 / (z - 1)$", r"$1 / (2 (z - 1))$",
+             r"$\mathrm{erf}(1 / \sqrt{2 q^*})\, / (z - 1)$",
+             r"$\dfrac{1}{\sqrt{\pi q^*}\, z}\,\Phi(\dfrac{1}{z}, \dfrac{1}{2}, "
+             r"\dfrac{1 + \pi q^*}{\pi q^*})$")  # fmt: skip
 _LAWS = ("gaussian", "orthogonal")
 _PANELS = (("linear", "gaussian", 1.0), ("relu", "orthogonal", 1.0),
            ("hardtanh", "orthogonal", 0.5), ("erf_scaled", "orthogonal", 0.2))  # fmt: skip
+_TOGETHER = 8  # sampled values a bin: their counts scatter less than those of independent ones
 _SMOOTHED = "0.5*(x + sqrt(x**2 + 0.25))"
 
 
@@ -35,20 +40,26 @@ def table_1(quick: bool) -> Reproduction:
     w2 = np.array([row[0].sigma_w ** 2 for row in spectra])
     variance = np.array([[s.variance for s in row] for row in spectra])
     printed_mu, printed_variance = _printed(q, depth)
+    moment = np.array([_moment_function(name, 2.0, q) for name in _ROWS])
     with style():
-        figure = new_figure(7.4, 2.6)
+        figure = new_figure(9.6, 2.3)
         ax = figure.add_subplot()
         ax.axis("off")
-        cells = [[f"{mu[i, 0]:.6f}", f"{mu[i, 1]:.6f}", f"{w2[i]:.6f}", f"{variance[i, 0]:.5f}",
-                  f"{variance[i, 1]:.5f}"] for i in range(4)]  # fmt: skip
-        words = (r"$\mu_1$", r"$\mu_2$", r"$\sigma_w^2$", r"$\sigma^2_{JJ^T}$, Gaussian",
-                 r"$\sigma^2_{JJ^T}$, orthogonal")  # fmt: skip
-        grid = ax.table(cells, rowLabels=_ROWS, colLabels=words, loc="center", edges="horizontal")
-        grid.scale(1.0, 1.5)
+        cells = [[_ROWS[i], _FORMULAS[i], f"{moment[i]:.6f}", f"{mu[i, 0]:.6f}", f"{mu[i, 1]:.6f}",
+                  f"{w2[i]:.6f}", f"{variance[i, 0]:.5f}", f"{variance[i, 1]:.5f}"]
+                 for i in range(4)]  # fmt: skip
+        words = ("", "$M_{D^2}(z)$", "$M_{D^2}(2)$", r"$\mu_1$", r"$\mu_2$", r"$\sigma_w^2$",
+                 r"$\sigma^2_{JJ^T}$, Gaussian", r"$\sigma^2_{JJ^T}$, orthogonal")  # fmt: skip
+        wide = (0.10, 0.24, 0.10, 0.09, 0.09, 0.09, 0.14, 0.15)
+        grid = ax.table(cells, colLabels=words, colWidths=wide, bbox=WHOLE,
+                        edges="horizontal", cellLoc="left")  # fmt: skip
+        grid.auto_set_font_size(False)
+        grid.set_fontsize(8.5)
         ax.set_title(rf"Properties of four activations at $q^* = {q}$, depth {depth}")
     data = {
         "activation": Variable(("activation",), np.array(_ROWS), "activation"),
         "mu": Variable(("activation", "k"), mu, "mean powers of phi'^2, k = 1, 2"),
+        "moment_function": Variable(("activation",), moment, "M of phi'^2 at z = 2"),
         "sigma_w_squared": Variable(("activation",), w2, "critical weight variance"),
         "law": Variable(("law",), np.array(_LAWS), "law of the weights"),
         "variance": Variable(("activation", "law"), variance, "variance of the spectrum of JJ^T"),
@@ -57,8 +68,10 @@ def table_1(quick: bool) -> Reproduction:
         worst("mu_k against the formulas of the table", mu, printed_mu, 1e-13),
         worst("sigma_w^2 = 1 / mu_1", w2, 1.0 / printed_mu[:, 0], 1e-12),
         worst("variance of JJ^T against the table", variance, printed_variance, 1e-9),
-        Check("M of the error function at 2: Lerch's series", _moment_function("erf_scaled", 2.0),
-              _lerch(2.0), 1e-13),
+        worst("M of phi'^2 at z = 2 against the formulas", moment,
+              [*printed_mu[:3, 0], _lerch(2.0, q)], 1e-13),
+        Check("M of the error function at z = 2, q* = 1: Lerch's series",
+              _moment_function("erf_scaled", 2.0, 1.0), _lerch(2.0, 1.0), 1e-13),
     )  # fmt: skip
     return Reproduction(figure, data, checks)
 
@@ -83,8 +96,8 @@ def _printed(q: float, depth: int) -> tuple[Array, Array]:
     return mu, depth * (bare[:, None] - 1.0 - np.array([-1.0, 0.0]))
 
 
-def _moment_function(name: str, z: float) -> float:
-    """M(z) = E t / (z - t), t = phi'^2, at q* = 1."""
+def _moment_function(name: str, z: float, q: float) -> float:
+    """M(z) = E t / (z - t), t = phi'^2, at q* = q."""
     from chione.gaussian import expectation
 
     act = activation(name)
@@ -93,13 +106,13 @@ def _moment_function(name: str, z: float) -> float:
         t = act.derivative(h) ** 2
         return np.asarray(t / (z - t))
 
-    return float(expectation(ratio, 1.0, breakpoints=act.kinks).value)
+    return float(expectation(ratio, q, breakpoints=act.kinks).value)
 
 
-def _lerch(z: float) -> float:
-    """1 / (sqrt(pi) z) * sum_n z^-n / sqrt(n + (1 + pi) / pi), the entry of the table at q* = 1."""
-    n = np.arange(200.0)
-    return float(np.sum(z**-n / np.sqrt(n + (1.0 + np.pi) / np.pi)) / (np.sqrt(np.pi) * z))
+def _lerch(z: float, q: float) -> float:
+    """The entry of the table: 1 / (sqrt(p) z) * sum_n z^-n / sqrt(n + (1 + p) / p), p = pi q*."""
+    n, p = np.arange(200.0), np.pi * q
+    return float(np.sum(z**-n / np.sqrt(n + (1.0 + p) / p)) / (np.sqrt(p) * z))
 
 
 # ---- figure 2 ------------------------------------------------------------------------------
@@ -156,12 +169,41 @@ def _near(claim: str, found: list[SpectrumComparison]) -> Check:
     return worst(claim, [c.distance for c in found], 0.0, [3.0 * c.expected for c in found])
 
 
-def _heights(run: SimulatedSpectrum, s: JacobianSpectrum, bins: Array) -> Array:
-    """Density of the singular values in bins, without zeros and point masses."""
+def _heights(run: SimulatedSpectrum, s: JacobianSpectrum, least: float) -> tuple[Array, Array]:
+    """Middles and densities of bins of equally many singular values, no zeros or point masses.
+
+    Bins of equal width would hold one value or none in the tail: a floor of points that belongs to
+    the counting and not to the law.
+
+    Parameters
+    ----------
+    run, s : SimulatedSpectrum, JacobianSpectrum
+        Sampled values, and the law whose point masses are left out.
+    least : float
+        Width of the narrowest bin; values that lie closer share one.
+    """
     places = np.array([a for a, _ in s.solver.atoms])
     log = snapped(2.0 * run.log_singular_values, run.errors, places, s.depth)
-    own = log[np.isfinite(log) & ~np.isin(log, places)]
-    return np.asarray(np.histogram(np.exp(0.5 * own), bins=bins)[0] / (log.size * np.diff(bins)))
+    own = np.sort(np.exp(0.5 * log[np.isfinite(log) & ~np.isin(log, places)]))
+    edges = [0.0 if own.size == 0 or own[0] < least else float(own[0])]
+    seen = 0
+    while seen + _TOGETHER <= own.size:
+        edges.append(max(float(own[seen + _TOGETHER - 1]), edges[-1] + least))
+        seen = int(np.searchsorted(own, edges[-1], side="right"))
+    bins = np.array(edges)
+    count = np.histogram(own, bins)[0] if bins.size > 1 else np.empty(0)
+    return 0.5 * (bins[1:] + bins[:-1]), count / (log.size * np.diff(bins))
+
+
+def _masses(laws: list[JacobianSpectrum]) -> list[str]:
+    """Point masses of a panel in words: those of all depths together, others by their depth."""
+    sets = [{(float(f"{np.exp(0.5 * a):.3g}"), float(f"{m:.2g}")) for a, m in s.solver.atoms}
+            for s in laws]  # fmt: skip
+    shared = set.intersection(*sets)
+    words = [f"point mass {m:g} at {at:g}" for at, m in sorted(shared)]
+    for s, own in zip(laws, sets, strict=True):
+        words += [f"L = {s.depth}: {m:g} at {at:g}" for at, m in sorted(own - shared)]
+    return words
 
 
 def _draw_spectra(
@@ -170,14 +212,16 @@ def _draw_spectra(
 ) -> None:  # fmt: skip
     right = min(8.0, 1.2 * float(np.nanmax(x)))
     for j, depth in enumerate(depths):
-        bins = np.linspace(0.0, right, 41)
-        height = _heights(runs[j], laws[j], bins)
-        middle = 0.5 * (bins[1:] + bins[:-1])
-        shown = height > 0
-        colour = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")[j]
-        ax.plot(middle[shown], height[shown], "os^D"[j], ms=3.2, mfc="white", color=colour)
+        middle, height = _heights(runs[j], laws[j], right / 60.0)
+        ax.plot(middle, height, MARKERS[j], ms=3.2, mfc="white", color=COLOURS[j])
         drawn = (y[j] > 1e-4) & (y[j] < 1e3)
         line(ax, x[j][drawn], y[j][drawn], j, f"L = {depth}")
+        for place, _ in laws[j].solver.atoms:
+            if place > -np.inf:  # up to an arrow: it stands for a point mass
+                ax.plot(np.exp(0.5 * place) * np.ones(2), [2e-3, 25.0], **look(j))
+                ax.plot(np.exp(0.5 * place), 25.0, "^", ms=6, color=COLOURS[j], clip_on=False)
+    if _masses(laws):
+        ax.plot([], [], " ", label="\n".join(_masses(laws)))
     ax.set_yscale("log")
     ax.set(xlim=(0, right), ylim=(2e-3, 30))
 
@@ -269,9 +313,14 @@ def figure_4(quick: bool) -> Reproduction:
                 line(axes[k], c.singular_value, c.singular_value_density, j, f"L = {d}")
             _draw_histogram(axes[k], runs[k], row[1])
             for place, mass in limits[k].atoms:
-                axes[k].axvline(np.sqrt(place), color="#1a1a1a", lw=2.0, ls=":")
-                axes[k].annotate(f"atom of mass {mass:g}", (np.sqrt(place), 0.6), rotation=90,
-                                 ha="right", fontsize=8)  # fmt: skip
+                at = float(np.sqrt(place))
+                axes[k].plot([at, at], [0.0, 0.94], color="#1a1a1a", lw=2.6)
+                axes[k].plot(at, 0.94, "^", ms=8, color="#1a1a1a")
+                words = [f"point mass {mass:g}"]
+                words += [f"L = {x.depth}: {_at_top(x):.4f}" for x in row[:2]]
+                words += [f"sampled: {_counted(runs[k], row[1]):.4f}"]
+                axes[k].annotate("\n".join(words), (at, 0.2), (7, 0), textcoords="offset points",
+                                 va="center", fontsize=8)  # fmt: skip
             axes[k].set(xlim=(0, 2), ylim=(0, 1.0 if k < 2 else 1.8))
             finish(axes[k], titles[k], "singular value $s$", "density")
     data = {
@@ -297,11 +346,21 @@ def figure_4(quick: bool) -> Reproduction:
 
 
 def _draw_histogram(ax: Any, run: SimulatedSpectrum, s: JacobianSpectrum) -> None:
-    bins = np.linspace(0.0, 2.0, 26)
-    height = _heights(run, s, bins)
-    shown = height > 0
-    middle = 0.5 * (bins[1:] + bins[:-1])
-    ax.plot(middle[shown], height[shown], "s", ms=4, mfc="white", color="#D55E00")
+    middle, height = _heights(run, s, 0.02)
+    ax.plot(middle, height, MARKERS[1], ms=4, mfc="white", color=COLOURS[1],
+            label=f"one network, L = {s.depth}")  # fmt: skip
+
+
+def _at_top(s: JacobianSpectrum) -> float:
+    """The mass of the point mass above 0."""
+    return float(sum(m for place, m in s.solver.atoms if place > -np.inf))
+
+
+def _counted(run: SimulatedSpectrum, s: JacobianSpectrum) -> float:
+    """The share of sampled values that lie on it, but for rounding."""
+    places = np.array([a for a, _ in s.solver.atoms])
+    log = snapped(2.0 * run.log_singular_values, run.errors, places, s.depth)
+    return float(np.isin(log, places[np.isfinite(places)]).mean())
 
 
 def _at_variance(name: str, depth: int, s: float) -> JacobianSpectrum:

@@ -180,7 +180,9 @@ def _draw(ax: Any, x: Array, steps: Array, i: int, label: str, most: int) -> Non
     ends = np.where(np.isfinite(steps), steps, most)
     bars = np.array([middle - ends.min(axis=1), ends.max(axis=1) - middle])[:, known]
     points(ax, x[known], middle[known], np.maximum(bars, 0.0), i, label)
-    ax.plot(x[~known], np.full((~known).sum(), 1.15 * most), "^", color=COLOURS[i], ms=6.0)
+    if not known.all():
+        ax.plot(x[~known], np.full((~known).sum(), 1.15 * most), "^", color=COLOURS[i], ms=6.0,
+                label=f"{label}: never for most seeds")  # fmt: skip
 
 
 def _checks(q: Array, depth: Array, middle: Array) -> tuple[Check, ...]:

@@ -187,7 +187,12 @@ def exponents(quick: bool) -> Reproduction:
         ):
             top = float(np.nanmax(np.abs(values)))
             mesh = ax.pcolormesh(alpha, sigma, values, cmap="RdBu_r", vmin=-top, vmax=top)
-            ax.contour(alpha, sigma, values, levels=[0.0], colors="k", linewidths=1.4)
+            if values.min() < 0.0 < values.max():
+                ax.contour(alpha, sigma, values, levels=[0.0], colors="k", linewidths=1.4)
+                ax.plot([], [], color="k", lw=1.4, label="0")
+                ax.legend(loc="lower left", frameon=True, title="exponent")
+            # the line ends where the middles of the outer cells are: so does the picture
+            ax.set(xlim=(alpha[0], alpha[-1]), ylim=(sigma[0], sigma[-1]))
             figure.colorbar(mesh, ax=ax)
             finish(ax, words, r"residual scale $\alpha$", r"$\sigma_w$ of the MLP", None)
     data = {

@@ -54,13 +54,12 @@ def draw_boundary(ax: Axes, data: BoundaryPicture) -> None:
     figure = ax.get_figure(root=True)
     if figure is not None:
         figure.colorbar(shown, ax=ax, label="share of networks that train")
-    ax.plot(
-        data.line_sigma_w, 6.0 * data.line_xi_c, color=BLUE, label=r"theory: $6\,\xi_c$", zorder=2
-    )
-    ax.plot(
-        data.line_sigma_w, 6.0 * data.line_xi_chi, color=VERMILLION, ls="--", zorder=2,
-        label=r"theory: $6\,/\,|\log \chi_\perp|$",
-    )  # fmt: skip
+    for scale, colour, dash, words in (
+        (data.line_xi_c, BLUE, "-", r"theory: $6\,\xi_c$"),
+        (data.line_xi_chi, VERMILLION, "--", r"theory: $6\,/\,|\log \chi_\perp|$"),
+    ):
+        if np.isfinite(scale).any():
+            ax.plot(data.line_sigma_w, 6.0 * scale, color=colour, ls=dash, label=words, zorder=2)
     _points(ax, data)
     ax.set_yscale("log")
     # the longest depth scale is infinite: what was tried decides what is shown
@@ -82,6 +81,8 @@ def draw_ratio(ax: Axes, data: BoundaryPicture) -> None:
     for scale, colour, marker, label in scales:
         with np.errstate(divide="ignore", invalid="ignore"):
             known = np.isfinite(scale) & (scale > 0.0) & (data.censored == 0)
+        if not known.any():
+            continue
         x, y = data.sigma_w[known], data.depth[known] / scale[known]
         bars = np.array([(data.depth - data.lower)[known], (data.upper - data.depth)[known]])
         ax.errorbar(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from chione.base import Array
 from chione.plotting.style import BLUE, VERMILLION, new_figure, style
@@ -72,8 +73,11 @@ def draw_depth(ax: Axes, curve: DepthCurve) -> None:
         ax.set_xscale("log")
     else:
         ax.set_xlim(0.5 if layers.size < 20 else 0, layers.size + 0.02 * layers.size)
+        ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel("layer $l$")
     ax.set_ylabel(f"{curve.words} {curve.symbol}")
+    if not ax.get_title(loc="left"):
+        ax.set_title(curve.words[:1].upper() + curve.words[1:])
 
 
 def depth_figure(curves: Sequence[DepthCurve]) -> Figure:

@@ -23,6 +23,14 @@ _LABELS: Mapping[str, str] = {
 }
 
 
+_TITLES: Mapping[str, str] = {
+    "metric": "Metric along the curve",
+    "euclidean_length": "Length of the curve",
+    "curvature": "Curvature",
+    "grassmannian_length": "Turns of the tangent",
+}
+
+
 def geometry_figure(curve: CurveGeometry, theory: Mapping[str, Array] | None = None) -> Figure:
     """Pictures of the curve in a few layers above, its geometry over the layers below.
 
@@ -76,6 +84,7 @@ def draw_quantity(ax: Axes, curve: CurveGeometry, name: str, theory: Array | Non
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("layer $l$")
     ax.set_ylabel(_LABELS[name])
+    ax.set_title(_TITLES[name])
     if name == "metric":
         ax.legend()
 
@@ -94,12 +103,14 @@ def draw_kurtosis(ax: Axes, limit: GaussianLimit) -> None:
     values, errors = limit.kurtosis.mean(axis=1), limit.kurtosis_stderr.max(axis=1)
     _draw_power(ax, limit, values, errors, limit.kurtosis_rate)
     ax.set_ylabel("excess kurtosis")
+    ax.set_title("Outputs become Gaussian")
 
 
 def draw_mmd(ax: Axes, limit: GaussianLimit) -> None:
     """Maximum mean discrepancy against the width."""
     _draw_power(ax, limit, *_root(limit.mmd2, limit.mmd2_stderr), limit.mmd_rate)
     ax.set_ylabel("maximum mean discrepancy")
+    ax.set_title("Distance from the limit")
 
 
 def _draw_power(

@@ -271,7 +271,7 @@ def draw_network_hessian(ax: Axes, hessian: NetworkHessian) -> None:
     zero = abs(values) <= 1e-10 * size
     shown: Any = values[~zero]
     if shown.size:
-        ax.hist(shown, bins=min(_BINS, max(8, shown.size // 4)), color=SKY, alpha=0.6)
+        ax.hist(shown, bins=int(min(_BINS, max(8.0, 2.5 * shown.size**0.4))), color=SKY, alpha=0.6)
     if zero.any():
         ax.annotate(f"{zero.mean():.3g} of them at 0", (0.98, 0.95), xycoords="axes fraction",
                     ha="right", va="top", color=VERMILLION, fontsize=8)  # fmt: skip

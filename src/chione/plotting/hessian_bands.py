@@ -105,7 +105,8 @@ def histogram(spectrum: HessianSpectrum, samples: Array) -> Histogram:
     out = []
     for k, (low, high) in enumerate(bands):
         own = shown[(shown >= limits[k]) & (shown < limits[k + 1])]
-        bins = max(8, round(_BINS * (levels[k][1] - levels[k][0])))
+        most = min(_BINS, 2.5 * max(own.size, 1) ** 0.4)  # eigenvalues repel: counts scatter less
+        bins = max(8, round(most if own.size else _BINS * (levels[k][1] - levels[k][0])))
         width = (high - low) / bins
         first, last = (own[0], own[-1]) if own.size else (low, high)
         before, after = np.ceil(np.clip([low - first, last - high], 0.0, high - low) / width)

@@ -79,14 +79,21 @@ def draw_map(ax: Axes, picture: MapPicture, *, symbol: str, words: str) -> None:
     ax.set_ylabel(f"in the next layer ${symbol}^{{l+1}}$")
 
 
-def explain_discs(ax: Axes) -> None:
-    """A legend for the discs and the staircase."""
-    entries = [
-        Line2D([], [], marker="o", ms=6, mec=BLACK, mfc=BLACK, ls="none", label="stable"),
-        Line2D([], [], marker="o", ms=6, mec=BLACK, mfc="white", ls="none", label="unstable"),
-        Line2D([], [], color=VERMILLION, lw=1.0, label="layer by layer"),
-    ]
-    ax.legend(handles=entries, loc="best", handlelength=1.2)
+def explain_discs(ax: Axes, picture: MapPicture) -> None:
+    """A legend for the discs and the staircase, of those that there are."""
+    entries = []
+    inside = {s for place, s in picture.fixed_points if picture.x[0] <= place <= picture.x[-1]}
+    for stable, words, face in ((True, "stable", BLACK), (False, "unstable", "white")):
+        if stable in inside:
+            entries.append(
+                Line2D([], [], marker="o", ms=6, mec=BLACK, mfc=face, ls="none", label=words)
+            )
+    if picture.orbit.size > 1:
+        entries.append(
+            Line2D([], [], color=VERMILLION, lw=1.0, marker="o", ms=4, label="layer by layer")
+        )
+    if entries:
+        ax.legend(handles=entries, loc="best", handlelength=1.2)
 
 
 def length_map_figure(
@@ -114,7 +121,7 @@ def length_map_figure(
         picture = _picture(q, image, orbit, fixed_points)
         draw_map(ax, picture, symbol="q", words="mean square")
         ax.set_title("Length map")
-        explain_discs(ax)
+        explain_discs(ax, picture)
     return figure
 
 
@@ -138,9 +145,10 @@ def correlation_map_figure(
     """
     with style():
         figure, ax = one_axes(4.2, 4.0)
-        draw_map(ax, _picture(c, image, orbit, fixed_points), symbol="c", words="correlation")
+        picture = _picture(c, image, orbit, fixed_points)
+        draw_map(ax, picture, symbol="c", words="correlation")
         ax.set_title("Correlation map")
-        explain_discs(ax)
+        explain_discs(ax, picture)
     return figure
 
 

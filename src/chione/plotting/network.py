@@ -21,6 +21,7 @@ _WORDS = {
     "c": "correlation $c$ of two inputs",
     "gradient": "mean-square gradient",
 }
+_TITLES = {"q": "Lengths", "c": "Correlation of two inputs", "gradient": "Gradient"}
 _MOST_NAMES = 24
 
 
@@ -67,11 +68,22 @@ def _draw(ax: Axes, theory: NetworkTheory, name: str, twin: Array | None) -> Non
     if name != "c" and wants_log(value[known]):
         ax.set_yscale("log")
     if len(x) <= _MOST_NAMES:
-        ax.set_xticks(x, kinds[shown].tolist(), rotation=90, fontsize=7)
+        ax.set_xticks(x, _numbered(kinds[shown].tolist()), rotation=90, fontsize=7)
     else:
         ax.set_xlabel("outermost step")
     ax.set_ylabel(_WORDS[name])
+    ax.set_title(_TITLES[name])
     ax.legend()
+
+
+def _numbered(kinds: list[str]) -> list[str]:
+    """Kinds with their number where there are several in a row of places."""
+    seen: dict[str, int] = {}
+    out = []
+    for kind in kinds:
+        seen[kind] = seen.get(kind, 0) + 1
+        out.append(f"{kind} {seen[kind]}" if kinds.count(kind) > 1 else kind)
+    return out
 
 
 def _outer(places: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -63,7 +63,7 @@ def page_figure(page: Page) -> Figure:
         if page.depth[0].measured.size:
             axes[1, 0].legend(loc="best")
         if isinstance(page.lengths, MapPicture):
-            explain_discs(axes[0, 0])
+            explain_discs(axes[0, 0], page.lengths)
     return figure
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from chione.base import SpecError
+from chione.plotting.legends import settle_legends
 from chione.plotting.style import new_figure, style
 
 
@@ -69,7 +70,9 @@ def assemble(picture: Picture, *, ax: Axes | None = None, field: str | None = No
             raise ValueError("ax belongs to no figure; make it with figure.add_subplot().")
         return figure
     if field is None and picture.whole is not None:
-        return picture.whole()
+        figure = picture.whole()
+        settle_legends(figure)
+        return figure
     panels = [picture.panels[name] for name in names]
     columns = min(picture.columns, len(panels))
     rows = math.ceil(len(panels) / columns)
@@ -78,4 +81,5 @@ def assemble(picture: Picture, *, ax: Axes | None = None, field: str | None = No
         figure = new_figure(wide * columns, high * rows)
         for k, panel in enumerate(panels):
             panel.draw(figure.add_subplot(rows, columns, k + 1))
+    settle_legends(figure)
     return figure

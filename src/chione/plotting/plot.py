@@ -15,7 +15,7 @@ from chione.gaussian import HermiteExpansion
 from chione.networks import Network
 from chione.plotting import points, series
 from chione.plotting.depth import draw_depth
-from chione.plotting.diagram import draw_diagram, draw_field
+from chione.plotting.diagram import FIELD_WORDS, draw_diagram
 from chione.plotting.geometry import (
     draw_curve,
     draw_kurtosis,
@@ -30,10 +30,11 @@ from chione.plotting.hessian import (
     draw_index,
     draw_network_hessian,
 )
+from chione.plotting.kernels import draw_kernel
 from chione.plotting.measures import draw_measure
 from chione.plotting.network import network_picture
 from chione.plotting.panels import Panel, Picture, assemble
-from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope
+from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope, line_of
 from chione.plotting.simulation import draw_observable, simulation_figure
 from chione.plotting.spectra import (
     draw_curve_of_spectrum,
@@ -54,6 +55,7 @@ from chione.theory import (
     FiniteWidth,
     FixedPoints,
     KernelLayers,
+    KernelMatrix,
     MeanField,
     MetricCovariance,
     NormStability,
@@ -158,18 +160,15 @@ def _(found: Basins) -> Picture:
 
 @picture_of.register
 def _(diagram: PhaseDiagram) -> Picture:
-    def panel(name: str) -> Panel:
-        return Panel(lambda ax: draw_field(ax, diagram, name), (5.6, 4.0))
-
-    def main(ax: Axes) -> None:
+    def drawn(ax: Axes, name: str) -> None:
         figure = ax.get_figure(root=True)
+        levels = () if name == "q_star" else None  # q* has the names of the phases instead
         if figure is not None:
-            draw_diagram(figure, ax, diagram_picture(diagram, None))
-        ax.set_title("Phase diagram")
+            draw_diagram(figure, ax, diagram_picture(diagram, line_of(diagram), name, levels))
+        ax.set_title(f"Phase diagram of {diagram.activation.name}")
 
-    others = ("chi_parallel", "chi_perp", "c_star", "one_minus_c_star", "xi_q", "xi_c")
     return Picture(
-        {"q_star": Panel(main, (5.6, 4.0)), **{name: panel(name) for name in others}},
+        {name: Panel(partial(drawn, name=name), (5.6, 4.0)) for name in FIELD_WORDS},
         shown=("q_star",),
     )
 
@@ -224,6 +223,18 @@ def _layers(found: Any, names: Mapping[str, str]) -> Picture:
 @picture_of.register
 def _(found: KernelLayers) -> Picture:
     return _layers(found, {"nngp": "kernel of the output $K$", "ntk": r"tangent kernel $\Theta$"})
+
+
+@picture_of.register
+def _(found: KernelMatrix) -> Picture:
+    return Picture(
+        {
+            "nngp": Panel(lambda ax: draw_kernel(ax, found.nngp, "NNGP kernel $K$"), (4.4, 3.6)),
+            "ntk": Panel(
+                lambda ax: draw_kernel(ax, found.ntk, r"tangent kernel $\Theta$"), (4.4, 3.6)
+            ),
+        }
+    )
 
 
 @picture_of.register

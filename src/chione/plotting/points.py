@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,10 @@ def draw_line_of_points(ax: Axes, places: Sequence[Place], *, label: str) -> Non
     high = max(positive, default=1.0) * 30.0
     ax.set_xscale("symlog", linthresh=low, linscale=0.4)
     ax.set_xlim(-0.25 * low, high)
+    # decades below `low` would stand on the 0
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    step = max(1, (last - first) // 6)
+    ax.set_xticks([0.0, *(10.0**k for k in range(first, last + 1, step))])
     ax.axhline(0.0, color=GREY, lw=1.0, zorder=1)
     ordered = sorted(places, key=lambda p: p.x)
     for k, p in enumerate(ordered):
@@ -130,9 +135,9 @@ def draw_decays(ax: Axes, found: MeanField) -> None:
     depth = int(min(max(8.0 * max(scales, default=8.0), 10.0), _LAYERS))
     l = np.arange(depth + 1)
     laws = {law.quantity: law for law in found.power_laws}
-    for name, xi, colour, words in (
-        ("q", found.xi_q, BLUE, "distance of $q^l$ from $q^*$"),
-        ("1 - c", found.xi_c, GREEN, "distance of $c^l$ from $c^*$"),
+    for name, xi, colour, dash, words in (
+        ("q", found.xi_q, BLUE, "-", "distance of $q^l$ from $q^*$"),
+        ("1 - c", found.xi_c, GREEN, "-.", "distance of $c^l$ from $c^*$"),
     ):
         law = laws.get(name, laws.get(f"{name} - {name}*"))
         if np.isfinite(xi.value):
@@ -142,7 +147,7 @@ def draw_decays(ax: Axes, found: MeanField) -> None:
             rate, text = (1.0 + l) ** -law.exponent, f"{words}: $l^{{-{law.exponent:g}}}$"
         else:
             continue
-        ax.plot(l, rate, color=colour, label=text)
+        ax.plot(l, rate, color=colour, ls=dash, label=text)
     if np.isfinite(found.chi_perp.value) and found.chi_perp.value > 0.0:
         factor = np.exp(l * np.log(found.chi_perp.value))
         text = f"gradient: $\\chi_\\perp$ = {_text(found.chi_perp)} a layer"
@@ -187,7 +192,8 @@ def _draw_norm_point(ax: Axes, p: NormFixedPoint) -> None:
     (disc,) = ax.plot(x, y, "o" if attracts else "s", ms=8, mfc=face, mec=VERMILLION, mew=1.5)
     disc.set_clip_on(False)
     sizes = ", ".join(f"{abs(v):.3g}" for v in p.eigenvalues)
-    text = f"({x:.3g}, {y:.3g}) {p.stability}\n$|\\lambda|$ = {sizes}"
+    near = x if abs(x) > p.mean.error else 0.0  # a zero but for rounding
+    text = f"({near:.3g}, {y:.3g}) {p.stability}\n$|\\lambda|$ = {sizes}"
     ax.annotate(text, (x, y), (9, 7), textcoords="offset points", fontsize=8)
 
 

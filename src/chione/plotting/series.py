@@ -44,6 +44,7 @@ def draw_layers(ax: Axes, x: Estimate, words: str) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("layer $l$")
     ax.set_ylabel(words)
+    _title(ax, words)
 
 
 def draw_deep(ax: Axes, layer: Array, x: Array, words: str, *, log: bool = True) -> None:
@@ -54,6 +55,13 @@ def draw_deep(ax: Axes, layer: Array, x: Array, words: str, *, log: bool = True)
         ax.set_yscale("log")
     ax.set_xlabel("layer $l$")
     ax.set_ylabel(words)
+    _title(ax, words)
+
+
+def _title(ax: Axes, words: str) -> None:
+    """The label of the axis without its symbol."""
+    plain = words.split("$")[0].strip() or words
+    ax.set_title(plain[:1].upper() + plain[1:])
 
 
 def draw_stems(ax: Axes, found: HermiteExpansion) -> None:

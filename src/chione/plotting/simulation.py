@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from chione.base import Array
 from chione.plotting.depth import wants_log
-from chione.plotting.style import COLOURS, GREY, HEAT, LINES, MARKERS, new_figure, style
+from chione.plotting.histograms import draw_histograms
+from chione.plotting.style import COLOURS, GREY, LINES, MARKERS, new_figure, style
 from chione.simulation import SimulationResult
 
 _SERIES = 4  # more inputs or pairs than that cannot be told apart
 _POINTS = 26
-_LAYERS = 5  # histograms of so many layers share a panel
 
 _LABELS: Mapping[str, str] = {
     "lengths": "mean square $q^l$",
@@ -37,6 +38,24 @@ _LABELS: Mapping[str, str] = {
     "preactivation_histogram": "density of $h$",
     "activation_histogram": "density of $x$",
     "gradient_histogram": r"density of $\delta$",
+}
+_TITLES: Mapping[str, str] = {
+    "lengths": "Lengths",
+    "activation_lengths": "Activations",
+    "correlations": "Correlations",
+    "one_minus_correlations": "Distances",
+    "angles": "Angles",
+    "saturation": "Saturation",
+    "effective_rank": "Effective rank",
+    "gradients": "Gradients",
+    "error_products": "Products of errors",
+    "weight_gradients": "Weight gradients",
+    "ntk": "Tangent kernel",
+    "fluctuations": "Fluctuations",
+    "four_point": "Four-point vertex",
+    "preactivation_histogram": "Pre-activations",
+    "activation_histogram": "Activations",
+    "gradient_histogram": "Error signals",
 }
 _VALUES = {
     "preactivation_histogram": "pre-activation $h$",
@@ -61,10 +80,14 @@ def simulation_figure(
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     with style():
-        figure = new_figure(3.8 * columns, 3.0 * rows)
+        wide, high = 3.8 * columns, 3.0 * rows + 0.6
+        figure = new_figure(wide, high, top=1.0 - 0.3 / high)
+        figure.text(0.012, 1.0 - 0.06 / high, _heading(result), fontsize=10.5, fontweight="bold",
+                    va="top")  # fmt: skip
         for k, name in enumerate(names):
             ax = figure.add_subplot(rows, columns, k + 1)
             draw_observable(ax, result, name, (theory or {}).get(name))
+        _explain(figure, result, with_theory=bool(theory))
     return figure
 
 
@@ -84,17 +107,41 @@ def observable_figure(result: SimulationResult, name: str, theory: Array | None 
     return figure
 
 
+def _heading(result: SimulationResult) -> str:
+    net = result.network
+    return (
+        f"{net.activation.name},  $\\sigma_w = {net.sigma_w:.6g}$,  $\\sigma_b = "
+        f"{net.sigma_b:.6g}$,  {net.depth} layers"
+    )
+
+
+def _explain(figure: Figure, result: SimulationResult, *, with_theory: bool) -> None:
+    """One key for all panels, below them: what is a line and what are points."""
+    width = result.network.first_width
+    words = f"mean of {result.n_networks} networks of width {width}, standard error"
+    points = figure.axes[0].errorbar(
+        [], [], yerr=[], fmt="o", ms=3.6, mfc="white", mec=GREY, ecolor=GREY, elinewidth=1.1
+    )
+    entries: list[tuple[Any, str]] = [(points, words)]
+    if with_theory:
+        entries.insert(0, (Line2D([], [], color=GREY), "theory, infinite width"))
+    figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=2)
+
+
 def draw_observable(
     ax: Axes, result: SimulationResult, name: str, theory: Array | None = None
 ) -> None:
     """Draw one observable: over the layers, as densities, or as a kernel against theory."""
     if result.dims[name] == ("layer", "bin"):
-        _draw_histograms(ax, result, name, theory)
+        draw_histograms(ax, result.edges[name], result.mean[name], theory)
+        ax.set_xlabel(_VALUES.get(name, "value"))
     elif result.dims[name][0] == "layer":
         _draw_layers(ax, result, name, theory)
     else:
         _draw_kernel(ax, result, name, theory)
     ax.set_ylabel(_LABELS.get(name, name))
+    rest = ax.get_title(loc="left")  # what is shown of many
+    ax.set_title(", ".join(part for part in (_TITLES.get(name, name), rest) if part))
 
 
 def _draw_layers(ax: Axes, result: SimulationResult, name: str, theory: Array | None) -> None:
@@ -136,21 +183,6 @@ def _series_label(result: SimulationResult, name: str, k: int) -> str:
         i, j = result.pairs[k]
         return f"inputs {i + 1}, {j + 1}"
     return f"input {k + 1}"
-
-
-def _draw_histograms(ax: Axes, result: SimulationResult, name: str, theory: Array | None) -> None:
-    edges, density = result.edges[name], result.mean[name]
-    chosen = np.unique(np.linspace(0, len(density) - 1, min(_LAYERS, len(density))).astype(int))
-    colours = colormaps[HEAT](np.linspace(0.0, 0.85, len(chosen)))
-    for k, l in enumerate(chosen):
-        ax.stairs(density[l], edges[l], color=colours[k], lw=1.3, label=f"layer {l + 1}")
-        if theory is not None:
-            middle = 0.5 * (edges[l, 1:] + edges[l, :-1])
-            ax.plot(middle, theory[l], color=colours[k], ls="--", lw=1.0)
-    if wants_log(density[chosen].max(axis=1)):
-        ax.set_yscale("log")
-    ax.legend(title="dashed: theory" if theory is not None else None)
-    ax.set_xlabel(_VALUES.get(name, "value"))
 
 
 def _draw_kernel(ax: Axes, result: SimulationResult, name: str, theory: Array | None) -> None:

@@ -11,13 +11,14 @@ from chione.plotting.style import BLACK, BLUE, GREY, VERMILLION, new_figure, sty
 from chione.theory import NormStability, norm_map, norm_stability
 
 _TERMS = 12
+_FARTHEST = 20.0  # fixed points beyond would leave nothing to see of the others
 
 
 def stability_figure(
     phi: ActivationLike,
     *,
-    means: tuple[float, float] = (-1.0, 1.0),
-    variances: tuple[float, float] = (0.05, 3.0),
+    means: tuple[float, float] | None = None,
+    variances: tuple[float, float] | None = None,
     result: NormStability | None = None,
 ) -> Figure:
     """Draw activation, Hermite coefficients and the steps of the map of mean and variance.
@@ -26,8 +27,9 @@ def stability_figure(
     ----------
     phi : activation
         Anything :func:`chione.activation` accepts, without jumps.
-    means, variances : tuple of float
-        Ranges of the third panel.
+    means, variances : tuple of float, optional
+        Ranges of the third panel; by default (-1, 1) and (0.05, 3), and further to the fixed
+        points beyond.
     result : NormStability, optional
         Fixed points computed before.
     """
@@ -35,6 +37,7 @@ def stability_figure(
     found = norm_stability(act) if result is None else result
     h = np.linspace(-4.0, 4.0, 401)
     coefficients = hermite_expansion(act.value, 1.0, _TERMS, breakpoints=act.kinks).coefficients
+    means, variances = _around(found, means, variances)
     mu, nu = np.linspace(*means, 17), np.linspace(*variances, 15)
     images = [norm_map(act, mu, float(v)) for v in nu]
     step_mean = np.stack([i.mean.value for i in images]) - mu
@@ -71,10 +74,32 @@ def stability_figure(
                 attracts = p.stability == "attracts"
                 face = BLACK if attracts else "white"
                 (disc,) = right.plot(
-                    x, y, "o" if attracts else "s", ms=7, mfc=face, mec=VERMILLION, mew=1.4
-                )
+                    x, y, "o" if attracts else "s", ms=7, mfc=face, mec=VERMILLION, mew=1.4,
+                    ls="none", label=p.stability,
+                )  # fmt: skip
                 disc.set_clip_on(False)
+        handles, words = right.get_legend_handles_labels()
+        if handles:  # one entry for each kind, below the field, which fills the axes
+            kinds = dict(zip(words, handles, strict=True))
+            figure.legend(list(kinds.values()), list(kinds), loc="outside lower right", ncols=2,
+                          title="fixed points", alignment="left")  # fmt: skip
         right.set_xlabel(r"mean $\mu$")
         right.set_ylabel(r"variance $\sigma^2$")
         right.set_title("one layer without weights")
         return figure
+
+
+def _around(
+    found: NormStability,
+    means: tuple[float, float] | None,
+    variances: tuple[float, float] | None,
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The ranges asked for; by default no fixed point near the usual ones is cut off."""
+    known = [(float(p.mean.value), float(p.variance.value)) for p in found.points]
+    near = [(x, y) for x, y in known if abs(x) <= _FARTHEST and y <= _FARTHEST]
+    if means is None:
+        wide = max([1.0, *(1.15 * abs(x) for x, _ in near)])
+        means = (-wide, wide)
+    if variances is None:
+        variances = (0.05, max([3.0, *(1.15 * y for _, y in near)]))
+    return means, variances

@@ -1,10 +1,9 @@
-"""How chione's figures look, and how they are written so that two runs give the same bytes."""
+"""How chione's figures look: colours, dashes, letters and sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -13,12 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from chione.base import write_whole
-
 # Okabe and Ito's palette: told apart in greyscale and by all common kinds of colour vision.
 BLACK, BLUE, SKY, GREEN = "#1a1a1a", "#0072B2", "#56B4E9", "#009E73"
 VERMILLION, ORANGE, PURPLE, GREY = "#D55E00", "#E69F00", "#CC79A7", "#8a8a8a"
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+# The first seven are theirs; of the others each differs in lightness from those that have its dash.
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK,
+           "#882255", "#661100", "#117733", "#332288", "#BBBB33")  # fmt: skip
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HEAT = "cividis"  # lightness rises evenly, so it survives greyscale
@@ -54,11 +53,11 @@ _RC: dict[str, Any] = {
     "savefig.dpi": 160.0,
     "savefig.facecolor": "white",
 }
-_NO_DATE = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None, "Creator": None},
-    ".pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-}
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour and dash of series number i; twelve of them can be told apart, in greyscale too."""
+    return {"color": COLOURS[i % len(COLOURS)], "ls": LINES[i % len(LINES)]}
 
 
 @contextmanager
@@ -86,33 +85,3 @@ def one_axes(width: float = 5.0, height: float = 3.8) -> tuple[Figure, Axes]:
     """A figure with one set of axes."""
     figure = new_figure(width, height)
     return figure, figure.add_subplot()
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure as ``.png``, ``.svg`` or ``.pdf``; equal figures give equal bytes.
-
-    The file is whole or not there: a run that is killed leaves an old picture as it was.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        A figure that chione made.
-    path : str or Path
-        Its ending chooses the format.
-
-    Raises
-    ------
-    ValueError
-        If the ending is another one.
-    """
-    ending = Path(path).suffix.lower()
-    if ending not in _NO_DATE:
-        raise ValueError(
-            f"a figure must be written as {', '.join(_NO_DATE)}, but the name is {str(path)!r}."
-        )
-
-    def write(part: Path) -> None:
-        with style():
-            figure.savefig(part, format=ending[1:], metadata=_NO_DATE[ending])
-
-    write_whole(path, write)

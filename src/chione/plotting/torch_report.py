@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from chione.base import Array
 from chione.plotting.panels import Panel, Picture
+from chione.plotting.saving import save
 from chione.plotting.spectrum_axis import spectrum_axis
 from chione.plotting.spectrum_parts import window
-from chione.plotting.style import BLUE, GREY, VERMILLION, new_figure, save, style
+from chione.plotting.style import BLUE, GREY, VERMILLION, new_figure, style
 
 _KNOWN = 0.5  # error of a logarithm from which on a value counts as rounding
 

@@ -26,9 +26,11 @@ from chione.theory.depth.finite_width import (
 from chione.theory.depth.gaussian_process import process_kernel
 from chione.theory.depth.gradients import BackwardPass, Tradeoff, backward, tradeoff
 from chione.theory.depth.initialization import describe_scheme, gain
+from chione.theory.depth.kernel_matrix import KernelMatrix, kernel_matrix
 from chione.theory.depth.kernels import KernelLayers, kernel_diagonal, kernel_layers, nngp, ntk
 from chione.theory.depth.large_depth import DeepRun, LargeDepth, iterate_lengths, large_depth
 from chione.theory.depth.metric_covariance import MetricCovariance, metric_covariance
+from chione.theory.depth.settling import Settling, settling
 from chione.theory.depth.trajectory import Trajectory, trajectory
 from chione.theory.meanfield.basins import Basins, basins
 from chione.theory.meanfield.correlation_map import correlation_map, one_minus_correlation_map
@@ -111,6 +113,7 @@ __all__ = [
     "FixedPoints",
     "KernelLayers",
     "KernelMap",
+    "KernelMatrix",
     "LargeDepth",
     "MeanField",
     "MetricCovariance",
@@ -123,6 +126,7 @@ __all__ = [
     "PowerLaw",
     "Propagation",
     "Recommendation",
+    "Settling",
     "TokenExponents",
     "TokenMap",
     "Tradeoff",
@@ -155,6 +159,7 @@ __all__ = [
     "kernel_diagonal",
     "kernel_layers",
     "kernel_map",
+    "kernel_matrix",
     "large_depth",
     "length_map",
     "length_slope",
@@ -176,6 +181,7 @@ __all__ = [
     "process_kernel",
     "propagate",
     "second_moment",
+    "settling",
     "tradeoff",
     "trajectory",
     "transformer_phase",

@@ -85,13 +85,14 @@ def deep_trajectory(
     c0 = float(checks.correlation("c0", checks.finite("c0", c0)))
     if depth <= FOLLOWED:
         return trajectory(act, sigma_w, sigma_b, depth=depth, q0=q0, c0=c0)
-    return _kept(act, sigma_w, sigma_b, depth, float(q0), float(c0))
+    return carried(act, sigma_w, sigma_b, depth, float(q0), float(c0))
 
 
 @lru_cache(maxsize=16)  # the recommended sigmas are asked for as a choice and as an alternative
-def _kept(
+def carried(
     act: AbstractActivation, sigma_w: float, sigma_b: float, depth: int, q0: float, c0: float
 ) -> Trajectory:
+    """The curves at some layers up to `depth`, above 1001, carried on from the first thousand."""
     near = trajectory(act, sigma_w, sigma_b, depth=_FIRST + 1, q0=q0, c0=c0)
     return _joined(near, _Far(act, sigma_w, sigma_b, depth, near))
 

@@ -139,13 +139,13 @@ def describe_scheme(
     fan_out: int | None = None,
     q0: float = 1.0,
 ) -> Recommendation | None:
-    """Say what Xavier, He, LeCun, PyTorch's default or ``calculate_gain`` do with an activation.
+    """Say what Xavier, He, LeCun, PyTorch's or Glorot's standard weights do with an activation.
 
     Parameters
     ----------
     phi : activation
         Anything :func:`chione.activation` accepts.
-    scheme : {"xavier", "he", "lecun", "pytorch", "calculate_gain"}
+    scheme : {"xavier", "he", "lecun", "pytorch", "calculate_gain", "standard"}
         Whose choice, see :func:`chione.theory.critical.usual_schemes.scheme_sigmas`.
     depth : int
         Number of layers.

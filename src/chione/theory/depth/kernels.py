@@ -122,7 +122,8 @@ def kernel_layers(
     a, b = (checks.non_negative("q0", q) for q in q0)
     c = float(checks.correlation("c0", checks.finite("c0", c0)))
     jumps = moments(network.activation).has_jumps
-    run = two_inputs(network, (a, b), c, with_slope=not jumps)
+    with np.errstate(over="ignore", invalid="ignore"):  # it raises where lengths leave float64
+        run = two_inputs(network, (a, b), c, with_slope=not jumps)
     k = run.metric
     theta, error = np.array(k.value), np.array(k.error)
     if jumps:

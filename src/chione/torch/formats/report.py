@@ -225,7 +225,7 @@ class PrecisionReport(AbstractResult):
         """Draw the range of each tensor beside what the formats hold."""
         from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
         from chione.plotting.precision import precision_picture
-        from chione.plotting.style import save
+        from chione.plotting.saving import save
 
         figure = assemble(precision_picture(self.to_dict()), ax=ax, field=field)
         if path is not None:

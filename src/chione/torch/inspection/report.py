@@ -182,7 +182,7 @@ class InspectionReport(AbstractResult):
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw mean square, correlation and gradient over the layers, theory as lines."""
         from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
-        from chione.plotting.style import save
+        from chione.plotting.saving import save
         from chione.plotting.torch_report import layers_picture
 
         figure = assemble(layers_picture(self.to_dict()), ax=ax, field=field)

@@ -227,7 +227,7 @@ class MonitorRecord(AbstractResult):
         """Draw signals, gradients and updates over the steps, remarks as marks."""
         from chione.plotting.monitor import monitor_picture
         from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
-        from chione.plotting.style import save
+        from chione.plotting.saving import save
 
         figure = assemble(monitor_picture(self.to_dict()), ax=ax, field=field)
         if path is not None:

@@ -116,7 +116,7 @@ class ModelJacobian(AbstractResult):
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Distribution function of log eigenvalues, measured and by theory."""
         from chione.plotting.panels import Panel, Picture, assemble  # matplotlib is slow to load
-        from chione.plotting.style import save
+        from chione.plotting.saving import save
         from chione.plotting.torch_report import (
             draw_distribution,
             staircase_of_measures,

@@ -130,7 +130,7 @@ class CoordCheck(AbstractResult):
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw dh over the width for each layer, and the slopes with their errors."""
         from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
-        from chione.plotting.style import save
+        from chione.plotting.saving import save
         from chione.plotting.torch_steps import coord_picture
 
         figure = assemble(coord_picture(self), ax=ax, field=field)

@@ -166,7 +166,7 @@ class LargestLearningRate(AbstractResult):
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw the loss behind the first step over its learning rate, and the limits."""
         from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
-        from chione.plotting.style import save
+        from chione.plotting.saving import save
         from chione.plotting.torch_steps import rate_picture
 
         figure = assemble(rate_picture(self), ax=ax, field=field)

@@ -45,12 +45,12 @@ class LayerStep(AbstractResult):
 
     @property
     def relative_update(self) -> float:
-        """|dW| / |W|."""
+        """``|dW| / |W|``."""
         return _ratio(self.update, self.weight)
 
     @property
     def relative_change(self) -> float:
-        """|dh| / |h|."""
+        """``|dh| / |h|``."""
         return _ratio(self.change, self.signal)
 
 
@@ -181,7 +181,7 @@ class FirstStep(AbstractResult):
     def plot(self, path: str | None = None, *, ax: Any = None, field: str | None = None) -> Any:
         """Draw sizes of updates and changes over the layers, with bands and theory."""
         from chione.plotting.panels import assemble  # matplotlib takes 0.3 s to load
-        from chione.plotting.style import save
+        from chione.plotting.saving import save
         from chione.plotting.torch_steps import step_picture
 
         figure = assemble(step_picture(self.to_dict()), ax=ax, field=field)

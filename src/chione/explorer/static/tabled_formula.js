@@ -1,0 +1,90 @@
+// The activation object of a typed formula, from the tables that formula_tables.js makes.
+
+import { clenshaw, evaluatePieces, pieceOf } from "./chebyshev_pieces.js";
+
+export const ANGLE_COUNT = 18; // Chebyshev points on a piece of theta
+
+// gap = m2 R s with s = (1 - c) / 2, or its root where phi jumps: R is smooth down to c = 1.
+export function gapScale(jumps, theta) {
+  const s = Math.sin(theta / 2);
+  return jumps ? s : s * s;
+}
+
+// The angle of two inputs with 1 - c = left, accurate next to c = 1 and to c = -1.
+export function angleOfGap(left) {
+  const half = Math.sqrt(left / 2);
+  return half < 0.8 ? 2 * Math.asin(half) : Math.PI - 2 * Math.asin(Math.sqrt(Math.max(0, (2 - left) / 2)));
+}
+
+// R and its derivative by theta at one (q, theta). The row of one q is kept: a map asks it often.
+function kernelReader(kernel) {
+  const { angles, qEdges, qCount, coefficients } = kernel;
+  const pieces = angles.length - 1;
+  let keptQ = NaN, row = new Float64Array(pieces * ANGLE_COUNT);
+  return (q, theta) => {
+    if (q !== keptQ) {
+      const u = Math.log(q), k = pieceOf(qEdges, u);
+      const t = (2 * u - qEdges[k] - qEdges[k + 1]) / (qEdges[k + 1] - qEdges[k]);
+      const base = k * pieces * ANGLE_COUNT * qCount;
+      for (let m = 0; m < row.length; m++) row[m] = clenshaw(coefficients, base + m * qCount, qCount, t);
+      keptQ = q;
+    }
+    const j = pieceOf(angles, theta), width = angles[j + 1] - angles[j];
+    const t = (2 * theta - angles[j] - angles[j + 1]) / width;
+    // Clenshaw for the polynomial and for its derivative together
+    let b0 = 0, b1 = 0, d0 = 0, d1 = 0;
+    for (let m = ANGLE_COUNT - 1; m > 0; m--) {
+      const nextD = 2 * b0 + 2 * t * d0 - d1;
+      d1 = d0;
+      d0 = nextD;
+      const next = row[j * ANGLE_COUNT + m] + 2 * t * b0 - b1;
+      b1 = b0;
+      b0 = next;
+    }
+    return [row[j * ANGLE_COUNT] + t * b0 - b1, ((b0 + t * d0 - d1) * 2) / width];
+  };
+}
+
+// The activation object of the page from the tables of the worker.
+export function activationFromTables(tables) {
+  const { moments: pieces, range, jumps, rough } = tables;
+  const read = kernelReader(tables.kernel);
+  const outside = (q) => !(q >= range[0] && q <= range[1] * (1 + 1e-12));
+  const clamped = (q) => Math.log(Math.min(q, range[1]));
+  const momentError = (u) => {
+    const [low, high] = range.map(Math.log), { momentErrors } = tables;
+    return momentErrors[Math.round(((momentErrors.length - 1) * (u - low)) / (high - low))];
+  };
+  const none = (names) => Object.fromEntries(names.map((name) => [name, NaN]));
+  const moments = (q) => {
+    if (outside(q)) return none(["m2", "m4", "d2", "slope", "error"]);
+    const u = clamped(q), m2 = Math.exp(evaluatePieces(pieces, 0, u));
+    return {
+      m2,
+      m4: Math.exp(evaluatePieces(pieces, 1, u)),
+      d2: rough ? Infinity : Math.exp(evaluatePieces(pieces, 2, u)),
+      slope: (evaluatePieces(pieces, 3, u) * m2) / q,
+      error: momentError(u),
+    };
+  };
+  // `left` is 1 - c, which c itself rounds next to 1
+  const kernelAtGap = (q, left) => {
+    if (outside(q) || !(left >= 0 && left <= 2)) return none(["value", "gap", "slope", "error"]);
+    const { m2, d2, error: off } = moments(q), inside = Math.min(q, range[1]);
+    if (left === 0) return { value: m2, gap: 0, slope: d2, error: off };
+    const theta = angleOfGap(left), [r, bend] = read(inside, theta);
+    const gap = m2 * r * gapScale(jumps, theta);
+    // slope = d gap / d theta / (q sin theta); next to c = -1 it is taken a little inside
+    const at = Math.min(theta, Math.PI - 1e-5), half = at / 2;
+    const near = at === theta ? [r, bend] : read(inside, at);
+    const slope = jumps
+      ? (m2 * (near[1] * Math.sin(half) + (near[0] * Math.cos(half)) / 2)) / (q * Math.sin(at))
+      : (m2 * (near[1] * Math.tan(half) + near[0])) / (2 * q);
+    // phi(u1) - phi(u2) is known to rounding of phi
+    const error = tables.kernel.error + off + 2e-15 * Math.sqrt(m2 / gap);
+    return { value: m2 - gap, gap, slope, error };
+  };
+  const kernel = (q, c) => kernelAtGap(q, 1 - c);
+  const { text, kinks } = tables;
+  return { name: text, label: text, formula: text, kinks, range, moments, kernel, kernelAtGap };
+}

@@ -1,0 +1,285 @@
+"""What the explorer's worker computes, in a real browser, against the Python package.
+
+Ladder: an independent implementation (circle means in polar coordinates, a law of phi'^2 on halved
+panels) against chione's theory; sampled networks against theory and against `chione.simulate`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chione as ch
+from chione.activations.registry import catalogue
+from chione.explorer import build
+from chione.theory.moments.kernel_drop import kernel_drop
+
+NAMES = tuple(catalogue())
+JUMPS = ("step", "sign", "hardshrink")
+LENGTHS = (1e-4, 0.3, 1.7, 12.0)
+LEFT = (1.9, 1.0, 0.5, 0.01, 1e-6)  # 1 - c
+
+MOMENTS = """async ([names, lengths]) => {
+  const { phiOf } = await import("/formula.js");
+  const { gaussianRule, momentsByRule } = await import("/gaussian_rule.js");
+  return names.map((name) => {
+    const rule = gaussianRule(phiOf(name));
+    const inside = (q) => q >= rule.range[0] && q <= rule.range[1];
+    return lengths.map((q) => inside(q) ? momentsByRule(rule, q) : null);
+  });
+}"""
+
+GAPS = """async ([names, lengths, left]) => {
+  const { phiOf } = await import("/formula.js");
+  const { gaussianRule } = await import("/gaussian_rule.js");
+  const { circleMeans, gapFromCircles, panelCoordinate } = await import("/polar_kernel.js");
+  const { angleOfGap } = await import("/tabled_formula.js");
+  return names.map((name) => {
+    const rule = gaussianRule(phiOf(name)), coordinate = panelCoordinate(rule);
+    const top = Math.min(rule.range[1], (coordinate.reach / 8.5) ** 2);
+    return left.map((gap) => {
+      const circles = circleMeans(rule, coordinate, angleOfGap(gap));
+      return lengths.map((q) => q > top || q < rule.range[0] ? null : gapFromCircles(circles, q));
+    });
+  });
+}"""
+
+TABLES = """async ([texts, points]) => {
+  const { buildTables } = await import("/formula_tables.js");
+  const { activationFromTables } = await import("/tabled_formula.js");
+  return texts.map((text) => {
+    const made = activationFromTables(structuredClone(buildTables(text)));
+    const at = (q, left) => ({ moments: made.moments(q), kernel: made.kernelAtGap(q, left) });
+    return points.map(([q, left]) => at(q, left));
+  });
+}"""
+
+SPECTRA = """async (cases) => {
+  const { jacobianSpectrum } = await import("/spectrum.js");
+  return cases.map((one) => {
+    const start = performance.now(), found = jacobianSpectrum(one);
+    return { ...found, ms: performance.now() - start };
+  });
+}"""
+
+SAMPLES = """async ([network, count]) => {
+  const { sampleNetworks } = await import("/sample.js");
+  const found = await sampleNetworks(network, { count, seed: 5 });
+  const list = ({ mean, error }) => ({ mean: [...mean], error: [...error] });
+  return { count: found.count, q: list(found.q), c: list(found.c), gradient: list(found.gradient) };
+}"""
+
+CLIENT = """async ([data, script]) => {
+  const { provideTables } = await import("/tables.js");
+  provideTables(data);
+  const { ask } = await import("/worker_client.js");
+  return await (new Function("ask", `return (async () => { ${script} })()`))(ask);
+}"""
+
+
+def test_moments_of_the_catalogue_agree_with_python(modules: Any) -> None:
+    read = modules.evaluate(MOMENTS, [NAMES, LENGTHS])
+    for name, rows in zip(NAMES, read, strict=True):
+        compared = 0
+        for q, js in zip(LENGTHS, rows, strict=True):
+            if js is None:
+                continue
+            compared += 1
+            m2, d2 = ch.second_moment(name, q), ch.derivative_second_moment(name, q)
+            slope = ch.length_slope(name, q)
+            assert abs(js["m2"] - m2.value) <= js["error"] * m2.value + m2.error, (name, q)
+            assert abs(js["m2"] - m2.value) <= 1e-12 * m2.value, (name, q)
+            assert abs(js["slope"] - slope.value) * q <= 1e-12 * m2.value + slope.error * q
+            if name in JUMPS:
+                assert js["d2"] in (None, np.inf)
+            else:
+                assert abs(js["d2"] - d2.value) <= js["error"] * d2.value + 2.0 * d2.error, name
+        assert compared >= 2, name
+
+
+def test_kernels_in_polar_coordinates_agree_with_python(modules: Any) -> None:
+    read = modules.evaluate(GAPS, [NAMES, LENGTHS, LEFT])
+    for name, rows in zip(NAMES, read, strict=True):
+        phi = ch.activation(name)
+        for left, row in zip(LEFT, rows, strict=True):
+            for q, js in zip(LENGTHS, row, strict=True):
+                if js is None:
+                    continue
+                gap = kernel_drop(phi, q, left)
+                # phi(u1) - phi(u2) is known to rounding of phi, and m2 - K of Python to its error
+                noise = 4e-15 * np.sqrt(ch.second_moment(phi, q).value * gap.value)
+                assert abs(js - gap.value) <= 1e-11 * gap.value + gap.error + noise, (name, q, left)
+
+
+@pytest.mark.parametrize(
+    "text", ["x*tanh(softplus(x))", "max(x, -0.3) if x < 1 else x**2", "1 if x > 0.2 else -1"]
+)
+def test_tables_of_a_formula_agree_with_python_within_their_errors(modules: Any, text: str) -> None:
+    points = [(q, left) for q in (1e-3, 0.21, 1.9, 35.0) for left in (1.83, 0.77, 0.09, 1e-5)]
+    (rows,) = modules.evaluate(TABLES, [[text], points])
+    phi = ch.activation(text)
+    for (q, left), js in zip(points, rows, strict=True):
+        m2, gap = ch.second_moment(phi, q), kernel_drop(phi, q, left)
+        moments, kernel = js["moments"], js["kernel"]
+        if np.isnan(moments["m2"]):
+            continue
+        assert moments["error"] < 1e-10
+        assert abs(moments["m2"] - m2.value) <= moments["error"] * m2.value + m2.error
+        assert kernel["error"] < 5e-9
+        assert abs(kernel["gap"] - gap.value) <= kernel["error"] * gap.value + gap.error, (q, left)
+        slope = ch.derivative_kernel(phi, q, q, 1.0 - left)
+        allowed = 1e-8 * abs(slope.value) + 1e-9 * m2.value / q + slope.error
+        assert abs(kernel["slope"] - slope.value) <= allowed, (q, left)
+
+
+@pytest.mark.parametrize(("depth", "part"), [(1, 0), (2, 1), (13, 2), (1000, 0)])
+def test_spectra_of_the_catalogue_agree_with_python_within_their_errors(
+    modules: Any, depth: int, part: int
+) -> None:
+    cases = [
+        {"activation": name, "sigma_w": 1.3, "depth": depth, "weights": weights, "qStar": 0.8}
+        for name in (NAMES[0::2], NAMES[1::2], NAMES)[part]
+        for weights in ("gaussian", "orthogonal")
+    ]
+    drawn = 0
+    for case, js in zip(cases, modules.evaluate(SPECTRA, cases), strict=True):
+        label = (case["activation"], case["weights"])
+        if case["activation"] in JUMPS:
+            assert js["status"] != "ok" and not js["logLambda"], label
+            continue
+        options = {"sigma_w": 1.3, "q_star": 0.8, "depth": depth, "weights": case["weights"]}
+        theory = ch.jacobian_spectrum(case["activation"], **options)
+        atoms = np.array([(a["at"], a["mass"]) for a in js["atoms"]]).reshape(-1, 2)
+        np.testing.assert_allclose(atoms[np.argsort(atoms[:, 0])], theory.atoms or atoms, rtol=1e-9)
+        assert len(theory.atoms) == len(atoms), label
+        x = np.array(js["logLambda"])
+        if not x.size:
+            assert sum(mass for _, mass in theory.atoms) > 1.0 - 1e-9, label
+            continue
+        drawn += 1
+        cdf, density = theory.cdf_of_log(x), theory.density_of_log(x)
+        off = np.abs(density.value - js["density"])
+        assert np.all(off <= np.array(js["error"]) + density.error), (label, x[np.argmax(off)])
+        off = np.abs(cdf.value - js["cdf"])
+        # in its last 1e-4 of mass Python's cdf of steep slopes scatters by 2e-7 (quadratic at 1000)
+        tail = (cdf.value > 1.0 - 1e-4) | (cdf.value - (1.0 - theory.rank_fraction) < 1e-4)
+        allowed = np.array(js["cdfError"]) + np.where(tail, 3e-7, cdf.error)
+        assert np.all(off <= allowed), (label, x[np.argmax(off - allowed)])
+        assert np.median(js["error"]) < (1e-4 if (depth, label[1]) == (1, "orthogonal") else 1e-7)
+        assert np.all(np.diff(x) > 0.0) and np.all(np.diff(js["cdf"]) >= -1e-9), label
+    assert drawn > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "c"),
+    [("tanh", "gaussian", 0.4), ("relu", "gaussian", -0.6), ("gelu", "orthogonal", 0.4),
+     ("x + sin(x)**2", "gaussian", 0.9)],
+)  # fmt: skip
+def test_sampled_networks_have_the_law_of_simulate(
+    modules: Any, name: str, weights: str, c: float
+) -> None:
+    width, depth, count = 37, 5, 1500
+    network = {"activation": name, "sigma_w": 1.5, "sigma_b": 0.2, "depth": depth, "width": width,
+               "q": 0.7, "c": c, "weights": weights, "mode": "plain"}  # fmt: skip
+    js = modules.evaluate(SAMPLES, [network, count])
+    assert js["count"] == count
+    x = np.zeros((2, width))
+    x[:, 0] = np.sqrt(0.7 * width) * np.array([1.0, c])
+    x[1, 1] = np.sqrt(0.7 * width * (1.0 - c * c))
+    mlp = ch.MLP(name, depth=depth, width=width, sigma_w=1.5, sigma_b=0.2, weights=weights)
+    names = {"q": "lengths", "c": "correlations", "gradient": "gradients"}
+    known = ch.simulate(
+        mlp, x, n_networks=count, observe=list(names.values()), seed=3, sampler="dense"
+    )
+    for key, observable in names.items():
+        last = depth - (key == "gradient")  # the error signal is relative to that of the last layer
+        mean, error = (np.array(js[key][part], dtype=float)[:last] for part in ("mean", "error"))
+        theirs, spread = (a[observable][-depth:, 0][:last] for a in (known.mean, known.stderr))
+        assert np.all(np.abs(mean - theirs) <= 4.5 * np.hypot(error, spread)), (key, mean, theirs)
+        # the standard error of a standard error is 1 / sqrt(2 n) of it where tails are light
+        np.testing.assert_allclose(error, spread, rtol=0.35)
+
+
+def test_sampled_networks_meet_the_theory_of_infinite_width(modules: Any) -> None:
+    network = {"activation": "tanh", "sigma_w": 1.7, "sigma_b": 0.1, "depth": 8, "width": 4000,
+               "q": 1.3, "c": 0.5, "weights": "gaussian", "mode": "plain"}  # fmt: skip
+    js = modules.evaluate(SAMPLES, [network, 60])
+    curve = ch.trajectory("tanh", sigma_w=1.7, sigma_b=0.1, depth=8, q0=1.3, c0=0.5)
+    for key, exact in (("q", curve.q), ("c", curve.c)):
+        mean, error = (np.array(js[key][part], dtype=float) for part in ("mean", "error"))
+        bias = 4.0 / 4000  # the mean over networks moves by O(1 / width)
+        assert np.all(np.abs(mean - np.asarray(exact)) <= 4.5 * error + bias), key
+
+
+def test_sampled_dropout_meets_its_theory(modules: Any) -> None:
+    keep, w2, b2, depth, width = 0.8, 1.7**2, 0.1**2, 6, 4000
+    network = {"activation": "gelu", "sigma_w": 1.7, "sigma_b": 0.1, "depth": depth, "width": width,
+               "q": 1.3, "c": 0.5, "weights": "gaussian", "mode": "dropout",
+               "dropout": 0.2}  # fmt: skip
+    js = modules.evaluate(SAMPLES, [network, 60])
+    q, product = 1.3 * w2 + b2, 0.65 * w2 + b2
+    lengths, correlations, factors = [], [], []
+    for _ in range(depth):
+        lengths.append(q)
+        correlations.append(product / q)
+        # a kept unit is divided by `keep`; the masks of two inputs are independent
+        factors.append(w2 / keep * ch.derivative_second_moment("gelu", q).value)
+        product = w2 * ch.kernel("gelu", q, q, product / q).value + b2
+        q = w2 / keep * ch.second_moment("gelu", q).value + b2
+    gradients = np.cumprod([1.0, *factors[-2::-1]])[::-1]
+    for key, exact in (("q", lengths), ("c", correlations), ("gradient", gradients)):
+        mean, error = (np.array(js[key][part], dtype=float) for part in ("mean", "error"))
+        bias = 10.0 / width * np.abs(exact)  # the mean over networks moves by O(depth / width)
+        assert np.all(np.abs(mean - np.asarray(exact)) <= 4.5 * error + bias), key
+
+
+ALONE = """([source, question]) => new Promise((resolve, reject) => {
+  const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  worker.onerror = (event) => reject(new Error(event.message));
+  worker.onmessage = ({ data }) => resolve({ ok: data.ok, layers: data.result?.layer.length });
+  worker.postMessage({ id: 7, kind: "sample", count: 3, seed: 1, network: question });
+})"""
+
+
+def test_the_joined_worker_names_nothing_twice_and_answers(modules: Any) -> None:
+    text = build.joined("worker.js")
+    names = re.findall(r"^(?:async )?(?:const|let|function|class) (\w+)", text, re.MULTILINE)
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    assert not twice
+    network = {"activation": "tanh(x)", "sigma_w": 1.5, "sigma_b": 0.1, "depth": 9, "width": 32,
+               "q": 1, "c": 0.5, "weights": "gaussian", "mode": "plain"}  # fmt: skip
+    assert modules.evaluate(ALONE, [text, network]) == {"ok": True, "layers": 9}
+
+
+def test_the_client_gives_sentences_and_cancels(modules: Any) -> None:
+    network = {"activation": "tanh", "sigma_w": 1.5, "sigma_b": 0.1, "depth": 20, "width": 64,
+               "q": 1, "c": 0.5, "weights": "gaussian", "mode": "plain", "dropout": 0.1,
+               "alpha": 1, "tokens": 4}  # fmt: skip
+    script = (
+        f"const network = {network!r}".replace("True", "true")
+        + """;
+      const settled = (promise) => promise.catch((error) => error.message);
+      const older = settled(ask("spectrum", { network: { ...network, sigma_w: 1 } }));
+      const newer = settled(ask("spectrum", { network }));
+      const refused = settled(ask("formula", { text: "tahn(x)" }));
+      const spectrum = await newer;
+      const picture = settled(ask("diagram", { network, field: "chi_perp",
+        sigmaW: Float64Array.of(1, 2), sigmaB: Float64Array.of(0.1, 0.2, 0.4) }));
+      const sample = settled(ask("sample", { network, count: 6, seed: 1 }));
+      return { older: await older, refused: await refused, n: spectrum.logLambda.length,
+               picture: Array.from(await picture), layers: (await sample).layer.length,
+               unknown: await settled(ask("nothing", {})) };
+    """
+    )
+    js = modules.evaluate(CLIENT, [build.tables(), script])
+    assert "cancelled" in js["older"]
+    assert "tahn" in js["refused"] and "tanh" in js["refused"]
+    assert js["n"] > 50 and js["layers"] == 20
+    assert len(js["picture"]) == 6 and all(np.isfinite(js["picture"]))
+    assert "nothing" in js["unknown"]
+    chi = ch.mean_field("tanh", sigma_w=2.0, sigma_b=0.2).chi_perp
+    assert abs(js["picture"][3] - float(getattr(chi, "value", chi))) < 1e-6
