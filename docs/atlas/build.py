@@ -24,7 +24,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # What makes the numbers; a change elsewhere leaves the pages as they are.
 _ROOMS = ("base", "gaussian", "freeprob", "activations", "networks", "theory", "diagnosis")
-_FILES = ("src/chione/plotting/style.py", "benchmarks/which_initialisation.json")
+_FILES = (
+    "src/chione/plotting/style.py",
+    "src/chione/plotting/saving.py",
+    "benchmarks/which_initialisation.json",
+)
 _SLOWEST = ("snake", "gcu", "siren", "phish", "sinc", "smish", "ricker", "isru")
 """Pages that take several times as long as others; begun first, so that none is waited for."""
 

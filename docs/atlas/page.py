@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import fields
-from urllib.parse import urlencode
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from atlas.words import number, row_table, value_row
 from chione.activations import AbstractActivation, Affine, activation
 from chione.base import paragraph
 from chione.diagnosis.numbers import error_text, power_text, value_text
+from chione.explorer import fragment
 from chione.theory import Recommendation, critical_line
 
 # Letters, not LaTeX: tables are read without a network as well.
@@ -52,14 +52,9 @@ def page(found: Facts) -> str:
 
 def explorer_link(spec: str, sigma_w: float, sigma_b: float) -> str:
     """Address of the explorer at a point, seen from a page of the atlas."""
-    state = {
-        "activation": spec,
-        "sigma_w": number(sigma_w, 9),
-        "sigma_b": number(sigma_b, 9),
-        "depth": DEPTH,
-        "width": WIDTH,
-    }
-    return f"../../explorer.html#{urlencode(state)}"
+    w, b = (float(number(x, 9)) for x in (sigma_w, sigma_b))
+    state = fragment(activation=spec, sigma_w=w, sigma_b=b, depth=DEPTH, width=WIDTH)
+    return f"../../explorer.html#{state}"
 
 
 def _head(found: Facts) -> list[str]:

@@ -156,6 +156,7 @@ def test_the_link_holds_the_point_and_a_name_that_is_understood(entry):
     link = urlparse(explorer_link(entry.spec, 1.25, 0.0625))
     state = {k: v[0] for k, v in parse_qs(link.fragment, strict_parsing=True).items()}
     assert link.path == "../../explorer.html" and not link.query
+    assert "+" not in link.fragment  # which a page need not read as a space
     assert ch.activation(state["activation"]).name == entry.activation.name
     assert (float(state["sigma_w"]), float(state["sigma_b"])) == (1.25, 0.0625)
 
