@@ -244,7 +244,9 @@ export function fixedCorrelation(map, q, chi, qError = 0) {
 // Lengths die: deep layers are linear and keep every correlation, or have a kink at zero.
 function correlationAtZero(map) {
   const small = map.lowest;
-  if (small > 1e-10 || map.gradient(0) === 0) { // flat around zero
+  const flat = map.gradient(0) === 0;
+  if (flat && map.length(1e-9) > 1e-22) return { c: estimate(1, 0), gap: estimate(0, 0), slope: estimate(1, 0) };
+  if (small > 1e-10 || flat) { // flat around zero
     const kept = missing("every correlation is kept");
     return { c: kept, gap: kept, slope: estimate(1, 0) };
   }
