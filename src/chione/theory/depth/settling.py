@@ -140,7 +140,7 @@ class _Walk:
     ) -> None:
         self._given = (act, sigma_w, sigma_b)
         self._q0, self._c0 = q0, c0
-        self._curves = self._follow(_FIRST)
+        self._followed: Trajectory | None = None
 
     def first_near(self, distance: Distance, limit: float) -> Estimate:
         """The first layer from which on a distance, given with its error, is at most `limit`."""
@@ -165,7 +165,14 @@ class _Walk:
                     return carried_on
             if n == most:
                 return missing(Status.NOT_COMPUTED)
-            self._curves = self._follow(int(min(wanted, _CARRIED if n < _CARRIED else most)))
+            self._followed = self._follow(int(min(wanted, _CARRIED if n < _CARRIED else most)))
+
+    @property
+    def _curves(self) -> Trajectory:
+        """The curves so far; none are followed where lengths are known to diverge."""
+        if self._followed is None:
+            self._followed = self._follow(_FIRST)
+        return self._followed
 
     def _follow(self, depth: int) -> Trajectory:
         return trajectory(*self._given, depth=depth, q0=self._q0, c0=self._c0)
@@ -187,14 +194,14 @@ class _Walk:
         below = int(np.argmax(far <= limit))  # slow curves fall from here on
         if below == 0 or curves.layer[below - 1] < _CARRIED:
             return missing(Status.NOT_COMPUTED)
-        ends = [(math.log(curves.layer[k]), math.log(far[k] / limit)) for k in (below - 1, below)]
+        ends = [(math.log(curves.layer[k]), _log_share(far[k], limit)) for k in (below - 1, below)]
         for _ in range(_LINES):
             (x0, y0), (x1, y1) = ends
             slope = (y1 - y0) / (x1 - x0)
             at = round(math.exp(min(max(x0 - y0 / slope, x0), x1)))
             curves = carried(*self._given, max(at, _CARRIED + 1), self._q0, self._c0)
             far, error = distance(curves)
-            x, y = math.log(at), math.log(far[-1] / limit)
+            x, y = math.log(at), _log_share(far[-1], limit)
             moved = abs(y / slope)
             if moved <= _EXACT or at in (round(math.exp(x0)), round(math.exp(x1))):
                 break
@@ -203,6 +210,11 @@ class _Walk:
         # what the errors of the curve, and of the line, are in layers
         doubt = layer * (float(error[-1]) / limit / abs(slope) + moved)
         return Estimate(float(layer), doubt + 1.0)
+
+
+def _log_share(far: float, limit: float) -> float:
+    """Logarithm of a distance over the limit; one that has vanished counts as tiny."""
+    return math.log(max(far / limit, 1e-12))
 
 
 def _is_done(far: Array, limit: float) -> bool:
