@@ -25,6 +25,15 @@ import chione as ch  # noqa: E402
 from chione.base import Status  # noqa: E402
 
 ENTRIES = {e.slug: e for e in entries()}
+# by default one of each kind: kinks, jumps, tails that are flat or grow, quick turns, random slopes
+OFTEN = ("relu", "gelu", "tanh", "erf", "sign", "hardsigmoid", "cubic", "exp", "siren", "snake",
+         "softplus", "elu", "rrelu", "threshold", "starrelu", "sinc")  # fmt: skip
+
+
+def some(quick):
+    """All entries of the atlas; those that are not quick are marked as slow."""
+    rest = [pytest.param(s, marks=pytest.mark.slow) for s in ENTRIES if s not in quick]
+    return [*quick, *rest]
 
 
 def written(slug):
@@ -35,7 +44,7 @@ def written(slug):
     return oracle.formula(text, parameters_of(entry, phi)), phi.kinks
 
 
-@pytest.mark.parametrize("slug", ENTRIES)
+@pytest.mark.parametrize("slug", some(OFTEN))
 def test_moments_at_length_1_are_those_of_the_formula_on_the_page(slug):
     f, kinks = written(slug)
     found = atlas_facts.moments(ENTRIES[slug].activation)
@@ -101,11 +110,8 @@ def test_outcomes_are_the_verdicts_of_analyze(slug, scheme):
 
 # ------------------------------------------------------------------------------- whole pages
 
-QUICK = ("relu", "gelu", "erf", "hardsigmoid")
-REST = [pytest.param(s, marks=pytest.mark.slow) for s in ENTRIES if s not in QUICK]
 
-
-@pytest.mark.parametrize("slug", [*QUICK, *REST])
+@pytest.mark.parametrize("slug", some(("relu", "gelu", "erf")))
 def test_every_number_of_a_page_is_that_of_its_formula(slug, tmp_path):
     text = page_of(slug, tmp_path)
     f, kinks = written(slug)
