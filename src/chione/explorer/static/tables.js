@@ -372,7 +372,7 @@ function tabledActivation(entry, table) {
       return {
         m2: gone ? 0 : m.m2,
         m4: gone ? 0 : m.m4,
-        d2: table.jumps ? Infinity : flat ? 0 : m.n,
+        d2: flat ? 0 : table.jumps ? Infinity : m.n, // jumps elsewhere are out of reach
         slope: flat ? 0 : m.slope,
         error: m.error,
       };
