@@ -245,6 +245,7 @@ def test_charts_read_their_values_with_errors_by_pointer_and_keys(desk):
     assert desk.page.locator("#chart-c tbody tr").count() > 20
 
 
+@pytest.mark.slow
 def test_presets_go_where_they_say(desk):
     desk.go("#activation=tanh&sigma_w=2.5&sigma_b=0.5&width=512")
     desk.page.get_by_role("button", name="PyTorch’s default").click()

@@ -88,6 +88,7 @@ def test_copied_python_of_blocks_is_the_network_of_the_page(desk, mode):
     assert shlex.split(desk.code("shell"))[-2:] == ["network", "network.json"]
 
 
+@pytest.mark.slow
 def test_copied_shell_is_a_command_that_chione_takes(desk):
     fragment = f"{TYPED}&sigma_w=1.4&sigma_b=0.2&depth=9&width=40&weights=orthogonal"
     desk.go(fragment)
@@ -128,6 +129,7 @@ def _torch_network(code):
     return names["model"]
 
 
+@pytest.mark.slow
 def test_copied_pytorch_has_each_activation(modules):
     torch = pytest.importorskip("torch", reason="torch is not installed")
     x = torch.linspace(-3, 3, 61, dtype=torch.float64)

@@ -156,6 +156,7 @@ def test_what_cannot_be_integrated_is_refused_in_a_sentence(
     assert words in said and said.endswith(".") and text in said
 
 
+@pytest.mark.slow
 def test_beyond_the_tables_straight_ends_are_followed_within_the_stated_error(modules: Any) -> None:
     texts, points = ["x*tanh(softplus(x))", "tanh(x)"], [(2.5e3, 0.5), (1e5, 0.7), (1e9, 1e-3)]
     mish, tanh = modules.evaluate(TABLES, [texts, points])
@@ -169,7 +170,10 @@ def test_beyond_the_tables_straight_ends_are_followed_within_the_stated_error(mo
     assert all(np.isnan(js["moments"]["m2"]) for js in tanh)  # no straight ends: no number
 
 
-@pytest.mark.parametrize(("depth", "part"), [(1, 0), (2, 1), (13, 2), (1000, 0)])
+@pytest.mark.parametrize(
+    ("depth", "part"),
+    [(1, 0), *(pytest.param(*x, marks=pytest.mark.slow) for x in ((2, 1), (13, 2), (1000, 0)))],
+)
 def test_spectra_of_the_catalogue_agree_with_python_within_their_errors(
     modules: Any, depth: int, part: int
 ) -> None:
@@ -209,8 +213,9 @@ def test_spectra_of_the_catalogue_agree_with_python_within_their_errors(
 
 @pytest.mark.parametrize(
     ("name", "weights", "c"),
-    [("tanh", "gaussian", 0.4), ("relu", "gaussian", -0.6), ("gelu", "orthogonal", 0.4),
-     ("x + sin(x)**2", "gaussian", 0.9)],
+    [("tanh", "gaussian", 0.4), ("relu", "gaussian", -0.6),
+     pytest.param("gelu", "orthogonal", 0.4, marks=pytest.mark.slow),
+     pytest.param("x + sin(x)**2", "gaussian", 0.9, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_sampled_networks_have_the_law_of_simulate(
     modules: Any, name: str, weights: str, c: float

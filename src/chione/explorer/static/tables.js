@@ -8,6 +8,7 @@
 const LENGTH_TERMS = 20;
 const ANGLE_TERMS = 24;
 const HALF_PI = 0.5 * Math.PI;
+const SLOPE_NOISE = 1e-11; // of a column over log q, as a difference at a distance of 1e-3
 
 // Gauss-Legendre nodes and weights, by Newton's method on the Legendre polynomial
 export function gaussLegendre(n) {
@@ -316,6 +317,8 @@ function tabledActivation(entry, table) {
     const slope = slopeAt(end);
     const limit = tailPower(slope);
     const left = slope - limit;
+    // a power as it is: what is left is rounding, which would add up over hundreds of decades
+    if (Math.abs(left) < SLOPE_NOISE) return { value: value + limit * far, error: 5 * Math.abs(left) };
     const before = slopeAt(end + inward) - limit;
     const rate = Math.log(before / left);
     const size = Math.abs(far);
@@ -369,7 +372,7 @@ function tabledActivation(entry, table) {
       return {
         m2: gone ? 0 : m.m2,
         m4: gone ? 0 : m.m4,
-        d2: table.jumps ? Infinity : flat ? 0 : m.n,
+        d2: flat ? 0 : table.jumps ? Infinity : m.n, // jumps elsewhere are out of reach
         slope: flat ? 0 : m.slope,
         error: m.error,
       };
