@@ -3,6 +3,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.integrate import cumulative_simpson
 from scipy.special import erf
 
 import chione as ch
@@ -237,3 +238,17 @@ def test_above_its_last_visible_point_a_law_without_an_end_has_no_density(name, 
     far = x > top + 5.0
     assert np.all(density.value[far] <= 1e-12)
     assert np.all(density.error[far] <= 1e-12)
+
+
+def test_the_last_share_of_a_deep_law_rises_and_is_the_integral_of_its_density():
+    s = jacobian_spectrum("quadratic", sigma_w=1.3, q_star=0.8, depth=1000, weights="orthogonal")
+    # the end of this stretch holds 8e-7 of the mass
+    x = np.linspace(s.log_quantile(0.9999).value, 1696.45, 201)
+    density, cdf = s.density_of_log(x), s.cdf_of_log(x)
+    assert np.all(np.diff(cdf.value) > 0.0)
+    assert cdf.error.max() < 1e-10
+    assert np.allclose(
+        cumulative_simpson(density.value, x=x, initial=0.0), cdf.value - cdf.value[0], atol=1e-10
+    )
+    beyond = s.cdf_of_log(np.linspace(1696.45, 1696.52, 701))
+    assert np.all(abs(beyond.value - 1.0) <= 1e-6)

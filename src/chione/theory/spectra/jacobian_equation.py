@@ -23,6 +23,7 @@ _ANGLE_STEPS = 80  # Newton inside a bracket: about eight are used, bisection wo
 _STEP = 1e-8  # relative step of Newton's method after which no further one is needed
 _PATIENCE = 6  # steps after which a residual at the level of rounding ends the search
 _ROUGH = 1e-3  # largest relative step that ends a search whose steps do not shrink
+_POLISH = 3  # steps more after a rough one
 _FLAT = 0.5  # angle below which the root on the axis bends Im log z
 _NOISE = 1e-14  # that level, per layer
 
@@ -206,7 +207,28 @@ class MasterEquation:
             active = active[~(ended | bad)]
             if active.size == 0:
                 break
+        self._polish(log_z, log_w, last, moved, np.nonzero(good)[0])
         return log_w, last.moved(moved), good
+
+    def _polish(
+        self, log_z: Array, log_w: Complex, last: Point, moved: Complex, at: Integers
+    ) -> None:
+        """More steps, while they shrink, where a far start ended the search by a rough one.
+
+        The values there are carried along by first order, of which a deep law makes L times the
+        square of the step.
+        """
+        for _ in range(_POLISH):
+            at = at[abs(moved[at]) > _STEP * np.minimum(1.0, log_w[at].imag)]
+            if at.size == 0:
+                return
+            y = self.at(log_w[at])
+            with np.errstate(all="ignore"):
+                step = (y.log_z - log_z[at]) / y.slope
+            shrinks = (abs(step) < 0.5 * abs(moved[at])) & (step.imag < 0.5 * log_w[at].imag)
+            at, step = at[shrinks], step[shrinks]
+            store(last, at, y.pick(shrinks))
+            log_w[at], moved[at] = log_w[at] - step, -step
 
 
 def by_radius(eq: MasterEquation, x: Array, low: Array, high: Array) -> tuple[Complex, Booleans]:

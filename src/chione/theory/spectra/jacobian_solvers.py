@@ -248,13 +248,17 @@ class WFormSolver(AbstractSolver):
                 self._fill_tail(out, deep, x[deep])
                 below[deep] = 0.0
             if np.isinf(b):  # above the last point of a law without an upper end is next to nothing
-                last = curve.density[-1]  # where it is nothing, the roots beyond it are rounding
-                end = curve.log_lambda[-1] + (0.0 if last < EPS else _ABOVE)
+                # where the density is nothing, the roots are rounding
+                k = int(np.nonzero(curve.density >= EPS)[0][-1:].sum()) + 1
+                nothing = k < curve.density.size
+                k = min(k, curve.density.size - 1)
+                last = float(curve.density[k:].max())
+                end = curve.log_lambda[k] + (0.0 if nothing else _ABOVE)
                 far = inside[x[inside] > end]
                 inside = inside[x[inside] <= end]
                 out.cdf[far], below[far] = 1.0, 0.0
                 out.density_error[far] = max(last, EPS)
-                out.cdf_error[far] = 1.0 - curve.cdf[-1] + 8.0 * EPS * self.equation.depth
+                out.cdf_error[far] = 1.0 - curve.cdf[k] + 8.0 * EPS * self.equation.depth
             if inside.size:
                 floor = below[inside] + out.cdf[inside]
                 self._fill(out, inside, x[inside], curve, band)
