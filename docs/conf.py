@@ -40,12 +40,15 @@ python_maximum_signature_line_length = 88  # a parameter a line where it would b
 autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
 html_math_renderer = "mathml"
+html_show_copyright = False
+smartquotes_action = "qe"  # not dashes: --out is an option
 html_theme = "alabaster"
 html_static_path = ["looks"]
 html_css_files = ["chione.css"]
 html_theme_options = {
     "description": chione.__doc__,
     "page_width": "1180px",
+    "body_max_width": "100%",
     "code_font_size": "0.78em",  # 100 columns stand beside the list of pages
 }
 
