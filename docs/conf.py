@@ -78,7 +78,14 @@ def fields_of_results(app, what, name, obj, options, lines):
                 lines[k : k + 2] = ["Fields", "------"]
 
 
+def sentences_of_properties(app, what, name, obj, options, lines):
+    """Napoleon would take what stands before the colon of a property's first line for its type."""
+    if what == "property" and lines:
+        lines[0] = lines[0].replace(": ", " \u2013 ", 1)
+
+
 def setup(app):
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", fields_of_results, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", sentences_of_properties, priority=400)
     app.connect("autodoc-process-docstring", plain_references)

@@ -138,7 +138,7 @@ def _phases(found: Facts) -> list[str]:
             if np.size(line.q)
             else ""
         )
-        return [*lines, _sentence(f"The critical line, where chi_perp is 1: {line.sentence} {one}")]
+        return [*lines, _sentence(f"On the critical line chi_perp is 1. {line.sentence} {one}")]
     low = int(np.argmin(line.sigma_b))
     lines += [
         "The critical line, where chi_perp is 1, has its smallest sigma_b, "
