@@ -82,6 +82,8 @@ KERNELS = {
     "relu": _relu(1, 0),
     "leaky_relu(0.99)": _relu(1, mp.mpf(0.99)),
     "leaky_relu(0.2)": _relu(1, mp.mpf(0.2)),
+    "leaky_relu(-0.7)": _relu(1, mp.mpf(-0.7)),
+    "abs": _relu(1, -1),
     "erf": (_erf, _erf_slope),
     "gelu": (_gelu, _gelu_slope),
     "sin": _sine(1),

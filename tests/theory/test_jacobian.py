@@ -218,3 +218,22 @@ def test_a_users_own_function_has_the_spectrum_of_the_catalogue_entry():
     known = jacobian_spectrum("tanh", q_star=0.7, depth=4, weights="orthogonal")
     x = np.array([0.3, 1.0, 2.0])
     assert np.allclose(own.density(x).value, known.density(x).value, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"), [("squared_relu", 1), ("squared_relu", 2), ("cubic", 2)]
+)
+def test_above_its_last_visible_point_a_law_without_an_end_has_no_density(name, depth):
+    s = jacobian_spectrum(name, sigma_w=1.3, q_star=0.8, depth=depth)
+    top = s.log_quantile(1.0 - 1e-9).value
+    x = top + np.linspace(0.0, 80.0, 1601)
+    density, cdf = s.density_of_log(x), s.cdf_of_log(x)
+    assert not np.isnan(density.value).any()
+    assert not np.isnan(cdf.value).any()
+    assert np.all(np.diff(cdf.value) >= -2.0 * cdf.error[1:])
+    # Chebyshev: at most (m_4 / lambda^4) of the mass lies above lambda
+    beyond = s.moments(4).value[3] * np.exp(-4.0 * x)
+    assert np.all(1.0 - cdf.value - cdf.error <= beyond)
+    far = x > top + 5.0
+    assert np.all(density.value[far] <= 1e-12)
+    assert np.all(density.error[far] <= 1e-12)

@@ -97,10 +97,13 @@ def scale_invariant(above: float, below: float) -> ClosedForms:
         return half * root_gap(q1, q2, step) ** 2 + 2.0 * np.sqrt(q1) * np.sqrt(q2) * rest
 
     def near_slope(q1: Array, q2: Array, gap: Array, plus: Array) -> Array:
+        if mixed < 0.0:
+            # arcsin c has a root at both ends: from the sine of the angle, c there rounds nothing
+            c = np.where(gap < plus, 1.0 - gap, plus - 1.0)
+            arcsine = np.arctan2(c, np.sqrt(gap * plus))
+            return middle * middle + step * step * (2.0 / math.pi) * arcsine + 0.0 * (q1 + q2)
         theta = 2.0 * np.arctan2(np.sqrt(gap), np.sqrt(plus))
         psi = 2.0 * np.arctan2(np.sqrt(plus), np.sqrt(gap))
-        if mixed < 0.0:
-            return derivative_kernel(q1, q2, np.where(gap < plus, 1.0 - gap, plus - 1.0))
         return (half * psi + mixed * theta) / math.pi + 0.0 * (q1 + q2)
 
     def derivative_kernel(q1: Array, q2: Array, c: Array) -> Array:

@@ -62,7 +62,7 @@ def slope_kernel(phi: AbstractActivation, q: float, theta: Array) -> tuple[Array
 def _closed(phi: AbstractActivation, q: float, theta: Array) -> tuple[Array, Array] | None:
     """Closed forms that lose no digits next to c = 1."""
     name = phi.name.split("(")[0]
-    form = phi.closed_forms.near_slope if name != "abs" else None  # that rounds c next to 1
+    form = phi.closed_forms.near_slope
     small, large = 2.0 * np.sin(0.5 * theta) ** 2, 2.0 * np.cos(0.5 * theta) ** 2
     if form is not None:
         lengths = np.full(theta.shape, q)

@@ -3,6 +3,7 @@
 // Plain layers have the rule for each optimiser (stiffness, contrast, forgotten depth scales, order);
 // other modes the rule for a measured passage, which needs gradients and distances only.
 
+import { decadesText, factorText, fixedText, powerText } from "./spoken_numbers.js";
 import { verdictRule } from "./tables.js";
 
 const OPTIMISERS = ["sgd", "momentum", "adam"];
@@ -147,12 +148,12 @@ function impossibleOf(way, rule) {
   if (Math.abs(g) === Infinity) return told("no", "no gradient", "There is no gradient to follow.", all);
   if (!(g >= rule.vanished && g <= rule.exploded)) {
     const [flow, change] = g > 0 ? ["explode", "grows"] : ["vanish", "shrinks"];
-    const text = `Gradients ${flow}: their mean square ${change} by ${decades(g)} decades, more than Adam makes up for in float32.`;
+    const text = `Gradients ${flow}: their mean square ${change} by ${decadesText(g)} decades, more than Adam makes up for in float32.`;
     return told("no", g > 0 ? "exploding gradient" : "vanishing gradient", text, all);
   }
   if (!(m >= rule.vanished && m <= rule.exploded)) {
     const [flow, change] = m > 0 ? ["explodes", "grows"] : ["vanishes", "shrinks"];
-    const text = `The signal ${flow}: its mean square ${change} by ${decades(m)} decades, more than training in float32 can use.`;
+    const text = `The signal ${flow}: its mean square ${change} by ${decadesText(m)} decades, more than training in float32 can use.`;
     return told("no", m > 0 ? "exploding signal" : "vanishing signal", text, all);
   }
   return null;
@@ -169,27 +170,27 @@ function worstLimit(way, rule, name) {
     {
       excess: excess(rule.order, -way.difference * root),
       problem: fades ? "vanishing gradient" : "collapsed inputs",
-      text: `inputs become alike, their squared distance shrinks by ${decades(way.difference)} decades over ${layersText(way.layers)}`,
+      text: `inputs become alike, their squared distance shrinks by ${decadesText(way.difference)} decades over ${layersText(way.layers)}`,
     },
     {
       excess: excess(rule.forgotten, chaos),
       problem: "exploding gradient",
-      text: `it is ${way.forgotten.toFixed(1)} depth scales of chaos deep, after which similar inputs differ as much as others`,
+      text: `it is ${fixedText(way.forgotten, 1)} depth scales of chaos deep, after which similar inputs differ as much as others`,
     },
     {
       excess: excess(rule.stiff, way.stiffness + (adam ? 4 : 2) * Math.log(way.layers)),
       problem: steep ? "exploding gradient" : "exploding signal",
-      text: `the squared gradient of an output is 10^${(way.stiffness / LOG10).toFixed(1)}, so that steps of any usual rate throw it about behind ${layersText(way.layers)}`,
+      text: `the squared gradient of an output is 10^${fixedText(way.stiffness / LOG10, 1)}, so that steps of any usual rate throw it about behind ${layersText(way.layers)}`,
     },
     {
       excess: excess(rule.faint, -way.contrast * root),
       problem: fades ? "vanishing gradient" : "vanishing signal",
-      text: `what differs between inputs has a squared gradient of only 10^${(way.contrast / LOG10).toFixed(1)}, so that steps of any usual rate hardly move it`,
+      text: `what differs between inputs has a squared gradient of only 10^${fixedText(way.contrast / LOG10, 1)}, so that steps of any usual rate hardly move it`,
     },
     {
       excess: way.spread > rule.spread ? 0 : -Infinity,
       problem: "vanishing signal",
-      text: `the mean square of the last layer spreads by ${way.spread.toFixed(1)} times itself from network to network, so that most have far less than the mean`,
+      text: `the mean square of the last layer spreads by ${fixedText(way.spread, 1)} times itself from network to network, so that most have far less than the mean`,
     },
     {
       excess: way.even && way.layers > rule.even_layers ? 0 : -Infinity,
@@ -225,20 +226,20 @@ function spoken(worst, answer, depends, answers) {
 function asMeasured(way, rule) {
   const { gradient: g, length: m, relative: s, difference: d } = way;
   if (s > rule.chaos) {
-    return told("no", "exploding gradient", `Gradients explode: their mean square grows by ${decades(s)} decades relative to the signal (chaos), which no learning rate undoes.`);
+    return told("no", "exploding gradient", `Gradients explode: their mean square grows by ${decadesText(s)} decades relative to the signal (chaos), which no learning rate undoes.`);
   }
   if (d < rule.alike) return alike("no", d, g, rule);
   if (s > rule.careful) {
-    return told("doubtful", "exploding gradient", `The mean square gradient grows by ${decades(s)} decades relative to the signal (chaos), so that training may fail.`);
+    return told("doubtful", "exploding gradient", `The mean square gradient grows by ${decadesText(s)} decades relative to the signal (chaos), so that training may fail.`);
   }
   if (d < -rule.careful) return alike("doubtful", d, g, rule);
   if (Math.abs(g) > rule.careful) {
     const change = g > 0 ? "grows" : "shrinks";
-    return told("doubtful", `${g > 0 ? "exploding" : "vanishing"} gradient`, `The mean square gradient ${change} by ${decades(g)} decades, too much for plain gradient descent; Adam, which scales each gradient, may train it.`);
+    return told("doubtful", `${g > 0 ? "exploding" : "vanishing"} gradient`, `The mean square gradient ${change} by ${decadesText(g)} decades, too much for plain gradient descent; Adam, which scales each gradient, may train it.`);
   }
   if (Math.abs(m) > rule.careful) {
     const change = m > 0 ? "grows" : "shrinks";
-    return told("doubtful", `${m > 0 ? "exploding" : "vanishing"} signal`, `The mean square of the signal ${change} by ${decades(m)} decades, so that no one learning rate of plain gradient descent suits all layers; Adam may train it.`);
+    return told("doubtful", `${m > 0 ? "exploding" : "vanishing"} signal`, `The mean square of the signal ${change} by ${decadesText(m)} decades, so that no one learning rate of plain gradient descent suits all layers; Adam may train it.`);
   }
   return told("yes", "none", GOOD_SENTENCE);
 }
@@ -249,7 +250,7 @@ function alike(answer, d, g, rule) {
   const end = answer === "no"
     ? "so that no optimiser finds the difference."
     : "too much for plain gradient descent; Adam may find the rest.";
-  return told(answer, vanish ? "vanishing gradient" : "collapsed inputs", `${start}: their squared distance shrinks by ${decades(d)} decades, ${end}`);
+  return told(answer, vanish ? "vanishing gradient" : "collapsed inputs", `${start}: their squared distance shrinks by ${decadesText(d)} decades, ${end}`);
 }
 
 // ---- words -------------------------------------------------------------------------------------
@@ -284,30 +285,4 @@ function capital(text) {
 
 function layersText(depth) {
   return `${depth} layer${depth > 1 ? "s" : ""}`;
-}
-
-function decades(x) {
-  const size = Math.abs(x) / LOG10;
-  if (size === Infinity) return "all";
-  return size < 9.95 ? size.toFixed(1) : size.toFixed(0);
-}
-
-// a factor as people say it: 1.09x, 74x, 2.9e-04x
-function factorText(factor) {
-  if (factor > 0.8 && factor < 1.25) {
-    const distance = Math.abs(factor - 1);
-    const places = distance < 5e-10 ? 2 : Math.max(2, -Math.floor(Math.log10(distance)));
-    return `${factor.toFixed(places)}x`;
-  }
-  if (factor >= 0.01 && factor < 100) {
-    const digits = factor > 1 && factor < 10 ? 3 : 2;
-    return `${factor.toFixed(Math.max(0, digits - 1 - Math.floor(Math.log10(factor))))}x`;
-  }
-  if (factor >= 100 && factor < 1e4) return `${factor.toFixed(0)}x`;
-  return `${factor.toExponential(1).replace(/e([+-])(\d)$/, "e$10$2")}x`;
-}
-
-function powerText(log10) {
-  if (Math.abs(log10) > 300) return `10^${log10.toFixed(0)}x`;
-  return factorText(10 ** log10);
 }

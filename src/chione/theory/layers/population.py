@@ -21,6 +21,7 @@ BLOCK = 256  # rows of one block, whose averages tell the standard error
 _NUMBERS = 2e6  # rows times sites
 _LEAST, _MOST = 2048, 524_288  # rows
 _SIGMAS = 3.0  # standard errors that are stated
+_ROUNDING = (4.0 + BLOCK**0.5) * EPS  # of a sum over one block, whatever the order of its terms
 _CLOSE = 0.05  # D / q below which differences are taken channel by channel
 
 
@@ -130,7 +131,9 @@ class Population:
         rng = self.generator()
         z = rng.standard_normal((rows // 2, n), np.float32).astype(np.float64)
         if 8 * n <= rows:  # then the sampled second moments are made right
-            root = root @ np.linalg.inv(np.linalg.cholesky(2.0 * z.T @ z / rows))
+            # block by block: one sum over all rows would round by hundreds of last digits
+            gram = _products(z.reshape(-1, BLOCK // 2, n)).mean(axis=0)
+            root = root @ np.linalg.inv(np.linalg.cholesky(gram))
         out = np.empty((rows // BLOCK, 2, BLOCK // 2, len(root)))
         np.matmul(z.reshape(-1, BLOCK // 2, n), root.T, out=out[:, 0])
         # partners stand apart by a distance of the leaf's own, so that two leaves are not mirrored
@@ -256,7 +259,7 @@ class Population:
     def _averaged(self, blocks: Array) -> Bounded:
         """Mean over blocks, with three standard errors."""
         count, value = len(blocks), blocks.mean(axis=0)
-        error = 4.0 * EPS * np.abs(value)
+        error = _ROUNDING * np.abs(value)
         if self.stated and count > 1:
             # a few blocks know their own spread badly
             factor = _SIGMAS * (1.0 + 2.0 / (count - 1)) / np.sqrt(count)
@@ -276,7 +279,12 @@ def _blocks(x: Array) -> Array:
 
 def _by_class(blocks: Array, orbits: Orbits) -> Array:
     """Second moments in each block, averaged over pairs of one class."""
-    return orbits.means(np.matmul(blocks.transpose(0, 2, 1), blocks) / blocks.shape[1])
+    return orbits.means(_products(blocks))
+
+
+def _products(blocks: Array) -> Array:
+    """Second moments of the columns in each block."""
+    return np.asarray(np.matmul(blocks.transpose(0, 2, 1), blocks) / blocks.shape[1])
 
 
 def _alike(orbits: Orbits) -> tuple[Any, Any]:

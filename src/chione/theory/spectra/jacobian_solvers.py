@@ -248,9 +248,12 @@ class WFormSolver(AbstractSolver):
                 self._fill_tail(out, deep, x[deep])
                 below[deep] = 0.0
             if np.isinf(b):  # above the last point of a law without an upper end is next to nothing
-                far = inside[x[inside] > curve.log_lambda[-1] + _ABOVE]
-                inside = inside[x[inside] <= curve.log_lambda[-1] + _ABOVE]
+                last = curve.density[-1]  # where it is nothing, the roots beyond it are rounding
+                end = curve.log_lambda[-1] + (0.0 if last < EPS else _ABOVE)
+                far = inside[x[inside] > end]
+                inside = inside[x[inside] <= end]
                 out.cdf[far], below[far] = 1.0, 0.0
+                out.density_error[far] = max(last, EPS)
                 out.cdf_error[far] = 1.0 - curve.cdf[-1] + 8.0 * EPS * self.equation.depth
             if inside.size:
                 floor = below[inside] + out.cdf[inside]
