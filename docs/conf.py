@@ -40,12 +40,15 @@ python_maximum_signature_line_length = 88  # a parameter a line where it would b
 autodoc_class_signature = "separated"
 exclude_patterns = ["_build"]
 html_math_renderer = "mathml"
+html_show_copyright = False
+smartquotes_action = "qe"  # not dashes: --out is an option
 html_theme = "alabaster"
 html_static_path = ["looks"]
 html_css_files = ["chione.css"]
 html_theme_options = {
     "description": chione.__doc__,
     "page_width": "1180px",
+    "body_max_width": "100%",
     "code_font_size": "0.78em",  # 100 columns stand beside the list of pages
 }
 
@@ -75,7 +78,14 @@ def fields_of_results(app, what, name, obj, options, lines):
                 lines[k : k + 2] = ["Fields", "------"]
 
 
+def sentences_of_properties(app, what, name, obj, options, lines):
+    """Napoleon would take what stands before the colon of a property's first line for its type."""
+    if what == "property" and lines:
+        lines[0] = lines[0].replace(": ", " \u2013 ", 1)
+
+
 def setup(app):
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", fields_of_results, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", sentences_of_properties, priority=400)
     app.connect("autodoc-process-docstring", plain_references)

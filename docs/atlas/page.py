@@ -129,7 +129,7 @@ def _moments(found: Facts) -> list[str]:
 
 
 def _phases(found: Facts) -> list[str]:
-    lines = ["## Order and chaos", "", f"Class: **{found.criticality.universality}**."]
+    lines = ["## Order and chaos", "", f"Class: **{_escaped(found.criticality.universality)}**."]
     lines += [_sentence(found.criticality.reason), ""]
     line = found.line
     if np.size(line.q) < 2:
@@ -138,7 +138,7 @@ def _phases(found: Facts) -> list[str]:
             if np.size(line.q)
             else ""
         )
-        return [*lines, _sentence(f"The critical line, where chi_perp is 1: {line.sentence} {one}")]
+        return [*lines, _sentence(f"On the critical line chi_perp is 1. {line.sentence} {one}")]
     low = int(np.argmin(line.sigma_b))
     lines += [
         "The critical line, where chi_perp is 1, has its smallest sigma_b, "
@@ -210,7 +210,12 @@ def _reasons(text: str, above: str = "") -> list[str]:
         again = again or sentence in above
         if not again and not sentence.startswith(("Against it:", "Replace ")):
             said.append(sentence)
-    return [f"- {_escaped(sentence)}" for sentence in said]
+    return [f"- {_powers(_escaped(sentence))}" for sentence in said]
+
+
+def _powers(text: str) -> str:
+    """Powers of ten as a reader writes them."""
+    return re.sub(r"10\^([+-]?)(\d+\.\d+)", r"10<sup>\1\2</sup>", text)
 
 
 _OPTION_HEAD = ("", "sigma_w", "sigma_b", "chi_parallel", "error", "gradient",
