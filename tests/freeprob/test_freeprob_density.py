@@ -178,8 +178,8 @@ def test_the_uniform_law_meets_many_digits(ends):
 def test_a_density_that_ends_in_a_jump_is_known_there():
     mu = from_density(lambda x: 1.0 + 0 * x, (0.0, 1.0))
     found = mu.density([0.0, 1.0, -0.1, 0.5])
-    assert np.array_equal(found.value, [1.0, 1.0, 0.0, 1.0])
-    assert np.all(found.error < 1e-13)
+    assert np.all(np.abs(found.value - [1.0, 1.0, 0.0, 1.0]) <= found.error)
+    assert found.value[2] == 0.0 and np.all(found.error < 1e-13)
     assert from_density(CLOSED["arcsine"][0], (-1.5, 1.5)).density(1.5).status == Status.DIVERGENT
 
 

@@ -34,7 +34,7 @@ class Extreme:
     steps : int
         Lanczos steps that were taken.
     converged : bool
-        Whether the error is within the tolerance that was asked for.
+        Whether the error is within the tolerance that was asked for, or the residual within rounding.
     """
 
     value: float
@@ -88,7 +88,7 @@ def extremes(
         k = len(alphas)
         scale = max((abs(a) for a in (*alphas, *betas)), default=0.0)
         done = beta <= 64.0 * k * max(eps, 1e-15) * scale or k == start.numel()
-        largest, smallest = _ends(alphas, betas, 0.0 if done else beta, eps, k, rtol)
+        largest, smallest = _ends(alphas, betas, beta, eps, k, rtol)
         ready = largest.converged if largest.value >= -smallest.value else smallest.converged
         if done or (ready and k >= _FEWEST) or k == steps:
             return largest, smallest
@@ -108,8 +108,11 @@ def _ends(
     values, vectors = torch.linalg.eigh(t)
     residuals = last * vectors[-1].abs()
     size = float(values.abs().max())
+    rounding = 32.0 * eps * size
     ends = []
     for i in (steps - 1, 0):
-        error = float(residuals[i]) + 32.0 * eps * size
-        ends.append(Extreme(float(values[i]), error, steps, error <= rtol * abs(float(values[i]))))
+        error = float(residuals[i]) + rounding
+        # steps beyond rounding would only add the noise of products with small vectors
+        enough = max(rtol * abs(float(values[i])), 2.0 * rounding)
+        ends.append(Extreme(float(values[i]), error, steps, error <= enough))
     return ends[0], ends[1]
