@@ -34,7 +34,7 @@ class Extreme:
     steps : int
         Lanczos steps that were taken.
     converged : bool
-        Whether the error is within the tolerance that was asked for, or the residual within rounding.
+        Whether the error is within what was asked for, or the residual within rounding.
     """
 
     value: float
