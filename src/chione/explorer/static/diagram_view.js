@@ -138,9 +138,11 @@ export function createDiagram(root, { moved, zoomed }) {
     },
     /** Where the words of the phases stand, from the factor on gradients on a coarse grid. */
     setRegions(chi, [columns, rows]) {
+      // streams of blocks have no phases: their gradients grow a little everywhere
+      const mild = !chi.some((factor) => factor < 0.999 || factor > 1.3);
       const regions = [
         ["ordered", "gradients vanish", (k) => chi[k] < 0.999],
-        ["chaotic", "gradients explode", (k) => chi[k] > 1.001],
+        mild ? ["gradients grow slowly", "", (k) => chi[k] > 1.001] : ["chaotic", "gradients explode", (k) => chi[k] > 1.001],
         ["lengths diverge", "", (k) => Number.isNaN(chi[k])],
       ];
       model.regions = regions.map(([name, words, inside]) => ({ name, words, at: deepestCell(inside, columns, rows) })).filter((r) => r.at);

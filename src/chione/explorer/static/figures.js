@@ -19,7 +19,7 @@ export const FIGURE_CAPTIONS = {
   length: "Where the curve meets the diagonal, lengths stay as they are.",
   correlation: "Below the diagonal two inputs part, above it they become alike.",
   spectrum: "How much each direction is stretched over the whole depth; bars are atoms.",
-  q: "Band: chance at this width. Dots: sampled networks.",
+  q: "Band: chance at this width; dots: sampled networks (plain layers).",
   c: "1 means that the network no longer tells two inputs apart.",
   gradient: "Mean square at each layer, over that at the last.",
 };

@@ -112,6 +112,7 @@ function normedMap(w2, b2, alpha2, activation) {
   return {
     plain: false,
     branched: true,
+    normed: true, // what reads the stream divides by its length
     w2,
     b2,
     lowest: activation.range[0],

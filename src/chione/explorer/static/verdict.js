@@ -53,13 +53,13 @@ function passageOf(network, activation, map, found) {
   lengths.push(map.step ? Math.log(depth.q[L - 1]) : Math.log(map.length(depth.q[L - 1])));
   const difference = Math.log(depth.oneMinusC[L - 1] / (1 - network.c));
   const dead = depth.q.includes(0) || (depth.status === "ok" && lengths.slice(0, L).some(Number.isNaN));
-  const own = map.branched ? gradient.map((g, l) => g + lengths[l] - lengths[L]) : gradient;
+  const own = map.normed ? gradient.map((g, l) => g + lengths[l] - lengths[L]) : gradient;
   const relative = gradient.map((g, l) => g + lengths[l] - lengths[L]);
   const way = {
     unknown,
     gradient: dead ? 0 : farthest(own),
     relative: dead ? 0 : Math.max(...relative),
-    length: dead ? -Infinity : map.branched ? 0 : farthest(lengths.map((q) => q - lengths[0])),
+    length: dead ? -Infinity : map.normed ? 0 : farthest(lengths.map((q) => q - lengths[0])),
     difference: dead ? NaN : difference,
     stiffness: NaN, contrast: NaN, forgotten: NaN, spread: NaN,
     layers: L,
