@@ -168,7 +168,7 @@ def _line_rows(found: Facts) -> list[tuple[str, ...]]:
         pairs = ((w, e_w), (b, e_b), (chi, e_chi))
         cells = [text for x, e in pairs for text in (number(float(x), 9), f"{e:.0e}")]
         if math.isfinite(w + b):
-            rows.append((number(float(q)), *cells))
+            rows.append((number(float(q), 9), *cells))  # the line's ends are no round numbers
     return rows
 
 
