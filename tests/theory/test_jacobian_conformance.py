@@ -179,8 +179,10 @@ def substituted(s):
         ok = np.isfinite(theta)
         y = s.solver.equation.at(log_r.ravel() + 1j * np.where(ok, theta, 1.0))
         # dlog lambda / dlog r = |dlog z / dlog w|^2 / Re(dlog z / dlog w) along Im log z = 0
-        slope = abs(y.slope) ** 2 / y.slope.real
-        smooth = (4.0 * d * (hi - lo)).ravel() * slope * -y.p.imag / np.pi
+        with np.errstate(divide="ignore", invalid="ignore"):  # where no root was found
+            slope = abs(y.slope) ** 2 / y.slope.real
+            smooth = (4.0 * d * (hi - lo)).ravel() * slope * -y.p.imag / np.pi
+        ok &= np.isfinite(smooth)  # nor where the slope is rounding alone
         # Within 1e-12 of a hard end no root is found; the product is smooth in u up to there.
         nodes = np.arange(ok.size)
         smooth = np.interp(nodes, nodes[ok], smooth[ok])

@@ -75,7 +75,7 @@ def _text(key: str, value: Any) -> str:
     low, high = _RANGES[key]
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high or (key in _WHOLE and number != round(number)):
         kind = "a whole number" if key in _WHOLE else "a number"
