@@ -4,13 +4,14 @@
 // gradient factor of a layer: sigma_w^2 E phi'^2. Every number is {value, error, status}.
 
 import { activationNames, loadActivation } from "./tables.js";
+import { correlationAtZero } from "./correlation_at_zero.js";
+import { EPSILON, estimate, missing } from "./estimates.js";
 import { bandOf, finiteWidthStep, firstVertex } from "./finite_width.js";
 import { blockOf } from "./modes.js";
 import { verdictOf } from "./verdict.js";
 
 export { activationNames, loadActivation };
 
-const EPSILON = 2 ** -52;
 const SCAN_STEP = 0.25; // of log q
 const LARGEST_LENGTH = 1e300;
 const ROUNDED_SLOPE = 64 * EPSILON; // what a few roundings of the sigmas make of a slope of 1
@@ -18,14 +19,6 @@ const FIRST_STEPS = 20;
 const MOST_STEPS = 300;
 const PATH_STEPS = 40;
 const STREAM_LAYERS = 30; // of a stream in a cell of the diagram
-
-export function estimate(value, error, status = "ok") {
-  return { value, error, status };
-}
-
-export function missing(status) {
-  return { value: NaN, error: NaN, status };
-}
 
 // ---- one layer as a map ------------------------------------------------------------------------
 
@@ -239,22 +232,6 @@ export function fixedCorrelation(map, q, chi, qError = 0) {
     gap: estimate(gap, size + 4 * EPSILON * gap),
     slope: estimate(found.slope, noise * Math.max(1, Math.abs(found.slope)) * 4),
   };
-}
-
-// Lengths die: deep layers are linear and keep every correlation, or have a kink at zero.
-function correlationAtZero(map) {
-  const small = map.lowest;
-  const flat = map.gradient(0) === 0;
-  if (flat && map.length(1e-9) > 1e-22) return { c: estimate(1, 0), gap: estimate(0, 0), slope: estimate(1, 0) };
-  if (small > 1e-10 || flat) { // flat around zero
-    const kept = missing("every correlation is kept");
-    return { c: kept, gap: kept, slope: estimate(1, 0) };
-  }
-  const chi = map.gradient(small);
-  const bent = Math.abs(map.pair(small, 1).slope / chi - 1) > 1e-6;
-  const slope = estimate(1, 0);
-  if (bent) return { c: estimate(1, 0), gap: estimate(0, 0), slope };
-  return { c: missing("every correlation is kept"), gap: missing("every correlation is kept"), slope };
 }
 
 function isCritical(e) {

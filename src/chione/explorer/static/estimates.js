@@ -1,0 +1,11 @@
+// A number with its error, or the reason why there is none: {value, error, status}.
+
+export const EPSILON = 2 ** -52;
+
+export function estimate(value, error, status = "ok") {
+  return { value, error, status };
+}
+
+export function missing(status) {
+  return { value: NaN, error: NaN, status };
+}
