@@ -194,10 +194,11 @@ def test_sampled_blocks_meet_the_curves_of_the_page(modules: Any, mode: str) -> 
 
 SAID = """async (changes) => {
   const { sampleNetworks } = await import("/sample.js");
-  const usual = { activation: "gelu", sigma_w: 1.4, sigma_b: 0.1, depth: 2, width: 512, q: 1, c: 0.5,
-                  weights: "gaussian", mode: "transformer", alpha: 1, tokens: 64 };
-  return Promise.all(changes.map((change) => sampleNetworks({ ...usual, ...change }, { count: 3, seed: 1 })
-    .then(({ status, count }) => [status, count])));
+  const usual = { activation: "gelu", sigma_w: 1.4, sigma_b: 0.1, depth: 2, width: 512, q: 1,
+                  c: 0.5, weights: "gaussian", mode: "transformer", alpha: 1, tokens: 64 };
+  const asked = (change) => sampleNetworks({ ...usual, ...change }, { count: 3, seed: 1 });
+  const found = await Promise.all(changes.map(asked));
+  return found.map(({ status, count }) => [status, count]);
 }"""
 
 
