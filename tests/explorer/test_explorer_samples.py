@@ -134,7 +134,7 @@ def drawn(network: Network, count: int, followed: int) -> Iterator[dict[str, lis
 @pytest.mark.parametrize(
     ("mode", "weights", "change"),
     [("residual", "gaussian", {}), ("prenorm", "gaussian", {}), ("transformer", "gaussian", {}),
-     ("prenorm", "orthogonal", {"activation": "tanh"}),
+     ("prenorm", "orthogonal", {"activation": "tanh", "alpha": 1.5, "width": 16}),
      pytest.param("dropout", "gaussian", {}, marks=pytest.mark.slow),
      pytest.param("residual", "orthogonal", {"c": -1.0}, marks=pytest.mark.slow),
      pytest.param("residual", "gaussian", {"alpha": 1.5, "activation": "relu"},
