@@ -39,13 +39,13 @@ function noFigure(id, words) {
   return { id, title: FIGURE_TITLES[id], empty: words, x: [0, 1], lines: [], xRange: [0, 1], yRange: [0, 1], columns: [], xLabel: "", yLabel: "" };
 }
 
-function lengthFigure(solution) {
+function lengthFigure(solution, mode) {
   const { q, image, path } = solution.lengthMap;
   const marks = solution.fixedPoints.filter((p) => p.q <= q[q.length - 1])
     .map((p) => ({ x: p.q, y: p.q, hollow: !p.stable, name: p.stable ? "stable" : "unstable" }));
   const top = q[q.length - 1];
   return {
-    id: "length", title: FIGURE_TITLES.length, xLabel: "q, mean square in", yLabel: "q in the next layer",
+    id: "length", title: FIGURE_TITLES.length, caption: mapCaption("length", mode), xLabel: "q, mean square in", yLabel: "q in the next layer",
     x: q, lines: [{ name: "q → q", y: q, colour: "soft", dash: true }, { name: "map", y: image, colour: "cool" }],
     path: staircase(path), marks, xRange: [0, top], yRange: linearRange([image.map((v) => Math.min(v, 1.6 * top)), [0, top]]),
     columns: [["q", q], ["q next", image]],
@@ -68,13 +68,21 @@ function fixedPointWords(solution) {
   return `fixed point${points.length > 1 ? "s" : ""} ${points.map((p) => `${numeral(p.q, 4)} (${p.stable ? "stable" : "unstable"})`).join(", ")}`;
 }
 
-function correlationFigure(solution) {
+// The length of a stream changes from block to block, and with it the map of its correlations.
+function mapCaption(id, mode) {
+  if (mode === "plain" || mode === "dropout") return FIGURE_CAPTIONS[id];
+  if (id === "length") return mode === "transformer" ? "At the correlation that tokens have in the last layer." : "Every block adds to the stream: the curve is never below the diagonal.";
+  const both = mode === "transformer" ? "tokens" : "inputs";
+  return `At the length of the last layer. Below the diagonal two ${both} part, above it they become alike.`;
+}
+
+function correlationFigure(solution, mode) {
   const map = solution.correlationMap;
   if (!map || map.c.length === 0) return noFigure("correlation", "No map of correlations: lengths settle nowhere.");
   const low = Math.min(0, map.c[0]);
   const star = solution.cStar?.value;
   return {
-    id: "correlation", title: FIGURE_TITLES.correlation, xLabel: "c, correlation in", yLabel: "c in the next layer",
+    id: "correlation", title: FIGURE_TITLES.correlation, caption: mapCaption("correlation", mode), xLabel: "c, correlation in", yLabel: "c in the next layer",
     x: map.c, lines: [{ name: "c → c", y: map.c, colour: "soft", dash: true }, { name: "map", y: map.image, colour: "cool" }],
     path: staircase(map.path), marks: Number.isFinite(star) ? [{ x: star, y: star, name: "c*" }] : [],
     xRange: [low, 1], yRange: linearRange([map.image, [low, 1]]), columns: [["c", map.c], ["c next", map.image]],
@@ -167,8 +175,8 @@ export function figuresOf(solution, sample, spectrum, mode) {
     return Object.keys(FIGURE_TITLES).map((id) => noFigure(id, solution.message ?? "No numbers here."));
   }
   return [
-    lengthFigure(solution),
-    correlationFigure(solution),
+    lengthFigure(solution, mode),
+    correlationFigure(solution, mode),
     spectrumFigure(spectrum),
     depthFigure("q", solution, sample, mode, { name: "q", yLabel: "q, mean square", log: true, colour: "cool", least: 1 }),
     depthFigure("c", solution, sample, mode, { name: "c", yLabel: "c, correlation", log: false, colour: "cool" }),

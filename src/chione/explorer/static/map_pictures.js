@@ -2,10 +2,15 @@
 
 const PATH_STEPS = 40;
 
+// Of tokens, whose lengths depend on their correlation, the map at that of the last layer and the path on it.
 export function lengthPicture(map, network, found, depth) {
+  const gap = depth.oneMinusC.at(-1);
+  const next = map.lengthAt ? (x) => map.lengthAt(x, gap) : map.length;
   const path = [];
-  for (let l = 0; l + 1 < depth.q.length && l < PATH_STEPS; l++) {
-    if (Number.isFinite(depth.q[l + 1])) path.push([depth.q[l], depth.q[l + 1]]);
+  for (let l = 0, x = depth.q[0]; l + 1 < depth.q.length && l < PATH_STEPS; l++) {
+    const after = map.lengthAt ? next(x) : depth.q[l + 1];
+    if (Number.isFinite(after)) path.push([x, after]);
+    x = after;
   }
   let top = Math.max(found.qStar.value || 0, depth.q[0], ...path.slice(0, 6).map((p) => p[1]));
   if (!(top > 0 && top < 1e12)) top = 1;
@@ -15,7 +20,7 @@ export function lengthPicture(map, network, found, depth) {
   const image = new Float64Array(n);
   for (let i = 0; i < n; i++) {
     q[i] = top * i / (n - 1);
-    image[i] = map.length(q[i]);
+    image[i] = next(q[i]);
   }
   return { q, image, path };
 }
@@ -25,12 +30,16 @@ export function correlationPicture(map, found, depth) {
   const known = depth.q.filter((v) => Number.isFinite(v) && v > 0);
   const q = found.qStar.value > 0 ? found.qStar.value : known.length ? known.at(-1) : 1;
   const next = map.length(q);
+  const least = map.leastCorrelation ?? -1;
   const n = 101;
   const c = new Float64Array(n);
   const image = new Float64Array(n);
-  const step = (gap) => gap === 0 && !map.noisy ? 0 : map.pair(q, gap).distance / next;
+  const step = (gap) => {
+    if (gap === 0 && !map.noisy) return 0;
+    return map.step ? map.step(q, gap).gap : map.pair(q, gap).distance / next;
+  };
   for (let i = 0; i < n; i++) {
-    c[i] = -1 + 2 * i / (n - 1);
+    c[i] = least + (1 - least) * i / (n - 1);
     image[i] = 1 - step(1 - c[i]);
   }
   const path = [];
