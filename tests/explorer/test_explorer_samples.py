@@ -6,6 +6,7 @@ width of a few dozen units; against the theory of infinite width where they are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from chione.explorer import build
 from chione.networks import Network
 from chione.simulation.frames import frame
 from chione.simulation.rows import measure
+
+NUMBERS = r"layer \d+: q = ([\d.e-]+).*; sampled ([\d.e-]+) ± ([\d.e-]+)"
 
 SAMPLES = """async ([network, count]) => {
   const { sampleNetworks } = await import("/sample.js");
@@ -89,6 +92,7 @@ def test_sampled_dropout_meets_its_theory(modules: Any) -> None:
         bias = 10.0 / width * np.abs(exact)  # the mean over networks moves by O(depth / width)
         assert np.all(np.abs(mean - np.asarray(exact)) <= 4.5 * error + bias), key
 
+
 UNEVEN = {"activation": "gelu", "sigma_w": 1.4, "sigma_b": 0.3, "depth": 5, "width": 37, "q": 0.7,
           "c": 0.6, "weights": "gaussian", "dropout": 0.25, "alpha": 0.3, "tokens": 3}  # fmt: skip
 
@@ -117,7 +121,9 @@ def drawn(network: Network, count: int, followed: int) -> Iterator[dict[str, lis
         x = frame(network.input, 1, 3, number)
         found, _ = measure(network, x, 3, number, ntk=False)
         grams = [found[place, "second_moments"] for place in layers_of(network)]
-        errors = [np.trace(found[place, "iid"][:followed, :followed]) for place in layers_of(network)]
+        errors = [
+            np.trace(found[place, "iid"][:followed, :followed]) for place in layers_of(network)
+        ]
         yield {
             "q": [float(np.mean(np.diagonal(g)[:followed])) for g in grams],
             "c": [of_neighbours(g) for g in grams],
@@ -128,7 +134,7 @@ def drawn(network: Network, count: int, followed: int) -> Iterator[dict[str, lis
 @pytest.mark.parametrize(
     ("mode", "weights", "change"),
     [("residual", "gaussian", {}), ("prenorm", "gaussian", {}), ("transformer", "gaussian", {}),
-     ("prenorm", "orthogonal", {"activation": "tanh"}),
+     ("prenorm", "orthogonal", {"activation": "tanh", "alpha": 1.5, "width": 16}),
      pytest.param("dropout", "gaussian", {}, marks=pytest.mark.slow),
      pytest.param("residual", "orthogonal", {"c": -1.0}, marks=pytest.mark.slow),
      pytest.param("residual", "gaussian", {"alpha": 1.5, "activation": "relu"},
@@ -188,10 +194,11 @@ def test_sampled_blocks_meet_the_curves_of_the_page(modules: Any, mode: str) -> 
 
 SAID = """async (changes) => {
   const { sampleNetworks } = await import("/sample.js");
-  const usual = { activation: "gelu", sigma_w: 1.4, sigma_b: 0.1, depth: 2, width: 512, q: 1, c: 0.5,
-                  weights: "gaussian", mode: "transformer", alpha: 1, tokens: 64 };
-  return Promise.all(changes.map((change) => sampleNetworks({ ...usual, ...change }, { count: 3, seed: 1 })
-    .then(({ status, count }) => [status, count])));
+  const usual = { activation: "gelu", sigma_w: 1.4, sigma_b: 0.1, depth: 2, width: 512, q: 1,
+                  c: 0.5, weights: "gaussian", mode: "transformer", alpha: 1, tokens: 64 };
+  const asked = (change) => sampleNetworks({ ...usual, ...change }, { count: 3, seed: 1 });
+  const found = await Promise.all(changes.map(asked));
+  return found.map(({ status, count }) => [status, count]);
 }"""
 
 
@@ -211,3 +218,29 @@ def test_what_is_not_drawn_is_said_in_a_sentence(modules: Any) -> None:
     assert said[: len(drawn_ones)] == [["ok", 3]] * len(drawn_ones)
     for words, (status, count) in zip(refused, said[len(drawn_ones) :], strict=True):
         assert words in status and status.endswith(".") and count == 0
+
+
+def test_dots_come_in_every_mode_or_the_page_says_why_there_are_none(desk: Any) -> None:
+    def shown(fragment: str) -> tuple[str, str]:
+        desk.go(f"#activation=gelu&sigma_w=1.4&sigma_b=0.1&depth=6&width=128&{fragment}")
+        desk.page.locator("#chart-q .plot").focus()
+        desk.page.keyboard.press("End")
+        caption = desk.page.locator("#chart-q .caption").inner_text()
+        return desk.page.locator("#chart-q .readout").inner_text(), caption
+
+    band, dots = "Band: chance at this width. ", "Dots: sampled networks of this width"
+    captions = {
+        "mode=plain": f"{band}{dots}.",
+        "mode=dropout&dropout=0.2": f"{dots}.",
+        "mode=residual&alpha=0.5": f"{dots}.",
+        "mode=prenorm&alpha=0.5": f"{dots}.",
+        "mode=transformer&alpha=0.5&tokens=8": f"{dots}, means over their tokens.",
+    }
+    for fragment, words in captions.items():
+        readout, caption = shown(fragment)
+        assert caption == words
+        q, mean, error = map(float, re.fullmatch(NUMBERS, readout).groups())
+        assert abs(mean - q) <= 5 * error + 0.1 * q, fragment  # of width 128
+    readout, caption = shown("mode=transformer&tokens=64&depth=50")
+    assert "sampled" not in readout
+    assert caption.startswith("Networks as wide and deep as these with 64 tokens take too long")

@@ -129,7 +129,7 @@ function render() {
 }
 
 function drawCharts() {
-  page.figures = figuresOf(page.solution, page.sample, page.spectrum);
+  page.figures = figuresOf(page.solution, page.sample, page.spectrum, page.state.mode);
   page.figures.forEach((figure) => parts.charts.get(figure.id).show(figure));
 }
 
@@ -184,8 +184,8 @@ async function rest() {
   byId("diagram-state").textContent = `sigma_w ${page.state.sigma_w}, sigma_b ${page.state.sigma_b}`;
   const found = await quietly(ask("sample", { network: networkOf(page.state), count: SAMPLED_NETWORKS, seed: 1 }));
   if (mine !== turn) return;
-  if (found?.layer) {
-    page.sample = found;
+  if (found) {
+    page.sample = found; // or why there are none
     drawCharts();
   }
   await Promise.all([page.field, page.spectral]);

@@ -1,7 +1,7 @@
 // What each chart shows, as plain data: charts.js draws it on the screen, drawing.js into a file.
 // A figure: {id, title, xLabel, yLabel, xLog, yLog, xRange, yRange, x, lines: [{name, y, colour, dash}],
 // band: {low, high}, path: [[x, y]], dots: [{x, y, error}], bars: [{x, height}], marks: [{x, y, hollow, name}],
-// columns: [[name, values]], empty, read(i)}. Values on a logarithmic axis are log10 already.
+// columns: [[name, values]], empty, caption, read(i)}. Values on a logarithmic axis are log10 already.
 
 import { numeral, numeralWithError } from "./numerals.js";
 import { decadeRange, linearRange } from "./scales.js";
@@ -19,7 +19,7 @@ export const FIGURE_CAPTIONS = {
   length: "Where the curve meets the diagonal, lengths stay as they are.",
   correlation: "Below the diagonal two inputs part, above it they become alike.",
   spectrum: "How much each direction is stretched over the whole depth; bars are atoms.",
-  q: "Band: chance at this width; dots: sampled networks (plain layers).",
+  q: "Dots: sampled networks of this width.",
   c: "1 means that the network no longer tells two inputs apart.",
   gradient: "Mean square at each layer, over that at the last.",
 };
@@ -113,7 +113,17 @@ function depthColumns(depth, key, sample) {
   return columns;
 }
 
-function depthFigure(id, solution, sample, { name, yLabel, log, colour, least }) {
+// What is drawn over depth: a band where its theory is known, dots unless there is a reason for none.
+function depthCaption(id, depth, sample, mode) {
+  const tokens = mode === "transformer";
+  if (id === "c" && tokens) return "Of two tokens of one input; 1 means that the network no longer tells them apart.";
+  if (id !== "q") return FIGURE_CAPTIONS[id];
+  const refused = sample !== undefined && !sample.layer?.length;
+  const dots = refused ? sample.status : `Dots: sampled networks of this width${tokens ? ", means over their tokens" : ""}.`;
+  return depth.low?.some(Number.isFinite) ? `Band: chance at this width. ${dots}` : dots;
+}
+
+function depthFigure(id, solution, sample, mode, { name, yLabel, log, colour, least }) {
   const { depth } = solution;
   const y = log ? logTens(depth[id]) : depth[id];
   const dots = sampledDots(sample, id, log);
@@ -123,7 +133,7 @@ function depthFigure(id, solution, sample, { name, yLabel, log, colour, least })
   if (!Array.from(y).some(Number.isFinite)) return noFigure(id, "No finite value at any layer.");
   const last = depth.layer[depth.layer.length - 1];
   return {
-    id, title: FIGURE_TITLES[id], xLabel: "layer", yLabel, yLog: log, x: depth.layer,
+    id, title: FIGURE_TITLES[id], caption: depthCaption(id, depth, sample, mode), xLabel: "layer", yLabel, yLog: log, x: depth.layer,
     lines: [{ name: "theory", y, colour }], band, dots, xRange: [Math.min(depth.layer[0], 1), Math.max(last, 2)],
     yRange: log ? decadeRange(seen, least) : linearRange([...seen, [0, 1]]), columns: depthColumns(depth, id, sample),
     read: readLayer(depth, depth[id], depth[`${id}Error`], name, sample, id),
@@ -152,7 +162,7 @@ function spectrumFigure(spectrum) {
 }
 
 /** All six figures of a solution, its sampled networks and its spectrum (either may be missing yet). */
-export function figuresOf(solution, sample, spectrum) {
+export function figuresOf(solution, sample, spectrum, mode) {
   if (solution.status !== "ok" && !solution.depth?.layer?.length) {
     return Object.keys(FIGURE_TITLES).map((id) => noFigure(id, solution.message ?? "No numbers here."));
   }
@@ -160,8 +170,8 @@ export function figuresOf(solution, sample, spectrum) {
     lengthFigure(solution),
     correlationFigure(solution),
     spectrumFigure(spectrum),
-    depthFigure("q", solution, sample, { name: "q", yLabel: "q, mean square", log: true, colour: "cool", least: 1 }),
-    depthFigure("c", solution, sample, { name: "c", yLabel: "c, correlation", log: false, colour: "cool" }),
-    depthFigure("gradient", solution, sample, { name: "gradient", yLabel: "mean square gradient", log: true, colour: "warm", least: 2 }),
+    depthFigure("q", solution, sample, mode, { name: "q", yLabel: "q, mean square", log: true, colour: "cool", least: 1 }),
+    depthFigure("c", solution, sample, mode, { name: "c", yLabel: "c, correlation", log: false, colour: "cool" }),
+    depthFigure("gradient", solution, sample, mode, { name: "gradient", yLabel: "mean square gradient", log: true, colour: "warm", least: 2 }),
   ];
 }

@@ -8,7 +8,7 @@ import { RandomLayer } from "./random_layer.js";
 import { RandomStream } from "./random_stream.js";
 import { sampledBlock } from "./sampled_blocks.js";
 
-const MOST_WORK = 3e6; // units times layers times networks, of plain layers: about two seconds
+const MOST_SAMPLING = 3e6; // units times layers times networks, of plain layers: about two seconds
 const FEWEST = 2; // networks, for a standard error
 const TOO_LARGE = 1e250;
 
@@ -138,7 +138,7 @@ function obstacle({ mode = "plain", width, tokens, c }) {
 
 function tooMuch(network) {
   const tokens = network.mode === "transformer" ? ` with ${network.tokens} tokens` : "";
-  const layers = Math.floor(MOST_WORK / (FEWEST * network.width * workOf(network)));
+  const layers = Math.floor(MOST_SAMPLING / (FEWEST * network.width * workOf(network)));
   const would = layers > 0 ? `at this width ${layers} layer${layers > 1 ? "s" : ""} would do` : "narrower ones would do";
   return `Networks as wide and deep as these${tokens} take too long to draw here: ${would}.`;
 }
@@ -150,7 +150,7 @@ export async function sampleNetworks(network, { count, seed, stopped = async () 
   const nothing = (status) => ({ layer: [], count: 0, status });
   const words = obstacle(network);
   if (words !== null) return nothing(words);
-  const networks = Math.min(count, Math.floor(MOST_WORK / (width * depth * workOf(network))));
+  const networks = Math.min(count, Math.floor(MOST_SAMPLING / (width * depth * workOf(network))));
   if (networks < FEWEST) return nothing(tooMuch(network));
   const phi = phiOf(activation), lengths = [], correlations = [], gradients = [];
   for (let k = 0; k < networks; k++) {
