@@ -223,7 +223,7 @@ def test_the_critical_line_has_chi_one_and_is_pythons(ask, name):
     line = ask(
         """async ([data, name]) => {
           const tables = await import("/tables.js");
-          const { criticalLine } = await import("/engine.js");
+          const { criticalLine } = await import("/critical_line.js");
           tables.provideTables(data);
           const line = criticalLine(await tables.loadActivation(name));
           return Object.fromEntries(Object.entries(line).map(([k, v]) => [k, v.map(
