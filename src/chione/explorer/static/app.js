@@ -6,11 +6,13 @@ import { followTheme } from "./colours.js";
 import { createControls } from "./controls.js";
 import { COARSE_GRID, createDiagram, FINE_GRID, gridSigmas } from "./diagram_view.js";
 import { byId, made } from "./dom.js";
-import { activationNames, criticalLine, loadActivation, recommended, solve } from "./engine.js";
+import { activationNames, criticalLine, recommended, solve } from "./engine.js";
 import { createExport } from "./exporting.js";
 import { FIGURE_CAPTIONS, FIGURE_TITLES, figuresOf } from "./figures.js";
 import { MODES } from "./modes.js";
-import { createPicker, looksLikeFormula } from "./picker.js";
+import { readActivation } from "./named_activation.js";
+import { loadChosen } from "./other_units.js";
+import { createPicker } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
 import { extrasOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
@@ -59,18 +61,18 @@ function schedule() {
 }
 
 async function chosenActivation(text) {
-  if (!looksLikeFormula(text) || activationNames().includes(text)) return loadActivation(text);
-  return formulaActivation(text);
+  const choice = readActivation(text);
+  return { text: choice.text, made: await (choice.base ? loadChosen(choice) : formulaActivation(choice.text)) };
 }
 
 /** Take a name or a formula; false, and a sentence in page.error, where it is none. */
 async function takeActivation(text) {
   const mine = turn;
   const waiting = setTimeout(() => { byId("activation-wait").textContent = `Integrating ${text} …`; }, WAIT_MS);
-  let activation;
+  let chosen;
   let refusal;
   try {
-    activation = await chosenActivation(text);
+    chosen = await chosenActivation(text);
   } catch (error) {
     refusal = error instanceof Error ? error.message : String(error);
   }
@@ -79,13 +81,13 @@ async function takeActivation(text) {
   if (mine !== turn && page.activation) return true; // something newer was asked meanwhile
   page.error = refusal;
   page.typed = text;
-  if (activation) {
-    page.activation = activation;
-    page.state = { ...page.state, activation: text };
+  if (chosen) {
+    page.activation = chosen.made;
+    page.state = { ...page.state, activation: chosen.text };
     refreshLine();
   }
   if (page.activation) schedule();
-  return Boolean(activation);
+  return Boolean(chosen);
 }
 
 // what the critical line and the diagram depend on
