@@ -11,12 +11,14 @@ import { solve } from "./engine.js";
 import { createExport } from "./exporting.js";
 import { FIGURE_CAPTIONS, FIGURE_TITLES, figuresOf } from "./figures.js";
 import { MODES } from "./modes.js";
-import { createPicker, looksLikeFormula } from "./picker.js";
+import { readActivation } from "./named_activation.js";
+import { loadChosen } from "./other_units.js";
+import { createPicker } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
 import { recommended } from "./recommended.js";
 import { extrasOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
-import { activationNames, loadActivation } from "./tables.js";
+import { activationNames } from "./tables.js";
 import { createVerdict } from "./verdict_view.js";
 import { ask } from "./worker_client.js";
 
@@ -62,18 +64,18 @@ function schedule() {
 }
 
 async function chosenActivation(text) {
-  if (!looksLikeFormula(text) || activationNames().includes(text)) return loadActivation(text);
-  return formulaActivation(text);
+  const choice = readActivation(text);
+  return { text: choice.text, made: await (choice.base ? loadChosen(choice) : formulaActivation(choice.text)) };
 }
 
 /** Take a name or a formula; false, and a sentence in page.error, where it is none. */
 async function takeActivation(text) {
   const mine = turn;
   const waiting = setTimeout(() => { byId("activation-wait").textContent = `Integrating ${text} …`; }, WAIT_MS);
-  let activation;
+  let chosen;
   let refusal;
   try {
-    activation = await chosenActivation(text);
+    chosen = await chosenActivation(text);
   } catch (error) {
     refusal = error instanceof Error ? error.message : String(error);
   }
@@ -82,13 +84,13 @@ async function takeActivation(text) {
   if (mine !== turn && page.activation) return true; // something newer was asked meanwhile
   page.error = refusal;
   page.typed = text;
-  if (activation) {
-    page.activation = activation;
-    page.state = { ...page.state, activation: text };
+  if (chosen) {
+    page.activation = chosen.made;
+    page.state = { ...page.state, activation: chosen.text };
     refreshLine();
   }
   if (page.activation) schedule();
-  return Boolean(activation);
+  return Boolean(chosen);
 }
 
 // what the critical line and the diagram depend on

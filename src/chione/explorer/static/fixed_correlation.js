@@ -3,6 +3,7 @@
 // 1 - c' = sigma_w^2 [K(1) - K(c)] / q'
 
 import { correlationAtZero } from "./correlation_at_zero.js";
+import { correlationRoot } from "./correlation_root.js";
 import { EPSILON, estimate, missing } from "./estimates.js";
 
 const ROUNDED_SLOPE = 64 * EPSILON; // what a few roundings of the sigmas make of a slope of 1
@@ -17,36 +18,9 @@ export function fixedCorrelation(map, q, chi, qError = 0) {
     const p = map.pair(q, gap);
     return { factor: p.distance / (q * gap), slope: p.slope, error: p.error };
   };
-  const last = average(1);
-  const noise = 2 * last.error + 4 * qError / q + 8 * EPSILON;
-  if (last.factor - 1 >= -noise) {
-    return {
-      c: estimate(0, noise / Math.max(1 - last.slope, EPSILON)),
-      gap: estimate(1, noise / Math.max(1 - last.slope, EPSILON)),
-      slope: estimate(last.slope, noise),
-    };
-  }
-  let a = 0;
-  let b = 1;
-  let gap = chi.value === Infinity ? 0.5 : Math.min(0.5, Math.max(1e-8, chi.value - 1));
-  let found = average(gap);
-  for (let step = 0; step < 80; step++) {
-    const f = found.factor - 1;
-    if (f > 0) a = gap;
-    else b = gap;
-    let next = gap - f * gap / (found.slope - found.factor);
-    if (!(next > a && next < b)) next = a > 0 ? Math.sqrt(a * b) : 0.01 * b;
-    const moved = Math.abs(next - gap);
-    gap = next;
-    found = average(gap);
-    if (moved <= 4 * EPSILON * gap || b - a <= 2 * EPSILON * b) break;
-  }
-  const size = noise * gap / Math.max(1 - found.slope, EPSILON);
-  return {
-    c: estimate(1 - gap, size + EPSILON),
-    gap: estimate(gap, size + 4 * EPSILON * gap),
-    slope: estimate(found.slope, noise * Math.max(1, Math.abs(found.slope)) * 4),
-  };
+  const noise = 2 * average(1).error + 4 * qError / q + 8 * EPSILON;
+  const start = chi.value === Infinity ? 0.5 : Math.min(0.5, Math.max(1e-8, chi.value - 1));
+  return correlationRoot(average, noise, start);
 }
 
 export function isCritical(e) {

@@ -1,6 +1,7 @@
 // PyTorch code: layers, their initialisation, and the activation as a module or a formula of torch.
 
 import { FormulaError, parseFormula } from "./formula_parser.js";
+import { formulaOf, readActivation } from "./named_activation.js";
 import { codeNumeral } from "./numerals.js";
 import { torchBlocks } from "./torch_blocks.js";
 
@@ -62,7 +63,7 @@ function torchExpression(node) {
 function activationLines(name) {
   if (Object.hasOwn(TORCH_MODULES, name)) return { made: TORCH_MODULES[name], lines: [] };
   const known = /^[a-z_0-9]+$/.test(name);
-  const text = known ? (TORCH_TEXTS[name] ?? named(name))("x") : torchExpression(parseFormula(name).tree);
+  const text = known ? (TORCH_TEXTS[name] ?? named(name))("x") : torchExpression(parseFormula(formulaOf(readActivation(name))).tree);
   const imports = `${text.includes("math.") ? "import math\n" : ""}`;
   const functions = text.includes("F.") ? "import torch.nn.functional as F\n" : "";
   return { made: "Activation()", imports, functions, lines: ["", "", "class Activation(nn.Module):", "    def forward(self, x):", `        return ${text}`] };
