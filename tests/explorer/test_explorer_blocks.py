@@ -86,3 +86,68 @@ def test_stairs_touch_the_maps_in_every_mode(browser, static_address):
         line = y[-1] + (before - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
         image = np.interp(before, x, y) if before <= x[-1] else line
         assert abs(image - after) < 0.01 * after
+
+
+_FIELDS = """
+async ([data, cases]) => {
+  const tables = await import("/tables.js");
+  const engine = await import("/engine.js");
+  const { diagram } = await import("/diagram_fields.js");
+  tables.provideTables(data);
+  return Promise.all(cases.map(async (network) => {
+    const activation = await tables.loadActivation(network.activation);
+    const found = engine.solve(network, activation);
+    const [cell] = diagram(network, activation, "chi_perp", [network.sigma_w], [network.sigma_b]);
+    const { q, c, log10Gradient } = found.depth;
+    return { cell, chi: found.chiPerp.value, sentence: found.verdict.sentences[0],
+             q: q.at(-1), c: c.at(-1), total: log10Gradient[0] };
+  }));
+}
+"""
+
+
+def _found(browser, static_address, cases):
+    page = browser.new_page()
+    page.goto(f"{static_address}/index.html")
+    found = page.evaluate(_FIELDS, [build.tables(), cases])
+    page.close()
+    return found
+
+
+def test_the_factor_of_a_stream_is_the_mean_from_its_first_block_to_its_last(
+    browser, static_address
+):
+    cases = [
+        CASES[0] | {"mode": mode, "alpha": alpha, "depth": depth, "activation": name}
+        for mode in ("residual", "prenorm", "transformer")
+        for alpha, depth in ((0.3, 2), (1.0, 25), (0.1, 400 if mode != "transformer" else 30))
+        for name in ("gelu", "sin")
+    ]
+    for case, found in zip(cases, _found(browser, static_address, cases), strict=True):
+        steps = case["depth"] - 1
+        assert abs(found["chi"] ** steps / 10 ** found["total"] - 1) < 1e-9, case
+        # the colours follow the stream until its factors have settled
+        assert abs(found["cell"] / found["chi"] - 1) < 2e-4, case
+        assert f"from the first block to the last of {case['depth']}." in found["sentence"]
+
+
+def test_a_stream_whose_branches_have_no_weights_stays_as_it_is(browser, static_address):
+    cases = [
+        CASES[0] | {"mode": mode, "sigma_w": 0.0, "sigma_b": 0.0, "depth": 5, "activation": name}
+        for mode in ("residual", "prenorm", "transformer")
+        for name in ("gelu", "step")
+    ]
+    for case, found in zip(cases, _found(browser, static_address, cases), strict=True):
+        assert (found["q"], found["c"], found["chi"], found["total"]) == (1.0, 0.5, 1.0, 0.0), case
+
+
+@pytest.mark.parametrize(("tokens", "least"), [(6, "-0.2"), (4, "-0.3333"), (64, "-0.0158")])
+def test_tokens_have_no_correlation_that_so_many_cannot_have(desk, tokens, least):
+    desk.go(f"#activation=gelu&mode=transformer&depth=4&width=80&c=-0.9&tokens={tokens}")
+    note = desk.page.locator("#notes")
+    assert f"became {least}: {tokens} tokens cannot" in note.inner_text()
+    assert desk.hash()["c"] == least
+    desk.set("c", -0.8)
+    assert desk.hash()["c"] == least and f"became {least}" in note.inner_text()
+    desk.set("c", 0.1)
+    assert desk.hash()["c"] == "0.1" and note.inner_text() == ""

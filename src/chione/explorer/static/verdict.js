@@ -257,14 +257,24 @@ function alike(answer, d, g, rule) {
 
 function phaseSentence(network, map, found) {
   const L = found.depth.q.length;
+  if (map.branched) return `${map.step ? "Transformer" : "Residual"} stream: ${streamText(found.depth.log10Gradient[0], L)}.`;
   const gradients = gradientText(found.depth.log10Gradient[0], found.depth.chi, L, found.phase);
-  if (map.branched) return `${capital(map.step ? "transformer" : "residual")} stream: ${gradients}.`;
   if (found.continuum) return `Critical, every length stays: ${gradients}.`;
   if (found.status === "ok") {
     const where = found.reached ? "" : ", for small inputs only";
     return `${capital(found.phase)}${where}: ${gradients}.`;
   }
   return `${found.message} ${capital(gradients)}.`;
+}
+
+// From the first block to the last, as `chione.analyze` has it
+function streamText(total, L) {
+  if (L === 1) return "one block, no gradient passes from block to block";
+  const all = `from the first block to the last of ${L}`;
+  if (Number.isNaN(total)) return `lengths leave the range of numbers within ${L} blocks`;
+  if (total === Infinity) return "the activation jumps, so the mean square gradient is infinite";
+  if (Math.abs(total) < 1e-9) return `gradients keep their size ${all}`;
+  return `gradients ${total > 0 ? "grow" : "shrink"} ${factorText(10 ** (total / (L - 1)))} a block, ${powerText(total)} ${all}`;
 }
 
 // Over all layers, the factor of the last one included, as it arrives from the read-out
