@@ -77,4 +77,8 @@ def _affine(text: str) -> Affine:
     numbers = numbers_in_call(call.keywords, ("scale", "shift", "offset"))
     if inner is None or numbers is None:
         raise problem
-    return Affine(_from_text(inner), **numbers)
+    changed = _from_text(inner)
+    try:
+        return Affine(changed, **numbers)
+    except ValueError as err:
+        raise SpecError(f"The activation {text[:80]!r} cannot be made: {err}") from err

@@ -4,16 +4,21 @@ import { createChart } from "./charts.js";
 import { CODE_LANGUAGES, codeText } from "./code_text.js";
 import { followTheme } from "./colours.js";
 import { createControls } from "./controls.js";
+import { criticalLine } from "./critical_line.js";
 import { COARSE_GRID, createDiagram, FINE_GRID, gridSigmas } from "./diagram_view.js";
 import { byId, made } from "./dom.js";
-import { activationNames, criticalLine, loadActivation, recommended, solve } from "./engine.js";
+import { solve } from "./engine.js";
 import { createExport } from "./exporting.js";
 import { FIGURE_CAPTIONS, FIGURE_TITLES, figuresOf } from "./figures.js";
 import { MODES } from "./modes.js";
-import { createPicker, looksLikeFormula } from "./picker.js";
+import { readActivation } from "./named_activation.js";
+import { loadChosen } from "./other_units.js";
+import { createPicker } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
+import { recommended } from "./recommended.js";
 import { extrasOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
+import { activationNames } from "./tables.js";
 import { createVerdict } from "./verdict_view.js";
 import { ask } from "./worker_client.js";
 
@@ -59,18 +64,18 @@ function schedule() {
 }
 
 async function chosenActivation(text) {
-  if (!looksLikeFormula(text) || activationNames().includes(text)) return loadActivation(text);
-  return formulaActivation(text);
+  const choice = readActivation(text);
+  return { text: choice.text, made: await (choice.base ? loadChosen(choice) : formulaActivation(choice.text)) };
 }
 
 /** Take a name or a formula; false, and a sentence in page.error, where it is none. */
 async function takeActivation(text) {
   const mine = turn;
   const waiting = setTimeout(() => { byId("activation-wait").textContent = `Integrating ${text} …`; }, WAIT_MS);
-  let activation;
+  let chosen;
   let refusal;
   try {
-    activation = await chosenActivation(text);
+    chosen = await chosenActivation(text);
   } catch (error) {
     refusal = error instanceof Error ? error.message : String(error);
   }
@@ -79,13 +84,13 @@ async function takeActivation(text) {
   if (mine !== turn && page.activation) return true; // something newer was asked meanwhile
   page.error = refusal;
   page.typed = text;
-  if (activation) {
-    page.activation = activation;
-    page.state = { ...page.state, activation: text };
+  if (chosen) {
+    page.activation = chosen.made;
+    page.state = { ...page.state, activation: chosen.text };
     refreshLine();
   }
   if (page.activation) schedule();
-  return Boolean(activation);
+  return Boolean(chosen);
 }
 
 // what the critical line and the diagram depend on
@@ -126,7 +131,7 @@ function render() {
 }
 
 function drawCharts() {
-  page.figures = figuresOf(page.solution, page.sample, page.spectrum);
+  page.figures = figuresOf(page.solution, page.sample, page.spectrum, page.state.mode);
   page.figures.forEach((figure) => parts.charts.get(figure.id).show(figure));
 }
 
@@ -181,8 +186,8 @@ async function rest() {
   byId("diagram-state").textContent = `sigma_w ${page.state.sigma_w}, sigma_b ${page.state.sigma_b}`;
   const found = await quietly(ask("sample", { network: networkOf(page.state), count: SAMPLED_NETWORKS, seed: 1 }));
   if (mine !== turn) return;
-  if (found?.layer) {
-    page.sample = found;
+  if (found) {
+    page.sample = found; // or why there are none
     drawCharts();
   }
   await Promise.all([page.field, page.spectral]);

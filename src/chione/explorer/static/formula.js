@@ -5,6 +5,8 @@ import { FormulaError, holdsVariable, parseFormula, partsOf, RefusedPart } from 
 import { FORMULA_FUNCTIONS, FORMULA_OPERATORS } from "./formula_functions.js";
 import { switchesToKinks } from "./formula_kinks.js";
 import { CATALOGUE_FUNCTIONS } from "./catalogue_functions.js";
+import { formulaOf, readActivation } from "./named_activation.js";
+import { nearestName } from "./nearest_name.js";
 
 const FORMULA_PARTS_LIMIT = 240;
 const FORMULA_DEPTH_LIMIT = 50;
@@ -175,26 +177,6 @@ class FormulaBuilder {
   }
 }
 
-// The share of letters in common, as difflib in Python measures it.
-function commonLetters(a, b) {
-  let best = 0, endA = 0, endB = 0;
-  for (let i = 0; i < a.length; i++) {
-    for (let j = 0; j < b.length; j++) {
-      let k = 0;
-      while (i + k < a.length && j + k < b.length && a[i + k] === b[j + k]) k++;
-      if (k > best) [best, endA, endB] = [k, i, j];
-    }
-  }
-  if (!best) return 0;
-  return best + commonLetters(a.slice(0, endA), b.slice(0, endB)) + commonLetters(a.slice(endA + best), b.slice(endB + best));
-}
-
-function nearestName(name, known) {
-  const score = (other) => (2 * commonLetters(other, name)) / (other.length + name.length);
-  const good = known.filter((other) => score(other) >= 0.6);
-  return good.sort((a, b) => score(b) - score(a) || (a < b ? 1 : -1))[0];
-}
-
 // {text, value(x), slope(x), kinks()}: the function that `text` describes. Throws a FormulaError.
 export function compileFormula(text) {
   let parsed;
@@ -221,12 +203,13 @@ export function compileFormula(text) {
   };
 }
 
-// The function of an activation: by its name in the catalogue, or from a formula.
+// The function of an activation as it is typed: of the catalogue, in other units, or from a formula.
 export function phiOf(activation) {
   const name = typeof activation === "string" ? activation : activation.name;
-  if (Object.hasOwn(CATALOGUE_FUNCTIONS, name)) {
-    const { value, slope, kinks } = CATALOGUE_FUNCTIONS[name];
-    return { text: name, value, slope, kinks: () => kinks };
-  }
-  return compileFormula(name);
+  const choice = readActivation(name), { base, a, b, text } = choice;
+  if (base === undefined) return { ...compileFormula(formulaOf(choice)), text };
+  const { value, slope, kinks } = CATALOGUE_FUNCTIONS[base];
+  if (a === 1 && b === 1) return { text, value, slope, kinks: () => kinks };
+  const moved = kinks.map((kink) => kink / b).sort((left, right) => left - right);
+  return { text, value: (x) => a * value(b * x), slope: (x) => a * b * slope(b * x), kinks: () => moved };
 }

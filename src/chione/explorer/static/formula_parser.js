@@ -203,19 +203,19 @@ class FormulaReader {
     let inner = this.atom();
     while (this.is("(")) {
       this.take();
-      const args = [];
-      let odd = false;
+      const args = [], keywords = [];
+      let odd = false, starred = false;
       while (!this.is(")")) {
-        if (this.is("*", "**")) { this.take(); odd = true; }
+        if (this.is("*", "**")) { this.take(); odd = starred = true; }
         args.push(this.expression());
-        if (this.is("=")) { this.take(); this.expression(); odd = true; args.pop(); }
+        if (this.is("=")) { this.take(); odd = true; keywords.push([args.pop().name, this.expression()]); }
         if (!this.is(")")) {
           if (!this.is(",")) throw this.refusedOr(this.fail());
           this.take();
         }
       }
       this.take();
-      inner = this.node("call", start, { callee: inner, args, odd });
+      inner = this.node("call", start, { callee: inner, args, keywords, odd, starred });
     }
     if (this.is("[", ".")) throw new RefusedPart(this.text.slice(start, this.token.end));
     return inner;

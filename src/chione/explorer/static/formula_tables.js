@@ -4,6 +4,7 @@
 
 import { chebyshevCoefficients, chebyshevNodes, fitPieces } from "./chebyshev_pieces.js";
 import { ANGLE_COUNT, gapScale } from "./tabled_formula.js";
+import { phiOf } from "./formula.js";
 import { FormulaError } from "./formula_parser.js";
 import { circleMeans, gapFromCircles, gapFromWeights, panelCoordinate, radialWeights } from "./polar_kernel.js";
 import { gaussianRule, momentsByRule, quickMoments } from "./gaussian_rule.js";
@@ -100,9 +101,9 @@ function straightEnds({ phi, reach }) {
   return steepest > 1e-6 && still ? ends.map(([far]) => far) : null;
 }
 
-// Tables of the formula `text`; plain data that can be sent. Throws a FormulaError.
+// Tables of what `text` describes; plain data that can be sent. Throws a FormulaError.
 export function buildTables(text) {
-  const rule = gaussianRule(text);
+  const rule = gaussianRule(phiOf(text));
   const coordinate = panelCoordinate(rule);
   const label = `The formula '${rule.phi.text}'`;
   const top = Math.min(rule.range[1], (coordinate.reach / KERNEL_SIGMAS) ** 2);

@@ -1,13 +1,15 @@
 // The field for the activation: a list to search by name, or a formula to type.
 
 import { byId, made } from "./dom.js";
+import { readActivation } from "./named_activation.js";
 
-const VARIABLE = /(?<![A-Za-z0-9_.])x(?![A-Za-z0-9_])/;
-const NAME = /^\s*[A-Za-z][A-Za-z0-9_ -]*(\(|$)/;
-
-/** Whether a text is meant as a formula in x rather than as a name; the rule of Python's side. */
-export function looksLikeFormula(text) {
-  return VARIABLE.test(text) || !NAME.test(text);
+// A name that is understood as it stands, in whatever spelling; otherwise the list may complete it.
+function isUnderstood(text) {
+  try {
+    return Boolean(readActivation(text));
+  } catch {
+    return false;
+  }
 }
 
 /** The picker; `entries` are {name, formula}, `chosen(text)` is called with a name or a formula. */
@@ -71,8 +73,7 @@ export function createPicker(entries, chosen) {
       mark((active + by + shown.length) % Math.max(shown.length, 1));
     } else if (event.key === "Enter") {
       event.preventDefault();
-      const known = entries.some((e) => e.name === input.value.trim());
-      const only = !known && !looksLikeFormula(input.value) && shown.length ? shown[0].name : input.value;
+      const only = shown.length && !isUnderstood(input.value) ? shown[0].name : input.value;
       take(active >= 0 ? shown[active].name : only);
     } else if (event.key === "Escape") {
       input.value = input.dataset.shown ?? "";

@@ -1,13 +1,17 @@
 // The worker: {id, kind, ...} in, {id, ok, result | error} out. A newer question of the same kind
 // takes the place of one that has not been answered yet.
 
-import { diagram, layerMap, meanField } from "./engine.js";
+import { diagram } from "./diagram_fields.js";
 import { FormulaError } from "./formula_parser.js";
 import { buildTables } from "./formula_tables.js";
+import { meanField } from "./mean_field.js";
+import { blockOf } from "./modes.js";
+import { readActivation } from "./named_activation.js";
+import { chosenFromEntry } from "./other_units.js";
 import { sampleNetworks } from "./sample.js";
 import { jacobianSpectrum } from "./spectrum.js";
 import { activationFromTables } from "./tabled_formula.js";
-import { activationOf, provideTables } from "./tables.js";
+import { provideTables } from "./tables.js";
 
 const ROWS_AT_ONCE = 8; // of the diagram, between two looks at the post
 const activationsHere = new Map();
@@ -22,7 +26,7 @@ function pause() {
 async function activationHere({ network }) {
   const name = network.activation, data = dataHere.get(name);
   if (!activationsHere.has(name)) {
-    const made = data?.entry ? await activationOf(data.entry) : activationFromTables(data?.tables ?? buildTables(name));
+    const made = data?.entry ? await chosenFromEntry(readActivation(name), data.entry) : activationFromTables(data?.tables ?? buildTables(name));
     activationsHere.set(name, made);
   }
   return activationsHere.get(name);
@@ -58,7 +62,7 @@ const ANSWERS = {
       return { logLambda: [], density: [], cdf: [], error: [], atoms: [], status: "The spectrum is known for plain dense layers only." };
     }
     const activation = await activationHere(question);
-    const { qStar } = meanField(layerMap(network, activation), network, activation);
+    const { qStar } = meanField(blockOf(network, activation), network, activation);
     return jacobianSpectrum({ ...network, qStar: qStar.value });
   },
 };

@@ -1,6 +1,7 @@
 // The page's side of the worker: ask(kind, data) -> Promise. A newer question of a kind cancels the
 // older one. Two workers, so that a long table does not keep the curves that follow the hand.
 
+import { readActivation } from "./named_activation.js";
 import { tableData, tableEntry } from "./tables.js";
 
 const LANES = { formula: "slow", diagram: "slow", sample: "slow", spectrum: "quick" };
@@ -67,7 +68,7 @@ function send(lane, kind, question) {
   if (name !== undefined && !lane.known.has(name)) {
     lane.known.add(name);
     if (formulaTables.has(name)) message.tables = formulaTables.get(name);
-    else try { message.entry = tableEntry(name); } catch { /* a formula that the worker reads itself */ }
+    else try { message.entry = tableEntry(readActivation(name).base); } catch { /* a formula that the worker reads itself */ }
   }
   lane.worker.postMessage(message);
 }
