@@ -151,3 +151,19 @@ def test_tokens_have_no_correlation_that_so_many_cannot_have(desk, tokens, least
     assert desk.hash()["c"] == least and f"became {least}" in note.inner_text()
     desk.set("c", 0.1)
     assert desk.hash()["c"] == "0.1" and note.inner_text() == ""
+
+
+def test_the_colours_of_streams_say_over_how_many_blocks_and_follow_the_depth(desk):
+    words = desk.page.locator("#key-words")
+    desk.go("#activation=gelu&mode=residual&depth=7&field=q_star")
+    assert "After 7 blocks." in words.inner_text()
+    high = desk.page.locator("#key .high")
+    seven = high.inner_text()
+    desk.set("depth", 9)
+    assert "After 9 blocks." in words.inner_text() and high.inner_text() != seven
+    desk.go("#activation=gelu&mode=transformer&depth=50&tokens=8&width=64")
+    assert "Over the first 30 blocks." in words.inner_text()
+    desk.go("#activation=gelu&mode=prenorm&depth=50&field=xi_c")
+    assert words.inner_text().endswith("Streams of blocks have none.")
+    desk.go("#activation=gelu&mode=residual&depth=50")
+    assert words.inner_text() == "Colour: factor on the mean square gradient a layer."

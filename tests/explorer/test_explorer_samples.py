@@ -220,6 +220,19 @@ def test_what_is_not_drawn_is_said_in_a_sentence(modules: Any) -> None:
         assert words in status and status.endswith(".") and count == 0
 
 
+def test_signals_beyond_numbers_are_none_and_large_ones_keep_their_errors(modules: Any) -> None:
+    usual = UNEVEN | {"mode": "plain", "depth": 100}
+    lost = modules.evaluate(SAMPLES, [usual | {"activation": "exp", "sigma_w": 5.0}, 3])
+    kept = modules.evaluate(SAMPLES, [usual | {"activation": "relu", "sigma_w": 20.0}, 50])
+    for key in ("q", "c", "gradient"):
+        assert np.isnan(lost[key]["mean"][-1 if key != "gradient" else 0]), key
+    for key in ("q", "gradient"):
+        mean, error = (np.array(kept[key][part], dtype=float) for part in ("mean", "error"))
+        assert np.all(np.isfinite(mean)) and np.all(error[:-1] > 1e-3 * mean[:-1])
+        assert np.all(error < 1.001 * mean)
+    assert kept["q"]["mean"][-1] > 1e200
+
+
 def test_dots_come_in_every_mode_or_the_page_says_why_there_are_none(desk: Any) -> None:
     def shown(fragment: str) -> tuple[str, str]:
         desk.go(f"#activation=gelu&sigma_w=1.4&sigma_b=0.1&depth=6&width=128&{fragment}")
