@@ -124,7 +124,7 @@ function meanAndError(rows, depth) {
 // Of a layer or block, in those of a plain layer of the same width.
 function workOf({ mode = "plain", tokens }) {
   if (mode === "prenorm") return 2;
-  if (mode === "transformer") return 2 * tokens + 0.1 * tokens * tokens;
+  if (mode === "transformer") return tokens + tokens ** 2 / 40;
   return 1;
 }
 
