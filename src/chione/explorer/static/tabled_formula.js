@@ -99,7 +99,7 @@ export function activationFromTables(tables) {
       ? (m2 * (near[1] * Math.sin(half) + (near[0] * Math.cos(half)) / 2)) / (q * Math.sin(at))
       : (m2 * (near[1] * Math.tan(half) + near[0])) / (2 * q);
     // phi(u1) - phi(u2) is known to rounding of phi
-    const error = tables.kernel.error + off + 2e-15 * Math.sqrt(m2 / gap);
+    const error = tables.kernel.errors[pieceOf(tables.kernel.angles, theta)] + off + 2e-15 * Math.sqrt(m2 / gap);
     return { value: m2 - gap, gap, slope, error };
   };
   const kernel = (q, c) => kernelAtGap(q, 1 - c);
