@@ -170,3 +170,13 @@ def test_a_name_with_parameters_is_drawn_and_linked(desk: Any, typed: str, text:
     desk.page.reload()
     desk.settle()
     assert desk.page.input_value("#activation") == text
+
+
+@pytest.mark.parametrize("text", ["hardshrink(threshold=0.3)", "x if abs(x) > 0.3 else 0*x"])
+def test_beside_jumps_the_verdict_follows_the_slope_as_analyze_does(desk: Any, text: str) -> None:
+    desk.go("#activation=tanh&sigma_w=1.1&sigma_b=0.2&depth=20")
+    desk.activation(text)
+    theirs = ch.analyze(text, 1.1, 0.2, depth=20, width=512, simulate=False).verdict
+    titles = {"yes": "Trains", "doubtful": "May train", "no": "Does not train"}
+    assert desk.page.inner_text("#verdict-title") == titles[theirs.trains]
+    assert theirs.reason in desk.page.inner_text("#verdict-text")

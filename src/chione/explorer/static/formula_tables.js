@@ -22,7 +22,7 @@ const FEW_KINKS_REACH = 10;
 const ANGLES_STEEP = 330;
 const WAVES_LOSE = 1e-12; // at most of the kernel in closed form
 const SHORTEST_TOP = 0.25; // of the lengths that the tables reach
-const SMALLEST_ANGLE = 4e-4;
+const STEEPEST_ANGLE = 4e-4;
 const ROUNDED = 1e-4; // a tail below that, flat and no better than before, is rounding of phi
 const KERNEL_SIGMAS = 8.5; // exp(-36) = 2e-16 lies beyond
 
@@ -78,7 +78,7 @@ function firstAngles(steep) {
   const plain = [0, 0.12, 1.2, 2.6, Math.PI];
   if (!steep) return plain;
   const small = [];
-  for (let theta = 0.12; theta > SMALLEST_ANGLE; theta /= 4) small.push(theta);
+  for (let theta = 0.12; theta > STEEPEST_ANGLE; theta /= 4) small.push(theta);
   return [0, ...small.reverse(), 1.2, Math.PI - 1.2, ...small.reverse().map((theta) => Math.PI - theta), Math.PI];
 }
 
@@ -138,6 +138,12 @@ function straightEnds({ phi, reach }) {
   return steepest > 1e-6 && still ? ends.map(([far]) => far) : null;
 }
 
+// Whether values at a few points are those at their negatives, as Python judges it.
+function isEven({ value }) {
+  const near = (a, b) => Math.abs(a - b) <= 1e-12 * Math.abs(b), points = [0.1, 0.37, 0.8, 1.3, 2.1, 3.4];
+  return points.every((h) => near(value(-h), value(h))) && points.some((h) => value(h) !== value(points[0]));
+}
+
 // Tables of what `text` describes; plain data that can be sent. Throws a FormulaError.
 export function buildTables(text) {
   const rule = gaussianRule(phiOf(text));
@@ -162,6 +168,8 @@ export function buildTables(text) {
     kinks: rule.kinks.slice(0, 64),
     jumps: rule.jumps.length > 0,
     rough: rule.rough,
+    flat: rule.fine.slopes.every((slope) => slope === 0),
+    even: isEven(rule.phi),
     ends: straightEnds(rule),
     range: [rule.range[0], top],
     moments,

@@ -103,6 +103,6 @@ export function activationFromTables(tables) {
     return { value: m2 - gap, gap, slope, error };
   };
   const kernel = (q, c) => kernelAtGap(q, 1 - c);
-  const { text, kinks } = tables;
-  return { name: text, label: text, formula: text, kinks, range, moments, kernel, kernelAtGap };
+  const { text, kinks, flat, even } = tables;
+  return { name: text, label: text, formula: text, kinks, jumps, rough, flat, even, range, moments, kernel, kernelAtGap };
 }

@@ -4,6 +4,7 @@
 // other modes the rule for a measured passage, which needs gradients and distances only.
 
 import { decadesText, factorText, fixedText, powerText } from "./spoken_numbers.js";
+import { squareSlopeBeside } from "./slope_beside.js";
 import { verdictRule } from "./tables.js";
 
 const OPTIMISERS = ["sgd", "momentum", "adam"];
@@ -17,7 +18,8 @@ export function verdictOf(network, activation, map, found) {
   if (rule === null) return { kind: "none", title: "", problem: "", optimisers: {}, sentences: [] };
   const way = passageOf(network, activation, map, found);
   const answer = judge(way, rule, map.plain);
-  const sentences = [phaseSentence(network, map, found), answer.reason];
+  const steep = activation.rough === true && !activation.jumps;
+  const sentences = [phaseSentence(network, map, found, steep), answer.reason];
   if (found.message && !found.reached && found.status === "ok") sentences.push(found.message);
   return {
     kind: answer.answer,
@@ -44,10 +46,12 @@ function passageOf(network, activation, map, found) {
   const L = depth.q.length;
   // factors that back-propagation meets: it passes over jumps and follows the slope beside them
   const flat = activation.jumps === true && activation.flat === true;
-  const unknown = activation.jumps === true && !flat;
+  const beside = activation.jumps === true && !flat && map.plain;
+  const unknown = (activation.jumps === true && !flat && !beside) || (activation.rough === true && !activation.jumps);
+  const factor = (l) => (beside ? map.w2 * squareSlopeBeside(activation.name, depth.q[l]) : depth.chi[l]);
   const gradient = new Float64Array(L + 1);
   for (let l = L - 1; l >= 0; l--) {
-    gradient[l] = gradient[l + 1] + (flat ? -Infinity : Math.log(depth.chi[l]));
+    gradient[l] = gradient[l + 1] + (flat ? -Infinity : Math.log(factor(l)));
   }
   const lengths = Array.from(depth.q, (q) => Math.log(q));
   lengths.push(map.step ? Math.log(depth.q[L - 1]) : Math.log(map.length(depth.q[L - 1])));
@@ -118,7 +122,7 @@ function told(answer, problem, reason, optimisers = {}) {
 
 function judge(way, rule, plain) {
   if (way.unknown) {
-    return told("doubtful", "none", "The activation jumps, so that its mean square gradient is infinite: the rule does not hold for it.");
+    return told("doubtful", "none", "The mean square slope of the activation is infinite: the rule does not hold for it.");
   }
   const impossible = impossibleOf(way, rule);
   if (impossible !== null) return impossible;
@@ -255,9 +259,9 @@ function alike(answer, d, g, rule) {
 
 // ---- words -------------------------------------------------------------------------------------
 
-function phaseSentence(network, map, found) {
+function phaseSentence(network, map, found, steep) {
   const L = found.depth.q.length;
-  const gradients = gradientText(found.depth.log10Gradient[0], found.depth.chi, L, found.phase);
+  const gradients = gradientText(found.depth.log10Gradient[0], found.depth.chi, L, found.phase, steep);
   if (map.branched) return `${capital(map.step ? "transformer" : "residual")} stream: ${gradients}.`;
   if (found.continuum) return `Critical, every length stays: ${gradients}.`;
   if (found.status === "ok") {
@@ -268,10 +272,10 @@ function phaseSentence(network, map, found) {
 }
 
 // Over all layers, the factor of the last one included, as it arrives from the read-out
-function gradientText(log10First, chi, L, phase) {
+function gradientText(log10First, chi, L, phase, steep) {
   const total = log10First + Math.log10(chi[L - 1]);
   if (Number.isNaN(total)) return `lengths leave the range of numbers within ${layersText(L)}`;
-  if (total === Infinity) return "the activation jumps, so the mean square gradient is infinite";
+  if (total === Infinity) return `the ${steep ? "slope of the activation is infinite at a kink" : "activation jumps"}, so the mean square gradient is infinite`;
   if (total === -Infinity) return `no gradient is left after ${layersText(L)}`;
   if (Math.abs(total) < 1e-9) return `gradients keep their size over ${layersText(L)}`;
   const verb = total > 0 ? "grow" : "shrink";
