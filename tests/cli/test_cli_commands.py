@@ -84,9 +84,9 @@ def test_an_activation_that_grows_too_fast_has_no_answer():
         (("tanh", "--sigma-w", "nan"), "not a finite number"),
         (("tanh", "--sigma-w", "two"), "not a number"),
         (("tanh", "--sigma-b", "0.1"), "without sigma_w"),
-        (("tanh", "--depth", "0"), "range x>=1"),
-        (("tanh", "--width", "-3"), "range x>=1"),
-        (("tanh", "--networks", "1"), "range x>=2"),
+        (("tanh", "--depth", "0"), "is below 1, the smallest accepted value"),
+        (("tanh", "--width", "-3"), "is below 1, the smallest accepted value"),
+        (("tanh", "--networks", "1"), "is below 2, the smallest accepted value"),
         (("tanh", "--weights", "cauchy"), "'gaussian'"),
         (("tanh", "--figure", "page.gif"), ".png, .svg, .pdf"),
         (("gelo",), "gelu"),
@@ -176,6 +176,14 @@ def test_gain_of_one_activation_says_what_to_use():
     (row,) = document["rows"]
     assert row["recommended"]["sigma_w"] == pytest.approx(2**0.5, rel=1e-12)
     assert row["calculate_gain"]["sigma_w"] == pytest.approx(2**0.5)
+
+
+def test_gain_draws_what_initialisations_cost_for_one_activation_and_for_all(tmp_path):
+    for name in (("tanh",), ()):
+        page = tmp_path / "gain.svg"
+        out = run("gain", *name, "--figure", str(page))
+        assert out.exit_code == 0
+        assert page.read_text().startswith("<?xml")
 
 
 def test_gain_of_an_activation_without_an_edge_of_chaos_ends_with_code_1():

@@ -58,6 +58,27 @@ def test_an_unknown_command_is_answered_with_the_nearest_one():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("analyze", "gelu", "--depth", "1e3"), "'1e3' is not a whole number; write 1000."),
+        (("analyze", "gelu", "--depth", "2.5"), "'2.5' is not a whole number."),
+        (("analyze", "gelu", "--depth", "0"), "0 is below 1, the smallest accepted value."),
+        (("explore", "gelu", "--port", "70000"), "70000 is above 65535, the largest accepted"),
+        (("explore", "gelu", "--out", "page"), "'page' must end in .html."),
+        (("show", "missing.npz"), "There is no file 'missing.npz'; check its name."),
+        (("freeprob", "missing.npy"), "There is no file 'missing.npy'; check its name."),
+        (("analyze", "gleu"), "did you mean 'gelu'? `chione activations` lists the names"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_words(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    out = run(*arguments)
+    assert out.exit_code == 2
+    assert out.stdout == ""
+    assert words in out.stderr
+
+
+@pytest.mark.parametrize(
     ("error", "code"),
     [
         (ValueError("sigma_w must be 0 or above."), 2),
@@ -66,6 +87,7 @@ def test_an_unknown_command_is_answered_with_the_nearest_one():
         (ConvergenceError("there is no fixed point."), 1),
         (MissingExtraError("xarray", "data", "Writing .nc"), 1),
         (PermissionError(13, "Permission denied"), 1),
+        (FileNotFoundError(2, "No such file or directory", "missing.npz"), 2),
         (ZeroDivisionError("a slip of our own"), 1),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import chione as ch
@@ -45,3 +46,43 @@ def test_the_verdict_on_blocks_is_that_of_analyze(browser, static_address):
         theirs = ch.analyze(network, simulate=False)
         assert (answer, problem) == (theirs.trains, theirs.problem), case
     assert {answer for answer, *_ in found} == {"yes", "doubtful"}
+
+
+_PICTURES = """
+async ([data, cases]) => {
+  const tables = await import("/tables.js");
+  const engine = await import("/engine.js");
+  tables.provideTables(data);
+  return Promise.all(cases.map(async (network) => {
+    const activation = await tables.loadActivation(network.activation);
+    const { lengthMap, correlationMap, depth } = engine.solve(network, activation);
+    const { q, image, path } = lengthMap;
+    const { c, image: after, path: stairs } = correlationMap;
+    return { lengths: [[...q], [...image], path], last: [...depth.q].slice(-2),
+             correlations: [[...c], [...after], stairs] };
+  }));
+}
+"""
+
+
+def test_stairs_touch_the_maps_in_every_mode(browser, static_address):
+    modes = ("plain", "dropout", "residual", "prenorm", "transformer")
+    cases = [CASES[0] | {"mode": mode, "alpha": 0.6, "c": -0.1} for mode in modes]
+    page = browser.new_page()
+    page.goto(f"{static_address}/index.html")
+    found = page.evaluate(_PICTURES, [build.tables(), cases])
+    page.close()
+    for case, pictures in zip(cases, found, strict=True):
+        for key in ("lengths", "correlations"):
+            x, y, path = map(np.array, pictures[key])
+            seen = path[(path[:, 0] >= x[0]) & (path[:, 0] <= x[-1])]
+            assert len(seen) > 3, (case["mode"], key)
+            step = np.abs(np.diff(y)).max()  # of a polygon beside a curve
+            assert np.abs(np.interp(seen[:, 0], x, y) - seen[:, 1]).max() < 0.05 * step
+        assert pictures["correlations"][0][0] == (-1 / 7 if case["mode"] == "transformer" else -1.0)
+        # behind the last layers the map is the network's own
+        x, y, _ = pictures["lengths"]
+        before, after = pictures["last"]
+        line = y[-1] + (before - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
+        image = np.interp(before, x, y) if before <= x[-1] else line
+        assert abs(image - after) < 0.01 * after

@@ -220,7 +220,7 @@ def test_the_critical_line_has_chi_one_and_is_pythons(ask, name):
     line = ask(
         """async ([data, name]) => {
           const tables = await import("/tables.js");
-          const { criticalLine } = await import("/engine.js");
+          const { criticalLine } = await import("/critical_line.js");
           tables.provideTables(data);
           const line = criticalLine(await tables.loadActivation(name));
           return Object.fromEntries(Object.entries(line).map(([k, v]) => [k, v.map(
@@ -362,3 +362,22 @@ def test_a_transformer_is_that_of_sampled_networks(ask):
     theory = np.array([last, last * curves["c"][-1], curves["log10Gradient"][0]])
     assert np.all(np.abs(mean - theory) <= 4.5 * error + np.abs(theory) * 3.0 / n)
     assert np.all(error <= 0.05 * np.maximum(np.abs(theory), 0.2))  # else it would not tell
+
+
+def test_dropout_parts_inputs_whose_lengths_fade(ask):
+    cases = [
+        {**_USUAL, "activation": n, "mode": "dropout", "sigma_w": 0.5, "sigma_b": 0.0}
+        for n in ("tanh", "relu", "quadratic", "softshrink")
+    ]
+    linear, bent, square, still = ask(_SOLVE, cases)
+    assert abs(linear["cStar"]["value"]) <= linear["cStar"]["error"] < 1e-9
+    # one mask keeps 0.9 of the kernel of two inputs: c = 0.9 C(c) for the map C without dropout
+    kernels = (
+        lambda c: (mp.sqrt(1 - c * c) + c * (mp.pi - mp.acos(c))) / mp.pi,
+        lambda c: (1 + 2 * c * c) / 3,
+    )
+    for found, kernel in zip((bent, square), kernels, strict=True):
+        right = mp.findroot(lambda c, k=kernel: mp.mpf("0.9") * k(c) - c, 0.5)
+        assert abs(found["cStar"]["value"] - float(right)) <= found["cStar"]["error"] + 1e-13
+        assert found["cStar"]["error"] < 1e-9
+    assert still["cStar"]["value"] == 0.0

@@ -158,3 +158,46 @@ def test_copied_pytorch_drops_units_where_the_page_does(desk):
     model = _torch_network(desk.code("torch"))
     assert [type(layer).__name__ for layer in model] == ["Linear", "ReLU", "Dropout"] * 2
     assert model[2].p == 0.25
+
+
+@pytest.mark.parametrize(
+    ("mode", "weights"),
+    [("residual", "orthogonal"), ("prenorm", "gaussian"), ("transformer", "gaussian")],
+)
+def test_copied_pytorch_of_blocks_does_what_the_page_says(desk, mode, weights):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    width, depth, tokens, q, c = 200, 5, 6, 0.7, 0.6
+    desk.go(
+        f"#activation=gelu&sigma_w=1.4&sigma_b=0.3&depth={depth}&width={width}&q={q}&c={c}"
+        f"&weights={weights}&mode={mode}&alpha=0.3&tokens={tokens}"
+    )
+    code = desk.code("torch")
+    shown = {}
+    for key in ("q", "c"):
+        numbers = desk.page.locator(f"#chart-{key} details")
+        if numbers.get_attribute("open") is None:
+            numbers.locator("summary").click()
+        lines = numbers.locator("table").inner_text().strip().split("\n")
+        shown[key] = [float(line.split("\t")[1]) for line in lines[1:]]
+    torch.manual_seed(7)
+    rows = tokens if mode == "transformer" else 2
+    root = torch.linalg.cholesky(q * (c + (1.0 - c) * torch.eye(rows)))
+    measured = []
+    for _ in range(24):
+        model = _torch_network(code)
+        directions = torch.randn(width, rows + 1).index_fill_(1, torch.tensor(0), 1.0)
+        frame, _ = torch.linalg.qr(directions)
+        h = width**0.5 * root @ frame[:, 1:].T  # exactly these second moments, and a mean of 0
+        h = h[None] if mode == "transformer" else h
+        lengths, alike = [], []
+        for block in model:
+            with torch.no_grad():
+                h = block(h)
+            gram = h.reshape(rows, width) @ h.reshape(rows, width).T / width
+            lengths.append(float(gram.diagonal().mean()))
+            alike.append(float((gram.sum() - gram.trace()) / (rows - 1) / gram.trace()))
+        measured.append([lengths, alike])
+    mean, error = np.mean(measured, 0), np.std(measured, 0, ddof=1) / 24**0.5
+    theory = np.array([shown["q"], shown["c"]])
+    assert np.all(error < 0.03 * theory)  # else it would not tell
+    assert np.all(np.abs(mean - theory) <= 4.5 * error + theory * depth / width), (mean, theory)

@@ -1,7 +1,7 @@
 """What the explorer's worker computes, in a real browser, against the Python package.
 
 Ladder: an independent implementation (circle means in polar coordinates, a law of phi'^2 on halved
-panels) against chione's theory; sampled networks against theory and against `chione.simulate`.
+panels) against chione's theory.
 """
 
 from __future__ import annotations
@@ -75,13 +75,6 @@ SPECTRA = """async (cases) => {
     const start = performance.now(), found = jacobianSpectrum(one);
     return { ...found, ms: performance.now() - start };
   });
-}"""
-
-SAMPLES = """async ([network, count]) => {
-  const { sampleNetworks } = await import("/sample.js");
-  const found = await sampleNetworks(network, { count, seed: 5 });
-  const list = ({ mean, error }) => ({ mean: [...mean], error: [...error] });
-  return { count: found.count, q: list(found.q), c: list(found.c), gradient: list(found.gradient) };
 }"""
 
 CLIENT = """async ([data, script]) => {
@@ -286,70 +279,6 @@ def test_spectra_of_the_catalogue_agree_with_python_within_their_errors(
         assert np.median(js["error"]) < (1e-4 if (depth, label[1]) == (1, "orthogonal") else 1e-7)
         assert np.all(np.diff(x) > 0.0) and np.all(np.diff(js["cdf"]) >= -1e-9), label
     assert drawn > 20
-
-
-@pytest.mark.parametrize(
-    ("name", "weights", "c"),
-    [("tanh", "gaussian", 0.4), ("relu", "gaussian", -0.6),
-     pytest.param("gelu", "orthogonal", 0.4, marks=pytest.mark.slow),
-     pytest.param("x + sin(x)**2", "gaussian", 0.9, marks=pytest.mark.slow)],
-)  # fmt: skip
-def test_sampled_networks_have_the_law_of_simulate(
-    modules: Any, name: str, weights: str, c: float
-) -> None:
-    width, depth, count = 37, 5, 1500
-    network = {"activation": name, "sigma_w": 1.5, "sigma_b": 0.2, "depth": depth, "width": width,
-               "q": 0.7, "c": c, "weights": weights, "mode": "plain"}  # fmt: skip
-    js = modules.evaluate(SAMPLES, [network, count])
-    assert js["count"] == count
-    x = np.zeros((2, width))
-    x[:, 0] = np.sqrt(0.7 * width) * np.array([1.0, c])
-    x[1, 1] = np.sqrt(0.7 * width * (1.0 - c * c))
-    mlp = ch.MLP(name, depth=depth, width=width, sigma_w=1.5, sigma_b=0.2, weights=weights)
-    names = {"q": "lengths", "c": "correlations", "gradient": "gradients"}
-    known = ch.simulate(
-        mlp, x, n_networks=count, observe=list(names.values()), seed=3, sampler="dense"
-    )
-    for key, observable in names.items():
-        last = depth - (key == "gradient")  # the error signal is relative to that of the last layer
-        mean, error = (np.array(js[key][part], dtype=float)[:last] for part in ("mean", "error"))
-        theirs, spread = (a[observable][-depth:, 0][:last] for a in (known.mean, known.stderr))
-        assert np.all(np.abs(mean - theirs) <= 4.5 * np.hypot(error, spread)), (key, mean, theirs)
-        # the standard error of a standard error is 1 / sqrt(2 n) of it where tails are light
-        np.testing.assert_allclose(error, spread, rtol=0.35)
-
-
-def test_sampled_networks_meet_the_theory_of_infinite_width(modules: Any) -> None:
-    network = {"activation": "tanh", "sigma_w": 1.7, "sigma_b": 0.1, "depth": 8, "width": 4000,
-               "q": 1.3, "c": 0.5, "weights": "gaussian", "mode": "plain"}  # fmt: skip
-    js = modules.evaluate(SAMPLES, [network, 60])
-    curve = ch.trajectory("tanh", sigma_w=1.7, sigma_b=0.1, depth=8, q0=1.3, c0=0.5)
-    for key, exact in (("q", curve.q), ("c", curve.c)):
-        mean, error = (np.array(js[key][part], dtype=float) for part in ("mean", "error"))
-        bias = 4.0 / 4000  # the mean over networks moves by O(1 / width)
-        assert np.all(np.abs(mean - np.asarray(exact)) <= 4.5 * error + bias), key
-
-
-def test_sampled_dropout_meets_its_theory(modules: Any) -> None:
-    keep, w2, b2, depth, width = 0.8, 1.7**2, 0.1**2, 6, 4000
-    network = {"activation": "gelu", "sigma_w": 1.7, "sigma_b": 0.1, "depth": depth, "width": width,
-               "q": 1.3, "c": 0.5, "weights": "gaussian", "mode": "dropout",
-               "dropout": 0.2}  # fmt: skip
-    js = modules.evaluate(SAMPLES, [network, 60])
-    q, product = 1.3 * w2 + b2, 0.65 * w2 + b2
-    lengths, correlations, factors = [], [], []
-    for _ in range(depth):
-        lengths.append(q)
-        correlations.append(product / q)
-        # a kept unit is divided by `keep`; the masks of two inputs are independent
-        factors.append(w2 / keep * ch.derivative_second_moment("gelu", q).value)
-        product = w2 * ch.kernel("gelu", q, q, product / q).value + b2
-        q = w2 / keep * ch.second_moment("gelu", q).value + b2
-    gradients = np.cumprod([1.0, *factors[-2::-1]])[::-1]
-    for key, exact in (("q", lengths), ("c", correlations), ("gradient", gradients)):
-        mean, error = (np.array(js[key][part], dtype=float) for part in ("mean", "error"))
-        bias = 10.0 / width * np.abs(exact)  # the mean over networks moves by O(depth / width)
-        assert np.all(np.abs(mean - np.asarray(exact)) <= 4.5 * error + bias), key
 
 
 ALONE = """([source, question]) => new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from chione.activations import AbstractActivation, activation
 from chione.theory import critical_line, criticality, mean_field, phase_diagram
@@ -158,3 +159,34 @@ def test_a_scaled_gelu_keeps_its_half_stable_point(unit):
     assert abs(point.k_star.value / unit**2 - (3 + 17**0.5) / 2) < 1e-8
     assert abs(point.weight_variance.value / plain.weight_variance.value - 1) < 1e-9
     assert abs(point.bias_variance.value / unit**2 / plain.bias_variance.value - 1) < 1e-7
+
+
+GROWING = {  # E phi'^2 and E phi^2 / E phi'^2 at variance q
+    "exp": (lambda q: np.exp(2 * q), lambda q: 1.0),
+    "exp(-x)": (lambda q: np.exp(2 * q), lambda q: 1.0),
+    "1e-3*exp(2*x)": (lambda q: 4e-6 * np.exp(8 * q), lambda q: 0.25),
+    "cosh(x)": (lambda q: np.expm1(2 * q) / 2, lambda q: 1 / np.tanh(q)),
+    "sinh(x)": (lambda q: (np.exp(2 * q) + 1) / 2, np.tanh),
+    "x**8": (lambda q: 64 * 135135 * q**7, lambda q: 15 * q / 64),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_slopes_that_outgrow_float64_leave_the_line_below(name):
+    slope, ratio = GROWING[name]
+    line = critical_line(name)
+    q, w, b = line.q, line.sigma_w, line.sigma_b
+    if name == "x**8":
+        assert q[0] < 1e-2
+    else:  # the first q with q = E phi^2 / E phi'^2; the sinh starts at 0
+        start = brentq(lambda q: q - ratio(q), 1e-3, 4.0) if name != "sinh(x)" else 0.0
+        assert abs(q[0] - start) <= line.error_q[0] + 1e-14
+    assert q[-1] > 10.0 * max(q[1], 0.1)
+    assert np.all(np.diff(q) > 0.0)
+    right = 1.0 / np.sqrt(slope(q))
+    # in the tails of exponents rounding of q itself is 2 q eps
+    assert np.all(np.abs(w - right) <= line.error_w + 4e-16 * (1.0 + 8.0 * q) * right)
+    inside = b > 0.0
+    away = np.abs(b**2 - (q - ratio(q)))[inside]
+    assert np.all(away <= (2.0 * b * line.error_b)[inside] + 1e-14 * q[inside])
+    assert np.all(line.error_w <= 1e-9 * w)

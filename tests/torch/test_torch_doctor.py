@@ -118,7 +118,7 @@ def test_token_models_are_fed_numbers_below_the_vocabulary(run):
     ("factory", "shape", "message"),
     [
         ("missing", "3,4,4", "defines no 'missing'"),
-        ("number", "3,4,4", "gives a int, not a torch.nn.Module"),
+        ("number", "3,4,4", "gives an object of type int, not a torch.nn.Module"),
         ("fails", "3,4,4", "could not make the model (RuntimeError: no weights found)"),
         ("deep", "3,4,5", "rejects the batch in layer '1'"),
         ("deep", "3,x", "is no list of sizes such as 1,28,28"),
@@ -177,7 +177,7 @@ def doctor(tmp_path, text, factory="model", *options, program=("-m", "chione")):
         ("def model(): raise BaseException('odd')", "BaseException: odd"),
         ("def model(): return 'a string'", "gives a str"),
         ("def model(): exit()", "ends the program"),
-        ("import sys; sys.path.clear(); model = 7", "gives a int"),
+        ("import sys; sys.path.clear(); model = 7", "gives an object of type int"),
         ("import nowhere_to_be_found", "ModuleNotFoundError"),
         ("def model(:", "SyntaxError"),
     ],

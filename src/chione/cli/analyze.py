@@ -14,6 +14,7 @@ from chione.cli.parameters import (
     INITS,
     LAWS,
     SIGMA,
+    Whole,
     data_option,
     with_effort,
 )
@@ -36,12 +37,12 @@ from chione.cli.progress import running
 )
 @click.option(
     "--networks",
-    type=click.IntRange(min=2),
+    type=Whole(2),
     default=50,
     show_default=True,
     help="How many networks are simulated.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @click.option(
     "--optimizer",
     type=click.Choice(("sgd", "momentum", "adam")),

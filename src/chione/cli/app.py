@@ -111,13 +111,20 @@ def _explain(err: Exception) -> tuple[str, int]:
     if isinstance(err, ConvergenceError | EngineError | MissingExtraError | UnsupportedLayerError):
         return str(err), NO_ANSWER
     if isinstance(err, ChioneError | ValueError | TypeError):
-        return str(err), BAD_USAGE
+        return _as_command(str(err)), BAD_USAGE
+    if isinstance(err, FileNotFoundError) and err.filename is not None:
+        return f"There is no file {str(err.filename)!r}; check its name.", BAD_USAGE
     if isinstance(err, OSError):
         return f"The file system refused: {err}", NO_ANSWER
     if isinstance(err, MemoryError):
         return "There is less memory than this needs; ask for less, or lower --effort.", NO_ANSWER
     text = f"chione failed inside ({type(err).__name__}: {err}); --traceback shows where."
     return text, NO_ANSWER
+
+
+def _as_command(message: str) -> str:
+    """A sentence that names a function, with the command that does the same."""
+    return message.replace("chione.activations.catalogue() lists", "`chione activations` lists")
 
 
 @click.command(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from chione.cli.output import echo_json
-from chione.cli.parameters import COUNT, FiniteFloat, with_effort
+from chione.cli.parameters import COUNT, FiniteFloat, Whole, with_effort
 from chione.cli.progress import running
 from chione.cli.user_code import contained
 from chione.cli.user_model import (
@@ -67,7 +67,7 @@ class _Line(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     show_default=True,
     help="Of the model and its inputs.",
@@ -111,6 +111,11 @@ def command(
         with running("auditing the checkpoint"):
             report = audit(checkpoint, meant, level=level)
     else:
+        if ":" not in model:
+            raise click.UsageError(
+                f"{model!r} is neither FILE.py:FACTORY, such as net.py:make_model, nor a "
+                f"checkpoint, whose name ends in {', '.join(_CHECKPOINTS)}."
+            )
         path, factory = split(model)
         if input_shape is not None:
             check_size(2, input_shape, tokens)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from chione.cli.output import echo_json
-from chione.cli.parameters import COUNT, with_effort
+from chione.cli.parameters import COUNT, Whole, with_effort
 from chione.cli.progress import running
 from chione.cli.user_code import contained
 from chione.cli.user_model import (
@@ -28,7 +28,7 @@ from chione.cli.user_model import (
 @click.option("--input-shape", type=Shape(), required=True, help="Shape of one input: 1,28,28.")
 @click.option("--batch", type=COUNT, default=64, show_default=True, help="Number of inputs.")
 @click.option("--tokens", type=COUNT, help="Inputs are token numbers below this vocabulary size.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the inputs.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of the inputs.")
 @click.option("--fix", is_flag=True, help="Initialise the model by theory and look again.")
 @click.option("--depth", type=COUNT, help="Words of the paths of layers that are told apart.")
 @click.option("--full", is_flag=True, help="Write every layer, also those of repeated blocks.")

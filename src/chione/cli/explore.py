@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from chione.cli.output import tell
-from chione.cli.parameters import COUNT, FiniteFloat, OutputFile
+from chione.cli.parameters import COUNT, FiniteFloat, OutputFile, Whole
 
 _SIGMA = FiniteFloat(minimum=0.0, maximum=20.0)
 
@@ -25,9 +25,7 @@ _SIGMA = FiniteFloat(minimum=0.0, maximum=20.0)
     help="Write the page to this file instead of serving it.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; a free one if 0."
-)
+@click.option("--port", type=Whole(0, 65535), default=0, help="Port on 127.0.0.1; a free one if 0.")
 def command(
     activation: str | None,
     sigma_w: float | None,

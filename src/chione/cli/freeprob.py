@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chione.cli.output import draw, echo_json, save, say
-from chione.cli.parameters import FIGURE, FiniteFloat, data_option, with_effort
+from chione.cli.parameters import FIGURE, FiniteFloat, Whole, data_option, with_effort
 from chione.cli.progress import running
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def _names(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.command()
 @click.argument("formula")
-@click.option("--points", type=click.IntRange(8, 100_000), default=200, show_default=True,
+@click.option("--points", type=Whole(8, 100_000), default=200, show_default=True,
               help="Of the curve in a file.")  # fmt: skip
-@click.option("--matrix", type=click.IntRange(min=2), help="Draw one matrix of this size, too.")
+@click.option("--matrix", type=Whole(2), help="Draw one matrix of this size, too.")
 @click.option("--spike", "spikes", type=FiniteFloat(), multiple=True,
               help="Eigenvalue of the first part beside its law: an outlier?")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @click.option("--names", is_flag=True, is_eager=True, expose_value=False, callback=_names,
               help="List the measures that have a name, and leave.")  # fmt: skip
 @data_option

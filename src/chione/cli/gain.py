@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from chione.cli.output import echo_json, save, say
-from chione.cli.parameters import ACTIVATION, COUNT, data_option, with_effort
+from chione.cli.output import draw, echo_json, save, say
+from chione.cli.parameters import ACTIVATION, COUNT, FIGURE, data_option, with_effort
 from chione.cli.progress import running
 
 
@@ -16,6 +16,7 @@ from chione.cli.progress import running
 @click.option("--depth", type=COUNT, default=50, show_default=True, help="Number of layers.")
 @click.option("--width", type=COUNT, help="Units of a layer; 512 if not given.")
 @data_option
+@click.option("--figure", type=FIGURE, help="Draw what each initialisation costs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 @with_effort
@@ -25,6 +26,7 @@ def command(
     depth: int,
     width: int | None,
     out: Path | None,
+    figure: Path | None,
     as_json: bool,
 ) -> None:
     """Tabulate sigma_w and sigma_b on the edge of chaos beside PyTorch's calculate_gain.
@@ -43,6 +45,8 @@ def command(
         table = gain_table(activation, depth=depth, width=width)
     if out is not None:
         save(out, table)
+    if figure is not None:
+        draw(figure, table.plot())
     if as_json:
         echo_json(
             "gain", {"activation": activation, "depth": depth, "width": width}, table.to_dict()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chione.cli.output import draw, echo_json, save, say
-from chione.cli.parameters import ACTIVATION, FIGURE, FiniteFloat, data_option, with_effort
+from chione.cli.parameters import ACTIVATION, FIGURE, FiniteFloat, Whole, data_option, with_effort
 from chione.cli.progress import running
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _MOST_ROWS = 60  # of the printed table; a file has all
 @click.argument("activation", type=ACTIVATION)
 @click.option("--q", type=FiniteFloat(_SMALLEST, _LARGEST), default=1.0, show_default=True,
               help="Mean square of the pre-activations.")  # fmt: skip
-@click.option("--order", type=click.IntRange(min=0), default=10, show_default=True,
+@click.option("--order", type=Whole(0), default=10, show_default=True,
               help="Largest order k.")  # fmt: skip
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw the coefficients and what each order holds.")

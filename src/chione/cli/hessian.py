@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chione.cli.output import draw, echo_json, save
-from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, data_option, with_effort
+from chione.cli.parameters import COUNT, FIGURE, NON_NEGATIVE, Whole, data_option, with_effort
 from chione.cli.progress import running
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @click.option("--structure", type=click.Choice(["wigner", "relu", "linear", "product"]),
               default="wigner", show_default=True,
               help="Blocks of a hidden layer in H1, or a product in H0.")  # fmt: skip
-@click.option("--points", type=click.IntRange(8, 100_000), default=200, show_default=True,
+@click.option("--points", type=Whole(8, 100_000), default=200, show_default=True,
               help="Of the curve in a .csv.")  # fmt: skip
 @click.option("--sample", type=COUNT, help="Size of one sampled matrix to draw beside the theory.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw the picture.")
 @click.option("--picture", type=click.Choice(["density", "index", "critical_energy"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chione.cli.output import draw, echo_json, save, say
-from chione.cli.parameters import FIGURE, data_option, with_effort
+from chione.cli.parameters import FIGURE, Whole, data_option, with_effort
 from chione.cli.presets import described_network, given, listing, preset_options
 from chione.cli.progress import parts
 
@@ -30,9 +30,9 @@ def _list(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @preset_options
 @click.option("--simulate/--no-simulate", default=True, show_default=True,
               help="Draw finite networks beside the theory.")  # fmt: skip
-@click.option("--networks", type=click.IntRange(min=2), default=10, show_default=True,
+@click.option("--networks", type=Whole(2), default=10, show_default=True,
               help="How many.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw q, c and gradient place by place.")
 @click.option("--describe", is_flag=True, help="Only print the network as JSON, to change it.")

@@ -44,6 +44,33 @@ class FiniteFloat(click.ParamType):  # type: ignore[type-arg]  # generic only fr
         return x
 
 
+class Whole(click.IntRange):
+    """A whole number within bounds; what is accepted is said in words."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or a click error that says what is accepted."""
+        try:
+            n = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number{_such(value)}.", param, ctx)
+        if self.min is not None and n < self.min:
+            self.fail(f"{n} is below {self.min}, the smallest accepted value.", param, ctx)
+        if self.max is not None and n > self.max:
+            self.fail(f"{n} is above {self.max}, the largest accepted value.", param, ctx)
+        return n
+
+
+def _such(value: str) -> str:
+    """How to write the whole number that may have been meant, as by 1e3."""
+    try:
+        x = float(value)
+        return f"; write {int(x)}" if x == int(x) and abs(x) < 1e15 else ""
+    except (ValueError, OverflowError):
+        return ""
+
+
 class Range(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
     """Equally spaced numbers ``FROM:TO:COUNT``, all of them at least `minimum`."""
 
@@ -135,7 +162,8 @@ class OutputFile(click.ParamType):  # type: ignore[type-arg]  # generic only fro
 
         path = Path(value)
         if path.suffix.lower() not in self.endings:
-            self.fail(f"{value!r} must end in one of {', '.join(self.endings)}.", param, ctx)
+            some = "one of " if len(self.endings) > 1 else ""
+            self.fail(f"{value!r} must end in {some}{', '.join(self.endings)}.", param, ctx)
         if path.suffix.lower() == ".nc" and find_spec("xarray") is None:
             raise MissingExtraError("xarray", "data", "writing .nc")
         try:
@@ -200,7 +228,7 @@ DATA = OutputFile(".npz", ".csv", ".nc", ".json")
 NON_NEGATIVE = FiniteFloat(minimum=0.0)
 LARGEST_SIGMA = 1e75  # fourth powers must stay in the range of float64
 SIGMA = FiniteFloat(minimum=0.0, maximum=LARGEST_SIGMA)
-COUNT = click.IntRange(min=1)
+COUNT = Whole(1)
 INITS = ("xavier", "he", "lecun", "pytorch", "calculate_gain", "standard")
 LAWS = ("gaussian", "orthogonal", "uniform", "truncated", "delta")
 

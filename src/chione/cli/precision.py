@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from chione.cli.output import draw, echo_json
-from chione.cli.parameters import COUNT, FIGURE, FiniteFloat, with_effort
+from chione.cli.parameters import COUNT, FIGURE, FiniteFloat, Whole, with_effort
 from chione.cli.progress import running
 from chione.cli.user_code import contained
 from chione.cli.user_model import (
@@ -51,7 +51,7 @@ _FORMATS = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
     show_default=True,
     help="Share of a tensor that may become zero.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of all draws.")
 @click.option("--figure", type=FIGURE, help="Draw it as .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort

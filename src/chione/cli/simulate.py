@@ -16,6 +16,7 @@ from chione.cli.parameters import (
     NON_NEGATIVE,
     SIGMA,
     FiniteFloat,
+    Whole,
     data_option,
     with_effort,
 )
@@ -89,7 +90,7 @@ class _List(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
     help="Where networks run.  [default: threads]",
 )
 @click.option("--scheduler", help="Address of a dask scheduler, as in tcp://10.0.0.5:8786.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw theory as lines, networks as points.")
 @click.option("--circle", type=FIGURE, help="Draw a great circle of inputs bending in the layers.")

@@ -16,6 +16,7 @@ from chione.cli.parameters import (
     NON_NEGATIVE,
     SIGMA,
     Numbers,
+    Whole,
     data_option,
     with_effort,
 )
@@ -46,15 +47,15 @@ _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
     "--weights", type=click.Choice(("gaussian", "orthogonal")), default="gaussian",
     show_default=True,
 )  # fmt: skip
-@click.option("--points", type=click.IntRange(8, 100_000), default=200, show_default=True,
+@click.option("--points", type=Whole(8, 100_000), default=200, show_default=True,
               help="Of the curve in a .csv.")  # fmt: skip
-@click.option("--networks", type=click.IntRange(min=0), default=0, show_default=True,
+@click.option("--networks", type=Whole(0), default=0, show_default=True,
               help="Networks to sample beside the theory.")  # fmt: skip
 @click.option("--width", type=COUNT, default=500, show_default=True, help="Units of a layer.")
 @click.option("--widths", type=Numbers(), help="Of the input and of each layer; relative ones, or "
               "with --networks the units (whole numbers) in place of --width.")  # fmt: skip
 @click.option("--stabilised", is_flag=True, help="Sample small singular values right, too.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @click.option("--scale", type=click.Choice(("log", "linear")), default="log", show_default=True)
 @data_option
 @click.option("--figure", type=FIGURE, help="Draw the density, sampled networks beside it.")

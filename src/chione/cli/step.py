@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from chione.cli.output import draw, echo_json
-from chione.cli.parameters import COUNT, FIGURE, FiniteFloat, with_effort
+from chione.cli.parameters import COUNT, FIGURE, FiniteFloat, Whole, with_effort
 from chione.cli.progress import running
 from chione.cli.user_code import contained
 from chione.cli.user_model import (
@@ -46,7 +46,7 @@ from chione.cli.user_training import Asked
 @click.option("--lr", type=FiniteFloat(0.0), help="Learning rate of an optimizer given by name.")
 @click.option("--steps", type=COUNT, default=1, show_default=True, help="Number of steps.")
 @click.option(
-    "--draws", type=click.IntRange(0), default=8, show_default=True,
+    "--draws", type=Whole(0), default=8, show_default=True,
     help="Other draws of the weights, for the noise band.",
 )  # fmt: skip
 @click.option("--largest", is_flag=True, help="Find the largest stable learning rate instead.")
@@ -55,7 +55,7 @@ from chione.cli.user_training import Asked
     help="Coordinate check instead: FACTORY takes the width, as in 64,128,256.",
 )  # fmt: skip
 @click.option("--seeds", type=COUNT, default=4, show_default=True, help="Models of each width.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of all draws.")
 @click.option("--figure", type=FIGURE, help="Draw it as .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @with_effort

@@ -122,7 +122,8 @@ def model_of(path: Path, module: ModuleType, factory: str, *arguments: Any) -> A
         made = made(*arguments)
     if not isinstance(made, torch.nn.Module):
         raise click.UsageError(
-            f"{factory!r} in {str(path)!r} gives a {type(made).__name__}, not a torch.nn.Module."
+            f"{factory!r} in {str(path)!r} gives an object of type {type(made).__name__}, not a "
+            "torch.nn.Module."
         )
     return made
 

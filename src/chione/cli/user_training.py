@@ -25,14 +25,20 @@ class Asked:
 
     def loss(self, name: str) -> Any:
         """A function of what the model returns."""
-        return self._function(name) if name not in _LOSSES else _Random(name, self.seed)
+        if name in _LOSSES:
+            return _Random(name, self.seed)
+        return self._function(name, f"a loss is {', '.join(_LOSSES)} or a function in the file")
 
     def optimizer(self, name: str, lr: float | None, largest: bool) -> tuple[Any, float | None]:
         """An optimizer as the functions take it, and its learning rate."""
         if name not in _OPTIMIZERS:
             if lr is not None:
-                raise click.UsageError(f"--lr is for a name; {name!r} has rates of its own.")
-            return self._function(name), None
+                raise click.UsageError(
+                    f"--lr goes with {', '.join(_OPTIMIZERS)}; {name!r} is none of them, and a "
+                    "function in the file sets its rates itself."
+                )
+            words = f"an optimizer is {', '.join(_OPTIMIZERS)} or a function in the file"
+            return self._function(name, words), None
         if lr is None and not largest:
             raise click.UsageError(
                 f"--optimizer {name} needs its learning rate, as in --lr 0.01; --largest finds the "
@@ -40,7 +46,9 @@ class Asked:
             )
         return name, lr
 
-    def _function(self, name: str) -> Any:
+    def _function(self, name: str, accepted: str) -> Any:
+        if not hasattr(self.module, name):
+            raise click.UsageError(f"{str(self.path)!r} defines no {name!r}; {accepted}.")
         found = defined(self.path, self.module, name)
         if not callable(found):
             raise click.UsageError(f"{name!r} in {str(self.path)!r} is no function.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from chione.activations import AbstractActivation, ActivationLike, activation, catalogue
 from chione.base import AbstractResult, checks, cost, result, text_table
@@ -12,6 +15,9 @@ from chione.theory.depth.advice_rule import USUAL_WIDTH, recommended_weights
 from chione.theory.depth.candidates import Setting
 from chione.theory.depth.initialization import advise
 from chione.theory.depth.weighing import Start
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @result
@@ -93,6 +99,28 @@ class GainTable(AbstractResult):
 
     def __str__(self) -> str:
         return repr(self)
+
+    def plot(self, *, ax: Any = None, field: str | None = None) -> Figure:
+        """Decades of the gradient by both rules; of one activation, what was weighed for it."""
+        if len(self.rows) == 1:
+            from chione.plotting.plot import draw  # matplotlib takes 0.3 s to load
+
+            return draw(self.rows[0].recommended, ax=ax, field=field)
+        from chione.plotting.panels import assemble
+        from chione.plotting.recommendation import gain_table_picture
+
+        def decades(found: Recommendation | None) -> float:
+            return math.nan if found is None or not found.exists else found.log10_gradient
+
+        best = [row.recommended for row in self.rows]
+        picture = gain_table_picture(
+            [row.activation for row in self.rows],
+            np.array([decades(found) for found in best]),
+            np.array([decades(row.calculate_gain) for row in self.rows]),
+            np.array([found.name == "affine change" for found in best]),
+            self.depth,
+        )
+        return assemble(picture, ax=ax, field=field)
 
 
 @cost.ends

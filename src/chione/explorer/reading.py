@@ -1,4 +1,4 @@
-r"""Tables read in Python, by the steps of the page's own ``tables.js``; used to measure them.
+r"""Tables read in Python, by the page's own steps (``tabled_activation.js``); used to measure them.
 
 .. math:: K(1) - K(c) = q N(q) \int_0^\theta \frac{R}{N} \sin\theta'\,d\theta'
 """

@@ -35,6 +35,7 @@ from chione.plotting.measures import draw_measure
 from chione.plotting.network import network_picture
 from chione.plotting.panels import Panel, Picture, assemble
 from chione.plotting.phases import depth_curves, diagram_picture, draw_line, draw_slope, line_of
+from chione.plotting.recommendation import recommendation_picture
 from chione.plotting.simulation import draw_observable, simulation_figure
 from chione.plotting.spectra import (
     draw_curve_of_spectrum,
@@ -60,6 +61,7 @@ from chione.theory import (
     MetricCovariance,
     NormStability,
     PhaseDiagram,
+    Recommendation,
     Trajectory,
 )
 from chione.theory.depth.transformer_phase import FIELDS as TRANSFORMER_FIELDS
@@ -185,6 +187,11 @@ def _(found: TransformerPhase) -> Picture:
         },
         shown=("region",),
     )
+
+
+@picture_of.register
+def _(best: Recommendation) -> Picture:
+    return recommendation_picture(best)
 
 
 @picture_of.register

@@ -4,9 +4,10 @@ import { createChart } from "./charts.js";
 import { CODE_LANGUAGES, codeText } from "./code_text.js";
 import { followTheme } from "./colours.js";
 import { createControls } from "./controls.js";
+import { criticalLine } from "./critical_line.js";
 import { COARSE_GRID, createDiagram, FINE_GRID, gridSigmas } from "./diagram_view.js";
 import { byId, made } from "./dom.js";
-import { activationNames, criticalLine, recommended, solve } from "./engine.js";
+import { solve } from "./engine.js";
 import { createExport } from "./exporting.js";
 import { FIGURE_CAPTIONS, FIGURE_TITLES, figuresOf } from "./figures.js";
 import { MODES } from "./modes.js";
@@ -15,7 +16,9 @@ import { loadChosen } from "./other_units.js";
 import { createPicker } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
+import { recommended } from "./recommended.js";
 import { extrasOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
+import { activationNames } from "./tables.js";
 import { createVerdict } from "./verdict_view.js";
 import { ask } from "./worker_client.js";
 
@@ -128,7 +131,7 @@ function render() {
 }
 
 function drawCharts() {
-  page.figures = figuresOf(page.solution, page.sample, page.spectrum);
+  page.figures = figuresOf(page.solution, page.sample, page.spectrum, page.state.mode);
   page.figures.forEach((figure) => parts.charts.get(figure.id).show(figure));
 }
 
@@ -183,8 +186,8 @@ async function rest() {
   byId("diagram-state").textContent = `sigma_w ${page.state.sigma_w}, sigma_b ${page.state.sigma_b}`;
   const found = await quietly(ask("sample", { network: networkOf(page.state), count: SAMPLED_NETWORKS, seed: 1 }));
   if (mine !== turn) return;
-  if (found?.layer) {
-    page.sample = found;
+  if (found) {
+    page.sample = found; // or why there are none
     drawCharts();
   }
   await Promise.all([page.field, page.spectral]);

@@ -20,14 +20,14 @@ function frameOf(id, title, caption, onSave) {
   plot.setAttribute("aria-valuemin", "0");
   const nodes = {
     plot, empty: made("p", { className: "empty", hidden: true }), readout: made("p", { className: "readout" }),
-    table: made("div", { className: "scroll", tabIndex: 0 }),
+    table: made("div", { className: "scroll", tabIndex: 0 }), caption: made("p", { className: "caption", textContent: caption }),
   };
   nodes.table.setAttribute("role", "region");
   nodes.table.setAttribute("aria-label", `Numbers of ${title}`);
   plot.append(nodes.empty);
   nodes.details = made("details", {}, made("summary", { textContent: "numbers" }), nodes.table);
   nodes.root = made("figure", { className: "panel chart", id: `chart-${id}` },
-    made("div", { className: "head" }, made("h3", { textContent: title }), save), nodes.readout, plot, made("p", { className: "caption", textContent: caption }), nodes.details);
+    made("div", { className: "head" }, made("h3", { textContent: title }), save), nodes.readout, plot, nodes.caption, nodes.details);
   return nodes;
 }
 
@@ -67,6 +67,7 @@ export function createChart(id, title, caption, onSave) {
         plot.setScale("y", { min: figure.yRange[0], max: figure.yRange[1] });
       });
     }
+    if (figure.caption !== undefined && nodes.caption.textContent !== figure.caption) nodes.caption.textContent = figure.caption;
     read(reading);
     nodes.plot.setAttribute("aria-valuemax", String(figure.x.length - 1));
     describe();

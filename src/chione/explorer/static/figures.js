@@ -1,7 +1,7 @@
 // What each chart shows, as plain data: charts.js draws it on the screen, drawing.js into a file.
 // A figure: {id, title, xLabel, yLabel, xLog, yLog, xRange, yRange, x, lines: [{name, y, colour, dash}],
 // band: {low, high}, path: [[x, y]], dots: [{x, y, error}], bars: [{x, height}], marks: [{x, y, hollow, name}],
-// columns: [[name, values]], empty, read(i)}. Values on a logarithmic axis are log10 already.
+// columns: [[name, values]], empty, caption, read(i)}. Values on a logarithmic axis are log10 already.
 
 import { numeral, numeralWithError } from "./numerals.js";
 import { decadeRange, linearRange } from "./scales.js";
@@ -19,7 +19,7 @@ export const FIGURE_CAPTIONS = {
   length: "Where the curve meets the diagonal, lengths stay as they are.",
   correlation: "Below the diagonal two inputs part, above it they become alike.",
   spectrum: "How much each direction is stretched over the whole depth; bars are atoms.",
-  q: "Band: chance at this width; dots: sampled networks (plain layers).",
+  q: "Dots: sampled networks of this width.",
   c: "1 means that the network no longer tells two inputs apart.",
   gradient: "Mean square at each layer, over that at the last.",
 };
@@ -39,13 +39,13 @@ function noFigure(id, words) {
   return { id, title: FIGURE_TITLES[id], empty: words, x: [0, 1], lines: [], xRange: [0, 1], yRange: [0, 1], columns: [], xLabel: "", yLabel: "" };
 }
 
-function lengthFigure(solution) {
+function lengthFigure(solution, mode) {
   const { q, image, path } = solution.lengthMap;
   const marks = solution.fixedPoints.filter((p) => p.q <= q[q.length - 1])
     .map((p) => ({ x: p.q, y: p.q, hollow: !p.stable, name: p.stable ? "stable" : "unstable" }));
   const top = q[q.length - 1];
   return {
-    id: "length", title: FIGURE_TITLES.length, xLabel: "q, mean square in", yLabel: "q in the next layer",
+    id: "length", title: FIGURE_TITLES.length, caption: mapCaption("length", mode), xLabel: "q, mean square in", yLabel: "q in the next layer",
     x: q, lines: [{ name: "q → q", y: q, colour: "soft", dash: true }, { name: "map", y: image, colour: "cool" }],
     path: staircase(path), marks, xRange: [0, top], yRange: linearRange([image.map((v) => Math.min(v, 1.6 * top)), [0, top]]),
     columns: [["q", q], ["q next", image]],
@@ -68,13 +68,21 @@ function fixedPointWords(solution) {
   return `fixed point${points.length > 1 ? "s" : ""} ${points.map((p) => `${numeral(p.q, 4)} (${p.stable ? "stable" : "unstable"})`).join(", ")}`;
 }
 
-function correlationFigure(solution) {
+// The length of a stream changes from block to block, and with it the map of its correlations.
+function mapCaption(id, mode) {
+  if (mode === "plain" || mode === "dropout") return FIGURE_CAPTIONS[id];
+  if (id === "length") return mode === "transformer" ? "At the correlation that tokens have in the last layer." : "Every block adds to the stream: the curve is never below the diagonal.";
+  const both = mode === "transformer" ? "tokens" : "inputs";
+  return `At the length of the last layer. Below the diagonal two ${both} part, above it they become alike.`;
+}
+
+function correlationFigure(solution, mode) {
   const map = solution.correlationMap;
   if (!map || map.c.length === 0) return noFigure("correlation", "No map of correlations: lengths settle nowhere.");
   const low = Math.min(0, map.c[0]);
   const star = solution.cStar?.value;
   return {
-    id: "correlation", title: FIGURE_TITLES.correlation, xLabel: "c, correlation in", yLabel: "c in the next layer",
+    id: "correlation", title: FIGURE_TITLES.correlation, caption: mapCaption("correlation", mode), xLabel: "c, correlation in", yLabel: "c in the next layer",
     x: map.c, lines: [{ name: "c → c", y: map.c, colour: "soft", dash: true }, { name: "map", y: map.image, colour: "cool" }],
     path: staircase(map.path), marks: Number.isFinite(star) ? [{ x: star, y: star, name: "c*" }] : [],
     xRange: [low, 1], yRange: linearRange([map.image, [low, 1]]), columns: [["c", map.c], ["c next", map.image]],
@@ -113,7 +121,17 @@ function depthColumns(depth, key, sample) {
   return columns;
 }
 
-function depthFigure(id, solution, sample, { name, yLabel, log, colour, least }) {
+// What is drawn over depth: a band where its theory is known, dots unless there is a reason for none.
+function depthCaption(id, depth, sample, mode) {
+  const tokens = mode === "transformer";
+  if (id === "c" && tokens) return "Of two tokens of one input; 1 means that the network no longer tells them apart.";
+  if (id !== "q") return FIGURE_CAPTIONS[id];
+  const refused = sample !== undefined && !sample.layer?.length;
+  const dots = refused ? sample.status : `Dots: sampled networks of this width${tokens ? ", means over their tokens" : ""}.`;
+  return depth.low?.some(Number.isFinite) ? `Band: chance at this width. ${dots}` : dots;
+}
+
+function depthFigure(id, solution, sample, mode, { name, yLabel, log, colour, least }) {
   const { depth } = solution;
   const y = log ? logTens(depth[id]) : depth[id];
   const dots = sampledDots(sample, id, log);
@@ -123,7 +141,7 @@ function depthFigure(id, solution, sample, { name, yLabel, log, colour, least })
   if (!Array.from(y).some(Number.isFinite)) return noFigure(id, "No finite value at any layer.");
   const last = depth.layer[depth.layer.length - 1];
   return {
-    id, title: FIGURE_TITLES[id], xLabel: "layer", yLabel, yLog: log, x: depth.layer,
+    id, title: FIGURE_TITLES[id], caption: depthCaption(id, depth, sample, mode), xLabel: "layer", yLabel, yLog: log, x: depth.layer,
     lines: [{ name: "theory", y, colour }], band, dots, xRange: [Math.min(depth.layer[0], 1), Math.max(last, 2)],
     yRange: log ? decadeRange(seen, least) : linearRange([...seen, [0, 1]]), columns: depthColumns(depth, id, sample),
     read: readLayer(depth, depth[id], depth[`${id}Error`], name, sample, id),
@@ -152,16 +170,16 @@ function spectrumFigure(spectrum) {
 }
 
 /** All six figures of a solution, its sampled networks and its spectrum (either may be missing yet). */
-export function figuresOf(solution, sample, spectrum) {
+export function figuresOf(solution, sample, spectrum, mode) {
   if (solution.status !== "ok" && !solution.depth?.layer?.length) {
     return Object.keys(FIGURE_TITLES).map((id) => noFigure(id, solution.message ?? "No numbers here."));
   }
   return [
-    lengthFigure(solution),
-    correlationFigure(solution),
+    lengthFigure(solution, mode),
+    correlationFigure(solution, mode),
     spectrumFigure(spectrum),
-    depthFigure("q", solution, sample, { name: "q", yLabel: "q, mean square", log: true, colour: "cool", least: 1 }),
-    depthFigure("c", solution, sample, { name: "c", yLabel: "c, correlation", log: false, colour: "cool" }),
-    depthFigure("gradient", solution, sample, { name: "gradient", yLabel: "mean square gradient", log: true, colour: "warm", least: 2 }),
+    depthFigure("q", solution, sample, mode, { name: "q", yLabel: "q, mean square", log: true, colour: "cool", least: 1 }),
+    depthFigure("c", solution, sample, mode, { name: "c", yLabel: "c, correlation", log: false, colour: "cool" }),
+    depthFigure("gradient", solution, sample, mode, { name: "gradient", yLabel: "mean square gradient", log: true, colour: "warm", least: 2 }),
   ];
 }

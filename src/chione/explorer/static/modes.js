@@ -134,9 +134,10 @@ function normedMap(w2, b2, alpha2, activation) {
 function transformerMap(w2, b2, alpha2, tokens, activation) {
   const branch = normedMap(w2, b2, alpha2, activation);
   const mixed = alpha2 * w2 * w2;
+  const middleLength = (q, gap) => q + mixed * (1 - gap * (tokens - 1) / tokens); // (1 + (T - 1) c) / T
   const middle = (q, gap) => {
-    const added = mixed * (1 - gap * (tokens - 1) / tokens); // (1 + (T - 1) c) / T
-    return { q: q + added, gap: q * gap / (q + added) };
+    const length = middleLength(q, gap);
+    return { q: length, gap: q * gap / length };
   };
   return {
     ...branch,
@@ -148,6 +149,8 @@ function transformerMap(w2, b2, alpha2, tokens, activation) {
       const next = branch.length(after.q);
       return { q: next, gap: p.distance / next, error: p.error };
     },
+    lengthAt: (q, gap) => branch.length(middleLength(q, gap)),
+    leastCorrelation: tokens > 1 ? -1 / (tokens - 1) : -1, // that any two of them can have
     firstLength: (q0) => branch.length(q0 + mixed),
     // second moments of the gradients of one token and of two, back through the block at (q, gap)
     back: (q, gap, alone, shared) => {

@@ -1,5 +1,4 @@
-// Seeded random numbers: xoshiro128** (Blackman and Vigna 2018) and normal deviates from it. The
-// state is four words, so that a layer's numbers can be drawn again when they are needed.
+// Seeded random numbers: xoshiro128** (Blackman and Vigna 2018) and normal deviates from it.
 
 export class RandomStream {
   constructor(seed) {
@@ -12,17 +11,6 @@ export class RandomStream {
       z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
       return (z ^ (z >>> 16)) >>> 0;
     });
-    this.spare = null;
-  }
-
-  // Where the stream stands; `goTo` returns there.
-  position() {
-    this.spare = null;
-    return this.state.slice();
-  }
-
-  goTo(position) {
-    this.state.set(position);
     this.spare = null;
   }
 

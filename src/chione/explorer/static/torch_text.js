@@ -3,6 +3,7 @@
 import { FormulaError, parseFormula } from "./formula_parser.js";
 import { formulaOf, readActivation } from "./named_activation.js";
 import { codeNumeral } from "./numerals.js";
+import { torchBlocks } from "./torch_blocks.js";
 
 // activations that torch has as modules, with the parameters of chione's catalogue
 const TORCH_MODULES = {
@@ -68,20 +69,23 @@ function activationLines(name) {
   return { made: "Activation()", imports, functions, lines: ["", "", "class Activation(nn.Module):", "    def forward(self, x):", `        return ${text}`] };
 }
 
-/** The plain network of a state, as a module with its initialisation. */
+/** The network of a state, as a module with its initialisation. */
 export function torchModule(state) {
-  if (state.mode !== "plain" && state.mode !== "dropout") {
-    return "# Blocks are not written as PyTorch here: the Python tab has this network as chione describes it,\n# and chione.torch.inspect(model, batch) reads a model of yours.";
-  }
   const { made, lines, imports = "", functions = "" } = activationLines(state.activation);
   const weights = state.weights === "orthogonal"
     ? "    nn.init.orthogonal_(linear.weight, gain=sigma_w)"
     : "    nn.init.normal_(linear.weight, std=sigma_w / width**0.5)";
+  const blocks = state.mode !== "plain" && state.mode !== "dropout";
   const dropout = state.mode === "dropout" ? `, nn.Dropout(${codeNumeral(state.dropout)})` : "";
+  const layers = [
+    "layers = []", "for _ in range(depth):", "    linear = nn.Linear(width, width)", weights,
+    "    nn.init.normal_(linear.bias, std=sigma_b)", `    layers += [linear, ${made}${dropout}]`, "model = nn.Sequential(*layers)",
+  ];
+  const shape = state.mode === "transformer" ? `(batch, ${state.tokens}, width)` : "(batch, width)";
   return [
     ...`${imports}import torch\n${functions}from torch import nn`.split("\n"), ...lines, ...(lines.length ? ["", ""] : [""]),
     `depth, width = ${state.depth}, ${state.width}`, `sigma_w, sigma_b = ${codeNumeral(state.sigma_w)}, ${codeNumeral(state.sigma_b)}`,
-    "layers = []", "for _ in range(depth):", "    linear = nn.Linear(width, width)", weights,
-    "    nn.init.normal_(linear.bias, std=sigma_b)", `    layers += [linear, ${made}${dropout}]`, "model = nn.Sequential(*layers)",
+    ...(blocks ? [`alpha = ${codeNumeral(state.alpha)}`, ...torchBlocks(state.mode, made, weights)] : layers),
+    `# inputs: shape ${shape}, mean square ${codeNumeral(state.q)}`,
   ].join("\n");
 }

@@ -1,9 +1,11 @@
 // The worker: {id, kind, ...} in, {id, ok, result | error} out. A newer question of the same kind
 // takes the place of one that has not been answered yet.
 
-import { diagram, layerMap, meanField } from "./engine.js";
+import { diagram } from "./diagram_fields.js";
 import { FormulaError } from "./formula_parser.js";
 import { buildTables } from "./formula_tables.js";
+import { meanField } from "./mean_field.js";
+import { blockOf } from "./modes.js";
 import { readActivation } from "./named_activation.js";
 import { chosenFromEntry } from "./other_units.js";
 import { sampleNetworks } from "./sample.js";
@@ -60,7 +62,7 @@ const ANSWERS = {
       return { logLambda: [], density: [], cdf: [], error: [], atoms: [], status: "The spectrum is known for plain dense layers only." };
     }
     const activation = await activationHere(question);
-    const { qStar } = meanField(layerMap(network, activation), network, activation);
+    const { qStar } = meanField(blockOf(network, activation), network, activation);
     return jacobianSpectrum({ ...network, qStar: qStar.value });
   },
 };

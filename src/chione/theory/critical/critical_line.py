@@ -19,7 +19,7 @@ from chione.theory.moments.growth_profile import own_unit
 from chione.theory.moments.moments import Moments, moments
 
 _LOWEST, _HIGHEST, _PER_DECADE = 1e-8, 1e4, 40  # of q, where the caller names none
-_LARGEST = 1e16  # of sigma_w^2 over its smallest: beyond, the slope is that of far tails
+_LARGEST = 1e16  # of sigma_w^2 over that of the own unit: beyond, the slope is that of far tails
 _BISECTIONS = 60
 
 
@@ -113,10 +113,9 @@ def critical_line(phi: ActivationLike, *, q: Any = None) -> CriticalLine:
     if m.has_jumps:
         return _empty(act, "The activation jumps, so chi_perp is infinite and never 1.")
     w2, b2, noise = _sigmas(m, grid)
-    smallest = float(np.min(w2[np.isfinite(w2) & (w2 > 0.0)], initial=np.inf))
-    known = (
-        np.isfinite(b2) & (w2 <= _LARGEST * smallest) & np.isfinite(np.asarray(m.slope(grid).value))
-    )
+    typical = float(1.0 / m.derivative_square(own_unit(act)).value)
+    known = (w2 > 0.0) & (w2 <= _LARGEST * typical) & np.isfinite(b2) & np.isfinite(noise)
+    known &= np.isfinite(np.asarray(m.slope(grid).value))
     grid, w2, b2, noise = (a[known] for a in (grid, w2, b2, noise))
     if grid.size == 0:
         return _empty(act, "chi_perp is zero or has no value at every length.")

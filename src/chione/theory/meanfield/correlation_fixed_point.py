@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from chione.activations import AbstractActivation
 from chione.base import AbstractResult, Array, Estimate, Status, result
+from chione.theory.meanfield.correlation_at_zero import correlation_at_zero
 from chione.theory.meanfield.single_correlation import single_correlation
 from chione.theory.meanfield.stable_correlations import Correlations, CorrelationTable
 from chione.theory.moments.moments import moments
@@ -60,9 +61,8 @@ def correlation_fixed_point(
     Returns
     -------
     CorrelationPoint
-        Of the shape of `q`. No value (``NOT_COMPUTED``) where q has none. At q = 0 deep layers
-        are linear, or a leaky ReLU if the slopes on both sides of zero differ: linear ones keep
-        every correlation (``CONTINUUM``). Of slopes like that of :math:`|x|^{1/2}`, which have
+        Of the shape of `q`. No value (``NOT_COMPUTED``) where q has none. At q = 0 it is that of
+        :mod:`.correlation_at_zero`. Of slopes like that of :math:`|x|^{1/2}`, which have
         no mean square although nothing jumps, more than forty cells are not computed.
     """
     length = np.asarray(q.value)
@@ -74,13 +74,17 @@ def correlation_fixed_point(
     slope, slope_error = (np.where(known, x, np.nan) for x in (chi.value, chi.error))
     slope_status = np.where(known, chi.status, Status.NOT_COMPUTED).astype(np.int8)
     silent, constant = known & (length == 0.0) & (w2 > 0.0), known & (w2 == 0.0)
-    # at q = 0 the map is the identity, or that of a leaky ReLU, which touches c = 1 with slope 1
-    slope[silent], slope[constant] = 1.0, 0.0
-    slope_error[silent | constant], slope_status[silent | constant] = 0.0, Status.OK
-    left, right = act.derivative(np.array([-1e-300, 1e-300]))
-    if left == right:
-        c[silent] = gap[silent] = error[silent] = np.nan
-        status[silent] = Status.CONTINUUM
+    slope[constant], slope_error[constant], slope_status[constant] = 0.0, 0.0, Status.OK
+    if silent.any():
+        zero = correlation_at_zero(act)
+        for at_zero, value, spread, words in (
+            (zero.c, c, error, status),
+            (zero.one_minus_c, gap, error, status),
+            (zero.slope, slope, slope_error, slope_status),
+        ):
+            value[silent], spread[silent], words[silent] = (
+                at_zero.value, at_zero.error, at_zero.status,
+            )  # fmt: skip
     cells = np.flatnonzero(chaotic & (length > 0.0) & (w2 > 0.0))
     if cells.size:
         found = _chaotic(act, q, chi, w2, cells, cells.size if together is None else together)

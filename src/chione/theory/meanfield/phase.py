@@ -130,8 +130,10 @@ def mean_field(
     Where all lengths diverge and the activation is linear at large sizes, chi_parallel and
     chi_perp are the limits that they tend to.
 
-    With q* = 0 and an activation that is smooth there, deep layers are linear: the correlation
-    stays where the first layers left it, so c* has no value (status ``CONTINUUM``).
+    With q* = 0 and an activation that has a slope there, deep layers are linear: the correlation
+    stays where the first layers left it, so c* has no value (status ``CONTINUUM``). An activation
+    that is flat there, as a square, is its leading power in deep layers, and c* is below 1
+    although chi_perp is 0: each layer parts equal inputs, relative to their lengths.
 
     Examples
     --------
@@ -171,7 +173,7 @@ def mean_field(
         points,
         laws,
         reached,
-        _sentence(phase, point.chi_perp)
+        _sentence(phase, point.chi_perp, pair.c)
         + ("" if reached else _beyond(points, sigma_w, sigma_b, q0)),
     )
 
@@ -238,7 +240,17 @@ def _power_laws(
     return tuple(law for law in laws if law is not None)
 
 
-def _sentence(phase: str, chi: Estimate) -> str:
+def _sentence(phase: str, chi: Estimate, c: Estimate) -> str:
+    if phase == ORDERED and c.value < 1.0:  # at q* = 0, where the activation is flat
+        return (
+            f"ordered: gradients shrink {chi.value:.4g}x a layer, but inputs do not become alike: "
+            f"their correlation settles at {c.value:.4g} while their lengths fade"
+        )
+    if phase == ORDERED and c.status == Status.CONTINUUM:
+        return (
+            f"ordered: gradients shrink {chi.value:.4g}x a layer and lengths fade, while inputs "
+            "keep their correlation"
+        )
     if phase == ORDERED:
         return f"ordered: gradients shrink {chi.value:.4g}x a layer and inputs become alike"
     if phase == CRITICAL:

@@ -28,6 +28,7 @@ _NEAR = 1.0  # of log2 V / q: where the profile cannot tell on which side of the
 _TAIL = 400  # octaves of q from which the power at infinity is read
 _LINEAR = 1.5e-3  # of that power: sampling x sin x leaves 2e-4, x log x is 4e-3 from 1
 _BENT = 0.3  # of log2 phi'^2: a slope has left the power it follows towards an end
+_FAINT = -960.0  # log2 of values near the end of float64
 _FINE = 8  # an octave: E phi^2 has no feature narrower than about one octave of q
 _ASIDE = 1.0 / 3.0  # of an octave: no point of a scan is a round number, as fixed points often are
 
@@ -126,8 +127,10 @@ def own_unit(phi: AbstractActivation) -> float:
     u = np.asarray(np.arange(-_OCTAVES * _PER_OCTAVE, _OCTAVES * _PER_OCTAVE + 1) * _STEP)
     h = np.asarray(np.exp2(u), dtype=np.float64)
     with np.errstate(all="ignore"):
-        sides = [_repaired(np.asarray(np.log2(np.abs(phi.derivative(x)))), u) for x in (h, -h)]
+        logs = [np.asarray(np.log2(np.abs(phi.derivative(x)))) for x in (h, -h)]
+        sides = [_repaired(log, u) for log in logs]
         size = np.asarray(np.logaddexp2(2.0 * sides[0], 2.0 * sides[1]))
+    faint = _underflows(np.maximum(*logs))
     ends = []
     for order in (1, -1):
         y = size[::order]
@@ -136,12 +139,19 @@ def own_unit(phi: AbstractActivation) -> float:
             continue
         x = np.arange(float(y.size))
         off = np.abs(y - y[0] - _slope(x[:n], y[:n]) * x)
+        off[faint[::order]] = 0.0  # a power that leaves float64 does not bend there
         if off[:n].max() <= 0.1 and np.any(off > _BENT):  # not the noise of an oscillation
             ends.append(2.0 * float(u[::order][int(np.argmax(off > _BENT))]))
     if not ends:
         return 1.0
     unit = float(np.exp2(np.mean(ends)))
     return 1.0 if 1e-4 <= unit <= 1e4 else unit
+
+
+def _underflows(log2: Array) -> NDArray[np.bool_]:
+    """Where a function falls below float64; not where it is zero, having been of some size."""
+    tiny = log2 < _FAINT
+    return np.asarray(tiny & bool(np.any(tiny & np.isfinite(log2))))
 
 
 @lru_cache(maxsize=128)

@@ -1,0 +1,65 @@
+// The fields that colour the diagram of order and chaos.
+
+import { depthCurves, meanFactor } from "./depth_curves.js";
+import { LARGEST_LENGTH } from "./estimates.js";
+import { depthScale, fixedCorrelation } from "./fixed_correlation.js";
+import { fixedLengths, settle } from "./fixed_lengths.js";
+import { chiAt, parallelAt, withoutPoint } from "./mean_field.js";
+import { blockOf } from "./modes.js";
+
+const STREAM_LAYERS = 30; // of a stream in a cell
+
+export const DIAGRAM_FIELDS = ["chi_perp", "q_star", "c_star", "xi_c", "xi_q", "chi_parallel"];
+
+// One field at every (sigma_w, sigma_b), row by row of sigma_b; NaN where it has no value.
+export function diagram(network, activation, field, sigmaW, sigmaB) {
+  if (!DIAGRAM_FIELDS.includes(field)) {
+    throw new Error(`field must be one of ${DIAGRAM_FIELDS.join(", ")}, not ${field}.`);
+  }
+  const out = new Float32Array(sigmaW.length * sigmaB.length);
+  let k = 0;
+  for (const b of sigmaB) {
+    for (const w of sigmaW) {
+      out[k++] = cellOf({ ...network, sigma_w: w, sigma_b: b }, activation, field);
+    }
+  }
+  return out;
+}
+
+// A stream that grows has no fixed point: its figures are those over the depth.
+function streamCell(map, network, field) {
+  if (field === "chi_perp" && !map.step) {
+    let q = map.firstLength(network.q);
+    let sum = 0;
+    for (let l = 0; l < network.depth; l++) {
+      sum += Math.log(map.gradient(q));
+      q = map.length(q);
+      if (!(q <= LARGEST_LENGTH)) return NaN;
+    }
+    return Math.exp(sum / network.depth);
+  }
+  const depth = depthCurves(map, { ...network, depth: Math.min(network.depth, STREAM_LAYERS) });
+  if (field === "q_star") return depth.q.at(-1);
+  if (field === "c_star") return depth.c.at(-1);
+  return field === "chi_perp" ? meanFactor(depth) : NaN;
+}
+
+function cellOf(network, activation, field) {
+  const map = blockOf(network, activation);
+  if (map.branched) return streamCell(map, network, field);
+  const { identity, points } = fixedLengths(map, activation);
+  const start = map.firstLength(network.q);
+  const point = identity ? { q: start, error: 0 } : settle(map, points, start).point;
+  if (point === null) {
+    if (field !== "chi_perp" && field !== "chi_parallel") return NaN;
+    const limit = withoutPoint(map, points, activation);
+    return field === "chi_perp" ? limit.chiPerp.value : limit.chiParallel.value;
+  }
+  if (field === "q_star") return point.q;
+  if (field === "chi_parallel") return map.lengthSlope(point.q);
+  if (field === "xi_q") return depthScale(parallelAt(map, point.q, 0)).value;
+  const chi = chiAt(map, point.q, point.error);
+  if (field === "chi_perp") return chi.value;
+  const correlation = fixedCorrelation(map, point.q, chi);
+  return field === "c_star" ? correlation.c.value : depthScale(correlation.slope).value;
+}
