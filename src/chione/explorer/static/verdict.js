@@ -68,6 +68,7 @@ function passageOf(network, activation, map, found) {
     stiffness: NaN, contrast: NaN, forgotten: NaN, spread: NaN,
     layers: L,
     even: activation.even === true,
+    pair: map.tokens === undefined ? "inputs" : "tokens", // of one input
   };
   if (map.plain && !dead) {
     const moved = tangentOf(network, map, depth, gradient);
@@ -232,11 +233,11 @@ function asMeasured(way, rule) {
   if (s > rule.chaos) {
     return told("no", "exploding gradient", `Gradients explode: their mean square grows by ${decadesText(s)} decades relative to the signal (chaos), which no learning rate undoes.`);
   }
-  if (d < rule.alike) return alike("no", d, g, rule);
+  if (d < rule.alike) return alike("no", way, rule);
   if (s > rule.careful) {
     return told("doubtful", "exploding gradient", `The mean square gradient grows by ${decadesText(s)} decades relative to the signal (chaos), so that training may fail.`);
   }
-  if (d < -rule.careful) return alike("doubtful", d, g, rule);
+  if (d < -rule.careful) return alike("doubtful", way, rule);
   if (Math.abs(g) > rule.careful) {
     const change = g > 0 ? "grows" : "shrinks";
     return told("doubtful", `${g > 0 ? "exploding" : "vanishing"} gradient`, `The mean square gradient ${change} by ${decadesText(g)} decades, too much for plain gradient descent; Adam, which scales each gradient, may train it.`);
@@ -248,9 +249,9 @@ function asMeasured(way, rule) {
   return told("yes", "none", GOOD_SENTENCE);
 }
 
-function alike(answer, d, g, rule) {
+function alike(answer, { difference: d, gradient: g, pair }, rule) {
   const vanish = g < -rule.careful;
-  const start = vanish ? "Gradients fade and inputs become alike" : "Inputs become alike";
+  const start = `${vanish ? `Gradients fade and ${pair}` : capital(pair)} become alike`;
   const end = answer === "no"
     ? "so that no optimiser finds the difference."
     : "too much for plain gradient descent; Adam may find the rest.";
