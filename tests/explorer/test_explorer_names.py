@@ -180,3 +180,23 @@ def test_beside_jumps_the_verdict_follows_the_slope_as_analyze_does(desk: Any, t
     titles = {"yes": "Trains", "doubtful": "May train", "no": "Does not train"}
     assert desk.page.inner_text("#verdict-title") == titles[theirs.trains]
     assert theirs.reason in desk.page.inner_text("#verdict-text")
+
+
+@pytest.mark.parametrize(
+    ("text", "twin"),
+    [("leaky_relu(slope=0.2)", "leaky_relu(0.2)"), ("tanh(x)", "tanh"),
+     ("x*tanh(softplus(x))", "mish")],
+)  # fmt: skip
+def test_a_typed_activation_has_its_fixed_point_at_zero_too(
+    desk: Any, text: str, twin: str
+) -> None:
+    desk.go("#activation=tanh&sigma_w=0.9&sigma_b=0")
+    desk.activation(text)
+    theirs = ch.mean_field(twin, sigma_w=0.9, sigma_b=0.0)
+    q, c, chi, slope = desk.page.locator("#numbers dd span").all_inner_texts()[:4]
+    assert theirs.q_star.value == 0.0 and q == "0"
+    known = np.isfinite(theirs.c_star.value)  # next to zero the others keep every correlation
+    assert known == text.startswith("leaky")
+    assert float(c) == theirs.c_star.value if known else c == "none"
+    assert float(chi) == pytest.approx(theirs.chi_perp.value, rel=1e-6)
+    assert float(slope) == pytest.approx(theirs.chi_parallel.value, rel=1e-6)

@@ -15,6 +15,7 @@ import { waveGap, wavesOf } from "./wave_sums.js";
 const MOMENT_TOLERANCE = 1e-12;
 const KERNEL_TOLERANCE = 1e-10;
 const WORK = 2e6; // panels on circles that are meant to do: some two seconds
+const PLAIN_PARTS = 25; // of a formula: a longer one takes longer at each place
 const MOST_WORK = 3e6; // beyond, pieces stay as they are and their error is stated
 const ANGLES_PLAIN = 300; // at which circles are summed, as a rule
 const ANGLES_KINKED = 110; // between kinks the tables end at shorter lengths, and fewer do
@@ -68,7 +69,7 @@ function kernelPieces(rule, coordinate, waves, low, high) {
     if (rows) return rows.map((row, i) => gapFromWeights(circles, row) / (m2[i] * gapScale(jumps, theta)));
     return q.map((value, i) => ratio(circles, theta, value, m2[i]));
   };
-  const effort = { steep: coordinate.steep.size > 0, spent: () => coordinate.work > MOST_WORK };
+  const effort = { steep: coordinate.steep.size > 0, spent: () => coordinate.work > MOST_WORK * coordinate.pace };
   return { ...fitAngles(shape, q.length, effort), qEdges: edges, qCount: count, qError: Math.max(...inQ.error) };
 }
 
@@ -150,7 +151,8 @@ export function buildTables(text) {
   const coordinate = panelCoordinate(rule);
   const label = `The formula '${rule.phi.text}'`;
   const many = rule.kinks.filter((kink) => Math.abs(kink) < FEW_KINKS_REACH).length > 4;
-  coordinate.reach = affordableReach(rule, coordinate, WORK / (coordinate.steep.size ? ANGLES_STEEP : many ? ANGLES_KINKED : ANGLES_PLAIN));
+  coordinate.pace = Math.min(1, PLAIN_PARTS / (rule.phi.parts ?? 1));
+  coordinate.reach = affordableReach(rule, coordinate, (coordinate.pace * WORK) / (coordinate.steep.size ? ANGLES_STEEP : many ? ANGLES_KINKED : ANGLES_PLAIN));
   const waves = waveRule(text, rule.range), circles = (coordinate.reach / KERNEL_SIGMAS) ** 2;
   const closed = waves !== null && waves.from <= circles; // then circles serve short lengths only
   if (closed) coordinate.reach = Math.min(coordinate.reach, KERNEL_SIGMAS * Math.sqrt(waves.from));
