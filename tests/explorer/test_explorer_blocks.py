@@ -14,7 +14,7 @@ CASES = [
         "activation": "gelu", "sigma_w": w, "sigma_b": 0.1, "depth": depth, "width": 512, "q": 1.0,
         "c": 0.5, "weights": "gaussian", "mode": mode, "dropout": 0.05, "alpha": alpha, "tokens": 8,
     }
-    for mode in ("residual", "prenorm", "dropout")
+    for mode in ("residual", "prenorm", "dropout", "transformer")
     for w, alpha, depth in SIZES
 ]  # fmt: skip
 
@@ -27,8 +27,8 @@ async ([data, cases]) => {
   const out = [];
   for (const network of cases) {
     const activation = await tables.loadActivation(network.activation);
-    const { kind, problem } = engine.solve(network, activation).verdict;
-    out.push([kind, problem, text.networkDescription(network)]);
+    const { kind, problem, sentences } = engine.solve(network, activation).verdict;
+    out.push([kind, problem, sentences[1], text.networkDescription(network)]);
   }
   return out;
 }
@@ -41,10 +41,12 @@ def test_the_verdict_on_blocks_is_that_of_analyze(browser, static_address):
     page.goto(f"{static_address}/index.html")
     found = page.evaluate(_JUDGED, [build.tables(), CASES])
     page.close()
-    for case, (answer, problem, description) in zip(CASES, found, strict=True):
+    for case, (answer, problem, reason, description) in zip(CASES, found, strict=True):
         network = ch.Network.from_dict(description)
         theirs = ch.analyze(network, simulate=False)
         assert (answer, problem) == (theirs.trains, theirs.problem), case
+        if case["mode"] == "transformer":
+            assert reason.split(":")[0] == theirs.reason.split(":")[0], case
     assert {answer for answer, *_ in found} == {"yes", "doubtful"}
 
 

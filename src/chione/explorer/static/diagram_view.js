@@ -182,7 +182,13 @@ export function paintDiagram(context, { layer, shadeAt, line, marks, regions, wi
   context.restore();
   paintAxes(context, window, px, py, colours);
   paintRegions(context, regions, shadeAt, left, top, wide, high);
-  for (const mark of marks) if (mark.sigma_w <= window[0] && mark.sigma_b <= window[1]) paintMark(context, mark, px, py, left + wide);
+  const shown = marks.filter((mark) => mark.sigma_w <= window[0] && mark.sigma_b <= window[1]);
+  shown.forEach((mark, i) => {
+    // a name that would stand on the one before is raised above it
+    const before = shown[i - 1];
+    const near = before && Math.abs(px(mark.sigma_w) - px(before.sigma_w)) < 70 && Math.abs(py(mark.sigma_b) - py(before.sigma_b)) < 13;
+    paintMark(context, near ? { ...mark, raise: 27 } : mark, px, py, left + wide);
+  });
 }
 
 function hatch(context, left, top, wide, high, colour) {
