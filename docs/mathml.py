@@ -1,7 +1,8 @@
 r"""Formulas of the documentation as MathML: every browser sets it, with no script and no network.
 
 latex2mathml translates. The table below rewrites what it does not know in terms of what it knows,
-and functions such as \log get the space around them that TeX would put there.
+and functions such as \log get the space around them that TeX would put there. Primes stand on the
+line: the sign is raised by itself, and one that is set small as well can hardly be seen.
 """
 
 import re
@@ -12,7 +13,7 @@ from latex2mathml.converter import convert
 REWRITE = (
     (re.compile(r"\\(begin|end)\{(aligned|align\*?|split)\}"), r"\\\1{align*}"),
     (re.compile(r"\\[bB]ig+[lr]?\s*(?=\\(?:[lr]angle|[{}]))"), ""),
-    (re.compile(r"('+)\^(\{[^{}]*\}|\\?\w)"), lambda m: _primes(m[1], m[2])),
+    (re.compile(r"'+"), lambda m: r"\prime" * len(m[0]) + " "),
     (re.compile(r"\\(arg|Im|Re)(?![a-zA-Z])"), r"\\operatorname{\1}"),
     (re.compile(r"\\mathrm\{([A-Za-z]{2,})\}"), r"\\operatorname{\1}"),
 )
@@ -44,11 +45,6 @@ def mathml(tex, *, block):
     for sign, better in RELATIONS.items():
         made = made.replace(sign, better)
     return FUNCTION.sub(_with_spaces, made)
-
-
-def _primes(primes, power):
-    r"""Primes and a power share one superscript: ''^2 becomes ^{\prime\prime 2}."""
-    return "^{" + r"\prime" * len(primes) + " " + power.strip("{}") + "}"
 
 
 def _with_spaces(found):

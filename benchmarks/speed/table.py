@@ -23,7 +23,13 @@ def rows(row: Row) -> list[list[str]]:
 
 def described(row: Row) -> str:
     """The work, and of what the times are."""
-    return f"{row['what']} (a {row['unit']})" if row["unit"] else row["what"]
+    return f"{_named(row)} (a {row['unit']})" if row["unit"] else _named(row)
+
+
+def _named(row: Row) -> str:
+    """What was done; a command is set as one, with the quotes that a shell reads."""
+    what: str = row["what"]
+    return f"`{what}`" if what.startswith("chione ") and ", " not in what else what
 
 
 def _cells(row: Row, way: dict[str, Any], ours: dict[str, Any] | None) -> list[str]:
@@ -89,7 +95,7 @@ def seconds(value: float) -> str:
 def notes(found: list[Row]) -> list[str]:
     """Why there are no figures where there are none; what is missing is told by `skipped`."""
     return [
-        f"{row['what']}, {way['name']}: {way['note']}"
+        f"{_named(row)}, {way['name']}: {way['note']}"
         for row in found
         for way in row["ways"]
         if way["note"] and not way["note"].startswith("skipped")
@@ -130,7 +136,7 @@ def losses(found: list[Row]) -> str:
                 times = middle(ours, kind, 1) / max(middle(theirs, kind, 1), 1e-12)
                 if times > 1.1:
                     lines.append(
-                        f"- {row['what']}, {when}: {_short(times)} times as long as "
+                        f"- {_named(row)}, {when}: {_short(times)} times as long as "
                         f"{theirs['name']}{_errors(ours, theirs)}"
                     )
     return "\n".join(lines) or "None at the time of measuring."

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import fields
 
-import numpy as np
-
 from atlas import measured, snippets
+from atlas.critical import phases
 from atlas.entries import Entry
 from atlas.facts import DEPTH, Facts, alternatives
 from atlas.schemes import DEPTHS, SCHEMES, WIDTH, Outcome
-from atlas.words import number, row_table, value_row
+from atlas.words import escaped, number, row_table, value_row
 from chione.activations import AbstractActivation, Affine, activation
-from chione.base import paragraph
 from chione.diagnosis.numbers import error_text, power_text, value_text
 from chione.explorer import fragment
-from chione.theory import Recommendation, critical_line
+from chione.theory import Recommendation
+from chione.theory.critical.recommendation import MEANINGS
+from chione.theory.depth.weighing import Start
 
 # Letters, not LaTeX: tables are read without a network as well.
 MOMENTS = {
@@ -38,7 +39,7 @@ def page(found: Facts) -> str:
     parts = [
         _head(found),
         _moments(found),
-        _phases(found),
+        phases(found),
         _advice(found),
         _code(found),
         _schemes(found),
@@ -128,50 +129,6 @@ def _moments(found: Facts) -> list[str]:
     ]
 
 
-def _phases(found: Facts) -> list[str]:
-    lines = ["## Order and chaos", "", f"Class: **{_escaped(found.criticality.universality)}**."]
-    lines += [_sentence(found.criticality.reason), ""]
-    line = found.line
-    if np.size(line.q) < 2:
-        one = (
-            f"At sigma_w = {number(float(line.sigma_w[0]), 12)}, sigma_b = 0, for every length."
-            if np.size(line.q)
-            else ""
-        )
-        return [*lines, _sentence(f"On the critical line chi_perp is 1. {line.sentence} {one}")]
-    low = int(np.argmin(line.sigma_b))
-    lines += [
-        "The critical line, where chi_perp is 1, has its smallest sigma_b, "
-        f"{number(float(line.sigma_b[low]))}, at sigma_w = {number(float(line.sigma_w[low]))}."
-    ]
-    rows = _line_rows(found)
-    if rows:
-        lines += [
-            "Some of its points, each the image of a length q*; where chi_parallel is above "
-            "1 lengths leave q*:",
-            "",
-            *row_table(LINE_HEAD, rows),
-        ]
-    return lines
-
-
-LENGTHS = (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
-LINE_HEAD = ("q*", "sigma_w", "error", "sigma_b", "error", "chi_parallel", "error")
-
-
-def _line_rows(found: Facts) -> list[tuple[str, ...]]:
-    line = critical_line(found.phi, q=np.array(LENGTHS))  # without those off the physical part
-    columns = (line.q, line.sigma_w, line.error_w, line.sigma_b, line.error_b,
-               line.chi_parallel, line.error_parallel)  # fmt: skip
-    rows = []
-    for q, w, e_w, b, e_b, chi, e_chi in zip(*map(np.ravel, columns), strict=True):
-        pairs = ((w, e_w), (b, e_b), (chi, e_chi))
-        cells = [text for x, e in pairs for text in (number(float(x), 9), f"{e:.0e}")]
-        if math.isfinite(w + b):
-            rows.append((number(float(q), 9), *cells))  # the line's ends are no round numbers
-    return rows
-
-
 def _advice(found: Facts) -> list[str]:
     lines = ["## Which initialisation", ""]
     plain, best = found.plain, found.best
@@ -198,8 +155,19 @@ def _advice(found: Facts) -> list[str]:
     options = alternatives(found)
     if options:
         lines += ["", f"What was weighed, in decades over {DEPTH} layers; the smallest total wins:"]
-        lines += ["", *row_table(_OPTION_HEAD, [_option(o) for o in options])]
+        lines += ["", *row_table(_OPTION_HEAD, [_option(o) for o in options]), "", _legend(found)]
     return lines
+
+
+def _legend(found: Facts) -> str:
+    """What the columns of the table say."""
+    name = shlex.quote(found.entry.spec)
+    return (
+        f"*Gradient*: {MEANINGS['gradient']}. *Distance of two inputs*: {MEANINGS['distance']}, "
+        f"for a correlation of {number(Start().c0)} at the input; the close pair above has 0.9 "
+        f"there. *Fluctuation*: {MEANINGS['fluctuation']}. The total counts more figures, and "
+        f"`chione gain {name} --depth {DEPTH} --width {WIDTH}` prints all of them."
+    )
 
 
 def _reasons(text: str, above: str = "") -> list[str]:
@@ -210,7 +178,7 @@ def _reasons(text: str, above: str = "") -> list[str]:
         again = again or sentence in above
         if not again and not sentence.startswith(("Against it:", "Replace ")):
             said.append(sentence)
-    return [f"- {_powers(_escaped(sentence))}" for sentence in said]
+    return [f"- {_powers(escaped(sentence))}" for sentence in said]
 
 
 def _powers(text: str) -> str:
@@ -365,12 +333,3 @@ def _finite_width(found: Facts) -> list[str]:
         "",
         *row_table(head, rows),
     ]
-
-
-def _sentence(text: str) -> str:
-    """Text of the library, with stars and underscores that start no emphasis."""
-    return paragraph(_escaped(text))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("*", r"\*").replace("_", r"\_")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from chione.base import Estimate
+from chione.base import Estimate, paragraph
 from chione.diagnosis.numbers import error_text, value_text
 
-__all__ = ["cell", "number", "row_table", "value_row"]
+__all__ = ["cell", "escaped", "number", "row_table", "sentence_of", "value_row"]
 
 
 def number(x: float, digits: int = 6) -> str:
@@ -36,3 +36,13 @@ def _line(cells: Sequence[str]) -> str:
 def cell(text: str) -> str:
     """Text that does not end a cell."""
     return text.replace("|", "\\|")
+
+
+def sentence_of(text: str) -> str:
+    """Text of the library, with stars and underscores that start no emphasis."""
+    return paragraph(escaped(text))
+
+
+def escaped(text: str) -> str:
+    """The same, on the line that it is."""
+    return text.replace("*", r"\*").replace("_", r"\_")

@@ -45,9 +45,12 @@ def test_a_command_that_mathml_lacks_is_refused():
         mathml(r"\nosuchthing x", block=False)
 
 
-def test_primes_and_a_power_share_a_superscript():
-    assert ("msup", "") in parts(r"\phi''^2")
+def test_primes_stand_on_the_line_at_full_size():
+    assert [t for _, t in parts(r"\phi'(x)")] == ["", "", "ϕ", "′", "(", "x", ")"]
+    assert ("msup", "") not in parts(r"\phi''")
     assert [t for _, t in parts(r"\phi''^{2k}")].count("′") == 2
+    assert ("msup", "") in parts(r"\phi''^2")
+    assert [k for k, t in parts(r"\sum_{j'} x_{j'}") if t == "′"] == ["mi", "mi"]
 
 
 def test_lines_that_are_aligned_become_rows_of_a_table():
