@@ -259,7 +259,15 @@ def _schemes(found: Facts) -> list[str]:
         "mean square gradient over all layers, and whether such a network trains.",
         "",
         *row_table(head[:7], [row[:7] for row in rows], "lrrllll"),
+        *(_JUMPS if math.isinf(float(found.moments["slope"].value)) else ()),
     ]
+
+
+_JUMPS = (
+    "",
+    "Where an activation jumps, the factor of theory is infinite. Automatic differentiation does "
+    "not see the jump; the verdict is about the gradient that it computes.",
+)
 
 
 def _scheme_row(title: str, runs: list[Outcome]) -> tuple[str, ...]:
