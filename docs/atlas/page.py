@@ -14,6 +14,7 @@ from atlas.facts import DEPTH, Facts, alternatives
 from atlas.schemes import DEPTHS, SCHEMES, WIDTH, Outcome
 from atlas.words import escaped, number, row_table, value_row
 from chione.activations import AbstractActivation, Affine, activation
+from chione.base import Status
 from chione.diagnosis.numbers import error_text, power_text, value_text
 from chione.explorer import fragment
 from chione.theory import Recommendation
@@ -259,7 +260,7 @@ def _schemes(found: Facts) -> list[str]:
         "mean square gradient over all layers, and whether such a network trains.",
         "",
         *row_table(head[:7], [row[:7] for row in rows], "lrrllll"),
-        *(_JUMPS if math.isinf(float(found.moments["slope"].value)) else ()),
+        *(_JUMPS if found.moments["slope"].status is Status.INFINITE else ()),
     ]
 
 
