@@ -13,6 +13,11 @@ from chione import theory
 from chione.activations import AbstractActivation
 from chione.base import Estimate
 from chione.theory import Criticality, CriticalLine, Recommendation
+from chione.theory.critical.usual_schemes import scheme_sigmas
+from chione.theory.depth.advice_rule import recommended_weights
+from chione.theory.depth.candidates import Setting
+from chione.theory.depth.initialization import advise
+from chione.theory.depth.weighing import Start
 
 DEPTH = 50
 
@@ -89,8 +94,7 @@ class Facts:
 def facts(entry: Entry) -> Facts:
     """Compute all of it; some seconds."""
     phi = entry.activation
-    best = ch.gain(phi, depth=DEPTH, width=WIDTH)
-    plain = ch.gain(phi, depth=DEPTH, width=WIDTH, change=False)
+    best, plain = advice(phi), advice(phi, change=False)
     if best.name != "affine change":
         best = plain
     point = plain if plain.exists else best
@@ -107,6 +111,15 @@ def facts(entry: Entry) -> Facts:
         _spectra(used, point),
         _trust(used, point),
     )
+
+
+def advice(phi: AbstractActivation, *, change: bool = True) -> Recommendation:
+    """What :func:`chione.gain` says at `DEPTH` and `WIDTH`, without the usual schemes beside it.
+
+    The page has those in a table of their own; some of them take seconds to follow.
+    """
+    start = Start(weights=recommended_weights(DEPTH, WIDTH))
+    return advise(phi, Setting(DEPTH, WIDTH, start), change=change, trusted=True, beside=())
 
 
 def moments(phi: AbstractActivation, q: float = 1.0) -> dict[str, Estimate]:
@@ -129,8 +142,7 @@ def _rows(
     for name in SCHEMES:
         if name == entry.leaves_out:
             continue
-        scheme = ch.describe_scheme(phi, name, fan_in=WIDTH, fan_out=WIDTH)
-        rows[name] = outcomes(phi, scheme.sigma_w, scheme.sigma_b)
+        rows[name] = outcomes(phi, *scheme_sigmas(name, phi, fan_in=WIDTH, fan_out=WIDTH))
     if plain.exists:
         rows["recommended"] = outcomes(phi, plain.sigma_w, plain.sigma_b)
     if best is not plain:

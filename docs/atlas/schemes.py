@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from chione.activations import AbstractActivation
-from chione.base import ConvergenceError
+from chione.base import ConvergenceError, Status
 from chione.diagnosis.alternatives import log10_gradient
 from chione.diagnosis.phases import phase_of
 from chione.diagnosis.verdict import passage, rule
-from chione.theory import MeanField, deep_trajectory, finite_width, mean_field, trust
+from chione.theory import MeanField, Trajectory, mean_field, trajectory, trust
+from chione.theory.depth.finite_width import relative_vertex
 
 WIDTH = 512
 DEPTHS = (10, 50, 100)
@@ -56,20 +57,43 @@ class Outcome:
 def outcomes(
     phi: AbstractActivation, sigma_w: float, sigma_b: float, depths: tuple[int, ...] = DEPTHS
 ) -> list[Outcome]:
-    """One outcome for each depth; the mean field is solved once."""
+    """One outcome for each depth; the mean field is solved and the curves followed once."""
     mean = mean_field(phi, sigma_w=sigma_w, sigma_b=sigma_b)
     spreads = relative_spreads(phi, sigma_w, sigma_b, depths)
-    return [_outcome(phi, mean, *each) for each in zip(depths, spreads, strict=True)]
+    whole = trajectory(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=max(depths))
+    return [
+        _outcome(phi, mean, first_layers(whole, depth), spread)
+        for depth, spread in zip(depths, spreads, strict=True)
+    ]
 
 
-def _outcome(phi: AbstractActivation, mean: MeanField, depth: int, spread: float) -> Outcome:
+def first_layers(curves: Trajectory, depth: int) -> Trajectory:
+    """The curves of a network that ends with layer `depth` of a deeper one."""
+    upto = {name: getattr(curves, name)[:depth] for name in ("q", "c", "one_minus_c", "chi")}
+    known = bool(np.all(np.isfinite(upto["q"]))) and upto["q"][-1] > 0.0
+    log_gradient = curves.log10_gradient[:depth] - curves.log10_gradient[depth - 1]
+    with np.errstate(over="ignore", under="ignore"):
+        gradient = 10.0**log_gradient
+    return replace(
+        curves,
+        **upto,
+        gradient=gradient,
+        log10_gradient=log_gradient,
+        status=Status.OK if known else curves.status,
+        layer=curves.layer[:depth],
+        errors={},
+    )
+
+
+def _outcome(
+    phi: AbstractActivation, mean: MeanField, curves: Trajectory, spread: float
+) -> Outcome:
     sigmas = {"sigma_w": mean.sigma_w, "sigma_b": mean.sigma_b}
-    curves = deep_trajectory(phi, depth=depth, **sigmas)
     way = passage(phi, curves, width=WIDTH, mean=mean, spread=spread, **sigmas)
     found = rule(way, curves)
     decades = log10_gradient(mean, curves)
     return Outcome(
-        depth,
+        int(curves.layer[-1]),
         mean.sigma_w,
         mean.sigma_b,
         decades,
@@ -89,12 +113,11 @@ def relative_spreads(
     leaves float64, by one run for each depth.
     """
     try:
-        run = finite_width(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=max(depths))
+        vertex = relative_vertex(phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=max(depths))
     except ConvergenceError:
         if len(depths) == 1:
             return [math.nan]
         return [x for d in depths for x in relative_spreads(phi, sigma_w, sigma_b, (d,))]
-    vertex = np.asarray(run.relative_vertex)
     spreads = [math.sqrt(max(2.0 + float(vertex[d - 1]), 0.0) / WIDTH) for d in depths]
     return [x if math.isfinite(x) else math.nan for x in spreads]
 

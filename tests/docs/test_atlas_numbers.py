@@ -96,6 +96,21 @@ def test_random_slopes_are_those_of_torch():
 CASES = [("gelu", "he"), ("tanh", "pytorch"), ("softplus", "xavier"), ("quadratic", "xavier")]
 
 
+@pytest.mark.parametrize(
+    ("name", "sigma_w", "sigma_b"),
+    [("tanh", 1.5, 0.1), ("quadratic", 2.0, 0.0), ("quadratic", 0.5, 0.0), ("sign", 1.2, 0.1)],
+)
+@pytest.mark.parametrize("depth", [2, 9, 23])
+def test_the_first_layers_of_a_deep_network_are_a_network(name, sigma_w, sigma_b, depth):
+    whole = ch.trajectory(name, sigma_w, sigma_b, depth=23)
+    part = schemes.first_layers(whole, depth)
+    alone = ch.trajectory(name, sigma_w, sigma_b, depth=depth)
+    for curve in ("q", "c", "one_minus_c", "chi", "layer", "passed"):
+        there, here = getattr(part, curve), getattr(alone, curve)
+        np.testing.assert_allclose(there, here, rtol=1e-14, err_msg=curve)
+    assert part.status == alone.status
+
+
 @pytest.mark.parametrize(("slug", "scheme"), CASES)
 def test_outcomes_are_the_verdicts_of_analyze(slug, scheme):
     phi = ENTRIES[slug].activation

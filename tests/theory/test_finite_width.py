@@ -10,6 +10,7 @@ from chione.activations import activation
 from chione.base import ConvergenceError
 from chione.networks import MLP
 from chione.theory import finite_width, mean_square_variance, metric_covariance, trust
+from chione.theory.depth.finite_width import relative_vertex
 
 
 @pytest.mark.parametrize(("name", "rate", "haar"), [("relu", 5.0, 3.0), ("linear", 2.0, 0.0)])
@@ -162,6 +163,15 @@ def test_the_ratio_of_trust_is_that_of_the_relu():
     assert "do not hold" in res.sentence
     assert res.relative_spread.value == pytest.approx(math.sqrt((2 + 5 * 39) / 100), rel=1e-9)
     assert math.isinf(trust("linear", sigma_w=1.0, weights="orthogonal").ratio.value)
+
+
+@pytest.mark.parametrize("law", ["gaussian", "orthogonal"])
+def test_the_relative_vertex_alone_is_that_beside_the_correction(law):
+    run = {"sigma_w": 1.4, "sigma_b": 0.3, "depth": 7, "weights": law, "q0": 1.9}
+    alone = relative_vertex("tanh", **run)
+    whole = finite_width("tanh", **run)
+    assert alone.shape == (7,)
+    assert np.array_equal(alone, whole.vertex.value / whole.length.value**2)
 
 
 def test_infinite_moments_end_in_a_sentence():

@@ -34,6 +34,7 @@ LEAST = 2e-4  # of the rounding that is possible: what is left where terms did c
 _SPIKE = 1e3  # times the noise in a coefficient: no rounding reaches so far from the fit
 LAST = 5  # coefficients that hold nothing but noise, if they do not fall any more
 _PER_UNIT = round(1.0 / CELL)
+_NO_MASS = 40.0  # standard deviations: float64 has no probability beyond
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,20 @@ class Steady:
         if not np.any(self.noisy):
             return np.zeros(np.shape(q))
         low, high = self.cells.low[self.noisy], self.cells.high[self.noisy]
+        squares = (POINTWISE * self.cells.noise[self.noisy]) ** 2
         sigma = np.sqrt(np.maximum(flat, 1e-300))
+        reach = _NO_MASS * float(sigma.max(initial=0.0))
 
-        def probability(a: Array, b: Array) -> Array:
-            p = special.ndtr((b - mean) / sigma) - special.ndtr((a - mean) / sigma)
-            return np.where(a < b, p, 0.0)
+        def part(a: Array, b: Array) -> Array:
+            here = np.flatnonzero((a < b) & (a < mean + reach) & (b > mean - reach))
+            p = special.ndtr((b[here] - mean) / sigma) - special.ndtr((a[here] - mean) / sigma)
+            return np.asarray(p @ squares[here])
 
-        mass = probability(low, np.minimum(high, without[0]))
-        mass = mass + probability(np.maximum(low, without[1]), high)
-        deviation = POINTWISE * self.cells.noise[self.noisy]
-        return np.asarray(np.sqrt(mass @ deviation**2)).reshape(np.shape(q))
+        below, above = (
+            part(low, np.minimum(high, without[0])),
+            part(np.maximum(low, without[1]), high),
+        )
+        return np.asarray(np.sqrt(below + above)).reshape(np.shape(q))
 
     @property
     def relative_noise(self) -> float:

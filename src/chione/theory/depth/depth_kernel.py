@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError, Status
 from chione.base import chebyshev as kit
+from chione.theory.meanfield.fading import is_straight
 from chione.theory.moments.compiled_kernel import angle, kernel_map
 from chione.theory.moments.moments import moments
 from chione.theory.moments.pair_rules import parity
+from chione.theory.moments.taylor import origin
 
 CLOSE = 1e-3  # 1 - c below which it has to come from the difference of the inputs
 DEGREE = 5
@@ -28,6 +30,7 @@ _MANTISSA = 52
 _ONE_BITS = np.float64(1.0).view(np.int64)
 _FINEST = 9  # pieces an octave, as a power of two
 _GOAL = 4e-15
+_SHARE = 0.05  # of the error that the layers leave: pieces need not be finer than that
 
 
 class Layers:
@@ -83,12 +86,13 @@ class Layers:
             self._at = np.ones(depth)
             unit = float(m.square(1.0).value)
             self._gain = np.full(depth, 1.0 / unit if unit > 0.0 else np.nan)
-        else:
-            self._at = self.q
+        else:  # the angles between inputs of a straight activation do not depend on q
+            self._at = np.ones(depth) if is_straight(phi, origin(phi)) else self.q
             with np.errstate(divide="ignore", invalid="ignore"):
                 self._gain = self.w2 * self.q[:-1] / self.q[1:]
         # a signal of zero has no correlation, and denormal lengths have few digits
-        self.vanishes = bool(np.any(np.isnan(self._gain)) or np.any(self._at < 1e-290))
+        faint = not homogeneous and bool(np.any(self.q < 1e-290))
+        self.vanishes = faint or bool(np.any(np.isnan(self._gain)))
         self.has_jumps = m.has_jumps
         self.map_error = 0.0
 
@@ -155,13 +159,13 @@ class DepthKernel:
         # an odd map is as steep at c = -1 as at c = 1, and 1 + c is all rounding there
         self.opposite = 3e-2 if parity(layers.phi) == -1 else CLOSE
         self._delta = self._smooth_below()
-        goal = max(_GOAL, 0.25 * layers.map_error)
+        # a relative error of 1 - c is passed on undiminished at most: one map error a layer
+        relative = layers.depth * (layers.map_error + 4.0 * EPS) + layers.length_error
+        goal = max(_GOAL, 0.25 * layers.map_error, _SHARE * relative)
         for bits in range(5, _FINEST + 1):
             far, close = self._build(bits)
             if far[0] <= goal * far[1] and not goal < close[0] / close[1] < 1e3 * goal:
                 break
-        # a relative error of 1 - c is passed on undiminished at most: one map error a layer
-        relative = layers.depth * (layers.map_error + 4.0 * EPS) + layers.length_error
         self.error, self.scale = far[0] + relative * far[1], far[1]
         # chaos can fall from c = 1 within less than float64 tells from 1, which no node sees
         at_one = np.zeros(1)

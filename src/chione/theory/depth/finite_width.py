@@ -9,6 +9,7 @@ r"""The first correction to infinite width: how the mean square varies from netw
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,7 @@ class FiniteWidth(AbstractResult):
     @property
     def relative_vertex(self) -> Array:
         """V / K^2 of each layer; NaN where K = 0."""
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            return np.asarray(self.vertex.value / self.length.value**2)
+        return _relative(self.length, self.vertex)
 
     def variance(self, width: int) -> Estimate:
         """Variance over networks of the mean square of a layer, (2 K^2 + V) / n."""
@@ -186,21 +186,56 @@ def finite_width(
     >>> [round(float(v), 12) for v in res.relative_vertex]  # 5 (l - 1)
     [0.0, 5.0, 10.0, 15.0]
     """
-    act, q0 = activation(phi), mean_square("q0", q0)
+    act = activation(phi)
     map_of_layer = LengthMap.of(act, sigma_w, sigma_b)
-    depth = count("depth", depth)
+    g, before = Estimate(0.0, 0.0), Estimate(0.0, 0.0)
+    rows = []
+    for step, k, v in _vertices(map_of_layer, depth, weights, q0):
+        g = g if step is None else step.correction(before, g)
+        rows.append((k, v, g))
+        before = v
+    return FiniteWidth(act.name, weights, *map(Estimate.stack, zip(*rows, strict=True)))
+
+
+@cost.ends
+def relative_vertex(
+    phi: ActivationLike,
+    *,
+    sigma_w: float,
+    sigma_b: float = 0.0,
+    depth: int = 50,
+    weights: str = "gaussian",
+    q0: float = 1.0,
+) -> Array:
+    """V / K^2 of each layer as of :func:`finite_width`, without the mean's correction.
+
+    The correction takes the second derivative of the length map, half of the work.
+    """
+    steps = _vertices(LengthMap.of(activation(phi), sigma_w, sigma_b), depth, weights, q0)
+    k, v = (Estimate.stack(column) for column in zip(*(row[1:] for row in steps), strict=True))
+    return _relative(k, v)
+
+
+def _relative(k: Estimate, v: Estimate) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        return np.asarray(v.value / k.value**2)
+
+
+def _vertices(
+    map_of_layer: LengthMap, depth: int, weights: str, q0: float
+) -> Iterator[tuple[_Step | None, Estimate, Estimate]]:
+    """Length and vertex of each layer, with the step that led there."""
+    q0, depth = mean_square("q0", q0), count("depth", depth)
     checks.one_of("weights", weights, LAWS)
     _check_layers(depth)
     haar = weights == "orthogonal"
     k = _first_length(map_of_layer, q0)
     v = Estimate(-2.0 * (map_of_layer.w2 * q0) ** 2 if haar else 0.0, 0.0)
-    g = Estimate(0.0, 0.0)
-    rows = [(k, v, g)]
+    yield None, k, v
     for layer in range(1, depth):
         step = _Step(map_of_layer, k, haar, layer)
-        k, v, g = step.length(), step.vertex(v), step.correction(v, g)
-        rows.append((k, v, g))
-    return FiniteWidth(act.name, weights, *map(Estimate.stack, zip(*rows, strict=True)))
+        k, v = step.length(), step.vertex(v)
+        yield step, k, v
 
 
 def mean_square_variance(network: MLP, *, q0: float = 1.0) -> Estimate:
@@ -263,9 +298,9 @@ def trust(
     law = weights if weights in LAWS else "gaussian"
 
     def run(layers: int) -> Array:
-        return finite_width(
+        return relative_vertex(
             phi, sigma_w=sigma_w, sigma_b=sigma_b, depth=layers, weights=law, q0=q0
-        ).relative_vertex
+        )
 
     followed = min(depth, _FOLLOWED)
     try:  # the rate of growth wants some layers, also where the network has few

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import Status, checks, cost, missing
@@ -113,7 +114,7 @@ def advise(
     With `trusted` the reason says whether infinite width can be trusted; `beside` names the schemes
     that are described with it.
     """
-    options = Options(act, setting)
+    options = _weighed(act, setting)
     best = options.best(change=change)
     schemes = tuple(o for o in (options.scheme(name) for name in beside) if o is not None)
     if best is None:
@@ -127,6 +128,11 @@ def advise(
         words = _width_words(options.activation_of(best), best, setting.width)
         told = replace(told, reason=f"{told.reason} {words}")
     return replace(told, alternatives=(*others, *schemes))
+
+
+@lru_cache(maxsize=2)  # advice with and without a change of the activation weighs the same
+def _weighed(act: AbstractActivation, setting: Setting) -> Options:
+    return Options(act, setting)
 
 
 @cost.ends

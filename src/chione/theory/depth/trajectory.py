@@ -132,14 +132,16 @@ def trajectory(
         if l == _EARLY and abs(places[l] - places[l - 1]) > _SETTLED * places[l]:
             _check_cost(depth, _UNSETTLED)
         length = map_of_layer.value(at)
-        if length.status not in (Status.OK, Status.INEXACT) or length.value > 1e300:
+        growth = float(q[l]) / at if at != q[l] else 1.0  # what the anchor leaves out
+        known = length.status in (Status.OK, Status.INEXACT)
+        if not known or length.value > 1e300 / max(growth, 1.0):
             status = Status.DIVERGENT
             break
         if length.value <= _SILENT:
             status = Status.UNDEFINED  # a network whose signal is zero, or too faint for squares
             q[l + 1] = length.value
             break
-        q[l + 1] = length.value if at == q[l] else length.value * (q[l] / at)
+        q[l + 1] = length.value * growth
         same = l and _rests(places[l - 1 : l + 1]) and _rests(gap[l - 1 : l + 1])
         if same or (l and off[l - 1] >= _UNKNOWN):
             # the question of the layer before, or one without an answer ever since

@@ -25,24 +25,28 @@ class Anchor:
     ----------
     q : float
         The anchor.
+    below : float
+        The largest length that it stands for.
     """
 
     q: float
+    below: float
 
     def of(self, q: float) -> float:
         """The length at which the moments of `q` are taken."""
-        return self.q if q < self.q else q
+        return self.q if q < self.below else q
 
 
 def anchor(phi: AbstractActivation, b2: float) -> Anchor:
     """The anchor of a network with bias variance `b2`."""
     if b2 > 0.0:
-        return Anchor(0.0)
+        return Anchor(0.0, 0.0)
     below = growth_profile(phi).linear_below
     if below > 1e200:  # E phi^2 = a q throughout: one anchor for everything
-        return Anchor(1.0)
+        return Anchor(1.0, np.inf)
     small = _INSIDE * below
-    return Anchor(small if small > 1e-250 and np.isfinite(small) else 0.0)
+    small = small if small > 1e-250 and np.isfinite(small) else 0.0
+    return Anchor(small, small)
 
 
 def zero_slope(phi: AbstractActivation, w2: float) -> float:
