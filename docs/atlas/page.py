@@ -14,6 +14,7 @@ from atlas.facts import DEPTH, Facts, alternatives
 from atlas.schemes import DEPTHS, SCHEMES, WIDTH, Outcome
 from atlas.words import escaped, number, row_table, value_row
 from chione.activations import AbstractActivation, Affine, activation
+from chione.base import Status
 from chione.diagnosis.numbers import error_text, power_text, value_text
 from chione.explorer import fragment
 from chione.theory import Recommendation
@@ -259,7 +260,15 @@ def _schemes(found: Facts) -> list[str]:
         "mean square gradient over all layers, and whether such a network trains.",
         "",
         *row_table(head[:7], [row[:7] for row in rows], "lrrllll"),
+        *(_JUMPS if found.moments["slope"].status is Status.INFINITE else ()),
     ]
+
+
+_JUMPS = (
+    "",
+    "Where an activation jumps, the factor of theory is infinite. Automatic differentiation does "
+    "not see the jump; the verdict is about the gradient that it computes.",
+)
 
 
 def _scheme_row(title: str, runs: list[Outcome]) -> tuple[str, ...]:

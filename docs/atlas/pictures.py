@@ -117,11 +117,14 @@ def _phases(ax: Axes, found: Facts) -> None:
     ax.set_ylabel(r"biases $\sigma_b$")
     ax.set_title("Order and chaos")
     present = [(settled & (chi <= 1.0), ORDER, "order"), (settled & ~(chi <= 1.0), CHAOS, "chaos")]
-    key = [Patch(color=c, label=word) for there, c, word in present if np.any(there)]
+    key = [Patch(color=c, label=word) for there, c, word in present if np.mean(there) > _SEEN]
     if not np.all(settled):
         key += [Patch(fc="white", ec=EDGE, hatch="////", lw=0.0, label="lengths diverge from 1")]
     handles = [*key, *ax.get_legend_handles_labels()[0]]
     ax.figure.legend(handles=handles, loc="lower center", ncols=7, fontsize=7.5)
+
+
+_SEEN = 0.005  # share of the picture below which a colour is not seen, and not in the key
 
 
 def phases(phi: AbstractActivation, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.base import ConvergenceError, Status
 from chione.diagnosis.alternatives import log10_gradient
+from chione.diagnosis.phases import phase_of
 from chione.diagnosis.verdict import passage, rule
 from chione.theory import MeanField, Trajectory, mean_field, trajectory, trust
 from chione.theory.depth.finite_width import relative_vertex
@@ -40,7 +41,7 @@ class Outcome:
     optimizers : dict of str to str
         The answer for each optimiser.
     phase : str
-        Ordered, critical, chaotic, divergent or none.
+        Ordered, critical, chaotic, divergent or none; whether lengths from mean square 1 get there.
     """
 
     depth: int
@@ -99,7 +100,7 @@ def _outcome(
         found.answer,
         found.problem,
         dict(found.optimizers),
-        mean.phase,
+        phase_of(mean).cell,
     )
 
 

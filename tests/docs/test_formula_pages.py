@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import chione as ch
+from chione.explorer.state import MODES
 from chione.gallery import ENTRIES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -87,7 +88,8 @@ def test_gallery_entries_functions_and_explorer_links_exist(page):
         assert name in ch.__all__
     for link in re.findall(r'href="\.\./explorer\.html#([^"]+)"', text):
         state = dict(parse_qsl(link.replace("&amp;", "&")))
-        assert set(state) == {"activation", "sigma_w", "sigma_b"}
+        assert set(state) - {"mode"} == {"activation", "sigma_w", "sigma_b"}
+        assert state.get("mode", "plain") in MODES
         assert ch.activation(state["activation"])
         assert float(state["sigma_w"]) > 0 and float(state["sigma_b"]) >= 0
 

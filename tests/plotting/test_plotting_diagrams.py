@@ -153,9 +153,37 @@ def test_the_command_draws_any_field(tmp_path):
     assert one.read_bytes() != two.read_bytes()
 
 
+def test_the_command_draws_any_field_of_a_network(tmp_path):
+    small = ["--depth", "2", "--attention-scale", "0.2:3:3", "--residual-scale", "0.2:1:2"]
+    paths = {}
+    for field in (None, "region", "one_minus_c", "log10_gradient"):
+        paths[field] = path = tmp_path / f"{field}.png"
+        more = [] if field is None else ["--field", field]
+        arguments = ["phase", "--network", "transformer", *small, *more, "--figure", str(path)]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+    assert paths[None].read_bytes() == paths["region"].read_bytes()
+    assert len({path.read_bytes() for path in paths.values()}) == 3
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
+        (["--field", "q_star", "--figure", "a.png"], "--field of a network is one of region, one"),
+        (["--field", "attended"], "give --figure FILE, too"),
+        (["--levels", "1", "--figure", "a.png"], "--levels needs an activation"),
+    ],
+)
+def test_fields_and_levels_of_activations_are_refused_for_networks(more, words):
+    done = CliRunner().invoke(main, ["phase", "--network", "transformer", *more])
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--field", "region", "--figure", "a.png"], "--field of an activation is one of q_star"),
         (["--field", "chi"], "c_star"),
         (["--levels", "x", "--figure", "a.png"], "auto, none, or a list"),
         (["--levels", "nan", "--figure", "a.png"], "must be finite"),

@@ -24,6 +24,7 @@ from chione.cli.parameters import (
 from chione.cli.presets import described_network, flags, given, transformer_options
 from chione.cli.progress import counting, running
 from chione.theory import critical_line, phase_diagram
+from chione.theory.depth.transformer_phase import FIELDS as OF_NETWORKS
 from chione.theory.meanfield.diagram import FIELDS
 
 
@@ -68,10 +69,9 @@ from chione.theory.meanfield.diagram import FIELDS
 @click.option("--figure", type=FIGURE, help="Draw --field and the critical line.")
 @click.option(
     "--field",
-    type=click.Choice(FIELDS),
-    default="q_star",
-    show_default=True,
-    help="What --figure shows as colours and level lines.",
+    type=click.Choice((*FIELDS, "region", *OF_NETWORKS)),
+    help="What --figure shows as colours; the last five with --network.  [default: q_star; region "
+    "with --network]",
 )
 @click.option(
     "--levels",
@@ -91,7 +91,7 @@ def command(
     out: Path | None,
     line: Path | None,
     figure: Path | None,
-    field: str,
+    field: str | None,
     levels: tuple[float, ...] | None,
     as_json: bool,
     **options: Any,
@@ -107,6 +107,7 @@ def command(
     Example: chione phase tanh --out phase.npz --figure phase.png
              chione phase gelu --field xi_c --levels 3,10,30 --figure scales.png
              chione phase --network transformer --depth 24 --figure transformer.png
+             chione phase --network transformer --field log10_gradient --figure gradient.png
     """
     if (activation is None) == (network is None):
         raise click.UsageError(
@@ -118,14 +119,18 @@ def command(
         for name in ("field", "levels")
         if click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
     }
-    if asked and (figure is None or network is not None):
-        raise click.UsageError(
-            f"--{min(asked)} says what the figure of an activation shows; give an activation and "
-            "--figure FILE."
-        )
+    if asked and figure is None:
+        raise click.UsageError(f"--{min(asked)} says what a figure shows; give --figure FILE, too.")
+    if network is not None and "levels" in asked:
+        raise click.UsageError("--levels needs an activation; diagrams of networks have none.")
+    known = FIELDS if network is None else ("region", *OF_NETWORKS)
+    field = known[0] if field is None else field
+    if field not in known:
+        whose = "an activation" if network is None else "a network"
+        raise click.UsageError(f"--field of {whose} is one of {', '.join(known)}, not {field}.")
     if network is not None:
         scales = attention_scale, residual_scale
-        _transformer(network, given(options), scales, out, figure, as_json)
+        _transformer(network, given(options), scales, out, figure, field, as_json)
         return
     if given(options):
         raise click.UsageError(f"{flags(given(options))} needs --network transformer or another.")
@@ -167,6 +172,7 @@ def _transformer(
     scales: tuple[tuple[float, float, int], tuple[float, float, int]],
     out: Path | None,
     figure: Path | None,
+    field: str,
     as_json: bool,
 ) -> None:
     """The diagram of a network with attention."""
@@ -184,9 +190,12 @@ def _transformer(
     if out is not None:
         save(out, found)
     if figure is not None:
+        from chione.plotting import plot
         from chione.plotting.transformers import transformer_figure
 
-        draw(figure, transformer_figure(found, title=f"Attention and residual scales of {name}"))
+        title = f"Attention and residual scales of {name}"
+        whole = field == "region"
+        draw(figure, transformer_figure(found, title=title) if whole else plot(found, field=field))
     share = shares(found)
     if as_json:
         parameters = {"network": name, **some, "attention_scale": scales[0],

@@ -11,7 +11,7 @@ from chione import theory
 from chione.activations import activation, catalogue
 from chione.base import Array
 from chione.gallery import plain
-from chione.gallery.drawing import WHOLE, finish, points
+from chione.gallery.drawing import WHOLE, finish, name_marks, points
 from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.networks import MLP
@@ -41,7 +41,8 @@ def table(quick: bool) -> Reproduction:
         ax.axis("off")
         heads = ("activation", "class", "$K^*$", r"$C_W = \sigma_w^2$", r"$C_b = \sigma_b^2$")
         ax.set_title("Universality classes of the catalogue")
-        grid = ax.table(rows, colLabels=heads, bbox=WHOLE, edges="horizontal", cellLoc="left")
+        grid = ax.table(rows, colLabels=heads, bbox=WHOLE, edges="horizontal", cellLoc="left",
+                        colLoc="left")  # fmt: skip
         grid.auto_set_font_size(False)
         grid.set_fontsize(8)
     data = {
@@ -103,7 +104,7 @@ def decay(quick: bool) -> Reproduction:
         for i, name in enumerate(_FADING):
             ax.plot(layer[tail], asymptote[i, tail], color="#8a8a8a", lw=0.9, ls=":",
                     label=None if i else "laws")  # fmt: skip
-            line(ax, layer, k[i], i, f"{name}: {laws[i].law}")
+            line(ax, layer, k[i], i, f"{name}: {_set(laws[i].law)}")
         ax.set(xscale="log", yscale="log")
         finish(ax, "Lengths at criticality fade by power laws", "layer $l$", "$K^l$")
     data = {
@@ -115,6 +116,11 @@ def decay(quick: bool) -> Reproduction:
         "asymptote": Variable(("activation", "layer"), asymptote, "the law at large depth"),
     }
     return Reproduction(figure, data, _decay_checks(layer, k, exponent > 0, asymptote))
+
+
+def _set(law: str) -> str:
+    r"""A law such as ``1/log l`` as a formula."""
+    return f"${law.replace('log ', chr(92) + 'log ')}$"
 
 
 def _decay_checks(
@@ -199,6 +205,7 @@ def vertex(quick: bool) -> Reproduction:
             for i, name in enumerate(names):
                 line(axes[j], layer, v[i, j], i, name)
                 points(axes[j], layer[::3], sim[i, j, ::3], error[i, j, ::3], i)
+            name_marks(axes[j], "simulated networks")
             finish(axes[j], f"{law} weights", "layer $l$", "$V / K^2$ (times 1/n: variance)")
     data = {
         "activation": Variable(("activation",), np.array(names), "activation"),

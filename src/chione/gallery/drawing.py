@@ -28,6 +28,11 @@ def points(ax: Any, x: Array, y: Array, error: Array, i: int, label: str | None 
     )  # fmt: skip
 
 
+def name_marks(ax: Any, words: str) -> None:
+    """One entry of the key for the marks of all series."""
+    ax.plot([], [], "o", ms=4.0, color="#555555", mfc="white", mew=1.0, label=words)
+
+
 def finish(ax: Any, title: str, x: str, y: str, legend: str | None = "best") -> None:
     """Title, labels with words and symbols, and the legend."""
     ax.set_title(title)

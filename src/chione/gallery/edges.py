@@ -157,7 +157,7 @@ def depth_scales(quick: bool) -> Reproduction:
             line(left, w[i], xi_q[i], i, rf"$\sigma_b^2 = {y:g}$")
             line(right, w[i], xi_c[i], i, rf"$\sigma_b^2 = {y:g}$")
             right.axvline(edges[i], color="#8a8a8a", lw=0.9, ls=":",
-                          label=None if i else r"critical $\sigma_w$")  # fmt: skip
+                          label=r"critical $\sigma_w$" if i == len(b2) - 1 else None)  # fmt: skip
         right.set_yscale("log")
         right.set_ylim(0.5, 1e3)
         finish(left, r"Depth scale of lengths $\xi_q$", W_AXIS, "layers")

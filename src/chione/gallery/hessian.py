@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chione.base import Array
-from chione.gallery.drawing import finish, points
+from chione.gallery.drawing import finish, name_marks, points
 from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Entry, Reproduction, Variable, worst
 from chione.plotting import COLOURS, new_figure, style
@@ -35,6 +35,7 @@ def densities(quick: bool) -> Reproduction:
             shown = height > 0
             ax.plot(0.5 * (bins[1:] + bins[:-1])[shown], height[shown], "os^D"[i], ms=3.5,
                     mfc="white", color=COLOURS[i])  # fmt: skip
+        name_marks(ax, "one matrix each")
         ax.set(xlim=(-3, 6), ylim=(0, 1.1))
         finish(ax, rf"Hessian spectrum at $\phi = {ratio}$", r"eigenvalue $\lambda$", "density")
     data = {
@@ -80,6 +81,7 @@ def index(quick: bool) -> Reproduction:
         for i, r in enumerate(ratios):
             line(left, energies, alpha[i], i, rf"$\phi = {r}$")
             points(left, dots, sim[i], np.full(dots.size, 1.0 / size), i)
+        name_marks(left, "counted in one matrix each")
         finish(left, "Index against energy", r"energy $\varepsilon$",
                r"share of negative eigenvalues $\alpha$")  # fmt: skip
         right.plot(grid, eps, color=COLOURS[0])
@@ -120,6 +122,7 @@ def structures(quick: bool) -> Reproduction:
         for i, r in enumerate(ratios):
             line(left, energies, alpha[i], i, rf"$\phi = {r}$")
             points(left, dots, sim[i], np.full(dots.size, 1.0 / size), i)
+        name_marks(left, "counted in one matrix each")
         finish(left, "Index with the blocks of a ReLU layer", r"energy $\varepsilon$",
                r"share of negative eigenvalues $\alpha$")  # fmt: skip
         for i, name in enumerate(STRUCTURES):

@@ -12,7 +12,7 @@ from chione import theory
 from chione.activations import activation
 from chione.base import Array
 from chione.gallery import plain
-from chione.gallery.drawing import B_AXIS, W_AXIS, finish, points
+from chione.gallery.drawing import B_AXIS, W_AXIS, finish, name_marks, points
 from chione.gallery.drawing import theory as line
 from chione.gallery.edges import chi_lines
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
@@ -125,6 +125,7 @@ def _draw_length_map(ax: Any, q: Array, maps: Array, sim: Array, err: Array) -> 
         points(ax, x[shown], y[shown], err[i, 1:4].ravel()[shown], i)
         ax.plot(_q_star(float(_W[i])), _q_star(float(_W[i])), "*", ms=11, color=COLOURS[i])
     ax.plot([], [], "*", ms=9, color="#8a8a8a", label="fixed point $q^*$")
+    name_marks(ax, "simulated networks")
     ax.set(xlim=(0, 15), ylim=(0, 15))
     text = "in the next layer $q^{l+1}$"
     finish(ax, r"A  Length map at $\sigma_b = 0.3$", "mean square $q^l$", text, "upper left")
@@ -136,6 +137,7 @@ def _draw_dynamics(ax: Any, curves: Array, sim: Array, err: Array, y: str, title
         for k in range(curves.shape[2]):
             line(ax, layers, curves[i, :, k], i, label if k == 0 else None)
             points(ax, layers[::2], sim[i, ::2, k], err[i, ::2, k], i)
+    name_marks(ax, "simulated networks")
     ax.set_ylim(0.0, 1.25 * float(curves.max()))
     finish(ax, title, "layer $l$", y, "upper right")
 
@@ -218,6 +220,7 @@ def figure_2(quick: bool) -> Reproduction:
         axes[0, 0].plot(c, c, color="#8a8a8a", lw=1.0, ls=(0, (4, 2)))
         for i, label in enumerate(_LABELS):
             line(axes[0, 0], c, maps[i], i, label)
+        name_marks(axes[0, 0], "simulated networks, in B")
         finish(axes[0, 0], r"A  Correlation map at $\sigma_b = 0.3$", "correlation $c^l$",
                "in the next layer $c^{l+1}$")  # fmt: skip
         _draw_dynamics(axes[0, 1], curves, sim, err, "correlation $c^l$",

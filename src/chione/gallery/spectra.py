@@ -8,7 +8,7 @@ import numpy as np
 
 from chione.activations import activation
 from chione.base import Array
-from chione.gallery.drawing import WHOLE, finish
+from chione.gallery.drawing import WHOLE, finish, name_marks
 from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Check, Entry, Reproduction, Variable, worst
 from chione.networks import MLP
@@ -52,7 +52,7 @@ def table_1(quick: bool) -> Reproduction:
                  r"$\sigma^2_{JJ^T}$, Gaussian", r"$\sigma^2_{JJ^T}$, orthogonal")  # fmt: skip
         wide = (0.10, 0.24, 0.10, 0.09, 0.09, 0.09, 0.14, 0.15)
         grid = ax.table(cells, colLabels=words, colWidths=wide, bbox=WHOLE,
-                        edges="horizontal", cellLoc="left")  # fmt: skip
+                        edges="horizontal", cellLoc="left", colLoc="left")  # fmt: skip
         grid.auto_set_font_size(False)
         grid.set_fontsize(8.5)
         ax.set_title(rf"Properties of four activations at $q^* = {q}$, depth {depth}")
@@ -220,6 +220,7 @@ def _draw_spectra(
             if place > -np.inf:  # up to an arrow: it stands for a point mass
                 ax.plot(np.exp(0.5 * place) * np.ones(2), [2e-3, 25.0], **look(j))
                 ax.plot(np.exp(0.5 * place), 25.0, "^", ms=6, color=COLOURS[j], clip_on=False)
+    name_marks(ax, "one network each")
     if _masses(laws):
         ax.plot([], [], " ", label="\n".join(_masses(laws)))
     ax.set_yscale("log")

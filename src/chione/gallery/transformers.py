@@ -8,7 +8,7 @@ import numpy as np
 
 from chione.activations import activation
 from chione.base import Array
-from chione.gallery.drawing import finish, points
+from chione.gallery.drawing import finish, name_marks, points
 from chione.gallery.drawing import theory as line
 from chione.gallery.entry import Entry, Reproduction, Variable, worst
 from chione.networks import (
@@ -58,6 +58,7 @@ def cosines(quick: bool) -> Reproduction:
             left.plot(layers, limit[i], color="0.55", lw=1.0, ls=":",
                       label="infinitely many tokens" if i else None)  # fmt: skip
             points(left, layers, mean[i], error[i], i)
+        name_marks(left, "simulated networks")
         finish(left, "Tokens become alike", "block", "cosine of two tokens")
         for i, n in enumerate(sizes):
             line(right, betas, share[i], i, f"{n:,} tokens")

@@ -54,12 +54,15 @@ def draw_boundary(ax: Axes, data: BoundaryPicture) -> None:
     figure = ax.get_figure(root=True)
     if figure is not None:
         figure.colorbar(shown, ax=ax, label="share of networks that train")
+    # a dot for each value of theory where there are few, so that the line between is seen as such
+    mark = "." if data.line_sigma_w.size == data.sigma_w.size else ""
     for scale, colour, dash, words in (
         (data.line_xi_c, BLUE, "-", r"theory: $6\,\xi_c$"),
         (data.line_xi_chi, VERMILLION, "--", r"theory: $6\,/\,|\log \chi_\perp|$"),
     ):
         if np.isfinite(scale).any():
-            ax.plot(data.line_sigma_w, 6.0 * scale, color=colour, ls=dash, label=words, zorder=2)
+            ax.plot(data.line_sigma_w, 6.0 * scale, color=colour, ls=dash, marker=mark, ms=5.0,
+                    label=words, zorder=2)  # fmt: skip
     _points(ax, data)
     ax.set_yscale("log")
     # the longest depth scale is infinite: what was tried decides what is shown
@@ -75,10 +78,11 @@ def draw_boundary(ax: Axes, data: BoundaryPicture) -> None:
 def draw_ratio(ax: Axes, data: BoundaryPicture) -> None:
     """The boundary in depth scales: level where the theory holds."""
     scales = (
-        (data.xi_c, BLUE, "o", r"$L / \xi_c$"),
-        (data.xi_chi, VERMILLION, "s", r"$L\,|\log \chi_\perp|$"),
+        # larger, to be seen around the other where both scales are equal
+        (data.xi_c, BLUE, "o", 8.0, r"$L / \xi_c$"),
+        (data.xi_chi, VERMILLION, "s", 4.0, r"$L\,|\log \chi_\perp|$"),
     )
-    for scale, colour, marker, label in scales:
+    for scale, colour, marker, size, label in scales:
         with np.errstate(divide="ignore", invalid="ignore"):
             known = np.isfinite(scale) & (scale > 0.0) & (data.censored == 0)
         if not known.any():
@@ -86,7 +90,7 @@ def draw_ratio(ax: Axes, data: BoundaryPicture) -> None:
         x, y = data.sigma_w[known], data.depth[known] / scale[known]
         bars = np.array([(data.depth - data.lower)[known], (data.upper - data.depth)[known]])
         ax.errorbar(
-            x, y, np.maximum(bars / scale[known], 0.0), fmt=marker, ms=4.5, color=colour,
+            x, y, np.maximum(bars / scale[known], 0.0), fmt=marker, ms=size, color=colour,
             mfc="white", label=label,
         )  # fmt: skip
     ax.axhline(6.0, color=GREY, lw=1.0, ls=":")

@@ -25,14 +25,27 @@ def monitor_picture(record: Mapping[str, Any]) -> Picture:
     vertical lines.
     """
     panels = {
-        "signals": _panel(record, "layers", _key("mean_square"), r"mean square of $h$,  $q$"),
+        "signals": _panel(
+            record, "layers", _key("mean_square"), "Size of signals", r"mean square of $h$,  $q$"
+        ),
         "gradients": _panel(
-            record, "layers", _key("gradient"), r"mean square of $\partial L / \partial h$"
+            record,
+            "layers",
+            _key("gradient"),
+            "Size of gradients",
+            r"mean square of $\partial L / \partial h$",
         ),
         "updates": _panel(
-            record, "parameters", _ratio, "size of a step beside its weight", (1e-4, 1e-2)
+            record,
+            "parameters",
+            _ratio,
+            "Steps of the parameters",
+            "size of a step over weight",
+            (1e-4, 1e-2),
         ),
-        "dead": _panel(record, "layers", _key("dead"), "channels without gradient", log=False),
+        "dead": _panel(
+            record, "layers", _key("dead"), "Dead channels", "share without gradient", log=False
+        ),
     }
     return Picture(panels, shown=("signals", "gradients", "updates"), columns=1)
 
@@ -41,6 +54,7 @@ def _panel(
     record: Mapping[str, Any],
     rows: str,
     value: Callable[[Mapping[str, Any]], float],
+    title: str,
     label: str,
     band: tuple[float, float] | None = None,
     *,
@@ -56,22 +70,35 @@ def _panel(
             if log:
                 y[~(y > 0.0)] = np.nan
             if np.any(np.isfinite(y)):
-                axes.plot([at for at, _ in found], y, color=colour, linewidth=1.0, marker=".")
+                axes.plot(
+                    [at for at, _ in found], y, color=colour, linewidth=1.0, marker=".",
+                    label=_end(name, names),
+                )  # fmt: skip
         if rows == "layers" and label.endswith("$q$"):
             expected = [e["mean_square"] for e in record["expected"] if e["mean_square"]]
-            axes.plot([0.0] * len(expected), expected, "x", color=VERMILLION, label="theory")
-            if expected:
-                axes.legend(loc="best")
-        for remark in record["remarks"]:
-            axes.axvline(remark["step"], color=VERMILLION, linewidth=0.8, linestyle=":")
+            axes.plot([0.0] * len(expected), expected, "x", color=VERMILLION,
+                      label="theory" if expected else None)  # fmt: skip
+        for k, remark in enumerate(record["remarks"]):
+            axes.axvline(remark["step"], color=VERMILLION, linewidth=0.8, linestyle=":",
+                         label=None if k else "remark")  # fmt: skip
         if band is not None:
-            axes.axhspan(*band, color=GREY, alpha=0.15, linewidth=0.0)
+            axes.axhspan(*band, color=GREY, alpha=0.15, linewidth=0.0,
+                         label=f"{band[0]:g} to {band[1]:g}")  # fmt: skip
         if log:
             axes.set_yscale("log")
+        axes.set_title(title)
         axes.set_ylabel(label)
         axes.set_xlabel("step")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
     return Panel(draw, _SIZE)
+
+
+def _end(name: str, names: Sequence[str]) -> str | None:
+    """What the key calls the ends of the scale of colours."""
+    short = name if len(name) <= 16 else "..." + name[-13:]
+    return {names[0]: f"first: {short}", names[-1]: f"last: {short}"}.get(name)
 
 
 def _key(name: str) -> Callable[[Mapping[str, Any]], float]:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from chione.plotting.panels import Panel, Picture
-from chione.plotting.style import BLUE, COLOURS, GREY
+from chione.plotting.style import BLACK, BLUE, COLOURS, GREY, MARKERS, look
 
 _SIZE = (6.4, 3.4)
 
@@ -24,13 +24,19 @@ def precision_picture(report: Mapping[str, Any]) -> Picture:
     names = [v["format"] for v in report["verdicts"]]
     forward = [t for t in tensors if t["what"] in ("input", "activation")]
     back = [t for t in tensors if t["what"] == "gradient"]
-    panels = {"activations": Panel(lambda axes: _ranges(axes, forward, "size of entries"), _SIZE)}
+    panels = {
+        "activations": Panel(
+            lambda axes: _ranges(axes, forward, "Activations", "size of entries"), _SIZE
+        )
+    }
     if back:
-        panels["gradients"] = Panel(lambda axes: _ranges(axes, back, "size of gradients"), _SIZE)
+        panels["gradients"] = Panel(
+            lambda axes: _ranges(axes, back, "Gradients", "size of entries"), _SIZE
+        )
     for share, words in (("underflow", "become zero"), ("overflow", "are too large")):
         panels[share] = Panel(
             lambda axes, share=share, words=words: _shares(  # type: ignore[misc]
-                axes, forward + back, names, share, f"share of entries that {words}"
+                axes, forward + back, names, share, f"Entries that {words}"
             ),
             _SIZE,
         )
@@ -38,12 +44,13 @@ def precision_picture(report: Mapping[str, Any]) -> Picture:
     return Picture(panels, shown=shown, columns=1)
 
 
-def _ranges(axes: Axes, tensors: Sequence[Mapping[str, Any]], label: str) -> None:
+def _ranges(axes: Axes, tensors: Sequence[Mapping[str, Any]], title: str, label: str) -> None:
     x = np.arange(len(tensors))
     low, high, rms = (_numbers(tensors, key) for key in ("smallest", "largest", "rms"))
-    axes.vlines(x, low, high, color=GREY, linewidth=2.0)
+    axes.vlines(x, low, high, color=GREY, linewidth=2.0, label="smallest to largest")
     axes.plot(x, rms, "o", color=BLUE, markersize=4.0, label="root mean square")
     axes.set_yscale("log")
+    axes.set_title(title)
     axes.set_ylabel(label)
     axes.legend(loc="best")
     _name(axes, tensors)
@@ -54,16 +61,18 @@ def _shares(
     tensors: Sequence[Mapping[str, Any]],
     names: Sequence[str],
     share: str,
-    label: str,
+    title: str,
 ) -> None:
     x = np.arange(len(tensors))
     for k, name in enumerate(names):
         rows = [t["formats"][k] for t in tensors]
-        colour = COLOURS[k % len(COLOURS)]
-        axes.plot(x, _numbers(rows, f"expected_{share}"), color=colour, zorder=2)
-        axes.plot(x, _numbers(rows, share), "o", color=colour, markersize=3.5, label=name)
+        colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]
+        axes.plot(x, _numbers(rows, f"expected_{share}"), **look(k), zorder=2)
+        axes.plot(x, _numbers(rows, share), marker, color=colour, markersize=3.5, label=name)
+    axes.plot([], [], color=BLACK, label="lines: theory")
     axes.set_ylim(-0.03, 1.03)
-    axes.set_ylabel(label)
+    axes.set_title(title)
+    axes.set_ylabel("share of entries")
     axes.legend(loc="best")
     _name(axes, tensors)
 

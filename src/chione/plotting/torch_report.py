@@ -19,11 +19,11 @@ from chione.plotting.style import BLUE, GREY, VERMILLION, new_figure, style
 
 _KNOWN = 0.5  # error of a logarithm from which on a value counts as rounding
 
-# Key of a layer, what the axis says, whether it is drawn on a logarithmic scale.
+# Key of a layer, title, what the axis says, whether it is drawn on a logarithmic scale.
 _PANELS = (
-    ("mean_square", r"mean square of $h$,  $q$", True),
-    ("correlation", r"correlation of inputs,  $c$", False),
-    ("gradient", r"mean square of $\partial L / \partial h$", True),
+    ("mean_square", "Size of signals", r"mean square of $h$,  $q$", True),
+    ("correlation", "Likeness of inputs", r"correlation of inputs,  $c$", False),
+    ("gradient", "Size of gradients", r"mean square of $\partial L / \partial h$", True),
 )
 
 
@@ -44,10 +44,11 @@ def plot_layers(report: Mapping[str, Any], *, path: str | None = None) -> Figure
     """
     layers = report["layers"]
     with style():
-        figure = new_figure(6.4, 6.8, top=0.94)
-        for i, (key, label, log) in enumerate(_PANELS):
+        figure = new_figure(6.4, 7.4, top=0.94)
+        for i, (key, title, label, log) in enumerate(_PANELS):
             axes = figure.add_subplot(len(_PANELS), 1, i + 1)
             _draw(axes, layers, key, label, log=log)
+            axes.set_title(title)
             if i == 0:
                 axes.legend(loc="best")
             _name_layers(axes, layers, last=i + 1 == len(_PANELS))
@@ -64,15 +65,16 @@ def plot_layers(report: Mapping[str, Any], *, path: str | None = None) -> Figure
 def layers_picture(report: Mapping[str, Any]) -> Picture:
     """The three panels of :func:`plot_layers` by the name of their quantity."""
 
-    def panel(key: str, label: str, log: bool) -> Panel:
+    def panel(key: str, title: str, label: str, log: bool) -> Panel:
         def draw(axes: Axes) -> None:
             _draw(axes, report["layers"], key, label, log=log)
+            axes.set_title(title)
             axes.legend(loc="best")
             _name_layers(axes, report["layers"], last=True)
 
         return Panel(draw, (6.4, 3.2))
 
-    panels = {key: panel(key, label, log) for key, label, log in _PANELS}
+    panels = {row[0]: panel(*row) for row in _PANELS}
     return Picture(panels, whole=lambda: plot_layers(report))
 
 
@@ -191,6 +193,7 @@ def draw_distribution(axes: Axes, measured: Staircase, theory: tuple[Array, Arra
             va="bottom", fontsize=7.2, color="#555555",
         )  # fmt: skip
     axes.set_ylim(0.0, 1.02)
+    axes.set_title(r"Eigenvalues of $J J^\top$", pad=18.0 if measured.lost else None)
     axes.set_ylabel("fraction at or below")
     axes.legend(loc="best")
 

@@ -24,7 +24,8 @@ def step_picture(step: Mapping[str, Any]) -> Picture:
         weight, update = (_numbers([x[key] for x in layers]) for key in ("weight", "update"))
         with np.errstate(all="ignore"):
             axes.plot(update / weight, "o", color=BLUE, markersize=4.0)
-        _finish(axes, names, r"update of the weights,  $|\Delta W| / |W|$")
+        axes.set_title("Update of the weights of each layer")
+        _finish(axes, names, r"update over weight,  $|\Delta W| / |W|$")
 
     def changes(axes: Axes) -> None:
         _band(axes, layers)
@@ -35,6 +36,7 @@ def step_picture(step: Mapping[str, Any]) -> Picture:
             _numbers([x["change"] for x in layers]), "o", color=BLUE, markersize=4.0,
             label="$|dh|$, this model",
         )  # fmt: skip
+        axes.set_title("Change of the pre-activations of each layer")
         _finish(axes, names, r"pre-activations,  $|h|$ and $|dh|$")
         axes.legend(loc="best")
 
@@ -47,7 +49,8 @@ def step_picture(step: Mapping[str, Any]) -> Picture:
             _numbers([x["change"] for x in example]), "o", color=BLUE, markersize=4.0,
             label="this model",
         )  # fmt: skip
-        _finish(axes, [x["name"] for x in example], r"$|dh|$, step on the first input alone")
+        axes.set_title("Step on the first input alone")
+        _finish(axes, [x["name"] for x in example], r"change of pre-activations,  $|dh|$")
         axes.legend(loc="best")
 
     panels = {
@@ -82,18 +85,22 @@ def coord_picture(check: Any) -> Picture:
         axes.set_xticks(widths, [str(int(n)) for n in widths])
         axes.set_xlabel("width  $n$")
         axes.set_ylabel(r"$|dh|$ of a step" if check.steps == 1 else f"$|dh|$, {check.steps} steps")
-        axes.legend(loc="best", ncols=1 if len(chosen) < 5 else 2)
+        axes.set_title("Change of each layer over the width")
+        axes.legend(loc="best", ncols=1 if len(chosen) < 5 else 2, title="layer")
 
     def slopes(axes: Axes) -> None:
         x = np.arange(len(check.layers))
-        axes.axhspan(-check.tolerance, check.tolerance, color=GREY, alpha=0.2, linewidth=0)
+        axes.axhspan(-check.tolerance, check.tolerance, color=GREY, alpha=0.2, linewidth=0,
+                     label="the same at every width")  # fmt: skip
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         error = np.where(np.isfinite(check.slopes.error), check.slopes.error, 0.0)
         axes.errorbar(
             x, check.slopes.value, yerr=error, fmt="o", color=BLUE, markersize=4.0, label="measured"
         )
         _ticks(axes, check.layers)
+        axes.set_title("How the change goes with the width")
         axes.set_ylabel(r"slope of $\log |dh|$ over $\log n$")
+        axes.legend(loc="best")
 
     panels = {"changes": Panel(changes, (5.2, 3.8)), "slopes": Panel(slopes, (5.2, 3.8))}
     return Picture(panels, columns=2)
@@ -108,7 +115,7 @@ def rate_picture(found: Any) -> Picture:
         lines = (
             (found.learning_rate, VERMILLION, "-", found.rule),
             (found.theory, VERMILLION, ":", "the same by theory"),
-            (found.critical, BLUE, ":", "critical"),
+            (found.critical, BLUE, "-.", "critical"),
         )
         for estimate, colour, line, words in lines:
             if estimate is not None and np.isfinite(estimate.value):
@@ -117,6 +124,7 @@ def rate_picture(found: Any) -> Picture:
         usable = found.losses[np.isfinite(found.losses)]
         if len(usable) and usable.max() > 4.0 * abs(found.loss):
             axes.set_ylim(min(usable.min(), found.loss), 3.0 * abs(found.loss))
+        axes.set_title("Loss behind one step")
         axes.set_xlabel(r"learning rate  $\eta$")
         axes.set_ylabel("loss on the batch")
         axes.legend(loc="best")

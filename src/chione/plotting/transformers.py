@@ -27,6 +27,12 @@ FIELD_WORDS = {
     "log10_gradient": "decades of the squared gradient, first block over last",
     "log10_length": "decades of the mean square, last block over first",
 }
+_TITLES = {
+    "one_minus_c": "Difference of tokens",
+    "attended": "How sharply tokens attend",
+    "log10_gradient": "Gradients through the blocks",
+    "log10_length": "Lengths through the blocks",
+}
 
 
 def transformer_figure(found: TransformerPhase, *, title: str = "Transformer diagram") -> Figure:
@@ -49,6 +55,7 @@ def draw_regions(ax: Axes, found: TransformerPhase) -> None:
         handles=[Patch(color=_COLOURS[word], label=word) for word in met],
         loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False,
     )  # fmt: skip
+    ax.set_title("What becomes of a transformer")
     _label(ax, found)
 
 
@@ -59,6 +66,7 @@ def draw_transformer_field(ax: Axes, found: TransformerPhase, name: str) -> None
     figure = ax.get_figure()
     assert figure is not None
     figure.colorbar(mesh, ax=ax).set_label(FIELD_WORDS[name])
+    ax.set_title(_TITLES[name])
     _label(ax, found)
 
 
