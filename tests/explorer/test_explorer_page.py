@@ -242,7 +242,9 @@ def test_charts_read_their_values_with_errors_by_pointer_and_keys(desk):
     desk.page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 20)
     assert desk.page.locator("#chart-c .readout").inner_text().startswith("layer 50: c = ")
     desk.page.locator("#chart-c summary").click()
-    assert desk.page.locator("#chart-c tbody tr").count() > 20
+    rows = desk.page.locator("#chart-c tbody tr")
+    rows.first.wait_for()  # filled by the event of opening, which comes a moment later
+    assert rows.count() > 20
 
 
 @pytest.mark.slow
