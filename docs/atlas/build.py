@@ -27,6 +27,7 @@ _ROOMS = ("base", "gaussian", "freeprob", "activations", "networks", "theory", "
 _FILES = (
     "src/chione/plotting/style.py",
     "src/chione/plotting/saving.py",
+    "src/chione/plotting/powers.py",
     "benchmarks/which_initialisation.json",
 )
 _SLOWEST = ("snake", "gcu", "siren", "phish", "sinc", "smish", "ricker", "isru")

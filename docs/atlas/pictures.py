@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,8 +28,7 @@ _MARKS = {"pytorch": ("s", BLUE), "xavier": ("^", GREEN), "he": ("D", VERMILLION
 
 def draw(found: Facts, path: Path) -> None:
     """Write the picture as PNG."""
-    # numbers at ticks are no formulas: those take half the time of a picture
-    with style(), mpl.rc_context({"axes.formatter.use_mathtext": False}):
+    with style():
         laws = found.spectra
         panels = 3 if laws else 2
         # places in inches; a layout engine would draw all text twice, half the time of a picture

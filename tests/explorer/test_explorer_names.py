@@ -170,3 +170,33 @@ def test_a_name_with_parameters_is_drawn_and_linked(desk: Any, typed: str, text:
     desk.page.reload()
     desk.settle()
     assert desk.page.input_value("#activation") == text
+
+
+@pytest.mark.parametrize("text", ["hardshrink(threshold=0.3)", "x if abs(x) > 0.3 else 0*x"])
+def test_beside_jumps_the_verdict_follows_the_slope_as_analyze_does(desk: Any, text: str) -> None:
+    desk.go("#activation=tanh&sigma_w=1.1&sigma_b=0.2&depth=20")
+    desk.activation(text)
+    theirs = ch.analyze(text, 1.1, 0.2, depth=20, width=512, simulate=False).verdict
+    titles = {"yes": "Trains", "doubtful": "May train", "no": "Does not train"}
+    assert desk.page.inner_text("#verdict-title") == titles[theirs.trains]
+    assert theirs.reason in desk.page.inner_text("#verdict-text")
+
+
+@pytest.mark.parametrize(
+    ("text", "twin"),
+    [("leaky_relu(slope=0.2)", "leaky_relu(0.2)"), ("tanh(x)", "tanh"),
+     ("x*tanh(softplus(x))", "mish")],
+)  # fmt: skip
+def test_a_typed_activation_has_its_fixed_point_at_zero_too(
+    desk: Any, text: str, twin: str
+) -> None:
+    desk.go("#activation=tanh&sigma_w=0.9&sigma_b=0")
+    desk.activation(text)
+    theirs = ch.mean_field(twin, sigma_w=0.9, sigma_b=0.0)
+    q, c, chi, slope = desk.page.locator("#numbers dd span").all_inner_texts()[:4]
+    assert theirs.q_star.value == 0.0 and q == "0"
+    known = np.isfinite(theirs.c_star.value)  # next to zero the others keep every correlation
+    assert known == text.startswith("leaky")
+    assert float(c) == theirs.c_star.value if known else c == "none"
+    assert float(chi) == pytest.approx(theirs.chi_perp.value, rel=1e-6)
+    assert float(slope) == pytest.approx(theirs.chi_parallel.value, rel=1e-6)

@@ -209,7 +209,8 @@ def test_what_is_not_drawn_is_said_in_a_sentence(modules: Any) -> None:
         "from two tokens on": {"tokens": 1},
         "fewer tokens than units": {"tokens": 8, "width": 8},
         "below -0.0159": {"c": -0.02},
-        "with 64 tokens take too long to draw here: at this width 5 layers would do": {"depth": 50},
+        "with 64 tokens take too long to draw here: at this width 17 layers would do": {
+            "depth": 50},
         "these take too long to draw here: at this width 1 layer would do": {
             "mode": "plain", "width": 1_000_000, "depth": 2},
         "narrower ones would do": {"tokens": 1000, "width": 2000},
@@ -218,6 +219,19 @@ def test_what_is_not_drawn_is_said_in_a_sentence(modules: Any) -> None:
     assert said[: len(drawn_ones)] == [["ok", 3]] * len(drawn_ones)
     for words, (status, count) in zip(refused, said[len(drawn_ones) :], strict=True):
         assert words in status and status.endswith(".") and count == 0
+
+
+def test_signals_beyond_numbers_are_none_and_large_ones_keep_their_errors(modules: Any) -> None:
+    usual = UNEVEN | {"mode": "plain", "depth": 100}
+    lost = modules.evaluate(SAMPLES, [usual | {"activation": "exp", "sigma_w": 5.0}, 3])
+    kept = modules.evaluate(SAMPLES, [usual | {"activation": "relu", "sigma_w": 20.0}, 50])
+    for key in ("q", "c", "gradient"):
+        assert np.isnan(lost[key]["mean"][-1 if key != "gradient" else 0]), key
+    for key in ("q", "gradient"):
+        mean, error = (np.array(kept[key][part], dtype=float) for part in ("mean", "error"))
+        assert np.all(np.isfinite(mean)) and np.all(error[:-1] > 1e-3 * mean[:-1])
+        assert np.all(error < 1.001 * mean)
+    assert kept["q"]["mean"][-1] > 1e200
 
 
 def test_dots_come_in_every_mode_or_the_page_says_why_there_are_none(desk: Any) -> None:
@@ -241,6 +255,6 @@ def test_dots_come_in_every_mode_or_the_page_says_why_there_are_none(desk: Any) 
         assert caption == words
         q, mean, error = map(float, re.fullmatch(NUMBERS, readout).groups())
         assert abs(mean - q) <= 5 * error + 0.1 * q, fragment  # of width 128
-    readout, caption = shown("mode=transformer&tokens=64&depth=50")
+    readout, caption = shown("mode=transformer&tokens=64&depth=200")
     assert "sampled" not in readout
     assert caption.startswith("Networks as wide and deep as these with 64 tokens take too long")

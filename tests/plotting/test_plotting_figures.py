@@ -22,7 +22,7 @@ from chione.plotting import (
     save,
     wants_log,
 )
-from chione.plotting.style import BLACK, BLUE, HEAT, VERMILLION
+from chione.plotting.style import BLACK, BLUE, HEAT, VERMILLION, one_axes, style
 
 Q = np.linspace(0.0, 2.0, 21)
 
@@ -165,3 +165,17 @@ def test_theory_and_simulation_differ_in_greyscale_and_the_heat_map_is_monotone(
 )
 def test_an_axis_is_logarithmic_only_where_it_helps(values, log):
     assert wants_log(np.array(values)) is log
+
+
+@pytest.mark.parametrize(("size", "power"), [(3e-6, True), (2e7, True), (1.5, False)])
+def test_only_a_common_power_of_ten_is_written_as_a_formula(size, power, tmp_path):
+    with style():
+        figure, ax = one_axes()
+        ax.plot([0.0, 1.0, 2.0], [0.0, size, 3.0 * size])
+    save(figure, tmp_path / "a.png")
+    shared = ax.yaxis.get_offset_text().get_text()
+    assert ("10^" in shared) is power and "e" not in shared.replace("mathdefault", "").replace(
+        "times", ""
+    )
+    plain = [t.get_text() for t in ax.get_xticklabels()]
+    assert plain and not any("$" in text for text in plain)

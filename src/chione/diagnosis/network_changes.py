@@ -13,6 +13,7 @@ import numpy as np
 from chione.base import AbstractResult, Array, ChioneError, result
 from chione.networks import (
     AbstractLayer,
+    Attention,
     Convolution,
     Dense,
     Dropout,
@@ -31,6 +32,7 @@ from chione.theory.depth.trainability import trainability
 from chione.theory.layers.network_theory import NetworkTheory, network_theory
 
 _GAINS = (0.25, 4.0)  # factors on all sigma_w that are tried
+_ROUNDED = 1e-12  # of 1 - c from correlations: smaller ones are rounding
 _ROUNDS = 12  # of a search for a gain: the last is 1/4000 of the first
 
 
@@ -87,17 +89,38 @@ def decades(theory: NetworkTheory) -> float:
 
 
 def passage(theory: NetworkTheory) -> Passage:
-    """Gradients, lengths and differences along the trunk, in the terms of the one rule."""
+    """Gradients, lengths and differences along the trunk, in the terms of the one rule.
+
+    Of one input alone, the tokens that attention mixes are what may become alike.
+    """
     rows = trunk(theory)
     with np.errstate(divide="ignore", invalid="ignore"):
         g, q = np.log(gradients(theory)), np.log(np.asarray(theory.q.value)[rows])
         gap = np.log(np.asarray(theory.one_minus_c.value))
+    difference, pair = float(gap[rows[-1]] - gap[0]), "inputs"
+    tokens = _difference_of_tokens(theory)
+    if math.isnan(difference) and not math.isnan(tokens):
+        difference, pair = tokens, "tokens"
     known = np.isfinite(g)
     free = _normalised_after(theory.network)
     relative = np.array([free.get(theory.places[row].split("#")[0], False) for row in rows])
-    return Passage.of(
-        g[known], q[known], float(gap[rows[-1]] - gap[0]), normalised=relative[known].tolist()
-    )
+    way = Passage.of(g[known], q[known], difference, normalised=relative[known].tolist())
+    return dataclasses.replace(way, pair=pair)
+
+
+def _difference_of_tokens(theory: NetworkTheory) -> float:
+    """Growth of log (1 - c) of the first two tokens of one input; NaN where none is told."""
+    network = theory.network
+    mixed = any(isinstance(layer, Attention) for layer in _all(network.layers))
+    if not mixed or theory.nngp is None or network.input.count > 1:
+        return math.nan
+    kept = (np.asarray(network.input.second_moments()), np.asarray(theory.nngp.value))
+    if any(len(k) < 2 for k in kept):
+        return math.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # below, what is left of 1 - c is rounding
+        first, last = (max(1.0 - k[0, 1] / math.sqrt(k[0, 0] * k[1, 1]), _ROUNDED) for k in kept)
+    return math.log(last / first)
 
 
 def _normalised_after(network: Network) -> dict[str, bool]:

@@ -122,8 +122,8 @@ def passage(phi: AbstractActivation, curves: Trajectory, *, sigma_w: float, sigm
     xi = float(mean.xi_c.value)
     chaotic = mean.phase == "chaotic" and xi > 0.0
     forgotten = float(curves.layer[-1]) / xi if chaotic else 0.0
-    known = {"stiffness": stiffness, "contrast": contrast, "forgotten": forgotten}
-    return replace(way, **known, layers=float(curves.layer[-1]), spread=spread, even=_is_even(phi))
+    way = replace(way, stiffness=stiffness, contrast=contrast, forgotten=forgotten)
+    return replace(way, layers=float(curves.layer[-1]), spread=spread, even=_is_even(phi))
 
 
 def _is_even(phi: AbstractActivation) -> bool:

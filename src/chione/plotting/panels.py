@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from chione.base import SpecError
 from chione.plotting.legends import settle_legends
+from chione.plotting.powers import write_powers
 from chione.plotting.style import new_figure, style
 
 
@@ -72,6 +73,7 @@ def assemble(picture: Picture, *, ax: Axes | None = None, field: str | None = No
     if field is None and picture.whole is not None:
         figure = picture.whole()
         settle_legends(figure)
+        write_powers(figure)
         return figure
     panels = [picture.panels[name] for name in names]
     columns = min(picture.columns, len(panels))
@@ -82,4 +84,5 @@ def assemble(picture: Picture, *, ax: Axes | None = None, field: str | None = No
         for k, panel in enumerate(panels):
             panel.draw(figure.add_subplot(rows, columns, k + 1))
     settle_legends(figure)
+    write_powers(figure)
     return figure

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from chione.base import write_whole
 from chione.plotting.legends import settle_legends
+from chione.plotting.powers import write_powers
 from chione.plotting.style import style
 
 _NO_DATE = {
@@ -42,6 +43,7 @@ def save(figure: Figure, path: str | Path) -> None:
         )
 
     settle_legends(figure)
+    write_powers(figure)
 
     def write(part: Path) -> None:
         with style():

@@ -36,7 +36,7 @@ _RC: dict[str, Any] = {
     "axes.linewidth": 0.8,
     "axes.edgecolor": "#444444",
     "axes.unicode_minus": True,
-    "axes.formatter.use_mathtext": True,
+    "axes.formatter.use_mathtext": False,  # save turns it on where numbers share a power of ten
     "xtick.labelsize": 8.0,
     "ytick.labelsize": 8.0,
     "xtick.color": "#444444",

@@ -6,18 +6,19 @@ import { followTheme } from "./colours.js";
 import { createControls } from "./controls.js";
 import { criticalLine } from "./critical_line.js";
 import { COARSE_GRID, createDiagram, FINE_GRID, gridSigmas } from "./diagram_view.js";
+import { streamNote } from "./diagram_fields.js";
 import { byId, made } from "./dom.js";
 import { solve } from "./engine.js";
 import { createExport } from "./exporting.js";
 import { FIGURE_CAPTIONS, FIGURE_TITLES, figuresOf } from "./figures.js";
-import { MODES } from "./modes.js";
+import { isStream, MODES } from "./modes.js";
 import { readActivation } from "./named_activation.js";
 import { loadChosen } from "./other_units.js";
 import { createPicker } from "./picker.js";
 import { BREAKAGES, nearestCritical, PRESETS, torchDefault } from "./presets.js";
 import { formulaActivation } from "./quadrature.js";
 import { recommended } from "./recommended.js";
-import { extrasOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, startState } from "./state.js";
+import { extrasOf, FIELDS, formatFragment, MODE_WORDS, parseFragment, reconciled, startState } from "./state.js";
 import { activationNames } from "./tables.js";
 import { createVerdict } from "./verdict_view.js";
 import { ask } from "./worker_client.js";
@@ -43,10 +44,11 @@ function captionOf(state) {
 function change(patch, words) {
   const activation = patch.activation ?? page.state.activation;
   const { activation: _, ...rest } = patch;
-  page.state = { ...page.state, ...rest };
+  const { state, note } = reconciled({ ...page.state, ...rest });
+  page.state = state;
   page.sample = undefined;
   moved();
-  if (words !== undefined) byId("notes").textContent = words;
+  if (note ?? words !== undefined) byId("notes").textContent = note ?? words;
   if (patch.activation === undefined) page.error = undefined; // a refused formula is given up
   if (activation !== page.state.activation) takeActivation(activation);
   else schedule();
@@ -163,7 +165,7 @@ async function quietly(promise) {
 
 async function refreshField() {
   const { state } = page;
-  const key = [blocksKey(state), state.q, state.mode === "transformer" ? state.c : "", state.field, parts.diagram.window()].join("|");
+  const key = [blocksKey(state), state.q, ...(isStream(state.mode) ? [state.c, state.depth] : []), state.field, parts.diagram.window()].join("|");
   if (key === page.fieldKey) return page.field;
   page.fieldKey = key;
   for (const [field, grid] of [["chi_perp", COARSE_GRID], [state.field, FINE_GRID]]) {
@@ -171,7 +173,7 @@ async function refreshField() {
     const values = await quietly(ask("diagram", question));
     if (!values || values.status || key !== page.fieldKey) return;
     if (grid === COARSE_GRID) parts.diagram.setRegions(values, grid);
-    if (field === state.field) parts.diagram.setField(field, values, grid);
+    if (field === state.field) parts.diagram.setField(field, values, grid, streamNote(state, field));
   }
 }
 

@@ -44,13 +44,15 @@ export function themeColours() {
 
 /** Follow the system's theme until `choose` names one; `changed` is called after each change. */
 export function followTheme(changed) {
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const dark = window.matchMedia("(prefers-color-scheme: dark)"), paper = window.matchMedia("print");
   let chosen;
   const apply = () => {
-    document.documentElement.dataset.theme = chosen ?? (dark.matches ? "dark" : "light");
+    // paper is white: light ink would vanish on it
+    document.documentElement.dataset.theme = paper.matches ? "light" : chosen ?? (dark.matches ? "dark" : "light");
     changed();
   };
   dark.addEventListener("change", apply);
+  paper.addEventListener("change", apply);
   apply();
   return {
     toggle() {

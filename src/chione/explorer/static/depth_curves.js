@@ -90,14 +90,17 @@ function tokenCurves(map, network) {
   for (let l = L - 2; l >= 0; l--) {
     const [alone, both] = map.back(out.q[l], out.oneMinusC[l], 1, shared);
     out.chi[l] = alone;
-    shared = both / alone;
+    shared = alone === Infinity ? 0 : both / alone;
     out.log10Gradient[l] = out.log10Gradient[l + 1] + Math.log10(alone);
     out.gradient[l] = 10 ** out.log10Gradient[l];
   }
   return out;
 }
 
-// factor on the mean square gradient a block, the mean over all of them
-export function meanFactor(depth) {
-  return 10 ** ((depth.log10Gradient[0] + Math.log10(depth.chi[0])) / depth.chi.length);
+// Factor on the mean square gradient a block, the mean from the first block to the last; of a single
+// block that from its input.
+export function meanFactor(map, network, depth) {
+  const L = depth.chi.length;
+  if (L > 1) return 10 ** (depth.log10Gradient[0] / (L - 1));
+  return map.back ? map.back(network.q, 1 - network.c, 1, 0)[0] : map.gradient(network.q);
 }

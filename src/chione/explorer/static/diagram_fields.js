@@ -5,9 +5,20 @@ import { LARGEST_LENGTH } from "./estimates.js";
 import { depthScale, fixedCorrelation } from "./fixed_correlation.js";
 import { fixedLengths, settle } from "./fixed_lengths.js";
 import { chiAt, parallelAt, withoutPoint } from "./mean_field.js";
-import { blockOf } from "./modes.js";
+import { blockOf, isStream } from "./modes.js";
 
 const STREAM_LAYERS = 30; // of a stream in a cell
+export const NO_STREAM_FIELD = "Streams of blocks have none.";
+const SETTLED = 1e-4; // of a factor's logarithm
+
+// What a field of streams is, which have no fixed point; "" where the field is what it is elsewhere.
+export function streamNote(network, field) {
+  if (!isStream(network.mode)) return "";
+  const blocks = Math.min(network.depth, STREAM_LAYERS);
+  if (field === "chi_perp") return network.mode === "transformer" && network.depth > blocks ? `Over the first ${blocks} blocks.` : "";
+  if (field === "q_star" || field === "c_star") return `After ${blocks} block${blocks > 1 ? "s" : ""}.`;
+  return field === "chi_parallel" ? "" : NO_STREAM_FIELD;
+}
 
 export const DIAGRAM_FIELDS = ["chi_perp", "q_star", "c_star", "xi_c", "xi_q", "chi_parallel"];
 
@@ -26,27 +37,47 @@ export function diagram(network, activation, field, sigmaW, sigmaB) {
   return out;
 }
 
-// A stream that grows has no fixed point: its figures are those over the depth.
-function streamCell(map, network, field) {
-  if (field === "chi_perp" && !map.step) {
-    let q = map.firstLength(network.q);
-    let sum = 0;
-    for (let l = 0; l < network.depth; l++) {
-      sum += Math.log(map.gradient(q));
-      q = map.length(q);
-      if (!(q <= LARGEST_LENGTH)) return NaN;
+// The geometric mean of the gradient's factors. They settle as the stream grows; once their drift moves
+// the mean by no more than SETTLED, the rest of the blocks has the last one's.
+function meanGradient(map, first, steps) {
+  let q = first;
+  let sum = 0;
+  let before = NaN;
+  let steady = 0;
+  for (let l = 0; l < steps; l++) {
+    const factor = Math.log(map.gradient(q));
+    const next = map.length(q);
+    const left = steps - 1 - l;
+    sum += factor;
+    steady = Math.abs(factor - before) * left * left < 2 * SETTLED * steps ? steady + 1 : 0;
+    if (steady > 2) {
+      if (Math.log(next) + Math.log(next / q) * left > Math.log(LARGEST_LENGTH)) return NaN;
+      return Math.exp((sum + factor * left) / steps);
     }
-    return Math.exp(sum / network.depth);
+    if (!(next <= LARGEST_LENGTH)) return NaN;
+    before = factor;
+    q = next;
   }
+  return Math.exp(sum / steps);
+}
+
+// A stream that grows has no fixed point: its figures are those over the depth.
+function streamCell(map, network, activation, field) {
+  if (field === "chi_perp" && !map.step) {
+    if (network.depth === 1) return map.gradient(network.q);
+    return meanGradient(map, map.firstLength(network.q), network.depth - 1);
+  }
+  if (field === "chi_parallel") return withoutPoint(map, [], activation).chiParallel.value;
+  if (field === "xi_c" || field === "xi_q") return NaN;
   const depth = depthCurves(map, { ...network, depth: Math.min(network.depth, STREAM_LAYERS) });
   if (field === "q_star") return depth.q.at(-1);
   if (field === "c_star") return depth.c.at(-1);
-  return field === "chi_perp" ? meanFactor(depth) : NaN;
+  return meanFactor(map, network, depth);
 }
 
 function cellOf(network, activation, field) {
   const map = blockOf(network, activation);
-  if (map.branched) return streamCell(map, network, field);
+  if (map.branched) return streamCell(map, network, activation, field);
   const { identity, points } = fixedLengths(map, activation);
   const start = map.firstLength(network.q);
   const point = identity ? { q: start, error: 0 } : settle(map, points, start).point;

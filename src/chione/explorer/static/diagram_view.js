@@ -1,6 +1,7 @@
 // The phase diagram: a cached picture of the field below, the point that is dragged above it.
 
 import { FIELD_MAP, themeColours } from "./colours.js";
+import { NO_STREAM_FIELD } from "./diagram_fields.js";
 import { byId, made } from "./dom.js";
 import { deepestCell, fieldImage, fieldScale } from "./field_image.js";
 import { tickPlaces, tickText } from "./scales.js";
@@ -129,12 +130,12 @@ export function createDiagram(root, { moved, zoomed }) {
       drawOver();
     },
     /** The field's values, row by row of sigma_b, on a grid of the present view. */
-    setField(field, values, [columns, rows]) {
+    setField(field, values, [columns, rows], note) {
       const scale = fieldScale(field, values);
       model.shadeAt = ({ x, y }) => scale.place(values[Math.floor(y * rows) * columns + Math.floor(x * columns)]);
       model.layer = fieldImage(values, columns, rows, scale);
       drawAll();
-      paintKey(field, scale, values.some(Number.isNaN), model.line);
+      paintKey(field, scale, values.some(Number.isNaN), model.line, note);
     },
     /** Where the words of the phases stand, from the factor on gradients on a coarse grid. */
     setRegions(chi, [columns, rows]) {
@@ -181,7 +182,13 @@ export function paintDiagram(context, { layer, shadeAt, line, marks, regions, wi
   context.restore();
   paintAxes(context, window, px, py, colours);
   paintRegions(context, regions, shadeAt, left, top, wide, high);
-  for (const mark of marks) if (mark.sigma_w <= window[0] && mark.sigma_b <= window[1]) paintMark(context, mark, px, py, left + wide);
+  const shown = marks.filter((mark) => mark.sigma_w <= window[0] && mark.sigma_b <= window[1]);
+  shown.forEach((mark, i) => {
+    // a name that would stand on the one before is raised above it
+    const before = shown[i - 1];
+    const near = before && Math.abs(px(mark.sigma_w) - px(before.sigma_w)) < 70 && Math.abs(py(mark.sigma_b) - py(before.sigma_b)) < 13;
+    paintMark(context, near ? { ...mark, raise: 27 } : mark, px, py, left + wide);
+  });
 }
 
 function hatch(context, left, top, wide, high, colour) {
@@ -301,7 +308,7 @@ export function paintPoint(context, x, y, focused) {
   }
 }
 
-function paintKey(field, scale, hatched, line) {
+function paintKey(field, scale, hatched, line, note) {
   const key = byId("key");
   key.querySelector(".low").textContent = scale.low;
   key.querySelector(".high").textContent = scale.high;
@@ -313,5 +320,8 @@ function paintKey(field, scale, hatched, line) {
     context.fillStyle = `rgb(${r} ${g} ${b})`;
     context.fillRect(i, 0, 1, 1);
   });
-  byId("key-words").replaceChildren(made("span", { textContent: `Colour: ${FIELDS[field].words}.${line?.sigma_w.some(Number.isFinite) ? " Black line: edge of chaos." : ""}${hatched ? " Hatched: lengths diverge." : ""}` }));
+  const sentences = [`Colour: ${FIELDS[field].words}.`, note];
+  if (line?.sigma_w.some(Number.isFinite)) sentences.push("Black line: edge of chaos.");
+  if (hatched && note !== NO_STREAM_FIELD) sentences.push("Hatched: lengths diverge.");
+  byId("key-words").replaceChildren(made("span", { textContent: sentences.filter(Boolean).join(" ") }));
 }

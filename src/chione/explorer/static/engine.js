@@ -17,7 +17,7 @@ export function solve(network, activation) {
   if (map.branched) {
     const words = "every block adds to the stream, so there is no fixed point";
     for (const key of ["qStar", "cStar", "oneMinusCStar", "xiQ", "xiC"]) found[key] = missing(words);
-    const chi = meanFactor(depth);
+    const chi = meanFactor(map, network, depth);
     found.chiPerp = Number.isFinite(chi) ? estimate(chi, 1e-9 * chi, "mean over the blocks") : missing(words);
     found.message = "Every block adds to the stream, so there is no fixed point.";
   }

@@ -3,6 +3,7 @@
 // band: {low, high}, path: [[x, y]], dots: [{x, y, error}], bars: [{x, height}], marks: [{x, y, hollow, name}],
 // columns: [[name, values]], empty, caption, read(i)}. Values on a logarithmic axis are log10 already.
 
+import { isStream } from "./modes.js";
 import { numeral, numeralWithError } from "./numerals.js";
 import { decadeRange, linearRange } from "./scales.js";
 
@@ -70,7 +71,7 @@ function fixedPointWords(solution) {
 
 // The length of a stream changes from block to block, and with it the map of its correlations.
 function mapCaption(id, mode) {
-  if (mode === "plain" || mode === "dropout") return FIGURE_CAPTIONS[id];
+  if (!isStream(mode)) return FIGURE_CAPTIONS[id];
   if (id === "length") return mode === "transformer" ? "At the correlation that tokens have in the last layer." : "Every block adds to the stream: the curve is never below the diagonal.";
   const both = mode === "transformer" ? "tokens" : "inputs";
   return `At the length of the last layer. Below the diagonal two ${both} part, above it they become alike.`;
@@ -105,7 +106,8 @@ function sampledDots(sample, key, log) {
 function readLayer(depth, values, errors, name, sample, key) {
   return (i) => {
     const seen = sample?.[key] && sample.layer.indexOf(depth.layer[i]);
-    const dots = seen >= 0 && seen !== undefined ? `; sampled ${numeral(sample[key].mean[seen], 4)} ± ${numeral(sample[key].error[seen], 2)}` : "";
+    const drawn = seen >= 0 && seen !== undefined && Number.isFinite(sample[key].mean[seen]) && Number.isFinite(values[i]);
+    const dots = drawn ? `; sampled ${numeral(sample[key].mean[seen], 4)} ± ${numeral(sample[key].error[seen], 2)}` : "";
     return `layer ${depth.layer[i]}: ${name} = ${withError(values[i], errors, i)}${dots}`;
   };
 }

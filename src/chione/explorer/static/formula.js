@@ -197,6 +197,7 @@ export function compileFormula(text) {
   const root = builder.build(parsed.tree, 0);
   return {
     text: parsed.text,
+    parts,
     value: root.value,
     slope: (x) => { root.dual(x); return slopeOut.slope; },
     kinks: () => switchesToKinks(builder.switches),

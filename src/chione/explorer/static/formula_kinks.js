@@ -43,27 +43,28 @@ function touchBetween(g, low, high, scale) {
   return Math.abs(g(at)) <= 1e-12 * scale ? at : null;
 }
 
+// Pairs of neighbours of the search, those next to zero first: of many kinks the far ones are left out.
+const SEARCH_ORDER = [...SEARCH_POINTS.keys()].slice(1).sort((a, b) => Math.abs(SEARCH_POINTS[a]) - Math.abs(SEARCH_POINTS[b]));
+
 function crossingsOf(g, mayTouch) {
   const found = [], values = SEARCH_POINTS.map(g);
-  for (let k = 0; k + 1 < values.length && found.length <= MOST_KINKS; k++) {
-    const a = values[k], b = values[k + 1];
+  for (const next of SEARCH_ORDER) {
+    if (found.length > MOST_KINKS) break;
+    const k = next - 1, a = values[k], b = values[next];
     if (Number.isNaN(a) || Number.isNaN(b)) {
-      if (Number.isNaN(a) !== Number.isNaN(b)) found.push(changeBetween((x) => Number.isNaN(g(x)), SEARCH_POINTS[k], SEARCH_POINTS[k + 1]));
+      if (Number.isNaN(a) !== Number.isNaN(b)) found.push(changeBetween((x) => Number.isNaN(g(x)), SEARCH_POINTS[k], SEARCH_POINTS[next]));
     } else if (a === 0 && k && values[k - 1] !== 0) found.push(SEARCH_POINTS[k]);
-    else if (a > 0 !== b > 0) found.push(changeBetween((x) => g(x) > 0, SEARCH_POINTS[k], SEARCH_POINTS[k + 1]));
+    else if (a > 0 !== b > 0) found.push(changeBetween((x) => g(x) > 0, SEARCH_POINTS[k], SEARCH_POINTS[next]));
     else if (mayTouch && k) {
       const before = Math.abs(values[k - 1]), here = Math.abs(a), after = Math.abs(b);
       if (here < before && here <= after) {
-        const at = touchBetween(g, SEARCH_POINTS[k - 1], SEARCH_POINTS[k + 1], before + after);
+        const at = touchBetween(g, SEARCH_POINTS[k - 1], SEARCH_POINTS[next], before + after);
         if (at !== null) found.push(at);
       }
     }
   }
   return found;
 }
-
-// Pairs of neighbours of the search, those next to zero first.
-const SEARCH_ORDER = [...SEARCH_POINTS.keys()].slice(1).sort((a, b) => Math.abs(SEARCH_POINTS[a]) - Math.abs(SEARCH_POINTS[b]));
 
 // Where floor(g) changes; several integers may lie between two points.
 function integersOf(g) {

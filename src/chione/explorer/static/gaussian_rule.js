@@ -10,6 +10,8 @@ const SMALLEST_EDGE = 2e-5;
 const MOST_PANELS_A_SIDE = 1600;
 const LARGEST_Q = 2000;
 const SMALLEST_Q = 1e-8;
+const AWAY = 1; // from zero: there short lengths do not see how small phi is, and its rounding is left alone,
+const ROUNDING = 1e7; // as that of x*(1 + tanh(x)) at x = -10
 const SIGMAS = 9.5; // exp(-45) = 3e-20 lies beyond
 
 // Edges that are geometric in |h|, so that a Gaussian of any width is smooth on each panel.
@@ -76,14 +78,14 @@ function steepAt(phi, at) {
 // All panels of one side from zero outwards, and how far they reach.
 function sidePanels(phi, kinks, side, floor) {
   const inside = kinks.map((k) => side * k).filter((k) => k > 0 && k < WIDEST_REACH);
-  const marks = [0, ...inside, WIDEST_REACH].sort((a, b) => a - b);
+  const marks = [0, ...inside, AWAY, WIDEST_REACH].sort((a, b) => a - b);
   const wide = [0];
   let reach = WIDEST_REACH, unsure = 0, lost = false;
   for (let k = 0; k + 1 < marks.length && reach === WIDEST_REACH; k++) {
     if (marks[k + 1] === marks[k]) continue;
     // value and slope together: the slope often needs the finer panels
     const both = (h) => phi.value(side * h) + 0.618 * phi.slope(side * h);
-    const part = resolvedPanels(both, marks[k], marks[k + 1], MOST_PANELS_A_SIDE - wide.length, { floor, tolerance: 1e-10 });
+    const part = resolvedPanels(both, marks[k], marks[k + 1], MOST_PANELS_A_SIDE - wide.length, { floor: marks[k] < AWAY ? floor : ROUNDING * floor, tolerance: 1e-10 });
     wide.push(...part.edges.slice(1));
     unsure = Math.max(unsure, part.unsure);
     if (!part.complete) { reach = wide[wide.length - 1]; lost = part.lost; }

@@ -14,6 +14,11 @@
 
 export const MODES = ["plain", "residual", "prenorm", "transformer", "dropout"];
 
+/** Whether every block adds to what it reads. */
+export function isStream(mode) {
+  return mode === "residual" || mode === "prenorm" || mode === "transformer";
+}
+
 export function blockOf(network, activation) {
   const w2 = network.sigma_w ** 2;
   const b2 = network.sigma_b ** 2;
@@ -56,12 +61,13 @@ function denseMap(w2, b2, kept, activation) {
       const size = q > 0 ? Math.max(Math.abs(m.slope), m.m2 / q) : Math.abs(m.slope);
       return weight * size * m.error;
     },
-    gradient: (q) => weight * activation.moments(q).d2,
+    gradient: (q) => (weight > 0 ? weight * activation.moments(q).d2 : 0), // also where phi jumps
     gradientError: (q) => {
       const m = activation.moments(q);
-      return weight * m.d2 * m.error;
+      return weight > 0 ? weight * m.d2 * m.error : 0;
     },
     pair: (q, gap) => {
+      if (w2 === 0) return { distance: 0, slope: 0, error: 0 };
       const k = gap > 0 ? gapKernel(activation, q, gap) : { gap: 0, slope: activation.moments(q).d2, error: 0 };
       const lost = kept < 1 ? activation.moments(q).m2 * (1 - kept) / kept : 0;
       return { distance: w2 * (k.gap + lost), slope: w2 * k.slope, error: k.error };
@@ -102,7 +108,9 @@ function normedMap(w2, b2, alpha2, activation) {
   const m = activation.moments(inner);
   const added = alpha2 * (w2 * m.m2 + b2);
   const through = alpha2 * w2 * w2;
+  const backward = through > 0 ? through * m.d2 : 0; // also where phi jumps
   const pair = (q, gap) => {
+    if (through === 0) return { distance: q * gap, slope: 1, error: 0 };
     const k = gap > 0 ? gapKernel(activation, inner, w2 * gap / inner) : { gap: 0, slope: m.d2, error: 0 };
     return {
       distance: q * gap + alpha2 * w2 * k.gap, slope: 1 + through * k.slope / q, error: k.error,
@@ -124,8 +132,8 @@ function normedMap(w2, b2, alpha2, activation) {
     lengthError: () => added * m.error,
     lengthSlope: () => 1,
     slopeError: () => 0,
-    gradient: (q) => 1 + through * m.d2 / q,
-    gradientError: (q) => through * m.d2 * m.error / q,
+    gradient: (q) => 1 + backward / q,
+    gradientError: (q) => backward * m.error / q,
     pair,
   };
 }

@@ -25,10 +25,11 @@ export function orthonormalise(rows) {
       addTo(row, -c[i], rows[i]);
     }
     const left = Math.sqrt(inner(row, row));
-    if (left > DEPENDENT * size) {
+    if (left <= DEPENDENT * size && size < Infinity) row.fill(0);
+    else { // what has overflowed becomes NaN
       c[k] = left;
       for (let i = 0; i < row.length; i++) row[i] /= left;
-    } else row.fill(0);
+    }
     return c;
   });
 }

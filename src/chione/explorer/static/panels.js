@@ -71,6 +71,10 @@ function panelState(f, low, high, { floor, tolerance }) {
   return "resolved";
 }
 
+export function panelIsResolved(f, low, high, fineness) {
+  return panelState(f, low, high, fineness) === "resolved";
+}
+
 // Panels between `low` and `high` from the end nearer to zero outwards, at most `most`.
 // Returns {edges, complete, lost}: edges from the start as far as it went.
 export function resolvedPanels(f, low, high, most, fineness) {

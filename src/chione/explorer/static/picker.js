@@ -85,6 +85,7 @@ export function createPicker(entries, chosen) {
     show(text, sentence) {
       if (document.activeElement !== input || list.hidden) input.value = text;
       input.dataset.shown = text;
+      input.title = text; // a long formula is wider than its field
       byId("activation-error").textContent = sentence ?? "";
       input.setAttribute("aria-invalid", String(Boolean(sentence)));
     },

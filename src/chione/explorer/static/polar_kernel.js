@@ -3,79 +3,81 @@
 //     B(rho, theta) = 1/(2 pi) int (phi(u1) - phi(u2))^2 / 2 d beta
 // do not depend on q, and m2 - E phi(u1) phi(u2) = int B(rho, theta) exp(-rho^2 / 2q) rho d rho / q.
 
-import { GAUSS_16, joinedPanels, resolvedPanels } from "./panels.js";
+import { GRADED_POWER } from "./panel_coordinate.js";
+import { GAUSS_16 } from "./panels.js";
 
 const RADII_GRADING = 2.3; // ratio of neighbouring radii
-const FIRST_EDGES = [1, 4, 16, 64, 256]; // so that no wide panel steps over what happens near zero
 const SMALLEST_RADIUS = 2e-5;
 const WIDEST_ANGLE = 1.6;
-const MOST_WAVES = 14; // panels of phi a side: beyond, the cost of a circle grows too high
+const NEAREST_REACH = 1.5;
+const TRIED_ANGLES = [0.06, 0.5, 1.4, 2.5];
+const STEEP_GRADING = 5; // ratio of neighbouring panels beside a kink of infinite slope
 
-// Panels of phi alone, resolved against its size next to zero: a coordinate P(h) that grows by one
-// over each of them, and the reach to which there are few enough of them.
-export function panelCoordinate(rule) {
-  const { phi, kinks, reach } = rule;
-  let scale = 0;
-  for (let k = -10; k <= 10; k++) scale = Math.max(scale, Math.abs(phi.value(k / 10 + 0.0137)));
-  const fineness = { floor: 0.1 * scale, tolerance: 1e-7, narrowest: 1e-4 };
-  const sides = [-1, 1].map((side) => {
-    const inside = kinks.map((k) => side * k).filter((k) => k > 0 && k < reach);
-    const marks = [0, ...inside, ...FIRST_EDGES.filter((h) => h < reach), reach].sort((a, b) => a - b);
-    const edges = [0], f = (h) => phi.value(side * h);
-    for (let k = 0; k + 1 < marks.length && edges.length < 40 * MOST_WAVES; k++) {
-      const part = resolvedPanels(f, marks[k], marks[k + 1], 40 * MOST_WAVES, fineness);
-      edges.push(...part.edges.slice(1));
-    }
-    return Float64Array.from(joinedPanels(f, edges, inside, fineness));
-  });
-  const limit = Math.min(...sides.map((edges) => edges[Math.min(edges.length - 1, MOST_WAVES)]));
-  const at = (h) => {
-    const edges = sides[h < 0 ? 0 : 1], size = Math.abs(h);
-    let low = 0, high = edges.length - 1;
-    if (size >= edges[high]) return h < 0 ? -high : high;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (size < edges[middle]) high = middle;
-      else low = middle;
-    }
-    const place = low + (size - edges[low]) / (edges[low + 1] - edges[low]);
-    return h < 0 ? -place : place;
-  };
-  return { at, reach: Math.min(reach, limit), work: 0 };
-}
-
-// B(rho, theta), by Gauss-Legendre in beta between the kinks of u1 and u2, on panels that resolve phi.
-function circleMean(rule, coordinate, rho, half) {
-  const value = rule.phi.value;
-  const cuts = [0, Math.PI];
+// Where beta is cut: at the kinks of u1 and u2, and in growing steps beside those of infinite slope.
+function anglesOfCuts(rule, { steep }, rho, half) {
+  const cuts = [0, Math.PI], steepCuts = [];
   for (const kink of rule.kinks) {
     if (Math.abs(kink) >= rho) continue;
     const angle = Math.acos(kink / rho);
     for (const raw of [angle - half, angle + half]) {
       const folded = Math.abs(raw > Math.PI ? 2 * Math.PI - raw : raw);
-      if (folded > 0 && folded < Math.PI) cuts.push(folded);
+      if (!(folded > 0 && folded < Math.PI)) continue;
+      cuts.push(folded);
+      if (steep.has(kink)) steepCuts.push(folded);
+    }
+  }
+  for (const place of steepCuts) {
+    let near = Math.min(place, Math.PI - place) * 2; // its own image beyond 0 or pi
+    for (const other of steepCuts) if (other !== place) near = Math.min(near, Math.abs(other - place));
+    for (let far = near / 2; far < WIDEST_ANGLE; far *= STEEP_GRADING) {
+      for (const cut of [place - far, place + far]) if (cut > 0 && cut < Math.PI) cuts.push(cut);
     }
   }
   cuts.sort((a, b) => a - b);
-  const pending = [];
+  return { cuts, steepCuts };
+}
+
+// Panels of beta on which phi is resolved, three numbers each: its ends, and -1 or 1 where the slope is
+// infinite at that end of it.
+function panelsOfCircle(rule, coordinate, rho, half) {
+  const { cuts, steepCuts } = anglesOfCuts(rule, coordinate, rho, half);
+  const pending = [], found = [];
   // on a small circle phi is nearly straight, and one panel has nodes enough
   const widest = coordinate.at(rho) - coordinate.at(-rho) < 0.2 ? Math.PI : WIDEST_ANGLE;
   for (let k = cuts.length - 2; k >= 0; k--) if (cuts[k + 1] > cuts[k]) pending.push(cuts[k], cuts[k + 1]);
-  let sum = 0;
   while (pending.length) {
     const b = pending.pop(), a = pending.pop();
-    if (b - a > 1e-9 && (b - a > widest || tooWide(coordinate, rho, a + half, b + half) || tooWide(coordinate, rho, a - half, b - half))) {
+    const low = steepCuts.length > 0 && steepCuts.includes(a), high = steepCuts.length > 0 && steepCuts.includes(b);
+    if (b - a > 1e-9 && (b - a > widest || (low && high) || tooWide(coordinate, rho, a + half, b + half) || tooWide(coordinate, rho, a - half, b - half))) {
       const middle = (a + b) / 2;
       pending.push(middle, b, a, middle);
       continue;
     }
-    coordinate.work++;
-    const centre = (a + b) / 2, halfWidth = (b - a) / 2;
+    found.push(a, b, low ? -1 : high ? 1 : 0);
+  }
+  coordinate.work += found.length / 3;
+  return found;
+}
+
+// Nodes t^6 and weights 6 t^5 dt on [0, 1].
+const GRADED_NODES = GAUSS_16.nodes.map((node) => ((1 + node) / 2) ** GRADED_POWER);
+const GRADED_WEIGHTS = GAUSS_16.weights.map((weight, i) => GRADED_POWER * ((1 + GAUSS_16.nodes[i]) / 2) ** (GRADED_POWER - 1) * weight);
+
+// B(rho, theta), by Gauss-Legendre in beta, or in t with beta = a + (b - a) t^6 beside infinite slopes.
+function circleMean(rule, coordinate, rho, half) {
+  const value = rule.phi.value, panels = panelsOfCircle(rule, coordinate, rho, half);
+  let sum = 0;
+  for (let k = 0; k < panels.length; k += 3) {
+    const a = panels[k], b = panels[k + 1], end = panels[k + 2];
+    const nodes = end === 0 ? GAUSS_16.nodes : GRADED_NODES, weights = end === 0 ? GAUSS_16.weights : GRADED_WEIGHTS;
+    const start = end === 0 ? (a + b) / 2 : end < 0 ? a : b, step = end === 0 ? (b - a) / 2 : end < 0 ? b - a : a - b;
+    let part = 0;
     for (let i = 0; i < 16; i++) {
-      const beta = centre + halfWidth * GAUSS_16.nodes[i];
+      const beta = start + step * nodes[i];
       const d = value(rho * Math.cos(beta + half)) - value(rho * Math.cos(beta - half));
-      sum += halfWidth * GAUSS_16.weights[i] * d * d;
+      part += weights[i] * d * d;
     }
+    sum += ((b - a) / 2) * part;
   }
   return sum / (2 * Math.PI);
 }
@@ -107,6 +109,8 @@ function radiiOf(rule, coordinate, theta, reach) {
     const last = toT(stop), marks = new Set([0, last]);
     for (const rho of crossings) if (rho > start && rho < stop) marks.add(toT(rho));
     for (let t = start ? 0.25 * start : SMALLEST_RADIUS; t < last; t *= RADII_GRADING) marks.add(t);
+    const nears = coordinate.steep.has(stop) || coordinate.steep.has(-stop);
+    for (let far = stop / 2; nears && far > 1e-4 * stop; far /= STEEP_GRADING) if (stop - far > start) marks.add(toT(stop - far));
     const edges = [...marks].sort((a, b) => a - b);
     const pending = [];
     for (let k = edges.length - 2; k >= 0; k--) pending.push([edges[k], edges[k + 1]]);
@@ -126,6 +130,31 @@ function radiiOf(rule, coordinate, theta, reach) {
     }
   });
   return { radii, weights };
+}
+
+// How many panels the circles of one angle have: what they cost.
+export function circlesWork(rule, coordinate, theta, reach) {
+  const before = coordinate.work;
+  const { radii } = radiiOf(rule, coordinate, theta, reach);
+  const step = Math.max(1, Math.floor(radii.length / 40)); // a sample of them
+  let seen = 0;
+  for (let j = 0; j < radii.length; j += step, seen++) panelsOfCircle(rule, coordinate, radii[j], theta / 2);
+  const work = ((coordinate.work - before) * radii.length) / Math.max(seen, 1);
+  coordinate.work = before;
+  return work;
+}
+
+// The widest reach whose circles cost at most `most` panels an angle.
+export function affordableReach(rule, coordinate, most) {
+  const costs = (reach) => TRIED_ANGLES.some((theta) => circlesWork(rule, coordinate, theta, reach) > most);
+  let reach = Math.min(NEAREST_REACH, coordinate.reach);
+  if (costs(reach)) return 0;
+  while (reach < coordinate.reach) {
+    const next = Math.min(1.2 * reach, coordinate.reach);
+    if (costs(next)) return reach;
+    reach = next;
+  }
+  return reach;
 }
 
 // The circle means of one angle: gap(q) = sum of weights exp(-rho^2 / 2q) means / q.

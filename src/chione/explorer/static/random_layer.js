@@ -26,7 +26,7 @@ export class RandomLayer {
   /** h of inputs of which only C is known, and what W made of each direction. */
   draw(c) {
     const xi = this.normals(c.length);
-    c.forEach((row, i) => { if (!(row[i] > 0)) xi[i].fill(0); });
+    c.forEach((row, i) => { if (row[i] === 0) xi[i].fill(0); });
     if (this.orthogonal) orthonormalise(xi);
     const out = combined(c, this.scale, xi);
     if (this.sigmaB > 0) {

@@ -3,6 +3,7 @@
 // gradient is followed; a transformer has all tokens of one input, each read out by itself.
 
 import { phiOf } from "./formula.js";
+import { isStream } from "./modes.js";
 import { combined, inner, orthonormalise } from "./orthonormal_rows.js";
 import { RandomLayer } from "./random_layer.js";
 import { RandomStream } from "./random_stream.js";
@@ -52,7 +53,7 @@ class SampledNetwork {
   firstLayer() {
     const { q, c, width, mode = "plain", sigma_w, sigma_b, weights } = this.network;
     const triangle = inputTriangle(this.tokens || 2, q, c);
-    if (mode !== "plain" && mode !== "dropout") return this.block()(centredInputs(triangle, width, this.stream)).h;
+    if (isStream(mode)) return this.block()(centredInputs(triangle, width, this.stream)).h;
     const layer = new RandomLayer({ width, sigma_w, sigma_b, orthogonal: weights === "orthogonal" }, this.stream);
     return layer.draw(triangle.map((row) => row.map((v) => v * Math.sqrt(width)))).out;
   }
@@ -113,8 +114,9 @@ function meanAndError(rows, depth) {
     const values = rows.map((row) => row[l]).filter((v) => v !== undefined && !Number.isNaN(v));
     if (values.length < rows.length) continue;
     mean[l] = values.reduce((sum, v) => sum + v, 0) / values.length;
-    const spread = values.reduce((sum, v) => sum + (v - mean[l]) ** 2, 0);
-    error[l] = Math.sqrt(spread / (values.length - 1) / values.length);
+    const size = Math.max(...values.map((v) => Math.abs(v - mean[l]))) || 1; // whose square may be too large
+    const spread = values.reduce((sum, v) => sum + ((v - mean[l]) / size) ** 2, 0);
+    error[l] = size * Math.sqrt(spread / (values.length - 1) / values.length);
   }
   return { mean, error };
 }
@@ -122,7 +124,7 @@ function meanAndError(rows, depth) {
 // Of a layer or block, in those of a plain layer of the same width.
 function workOf({ mode = "plain", tokens }) {
   if (mode === "prenorm") return 2;
-  if (mode === "transformer") return 2 * tokens + 0.1 * tokens * tokens;
+  if (mode === "transformer") return tokens + tokens ** 2 / 40;
   return 1;
 }
 

@@ -1,6 +1,7 @@
 // The blocks of modes.js at finite width: signals in rows (inputs, or tokens of one input) to {h, back};
 // back takes gradients of as many of the first rows as are followed.
 
+import { isStream } from "./modes.js";
 import { addTo, inner } from "./orthonormal_rows.js";
 import { RandomLayer } from "./random_layer.js";
 
@@ -116,7 +117,7 @@ export function sampledBlock(network, phi, stream, followed) {
   const orthogonal = network.weights === "orthogonal";
   const dense = () => new RandomLayer({ width, sigma_w, sigma_b, orthogonal }, stream);
   const activated = denseBlock(phi, dense(), mode === "dropout" ? 1 - dropout : 1, stream, followed);
-  if (mode === "plain" || mode === "dropout") return activated;
+  if (!isStream(mode)) return activated;
   if (mode === "residual") return residualBlock(alpha, activated);
   const normed = residualBlock(alpha, chained(normBlock(), affineBlock(dense()), activated));
   if (mode === "prenorm") return normed;

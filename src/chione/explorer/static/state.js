@@ -90,6 +90,14 @@ function pairsOf(fragment, notes) {
   });
 }
 
+/** A state whose numbers go together, and a sentence where one of them had to move. */
+export function reconciled(state) {
+  const least = state.tokens > 1 ? -1 / (state.tokens - 1) : -1;
+  if (state.mode !== "transformer" || state.c >= least) return { state };
+  const c = Math.ceil(1e4 * least) / 1e4;
+  return { state: { ...state, c }, note: `The correlation became ${c}: ${state.tokens} tokens cannot all have a lower one with each other.` };
+}
+
 /** What an address says: {state, notes}; notes are sentences about what was not as it should be. */
 export function parseFragment(fragment) {
   const state = startState();
@@ -113,7 +121,9 @@ export function parseFragment(fragment) {
       notes.push(`The address holds “${shortened(key)}”, which this page does not know.`);
     }
   }
-  return { state, notes: notes.slice(0, 3) };
+  const together = reconciled(state);
+  if (together.note) notes.push(together.note);
+  return { state: together.state, notes: notes.slice(0, 3) };
 }
 
 /** The address of a state; of the further numbers those that its mode has. */

@@ -2,6 +2,8 @@
 
 import { clenshaw, evaluatePieces, pieceOf } from "./chebyshev_pieces.js";
 
+const LEADING = 1e-5; // of a moment, beside its leading power
+const LOWEST_POWER = 1e-12;
 export const ANGLE_COUNT = 18; // Chebyshev points on a piece of theta
 
 // gap = m2 R s with s = (1 - c) / 2, or its root where phi jumps: R is smooth down to c = 1.
@@ -67,7 +69,17 @@ export function activationFromTables(tables) {
     return { m2, m4: at.m4 * (q / top) ** 2, d2, slope: square + (rest * fade) / 2, error: at.error + off * fade };
   };
   const follows = (q) => tables.ends !== null && !rough && q > range[1] && q < Infinity;
+  // Below the tables moments go on as powers of q, those that they have at the low end.
+  const below = (q) => {
+    const [low] = range, at = moments(low), exponent = (at.slope * low) / at.m2;
+    const power = Math.max(0, Math.round(2 * exponent) / 2), off = 2 * Math.abs(exponent - power);
+    const share = (q / low) ** power; // 1 at q = 0 where phi is a constant there
+    const steep = power > 1 ? (q / low) ** (power - 1) : 1;
+    const slope = power > 1 || q === 0 ? steep * at.slope : (power * at.m2 * share) / q;
+    return { m2: at.m2 * share, m4: at.m4 * share * share, d2: at.d2 * steep, slope, share, error: at.error + off };
+  };
   const moments = (q) => {
+    if (q >= 0 && q < range[0]) return below(q);
     if (outside(q) && follows(q)) return beyond(q);
     if (outside(q)) return none(["m2", "m4", "d2", "slope", "error"]);
     const u = clamped(q), m2 = Math.exp(evaluatePieces(pieces, 0, u));
@@ -87,6 +99,10 @@ export function activationFromTables(tables) {
       const bent = 2 * beyond(range[1]).error; // how far from straight phi still is at the end of the tables
       return { value: beyond(q).m2 - scaled, gap: scaled, slope, error: error + bent };
     }
+    if (q >= 0 && q < range[0]) {
+      const { m2, share, error: off } = below(q), at = kernelAtGap(range[0], left), gap = at.gap * share;
+      return { value: m2 - gap, gap, slope: share === 0 ? at.slope : (at.slope * share * range[0]) / q, error: at.error + off };
+    }
     if (outside(q) || !(left >= 0 && left <= 2)) return none(["value", "gap", "slope", "error"]);
     const { m2, d2, error: off } = moments(q), inside = inner(q);
     if (left === 0) return { value: m2, gap: 0, slope: d2, error: off };
@@ -99,10 +115,12 @@ export function activationFromTables(tables) {
       ? (m2 * (near[1] * Math.sin(half) + (near[0] * Math.cos(half)) / 2)) / (q * Math.sin(at))
       : (m2 * (near[1] * Math.tan(half) + near[0])) / (2 * q);
     // phi(u1) - phi(u2) is known to rounding of phi
-    const error = tables.kernel.error + off + 2e-15 * Math.sqrt(m2 / gap);
+    const error = tables.kernel.errors[pieceOf(tables.kernel.angles, theta)] + off + 2e-15 * Math.sqrt(m2 / gap);
     return { value: m2 - gap, gap, slope, error };
   };
   const kernel = (q, c) => kernelAtGap(q, 1 - c);
-  const { text, kinks } = tables;
-  return { name: text, label: text, formula: text, kinks, range, moments, kernel, kernelAtGap };
+  const { text, kinks, flat, even } = tables;
+  // where only the leading power is left, it goes on further down
+  const reach = [below(range[0]).error < LEADING ? Math.min(range[0], LOWEST_POWER) : range[0], range[1]];
+  return { name: text, label: text, formula: text, kinks, jumps, rough, flat, even, range: reach, moments, kernel, kernelAtGap };
 }

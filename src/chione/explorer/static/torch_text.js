@@ -2,6 +2,7 @@
 
 import { FormulaError, parseFormula } from "./formula_parser.js";
 import { formulaOf, readActivation } from "./named_activation.js";
+import { isStream } from "./modes.js";
 import { codeNumeral } from "./numerals.js";
 import { torchBlocks } from "./torch_blocks.js";
 
@@ -75,7 +76,7 @@ export function torchModule(state) {
   const weights = state.weights === "orthogonal"
     ? "    nn.init.orthogonal_(linear.weight, gain=sigma_w)"
     : "    nn.init.normal_(linear.weight, std=sigma_w / width**0.5)";
-  const blocks = state.mode !== "plain" && state.mode !== "dropout";
+  const blocks = isStream(state.mode);
   const dropout = state.mode === "dropout" ? `, nn.Dropout(${codeNumeral(state.dropout)})` : "";
   const layers = [
     "layers = []", "for _ in range(depth):", "    linear = nn.Linear(width, width)", weights,

@@ -4,6 +4,7 @@
 // other modes the rule for a measured passage, which needs gradients and distances only.
 
 import { decadesText, factorText, fixedText, powerText } from "./spoken_numbers.js";
+import { squareSlopeBeside } from "./slope_beside.js";
 import { verdictRule } from "./tables.js";
 
 const OPTIMISERS = ["sgd", "momentum", "adam"];
@@ -17,7 +18,8 @@ export function verdictOf(network, activation, map, found) {
   if (rule === null) return { kind: "none", title: "", problem: "", optimisers: {}, sentences: [] };
   const way = passageOf(network, activation, map, found);
   const answer = judge(way, rule, map.plain);
-  const sentences = [phaseSentence(network, map, found), answer.reason];
+  const steep = activation.rough === true && !activation.jumps;
+  const sentences = [phaseSentence(network, map, found, steep), answer.reason];
   if (found.message && !found.reached && found.status === "ok") sentences.push(found.message);
   return {
     kind: answer.answer,
@@ -44,10 +46,12 @@ function passageOf(network, activation, map, found) {
   const L = depth.q.length;
   // factors that back-propagation meets: it passes over jumps and follows the slope beside them
   const flat = activation.jumps === true && activation.flat === true;
-  const unknown = activation.jumps === true && !flat;
+  const beside = activation.jumps === true && !flat && map.plain;
+  const unknown = (activation.jumps === true && !flat && !beside) || (activation.rough === true && !activation.jumps);
+  const factor = (l) => (beside ? map.w2 * squareSlopeBeside(activation.name, depth.q[l]) : depth.chi[l]);
   const gradient = new Float64Array(L + 1);
   for (let l = L - 1; l >= 0; l--) {
-    gradient[l] = gradient[l + 1] + (flat ? -Infinity : Math.log(depth.chi[l]));
+    gradient[l] = gradient[l + 1] + (flat ? -Infinity : Math.log(factor(l)));
   }
   const lengths = Array.from(depth.q, (q) => Math.log(q));
   lengths.push(map.step ? Math.log(depth.q[L - 1]) : Math.log(map.length(depth.q[L - 1])));
@@ -64,6 +68,7 @@ function passageOf(network, activation, map, found) {
     stiffness: NaN, contrast: NaN, forgotten: NaN, spread: NaN,
     layers: L,
     even: activation.even === true,
+    pair: map.tokens === undefined ? "inputs" : "tokens", // of one input
   };
   if (map.plain && !dead) {
     const moved = tangentOf(network, map, depth, gradient);
@@ -118,7 +123,7 @@ function told(answer, problem, reason, optimisers = {}) {
 
 function judge(way, rule, plain) {
   if (way.unknown) {
-    return told("doubtful", "none", "The activation jumps, so that its mean square gradient is infinite: the rule does not hold for it.");
+    return told("doubtful", "none", "The mean square slope of the activation is infinite: the rule does not hold for it.");
   }
   const impossible = impossibleOf(way, rule);
   if (impossible !== null) return impossible;
@@ -228,11 +233,11 @@ function asMeasured(way, rule) {
   if (s > rule.chaos) {
     return told("no", "exploding gradient", `Gradients explode: their mean square grows by ${decadesText(s)} decades relative to the signal (chaos), which no learning rate undoes.`);
   }
-  if (d < rule.alike) return alike("no", d, g, rule);
+  if (d < rule.alike) return alike("no", way, rule);
   if (s > rule.careful) {
     return told("doubtful", "exploding gradient", `The mean square gradient grows by ${decadesText(s)} decades relative to the signal (chaos), so that training may fail.`);
   }
-  if (d < -rule.careful) return alike("doubtful", d, g, rule);
+  if (d < -rule.careful) return alike("doubtful", way, rule);
   if (Math.abs(g) > rule.careful) {
     const change = g > 0 ? "grows" : "shrinks";
     return told("doubtful", `${g > 0 ? "exploding" : "vanishing"} gradient`, `The mean square gradient ${change} by ${decadesText(g)} decades, too much for plain gradient descent; Adam, which scales each gradient, may train it.`);
@@ -244,9 +249,9 @@ function asMeasured(way, rule) {
   return told("yes", "none", GOOD_SENTENCE);
 }
 
-function alike(answer, d, g, rule) {
+function alike(answer, { difference: d, gradient: g, pair }, rule) {
   const vanish = g < -rule.careful;
-  const start = vanish ? "Gradients fade and inputs become alike" : "Inputs become alike";
+  const start = `${vanish ? `Gradients fade and ${pair}` : capital(pair)} become alike`;
   const end = answer === "no"
     ? "so that no optimiser finds the difference."
     : "too much for plain gradient descent; Adam may find the rest.";
@@ -255,10 +260,10 @@ function alike(answer, d, g, rule) {
 
 // ---- words -------------------------------------------------------------------------------------
 
-function phaseSentence(network, map, found) {
+function phaseSentence(network, map, found, steep) {
   const L = found.depth.q.length;
-  const gradients = gradientText(found.depth.log10Gradient[0], found.depth.chi, L, found.phase);
-  if (map.branched) return `${capital(map.step ? "transformer" : "residual")} stream: ${gradients}.`;
+  if (map.branched) return `${capital(map.step ? "transformer" : "residual")} stream: ${streamText(found.depth.log10Gradient[0], L, steep)}.`;
+  const gradients = gradientText(found.depth.log10Gradient[0], found.depth.chi, L, found.phase, steep);
   if (found.continuum) return `Critical, every length stays: ${gradients}.`;
   if (found.status === "ok") {
     const where = found.reached ? "" : ", for small inputs only";
@@ -267,11 +272,25 @@ function phaseSentence(network, map, found) {
   return `${found.message} ${capital(gradients)}.`;
 }
 
+// From the first block to the last, as `chione.analyze` has it
+function streamText(total, L, steep) {
+  if (L === 1) return "one block, no gradient passes from block to block";
+  const all = `from the first block to the last of ${L}`;
+  if (Number.isNaN(total)) return `lengths leave the range of numbers within ${L} blocks`;
+  if (total === Infinity) return infiniteText(steep);
+  if (Math.abs(total) < 1e-9) return `gradients keep their size ${all}`;
+  return `gradients ${total > 0 ? "grow" : "shrink"} ${factorText(10 ** (total / (L - 1)))} a block, ${powerText(total)} ${all}`;
+}
+
+function infiniteText(steep) {
+  return `the ${steep ? "slope of the activation is infinite at a kink" : "activation jumps"}, so the mean square gradient is infinite`;
+}
+
 // Over all layers, the factor of the last one included, as it arrives from the read-out
-function gradientText(log10First, chi, L, phase) {
+function gradientText(log10First, chi, L, phase, steep) {
   const total = log10First + Math.log10(chi[L - 1]);
   if (Number.isNaN(total)) return `lengths leave the range of numbers within ${layersText(L)}`;
-  if (total === Infinity) return "the activation jumps, so the mean square gradient is infinite";
+  if (total === Infinity) return infiniteText(steep);
   if (total === -Infinity) return `no gradient is left after ${layersText(L)}`;
   if (Math.abs(total) < 1e-9) return `gradients keep their size over ${layersText(L)}`;
   const verb = total > 0 ? "grow" : "shrink";

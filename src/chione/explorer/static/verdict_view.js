@@ -39,11 +39,14 @@ export function createVerdict() {
       byId("verdict").dataset.kind = KINDS[verdict.kind] ?? "none";
       byId("verdict-title").textContent = verdict.title;
       byId("verdict-text").replaceChildren(...verdict.sentences.map((sentence) => made("p", { textContent: sentence })));
+      const told = new Set(); // a reason is given once
       for (const cell of cells) {
         const quantity = solution[cell.key] ?? {};
         const known = quantity.value !== undefined && !Number.isNaN(quantity.value);
         cell.value.textContent = !known ? "none" : cell.layers ? `${layersNumeral(quantity.value)} layers` : numeral(quantity.value, 7);
-        cell.error.textContent = errorText(quantity);
+        const words = errorText(quantity);
+        cell.error.textContent = !known && told.has(words) ? "" : words;
+        told.add(words);
       }
     },
   };

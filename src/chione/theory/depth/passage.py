@@ -38,6 +38,8 @@ class Passage:
         the network; NaN where not known.
     even : bool
         Whether the activation is known to be even.
+    pair : {"inputs", "tokens"}
+        Whose difference d is.
     """
 
     gradient: float
@@ -50,6 +52,7 @@ class Passage:
     layers: float = math.nan
     spread: float = math.nan
     even: bool = False
+    pair: str = "inputs"
 
     @classmethod
     def of(

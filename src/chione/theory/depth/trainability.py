@@ -199,11 +199,11 @@ def _as_measured(p: Passage) -> Trainability:
     if s > CHAOS:
         return _chaos(NO, s)
     if d < ALIKE:
-        return _alike(NO, d, g)
+        return _alike(NO, p)
     if s > CAREFUL:
         return _chaos(DOUBTFUL, s)
     if d < -CAREFUL:
-        return _alike(DOUBTFUL, d, g)
+        return _alike(DOUBTFUL, p)
     if abs(g) > CAREFUL:
         return _gradient(DOUBTFUL, g)
     if abs(m) > CAREFUL:
@@ -322,10 +322,11 @@ def _chaos(answer: str, s: float) -> Trainability:
     return Trainability(answer, "exploding gradient", s, text)
 
 
-def _alike(answer: str, d: float, g: float) -> Trainability:
+def _alike(answer: str, p: Passage) -> Trainability:
     """Inputs become alike; in order gradients vanish with their distance, and are named then."""
-    vanish = g < -CAREFUL
-    text = "Gradients fade and inputs become alike" if vanish else "Inputs become alike"
+    d, vanish = p.difference, p.gradient < -CAREFUL
+    text = f"Gradients fade and {p.pair}" if vanish else p.pair.capitalize()
+    text += " become alike"
     text += f": their squared distance shrinks by {_decades(d)} decades, "
     text += (
         "so that no optimiser finds the difference."
