@@ -129,3 +129,33 @@ def test_isometry_is_paid_for_with_linearity():
     x = np.tanh(h)
     direct = 1 - (p @ (h * x)) ** 2 / (tight.q_star * (p @ (x * x)))
     assert np.isclose(tight.nonlinearity, direct, rtol=1e-6)
+
+
+@pytest.mark.parametrize("x", [-480.0, -535.0, -900.0])
+def test_the_tail_of_a_cube_is_that_of_twenty_digits(x):
+    mp = mpmath.mp
+    depth, w2, q = 13, mp.mpf("1.3") ** 2, mp.mpf("0.8")
+    with mp.workdps(20):
+
+        def mean(g, w):  # over t = 9 h^4
+            near = (abs(w) / 9) ** mp.mpf("0.25")
+            ends = sorted({mp.mpf(0), *(near * 4**k for k in range(-1, 4)), 0.2, 1, 2, 4, 8, 11})
+            return mp.quad(lambda h: 2 * mp.npdf(h, 0, mp.sqrt(q)) * g(9 * h**4), ends)
+
+        def parts(log_w):
+            w = mp.exp(log_w)
+            p = mean(lambda t: w / (w - t), w)
+            m = p - 1
+            log_m = mp.log(abs(m)) - 1j * abs(mp.arg(m))
+            return w, p, m, log_m, depth * (mp.log(w2) + log_w) + (depth - 1) * log_m + mp.log(p)
+
+        start = mp.mpc(x / (depth + 0.25) - mp.log(w2), 0.05)
+        log_w = mp.findroot(lambda u: parts(u)[4] - x, start, tol=1e-24, verify=False)
+        w, p, m, log_m, log_z = parts(log_w)
+        assert abs(log_z - x) < 1e-10
+        assert 0 < log_w.imag < mp.pi
+        above = depth * mean(lambda t: mp.log(w - t), w) + (depth - 1) * log_m + depth * m
+        right = (float(1 - above.imag / mp.pi), float(-p.imag / mp.pi))
+    law = jacobian_spectrum("cubic", sigma_w=1.3, q_star=0.8, depth=depth)
+    for found, value in zip((law.cdf_of_log(x), law.density_of_log(x)), right, strict=True):
+        assert abs(found.value - value) <= found.error <= 1e-4 * value

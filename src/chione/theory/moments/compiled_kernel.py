@@ -21,6 +21,7 @@ from chione.activations import AbstractActivation
 from chione.base import EPS, Array, ConvergenceError
 from chione.base import chebyshev as kit
 from chione.gaussian.panels import NODES, WEIGHTS
+from chione.theory.moments.broken_line import is_broken_line
 from chione.theory.moments.kernel_drop import slope_expansion
 from chione.theory.moments.layer_map import LayerMap, layer_map_at
 from chione.theory.moments.moments import moments
@@ -53,7 +54,8 @@ class KernelMap:
     Notes
     -----
     Where phi jumps, R has the singularity :math:`1 / \sin\theta` at both ends; it is R sin(theta)
-    that is compiled then. Samples come from the closed form, from the map of the layer
+    that is compiled then. Samples come from the closed form, from the integral over the angle of a
+    broken line (:mod:`~chione.theory.moments.broken_line`), from the map of the layer
     (:mod:`~chione.theory.moments.layer_map`) where it holds to rounding, and from two-dimensional
     quadrature otherwise.
     """
@@ -62,7 +64,8 @@ class KernelMap:
         self.phi, self.q = phi, q
         self._jumps = moments(phi).has_jumps
         self._closed = phi.closed_forms.derivative_kernel is not None
-        self._layer = None if self._closed else _layer(phi, q)
+        exact = self._closed or is_broken_line(phi)
+        self._layer = None if exact else _layer(phi, q)
         self._sample_error = 0.0
         self._edges, self._slope = self._fit()
         self._average = self._resolve_average()

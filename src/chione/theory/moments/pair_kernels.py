@@ -6,6 +6,7 @@ r"""Kernels of two correlated inputs, by closed forms or quadrature.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from chione.activations import AbstractActivation, ActivationLike, activation
 from chione.base import EPS, Array, Estimate, Status, checks, cost, missing
 from chione.gaussian import bivariate
 from chione.gaussian.smoothing import smooth
+from chione.theory.moments.broken_line import broken_line, is_broken_line
 from chione.theory.moments.moments import CLOSED_ERROR, METHODS, closed_error, jump_error, moments
 from chione.theory.moments.pair_arrays import MANY, many_pairs
 from chione.theory.moments.standard_activation import is_moderate, standard, value_size
@@ -98,6 +100,10 @@ def slope_at(
             beside = float(closed(np.array(q), np.array(q), np.array(1.0 - gap - step)))
             error += abs(value - beside) / step * EPS  # rounding of 1 - c
         return Estimate(value, error, Status.OK)
+    if q > 0.0 and is_moderate(phi, q) and is_broken_line(phi):
+        line = broken_line(phi, q)
+        theta = 2.0 * np.arctan2(np.sqrt(max(gap, 0.0)), np.sqrt(max(plus, 0.0)))
+        return Estimate(float(line.slope(theta)), line.error)
     return slope_quadrature(phi, q, q, 1.0 - gap, gap, one_plus_c)
 
 
@@ -181,16 +187,7 @@ def slope_quadrature(
     if jumps and is_stairs(phi):  # all of phi' is in the point masses
         smooth_part = Estimate(0.0, 0.0)
     else:
-        smooth_part = bivariate(
-            phi.derivative,
-            phi.derivative,
-            q1,
-            q2,
-            c,
-            breakpoints_f=phi.kinks,
-            breakpoints_g=phi.kinks,
-            one_minus_c=gap,
-        )
+        smooth_part = _smooth_slope(phi, q1, q2, c, gap, one_plus_c)
     noise = smooth_part.error + _noise(phi, 1, q1, q2)
     smooth_part = Estimate(smooth_part.value, noise, smooth_part.status)
     relative = 2.0 * phi.derivative_error
@@ -204,6 +201,43 @@ def slope_quadrature(
     masses, mass_error = _point_masses(phi, jumps, q1, q2, g, s2)
     error = smooth_part.error + mass_error + relative * abs(smooth_part.value + masses)
     return Estimate(smooth_part.value + masses, error, smooth_part.status)
+
+
+@dataclass(frozen=True)
+class _Mirror:
+    """An activation read from right to left; what is kept of its slopes is found again."""
+
+    phi: AbstractActivation
+
+    @property
+    def known(self) -> bool:
+        return self.phi.known
+
+    def derivative(self, h: Array) -> Array:
+        return self.phi.derivative(-h)
+
+
+def _smooth_slope(
+    phi: AbstractActivation,
+    q1: float,
+    q2: float,
+    c: float,
+    gap: float | None,
+    one_plus_c: float | None,
+) -> Estimate:
+    """The part of R beside point masses; next to c = -1 of phi' and its mirror image at -c."""
+    mirrored = one_plus_c is not None and c < 0.0
+    kinks = phi.kinks
+    return bivariate(
+        phi.derivative,
+        _Mirror(phi).derivative if mirrored else phi.derivative,
+        q1,
+        q2,
+        -c if mirrored else c,
+        breakpoints_f=kinks,
+        breakpoints_g=tuple(-k for k in reversed(kinks)) if mirrored else kinks,
+        one_minus_c=one_plus_c if mirrored else gap,
+    )
 
 
 @lru_cache(maxsize=256)
