@@ -145,6 +145,7 @@ def test_jumps_have_the_right_size_and_sign(name, at, jumps):
 
 
 @pytest.mark.parametrize("phi", [*CATALOGUE, *CHANGED[:10]], ids=str)
+@pytest.mark.sampled(3)
 def test_the_formula_is_a_formula_for_the_same_function(phi):
     text = phi.formula
     for key in ("slope", "alpha", "bound", "threshold", "low", "high", "w0", "beta", "scale"):

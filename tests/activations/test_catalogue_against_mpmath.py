@@ -101,6 +101,7 @@ def _exact_derivative(f, x, order):
 
 @pytest.mark.parametrize("name", sorted(REFERENCE))
 @pytest.mark.parametrize("order", [0, 1, 2], ids=["value", "derivative", "second"])
+@pytest.mark.sampled(7)
 def test_catalogue_agrees_with_mpmath_over_22_decades(name, order):
     phi = catalogue()[name]
     grid = GRID[order % 2 :: 2] if order else GRID

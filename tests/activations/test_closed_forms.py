@@ -231,6 +231,7 @@ def _fast(name, q):
 
 
 @pytest.mark.parametrize("name", sorted(REFERENCES))
+@pytest.mark.sampled(3)
 def test_moments_agree_with_the_integral(name):
     forms, reference = activation(name).closed_forms, REFERENCES[name]()
     for q in VARIANCES:
@@ -309,6 +310,7 @@ def _degenerate_pieces(reference, q1, q2, c, derivative):
 @pytest.mark.parametrize(
     "everything", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "all"]
 )
+@pytest.mark.sampled(3)
 def test_kernels_agree_with_the_integral_at_every_corner(name, derivative, everything):
     forms, reference = activation(name).closed_forms, REFERENCES[name]()
     form = forms.derivative_kernel if derivative else forms.kernel

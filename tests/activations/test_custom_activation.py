@@ -167,6 +167,7 @@ class TestTorch:
             ("tanhshrink", "Tanhshrink()"),
         ],
     )
+    @pytest.mark.sampled(3)
     def test_modules_agree_with_the_catalogue(self, name, make):
         module = eval(f"nn.{make}", {"nn": self.nn})
         phi, reference = activation(module), activation(name)

@@ -27,6 +27,7 @@ def _agree(ours, theirs, what):
 
 
 @pytest.mark.parametrize("name", BY_TWIN)
+@pytest.mark.sampled(3)
 def test_moments_are_those_of_the_twin(name):
     ours, theirs = (moments(activation(f)) for f in (TWINS[name].written, TWINS[name].twin))
     for q in LENGTHS:
@@ -35,6 +36,7 @@ def test_moments_are_those_of_the_twin(name):
 
 
 @pytest.mark.parametrize("name", BY_TWIN)
+@pytest.mark.sampled(5)
 def test_kernels_are_those_of_the_twin(name):
     ours, theirs = (activation(f) for f in (TWINS[name].written, TWINS[name].twin))
     for pair in PAIRS:
@@ -77,6 +79,7 @@ def _exact_square(form, q):
 
 
 @pytest.mark.parametrize("name", BY_MPMATH)
+@pytest.mark.sampled(3)
 def test_mean_squares_are_those_of_mpmath(name):
     form = EXACT[name]
     phi = activation(form.written)

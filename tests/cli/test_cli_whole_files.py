@@ -119,6 +119,7 @@ SIMULATE = ("simulate", "tanh", "--sigma-w", "1.5", "--depth", "60", "--width", 
         (("reproduce", ENTRY, "--quick", "--out"), ""),
     ],
 )  # fmt: skip
+@pytest.mark.sampled(3)
 def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path, arguments, name):
     target = tmp_path / (name or f"{ENTRY}.png")
     target.write_text("old")

@@ -23,6 +23,7 @@ def run(name="tanh", sigma_w=1.5, sigma_b=0.2, depth=5, width=200, **options):
 
 
 @pytest.mark.parametrize("observable", ["lengths", "correlations", "gradients"])
+@pytest.mark.sampled(2)
 def test_z_scores_over_200_independent_comparisons_follow_students_law(observable, all_z):
     z = all_z[observable]
     assert z.size == 200

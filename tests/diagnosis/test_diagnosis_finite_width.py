@@ -35,6 +35,7 @@ def _extrapolated(name, law, *, depth, widths, n_networks):
 
 @pytest.mark.parametrize("law", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("name", ["relu", "tanh"])
+@pytest.mark.sampled(3)
 def test_fluctuations_extrapolate_to_the_vertex_in_every_layer(name, law):
     value, error, theory = _extrapolated(name, law, depth=5, widths=(64, 128), n_networks=2500)
     assert np.all(np.abs(value - theory.value) < 4 * error + theory.error + 1e-9)

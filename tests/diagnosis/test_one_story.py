@@ -93,6 +93,7 @@ def check_choices(result, text, data):
 
 
 @pytest.mark.parametrize("network", list(networks(24, seed=5, depths=(1, 3, 8))), ids=str)
+@pytest.mark.sampled(5)
 def test_a_page_tells_one_story(network):
     name, sigma_w, sigma_b, depth = network
     check(analyze(name, sigma_w, sigma_b, depth=depth, simulate=False))
@@ -115,6 +116,7 @@ def test_every_page_over_a_grid_tells_one_story(name):
 
 
 @pytest.mark.parametrize("name", ["gelu", "relu", "tanh", "hardtanh(3*x)", "softplus", "elu"])
+@pytest.mark.sampled(4)
 def test_the_page_of_the_recommended_sigmas_calls_them_critical(name):
     result = analyze(name, depth=40, simulate=False)
     check(result)

@@ -53,6 +53,7 @@ FEW_AND_MANY = [*MEASURES[:4], *(pytest.param(m, marks=SLOW) for m in MEASURES[4
 
 @pytest.mark.parametrize("count", [8, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("measure", FEW_AND_MANY, ids=str)
+@pytest.mark.sampled(3)
 def test_the_distribution_function_answers_everywhere_and_rises(measure, count):
     places = [x for s in measure.support for x in s] + [a for a, _ in measure.atoms]
     low, high = min(places), max(places)

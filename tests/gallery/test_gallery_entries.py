@@ -27,6 +27,7 @@ WITHOUT_SIZE = ("begins on the axis", "largest distance", "epsilon_c", "sigma_b 
 
 
 @pytest.mark.parametrize("name", QUICK)
+@pytest.mark.sampled(3)
 def test_entry_holds_its_checks_and_they_would_notice_a_theory_that_is_off_by_a_tenth(name):
     made = find(name).make(True)
     assert made.checks

@@ -47,6 +47,7 @@ def _exact(name, partner, q1, q2, gap, derivative):
 @pytest.mark.parametrize("partner", sorted(PARTNERS))
 @pytest.mark.parametrize("name", ["tanh", "relu", "hardtanh", "gelu", "step", "selu", "softsign"])
 @pytest.mark.parametrize("derivative", [False, True], ids=["value", "derivative"])
+@pytest.mark.sampled(3)
 def test_kernels_of_unlike_functions_are_right_to_1e12(name, partner, derivative):
     phi = catalogue()[name]
     f = phi.derivative if derivative else phi.value

@@ -49,6 +49,7 @@ def test_every_activation_is_in_the_oracle():
 
 @pytest.mark.parametrize("derivative", [False, True], ids=["value", "derivative"])
 @pytest.mark.parametrize("name", sorted(oracle.CATALOGUE))
+@pytest.mark.sampled(3)
 def test_mean_squares_of_the_catalogue_are_right_to_1e13(name, derivative):
     phi = catalogue()[name]
     integrate = Integrator(phi.derivative if derivative else phi.value, phi.kinks, power=2)

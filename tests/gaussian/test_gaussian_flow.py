@@ -66,6 +66,7 @@ LENGTHS = [(1.0, 1.0), (0.3, 2.0), (7.0, 0.01), (1e3, 1e-3)]
 @pytest.mark.parametrize("c", CORRELATIONS)
 @pytest.mark.parametrize(("q1", "q2"), LENGTHS)
 @pytest.mark.parametrize("w", [1.0, 40.0])
+@pytest.mark.sampled(5)
 def test_pairs_of_sines_err_by_less_than_is_stated(w, q1, q2, c):
     found = kernel(f"sin({w}*x)", q1, q2, c, method="quadrature")
     assert abs(found.value - _sines(w, q1, q2, c)) <= found.error
@@ -75,6 +76,7 @@ def test_pairs_of_sines_err_by_less_than_is_stated(w, q1, q2, c):
 @pytest.mark.parametrize("c", [-0.9, 0.3, 0.9999, 1.0 - 1e-12])
 @pytest.mark.parametrize(("q1", "q2"), [(1.0, 1.0), (7.0, 0.01)])
 @pytest.mark.parametrize("at", [0.0, 0.05])
+@pytest.mark.sampled(5)
 def test_pairs_of_steps_two_hundred_times_steeper_than_one_err_by_less_than_is_stated(
     at, q1, q2, c
 ):
@@ -110,6 +112,7 @@ def test_a_heat_flow_is_that_of_a_sine_wherever_its_centres_lie():
 
 @pytest.mark.parametrize("gap", [1e-4, 1e-7, 1e-11, 1e-14, 2.0 - 1e-9, 1.7])
 @pytest.mark.parametrize("w", [3.0, 40.0])
+@pytest.mark.sampled(5)
 def test_drops_of_fast_sines_are_right_next_to_one(w, gap):
     found = kernel_drop(activation(f"sin({w}*x)"), 1.0, gap)
     with mp.workdps(60):

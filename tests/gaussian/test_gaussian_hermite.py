@@ -42,6 +42,7 @@ def test_sign_has_its_known_coefficients(q):
 
 @pytest.mark.parametrize("name", ["tanh", "gelu", "hardtanh", "selu"])
 @pytest.mark.parametrize("q", [1e-4, 1.3, 300.0])
+@pytest.mark.sampled(5)
 def test_coefficients_against_ball_arithmetic(name, q):
     e = _expand(name, q, 41)
     before, ctx.prec = ctx.prec, oracle.PRECISION

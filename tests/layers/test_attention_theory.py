@@ -98,6 +98,7 @@ def network_of(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(3)
 def test_theory_is_the_limit_of_layers_in_plain_numpy(name):
     network = network_of(name)
     given = CASES[name][2]
@@ -143,6 +144,7 @@ def sampled(network, monkeypatch, **options):
     ],
     ids=["plain", "padding", "normalised"],
 )
+@pytest.mark.sampled(2)
 def test_integrals_are_the_limit_of_sampled_heads(layer, monkeypatch):
     """K, D, Theta and gradients, behind a layer that gives Theta; 256 channels are nearly all."""
     network = Network((Dense(1.2, 0.3), layer), Input(32, (5,), PAIR.tolist(), 0.2))

@@ -38,6 +38,7 @@ def test_trajectories_are_the_walk(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.sampled(4)
 def test_kernels_are_the_walk(case):
     plain, _ = network(*case)
     rng = np.random.default_rng(7)

@@ -202,6 +202,7 @@ def test_the_shapes_of_the_reference_are_those_of_the_rows(name):
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.sampled(4)
 def test_our_networks_have_the_moments_that_torch_measured(name):
     check_against_torch(name, run=0, n_networks=30)
 

@@ -182,6 +182,7 @@ def test_a_norm_of_eight_channels_is_a_sphere():
 @pytest.mark.parametrize(
     ("size", "factor", "error"), [(6, 2.003, 0.003), (16, 1.591, 0.003), (64, 1.496, 0.003)]
 )
+@pytest.mark.sampled(2)
 def test_gradients_through_batch_norm_and_relu_grow_by_the_known_factor(size, factor, error):
     """Simulated values of the formula sheet, in the state that is centred over the batch."""
     layers = [Dense(math.sqrt(2.0)), Norm("batch"), RELU]

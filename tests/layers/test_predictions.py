@@ -18,6 +18,7 @@ def entries(run, kind, tap, matrix):
 
 
 @pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.sampled(3)
 def test_second_moments_and_gradients_are_those_of_the_reference(name):
     found = predict(examples()[name])
     small, large = reference()[name]
@@ -35,6 +36,7 @@ def test_second_moments_and_gradients_are_those_of_the_reference(name):
 
 
 @pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.sampled(3)
 def test_channel_means_and_tangent_kernels_are_those_of_the_reference(name):
     found = predict(examples()[name])
     run = reference()[name][-1]

@@ -68,6 +68,7 @@ class TanhCell:
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("sequence", [True, False], ids=["all states", "last state"])
+@pytest.mark.sampled(3)
 def test_a_population_of_rnn_cells_gives_what_its_closed_rule_gives(monkeypatch, sequence, tied):
     monkeypatch.setitem(recurrent_population.CELLS, "gru", TanhCell())
     options = {"sequence": sequence, "tied": tied, "start": START}
@@ -226,6 +227,7 @@ def compare(found, theory, at_last):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.sampled(2)
 def test_a_layer_is_the_limit_of_the_modules_of_pytorch(cell):
     layer = Recurrent(cell, *SIGMAS, N, sequence=True, start=START)
     theory = matrices(walked(layer, width=N_IN))
@@ -258,6 +260,7 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("name", BEHIND)
+@pytest.mark.sampled(3)
 def test_activations_behind_states_are_the_limit_of_simulated_networks(name):
     gram = ((1.0, 0.5, 0.2), (0.5, 1.3, 0.4), (0.2, 0.4, 0.8))
     net = Network(

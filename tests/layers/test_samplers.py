@@ -86,6 +86,7 @@ NORMAL_PARAMETERS = [
 
 
 @pytest.mark.parametrize("name", NORMAL_PARAMETERS)
+@pytest.mark.sampled(4)
 def test_parameter_gradients_are_those_of_networks_drawn_with_one_parameter_moved(name):
     layer, shape = CASES[name]
     rng = np.random.default_rng(7)

@@ -90,6 +90,7 @@ def test_what_averages_over_channels_cannot_tell_is_refused(name):
 
 
 @pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.sampled(5)
 def test_theory_of_uneven_channels_is_the_limit_of_simulated_networks(name):
     one, two, count = 16, 32, 24
     network = CLOSED[name]

@@ -103,6 +103,7 @@ def test_a_long_legend_goes_beside_the_axes():
 @pytest.mark.parametrize("name", ["problem-set", "length-decay", "glorot-figure-6",
                                   "edge-of-chaos-curves", "critical-correlation-functions",
                                   "length-map-fixed-points"])  # fmt: skip
+@pytest.mark.sampled(4)
 def test_legends_of_the_gallery_lie_on_nothing(name):
     figure = find(name).make(True).figure
     settle_legends(figure)

@@ -19,6 +19,7 @@ def page(request):
 
 
 @pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.sampled(3)
 def test_stairs_touch_the_curve(page, place):
     ax = page.plot().axes[place]
     curve = max(ax.lines, key=lambda line: len(line.get_xdata()))
@@ -33,6 +34,7 @@ def test_stairs_touch_the_curve(page, place):
             assert abs(np.interp(p, x, y) - q) < 2e-3 * (x[-1] - x[0]), (p, q)
 
 
+@pytest.mark.sampled(2)
 def test_the_key_lists_what_is_drawn_and_nothing_else(page):
     ax = page.plot().axes[0]
     legend = ax.get_legend()
@@ -45,11 +47,13 @@ def test_the_key_lists_what_is_drawn_and_nothing_else(page):
     assert ("layer by layer" in words) == stairs
 
 
+@pytest.mark.sampled(3)
 def test_the_correlation_map_says_at_which_length_it_is(page):
     (note,) = [t.get_text() for t in page.plot().axes[1].texts]
     assert "at" in note and "q" in note
 
 
+@pytest.mark.sampled(3)
 def test_layers_are_whole_numbers(page):
     figure = page.plot()
     for ax in figure.axes:

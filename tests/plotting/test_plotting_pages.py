@@ -20,6 +20,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.sampled(4)
 def test_no_legend_lies_on_data(name):
     figure = ch.plot(PICTURES[name]())
     maps = {ax.get_title(loc="left") for ax in figure.axes for c in ax.collections

@@ -100,6 +100,7 @@ def test_a_hessian_of_a_wide_network_is_refused():
     [(w, "dense") for w in WEIGHT_LAWS] + [(w, "matrix-free") for w in LAWS],
 )
 @pytest.mark.parametrize(("width", "inputs"), [(60, 3), (400, 2), (300, 24)])
+@pytest.mark.sampled(4)
 def test_estimates_are_of_the_size_of_what_is_measured(
     monkeypatch, weights, sampler, width, inputs
 ):

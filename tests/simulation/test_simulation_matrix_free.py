@@ -66,6 +66,7 @@ def statistics(net, kind, x, count, seed):
         ("orthogonal", (14, 12, 17), 12, "dependent"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_both_samplers_draw_from_one_law(law, widths, n0, x):
     net, data = network(law, widths, n0), inputs(x, n0)
     a = statistics(net, "sampled", data, 900, seed=11)

@@ -94,6 +94,7 @@ OPTIMIZERS = [("sgd", 0.1), ("momentum", 0.02), ("adam", 0.003)]
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
 @pytest.mark.parametrize(("optimizer", "rate"), OPTIMIZERS)
+@pytest.mark.sampled(4)
 def test_losses_of_every_step_are_those_of_a_torch_loop(name, optimizer, rate):
     training = replace(SMALL, activation=name, optimizer=optimizer, rate=rate)
     right = torch_losses(training)

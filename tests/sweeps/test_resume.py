@@ -49,6 +49,7 @@ class Killer:
 
 
 @pytest.mark.parametrize("victims", [1, 2], ids=["a worker", "the whole pool"])
+@pytest.mark.sampled(2)
 def test_killed_workers_change_nothing(uninterrupted, tmp_path, victims):
     with engine("processes", workers=2) as pool:
         killer = Killer(lambda: pool.pids[:victims], after=6)

@@ -27,6 +27,7 @@ from chione.theory.layers.walk import propagate
 
 @pytest.mark.parametrize("phi", ["tanh", "gelu", "silu", "relu"])
 @pytest.mark.parametrize("q", [0.03, 1.7, 40.0])
+@pytest.mark.sampled(5)
 def test_value_slope_and_gradient_of_a_residual_block_are_those_of_mpmath(phi, q):
     w1, b1, w2, scale = 1.3, 0.2, 0.9, 0.7
     block = BlockMap([Residual([Dense(w1, b1), Nonlinearity(phi), Dense(w2)], scale=scale)])

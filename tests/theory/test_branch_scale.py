@@ -20,6 +20,7 @@ def walked(found):
 
 @pytest.mark.parametrize("v", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("depth", [12, 1000, 20000])
+@pytest.mark.sampled(4)
 def test_relu_branches_get_one_over_the_root_of_the_depth(v, depth):
     found = branch_scale([Residual([Nonlinearity("relu"), Dense(math.sqrt(2.0 * v))])], depth)
     # (1 + b^2 v)^L = e

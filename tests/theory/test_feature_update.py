@@ -134,6 +134,7 @@ CASES = [(name, "sgd") for name in networks(8)] + [(name, "adam") for name in li
 
 @pytest.mark.parametrize("parameters", ["standard", "ntk"])
 @pytest.mark.parametrize(("name", "optimizer"), CASES)
+@pytest.mark.sampled(5)
 def test_a_real_step_moves_features_as_far_as_theory_says(name, optimizer, parameters):
     compare(name, 128, 40, optimizer, parameters, slack=0.04)
 

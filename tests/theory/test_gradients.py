@@ -122,6 +122,7 @@ def test_the_tradeoff_is_an_equality_for_a_linear_activation_only():
 
 
 @pytest.mark.parametrize("name", ["tanh", "sin", "arcsinh", "elu", "selu", "softsign"])
+@pytest.mark.sampled(4)
 def test_lengths_and_gradients_follow_their_powers_of_the_depth(name):
     law = large_depth(name)[0]
     run = iterate_lengths(name, sigma_w=law.point.sigma_w, depth=8000)

@@ -16,6 +16,7 @@ from chione.theory.spectra import jacobian_spectrum
         ("erf", 1, "gaussian"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_two_moments_and_the_mean_of_the_quantiles_are_those_of_the_parts(name, depth, weights):
     jacobian = jacobian_spectrum(name, depth=depth, sigma_w=1.3, q_star=0.5, weights=weights)
     other = fp.marchenko_pastur(0.5)

@@ -13,6 +13,7 @@ from chione.theory.moments.kernel_drop import drop_for_curves
 @pytest.mark.parametrize("offset", [0.3, -4.4213e4, 3.0001e6])
 @pytest.mark.parametrize("size", [1e-3, 3.41])
 @pytest.mark.parametrize("gap", [1e-13, 7e-9, 3e-4, 0.31, 1.2, 1.909, 2.0])
+@pytest.mark.sampled(5)
 def test_the_drop_of_a_step_on_a_constant_is_that_of_the_arcsine(offset, size, gap):
     found = ch.one_minus_correlation_map(
         lambda x: size * np.sign(x) + offset, gap, q=0.7, sigma_w=1.3, sigma_b=0.2
@@ -27,6 +28,7 @@ def test_the_drop_of_a_step_on_a_constant_is_that_of_the_arcsine(offset, size, g
 
 @pytest.mark.parametrize("offset", [5.0, -3e3, 2e7])
 @pytest.mark.parametrize("gap", [2e-7, 1e-2, 0.4, 1.7, 2.0])
+@pytest.mark.sampled(4)
 def test_the_drop_of_a_kink_on_a_constant_does_not_depend_on_the_constant(offset, gap):
     found = ch.one_minus_correlation_map(
         lambda x: np.maximum(x, -0.25 * x) + offset, gap, q=0.7, sigma_w=1.0

@@ -17,6 +17,7 @@ def forget():
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sampled(3)
 def test_a_second_diagram_compiles_nothing(name):
     w, b = np.linspace(0.6, 3.0, 7), np.linspace(0.05, 0.8, 5)
     phase_diagram(name, sigma_w=w, sigma_b=b)
@@ -26,6 +27,7 @@ def test_a_second_diagram_compiles_nothing(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sampled(3)
 def test_a_diagram_does_not_depend_on_the_ones_before_it(name):
     w, b = np.array([1.4, 2.2]), np.array([0.1, 0.7])
     forget()

@@ -42,6 +42,7 @@ def _pairs(seed: int) -> list[tuple[tuple[float, float], float, float]]:
 
 
 @pytest.mark.parametrize("phi", [*BROKEN, *SMOOTH, *USERS])
+@pytest.mark.sampled(4)
 def test_products_are_those_of_nested_integrals_within_the_stated_error(
     phi: object,
 ) -> None:

@@ -61,6 +61,7 @@ def test_a_large_constant_sets_the_length():
 
 @mp.workdps(60)
 @pytest.mark.parametrize("seed", range(40))
+@pytest.mark.sampled(3)
 def test_random_units_and_sigmas_have_the_fixed_points_of_mpmath(seed):
     rng = np.random.default_rng(seed)
     name = list(FAMILIES)[seed % len(FAMILIES)]

@@ -35,6 +35,7 @@ CASES = [(name, kind) for name in ACTIVATIONS for kind in KINDS if (name, kind) 
 
 
 @pytest.mark.parametrize(("name", "kind"), [*CASES, ("growing", "square")])
+@pytest.mark.sampled(4)
 def test_many_lengths_give_what_each_alone_does(name, kind):
     one = getattr(moments(ACTIVATIONS.get(name, GROWING)), kind)
     q = np.concatenate([lengths(0.5, 3.0, 37), lengths(1e-9, 1e9, 12), ODD])

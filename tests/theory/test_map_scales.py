@@ -107,6 +107,7 @@ def test_a_steep_activation_without_closed_form_says_what_it_lost():
 
 
 @pytest.mark.parametrize("name", FORMS)
+@pytest.mark.sampled(3)
 def test_random_maps_never_err_by_more_than_they_say(name):
     rng, worst = np.random.default_rng(len(name)), 0.0
     with mp.workdps(60), warnings.catch_warnings():

@@ -34,6 +34,7 @@ CORRELATIONS = np.concatenate([[-1.0, 1.0, 0.0, 0.999, -0.9999], np.linspace(-0.
 @pytest.mark.parametrize("phi", ACTIVATIONS)
 @pytest.mark.parametrize("quantity", [kernel, derivative_kernel])
 @pytest.mark.parametrize("lengths", [(1.3, 1.3), (0.4, 2.2), (3e-5, 40.0)], ids=str)
+@pytest.mark.sampled(5)
 def test_an_array_says_what_single_values_say(
     phi: object, quantity: object, lengths: tuple[float, float]
 ) -> None:

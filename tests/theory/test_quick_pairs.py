@@ -81,6 +81,7 @@ def test_distances_of_near_inputs_lie_within_their_errors(name, q):
 
 
 @pytest.mark.parametrize("name", SMOOTH + KINKED)
+@pytest.mark.sampled(5)
 def test_distances_of_unequal_lengths_lie_within_their_errors(name):
     phi, gaps = activation(name), np.array([1e-6, 1e-3, 0.2])
     q = np.array([1.0, 1.04, 6.0])

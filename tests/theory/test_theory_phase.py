@@ -48,6 +48,7 @@ ROOTS = [
 
 
 @pytest.mark.parametrize(("name", "square", "w", "b", "start"), ROOTS)
+@pytest.mark.sampled(5)
 def test_fixed_point_agrees_with_thirty_digits(name, square, w, b, start):
     exact = exact_root(square, w, b, start)
     found = min(
