@@ -84,7 +84,13 @@ def test_a_factor_beyond_float64_is_said_by_its_power():
 def test_the_example_of_the_documentation_reads_as_written():
     decades = 50 * math.log10(1.09)
     way = Passage(gradient=4.3, relative=4.3, length=0.5, difference=0.1)
-    verdict = judge(Phase("chaotic"), trainability(way), log10_gradient=decades, depth=50)
+    verdict = judge(
+        Phase("chaotic"),
+        trainability(way),
+        log10_gradient=decades,
+        depth=50,
+        why_infinite="the activation jumps",
+    )
     assert verdict.sentence == "chaotic: gradients grow 1.09x a layer, 74x over 50 layers"
     assert verdict.trains == "yes"
 
@@ -108,6 +114,8 @@ def test_the_example_of_the_documentation_reads_as_written():
 )  # fmt: skip
 def test_a_headline_says_what_the_phase_means_for_this_depth(phase, decades, sentence):
     found = trainability(Passage(0.0, 0.0, 0.0, 0.0))
-    said = judge(phase, found, log10_gradient=decades, depth=50).sentence
+    said = judge(
+        phase, found, log10_gradient=decades, depth=50, why_infinite="the activation jumps"
+    ).sentence
     assert sentence in said
     assert said.startswith(phase.word)

@@ -40,6 +40,7 @@ from chione.theory import (
 from chione.theory.critical.usual_schemes import NAMED, scheme_law, scheme_sigmas
 from chione.theory.depth.deep_trajectory import FOLLOWED
 from chione.theory.depth.trainability import OPTIMIZERS
+from chione.theory.moments.moments import moments
 
 if TYPE_CHECKING:
     from chione.diagnosis.network_analysis import NetworkAnalysis
@@ -376,6 +377,7 @@ def _assemble(
             rule(way, curves, optimizer),
             log10_gradient=own.log10_gradient,
             depth=network.depth,
+            why_infinite=moments(network.activation).why_infinite(),
             settled=_near(float(curves.q[-1]), float(field.q_star.value)),
             optimizer=optimizer,
         ),

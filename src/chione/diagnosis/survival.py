@@ -9,6 +9,7 @@ import numpy as np
 from chione.base import Estimate, Status, missing
 from chione.theory import MeanField, Trajectory
 from chione.theory.meanfield.phase import NO_POINT
+from chione.theory.moments.moments import moments
 
 # Networks were seen to train down to about this many correlation depths: [1] figure 5.
 DEPTHS = 6.0
@@ -77,7 +78,7 @@ def survival_reason(layers: Estimate, field: MeanField, curves: Trajectory) -> s
     if status == Status.CONTINUUM:
         return f"correlations stay where the first layers leave them{kept}"
     if status == Status.INFINITE:
-        return "the activation jumps, so nearby inputs part at once"
+        return f"{moments(field.activation).why_infinite()}, so nearby inputs part at once"
     return f"the depth scale of correlations has no value{kept}"
 
 

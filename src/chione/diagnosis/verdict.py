@@ -56,6 +56,7 @@ def judge(
     *,
     log10_gradient: float,
     depth: int,
+    why_infinite: str,
     settled: bool = True,
     optimizer: str | None = None,
 ) -> Verdict:
@@ -71,12 +72,14 @@ def judge(
         Decades by which the mean square gradient changes over all layers.
     depth : int
         Number of layers.
+    why_infinite : str
+        What makes the mean square gradient infinite, where it is.
     settled : bool
         Whether lengths have come close to their fixed point within the depth.
     optimizer : str, optional
         For which optimiser the rule was asked.
     """
-    clause = _gradient_clause(phase, log10_gradient, depth)
+    clause = _gradient_clause(phase, log10_gradient, depth, why_infinite)
     sentence = f"{phase.word}: {clause}"
     if phase.word in ("ordered", "critical", "chaotic"):
         if not phase.reached:
@@ -172,12 +175,12 @@ def _layers(depth: int) -> str:
     return f"{depth} layer{'s' if depth > 1 else ''}"
 
 
-def _gradient_clause(phase: Phase, log10_gradient: float, depth: int) -> str:
+def _gradient_clause(phase: Phase, log10_gradient: float, depth: int, why: str) -> str:
     layers = _layers(depth)
     if math.isnan(log10_gradient):
         return f"lengths leave the range of numbers within {layers}"
     if log10_gradient == math.inf:
-        return "the activation jumps, so the mean square gradient is infinite"
+        return f"{why}, so the mean square gradient is infinite"
     if log10_gradient == -math.inf:
         return f"no gradient is left after {layers}"
     total = power_text(log10_gradient)

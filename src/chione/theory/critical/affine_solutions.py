@@ -109,8 +109,14 @@ def critical_affine(
     bracketed on a grid of ten values a standard deviation.
     """
     act, k = activation(phi), checks.positive("k", k)
-    if moments(act).has_jumps:
+    m = moments(act)
+    if m.has_jumps:
         raise ValueError(f"{act} jumps, so chi_perp is infinite; choose a continuous activation.")
+    if m.is_steep:
+        raise ValueError(
+            f"{act}: {m.why_infinite()}, so chi_perp is infinite; choose an activation whose slope "
+            "stays finite."
+        )
     return _affine(act, k, offset, None)
 
 

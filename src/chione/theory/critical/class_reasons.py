@@ -9,6 +9,7 @@ import numpy as np
 from chione.activations import AbstractActivation
 from chione.theory.critical.critical_point import CriticalPoint
 from chione.theory.critical.ratio_scan import RatioScan
+from chione.theory.moments.moments import moments
 from chione.theory.moments.taylor import Origin
 
 
@@ -74,9 +75,10 @@ def _none(
     ratio: RatioScan | None,
 ) -> str:
     if ratio is None:
+        why = moments(phi).why_infinite()
         return (
-            "The activation jumps, so E phi'^2 is infinite and no sigma_w gives chi_perp = 1: "
-            "two close inputs part at an infinite rate."
+            f"{why[0].upper()}{why[1:]}, so E phi'^2 is infinite and no sigma_w gives "
+            "chi_perp = 1: two close inputs part at an infinite rate."
         )
     parts = []
     for p in discarded:

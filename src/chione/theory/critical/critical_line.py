@@ -110,8 +110,9 @@ def critical_line(phi: ActivationLike, *, q: Any = None) -> CriticalLine:
     act = activation(phi)
     m = moments(act)
     grid = _grid(q, own_unit(act))
-    if m.has_jumps:
-        return _empty(act, "The activation jumps, so chi_perp is infinite and never 1.")
+    if m.slope_is_infinite:
+        why = m.why_infinite()
+        return _empty(act, f"{why[0].upper()}{why[1:]}, so chi_perp is infinite and never 1.")
     w2, b2, noise = _sigmas(m, grid)
     typical = float(1.0 / m.derivative_square(own_unit(act)).value)
     known = (w2 > 0.0) & (w2 <= _LARGEST * typical) & np.isfinite(b2) & np.isfinite(noise)

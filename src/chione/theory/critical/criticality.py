@@ -106,7 +106,7 @@ def criticality(phi: ActivationLike) -> Criticality:
     """
     act = activation(phi)
     m, at = moments(act), origin(act)
-    if m.has_jumps:
+    if m.slope_is_infinite:
         return Criticality(act.name, "none", (), (), reason(act, at, (), (), None))
     if at.has_slope and is_straight(act, at):
         points: list[CriticalPoint] = [_scale_invariant(at)]

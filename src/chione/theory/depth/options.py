@@ -78,7 +78,7 @@ class Options:
         self.act, self.setting = act, setting
         self.found = criticality(act)
         self.refusal = self.found.reason
-        self._table = None if moments(act).has_jumps else LayerTable.of(act)
+        self._table = None if moments(act).slope_is_infinite else LayerTable.of(act)
         if self._table is not None and not self._table.usable:
             self._table = None
         self._schemes = dict[str, Weighed]()
@@ -298,7 +298,7 @@ def plain_option(
 ) -> Recommendation:
     """A pair that others choose, in the same terms."""
     made = option(act, name, "scheme", *sigmas, depth=setting.depth, q0=setting.start.q0)
-    table = None if moments(act).has_jumps else LayerTable.of(act)
+    table = None if moments(act).slope_is_infinite else LayerTable.of(act)
     if table is None or not table.usable:
         return made
     return _told(made, weighed(as_it_is(sigmas, setting), table, setting), setting)

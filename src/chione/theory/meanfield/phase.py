@@ -7,6 +7,7 @@ r"""Everything mean-field theory says of one choice of (sigma_w, sigma_b).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from chione.theory.meanfield.length_map import (
     sigmas,
 )
 from chione.theory.meanfield.power_laws import PowerLaw, correlation_power_law, length_power_law
+from chione.theory.moments.moments import moments
 
 ORDERED, CRITICAL, CHAOTIC = "ordered", "critical", "chaotic"
 DIVERGENT, NO_POINT = "divergent", "none"
@@ -173,7 +175,7 @@ def mean_field(
         points,
         laws,
         reached,
-        _sentence(phase, point.chi_perp, pair.c)
+        _sentence(phase, point.chi_perp, pair.c, moments(act).why_infinite)
         + ("" if reached else _beyond(points, sigma_w, sigma_b, q0)),
     )
 
@@ -240,7 +242,7 @@ def _power_laws(
     return tuple(law for law in laws if law is not None)
 
 
-def _sentence(phase: str, chi: Estimate, c: Estimate) -> str:
+def _sentence(phase: str, chi: Estimate, c: Estimate, why: Callable[[], str]) -> str:
     if phase == ORDERED and c.value < 1.0:  # at q* = 0, where the activation is flat
         return (
             f"ordered: gradients shrink {chi.value:.4g}x a layer, but inputs do not become alike: "
@@ -258,5 +260,5 @@ def _sentence(phase: str, chi: Estimate, c: Estimate) -> str:
             "critical: gradients keep their size and inputs become alike only as a power of depth"
         )
     if chi.status == Status.INFINITE:
-        return "chaotic: the activation jumps, so nearby inputs part at once and have no gradient"
+        return f"chaotic: {why()}, so nearby inputs part at once and have no gradient"
     return f"chaotic: gradients grow {chi.value:.4g}x a layer and nearby inputs drift apart"

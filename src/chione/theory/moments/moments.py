@@ -23,6 +23,7 @@ from chione.theory.moments.methods import CLOSED_ERROR as CLOSED_ERROR  # some r
 from chione.theory.moments.methods import METHODS as METHODS
 from chione.theory.moments.methods import choose, is_auto, looked_up, unwrap
 from chione.theory.moments.methods import closed_error as closed_error
+from chione.theory.moments.roots import Root, roots_of
 
 _SHARP = 3e-14  # relative error of a slope at which the other form is not asked for
 _LOST = (Status.INFINITE, Status.OVERFLOW)
@@ -54,6 +55,29 @@ class Moments:
     def has_jumps(self) -> bool:
         """Whether the activation itself is discontinuous."""
         return bool(self.jumps)
+
+    @cached_property
+    def roots(self) -> tuple[Root, ...]:
+        """Kinks beside which phi' grows without bound, one for each side."""
+        return () if self.phi.known else roots_of(self.phi)
+
+    @property
+    def is_steep(self) -> bool:
+        """Whether phi' grows so fast beside a kink that E phi'^2 diverges."""
+        return any(r.is_steep for r in self.roots)
+
+    @property
+    def slope_is_infinite(self) -> bool:
+        """Whether E phi'^2 is infinite at every q, by a jump or by the slope at a kink."""
+        return self.has_jumps or self.is_steep
+
+    def why_infinite(self) -> str:
+        """What makes E phi'^2 infinite, in words."""
+        if self.has_jumps:
+            return "the activation jumps"
+        if self.is_steep:
+            return "the slope of the activation is infinite at a kink"
+        return "the mean square slope is infinite"
 
     @cached_property
     def features(self) -> Features | None:
@@ -124,8 +148,8 @@ class Moments:
         return looked_up(lambda: self.fourth_table, self._fourth_of, q)
 
     def derivative_square(self, q: Any, method: str = "auto") -> Estimate:
-        """E phi'^2; infinite where phi jumps, since phi' then holds a point mass."""
-        if self.has_jumps:
+        """E phi'^2; infinite where phi jumps, since phi' then holds a point mass, and at a root."""
+        if self.slope_is_infinite:
             return _all_missing(q, Status.INFINITE)
         if is_auto(method) and self.phi.closed_forms.derivative_mean_square is None:
             return looked_up(lambda: self.derivative_table, self._derivative_square_of, q)
@@ -153,7 +177,13 @@ class Moments:
 
     def _derivative_square_of(self, q: Any, method: str = "auto") -> Estimate:
         closed = self.phi.closed_forms.derivative_mean_square
-        return self._noisy(choose(closed, self._derivative_square, q, method), q, 1, 2)
+        found = self._noisy(choose(closed, self._derivative_square, q, method), q, 1, 2)
+        for root in self.roots:
+            if (
+                root.kink != 0.0 and not root.is_steep
+            ):  # next to zero floating-point numbers lie as close as one likes
+                found = Estimate(found.value, found.error + root.unseen(q), found.status)
+        return found
 
     def _noisy(self, e: Estimate, q: Any, order: int, power: int) -> Estimate:
         r"""What the noise :math:`\delta` of a user's formula adds to the error of E f^p.
@@ -362,7 +392,7 @@ def fourth_moment(phi: ActivationLike, q: Any) -> Estimate:
 def derivative_second_moment(phi: ActivationLike, q: Any, *, method: str = "auto") -> Estimate:
     r"""Mean square slope, :math:`E\,\phi'(\sqrt q z)^2`; arguments as :func:`second_moment`.
 
-    Infinite (status ``INFINITE``) where the activation jumps.
+    Infinite (status ``INFINITE``) where the activation jumps, or rises like a root from a kink.
     """
     return moments(phi).derivative_square(q, method)
 
