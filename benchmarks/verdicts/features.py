@@ -29,7 +29,8 @@ def features(net: Net) -> dict[str, Any]:
         act, deep_trajectory(act, depth=net.depth, **sigmas), **sigmas, width=net.width,
         mean=mean_field(act, **sigmas), spread=spread(net),
     )  # fmt: skip
-    return {"number": net.number, **{k: _short(v) for k, v in asdict(way).items()}}
+    numbers = {k: v for k, v in asdict(way).items() if not isinstance(v, str)}
+    return {"number": net.number, **{k: _short(v) for k, v in numbers.items()}}
 
 
 def spread(net: Net) -> float:

@@ -89,11 +89,11 @@ def test_check_needs_something_to_compare():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--width", "0"], "0 is not in the range"),
+        (["--width", "0"], "0 is below 1, the smallest accepted value"),
         (["--widths", "10,x"], "not a list of whole numbers"),
         (["--widths", "10,0"], "width must be at least 1"),
         (["--widths", "10,20", "--depth", "3"], "names 2 layers"),
-        (["--networks", "0"], "0 is not in the range"),
+        (["--networks", "0"], "0 is below 1, the smallest accepted value"),
         (["--observe", "legnths"], "observe must be one of lengths"),
         (["--c0", "1.5"], "c0 must lie in [-1, 1]"),
         (["--c0", "nan"], "not a finite number"),

@@ -175,7 +175,7 @@ def doctor(tmp_path, text, factory="model", *options, program=("-m", "chione")):
         ("raise GeneratorExit", "GeneratorExit"),
         ("input('more? ')", "EOFError"),
         ("def model(): raise BaseException('odd')", "BaseException: odd"),
-        ("def model(): return 'a string'", "gives a str"),
+        ("def model(): return 'a string'", "gives an object of type str"),
         ("def model(): exit()", "ends the program"),
         ("import sys; sys.path.clear(); model = 7", "gives an object of type int"),
         ("import nowhere_to_be_found", "ModuleNotFoundError"),
