@@ -185,3 +185,31 @@ def test_the_map_of_free_probability_names_every_file_and_no_other():
     assert files <= words, files - words
     long_names = {w for w in words if "_" in w.strip("_")}
     assert long_names <= files, long_names - files
+
+
+class Case:
+    """A test of a long list, as pytest collects it."""
+
+    def __init__(self, name: str, *marks: pytest.MarkDecorator) -> None:
+        self.nodeid, self.marks = name, {m.mark.name: m.mark for m in marks}
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        return self.marks.get(name)
+
+    def add_marker(self, name: str) -> None:
+        self.marks[name] = getattr(pytest.mark, name).mark
+
+
+def test_of_a_sampled_test_every_nth_case_runs_by_default(pytestconfig):
+    settings = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    every = pytest.mark.sampled(3)
+    slow = Case("a.py::long[x]", every, pytest.mark.slow)
+    items = [slow, *(Case(f"a.py::long[{k}]", every) for k in range(7))]
+    items += [Case(f"a.py::plain[{k}]") for k in range(2)] + [Case("a.py::other[0]", every)]
+    settings.pytest_collection_modifyitems(items)
+    chosen = [case.nodeid for case in items if "slow" not in case.marks]
+    assert chosen == [
+        *(f"a.py::long[{k}]" for k in (0, 3, 6)),
+        *(f"a.py::plain[{k}]" for k in range(2)),
+        "a.py::other[0]",
+    ]
