@@ -126,3 +126,19 @@ def test_a_phase_diagram_says_the_same():
     assert d.one_minus_c_star[0].tolist() == [m.one_minus_c_star.value] * 2
     assert d.xi_c[0, 1] == m.xi_c.value
     assert d.c_star[1].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [("x*tanh(softplus(x))", "mish"), ("x*sigmoid(x)", "silu"), ("x*ndtr(x)", "gelu"),
+     ("expm1(x)", None), ("softplus(x)-log(2)", None), ("x+x**2", None)],
+)  # fmt: skip
+def test_rounding_of_a_formula_is_no_kink_at_zero(typed, name):
+    """Deep layers are linear and keep every correlation, however the activation is written."""
+    assert mean_field(typed, 0.8, 0.0).c_star.status == Status.CONTINUUM
+    if name is not None:
+        assert mean_field(name, 0.8, 0.0).c_star.status == Status.CONTINUUM
+
+
+def test_a_kink_at_zero_counts_however_weak():
+    assert mean_field("x if x > 0 else 0.9999*x", 0.8, 0.0).c_star.value == 1.0

@@ -34,6 +34,7 @@ _FLAT = 50  # of these, up to 1e-22
 _SMALLEST = 1e-280  # value of an activation that has all its digits
 _AGREE = 1e-8  # of two powers found between neighbours of these
 _LINEAR = 1e-6  # of the power: nearer to 1 the activation has a slope at zero
+_SAME = 1e-10  # relative difference of two slopes that counts as rounding of a formula
 _ROUNDED = 64.0 * EPS  # of a kernel: hyp2f1 is good to some ten roundings
 
 
@@ -92,7 +93,8 @@ def _power(phi: AbstractActivation, sign: float) -> tuple[float, float]:
 
 def _with_slopes(phi: AbstractActivation) -> CorrelationAtZero:
     left, right = phi.derivative(np.array([-1e-300, 1e-300]))
-    if left != right:
+    size = max(abs(left), abs(right))
+    if abs(left - right) > (_SAME + 4.0 * phi.derivative_error) * size:
         return _exactly(1.0, Estimate.exact(1.0))
     kept = missing(Status.CONTINUUM if left != 0.0 else Status.NOT_COMPUTED)
     return CorrelationAtZero(kept, kept, Estimate.exact(1.0))
@@ -111,7 +113,6 @@ def _of_power(p: float, even: float) -> CorrelationAtZero:
         high = 0.5 * (1.0 + high)  # the map is convex, and below the diagonal next to 1
     c = float(brentq(excess, 0.0, high, xtol=EPS)) if excess(high) < 0.0 else high
     slope = float(_slope(p, even, c))
-    error = _ROUNDED / max(1.0 - slope, EPS)
     error = _ROUNDED / max(1.0 - slope, _ROUNDED)
     bend = abs(float(_slope(p, even, c)) - float(_slope(p, even, 0.99 * c))) / (0.01 * c)
     return CorrelationAtZero(
