@@ -42,7 +42,7 @@ _SENTENCES = {
     Status.OK: "The value is right to within its stated error.",
     Status.INEXACT: "The requested accuracy was not reached; the stated error is what was.",
     Status.DIVERGENT: "The quantity grows without bound, so there is no finite value.",
-    Status.INFINITE: "The expectation is infinite: the integrand outgrows the Gaussian weight.",
+    Status.INFINITE: "The expectation is infinite, by a jump, an infinite slope or fast growth.",
     Status.NONE: "No such point exists for these parameters.",
     Status.CONTINUUM: "Every value is a fixed point: the map is the identity.",
     Status.HALF_STABLE: "The fixed point attracts from one side and repels to the other.",
