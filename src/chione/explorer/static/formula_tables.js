@@ -108,7 +108,9 @@ function fitAngles(shape, columns, { steep, spent }) {
       waiting.push([(a + b) / 2, b, depth + 1, worst], [a, (a + b) / 2, depth + 1, worst]);
       continue;
     }
-    errors.push(whole ? Math.min(1, 30 * worst) : Math.max(worst, 0));
+    // beside kinks of infinite slope coefficients fall as a power only: all the rest is many times the last
+    const rest = steep && worst > KERNEL_TOLERANCE ? ANGLE_COUNT * worst : worst;
+    errors.push(whole ? Math.min(1, 30 * worst) : Math.max(rest, 0));
     angles.push(b);
     rows.push(fits);
   }
