@@ -1,6 +1,5 @@
 """The table of the first page sorts in a browser, by name and by size, and works without."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,21 +18,15 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def page():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("needs the chromium of the system (Debian: apt-get install chromium)")
+def page(browser):
     cells = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in row)}</tr>" for row in ROWS)
     head = "".join(f"<th>{name}</th>" for name in (HEAD[0], HEAD[3], HEAD[6]))
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("pageerror", lambda error: pytest.fail(str(error)))
-        page.set_content(f'<div class="atlas-table">{table}</div>{SORTING}')
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.set_content(f'<div class="atlas-table">{table}</div>{SORTING}')
+    yield page
+    page.close()
 
 
 def names(page):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,24 +12,6 @@ import pytest
 from explorer_browser import visit
 
 from chione.explorer import build
-
-
-def chromium_path() -> str | None:
-    """Debian's chromium, or None."""
-    return shutil.which("chromium")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A headless chromium; tests that need it are skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (extra test)")
-    path = chromium_path()
-    if path is None:
-        pytest.skip("needs the chromium of the system (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 class _Quiet(SimpleHTTPRequestHandler):
